@@ -1,0 +1,1 @@
+"""One LangChain chat model over every vendor."""

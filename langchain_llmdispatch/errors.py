@@ -1,0 +1,378 @@
+"""The tree of errors, on LangChain's `ModelError`.
+
+    langchain_core.exceptions.ModelError
+    └── DispatchError                        vendor, deployment, status_code, code, request_id, retry_after
+        ├── VendorError                      what a vendor answered
+        │   ├── AuthenticationError          401                    (+ ModelAuthenticationError)
+        │   ├── PermissionDeniedError        403                    (+ ModelPermissionDeniedError)
+        │   ├── QuotaExceededError           402, billing 429       (+ ModelRateLimitError)
+        │   ├── RateLimitError               429                    (+ ModelRateLimitError)
+        │   ├── ModelNotFoundError           404                    (+ ModelNotFoundError)
+        │   ├── InvalidRequestError          400, 422               (+ ModelInvalidRequestError)
+        │   │   ├── UnsupportedParameterError    this target cannot take it
+        │   │   ├── ForeignSignatureError        reasoning of another model in the history
+        │   │   └── RequestTooLargeError         413, or one request above the whole limit
+        │   ├── ContextOverflowError                                (+ ContextOverflowError)
+        │   ├── ContentFilterError           refused with an HTTP error
+        │   ├── ServerError                  5xx, 408, 409          (+ ModelAPIError)
+        │   │   └── OverloadedError          503, 529
+        │   └── MalformedResponseError       an answer that makes no sense (+ ModelAPIError)
+        │       ├── EmptyAnswerError         nothing in it
+        │       ├── TruncatedToolCallError   a tool call whose JSON is cut
+        │       └── TruncatedStreamError     no end marker
+        ├── ConnectionFailedError            no connection, or it broke  (+ ModelConnectionError)
+        ├── AttemptTimeoutError              one attempt took too long   (+ ModelTimeoutError)
+        ├── StreamInterruptedError           broke after content was delivered; carries `partial`
+        ├── UnsupportedFeatureError          cannot be expressed to this target (+ ModelInvalidRequestError)
+        ├── LimitTimeoutError                our own limiter had no room in time (+ ModelTimeoutError)
+        ├── DeadlineExceededError            the whole call took too long (+ ModelTimeoutError)
+        ├── BudgetExceededError              its worst case does not fit the budget
+        ├── NoDeploymentError                nothing can serve this request (+ ModelInvalidRequestError)
+        └── AllDeploymentsFailedError        every one was tried; `.attempts`, `.errors`
+
+    ValueError
+    └── ConfigurationError                   a setting is wrong; names field, value, nearest right one
+
+Policy reads three class attributes and nothing else: `is_retryable` (the same deployment may succeed),
+`falls_back` (another deployment may succeed) and `blame` (what it says about the deployment). Codecs
+choose the class by status and structured code; a vendor's own word on retrying overrides the instance.
+
+No error holds a request, headers or a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from langchain_core import exceptions as core
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessageChunk
+
+    from langchain_llmdispatch.types import AttemptRecord
+
+Blame: TypeAlias = Literal["none", "health", "limits", "configuration"]
+
+
+class DispatchError(core.ModelError):
+    """Base of everything a call can raise.
+
+    Attributes:
+        vendor: The vendor's name, or None before one was chosen.
+        deployment: The deployment's name, or None before one was chosen.
+        status_code: The HTTP status, or None where no answer came.
+        code: The vendor's structured error code, or None.
+        request_id: The vendor's id for the request, or None.
+        retry_after: Seconds the vendor asks to wait, or None.
+        attempts: Records of every attempt of the call, in order; empty until the call ends.
+    """
+
+    is_retryable: bool = False
+    falls_back: bool = True
+    blame: ClassVar[Blame] = "none"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        vendor: str | None = None,
+        deployment: str | None = None,
+        status_code: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.vendor = vendor
+        self.deployment = deployment
+        self.status_code = status_code
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.attempts: Sequence[AttemptRecord] = ()
+
+    def __str__(self) -> str:
+        """Say who failed, how, and in the vendor's words."""
+        where = self.deployment or self.vendor
+        status = f" (HTTP {self.status_code})" if self.status_code else ""
+        return f"{where}: {self.message}{status}" if where else f"{self.message}{status}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by message and attributes: errors cross process borders in batch jobs."""
+        return (_rebuild, (type(self), self.message, dict(self.__dict__)))
+
+
+def _rebuild(cls: type[DispatchError], message: str, state: dict[str, Any]) -> DispatchError:
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error
+
+
+class VendorError(DispatchError):
+    """What a vendor answered, by class; see the tree above."""
+
+
+class AuthenticationError(VendorError, core.ModelAuthenticationError):
+    """The key is missing, wrong or revoked (401)."""
+
+    blame = "configuration"
+
+
+class PermissionDeniedError(VendorError, core.ModelPermissionDeniedError):
+    """The key may not do this (403)."""
+
+    blame = "configuration"
+
+
+class QuotaExceededError(VendorError, core.ModelRateLimitError):
+    """Money or quota is used up (402, and 429s that waiting does not cure)."""
+
+    is_retryable = False
+    blame = "configuration"
+
+
+class RateLimitError(VendorError, core.ModelRateLimitError):
+    """Too many requests or tokens for now (429)."""
+
+    is_retryable = True
+    blame = "limits"
+
+
+class ModelNotFoundError(VendorError, core.ModelNotFoundError):
+    """The vendor does not know the model or the deployment (404)."""
+
+    blame = "configuration"
+
+
+class InvalidRequestError(VendorError, core.ModelInvalidRequestError):
+    """The request is wrong for everyone (400, 422): neither retried nor sent elsewhere."""
+
+    falls_back = False
+
+
+class UnsupportedParameterError(InvalidRequestError):
+    """This target does not take a parameter or feature; another one may."""
+
+    falls_back = True
+
+
+class ForeignSignatureError(InvalidRequestError):
+    """The target rejects reasoning that another model signed; another one may not."""
+
+    falls_back = True
+
+
+class RequestTooLargeError(InvalidRequestError):
+    """The request has too many bytes (413), or more tokens than the account's whole limit."""
+
+    falls_back = True
+
+
+class ContextOverflowError(VendorError, core.ContextOverflowError):
+    """The conversation does not fit the model's window; only a larger window helps."""
+
+
+class ContentFilterError(VendorError, core.ModelInvalidRequestError):
+    """The vendor's filter refused the prompt with an HTTP error."""
+
+    falls_back = False
+
+
+class ServerError(VendorError, core.ModelAPIError):
+    """The vendor failed (5xx, 408, 409)."""
+
+    is_retryable = True
+    blame = "health"
+
+
+class OverloadedError(ServerError):
+    """The vendor has no capacity for now (503, 529)."""
+
+
+class MalformedResponseError(VendorError, core.ModelAPIError):
+    """The vendor answered something that is no answer."""
+
+    is_retryable = True
+    blame = "health"
+
+
+class EmptyAnswerError(MalformedResponseError):
+    """The answer ended normally and holds nothing."""
+
+
+class TruncatedToolCallError(MalformedResponseError):
+    """A tool call's arguments are not whole JSON."""
+
+
+class TruncatedStreamError(MalformedResponseError):
+    """The stream ended without the vendor's end marker."""
+
+
+class ConnectionFailedError(DispatchError, core.ModelConnectionError):
+    """No connection could be made, or it broke before the answer was whole."""
+
+    is_retryable = True
+    blame = "health"
+
+
+class AttemptTimeoutError(DispatchError, core.ModelTimeoutError):
+    """One attempt took longer than its timeout."""
+
+    is_retryable = True
+    blame = "health"
+
+
+class StreamInterruptedError(DispatchError):
+    """A stream broke after content had been delivered. Never retried: nothing is said twice.
+
+    Attributes:
+        partial: Everything delivered before the break, as one `AIMessageChunk`.
+    """
+
+    falls_back = False
+    blame = "health"
+
+    def __init__(self, message: str, *, partial: AIMessageChunk, **where: Any) -> None:
+        super().__init__(message, **where)
+        self.partial = partial
+
+
+class UnsupportedFeatureError(DispatchError, core.ModelInvalidRequestError):
+    """What was asked cannot be expressed to this target."""
+
+
+class LimitTimeoutError(DispatchError, core.ModelTimeoutError):
+    """Our own limiter had no room within the time that was left."""
+
+    is_retryable = False
+
+
+class DeadlineExceededError(DispatchError, core.ModelTimeoutError):
+    """The whole call took longer than its deadline."""
+
+    is_retryable = False
+    falls_back = False
+
+
+class BudgetExceededError(DispatchError):
+    """The call's worst case does not fit the budget; nothing was sent."""
+
+
+class NoDeploymentError(DispatchError, core.ModelInvalidRequestError):
+    """No deployment can serve this request; the message says why for each."""
+
+    falls_back = False
+
+
+class AllDeploymentsFailedError(DispatchError):
+    """Every deployment that could serve the request was tried, and failed.
+
+    It is also an instance of the LangChain class that all its errors share, so that code which waits for
+    `ModelRateLimitError` or `ContextOverflowError` still finds it. Retrying from outside would multiply
+    what was already retried, so `is_retryable` is true only if a single attempt was made.
+
+    Attributes:
+        errors: The error of each attempt, in order.
+        attempts: The record of each attempt, in order.
+    """
+
+    falls_back = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errors: Sequence[DispatchError] = (),
+        attempts: Sequence[AttemptRecord] = (),
+        **where: Any,
+    ) -> None:
+        super().__init__(message, **where)
+        self.errors = tuple(errors)
+        self.attempts = tuple(attempts)
+        self.is_retryable = len(self.errors) == 1 and self.errors[0].is_retryable
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle through the public class; the shared LangChain class is found again."""
+        state = {k: v for k, v in self.__dict__.items() if k != "errors"}
+        return (_rebuild_all_failed, (self.message, self.errors, state))
+
+    @classmethod
+    def of(
+        cls, errors: Sequence[DispatchError], attempts: Sequence[AttemptRecord]
+    ) -> AllDeploymentsFailedError:
+        """Make the final error of a call from the errors of its attempts."""
+        return _with_shared_class(errors)(
+            _summary(errors),
+            errors=errors,
+            attempts=attempts,
+            **{name: _shared(errors, name) for name in _WHERE},
+        )
+
+
+_WHERE = ("vendor", "deployment", "status_code", "code", "request_id", "retry_after")
+_CORE_CLASSES = (
+    core.ModelAuthenticationError,
+    core.ModelPermissionDeniedError,
+    core.ModelNotFoundError,
+    core.ModelInvalidRequestError,
+    core.ModelRateLimitError,
+    core.ModelAPIError,
+    core.ModelConnectionError,
+    core.ModelTimeoutError,
+    core.ContextOverflowError,
+)
+_FAILED_AS: dict[type[core.ModelError], type[AllDeploymentsFailedError]] = {
+    shared: type("AllDeploymentsFailedError", (AllDeploymentsFailedError, shared), {"__module__": __name__})
+    for shared in _CORE_CLASSES
+}
+
+
+def _with_shared_class(errors: Sequence[DispatchError]) -> type[AllDeploymentsFailedError]:
+    for shared, cls in _FAILED_AS.items():
+        if errors and all(isinstance(error, shared) for error in errors):
+            return cls
+    return AllDeploymentsFailedError
+
+
+def _rebuild_all_failed(
+    message: str, errors: Sequence[DispatchError], state: dict[str, Any]
+) -> AllDeploymentsFailedError:
+    error = _with_shared_class(errors)(message, errors=errors)
+    error.__dict__.update(state)
+    return error
+
+
+def _shared(errors: Sequence[DispatchError], name: str) -> Any:
+    values = {getattr(error, name) for error in errors}
+    return values.pop() if len(values) == 1 else None
+
+
+def _summary(errors: Sequence[DispatchError]) -> str:
+    if len(errors) == 1:
+        return errors[0].message
+    lines = "; ".join(f"{n}. {type(e).__name__} {e}" for n, e in enumerate(errors, 1))
+    return f"all {len(errors)} attempts failed: {lines}"
+
+
+class ConfigurationError(ValueError):
+    """A setting is wrong. The message names the field, the value and the nearest right one."""
+
+
+_KEY_SHAPES = re.compile(
+    r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.)[A-Za-z0-9_\-*.]{6,}|Bearer\s+[A-Za-z0-9_\-.=]{8,}",
+)
+
+
+def redact(text: str, *secrets: str | None) -> str:
+    """Return `text` without anything that is, or looks like, a key, and at most 600 characters long.
+
+    Vendors echo (parts of) keys in 401 texts; nothing of that may reach an exception.
+    """
+    for secret in secrets:
+        if secret and len(secret) > 3:  # noqa: PLR2004 - shorter ones are words of the text, not keys
+            text = text.replace(secret, "[redacted]")
+    return _KEY_SHAPES.sub("[redacted]", text)[:600]

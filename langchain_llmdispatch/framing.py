@@ -1,0 +1,141 @@
+"""JSON, and decoders from bytes to frames: server-sent events and newline-delimited JSON.
+
+Push decoders without I/O: `feed(bytes)` returns the frames completed so far, `close()` what the end of
+input completes. They know nothing of vendors. Input may be split anywhere, inside a UTF-8 character too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+try:  # orjson comes with LangChain's tracing; the standard library serves as well, slower.
+    from orjson import dumps as _dumps
+    from orjson import loads as _loads
+except ImportError:  # pragma: no cover - depends on the installation
+    import json
+
+    _loads = json.loads
+
+    def _dumps(value: Any) -> bytes:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def dump_json(value: Any) -> bytes:
+    """Return `value` as compact JSON.
+
+    Raises:
+        TypeError: Something in it has no JSON form.
+    """
+    return _dumps(value)
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Return the JSON value in `data`.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    return _loads(data)
+
+
+class SSEvent(NamedTuple):
+    """One server-sent event: its type (empty if none was named) and its data."""
+
+    event: str
+    data: str
+
+
+class SSEDecoder:
+    """Server-sent events by the WHATWG rules: any line ending, comments skipped, data lines joined.
+
+    `comments` counts the comment lines seen, since keep-alives are signs of a connection, not of content.
+    """
+
+    __slots__ = ("_buffer", "_data", "_event", "_started", "comments")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._data: list[bytes] = []
+        self._event = b""
+        self._started = False
+        self.comments = 0
+
+    def feed(self, data: bytes) -> list[SSEvent]:
+        """Return the events that `data` completes."""
+        buffer = self._buffer + data if self._buffer else data
+        if not self._started:
+            if len(buffer) < 3 and b"\xef\xbb\xbf".startswith(buffer):  # noqa: PLR2004 - length of a BOM
+                self._buffer = buffer
+                return []
+            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            self._started = True
+        if b"\r" in buffer:
+            # A CR at the very end may be half of a CRLF: keep it for the next piece.
+            held = b"\r" if buffer.endswith(b"\r") else b""
+            body = buffer[: len(buffer) - len(held)]
+            buffer = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
+        *lines, self._buffer = buffer.split(b"\n")
+        return self._take(lines)
+
+    def close(self) -> list[SSEvent]:
+        """Return the event that the end of input completes, if any.
+
+        The standard discards an event without its blank line; some vendors end without one, and whether
+        the answer is whole is judged by their end marker, not by this line.
+        """
+        rest, self._buffer = self._buffer.removesuffix(b"\r"), b""
+        return self._take([rest, b""])
+
+    def _take(self, lines: list[bytes]) -> list[SSEvent]:
+        events = []
+        for line in lines:
+            if not line:
+                if self._data:
+                    events.append(self._flush())
+                self._event = b""
+            elif line.startswith(b"data:"):
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            else:
+                self._field(line)
+        return events
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if not name:
+            self.comments += 1
+        elif name == b"event":
+            self._event = value.removeprefix(b" ")
+        elif name == b"data":
+            self._data.append(b"")
+
+    def _flush(self) -> SSEvent:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        self._data = []
+        return SSEvent(self._event.decode("utf-8", "replace"), data.decode("utf-8", "replace"))
+
+
+class NDJSONDecoder:
+    """Newline-delimited JSON: one value a line, blank lines skipped."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Return the values that `data` completes.
+
+        Raises:
+            ValueError: A line is not JSON.
+        """
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [parse_json(line) for line in lines if line.strip()]
+
+    def close(self) -> list[Any]:
+        """Return the value in the last, unterminated line, if it is whole.
+
+        Raises:
+            ValueError: The rest is not JSON, as after a cut.
+        """
+        rest, self._buffer = self._buffer.strip(), b""
+        return [parse_json(rest)] if rest else []

@@ -1,0 +1,246 @@
+"""Frozen values that every floor speaks of: the request, the call, the attempt record.
+
+This module owns no behaviour beyond its values and imports nothing of ours. LangChain's messages are
+the vocabulary for conversation; there is no second message model here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from langchain_core.messages import BaseMessage
+from pydantic import SecretStr
+
+Clock: TypeAlias = Callable[[], float]
+"""Monotonic seconds. Injected everywhere, so that tests own time."""
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+OutputMethod: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+UnsupportedParams: TypeAlias = Literal["adapt", "drop", "raise"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the caller gave it: no vendor's dialect.
+
+    Attributes:
+        name: The name the caller knows it by.
+        description: What the model is told of it; may be empty.
+        parameters: JSON Schema of the arguments, an object schema.
+        strict: Whether arguments must follow the schema exactly; None leaves it to the vendor.
+        extras: Vendor hints that ride along (`cache_control`, `defer_loading`).
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    strict: bool | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """What the caller demands of tool use.
+
+    Attributes:
+        mode: `auto` (model decides), `none` (no calls), `any` (at least one), `tool` (this one).
+        name: The tool's name where mode is `tool`.
+    """
+
+    mode: Literal["auto", "none", "any", "tool"]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSchema:
+    """The shape an answer must have.
+
+    Attributes:
+        name: A short name for the schema.
+        schema: JSON Schema, or None for "any JSON object" (JSON mode).
+        strict: Whether the vendor must enforce it; None leaves it to the vendor.
+        method: How the caller asked for it; None lets each target choose the best it has.
+    """
+
+    name: str
+    schema: Mapping[str, Any] | None
+    strict: bool | None = None
+    method: OutputMethod | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call of the model, frozen: everything policy and codecs need, nothing of a vendor's dialect.
+
+    Attributes:
+        messages: The conversation as the caller gave it. Never mutated.
+        params: Neutral parameters by name (`temperature`, `max_tokens`, `top_p`, `stop`, `seed`, `user`,
+            `reasoning_effort`, `logprobs`, ...); absent ones are not in the mapping.
+        tools: Tools in neutral form.
+        server_tools: Vendor-run tools, as the caller wrote them (`{"type": "web_search", ...}`).
+        tool_choice: What the caller demands of tool use.
+        parallel_tool_calls: Whether several calls in one turn are allowed; None leaves it to the vendor.
+        output: The shape the answer must have.
+        extra: Fields that the caller wants in the vendor's body verbatim.
+        stream: Whether the answer is streamed.
+        unsupported_params: What happens to a parameter that a target cannot take.
+        route: The alias or model string the caller asked for, if any.
+        tags: Tags of the run, for routing rules.
+        metadata: Metadata of the run, for routing rules.
+    """
+
+    messages: Sequence[BaseMessage]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tools: Sequence[ToolSpec] = ()
+    server_tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    output: OutputSchema | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
+    unsupported_params: UnsupportedParams = "adapt"
+    route: str | None = None
+    tags: frozenset[str] = frozenset()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one deployment is reached and with which credentials.
+
+    Attributes:
+        base_url: Absolute URL without a trailing slash.
+        api_key: The key, unwrapped only where a request is built; None for servers without one.
+        headers: Headers the user adds to each request.
+        api_version: The vendor's version string where it has one.
+        token_provider: Returns a fresh bearer token per request (Azure Entra); wins over `api_key`.
+    """
+
+    base_url: str
+    api_key: SecretStr | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    api_version: str | None = None
+    token_provider: Callable[[], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request compiled for one target: what a codec turns into bytes.
+
+    By the time a codec sees it, history, parameters and tools are legal for the target; the codec only
+    spells them.
+
+    Attributes:
+        model: The vendor's own model id.
+        endpoint: Where it goes.
+        messages: Compiled history (see `vendors/history.py` for its invariants).
+        params: Neutral parameter names that this target takes.
+        tools: Tools whose names and schemas this vendor accepts.
+        server_tools: Tools that this vendor runs itself, verbatim.
+        tool_choice: Only a mode that this target accepts.
+        parallel_tool_calls: Only set where the target has the switch.
+        output: Output shape with a definite method.
+        extra: Body fields merged last, verbatim.
+        stream: Whether to ask for a stream.
+        tool_names: Vendor's tool name -> caller's, where they differ.
+    """
+
+    model: str
+    endpoint: Endpoint
+    messages: Sequence[BaseMessage]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tools: Sequence[ToolSpec] = ()
+    server_tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    output: OutputSchema | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
+    tool_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that was altered so that a request fits a target.
+
+    Attributes:
+        kind: A stable word, such as `reasoning_dropped` or `temperature_dropped`.
+        detail: One line for people. Never holds message text or keys.
+        lossy: Whether information the caller gave does not reach the model.
+        index: The message's place in the caller's history, or None for parameters and tools.
+    """
+
+    kind: str
+    detail: str
+    lossy: bool = False
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """What a vendor's headers say about a limit.
+
+    Attributes:
+        kind: `requests` or `tokens`.
+        remaining: How much is left in the window, or None if unknown.
+        limit: The size of the window's budget, or None if unknown.
+        reset_after: Seconds until the budget is whole again, or None if unknown.
+    """
+
+    kind: Literal["requests", "tokens"]
+    remaining: int | None
+    limit: int | None = None
+    reset_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """What became of one request that left (or nearly left) the process.
+
+    Attributes:
+        vendor: The vendor's name.
+        model: The vendor's model id.
+        deployment: The deployment's name.
+        status: HTTP status, or None where no answer came.
+        error: The error's class name, or None on success.
+        wait_ms: Milliseconds slept or queued before sending.
+        latency_ms: Milliseconds from sending to the end of the answer.
+        ttft_ms: Milliseconds from sending to the first content, where streamed.
+        request_id: The vendor's id for the request.
+    """
+
+    vendor: str
+    model: str
+    deployment: str
+    status: int | None = None
+    error: str | None = None
+    wait_ms: int = 0
+    latency_ms: int = 0
+    ttft_ms: int | None = None
+    request_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON-safe values, keys as in `response_metadata`."""
+        return {name: getattr(self, name) for name in _RECORD_FIELDS}
+
+
+_RECORD_FIELDS = tuple(AttemptRecord.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long things may take; every value in seconds, None for no bound.
+
+    Attributes:
+        timeout: One attempt: to the whole answer, or, streamed, to its first content.
+        deadline: The whole call: queueing, sleeping, connecting, streaming.
+        first_token: Streamed: from sending to the first content (reasoning counts).
+        stream_idle: Streamed: between two pieces of content.
+    """
+
+    timeout: float | None = 120.0
+    deadline: float | None = 600.0
+    first_token: float | None = None
+    stream_idle: float | None = 120.0

@@ -1,0 +1,1 @@
+"""Checks of the codecs against exchanges that others recorded with the real vendors."""
