@@ -13,9 +13,6 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.messages import BaseMessage
 from pydantic import SecretStr
 
-Clock: TypeAlias = Callable[[], float]
-"""Monotonic seconds. Injected everywhere, so that tests own time."""
-
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 OutputMethod: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 UnsupportedParams: TypeAlias = Literal["adapt", "drop", "raise"]

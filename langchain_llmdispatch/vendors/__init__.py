@@ -1,1 +1,31 @@
 """The vendors: one file each and one line here."""
+
+from __future__ import annotations
+
+from langchain_llmdispatch.vendors.anthropic import AnthropicVendor
+from langchain_llmdispatch.vendors.azure import AzureVendor
+from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.cohere import CohereVendor
+from langchain_llmdispatch.vendors.compatible import CompatibleVendor
+from langchain_llmdispatch.vendors.google import GoogleVendor
+from langchain_llmdispatch.vendors.huggingface import HuggingFaceVendor
+from langchain_llmdispatch.vendors.local import LocalVendor
+from langchain_llmdispatch.vendors.ollama import OllamaVendor
+from langchain_llmdispatch.vendors.openai import OpenAIVendor
+
+VENDORS: tuple[type[Vendor], ...] = (
+    OpenAIVendor,
+    AnthropicVendor,
+    GoogleVendor,
+    AzureVendor,
+    CohereVendor,
+    HuggingFaceVendor,
+    OllamaVendor,
+    CompatibleVendor,
+    LocalVendor,
+)
+
+
+def builtin_vendors() -> dict[str, Vendor]:
+    """Return a fresh table of the vendors that come with the package, by name, in order of preference."""
+    return {vendor.name: vendor() for vendor in VENDORS}

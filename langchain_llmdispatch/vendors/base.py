@@ -185,6 +185,10 @@ class Vendor(ABC):
         """Return what the headers say about remaining requests and tokens."""
         return ()
 
+    def normalise_url(self, url: str) -> str:
+        """Return the base URL meant by an environment variable's value (`OLLAMA_HOST` may lack a scheme)."""
+        return url
+
     def __repr__(self) -> str:
         """Name the vendor."""
         return f"<vendor {self.name}>"

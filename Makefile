@@ -1,0 +1,53 @@
+# `make` lists what there is. Everything runs in .venv, which each target makes or brings up to date by itself.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+Q ?= In one sentence: what is the capital of France?
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-html test-coverage test-ci lint type format bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(VENV)/.base: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable . --group test --group lint
+	@touch $@
+
+setup: $(VENV)/.local $(VENV)/.dev ## install everything for users and developers
+
+run: $(VENV)/.local ## ask a question: Q="..."; a vendor with a key answers, or else a model on this machine
+	@$(BIN)/python -m langchain_llmdispatch "$(Q)"
+
+test: $(VENV)/.dev ## run the tests, offline
+	$(BIN)/python -m pytest -n 2
+
+test-html: $(VENV)/.dev ## run the tests and write htmlcov/
+	$(BIN)/python -m pytest --cov=langchain_llmdispatch --cov-branch --cov-report=html
+
+test-coverage: $(VENV)/.dev ## run the tests and print the coverage
+	$(BIN)/python -m pytest --cov=langchain_llmdispatch --cov-branch --cov-report=term-missing:skip-covered
+
+test-ci: test lint type ## what CI runs
+
+lint: $(VENV)/.dev ## check style and import rules
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo
+
+type: $(VENV)/.dev ## check types
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## format the code
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis

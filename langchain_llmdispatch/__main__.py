@@ -1,0 +1,145 @@
+"""The command line: ask a question, list vendors, check a configuration.
+
+    python -m langchain_llmdispatch "question"        streams the answer; `-` reads standard input
+    python -m langchain_llmdispatch vendors           which vendors are configured (no keys are shown)
+    python -m langchain_llmdispatch check FILE        validates a configuration file
+
+Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from langchain_llmdispatch.chat_model import DispatcherChatModel
+from langchain_llmdispatch.config import DispatcherConfig, environment, explain_validation
+from langchain_llmdispatch.errors import ConfigurationError, DispatchError
+from langchain_llmdispatch.local import LocalModelError
+from langchain_llmdispatch.targets import Resolver
+from langchain_llmdispatch.vendors import builtin_vendors
+
+LOCAL_MODEL = "local:qwen2.5-coder-0.5b"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except (ConfigurationError, ValidationError) as error:
+        text = explain_validation(error) if isinstance(error, ValidationError) else str(error)
+        return _fail(text, 2)
+    except (DispatchError, LocalModelError) as error:
+        return _fail(f"{type(error).__name__}: {error}", 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader (`head`) has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(text: str, code: int) -> int:
+    print("\n".join(f"llmdispatch: {line}" for line in text.splitlines()), file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    commands = {"vendors": _vendors, "check": _check}
+    if arguments and arguments[0] in commands:
+        return commands[arguments[0]](arguments[1:])
+    return _ask(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m langchain_llmdispatch",
+        description="Ask a question; a vendor with a key answers, or else a model on this machine.",
+        epilog="Other commands: vendors; check FILE.",
+    )
+    parser.add_argument("question", help="the question; - reads it from standard input")
+    parser.add_argument("-m", "--model", action="append", help="vendor:model; repeat it for fallbacks")
+    parser.add_argument("-c", "--config", help="a YAML or JSON configuration file")
+    parser.add_argument("--json", action="store_true", help="print the answer and its metadata as JSON")
+    parser.add_argument("--explain", action="store_true", help="say who would be asked, and ask nobody")
+    return parser
+
+
+def _ask(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    question = sys.stdin.read() if options.question == "-" else options.question
+    if not question.strip():
+        raise ConfigurationError("the question is empty.")
+    with _model(options) as model:
+        if options.explain:
+            _say(str(model.explain(question)))
+        elif options.json:
+            _say(_as_json(model.invoke(question)))
+        else:
+            _stream(model, question)
+    return 0
+
+
+def _model(options: argparse.Namespace) -> DispatcherChatModel:
+    fields: dict[str, Any] = {}
+    if options.model:
+        fields = {"model": options.model[0], "models": options.model[1:]}
+    if options.config:
+        return DispatcherChatModel.from_config(options.config, **fields)
+    if not fields and not any(vendor.default_model for vendor in _resolver().configured()):
+        fields = {"model": LOCAL_MODEL}
+    return DispatcherChatModel(**fields)
+
+
+def _stream(model: DispatcherChatModel, question: str) -> None:
+    for chunk in model.stream(question):
+        print(chunk.text, end="", flush=True)  # noqa: T201
+    print()  # noqa: T201
+
+
+def _as_json(message: Any) -> str:
+    held = {"text": message.text, "usage": message.usage_metadata, "metadata": message.response_metadata}
+    return json.dumps(held, ensure_ascii=False, indent=2)
+
+
+def _resolver() -> Resolver:
+    return Resolver(builtin_vendors(), {}, environment())
+
+
+def _vendors(arguments: list[str]) -> int:
+    if arguments:
+        raise ConfigurationError(f"vendors takes no arguments; got {arguments[0]!r}.")
+    resolver = _resolver()
+    for vendor in builtin_vendors().values():
+        words = vendor.environment.keys or vendor.environment.urls
+        state = "configured" if resolver.is_configured(vendor) else f"set {' or '.join(words[:2])}" if words else "-"
+        if vendor.name == "local":
+            state = "this machine; needs the extra [local]"
+        elif vendor.name == "compatible":
+            state = "any OpenAI-compatible server, by base_url"
+        _say(f"{vendor.name:<12} {state}")
+    return 0
+
+
+def _check(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        raise ConfigurationError("check takes one argument: the configuration file.")
+    config = DispatcherConfig.load(arguments[0])
+    model = DispatcherChatModel.from_config(config)
+    names = ", ".join(target.name for target in model.deployments())
+    _say(f"{arguments[0]}: valid. Deployments: {names}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

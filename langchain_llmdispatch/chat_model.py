@@ -1,0 +1,352 @@
+"""`DispatcherChatModel`: LangChain's face. It freezes requests and hands them to the drivers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.chat_models import LangSmithParams
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+
+from langchain_llmdispatch.catalog import shared_profile
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.config import DispatcherConfig, DispatchFields, environment
+from langchain_llmdispatch.deployments import Deployment, check_fields
+from langchain_llmdispatch.dispatch import Dispatch, Policy
+from langchain_llmdispatch.drivers import AsyncDriver, SyncDriver
+from langchain_llmdispatch.fleet import Fleet
+from langchain_llmdispatch.requests import freeze
+from langchain_llmdispatch.structured import OutputMethod, structured_output
+from langchain_llmdispatch.transport import Transport
+from langchain_llmdispatch.types import ChatRequest, TimeLimits
+from langchain_llmdispatch.vendors.tools import neutral_choice, neutral_tools
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from langchain_core.language_models.model_profile import ModelProfile
+
+    from langchain_llmdispatch.vendors.base import Vendor
+
+_PARAMETERS = ("temperature", "max_tokens", "top_p", "stop", "seed", "user")
+_ALIASES = {"request_timeout": "timeout", "model_name": "model", "max_completion_tokens": "max_tokens"}
+
+
+class DispatcherChatModel(DispatchFields, BaseChatModel):
+    """One chat model over every vendor: it routes, retries, falls back, limits and counts.
+
+    Example:
+        ```python
+        from langchain_llmdispatch import DispatcherChatModel
+
+        model = DispatcherChatModel(models=["openai:gpt-6-luna", "anthropic:claude-haiku-5-5"])
+        print(model.invoke("What is the capital of France?").text)
+        ```
+
+    Without `model`, `models` and `routes` it uses one deployment per vendor that has a key in the environment
+    or in `.env`. All fields are those of `DispatchFields` and of LangChain's `BaseChatModel`, and:
+
+    Attributes:
+        api_key: The key for `model`, where the vendor's own is not in the environment.
+        base_url: The address for `model`.
+        max_retries: Shorthand for `retry_policy.max_retries`.
+        model_kwargs: Fields for the vendor's request body, verbatim.
+
+    Raises:
+        ValueError: A field is unknown, contradictory or malformed; the message names it and the nearest
+            right one (pydantic's `ValidationError`, or `ConfigurationError`).
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True, extra="forbid")
+
+    api_key: SecretStr | Callable[[], str] | None = Field(default=None, repr=False)
+    base_url: str | None = None
+    max_retries: int | None = Field(default=None, ge=0)
+    model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
+    clock: Clock = Field(default_factory=Clock, exclude=True, repr=False)
+    rng: random.Random = Field(default_factory=random.Random, exclude=True, repr=False)
+    env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+
+    _fleet: Fleet = PrivateAttr()
+    _transport: Transport = PrivateAttr()
+    _sync: SyncDriver = PrivateAttr()
+    _async: AsyncDriver = PrivateAttr()
+
+    lc_secrets: ClassVar[dict[str, str]] = {}  # type: ignore[misc] # keys are SecretStr in typed sub-models
+
+    # -- construction ------------------------------------------------------------------------------
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_llmdispatch_fields(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        values = {_ALIASES.get(name, name): value for name, value in values.items()}
+        check_fields(cls.__name__, values, (*cls.model_fields, *_ALIASES))
+        return values
+
+    @model_validator(mode="after")
+    def _assemble_llmdispatch(self) -> DispatcherChatModel:
+        from langchain_llmdispatch import __version__  # noqa: PLC0415 - the package's own front door
+
+        self._add_version("langchain-llmdispatch", __version__)
+        self._fleet = Fleet(self, self.env if self.env is not None else environment())
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
+        self._transport = Transport()
+        self._sync, self._async = SyncDriver(self._transport), AsyncDriver(self._transport)
+
+    @classmethod
+    def from_config(cls, config: Any, **overrides: Any) -> DispatcherChatModel:
+        """Return the model that a configuration describes.
+
+        Args:
+            config: A YAML or JSON file's path, a mapping, or a `DispatcherConfig`.
+            overrides: Fields that win over the configuration's.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or a field is wrong.
+        """
+        held = DispatcherConfig.load(config)
+        fields = {name: getattr(held, name) for name in held.model_fields_set}
+        return cls(**{**fields, **overrides})
+
+    # -- LangChain's four hooks --------------------------------------------------------------------
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request, dispatch = self._begin(messages, stop, kwargs, stream=False)
+        return self._sync.generate(dispatch, request, run_manager)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request, dispatch = self._begin(messages, stop, kwargs, stream=False)
+        return await self._async.generate(dispatch, request, run_manager)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        request, dispatch = self._begin(messages, stop, kwargs, stream=True)
+        return self._sync.stream(dispatch, request, run_manager)
+
+    def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        request, dispatch = self._begin(messages, stop, kwargs, stream=True)
+        return self._async.stream(dispatch, request, run_manager)
+
+    def _begin(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
+    ) -> tuple[ChatRequest, Dispatch]:
+        kwargs = {**self.model_kwargs, **kwargs}
+        route = kwargs.pop("model", None)
+        request = freeze(
+            messages,
+            stop,
+            kwargs,
+            defaults=self._defaults(),
+            stream=stream,
+            unsupported_params=self.unsupported_params,
+            route=route or (self.model if isinstance(self.model, str) else None),
+        )
+        targets = self._fleet.targets(route)
+        return request, Dispatch(targets, self._policy(), clock=self.clock, rng=self.rng)
+
+    def _defaults(self) -> dict[str, Any]:
+        return {name: value for name in _PARAMETERS if (value := getattr(self, name)) is not None}
+
+    def _policy(self) -> Policy:
+        retries = self.retry_policy
+        if self.max_retries is not None:
+            retries = retries.model_copy(update={"max_retries": self.max_retries})
+        times = TimeLimits(self.timeout, self.deadline, self.first_token_timeout, self.stream_idle_timeout)
+        return Policy(retries, self.max_attempts, times)
+
+    # -- tools and structured output ---------------------------------------------------------------
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | dict[str, Any] | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return the model with tools bound, in neutral form: each vendor's dialect is spoken per attempt.
+
+        Args:
+            tools: Functions, pydantic classes, TypedDicts, `BaseTool`s, JSON schemas, or vendors' own
+                server-side tools as dicts.
+            tool_choice: `"auto"`, `"none"`, `"any"`/`"required"`/`True`, a tool's name, or a vendor's dict.
+            kwargs: Further keywords for each call (`strict`, `parallel_tool_calls`, `response_format`, ...).
+
+        Raises:
+            ValueError: `tool_choice` names a tool that is not among `tools`.
+        """
+        neutral, _ = neutral_tools(tools)
+        if tool_choice is not None:
+            neutral_choice(tool_choice, neutral)
+            kwargs["tool_choice"] = tool_choice
+        return super().bind(tools=list(tools), **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: OutputMethod | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Return a runnable whose answers have the shape of `schema`, whichever vendor answers.
+
+        Args:
+            schema: A pydantic class, TypedDict, or JSON schema with a title.
+            include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of the parsed answer alone.
+            method: `json_schema`, `function_calling` or `json_mode`; None lets each target use its best.
+            strict: Whether the vendor must enforce the schema.
+            kwargs: Further keywords for each call.
+
+        Raises:
+            ValueError: `strict` with `json_mode`, or a schema without a name.
+        """
+        return structured_output(
+            self, schema, include_raw=include_raw, method=method, strict=strict, kwargs=kwargs
+        )
+
+    # -- who answers -------------------------------------------------------------------------------
+
+    def register_vendor(self, vendor: Vendor) -> None:
+        """Add a vendor of your own, or replace one, for this model alone."""
+        self._fleet.register(vendor)
+
+    def get_vendors(self) -> list[str]:
+        """Return the names of the vendors that this model can speak to."""
+        return self._fleet.vendor_names()
+
+    def get_vendor(self, name: str) -> Vendor:
+        """Return a vendor by name or alias.
+
+        Raises:
+            ConfigurationError: There is none; the message names the nearest.
+        """
+        return self._fleet.vendor(name)
+
+    def is_available(self, vendor: str) -> bool:
+        """Return whether the vendor is configured and at least one of its deployments may be tried now."""
+        return self._fleet.is_available(vendor)
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self._transport.close()
+
+    async def aclose(self) -> None:
+        """Close the connections, those of the running event loop included."""
+        await self._transport.aclose()
+
+    def __enter__(self) -> DispatcherChatModel:
+        """Use it as a context manager to close it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    async def __aenter__(self) -> DispatcherChatModel:
+        """Use it as an async context manager to close it."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.aclose()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the configuration: no connections, no keys; keys come from the environment again."""
+        state = super().__getstate__()
+        return {**state, "__pydantic_private__": None, "__dict__": self._fleet.without_keys(state["__dict__"])}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickle, and assemble anew."""
+        super().__setstate__(state)
+        super().__init__(**{k: v for k, v in state["__dict__"].items() if k in self.model_fields_set})
+
+    # -- LangChain's other questions ---------------------------------------------------------------
+
+    @property
+    def _llm_type(self) -> str:
+        return "llmdispatch-chat"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        return {
+            "model": self.model if isinstance(self.model, str) else None,
+            "deployments": self._fleet.fingerprint(),
+            "model_kwargs": dict(self.model_kwargs),
+            **self._defaults(),
+        }
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        target = self._fleet.planned(kwargs.get("model"))
+        params = LangSmithParams(ls_model_type="chat")
+        params["ls_provider"] = target.vendor.name if target else "llmdispatch"
+        params["ls_model_name"] = kwargs.get("model") or (target.model if target else "unknown")
+        if (temperature := kwargs.get("temperature", self.temperature)) is not None:
+            params["ls_temperature"] = temperature
+        if (max_tokens := kwargs.get("max_tokens", self.max_tokens)) is not None:
+            params["ls_max_tokens"] = max_tokens
+        if sequences := stop or self.stop:
+            params["ls_stop"] = list(sequences)
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return None
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return one id per estimated token: no vendor publishes ids, and no tokenizer is downloaded."""
+        return list(range(self.get_num_tokens(text)))
+
+    def get_num_tokens(self, text: str) -> int:
+        """Return the estimated number of tokens in `text`: about four characters each."""
+        return count_tokens_approximately([text])
+
+    def get_num_tokens_from_messages(
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Return the estimated number of tokens in a conversation, tools included."""
+        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
+
+
+__all__ = ["Deployment", "DispatcherChatModel", "shared_profile"]

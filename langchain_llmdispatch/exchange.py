@@ -1,0 +1,211 @@
+"""One attempt's exchange with a vendor, without the waiting: what both drivers share.
+
+`Exchange` compiles the request for its target and judges the answer; `Relay` turns a stream's bytes into
+chunks, holds back empty heads until content commits the answer, and finishes it with the facts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from langchain_llmdispatch.errors import (
+    AttemptTimeoutError,
+    ConnectionFailedError,
+    DispatchError,
+    EmptyAnswerError,
+    TruncatedStreamError,
+    VendorError,
+)
+from langchain_llmdispatch.integrity import check_answer, is_empty
+from langchain_llmdispatch.metadata import gateway, report
+from langchain_llmdispatch.transport import Patience
+from langchain_llmdispatch.vendors.compiler import compile_call
+from langchain_llmdispatch.vendors.outputs import unwrap_output, unwrap_output_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from langchain_llmdispatch.dispatch import Attempt
+    from langchain_llmdispatch.types import ChatRequest
+
+
+class Exchange:
+    """A request compiled for one attempt's target, and the judgement of its answer.
+
+    Raises:
+        UnsupportedFeatureError: The request cannot be expressed to the target.
+    """
+
+    OK: ClassVar[int] = 200
+    patience: Patience
+
+    def __init__(self, attempt: Attempt, request: ChatRequest) -> None:
+        self.attempt, self.chat_request = attempt, request
+        target = attempt.target
+        self.vendor = target.vendor
+        self.call, attempt.changes = compile_call(
+            target.vendor,
+            request,
+            model=target.model,
+            endpoint=target.endpoint,
+            defaults=target.deployment.params,
+            facts=target.facts,
+        )
+
+    def request(self) -> httpx.Request:
+        """Return the HTTP request, and note that it leaves now."""
+        encoded = self.vendor.encode_request(self.call)
+        attempt, clock = self.attempt, self.attempt.dispatch.clock
+        attempt.send()
+        until, what = clock.monotonic() + (attempt.times.timeout or float("inf")), "the answer"
+        first = attempt.times.first_token if self.call.stream else None
+        if first is not None and clock.monotonic() + first < until:
+            until, what = clock.monotonic() + first, "the first token"
+        self.patience = Patience(clock, min(until, attempt.deadline), what)
+        return encoded
+
+    def answered(self, response: httpx.Response) -> None:
+        """Note the response's head."""
+        self.attempt.answered(response.status_code, self.vendor.request_id(response.headers))
+
+    def decode(self, response: httpx.Response, body: bytes) -> ChatGeneration:
+        """Return the answer in a whole response.
+
+        Raises:
+            VendorError: It is an error, or no answer.
+        """
+        if response.status_code != self.OK:
+            self.refuse(response, body)
+        message = self.vendor.decode_response(self.call, body, response.headers)
+        message = unwrap_output(self.call, message)
+        check_answer(message)
+        return self.finished(message)
+
+    def finished(self, message: AIMessage) -> ChatGeneration:
+        """Return a whole message with the facts of the call."""
+        self.attempt.succeed()
+        metadata = message.response_metadata
+        model = metadata.get("model_name") or self.call.model
+        metadata["llmdispatch"] = report(self.attempt, self.chat_request, message.usage_metadata, model)
+        return ChatGeneration(message=message, generation_info=gateway(self.attempt, model))
+
+    def refuse(self, response: httpx.Response, body: bytes) -> NoReturn:
+        """Raise the error that a response with another status than 200 means."""
+        status = response.status_code
+        if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+            raise VendorError("redirected; redirects are not followed with credentials", status_code=status)
+        raise self.vendor.decode_error(self.call, status, response.headers, body)
+
+    @staticmethod
+    def result(generation: ChatGeneration) -> ChatResult:
+        """Return what LangChain expects of `_generate`."""
+        return ChatResult(generations=[generation])
+
+
+class Relay:
+    """The way of a stream's bytes to the caller.
+
+    Chunks without content are held until the first content commits the answer: before that everything can
+    still be retried elsewhere, unseen.
+    """
+
+    # After the vendor's finish reason only bookkeeping may follow; it is waited for this many seconds.
+    GRACE: ClassVar[float] = 2.0
+    HARMLESS: ClassVar[tuple[type[DispatchError], ...]] = (AttemptTimeoutError, ConnectionFailedError)
+
+    def __init__(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
+        self._exchange, self._attempt = exchange, exchange.attempt
+        self._decoder = exchange.vendor.stream_decoder(exchange.call, headers)
+        self._held: list[AIMessageChunk] = []
+        self._last: AIMessageChunk | None = None
+        self._settled = False
+        self._rewrites = exchange.call.output is not None and exchange.call.output.method == "function_calling"
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more needs reading."""
+        return self._decoder.done
+
+    def feed(self, data: bytes) -> list[ChatGenerationChunk]:
+        """Return what may be handed to the caller now."""
+        out = self._pass_on(self._decoder.feed(data))
+        if self._decoder.finished and not self._settled:
+            self._settled = True
+            self._wait(self.GRACE, "the end of the stream")
+        return out
+
+    def broken(self, error: DispatchError) -> None:
+        """Ignore a connection that ends after the answer is whole; raise `error` otherwise."""
+        if not self._decoder.finished:
+            raise error
+
+    def close(self) -> list[ChatGenerationChunk]:
+        """Return the rest, the last chunk with the facts of the call.
+
+        Raises:
+            TruncatedStreamError: The vendor's end marker never came.
+            EmptyAnswerError: The stream ended normally and held nothing.
+        """
+        out = self._pass_on(self._decoder.close())
+        if self._last is None:
+            raise TruncatedStreamError("the stream ended without its end marker")
+        if not self._attempt.committed:
+            self._check_empty(self._last)
+            out += [self._hand_over(chunk) for chunk in self._held]
+        return [*out, self._finish(self._last)]
+
+    def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
+        out: list[ChatGenerationChunk] = []
+        for decoded in chunks:
+            chunk = unwrap_output_chunk(self._exchange.call, decoded) if self._rewrites else decoded
+            if chunk.chunk_position == "last":
+                self._last = chunk
+            elif not is_empty(chunk):
+                out += self._commit(chunk)
+            elif self._attempt.committed:
+                out.append(self._hand_over(chunk))
+            else:
+                self._held.append(chunk)
+        return out
+
+    def _commit(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
+        attempt = self._attempt
+        if not attempt.committed:
+            attempt.content()
+            attempt.committed = True
+            held, self._held = self._held, []
+            out = [self._hand_over(head) for head in held]
+        else:
+            out = []
+        if attempt.times.stream_idle is not None:
+            self._wait(attempt.times.stream_idle, "the next piece of the answer")
+        out.append(self._hand_over(chunk))
+        return out
+
+    def _hand_over(self, chunk: AIMessageChunk) -> ChatGenerationChunk:
+        self._attempt.chunks.append(chunk)
+        return ChatGenerationChunk(message=chunk)
+
+    def _wait(self, seconds: float, what: str) -> None:
+        until = self._attempt.dispatch.clock.monotonic() + seconds
+        self._exchange.patience.extend(min(until, self._attempt.deadline), what)
+
+    def _check_empty(self, last: AIMessageChunk) -> None:
+        ended = last.response_metadata.get("finish_reason") in {"stop", "tool_calls"}
+        if ended and is_empty(last):
+            raise EmptyAnswerError("the answer is empty")
+
+    def _finish(self, last: AIMessageChunk) -> ChatGenerationChunk:
+        if not is_empty(last):
+            self._attempt.content()
+        self._attempt.succeed()
+        exchange = self._exchange
+        model = last.response_metadata.get("model_name") or exchange.call.model
+        facts = report(self._attempt, exchange.chat_request, last.usage_metadata, model)
+        last.response_metadata["llmdispatch"] = facts
+        return ChatGenerationChunk(message=last, generation_info=gateway(self._attempt, model))

@@ -1,0 +1,51 @@
+"""Whether an answer is one: nothing empty, cut or half passes for a whole answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_llmdispatch.errors import EmptyAnswerError, TruncatedToolCallError
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage, AIMessageChunk
+
+# A block with one of these filled holds content; `index`, `type` and `id` alone do not.
+_CONTENT_KEYS = ("text", "thinking", "reasoning", "signature", "input", "args", "data", "url", "base64", "value")
+
+
+def check_answer(message: AIMessage) -> None:
+    """Refuse an answer that is none.
+
+    Raises:
+        EmptyAnswerError: It ended normally and holds nothing.
+        TruncatedToolCallError: A tool call's arguments are no whole JSON object.
+    """
+    if message.invalid_tool_calls:
+        names = ", ".join(repr(call.get("name")) for call in message.invalid_tool_calls)
+        raise TruncatedToolCallError(f"the arguments of tool call {names} are not whole JSON")
+    if message.response_metadata.get("finish_reason") in {"stop", "tool_calls"} and is_empty(message):
+        raise EmptyAnswerError("the answer is empty")
+
+
+def is_empty(message: AIMessage | AIMessageChunk) -> bool:
+    """Return whether a message or chunk holds no text, reasoning, media or tool call."""
+    if message.content and not isinstance(message.content, str):
+        filled = any(_filled(block) for block in message.content)
+    else:
+        filled = bool(message.content)
+    return not (
+        filled
+        or message.tool_calls
+        or message.invalid_tool_calls
+        or getattr(message, "tool_call_chunks", None)
+        or message.additional_kwargs
+    )
+
+
+def _filled(block: str | dict[str, Any]) -> bool:
+    if isinstance(block, str):
+        return bool(block)
+    kind = block.get("type", "")
+    if kind in {"text", "thinking", "reasoning"}:
+        return any(block.get(key) for key in _CONTENT_KEYS)
+    return bool(kind)

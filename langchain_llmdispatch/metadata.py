@@ -1,0 +1,64 @@
+"""The truth about an answer, for `response_metadata["llmdispatch"]`: who, how often, for how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_llmdispatch.prices import Cost, price_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages.ai import UsageMetadata
+
+    from langchain_llmdispatch.dispatch import Attempt
+    from langchain_llmdispatch.types import ChatRequest
+
+# What LangChain's tracers read to name the vendor that really answered (langchain_core.utils._gateway).
+GATEWAY_KEY = "lc_gateway_metadata"
+
+
+def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, model: str) -> dict[str, Any]:
+    """Return the facts of a finished call, JSON-safe: ints, strings, booleans, None.
+
+    Args:
+        attempt: The attempt that answered; its record is complete.
+        request: What was asked.
+        usage: What the vendor says it used, or None.
+        model: The model that the vendor says answered.
+    """
+    dispatch = attempt.dispatch
+    cost = cost_of(attempt, usage, model)
+    facts: dict[str, Any] = {
+        "vendor": attempt.target.vendor.name,
+        "deployment": attempt.target.name,
+        "route": request.route,
+        "attempts": [record.to_dict() for record in dispatch.records],
+        "fallback": len({record.deployment for record in dispatch.records}) > 1,
+        "cost_usd": None if cost.usd is None else format(cost.usd, "f"),
+        "price_source": cost.source,
+        "queue_ms": sum(record.wait_ms for record in dispatch.records),
+        "created_at": dispatch.clock.now().isoformat(timespec="milliseconds"),
+    }
+    if attempt.changes:
+        facts["adapted"] = [{"kind": c.kind, "detail": c.detail, "lossy": c.lossy} for c in attempt.changes]
+    return facts
+
+
+def cost_of(attempt: Attempt, usage: UsageMetadata | None, model: str) -> Cost:
+    """Return what an answer cost; unknown where the vendor named no usage or nobody knows the price."""
+    if usage is None:
+        return Cost(None, None)
+    target = attempt.target
+    return price_of(
+        target.vendor.name,
+        model,
+        usage,
+        at=attempt.dispatch.clock.now(),
+        input_price=target.deployment.input_price,
+        output_price=target.deployment.output_price,
+        base_url=target.endpoint.base_url,
+    )
+
+
+def gateway(attempt: Attempt, model: str) -> dict[str, dict[str, str]]:
+    """Return the generation info that makes tracers show the vendor that answered."""
+    return {GATEWAY_KEY: {"provider": attempt.target.vendor.name, "model": model}}

@@ -1,0 +1,8 @@
+"""Routing: who serves a request, in which order, and why."""
+
+from __future__ import annotations
+
+from langchain_llmdispatch.routing.rules import RoutingRule
+from langchain_llmdispatch.routing.strategies import Strategy, check_strategy
+
+__all__ = ["RoutingRule", "Strategy", "check_strategy"]

@@ -1,0 +1,383 @@
+"""Connections: one sync transport, one async transport per running event loop, made on first use.
+
+Requests go to httpx's transports directly: no redirects, cookies or hooks between us and the wire, so a
+credential reaches the host it was built for and no other. A user's own `httpx.Client` is used as it is,
+with redirects off.
+
+Patience is enforced on every single read, by a network backend around httpcore's: a server that drips one
+byte at a time cannot outlive a deadline, in either colour, and without cancelling anything (cancelling
+leaks httpcore's pool slots: encode/httpcore#1093).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import urllib.request
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.errors import (
+    AttemptTimeoutError,
+    ConnectionFailedError,
+    DispatchError,
+    MalformedResponseError,
+)
+
+# httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
+# 2,000 connections. Equal numbers keep them.
+LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=60.0)
+CONNECT_TIMEOUT = 10.0
+
+
+class Patience(float):
+    """How long the wire may still keep us waiting: a float for httpx, a moment for us.
+
+    httpcore hands the timeout it was given to each read unchanged, so one object per attempt can be moved
+    while the answer arrives.
+
+    Attributes:
+        until: The moment, in the clock's monotonic seconds, at which waiting ends.
+        what: What is being waited for, for the error's text.
+    """
+
+    until: float
+    what: str
+    _clock: Clock
+
+    def __new__(cls, clock: Clock, until: float, what: str) -> Patience:
+        """Make one that ends at the moment `until`."""
+        patience = super().__new__(cls, max(0.001, min(until - clock.monotonic(), 1e6)))
+        patience.until, patience.what, patience._clock = until, what, clock  # noqa: SLF001
+        return patience
+
+    def left(self) -> float:
+        """Return the seconds left, negative when it is over."""
+        return self.until - self._clock.monotonic()
+
+    def extend(self, until: float, what: str) -> None:
+        """Wait until another moment, for something else."""
+        self.until, self.what = until, what
+
+
+def _left(timeout: float | None, over: type[Exception]) -> float | None:
+    if not isinstance(timeout, Patience):
+        return timeout
+    left = timeout.left()
+    if left <= 0:
+        raise over
+    return min(left, 1e6)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, backend: httpcore.NetworkBackend) -> None:
+        self._backend = backend
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
+
+
+class _AsyncStream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return await self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _AsyncBackend(httpcore.AsyncNetworkBackend):
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _AsyncStream(await self._backend.connect_tcp(host, port, left, local_address, socket_options))
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+@cache
+def ssl_context() -> ssl.SSLContext:
+    """Return the one TLS context of the process: making it costs about 20 ms, and it is immutable to us."""
+    return httpx.create_ssl_context()
+
+
+def _proxy_of(url: httpx.URL) -> str | None:
+    proxies = urllib.request.getproxies()
+    if not proxies or urllib.request.proxy_bypass(url.host):
+        return None
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+def _sync_transport(proxy: str | None) -> httpx.HTTPTransport:
+    transport = httpx.HTTPTransport(verify=ssl_context(), limits=LIMITS, proxy=proxy, trust_env=False)
+    # The pool's backend is a constructor argument in httpcore, but httpx does not pass one on.
+    transport._pool._network_backend = _Backend(httpcore.SyncBackend())  # noqa: SLF001
+    return transport
+
+
+def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
+    transport = httpx.AsyncHTTPTransport(verify=ssl_context(), limits=LIMITS, proxy=proxy, trust_env=False)
+    transport._pool._network_backend = _AsyncBackend(httpcore.AnyIOBackend())  # noqa: SLF001
+    return transport
+
+
+class Transport:
+    """The owner of all connections of one model. Threads and loops may share it.
+
+    Args:
+        http_client: A user's own sync client, used instead of ours; it stays theirs to close.
+        http_async_client: Likewise for async.
+    """
+
+    def __init__(
+        self,
+        http_client: httpx.Client | None = None,  # noqa: TID251 - theirs
+        http_async_client: httpx.AsyncClient | None = None,  # noqa: TID251 - theirs
+    ) -> None:
+        self._client, self._async_client = http_client, http_async_client
+        self._lock = threading.Lock()
+        self._proxies: dict[str, str | None] = {}
+        self._sync: dict[str | None, httpx.HTTPTransport] = {}
+        self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
+
+    def send(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+        """Return the response with its body still unread; close it.
+
+        Raises:
+            ConnectionFailedError: No connection, or it broke.
+            AttemptTimeoutError: Patience ran out.
+            MalformedResponseError: The peer does not speak HTTP.
+        """
+        request.extensions["timeout"] = _timeouts(patience)
+        try:
+            if self._client is not None:
+                return self._client.send(request, stream=True, follow_redirects=False)
+            return self._transport(request.url).handle_request(request)
+        except httpx.HTTPError as error:
+            failure = _failure(error, patience)
+        raise failure
+
+    async def asend(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+        """Return the response with its body still unread; see `send`."""
+        request.extensions["timeout"] = _timeouts(patience)
+        try:
+            if self._async_client is not None:
+                return await self._async_client.send(request, stream=True, follow_redirects=False)
+            transport = await self._loop_transport(request.url)
+            return await transport.handle_async_request(request)
+        except httpx.HTTPError as error:
+            failure = _failure(error, patience)
+        raise failure
+
+    def close(self) -> None:
+        """Close the sync connections, and drop those of loops that have ended."""
+        with self._lock:
+            transports, self._sync = self._sync, {}
+            self._async = {loop: held for loop, held in self._async.items() if not loop.is_closed()}
+        for transport in transports.values():
+            transport.close()
+
+    async def aclose(self) -> None:
+        """Close the sync connections and those of the running loop."""
+        self.close()
+        with self._lock:
+            held = self._async.pop(asyncio.get_running_loop(), None)
+        if held is not None:
+            await held.aclose()
+
+    def _proxy(self, url: httpx.URL) -> str | None:
+        # Looked up once per host: reading the environment costs more than the rest of a request.
+        if url.host not in self._proxies:
+            self._proxies[url.host] = _proxy_of(url)
+        return self._proxies[url.host]
+
+    def _transport(self, url: httpx.URL) -> httpx.HTTPTransport:
+        proxy = self._proxy(url)
+        transport = self._sync.get(proxy)
+        if transport is None:
+            with self._lock:
+                transport = self._sync.setdefault(proxy, _sync_transport(proxy))
+        return transport
+
+    async def _loop_transport(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+        loop = asyncio.get_running_loop()
+        held = self._async.get(loop)
+        if held is None:
+            held = _LoopTransports()
+            with self._lock:
+                # A closed loop's connections are dead; a client kept for it would fail (or keep it alive).
+                self._async = {k: v for k, v in self._async.items() if not k.is_closed()}
+                self._async[loop] = held
+            await held.keep()
+        return held.get(self._proxy(url))
+
+
+class _LoopTransports:
+    """The transports of one event loop; they close themselves when `asyncio.run` ends the loop."""
+
+    def __init__(self) -> None:
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._keeper = self._keep()
+
+    def get(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        if proxy not in self._transports:
+            self._transports[proxy] = _async_transport(proxy)
+        return self._transports[proxy]
+
+    async def keep(self) -> None:
+        await anext(self._keeper)
+
+    async def aclose(self) -> None:
+        await self._keeper.aclose()
+
+    async def _keep(self) -> AsyncGenerator[None, None]:
+        # A suspended async generator is closed by loop.shutdown_asyncgens(), which asyncio.run calls: the
+        # only hook a loop offers for "you are about to end".
+        try:
+            yield
+        finally:
+            transports, self._transports = self._transports, {}
+            for transport in transports.values():
+                with suppress(httpx.HTTPError, RuntimeError, OSError):
+                    await transport.aclose()
+
+
+def _timeouts(patience: Patience) -> dict[str, float | None]:
+    connect = min(CONNECT_TIMEOUT, float(patience))
+    return {"connect": connect, "read": patience, "write": patience, "pool": float(patience)}
+
+
+def read(response: httpx.Response, patience: Patience) -> Iterator[bytes]:
+    """Yield the body's pieces as they arrive, decoded if the server compressed them.
+
+    Raises:
+        ConnectionFailedError: The connection broke.
+        AttemptTimeoutError: Patience ran out.
+    """
+    failure: DispatchError | None = None
+    try:
+        for piece in _pieces(response):
+            yield piece
+            if patience.left() <= 0:
+                failure = timed_out(patience)
+                break
+    except httpx.HTTPError as error:
+        failure = _failure(error, patience)
+    if failure is not None:
+        raise failure
+
+
+async def aread(response: httpx.Response, patience: Patience) -> AsyncIterator[bytes]:
+    """Yield the body's pieces as they arrive; see `read`."""
+    failure: DispatchError | None = None
+    try:
+        async for piece in _apieces(response):
+            yield piece
+            if patience.left() <= 0:
+                failure = timed_out(patience)
+                break
+    except httpx.HTTPError as error:
+        failure = _failure(error, patience)
+    if failure is not None:
+        raise failure
+
+
+def _pieces(response: httpx.Response) -> Iterable[bytes]:
+    # The raw stream skips httpx's chunker and byte counter; compressed bodies need its decoders.
+    compressed = "content-encoding" in response.headers
+    return response.iter_bytes() if compressed else response.iter_raw()
+
+
+def _apieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    compressed = "content-encoding" in response.headers
+    return response.aiter_bytes() if compressed else response.aiter_raw()
+
+
+def timed_out(patience: Patience) -> AttemptTimeoutError:
+    """Return the error that says what was waited for in vain."""
+    return AttemptTimeoutError(f"timed out waiting for {patience.what}", code=patience.what.replace(" ", "_"))
+
+
+def _failure(error: httpx.HTTPError, patience: Patience) -> DispatchError:
+    """Return ours for httpx's. It is raised outside the handler: httpx's error holds the request."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return AttemptTimeoutError("timed out connecting", code="connect")
+    if isinstance(error, httpx.PoolTimeout):
+        return AttemptTimeoutError("timed out waiting for a free connection", code="pool")
+    if isinstance(error, httpx.TimeoutException):
+        return timed_out(patience)
+    if isinstance(error, (httpx.DecodingError, httpx.LocalProtocolError)):
+        return MalformedResponseError(f"{type(error).__name__}: {error}")
+    return ConnectionFailedError(f"{type(error).__name__}: {error or 'connection closed'}")
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a URL, for messages that must not hold its path or query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

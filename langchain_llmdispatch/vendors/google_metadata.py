@@ -1,0 +1,107 @@
+"""What Gemini's answers say beside their content: enums, usage, grounding, sound."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+
+Json: TypeAlias = Mapping[str, Any]
+
+# The wire numbers of both enums, as sent under `$alt=json;enum-encoding=int`.
+FINISH_NUMBERS = (
+    "FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE",
+    "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY",
+    "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS",
+)  # fmt: skip
+BLOCK_NUMBERS = (
+    "BLOCK_REASON_UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY",
+)  # fmt: skip
+_UNSPECIFIED = frozenset({"", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED",
+                          "BLOCKED_REASON_UNSPECIFIED"})  # fmt: skip
+_AUDIO = ("AUDIO", 4)
+
+
+def enum_name(value: Any, numbers: Sequence[str]) -> str:
+    """Return an enum's name, whether it came as a name or as its number; empty if unspecified."""
+    if isinstance(value, int):
+        value = numbers[value] if 0 <= value < len(numbers) else f"UNKNOWN_{value}"
+    return "" if value is None or value in _UNSPECIFIED else str(value)
+
+
+def usage(counts: Json) -> UsageMetadata | None:
+    """Return Gemini's counters in LangChain's words; zeros are absent on the wire."""
+    if "promptTokenCount" not in counts and "totalTokenCount" not in counts:
+        return None
+    thoughts = counts.get("thoughtsTokenCount") or 0
+    # Tool results that Google's own tools put into the prompt are counted apart.
+    read = (counts.get("promptTokenCount") or 0) + (counts.get("toolUsePromptTokenCount") or 0)
+    written = (counts.get("candidatesTokenCount") or 0) + thoughts
+    found = UsageMetadata(
+        input_tokens=read,
+        output_tokens=written,
+        total_tokens=counts.get("totalTokenCount") or read + written,
+    )
+    heard = _audio_tokens(counts.get("promptTokensDetails"))
+    details: dict[str, int] = {"audio": heard} if heard else {}
+    if "cachedContentTokenCount" in counts:
+        details["cache_read"] = counts["cachedContentTokenCount"]
+    if details:
+        found["input_token_details"] = InputTokenDetails(**details)  # type: ignore[typeddict-item]
+    spoken = _audio_tokens(counts.get("candidatesTokensDetails"))
+    details = {"audio": spoken} if spoken else {}
+    if "thoughtsTokenCount" in counts:
+        details["reasoning"] = thoughts
+    if details:
+        found["output_token_details"] = OutputTokenDetails(**details)  # type: ignore[typeddict-item]
+    return found
+
+
+def _audio_tokens(details: Sequence[Json] | None) -> int:
+    return sum(item.get("tokenCount") or 0 for item in details or () if item.get("modality") in _AUDIO)
+
+
+def wav(samples: bytes, mime: str) -> bytes:
+    """Return raw 16-bit samples (`audio/L16;rate=24000`) as a WAV file."""
+    _, _, rate = mime.partition("rate=")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(int(rate.partition(";")[0] or 24000))
+        file.writeframes(samples)
+    return buffer.getvalue()
+
+
+def grown(old: Any, new: Any) -> Any:
+    """Return lists of two native objects joined: these come in instalments."""
+    joined = dict(old)
+    for key, value in new.items():
+        joined[key] = [*joined.get(key, ()), *value] if isinstance(value, list) else value
+    return joined
+
+
+def snake(value: Any) -> Any:
+    """Return `value` with keys in snake case, as LangChain's translator spells Gemini's metadata."""
+    if isinstance(value, list):
+        return [snake(item) for item in value]
+    if isinstance(value, Mapping):
+        return {_snake_word(key): snake(item) for key, item in value.items()}
+    return value
+
+
+def _snake_word(word: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in word)
+
+
+def count_characters(grounding: dict[str, Any], text: str) -> None:
+    """Turn Gemini's offsets, which count UTF-8 bytes, into those of citations, which count characters."""
+    encoded = text.encode()
+    for support in grounding.get("grounding_supports") or ():
+        segment = support.get("segment") or {}
+        if "end_index" in segment:
+            for key in ("start_index", "end_index"):
+                segment[key] = len(encoded[: segment.get(key, 0)].decode("utf-8", "ignore"))

@@ -1,0 +1,139 @@
+"""Regenerate `data/profiles.json` from the profile data of installed LangChain partner packages.
+
+Run it where `langchain-openai`, `langchain-anthropic` and `langchain-google-genai` are installed, or hand it
+a file `{vendor: {model: profile}}`. The hand-written `overlay` section is kept as it is. Model profiles come
+from models.dev (MIT License) by way of those packages.
+
+    python scripts/refresh_catalog.py            # rewrite the file
+    python scripts/refresh_catalog.py --check    # exit 1 if the file is out of date, write nothing
+    python scripts/refresh_catalog.py --from profiles.json --vendor cohere
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models.model_profile import ModelProfile
+
+TARGET = Path(__file__).resolve().parent.parent / "langchain_llmdispatch" / "data" / "profiles.json"
+PACKAGES = {
+    "openai": ("langchain-openai", "langchain_openai.data._profiles"),
+    "anthropic": ("langchain-anthropic", "langchain_anthropic.data._profiles"),
+    "google": ("langchain-google-genai", "langchain_google_genai.data._profiles"),
+}
+KNOWN_KEYS = frozenset(ModelProfile.__annotations__)
+NOT_CHAT = ("embedding", "veo-", "lyria-", "gpt-image", "chatgpt-image", "realtime", "-live", "-tts")
+
+Profiles = dict[str, dict[str, dict[str, Any]]]
+
+
+def is_chat(model: str, profile: dict[str, Any]) -> bool:
+    """Tell whether `model` answers a chat in text."""
+    return profile.get("text_outputs") is not False and not any(word in model for word in NOT_CHAT)
+
+
+def cleaned(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return chat models only, by name in lower case, with keys that LangChain knows, sorted."""
+    return {
+        model.lower(): {key: profile[key] for key in sorted(profile) if key in KNOWN_KEYS}
+        for model, profile in sorted(profiles.items())
+        if is_chat(model.lower(), profile)
+    }
+
+
+def from_packages() -> tuple[Profiles, dict[str, str]]:
+    """Return the profiles of the installed partner packages, and each vendor's source."""
+    profiles: Profiles = {}
+    sources: dict[str, str] = {}
+    for vendor, (package, module) in PACKAGES.items():
+        try:
+            data = importlib.import_module(module)._PROFILES  # noqa: SLF001 - the packages have no public door to it
+        except ImportError:
+            continue
+        profiles[vendor] = cleaned(data)
+        sources[vendor] = f"{package} {version(package)} (models.dev, MIT License)"
+    return profiles, sources
+
+
+def from_file(path: Path, vendor: str | None) -> tuple[Profiles, dict[str, str]]:
+    """Return the profiles in a file: `{vendor: {model: profile}}`, or `{model: profile}` of one vendor."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    by_vendor = {vendor: data} if vendor else data
+    return (
+        {name: cleaned(models) for name, models in by_vendor.items()},
+        dict.fromkeys(by_vendor, path.name),
+    )
+
+
+def refreshed(
+    current: dict[str, Any], profiles: Profiles, sources: dict[str, str], today: str
+) -> dict[str, Any]:
+    """Return the file's content with `profiles` in place of what it had for the same vendors.
+
+    The date moves only if something else changed, so that a check against an unchanged source passes any day.
+    """
+    fresh = {
+        "as_of": current.get("as_of", today),
+        "sources": {**current.get("sources", {}), **sources},
+        "overlay": current.get("overlay", {}),
+        "profiles": {**current.get("profiles", {}), **profiles},
+    }
+    return fresh if fresh == current else {**fresh, "as_of": today}
+
+
+def render(content: dict[str, Any]) -> str:
+    """Return `content` as JSON with one model a line, so that a refresh reads well as a diff."""
+    lines = ["{"]
+    lines += [f"  {json.dumps(key)}: {json.dumps(content[key])}," for key in ("as_of", "sources")]
+    for section in ("overlay", "profiles"):
+        lines.append(f"  {json.dumps(section)}: {{")
+        vendors = content[section]
+        for vendor, models in vendors.items():
+            rows = [f"      {json.dumps(name)}: {json.dumps(row)}" for name, row in models.items()]
+            lines += [
+                f"    {json.dumps(vendor)}: {{",
+                ",\n".join(rows),
+                "    }" + ("," if vendor != list(vendors)[-1] else ""),
+            ]
+        lines.append("  }" + ("," if section == "overlay" else ""))
+    return "\n".join([*lines, "}", ""])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Refresh or check the file; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="only tell whether the file is up to date")
+    parser.add_argument(
+        "--from", dest="source", type=Path, help="a JSON file to read instead of the packages"
+    )
+    parser.add_argument("--vendor", help="with --from: the file holds this vendor's models only")
+    parser.add_argument("--target", type=Path, default=TARGET, help="the file to check or rewrite")
+    args = parser.parse_args(argv)
+
+    target: Path = args.target
+    old = target.read_text(encoding="utf-8") if target.exists() else "{}"
+    profiles, sources = from_file(args.source, args.vendor) if args.source else from_packages()
+    if not profiles:
+        print("no source: install the partner packages or give --from FILE", file=sys.stderr)
+        return 2
+    new = render(refreshed(json.loads(old), profiles, sources, datetime.now(UTC).date().isoformat()))
+    if new == old:
+        print(f"{target.name} is up to date")
+        return 0
+    if args.check:
+        print(f"{target.name} is out of date: run scripts/refresh_catalog.py", file=sys.stderr)
+        return 1
+    target.write_text(new, encoding="utf-8")
+    print(f"{target.name}: {sum(map(len, profiles.values()))} models from {', '.join(sorted(profiles))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

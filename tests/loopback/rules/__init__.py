@@ -1,0 +1,1 @@
+"""What each vendor documents as wrong, one table per wire format."""

@@ -1,0 +1,331 @@
+"""The loopback server: one address, every vendor, many accounts."""
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from tests.loopback import brain, delivery, errors
+from tests.loopback.delivery import Action, LostError, Voice
+from tests.loopback.dialects import DIALECTS, Dialect
+from tests.loopback.faults import Fault, Plan, Script, Step
+from tests.loopback.journal import Journal, Received, Totals, account_key
+from tests.loopback.neutral import Answer, Call, RejectedError, Reply, Request, Usage, compact
+from tests.loopback.routing import BASES, Route, resolve
+from tests.loopback.wire import Connection, Message
+
+LARGEST_HEAD = 1 << 20
+PATIENCE = 10.0
+TAGS = {"models": [{"name": "llama3.1:latest", "model": "llama3.1:latest", "size": 1, "digest": "0"}]}
+
+
+class LoopbackServer:
+    """A context manager; a test talks to it with any HTTP client.
+
+    Args:
+        chop_seed: Cut every streamed body into random pieces, from this seed.
+        strict: Whether requests that a vendor documents as wrong are refused.
+    """
+
+    def __init__(self, *, chop_seed: int | None = None, strict: bool = True) -> None:
+        self.chop_seed = chop_seed
+        self.strict = strict
+        self.accepted_connections = 0
+        self._journal = Journal()
+        self._scripts: dict[str, Script] = {}
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+        self._port = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Start to listen."""
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()), name="loopback", daemon=True
+        )
+        self._thread.start()
+        if not self._ready.wait(PATIENCE):
+            raise RuntimeError("the loopback server did not start")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop; stalled answers end."""
+        if self._loop and self._closing and self._thread:
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join(PATIENCE)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def requests(self) -> list[Received]:
+        """All requests so far, in order."""
+        return self._journal.received
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._tasks)
+
+    def base_url(self, vendor: str, account: str = "") -> str:
+        """What a client of a vendor takes as its base URL."""
+        prefix = f"/@{account}" if account else ""
+        return f"{self.url}{prefix}{BASES[vendor]}"
+
+    def script(self, vendor: str, steps: Sequence[Step], account: str = "", *, repeat: bool = False) -> None:
+        """Say what happens to the next requests of an account; `repeat` keeps the last step."""
+        with self._lock:
+            self._scripts.setdefault(account_key(vendor, account), Script()).extend(steps, repeat=repeat)
+
+    def pending(self, vendor: str, account: str = "") -> int:
+        """How many scripted steps of an account were not reached."""
+        with self._lock:
+            return len(self._scripts.get(account_key(vendor, account), ()))
+
+    def requests_to(self, vendor: str, account: str = "") -> list[Received]:
+        """The requests of one account, in order."""
+        return [one for one in self.requests if (one.vendor, one.account) == (vendor, account)]
+
+    def usage(self) -> dict[str, Totals]:
+        """Requests and reported tokens by account: `openai`, `openai@b`."""
+        return self._journal.totals
+
+    def clear(self) -> None:
+        """Forget scripts, requests and totals."""
+        with self._lock:
+            self._scripts.clear()
+        self._journal.clear()
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._closing = asyncio.Event()
+        listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=LARGEST_HEAD, backlog=1024)
+        self._port = listener.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._closing.wait()
+        listener.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted_connections += 1
+        task = asyncio.ensure_future(self._converse(Connection(reader, writer)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _converse(self, connection: Connection) -> None:
+        try:
+            while (message := await connection.receive()) is not None:
+                await self._answer(connection, message)
+        except (LostError, ConnectionError):
+            pass
+        finally:
+            with contextlib.suppress(RuntimeError):
+                connection.close()
+
+    async def _answer(self, connection: Connection, message: Message) -> None:
+        route = resolve(message.path)
+        body = message.json if isinstance(message.json, dict) else {}
+        stream = bool(route.api) and route.streams(body)
+        index = self._journal.receive(_received(message, route, stream=stream))
+        ident = f"loop{index:08d}"
+        exchange = Exchange(self, connection, route, ident, index)
+        if route.api == "tags":
+            await exchange.reply(Reply(200, compact(TAGS).encode(), {"content-type": "application/json"}))
+            return
+        call = _call(message, route, body, stream=stream)
+        try:
+            dialect = _dialect(route, message)
+            request = self._read(dialect, call)
+        except RejectedError as error:
+            await exchange.refuse(error, stream=stream)
+            return
+        await exchange.run(dialect, call, request, self._plan(route, index))
+
+    def _read(self, dialect: Dialect, call: Call) -> Request:
+        try:
+            if self.strict:
+                dialect.check(call)
+            return dialect.read(call)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise RejectedError(f"The request has a wrong form: {error!r}", rule="form") from error
+
+    def _plan(self, route: Route, index: int) -> Plan:
+        with self._lock:
+            script = self._scripts.get(account_key(route.vendor, route.account))
+            plan = script.take() if script else Plan()
+        if self.chop_seed is None or plan.fault("chop") or plan.fault("drip"):
+            return plan
+        return Plan(plan.answer, (*plan.faults, Fault.chop(self.chop_seed + index)))
+
+    def settle(self, index: int, status: int, rejected: str | None = None) -> None:
+        """Note how a request was answered."""
+        self._journal.settle(index, status=status, rejected=rejected)
+
+    def report(self, route: Route, usage: Usage | None) -> None:
+        """Note what a client was told of its usage."""
+        self._journal.report(route.vendor, route.account, usage)
+
+
+class Exchange:
+    """One request on its way to its answer."""
+
+    def __init__(
+        self, server: LoopbackServer, connection: Connection, route: Route, ident: str, index: int
+    ) -> None:
+        self.server = server
+        self.connection = connection
+        self.route = route
+        self.ident = ident
+        self.index = index
+
+    async def reply(self, reply: Reply, plan: Plan | None = None, voice: Voice | None = None) -> None:
+        """Send a whole answer."""
+        self.server.settle(self.index, reply.status)
+        plain, silent = plan or Plan(), voice or Voice(b"", b"", b"")
+        await delivery.send_body(self.connection, reply, plain, silent)
+        self.server.report(self.route, reply.usage)
+
+    async def refuse(self, error: RejectedError, *, stream: bool) -> None:
+        """Send the vendor's error for a broken rule."""
+        reply = errors.reply(self.route.vendor, error, self.ident, stream=stream)
+        await self.reply(self._dressed(reply))
+        self.server.settle(self.index, reply.status, error.rule or error.kind)
+
+    async def run(self, dialect: Dialect, call: Call, request: Request, plan: Plan) -> None:
+        """Answer as planned."""
+        await self._disturb(call, plan)
+        error = plan.fault("error")
+        if error:
+            await self.reply(self._dressed(self._error(error, stream=call.stream)))
+            return
+        answer = _said(plan, request)
+        voice = self._voice(dialect, call, plan)
+        if call.stream:
+            events = dialect.events(call, request, answer, self.ident)
+            headers = {"content-type": dialect.streamed_as(call), **dialect.headers(self.ident)}
+            await self._stream(headers, delivery.staged(events, plan, voice))
+            return
+        headers = {"content-type": dialect.json_type, **dialect.headers(self.ident)}
+        content = compact(dialect.body(call, answer, self.ident)).encode()
+        await self.reply(Reply(200, content, headers, answer.counted), plan, voice)
+
+    async def _disturb(self, call: Call, plan: Plan) -> None:
+        slow, reset = plan.fault("slow_head"), plan.fault("reset")
+        if slow:
+            await delivery.pause(self.connection, slow.seconds)
+        if reset and (reset.after_events < 0 or not call.stream):
+            self.connection.reset()
+            raise LostError
+
+    async def _stream(self, headers: dict[str, str], actions: list[Action]) -> None:
+        self.server.settle(self.index, 200)
+
+        def report(usage: Usage | None) -> None:
+            self.server.report(self.route, usage)
+
+        await delivery.send_stream(self.connection, actions, headers, report)
+
+    def _voice(self, dialect: Dialect, call: Call, plan: Plan) -> Voice:
+        fault = plan.fault("in_band_error")
+        error = RejectedError((fault.message if fault else None) or "", kind=_kind(fault))
+        said = dialect.in_band(call, error, self.ident)
+        if not call.stream:
+            said = compact(errors.body(self.route.vendor, error, self.ident)).encode()
+        return Voice(dialect.keepalive, dialect.broken, said)
+
+    def _error(self, fault: Fault, *, stream: bool) -> Reply:
+        error = RejectedError(fault.message or "", kind=_kind(fault))
+        own = errors.reply(self.route.vendor, error, self.ident, stream=stream)
+        status = fault.status or own.status
+        named = fault.error_kind is not None
+        headers = {
+            **(own.headers if named else {"content-type": own.headers["content-type"]}),
+            **fault.headers,
+        }
+        if fault.body is None:
+            return Reply(status, own.body, headers)
+        raw = fault.body if isinstance(fault.body, bytes) else _text(fault.body).encode()
+        return Reply(status, raw, {"content-type": _type_of(fault.body), **fault.headers})
+
+    def _dressed(self, reply: Reply) -> Reply:
+        dialect = DIALECTS.get((self.route.vendor, self.route.api))
+        own = dialect.headers(self.ident) if dialect else {}
+        headers = {**{name: value for name, value in own.items() if "ratelimit" not in name}, **reply.headers}
+        return Reply(reply.status, reply.body, headers, reply.usage)
+
+
+def _said(plan: Plan, request: Request) -> Answer:
+    if plan.fault("empty_answer"):
+        empty = Answer(usage=Usage(request.input_tokens))
+        return brain.finished(empty, request)
+    return brain.finished(plan.answer, request) if plan.answer else brain.think(request)
+
+
+def _kind(fault: Fault | None) -> str:
+    if fault is None:
+        return "overloaded"
+    return fault.error_kind or errors.KIND_BY_STATUS.get(fault.status or 0, "server_error")
+
+
+def _text(body: Any) -> str:
+    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+
+
+def _type_of(body: Any) -> str:
+    return "text/plain" if isinstance(body, (str, bytes)) else "application/json"
+
+
+def _dialect(route: Route, message: Message) -> Dialect:
+    dialect = DIALECTS.get((route.vendor, route.api))
+    if dialect is None or message.method != "POST":
+        raise RejectedError(
+            f"Invalid URL ({message.method} {message.path})", kind="not_found", rule="address"
+        )
+    if not isinstance(message.json, dict):
+        raise RejectedError("We could not parse the JSON body of your request.", rule="JSON")
+    return dialect
+
+
+def _call(message: Message, route: Route, body: dict[str, Any], *, stream: bool) -> Call:
+    return Call(
+        vendor=route.vendor,
+        account=route.account,
+        api=route.api,
+        path=message.path,
+        model=route.model_in(body),
+        stream=stream,
+        query=message.query,
+        headers=message.headers,
+        body=body,
+    )
+
+
+def _received(message: Message, route: Route, *, stream: bool) -> Received:
+    return Received(
+        time=time.monotonic(),
+        vendor=route.vendor,
+        account=route.account,
+        method=message.method,
+        path=message.path,
+        query=message.query,
+        headers=message.headers,
+        body=message.json,
+        stream=stream,
+    )

@@ -1,0 +1,297 @@
+"""Every recorded exchange decodes to what it says: whole, byte by byte, in random pieces, and cut off.
+
+One item is one recording. What it must say comes from the vendor's oracle in `tests/recordings`, which reads
+the bytes without our codecs. An oracle module has `expected(exchange)`, `call(exchange)`, and may have
+`FOLDERS` (where its recordings are; its own name by default), `APIS` (only these), `SKIPPED` (reasons by API)
+and `skipped(exchange)`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_llmdispatch.errors import DispatchError, VendorError
+from langchain_llmdispatch.vendors.base import Vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import ModuleType
+
+    from langchain_core.messages import AIMessage, AIMessageChunk
+
+    from langchain_llmdispatch.types import Call
+    from tests.recordings.expected import Expected
+
+VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama", "compatible")
+CUTS = 6
+LONG = 100_000
+"""Bodies above this are fed byte by byte only in part: a codec has seen all it can see by then."""
+
+pytestmark = pytest.mark.recordings
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file, and the vendor whose codec must read it."""
+
+    vendor: str
+    path: str
+
+    def __str__(self) -> str:
+        """Name the test item."""
+        return f"{self.vendor}:{self.path.removesuffix('.json')}"
+
+
+def _root() -> Path | None:
+    name = os.environ.get("LLMDISPATCH_RECORDINGS")
+    return Path(name) if name else None
+
+
+@cache
+def _oracle(vendor: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(f"tests.recordings.{vendor}")
+    except ModuleNotFoundError:
+        return None
+
+
+@cache
+def _codec(vendor: str) -> Vendor | None:
+    try:
+        module = importlib.import_module(f"langchain_llmdispatch.vendors.{vendor}")
+    except ModuleNotFoundError:
+        return None
+    classes = (cls for cls in vars(module).values() if isinstance(cls, type) and issubclass(cls, Vendor))
+    return next((cls() for cls in classes if getattr(cls, "name", None) == vendor), None)
+
+
+def _recordings() -> Iterator[Any]:
+    root = _root()
+    if root is None:
+        reason = "LLMDISPATCH_RECORDINGS names no directory of recordings"
+        yield pytest.param(None, marks=pytest.mark.skip(reason=reason), id="unset")
+        return
+    manifest = json.loads((root / "manifest.json").read_text())
+    for vendor in VENDORS:
+        oracle = _oracle(vendor)
+        folders = getattr(oracle, "FOLDERS", (vendor,))
+        apis = getattr(oracle, "APIS", None)
+        for entry in manifest:
+            if entry["file"].split("/")[0] in folders and (apis is None or entry["api"] in apis):
+                recording = Recording(vendor, entry["file"])
+                yield pytest.param(recording, id=str(recording))
+
+
+@pytest.mark.parametrize("recording", list(_recordings()))
+def test_recording(recording: Recording) -> None:
+    """The codec finds in the recorded bytes what they say."""
+    oracle, codec, root = _oracle(recording.vendor), _codec(recording.vendor), _root()
+    if oracle is None or codec is None or root is None:
+        pytest.skip(f"no codec or no oracle for {recording.vendor}")
+    exchange = json.loads((root / recording.path).read_text())
+    expected = oracle.expected(exchange)
+    if expected is None:
+        pytest.skip(_reason(oracle, exchange))
+    call = oracle.call(exchange)
+    if exchange["response"]["status"] != 200:
+        _check_refusal(codec, call, exchange["response"], expected)
+    elif call.stream:
+        _check_stream(codec, call, exchange["response"], expected)
+    else:
+        _check_whole(codec, call, exchange["response"], expected)
+
+
+def _reason(oracle: ModuleType, exchange: dict[str, Any]) -> str:
+    if (skipped := getattr(oracle, "skipped", None)) and (reason := skipped(exchange)):
+        return str(reason)
+    reasons = getattr(oracle, "SKIPPED", {})
+    api = exchange["api"]
+    assert api in reasons, f"skipped without a reason: {api}"
+    return f"{oracle.__name__.rpartition('.')[2]} {api}: {reasons[api]}"
+
+
+# -- the three kinds of answers ------------------------------------------------------------------------
+
+
+def _headers(response: dict[str, Any]) -> dict[str, str]:
+    return {name.lower(): value for name, value in (response["headers"] or {}).items()}
+
+
+def _check_refusal(codec: Vendor, call: Call, response: dict[str, Any], expected: Expected) -> None:
+    error = codec.decode_error(call, response["status"], _headers(response), response["body"].encode())
+    _check_error(codec, error, expected)
+    assert error.status_code == response["status"]
+
+
+def _check_error(codec: Vendor, error: DispatchError, expected: Expected) -> None:
+    assert expected.error is not None, repr(error)
+    assert type(error) is expected.error, repr(error)
+    assert error.vendor == codec.name
+    assert error.message
+    if expected.retryable is not None:
+        assert error.is_retryable is expected.retryable
+    if expected.retry_after is not None:
+        assert error.retry_after == pytest.approx(expected.retry_after)
+
+
+def _check_whole(codec: Vendor, call: Call, response: dict[str, Any], expected: Expected) -> None:
+    body, headers = response["body"].encode(), _headers(response)
+    if expected.error is not None:
+        with pytest.raises(DispatchError) as raised:
+            codec.decode_response(call, body, headers)
+        _check_error(codec, raised.value, expected)
+        return
+    message = codec.decode_response(call, body, headers)
+    _check_message(codec, message, expected)
+    assert len(message.invalid_tool_calls) == expected.invalid_tool_calls
+    with pytest.raises(VendorError):
+        codec.decode_response(call, body.rstrip()[: len(body) // 2], headers)
+
+
+def _check_stream(codec: Vendor, call: Call, response: dict[str, Any], expected: Expected) -> None:
+    body, headers = response["body"].encode(), _headers(response)
+    rng = random.Random(len(body))
+    whole = _outcome(codec, call, headers, [body])
+    assert _same(whole, _outcome(codec, call, headers, _bytes(body)))
+    assert _same(whole, _outcome(codec, call, headers, _pieces(body, rng)))
+    if isinstance(whole, DispatchError):
+        _check_error(codec, whole, expected)
+        return
+    assert expected.error is None, f"should have raised {expected.error}"
+    _check_message(codec, whole, expected)
+    for _ in range(CUTS):
+        _check_cut(codec, call, headers, body[: rng.randrange(len(body))], whole)
+
+
+def _bytes(body: bytes) -> list[bytes]:
+    single = [body[i : i + 1] for i in range(min(len(body), LONG))]
+    return [*single, body[LONG:]] if len(body) > LONG else single
+
+
+def _pieces(body: bytes, rng: random.Random) -> list[bytes]:
+    cuts = sorted(rng.randrange(len(body)) for _ in range(len(body) // 64))
+    return [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+
+# -- streams -------------------------------------------------------------------------------------------
+
+
+def _chunks(
+    codec: Vendor, call: Call, headers: Mapping[str, str], pieces: list[bytes]
+) -> list[AIMessageChunk]:
+    decoder = codec.stream_decoder(call, headers)
+    chunks = []
+    for piece in pieces:
+        chunks += decoder.feed(piece)
+        if decoder.done:
+            assert decoder.finished
+    chunks += decoder.close()
+    assert decoder.finished
+    return chunks
+
+
+def _outcome(
+    codec: Vendor, call: Call, headers: Mapping[str, str], pieces: list[bytes]
+) -> AIMessageChunk | DispatchError:
+    try:
+        chunks = _chunks(codec, call, headers, pieces)
+    except DispatchError as error:
+        return error
+    _check_chunks(codec, chunks)
+    return _sum(chunks)
+
+
+def _check_chunks(codec: Vendor, chunks: list[AIMessageChunk]) -> None:
+    *early, last = chunks
+    assert last.chunk_position == "last"
+    for chunk in early:
+        assert chunk.chunk_position is None
+        assert chunk.usage_metadata is None
+        assert set(chunk.response_metadata) == {"model_provider"}
+        assert chunk.content or chunk.tool_call_chunks or chunk.additional_kwargs, "an empty chunk"
+        assert all(isinstance(piece["index"], int) for piece in chunk.tool_call_chunks)
+    assert {"model_provider", "model_name", "finish_reason"} <= set(last.response_metadata)
+
+
+def _sum(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+    total, *rest = chunks
+    return total.__add__(rest) if rest else total  # type: ignore[operator,no-any-return]
+
+
+def _same(one: AIMessageChunk | DispatchError, other: AIMessageChunk | DispatchError) -> bool:
+    if isinstance(one, DispatchError) or isinstance(other, DispatchError):
+        return type(one) is type(other) and str(one) == str(other)
+    return one.model_dump(exclude={"id"}) == other.model_dump(exclude={"id"})
+
+
+def _check_cut(
+    codec: Vendor, call: Call, headers: Mapping[str, str], body: bytes, whole: AIMessageChunk
+) -> None:
+    decoder = codec.stream_decoder(call, headers)
+    chunks: list[AIMessageChunk] = []
+    try:
+        chunks += decoder.feed(body)
+        chunks += decoder.close()
+    except VendorError:
+        assert not any(chunk.chunk_position for chunk in chunks), "a cut answer was called whole"
+        return
+    assert decoder.finished, "a cut answer raised nothing"
+    cut = _sum(chunks)
+    assert (cut.text, cut.tool_calls) == (whole.text, whole.tool_calls)
+
+
+# -- messages ------------------------------------------------------------------------------------------
+
+
+def _check_message(codec: Vendor, message: AIMessage, expected: Expected) -> None:
+    assert message.text == expected.text
+    assert [(call["name"], call["args"]) for call in message.tool_calls] == expected.tool_calls
+    assert all(call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls))
+    _check_metadata(codec, message.response_metadata, expected)
+    _check_usage(message, expected)
+    _check_blocks(message, expected)
+
+
+def _check_metadata(codec: Vendor, metadata: dict[str, Any], expected: Expected) -> None:
+    json.dumps(metadata)
+    assert metadata["finish_reason"] == expected.finish
+    assert metadata["model_provider"]
+    if expected.model is not None:
+        assert metadata["model_name"] == expected.model
+    if expected.id is not None:
+        assert metadata["id"] == expected.id
+
+
+def _check_usage(message: AIMessage, expected: Expected) -> None:
+    if expected.usage is None:
+        assert message.usage_metadata is None
+        return
+    assert message.usage_metadata is not None
+    found: dict[str, Any] = dict(message.usage_metadata)
+    for name, value in expected.usage.items():
+        if isinstance(value, dict):
+            assert value.items() <= found.get(name, {}).items(), (name, found)
+        else:
+            assert found[name] == value, (name, found)
+
+
+def _check_blocks(message: AIMessage, expected: Expected) -> None:
+    blocks = message.content_blocks
+    texts = [block["text"] for block in blocks if block["type"] == "text"]
+    assert "".join(texts) == expected.text
+    if isinstance(message.content, str) and expected.text:
+        assert len(texts) == 1
+    calls = [(block["name"], block["args"]) for block in blocks if block["type"] == "tool_call"]
+    assert sorted(calls, key=repr) == sorted(expected.tool_calls, key=repr)
+    if expected.reasoning is not None:
+        said = [block.get("reasoning", "") for block in blocks if block["type"] == "reasoning"]
+        assert "".join(said) == expected.reasoning
