@@ -28,6 +28,7 @@ from langchain_llmdispatch.structured import OutputMethod, structured_output
 from langchain_llmdispatch.transport import Transport
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
 from langchain_llmdispatch.vendors.tools import neutral_choice, neutral_tools
+from langchain_llmdispatch.version import __version__
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -95,8 +96,6 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
 
     @model_validator(mode="after")
     def _assemble_llmdispatch(self) -> DispatcherChatModel:
-        from langchain_llmdispatch import __version__  # noqa: PLC0415 - the package's own front door
-
         self._add_version("langchain-llmdispatch", __version__)
         self._fleet = Fleet(self, self.env if self.env is not None else environment())
         self._connect()

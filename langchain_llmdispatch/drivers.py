@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from langchain_llmdispatch import local
 from langchain_llmdispatch.exchange import Exchange, Relay
 from langchain_llmdispatch.transport import Transport, aread, read
 
@@ -62,6 +64,8 @@ class SyncDriver:
             attempt.dispatch.clock.sleep(attempt.delay)
 
     def _answer(self, exchange: Exchange) -> ChatGeneration:
+        if exchange.starts_server:
+            exchange.locate(local.base_url(exchange.call.model))
         response = self._transport.send(exchange.request(), exchange.patience)
         try:
             exchange.answered(response)
@@ -71,6 +75,8 @@ class SyncDriver:
         return exchange.decode(response, body)
 
     def _chunks(self, exchange: Exchange) -> Iterator[ChatGenerationChunk]:
+        if exchange.starts_server:
+            exchange.locate(local.base_url(exchange.call.model))
         response = self._transport.send(exchange.request(), exchange.patience)
         try:
             exchange.answered(response)
@@ -128,6 +134,8 @@ class AsyncDriver:
             await attempt.dispatch.clock.asleep(attempt.delay)
 
     async def _answer(self, exchange: Exchange) -> ChatGeneration:
+        if exchange.starts_server:
+            exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
         response = await self._transport.asend(exchange.request(), exchange.patience)
         try:
             exchange.answered(response)
@@ -137,6 +145,8 @@ class AsyncDriver:
         return exchange.decode(response, body)
 
     async def _chunks(self, exchange: Exchange) -> AsyncGenerator[ChatGenerationChunk, None]:
+        if exchange.starts_server:
+            exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
         response = await self._transport.asend(exchange.request(), exchange.patience)
         try:
             exchange.answered(response)

@@ -6,6 +6,7 @@ chunks, holds back empty heads until content commits the answer, and finishes it
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -23,7 +24,8 @@ from langchain_llmdispatch.integrity import check_answer, is_empty
 from langchain_llmdispatch.metadata import gateway, report
 from langchain_llmdispatch.transport import Patience
 from langchain_llmdispatch.vendors.compiler import compile_call
-from langchain_llmdispatch.vendors.outputs import unwrap_output, unwrap_output_chunk
+from langchain_llmdispatch.vendors.local import LAZY_URL
+from langchain_llmdispatch.vendors.outputs import OutputUnwrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +59,15 @@ class Exchange:
             facts=target.facts,
         )
 
+    @property
+    def starts_server(self) -> bool:
+        """Whether the target is a model on this machine whose server may have to be started."""
+        return self.call.endpoint.base_url == LAZY_URL
+
+    def locate(self, url: str) -> None:
+        """Note where a server on this machine listens."""
+        self.call = replace(self.call, endpoint=replace(self.call.endpoint, base_url=url))
+
     def request(self) -> httpx.Request:
         """Return the HTTP request, and note that it leaves now."""
         encoded = self.vendor.encode_request(self.call)
@@ -82,7 +93,8 @@ class Exchange:
         if response.status_code != self.OK:
             self.refuse(response, body)
         message = self.vendor.decode_response(self.call, body, response.headers)
-        message = unwrap_output(self.call, message)
+        if OutputUnwrapper.wanted(self.call):
+            message = OutputUnwrapper(self.call).message(message)
         check_answer(message)
         return self.finished(message)
 
@@ -124,7 +136,8 @@ class Relay:
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._settled = False
-        self._rewrites = exchange.call.output is not None and exchange.call.output.method == "function_calling"
+        wanted = OutputUnwrapper.wanted(exchange.call)
+        self._unwrapper = OutputUnwrapper(exchange.call) if wanted else None
 
     @property
     def done(self) -> bool:
@@ -162,7 +175,7 @@ class Relay:
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
         out: list[ChatGenerationChunk] = []
         for decoded in chunks:
-            chunk = unwrap_output_chunk(self._exchange.call, decoded) if self._rewrites else decoded
+            chunk = self._unwrapper.chunk(decoded) if self._unwrapper else decoded
             if chunk.chunk_position == "last":
                 self._last = chunk
             elif not is_empty(chunk):

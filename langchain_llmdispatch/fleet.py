@@ -225,21 +225,45 @@ class Fleet:
         if same_model:
             return same_model
         sibling = self._sibling(wanted)
-        return (sibling,) if sibling is not None else (self._resolver.target(Deployment(wanted)),)
+        if sibling is not None:
+            return (sibling,)
+        allowed = self._model.allowed_vendors
+        target = self._resolver.target(Deployment(wanted))
+        if allowed is not None and not any(self._is(target, word) for word in allowed):
+            raise ConfigurationError(f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={list(allowed)}.")
+        return (target,)
 
     def _sibling(self, wanted: str) -> Target | None:
-        """Return another model on an endpoint that is configured: the vendor's named or inferred, or the first."""
-        try:
-            vendor, model = self._resolver.split(wanted)
-        except ConfigurationError:
-            if len({target.vendor.name for target in self._default}) > 1:
-                raise
-            vendor, model = self._default[0].vendor, wanted
+        """Return another model on an endpoint of this fleet, or None if the vendor meant is not in it."""
+        vendor, model = self._meant(wanted)
         for target in self._default:
             if target.vendor is vendor:
                 name = f"{vendor.name}:{model}"
                 return dataclasses.replace(target, name=name, model=model, facts=facts(vendor.name, model))
         return None
+
+    def _meant(self, wanted: str) -> tuple[Vendor, str]:
+        """Return vendor and model of a name given at call time.
+
+        `vendor:model` is taken at its word. A bare name means the fleet's only vendor, unless it is well
+        known to be another's that is configured.
+        """
+        head, colon, model = wanted.partition(":")
+        explicit = self._resolver.find(head) if colon else None
+        if explicit is not None:
+            return explicit, model
+        vendors = {target.vendor.name: target.vendor for target in self._default}
+        only = next(iter(vendors.values())) if len(vendors) == 1 else None
+        if only is not None and only.slashed_names:
+            return only, wanted
+        try:
+            vendor, model = self._resolver.split(wanted)
+        except ConfigurationError:
+            if only is None:
+                raise
+            return only, wanted
+        known = vendor.name in vendors or self._resolver.is_configured(vendor)
+        return (vendor, model) if known or only is None else (only, wanted)
 
     def without_keys(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return a model's fields as they may be pickled: no keys, no clients."""

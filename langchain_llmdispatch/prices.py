@@ -307,9 +307,8 @@ class _Model:
         if prices.get("input_mtok") is None or prices.get("output_mtok") is None:
             return None
         starts = sorted({tier.start for price in prices.values() for tier in getattr(price, "tiers", ())})
-        lengths = (0, *(start + 1 for start in starts))
         try:
-            return _Tiers(starts, [_rates(_flat(prices, length)) for length in lengths], source)
+            return _Tiers(starts, [_rates(_flat(prices, start + 1)) for start in (-1, *starts)], source)
         except ValueError:  # prices that genai-prices itself cannot calculate with
             return None
 

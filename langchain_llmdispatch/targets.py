@@ -174,13 +174,15 @@ class Resolver:
     ) -> ApiKey | None:
         if deployment.api_key is not None:
             return deployment.api_key
-        if not vendor.needs_key or deployment.base_url is None or config.api_key is not None:
-            return self._key(vendor, config)
+        loopback = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
+        none = SecretStr("none") if vendor.needs_key and loopback else None
+        if deployment.base_url is None or config.api_key is not None:
+            return self._key(vendor, config) or none
         # A key from the environment belongs to the vendor's own host; it is not sent to another one.
         if vendor.base_url is None or _host(url) in {_host(vendor.base_url), self._own_host(vendor, config)}:
-            return self._key(vendor, config)
-        if httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}:
-            return SecretStr("none")
+            return self._key(vendor, config) or none
+        if loopback or not vendor.needs_key:
+            return none
         raise ConfigurationError(
             f"deployment {deployment.name or deployment.model!r} has a base_url of its own but no api_key: "
             f"{vendor.name}'s key from the environment is not sent to {_host(url)}. Pass api_key=..."

@@ -94,7 +94,13 @@ _TURNS = {
         content=[
             {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA", "index": 0},
             {"type": "text", "text": "Let me look.", "id": "msg_1", "annotations": []},
-            {"type": "function_call", "name": "look", "arguments": '{"q":"x"}', "call_id": "call_A1", "id": "fc_1"},
+            {
+                "type": "function_call",
+                "name": "look",
+                "arguments": '{"q":"x"}',
+                "call_id": "call_A1",
+                "id": "fc_1",
+            },
         ],
         tool_calls=[{"name": "look", "args": {"q": "x"}, "id": "call_A1"}],
         response_metadata={"model_provider": "openai", "model_name": "m-1"},
@@ -290,7 +296,11 @@ def test_late_system_messages_become_tagged_user_turns() -> None:
         HumanMessage("and?"),
     ]
     out, kinds = _compile(history, "google")
-    assert [type(m).__name__ for m in out] == ["SystemMessage", *["HumanMessage", "AIMessage"], *["HumanMessage"] * 2]
+    assert [type(m).__name__ for m in out] == [
+        "SystemMessage",
+        *["HumanMessage", "AIMessage"],
+        *["HumanMessage"] * 2,
+    ]
     assert (out[0].content, out[3].content) == ("a\n\nb", "<system>\nbe brief\n</system>")
     assert kinds == ["system_folded", "system_to_user"]
     merged, _ = _compile(history, "anthropic")
@@ -339,7 +349,10 @@ def test_images_in_results_move_to_a_user_turn() -> None:
         ToolMessage([{"type": "text", "text": "see"}, _PNG], tool_call_id="call_A1"),
     ]
     out, kinds = _compile(history, "openai")
-    assert out[2].content == [{"type": "text", "text": "see"}, {"type": "text", "text": "[image: see the next user message]"}]
+    assert out[2].content == [
+        {"type": "text", "text": "see"},
+        {"type": "text", "text": "[image: see the next user message]"},
+    ]
     assert out[3].content == [{"type": "text", "text": "[From the result of the tool look]"}, _PNG]
     assert "media_moved" in kinds
     assert _PNG in _compile(history, "anthropic")[0][2].content
@@ -524,7 +537,12 @@ def test_a_fallback_in_the_middle_of_a_tool_loop() -> None:
         ToolMessage("2", tool_call_id="g1"),
     ]
     gemini, _ = _compile(history, "google")
-    signatures = [b["extras"]["signature"] for m in gemini for b in m.content if isinstance(b, dict) and b["type"] == "tool_call"]
+    signatures = [
+        b["extras"]["signature"]
+        for m in gemini
+        for b in m.content
+        if isinstance(b, dict) and b["type"] == "tool_call"
+    ]
     assert signatures == ["skip", "CCC"]
     claude, kinds = _compile(history, "anthropic")
     assert _types(claude[1])[0] == "reasoning"
@@ -554,14 +572,28 @@ _blocks = st.one_of(
     ),
 )
 _providers = st.sampled_from(
-    ["openai", "anthropic", "google_genai", "bedrock_converse", "groq", "cohere", "ollama", "huggingface", None]
+    [
+        "openai",
+        "anthropic",
+        "google_genai",
+        "bedrock_converse",
+        "groq",
+        "cohere",
+        "ollama",
+        "huggingface",
+        None,
+    ]
 )
 _raw = st.sampled_from(
     [
         {"type": "thinking", "thinking": "t", "signature": "s", "index": 0},
         {"type": "redacted_thinking", "data": "d"},
         {"type": "reasoning", "reasoning": "r", "extras": {"signature": "s"}},
-        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "a"}, {"text": "b"}]},
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "a"}, {"text": "b"}],
+        },
         {"type": "reasoning_content", "reasoning_content": {"text": "t", "signature": "s"}},
         {"type": "tool_use", "id": "toolu_9", "name": "f", "input": {"a": 1}},
         {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call_1", "id": "fc_1"},
@@ -617,7 +649,10 @@ _histories = st.lists(
         _assistants(),
         _assistants(),
         st.builds(
-            lambda c, i, n: ToolMessage(c, tool_call_id=i, name=n), _inputs, _ids, st.one_of(st.none(), _names)
+            lambda c, i, n: ToolMessage(c, tool_call_id=i, name=n),
+            _inputs,
+            _ids,
+            st.one_of(st.none(), _names),
         ),
     ),
     min_size=1,
@@ -642,7 +677,9 @@ def _check_legal(out: list[BaseMessage], rules: HistoryRules) -> None:
             assert rules.tool_id is None or all(rules.tool_id.fullmatch(id_) for id_ in asked)
             assert asked or message.content
             if rules.call_signature and asked:
-                assert any("signature" in b.get("extras", {}) for b in message.content if b["type"] == "tool_call")  # type: ignore[union-attr, index]
+                assert any(
+                    "signature" in b.get("extras", {}) for b in message.content if b["type"] == "tool_call"
+                )  # type: ignore[union-attr, index]
         if rules.system == "leading":
             assert place == 0 or not isinstance(message, SystemMessage)
         _check_blocks(message, rules)
@@ -652,7 +689,12 @@ def _check_legal(out: list[BaseMessage], rules: HistoryRules) -> None:
 
 def _check_blocks(message: BaseMessage, rules: HistoryRules) -> None:
     if isinstance(message.content, str):
-        assert isinstance(message, ToolMessage) or rules.blank_text or message.content.strip() or message.tool_calls  # type: ignore[attr-defined]
+        assert (
+            isinstance(message, ToolMessage)
+            or rules.blank_text
+            or message.content.strip()
+            or message.tool_calls
+        )  # type: ignore[attr-defined]
         return
     for block in message.content:
         assert isinstance(block, dict)

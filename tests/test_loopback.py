@@ -1,57 +1,26 @@
-"""The loopback server: every dialect answers and streams, every fault and rule does what it says."""
+"""The loopback server: every dialect answers and streams, every fault does what it says."""
 
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.loopback import ANSWER, Answer, Fault, LoopbackServer, ToolCall
-
-JSON = dict[str, Any]
-VENDORS = ["openai", "responses", "azure", "huggingface", "compatible", "anthropic", "google", "cohere", "ollama"]
-PATHS = {
-    "openai": "/chat/completions",
-    "responses": "/responses",
-    "azure": "/openai/deployments/gpt-4.1/chat/completions?api-version=2024-10-21",
-    "huggingface": "/chat/completions",
-    "compatible": "/chat/completions",
-    "anthropic": "/v1/messages",
-    "google": "/v1beta/models/{model}:generateContent",
-    "cohere": "/v2/chat",
-    "ollama": "/api/chat",
-}
-HEADERS = {
-    "azure": {"api-key": "k"},
-    "anthropic": {"x-api-key": "k", "anthropic-version": "2023-06-01"},
-    "google": {"x-goog-api-key": "k"},
-}
-MODELS = {
-    "openai": "gpt-4.1",
-    "responses": "gpt-4.1",
-    "azure": "gpt-4.1",
-    "huggingface": "meta-llama/Llama-3.1-8B-Instruct",
-    "compatible": "deepseek-chat",
-    "anthropic": "claude-haiku-4-5",
-    "google": "gemini-3.8-flash",
-    "cohere": "command-a-03-2025",
-    "ollama": "llama3.1",
-}
-ENDS = {
-    "openai": "data: [DONE]",
-    "responses": "event: response.completed",
-    "azure": "data: [DONE]",
-    "huggingface": "data: [DONE]",
-    "compatible": "data: [DONE]",
-    "anthropic": "event: message_stop",
-    "google": '"finishReason": "STOP"',
-    "cohere": "event: message-end",
-    "ollama": '"done":true',
-}
-SCHEMA: JSON = {"type": "object", "properties": {"input": {"type": "integer"}}, "required": ["input"]}
-ASK = "What is the value of magic_function(3)? Use the tool."
+from tests.loopback.samples import (
+    ASK,
+    ENDS,
+    HEADERS,
+    MODELS,
+    VENDORS,
+    address,
+    datas,
+    post,
+    prompt,
+    service,
+    streamed,
+)
 
 
 @pytest.fixture
@@ -59,63 +28,6 @@ def server() -> Iterator[LoopbackServer]:
     """A fresh server."""
     with LoopbackServer() as started:
         yield started
-
-
-def service(vendor: str) -> str:
-    """The vendor whose server a wire format belongs to."""
-    return "openai" if vendor == "responses" else vendor
-
-
-def prompt(vendor: str, text: str, *, tool: bool = False, stream: bool = False) -> JSON:
-    """A small valid request."""
-    body: JSON = {"model": MODELS[vendor], "messages": [{"role": "user", "content": text}]}
-    function: JSON = {"name": "magic_function", "description": "Magic.", "parameters": SCHEMA}
-    tools: list[JSON] = [{"type": "function", "function": function}]
-    if vendor == "google":
-        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-        tools = [{"functionDeclarations": [function]}]
-    elif vendor == "responses":
-        body = {"model": MODELS[vendor], "input": text}
-        tools = [{"type": "function", **function}]
-    elif vendor == "anthropic":
-        body["max_tokens"] = 1000
-        tools = [{"name": "magic_function", "input_schema": SCHEMA}]
-    if vendor in {"openai", "azure", "huggingface", "compatible"} and stream:
-        body["stream_options"] = {"include_usage": True}
-    if tool:
-        body["tools"] = tools
-    if vendor != "google":
-        body["stream"] = stream
-    return body
-
-
-def address(server: LoopbackServer, vendor: str, *, account: str = "", stream: bool = False) -> str:
-    """Where a vendor's requests go."""
-    path = PATHS[vendor].format(model=MODELS[vendor])
-    if vendor == "google" and stream:
-        path = path.replace("generateContent", "streamGenerateContent?alt=sse")
-    return server.base_url(service(vendor), account) + path
-
-
-def post(
-    server: LoopbackServer, vendor: str, body: JSON, *, account: str = "", timeout: float = 5.0, **headers: str
-) -> httpx.Response:
-    """Send a request, streaming when its body says so."""
-    stream = bool(body.get("stream")) or (vendor == "google" and bool(headers.pop("sse", "")))
-    sent = {**HEADERS.get(vendor, {"authorization": "Bearer k"}), **headers}
-    url = address(server, vendor, account=account, stream=stream)
-    return httpx.post(url, json=body, headers=sent, timeout=timeout)
-
-
-def streamed(server: LoopbackServer, vendor: str, text: str = "Hello", *, tool: bool = False) -> httpx.Response:
-    """Send a streaming request."""
-    return post(server, vendor, prompt(vendor, text, tool=tool, stream=True), **({"sse": "1"} if vendor == "google" else {}))
-
-
-def datas(response: httpx.Response) -> list[JSON]:
-    """The JSON values of a stream."""
-    lines = [line.removeprefix("data:").strip() for line in response.text.splitlines() if not line.startswith("event")]
-    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 class TestDialects:
@@ -166,8 +78,14 @@ class TestDialects:
         assert kinds[:3] == ["message_start", "content_block_start", "ping"]
 
     def test_anthropic_thinks_with_a_signature(self, server: LoopbackServer) -> None:
-        body = prompt("anthropic", "Hello", stream=True) | {"thinking": {"type": "enabled", "budget_tokens": 500}}
-        deltas = [data["delta"]["type"] for data in datas(post(server, "anthropic", body)) if "index" in data and "delta" in data]
+        body = prompt("anthropic", "Hello", stream=True) | {
+            "thinking": {"type": "enabled", "budget_tokens": 500}
+        }
+        deltas = [
+            data["delta"]["type"]
+            for data in datas(post(server, "anthropic", body))
+            if "index" in data and "delta" in data
+        ]
         assert deltas.index("signature_delta") < deltas.index("text_delta")
         assert deltas[0] == "thinking_delta"
 
@@ -218,7 +136,10 @@ class TestBrain:
 
     def test_two_cities_are_two_calls(self, server: LoopbackServer) -> None:
         body = prompt("openai", "What is the weather in Paris and Berlin?", tool=True)
-        body["tools"][0]["function"]["parameters"] = {"type": "object", "properties": {"city": {"type": "string"}}}
+        body["tools"][0]["function"]["parameters"] = {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+        }
         calls = post(server, "openai", body).json()["choices"][0]["message"]["tool_calls"]
         assert [call["function"]["arguments"] for call in calls] == ['{"city":"Paris"}', '{"city":"Berlin"}']
         body["parallel_tool_calls"] = False
@@ -299,7 +220,10 @@ class TestFaults:
 
     @pytest.mark.parametrize("vendor", VENDORS)
     def test_cut_streams_break(self, server: LoopbackServer, vendor: str) -> None:
-        server.script(service(vendor), [Fault.cut(after_events=2), Fault.cut(after_bytes=30), Fault.cut(after_events=2, clean=True)])
+        server.script(
+            service(vendor),
+            [Fault.cut(after_events=2), Fault.cut(after_bytes=30), Fault.cut(after_events=2, clean=True)],
+        )
         for _ in range(2):
             with pytest.raises(httpx.RemoteProtocolError):
                 streamed(server, vendor)
@@ -324,12 +248,11 @@ class TestFaults:
         with LoopbackServer() as server:
             server.script(service(vendor), [Fault.stall(after_events=1), Fault.stall()])
             body = prompt(vendor, "Hello", stream=True)
-            extra = {"sse": "1"} if vendor == "google" else {}
             with pytest.raises(httpx.ReadTimeout):
-                post(server, vendor, body, timeout=0.03, **extra)
+                post(server, vendor, body, timeout=0.03, stream=True)
             with pytest.raises(httpx.ReadTimeout):
                 post(server, vendor, prompt(vendor, "Hello"), timeout=0.03)
-            assert post(server, vendor, body, **extra).status_code == 200
+            assert post(server, vendor, body, stream=True).status_code == 200
             began = time.monotonic()
         assert time.monotonic() - began < 2
 
@@ -380,7 +303,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("vendor", VENDORS)
     def test_pieces_are_as_small_as_told(self, server: LoopbackServer, vendor: str) -> None:
-        whole = [streamed(server, vendor, "Grüße, 世界 🌍").text for _ in range(3)][0]
+        whole = streamed(server, vendor, "Grüße, 世界 🌍").text
         server.clear()
         server.script(service(vendor), [Fault.drip(1), Fault.chop(7)])
         assert streamed(server, vendor, "Grüße, 世界 🌍").text == whole
@@ -405,7 +328,10 @@ class TestFaults:
         assert "three" in streamed(server, "openai").text
 
     def test_bodies_of_any_kind(self, server: LoopbackServer) -> None:
-        server.script("openai", [Fault(status=503, body="upstream"), Fault(status=529), Fault(status=400, body={"a": 1})])
+        server.script(
+            "openai",
+            [Fault(status=503, body="upstream"), Fault(status=529), Fault(status=400, body={"a": 1})],
+        )
         answers = [post(server, "openai", prompt("openai", "Hello")) for _ in range(3)]
         assert (answers[0].text, answers[0].headers["content-type"]) == ("upstream", "text/plain")
         assert (answers[1].status_code, answers[1].json()["error"]["code"]) == (529, "server_is_overloaded")

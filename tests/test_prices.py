@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch import prices
+from langchain_llmdispatch.catalog import read_data
 from langchain_llmdispatch.prices import Cost, estimate, load_prices, price_of, prices_as_of
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ def test_a_correction_holds_from_its_day() -> None:
 
 def test_every_correction_names_its_source() -> None:
     """A hand-written price has a reason, and keys that genai-prices knows."""
-    for row in prices.read_data("prices.json")["rows"]:
+    for row in read_data("prices.json")["rows"]:
         assert row["source"]
         assert set(row) == {"vendor", "models", "from", "prices", "source"}
         assert set(row["prices"] or ()) <= {

@@ -129,7 +129,9 @@ class AnthropicStream:
     def _take(self, event: SSEvent, unreadable: type[VendorError]) -> AIMessageChunk | None:
         try:
             data = parse_json(event.data)
-            handle = _HANDLERS.get(data.get("type") or event.event)
+            # Gateways send errors of their own with no type at all.
+            kind = data.get("type") or event.event or ("error" if "error" in data else "")
+            handle = _HANDLERS.get(kind)
             return handle(self, data) if handle else None
         except (ValueError, KeyError, TypeError, AttributeError) as cause:
             # A ValueError is broken JSON (or what pydantic refuses); the others are missing or odd fields.

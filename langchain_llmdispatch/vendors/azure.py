@@ -11,7 +11,7 @@ Where a request goes is read off the endpoint, in this order (V: the version, MO
     *.models.ai.azure.com (serverless)    any              BASE/v1/chat/completions
     .../openai/deployments/NAME           any              BASE/chat/completions?api-version=V
     .../openai/v1                         any              BASE/chat/completions
-    any other                             dated            BASE/openai/deployments/MODEL/chat/...?api-version=V
+    any other                             dated            BASE/openai/deployments/MODEL/chat/..?api-version=V
     any other                             none, v1         BASE/openai/v1/chat/completions
     any other                             preview, latest  BASE/openai/v1/chat/completions?api-version=V
 """

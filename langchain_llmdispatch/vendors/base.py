@@ -135,6 +135,8 @@ class Vendor(ABC):
     """Runs on the user's own machine: costs nothing, sends nothing away."""
     model_names: ClassVar[tuple[str, ...]] = ()
     """Globs of model names that are well known to be this vendor's."""
+    slashed_names: ClassVar[bool] = False
+    """Its model ids hold slashes of their own (`openai/gpt-oss-20b` on Hugging Face)."""
     default_model: ClassVar[str | None] = None
     """What is asked where only the vendor's key is known."""
     api_version: ClassVar[str | None] = None

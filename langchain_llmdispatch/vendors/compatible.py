@@ -1,7 +1,7 @@
 """Any server that speaks OpenAI's chat completions, by its base URL.
 
 Recorded and known: llama.cpp, vLLM, SGLang, Groq, OpenRouter, Mistral, DeepSeek, Together, Fireworks,
-Cerebras, xAI, Z.ai, Moonshot, Perplexity. What they all take is the default; the table has what single hosts want.
+Cerebras, xAI, Z.ai, Moonshot, Perplexity. What all take is the default; the table has what some want.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class CompatibleVendor(ChatCompletions):
     aliases: ClassVar[tuple[str, ...]] = ("openai-compatible", "openai_compatible")
     provider = "compatible"
     needs_key = False
+    slashed_names = True
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="compatible",
         user_media=frozenset({"image", "image_url", "audio", "video"}),

@@ -71,6 +71,8 @@ _EXTRAS = {
     "logprobsResult": "logprobs",
     "avgLogprobs": "avg_logprobs",
 }
+# What reading a body of another shape raises.
+_ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _EXTRA_KEYS = _EXTRAS.keys()
 _GROWING = frozenset({"citationMetadata", "logprobsResult"})
 _USAGE_EXTRAS = {"serviceTier": "service_tier", "trafficType": "traffic_type"}
@@ -128,11 +130,14 @@ class Answer:
             error = event["error"]
             error = error if isinstance(error, Mapping) else {"message": str(error)}
             raise error_of(self._vendor, self._call, error)
-        self._note(event)
         piece = Piece()
-        for candidate in event.get("candidates") or ():
-            if not candidate.get("index"):  # only one is ever asked for
-                self._take_candidate(candidate, piece)
+        try:
+            self._note(event)
+            for candidate in event.get("candidates") or ():
+                if not candidate.get("index"):  # only one is ever asked for
+                    self._take_candidate(candidate, piece)
+        except _ODD as odd:
+            raise self.error(MalformedResponseError, "an answer of an unknown shape") from odd
         return piece
 
     def _note(self, event: Json) -> None:
@@ -153,14 +158,18 @@ class Answer:
     def _take_candidate(self, candidate: Json, piece: Piece) -> None:
         for part in (candidate.get("content") or {}).get("parts") or ():
             self._take_part(part, piece)
-        for key in _EXTRA_KEYS & candidate.keys():
-            value, old = candidate[key], self._extras.get(key)
-            if value:
-                self._extras[key] = grown(old, value) if old and key in _GROWING else value
+        if not _EXTRA_KEYS.isdisjoint(candidate):
+            self._keep(candidate)
         said = candidate.get("finishReason")
         self.ended = bool(said)
         if said:
             self._take_reason(enum_name(said, FINISH_NUMBERS))
+
+    def _keep(self, candidate: Json) -> None:
+        for key in _EXTRA_KEYS & candidate.keys():
+            value, old = candidate[key], self._extras.get(key)
+            if value:
+                self._extras[key] = grown(old, value) if old and key in _GROWING else value
 
     def _take_reason(self, reason: str) -> None:
         self.ended = bool(reason)
@@ -172,6 +181,11 @@ class Answer:
     # -- parts -------------------------------------------------------------------------------------
 
     def _take_part(self, part: Json, piece: Piece) -> None:
+        if "functionCall" in part:
+            self._kind = ""
+            self.structured = self.structured or "thoughtSignature" in part
+            self.assembly.take(part, self._id, piece.calls, piece.kwargs)
+            return
         text = part.get("text")
         if text is not None:
             signature = part.get("thoughtSignature")
@@ -183,10 +197,6 @@ class Answer:
                     block["extras"] = {"signature": signature}
                 self._texts.append(text)
                 self._place(block, "text", piece, closed=bool(signature))
-        elif "functionCall" in part:
-            self._kind = ""
-            self.structured = self.structured or "thoughtSignature" in part
-            self.assembly.take(part, self._id, piece.calls, piece.kwargs)
         elif part:
             self._take_other(part, piece)
 

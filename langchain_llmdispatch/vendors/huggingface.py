@@ -37,6 +37,7 @@ class HuggingFaceVendor(ChatCompletions):
     aliases = ("hf",)
     provider = "huggingface"
     base_url = "https://router.huggingface.co/v1"
+    slashed_names = True
     environment = Environment(
         keys=("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HUGGINGFACE_API_KEY"),
         timeout="HUGGINGFACE_TIMEOUT",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
-from langchain_core.messages.content import InvalidToolCall
 from langchain_core.messages.tool import ToolCall, invalid_tool_call, tool_call
 
 from langchain_llmdispatch.framing import dump_json, parse_json
 
 if TYPE_CHECKING:
+    from langchain_core.messages.content import InvalidToolCall
+
     from langchain_llmdispatch.types import FinishReason
 
 KWARGS = ("refusal", "annotations", "audio", "images")

@@ -11,7 +11,7 @@ from tests.loopback.neutral import Event, Reply, Usage
 from tests.loopback.wire import CHUNK_END, Connection
 
 LARGEST_PIECE = 40
-Report = Callable[[Usage | None], None]
+Report = Callable[[Usage], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,22 +164,18 @@ async def send_stream(
     headers: Mapping[str, str],
     report: Report,
 ) -> None:
-    """Send a chunked body; what the client was told of its usage is reported once."""
-    told: Usage | None = None
+    """Send a chunked body; what it tells the client of its usage is reported."""
     await connection.head(200, {**_common(), **headers, "transfer-encoding": "chunked"})
-    try:
-        for action in actions:
-            if isinstance(action, Event):
-                told = action.usage or told
-                await connection.chunk(action.data)
-            elif isinstance(action, Pause):
-                await pause(connection, action.seconds)
-            else:
-                await _stop(connection, action)
-                break
-        await connection.send(CHUNK_END)
-    finally:
-        report(told)
+    for action in actions:
+        if isinstance(action, Event):
+            if action.usage:
+                report(action.usage)
+            await connection.chunk(action.data)
+        elif isinstance(action, Pause):
+            await pause(connection, action.seconds)
+        else:
+            await _stop(connection, action)
+    await connection.send(CHUNK_END)
 
 
 async def _stop(connection: Connection, stop: Stop) -> None:

@@ -148,6 +148,10 @@ class Plan:
         faults = tuple(part for part in parts if isinstance(part, Fault) and part.kind != "none")
         return cls(answers[0] if answers else None, faults)
 
+    def spoils(self) -> bool:
+        """Whether a plain body does not arrive as it should."""
+        return any(fault.kind in {"cut", "stall", "malformed", "in_band_error"} for fault in self.faults)
+
     def fault(self, kind: Kind) -> Fault | None:
         """The fault of a kind, when it is part of the step."""
         return next((fault for fault in self.faults if fault.kind == kind), None)

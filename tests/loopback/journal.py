@@ -8,9 +8,15 @@ from typing import Any
 from tests.loopback.neutral import Usage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
-    """One request as it came in; `rejected` names the rule that it broke."""
+    """One request as it came in; the last three fields follow with its answer.
+
+    Attributes:
+        status: The status that was answered, 0 when there was none.
+        rejected: The rule that the request broke.
+        usage: The tokens that the client was told.
+    """
 
     time: float
     vendor: str
@@ -23,6 +29,7 @@ class Received:
     stream: bool = False
     status: int = 0
     rejected: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +43,17 @@ class Totals:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
 
-    def plus(self, usage: Usage) -> "Totals":
-        """The totals with one more reported usage."""
+    def plus(self, usage: Usage | None) -> "Totals":
+        """The totals with one more request."""
+        told = usage or Usage()
         return replace(
             self,
-            input_tokens=self.input_tokens + usage.input,
-            output_tokens=self.output_tokens + usage.output,
-            cache_read_tokens=self.cache_read_tokens + usage.cache_read,
-            cache_write_tokens=self.cache_write_tokens + usage.cache_write,
-            reasoning_tokens=self.reasoning_tokens + usage.reasoning,
+            requests=self.requests + 1,
+            input_tokens=self.input_tokens + told.input,
+            output_tokens=self.output_tokens + told.output,
+            cache_read_tokens=self.cache_read_tokens + told.cache_read,
+            cache_write_tokens=self.cache_write_tokens + told.cache_write,
+            reasoning_tokens=self.reasoning_tokens + told.reasoning,
         )
 
 
@@ -54,35 +63,17 @@ def account_key(vendor: str, account: str) -> str:
 
 
 class Journal:
-    """A thread-safe record of requests and reported tokens."""
+    """A thread-safe record of requests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._received: list[Received] = []
-        self._totals: dict[str, Totals] = {}
 
     def receive(self, entry: Received) -> int:
-        """Record a request; its index is returned."""
+        """Record a request; its number is returned."""
         with self._lock:
             self._received.append(entry)
-            key = account_key(entry.vendor, entry.account)
-            before = self._totals.get(key, Totals())
-            self._totals[key] = replace(before, requests=before.requests + 1)
             return len(self._received) - 1
-
-    def settle(self, index: int, *, status: int, rejected: str | None = None) -> None:
-        """Note how a recorded request was answered."""
-        with self._lock:
-            if index < len(self._received):
-                self._received[index] = replace(self._received[index], status=status, rejected=rejected)
-
-    def report(self, vendor: str, account: str, usage: Usage | None) -> None:
-        """Add a usage that a client was told."""
-        if usage is None:
-            return
-        with self._lock:
-            key = account_key(vendor, account)
-            self._totals[key] = self._totals.get(key, Totals()).plus(usage)
 
     @property
     def received(self) -> list[Received]:
@@ -93,11 +84,13 @@ class Journal:
     @property
     def totals(self) -> dict[str, Totals]:
         """The totals by account."""
-        with self._lock:
-            return dict(self._totals)
+        totals: dict[str, Totals] = {}
+        for entry in self.received:
+            key = account_key(entry.vendor, entry.account)
+            totals[key] = totals.get(key, Totals()).plus(entry.usage)
+        return totals
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._received.clear()
-            self._totals.clear()

@@ -143,9 +143,9 @@ class LoopbackServer:
         route = resolve(message.path)
         body = message.json if isinstance(message.json, dict) else {}
         stream = bool(route.api) and route.streams(body)
-        index = self._journal.receive(_received(message, route, stream=stream))
-        ident = f"loop{index:08d}"
-        exchange = Exchange(self, connection, route, ident, index)
+        entry = _received(message, route, stream=stream)
+        number = self._journal.receive(entry)
+        exchange = Exchange(connection, route, entry, f"loop{number:08d}")
         if route.api == "tags":
             await exchange.reply(Reply(200, compact(TAGS).encode(), {"content-type": "application/json"}))
             return
@@ -156,7 +156,7 @@ class LoopbackServer:
         except RejectedError as error:
             await exchange.refuse(error, stream=stream)
             return
-        await exchange.run(dialect, call, request, self._plan(route, index))
+        await exchange.run(dialect, call, request, self._plan(route, number))
 
     def _read(self, dialect: Dialect, call: Call) -> Request:
         try:
@@ -166,47 +166,37 @@ class LoopbackServer:
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise RejectedError(f"The request has a wrong form: {error!r}", rule="form") from error
 
-    def _plan(self, route: Route, index: int) -> Plan:
+    def _plan(self, route: Route, number: int) -> Plan:
         with self._lock:
             script = self._scripts.get(account_key(route.vendor, route.account))
-            plan = script.take() if script else Plan()
+            plan = Plan() if script is None else script.take()
         if self.chop_seed is None or plan.fault("chop") or plan.fault("drip"):
             return plan
-        return Plan(plan.answer, (*plan.faults, Fault.chop(self.chop_seed + index)))
-
-    def settle(self, index: int, status: int, rejected: str | None = None) -> None:
-        """Note how a request was answered."""
-        self._journal.settle(index, status=status, rejected=rejected)
-
-    def report(self, route: Route, usage: Usage | None) -> None:
-        """Note what a client was told of its usage."""
-        self._journal.report(route.vendor, route.account, usage)
+        return Plan(plan.answer, (*plan.faults, Fault.chop(self.chop_seed + number)))
 
 
 class Exchange:
     """One request on its way to its answer."""
 
-    def __init__(
-        self, server: LoopbackServer, connection: Connection, route: Route, ident: str, index: int
-    ) -> None:
-        self.server = server
+    def __init__(self, connection: Connection, route: Route, entry: Received, ident: str) -> None:
         self.connection = connection
         self.route = route
+        self.entry = entry
         self.ident = ident
-        self.index = index
 
     async def reply(self, reply: Reply, plan: Plan | None = None, voice: Voice | None = None) -> None:
         """Send a whole answer."""
-        self.server.settle(self.index, reply.status)
+        self.entry.status = reply.status
         plain, silent = plan or Plan(), voice or Voice(b"", b"", b"")
+        if not plain.spoils():
+            self.entry.usage = reply.usage
         await delivery.send_body(self.connection, reply, plain, silent)
-        self.server.report(self.route, reply.usage)
 
     async def refuse(self, error: RejectedError, *, stream: bool) -> None:
         """Send the vendor's error for a broken rule."""
+        self.entry.rejected = error.rule or error.kind
         reply = errors.reply(self.route.vendor, error, self.ident, stream=stream)
         await self.reply(self._dressed(reply))
-        self.server.settle(self.index, reply.status, error.rule or error.kind)
 
     async def run(self, dialect: Dialect, call: Call, request: Request, plan: Plan) -> None:
         """Answer as planned."""
@@ -235,10 +225,10 @@ class Exchange:
             raise LostError
 
     async def _stream(self, headers: dict[str, str], actions: list[Action]) -> None:
-        self.server.settle(self.index, 200)
+        self.entry.status = 200
 
-        def report(usage: Usage | None) -> None:
-            self.server.report(self.route, usage)
+        def report(usage: Usage) -> None:
+            self.entry.usage = usage
 
         await delivery.send_stream(self.connection, actions, headers, report)
 

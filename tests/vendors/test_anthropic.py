@@ -924,7 +924,7 @@ def test_refused_arguments() -> None:
             errors.OverloadedError,
         ),
         (
-            b'data: {"error":{"type":"invalid_request_error", "message":"prompt is too long"}}\n\n',
+            b'data: {"error":{"type":"invalid_request_error", "message": "prompt is too long"}}\n\n',
             errors.ContextOverflowError,
         ),
     ],

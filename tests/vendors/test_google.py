@@ -835,7 +835,10 @@ def test_stream_as_a_json_array() -> None:
         stream(data[:-5])
 
 
-@pytest.mark.parametrize("data", [b"data: {nope}\n\n", b"data: 5\n\n"])
+@pytest.mark.parametrize(
+    "data",
+    [b"data: {nope}\n\n", b"data: 5\n\n", b'data: {"candidates": ["x"]}\n\n', b'data: {"candidates": 5}\n\n'],
+)
 def test_events_that_make_no_sense(data: bytes) -> None:
     """Such events are errors, not silence."""
     with pytest.raises(errors.MalformedResponseError):
@@ -876,7 +879,7 @@ INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_
         (400, [fault("INVALID_ARGUMENT")], errors.InvalidRequestError),
         (
             400,
-            fault("INVALID_ARGUMENT", "Input token count (2) exceeds the maximum number of tokens allowed (1)."),
+            fault("INVALID_ARGUMENT", "Input token count (2) exceeds the maximum number of tokens."),
             errors.ContextOverflowError,
         ),
         (
@@ -906,7 +909,7 @@ INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_
         (429, fault("RESOURCE_EXHAUSTED"), errors.RateLimitError),
         (
             429,
-            fault("RESOURCE_EXHAUSTED", "x", {"violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}),
+            fault("RESOURCE_EXHAUSTED", "x", {"violations": [{"quotaId": "GenerateRequestsPerDay"}]}),
             errors.QuotaExceededError,
         ),
         (429, fault("RESOURCE_EXHAUSTED", "Prepayment credits are depleted."), errors.QuotaExceededError),

@@ -75,7 +75,8 @@ class Anthropic(Dialect):
         counted = answer.counted
         told = Usage(counted.input, 1, counted.cache_read, counted.cache_write)
         message = {**_message(answer, ident), "content": [], "stop_reason": None, "stop_sequence": None}
-        start = {"type": "message_start", "message": {**message, "usage": _usage(told)}}
+        usage = {key: value for key, value in _usage(told).items() if key != "output_tokens_details"}
+        start = {"type": "message_start", "message": {**message, "usage": usage}}
         events = [Event(_event(start), "start", told)]
         for index, block in enumerate(_blocks(answer, ident)):
             opened = [Event(piece) for piece in _streamed(index, block)]

@@ -1,0 +1,95 @@
+"""The way back of a structured answer that a target could only give as a tool call.
+
+Where a target has no native schema, the compiler asks for the answer as a call of a tool named after the
+schema. The caller asked for an answer, not for a call: here the call's arguments become the answer's text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from langchain_llmdispatch.framing import dump_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_llmdispatch.types import Call
+
+# Content blocks in which vendors repeat their tool calls.
+_CALL_BLOCKS = frozenset(["tool_use", "input_json_delta", "tool_call", "tool_call_chunk", "function_call"])
+
+
+class OutputUnwrapper:
+    """Turns calls of the output tool into text; one per answer, since streamed calls come in pieces.
+
+    Args:
+        call: The compiled call; its `output.name` is the tool's.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._name = call.output.name if call.output else ""
+        self._index: int | None = None
+        self._other_calls = False
+
+    @staticmethod
+    def wanted(call: Call) -> bool:
+        """Return whether answers of this call need unwrapping."""
+        return call.output is not None and call.output.method == "function_calling"
+
+    def message(self, message: AIMessage) -> AIMessage:
+        """Return a whole answer with the output tool's call as its text."""
+        found = next((call for call in message.tool_calls if call["name"] == self._name), None)
+        if found is None:
+            return message
+        others = [call for call in message.tool_calls if call is not found]
+        return AIMessage(
+            content=dump_json(found["args"]).decode(),
+            tool_calls=others,
+            invalid_tool_calls=message.invalid_tool_calls,
+            usage_metadata=message.usage_metadata,
+            response_metadata=self._finished(message.response_metadata, bool(others)),
+            additional_kwargs=message.additional_kwargs,
+        )
+
+    def chunk(self, chunk: AIMessageChunk) -> AIMessageChunk:
+        """Return a chunk with the pieces of the output tool's arguments as text."""
+        ours, others = self._split(chunk.tool_call_chunks)
+        metadata = chunk.response_metadata
+        if chunk.chunk_position == "last" and self._index is not None:
+            metadata = self._finished(metadata, self._other_calls)
+        elif not ours:
+            return chunk
+        text = "".join(piece["args"] or "" for piece in ours)
+        return AIMessageChunk(
+            content=_content(chunk.content, text),
+            tool_call_chunks=others,
+            usage_metadata=chunk.usage_metadata,
+            response_metadata=metadata,
+            additional_kwargs=chunk.additional_kwargs,
+            chunk_position=chunk.chunk_position,
+        )
+
+    def _split(self, pieces: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        ours, others = [], []
+        for piece in pieces:
+            if piece.get("name") == self._name:
+                self._index = piece.get("index")
+            (ours if self._index is not None and piece.get("index") == self._index else others).append(piece)
+        self._other_calls = self._other_calls or bool(others)
+        return ours, others
+
+    @staticmethod
+    def _finished(metadata: dict[str, Any], other_calls: bool) -> dict[str, Any]:  # noqa: FBT001
+        if metadata.get("finish_reason") == "tool_calls" and not other_calls:
+            return {**metadata, "finish_reason": "stop"}
+        return metadata
+
+
+def _content(content: str | list[Any], text: str) -> str | list[Any]:
+    if isinstance(content, str):
+        return content + text
+    kept = [b for b in content if not (isinstance(b, dict) and b.get("type") in _CALL_BLOCKS)]
+    index = next((b["index"] for b in content if isinstance(b, dict) and "index" in b), 0)
+    return [*kept, {"type": "text", "text": text, "index": index}] if text else kept

@@ -1,0 +1,24 @@
+"""One loopback server for the whole run; no other network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.loopback.server import LoopbackServer
+
+
+@pytest.fixture(scope="session")
+def loopback() -> Iterator[LoopbackServer]:
+    """Return a server that speaks every vendor's wire format."""
+    with LoopbackServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(loopback: LoopbackServer) -> Iterator[LoopbackServer]:
+    """Return the server with empty scripts and journal."""
+    loopback.clear()
+    yield loopback
+    loopback.clear()

@@ -1,0 +1,1 @@
+"""LangChain's standard suites, inherited whole, once per vendor."""

@@ -1,0 +1,34 @@
+"""LangChain's standard unit suite, once per vendor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from langchain_llmdispatch import DispatcherChatModel
+from tests.standard.vendors import STANDARD
+
+
+class _Unit(ChatModelUnitTests):
+    """What all vendors' classes share."""
+
+    vendor = ""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return DispatcherChatModel
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        model = f"{self.vendor}:{STANDARD[self.vendor].model}"
+        return {"model": model, "base_url": "http://127.0.0.1:1", "env": {}}
+
+
+def _suite(vendor: str) -> type[_Unit]:
+    return type(f"TestUnit{vendor.title()}", (_Unit,), {"vendor": vendor, "__module__": __name__})
+
+
+for _vendor in STANDARD:
+    globals()[f"TestUnit{_vendor.title()}"] = _suite(_vendor)
