@@ -1,14 +1,16 @@
 """One LangChain chat model over every vendor: routing, retry, fallback, limits and costs.
 
+Example:
+    ```python
     from langchain_llmdispatch import DispatcherChatModel
 
     model = DispatcherChatModel(models=["openai:gpt-6-luna", "anthropic:claude-haiku-5-5"])
     print(model.invoke("What is the capital of France?").text)
+    ```
 """
 
 from __future__ import annotations
 
-from langchain_llmdispatch.version import __version__  # noqa: I001 - first: the chat model stamps it on runs
 from langchain_llmdispatch.chat_model import DispatcherChatModel
 from langchain_llmdispatch.config import DispatcherConfig
 from langchain_llmdispatch.deployments import Deployment, VendorConfig
@@ -21,6 +23,7 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.retries import RetryPolicy
 from langchain_llmdispatch.routing import RoutingRule
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.version import __version__
 
 __all__ = [
     "AllDeploymentsFailedError",

@@ -118,7 +118,13 @@ def _vendors(arguments: list[str]) -> int:
     resolver = _resolver()
     for vendor in builtin_vendors().values():
         words = vendor.environment.keys or vendor.environment.urls
-        state = "configured" if resolver.is_configured(vendor) else f"set {' or '.join(words[:2])}" if words else "-"
+        state = (
+            "configured"
+            if resolver.is_configured(vendor)
+            else f"set {' or '.join(words[:2])}"
+            if words
+            else "-"
+        )
         if vendor.name == "local":
             state = "this machine; needs the extra [local]"
         elif vendor.name == "compatible":

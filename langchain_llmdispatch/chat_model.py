@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.language_models.chat_models import LangSmithParams
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -16,10 +16,9 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from langchain_llmdispatch.catalog import shared_profile
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config import DispatcherConfig, DispatchFields, environment
-from langchain_llmdispatch.deployments import Deployment, check_fields
+from langchain_llmdispatch.deployments import check_fields
 from langchain_llmdispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.drivers import AsyncDriver, SyncDriver
 from langchain_llmdispatch.fleet import Fleet
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models.model_profile import ModelProfile
 
+    from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.vendors.base import Vendor
 
 _PARAMETERS = ("temperature", "max_tokens", "top_p", "stop", "seed", "user")
@@ -81,8 +81,6 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
     _sync: SyncDriver = PrivateAttr()
     _async: AsyncDriver = PrivateAttr()
 
-    lc_secrets: ClassVar[dict[str, str]] = {}  # type: ignore[misc] # keys are SecretStr in typed sub-models
-
     # -- construction ------------------------------------------------------------------------------
 
     @model_validator(mode="before")
@@ -99,6 +97,8 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         self._add_version("langchain-llmdispatch", __version__)
         self._fleet = Fleet(self, self.env if self.env is not None else environment())
         self._connect()
+        if self.profile is None:
+            self.profile = self._fleet.profile()
         return self
 
     def _connect(self) -> None:
@@ -264,6 +264,10 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
 
     # -- life --------------------------------------------------------------------------------------
 
+    def deployments(self) -> Sequence[Target]:
+        """Return the targets of this model, those of its routes included, in configured order."""
+        return self._fleet.all()
+
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         self._transport.close()
@@ -272,7 +276,7 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         """Close the connections, those of the running event loop included."""
         await self._transport.aclose()
 
-    def __enter__(self) -> DispatcherChatModel:
+    def __enter__(self) -> Self:
         """Use it as a context manager to close it."""
         return self
 
@@ -282,7 +286,7 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         """Close it."""
         self.close()
 
-    async def __aenter__(self) -> DispatcherChatModel:
+    async def __aenter__(self) -> Self:
         """Use it as an async context manager to close it."""
         return self
 
@@ -292,10 +296,27 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         """Close it."""
         await self.aclose()
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a model of its own with some fields changed: nothing is shared but what was handed in."""
+        fields = {name: getattr(self, name) for name in self.model_fields_set if name != "profile"}
+        return type(self)(**{**fields, **(update or {})})
+
+    def __copy__(self) -> Self:
+        """Copy by configuration: connections are not shared."""
+        return self.model_copy()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy by configuration: clients and locks have no deep copy."""
+        return self.model_copy()
+
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the configuration: no connections, no keys; keys come from the environment again."""
         state = super().__getstate__()
-        return {**state, "__pydantic_private__": None, "__dict__": self._fleet.without_keys(state["__dict__"])}
+        return {
+            **state,
+            "__pydantic_private__": None,
+            "__dict__": self._fleet.without_keys(state["__dict__"]),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle, and assemble anew."""
@@ -331,7 +352,7 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return None
+        return self._fleet.profile()
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return one id per estimated token: no vendor publishes ids, and no tokenizer is downloaded."""
@@ -346,6 +367,3 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
     ) -> int:
         """Return the estimated number of tokens in a conversation, tools included."""
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)
-
-
-__all__ = ["Deployment", "DispatcherChatModel", "shared_profile"]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from langchain_llmdispatch.config_files import read_config
 from langchain_llmdispatch.deployments import Deployment, Settings, VendorConfig
+from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.retries import RetryPolicy
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
 from langchain_llmdispatch.types import UnsupportedParams

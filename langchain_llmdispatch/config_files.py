@@ -102,7 +102,16 @@ _STRATEGIES = {
     "usage-based-routing-v2": "least_busy",
 }
 _SAMPLING = ("temperature", "max_tokens", "top_p", "seed", "stop", "reasoning_effort")
-_OPENAI_HOSTS = {"groq", "openrouter", "mistral", "deepseek", "together_ai", "xai", "hosted_vllm", "openai_like"}
+_OPENAI_HOSTS = {
+    "groq",
+    "openrouter",
+    "mistral",
+    "deepseek",
+    "together_ai",
+    "xai",
+    "hosted_vllm",
+    "openai_like",
+}
 
 
 def read_litellm(
@@ -150,7 +159,13 @@ class _LiteLLM:
         fields = {"routes": self._with_fallbacks(ordered, router), "model": next(iter(ordered))}
         fields.update(self._router(router))
         fields.update(self._settings(settings))
-        known = {"model_list", "router_settings", "litellm_settings", "general_settings", "environment_variables"}
+        known = {
+            "model_list",
+            "router_settings",
+            "litellm_settings",
+            "general_settings",
+            "environment_variables",
+        }
         self.unknown |= set(held) - known
         return fields
 
@@ -167,7 +182,10 @@ class _LiteLLM:
             else:
                 self.unknown.add(f"litellm_params.{name}")
         info = entry.get("model_info") or {}
-        for theirs, ours in (("input_cost_per_token", "input_price"), ("output_cost_per_token", "output_price")):
+        for theirs, ours in (
+            ("input_cost_per_token", "input_price"),
+            ("output_cost_per_token", "output_price"),
+        ):
             if theirs in info:
                 fields[ours] = float(info[theirs]) * 1_000_000
         return alias, order, fields
@@ -196,7 +214,9 @@ class _LiteLLM:
         self, routes: dict[str, list[dict[str, Any]]], router: Mapping[str, Any]
     ) -> dict[str, list[dict[str, Any]]]:
         chains = {k: v for item in router.get("fallbacks") or [] for k, v in item.items()}
-        out = {a: [*own, *(d for f in chains.get(a, ()) for d in routes.get(f, ()))] for a, own in routes.items()}
+        out = {
+            a: [*own, *(d for f in chains.get(a, ()) for d in routes.get(f, ()))] for a, own in routes.items()
+        }
         for alias, group in (router.get("model_group_alias") or {}).items():
             out[alias] = out[group if isinstance(group, str) else group["model"]]
         return out

@@ -84,7 +84,7 @@ class VendorConfig(Settings):
     rpm: float | None = Field(default=None, gt=0)
     tpm: float | None = Field(default=None, gt=0)
     api_version: str | None = None
-    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)  # noqa: TID251
     http_async_client: httpx.AsyncClient | None = Field(  # noqa: TID251
         default=None, exclude=True, repr=False
@@ -141,7 +141,7 @@ class Deployment(Settings):
     output_price: float | None = Field(default=None, ge=0)
     tags: frozenset[str] = frozenset()
     params: Mapping[str, Any] = Field(default_factory=dict)
-    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     api_version: str | None = None
     profile: Mapping[str, Any] = Field(default_factory=dict)
 

@@ -19,7 +19,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import (
@@ -32,36 +32,21 @@ from langchain_llmdispatch.errors import (
     RateLimitError,
     StreamInterruptedError,
 )
+from langchain_llmdispatch.observers import Observer, Observers
 from langchain_llmdispatch.retries import RetryPolicy
 from langchain_llmdispatch.types import AttemptRecord, Change, TimeLimits
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk
+    from langchain_core.messages.ai import UsageMetadata
     from tenacity import RetryCallState
 
+    from langchain_llmdispatch.prices import Cost
     from langchain_llmdispatch.targets import Target
+    from langchain_llmdispatch.types import ChatRequest
 
 Attempts: TypeAlias = Iterator["Attempt"]
-
-
-class Observer(Protocol):
-    """Whoever wants to know what attempts become: health, statistics, callbacks."""
-
-    def started(self, attempt: Attempt) -> None:
-        """A request is about to leave the process."""
-
-    def ended(self, attempt: Attempt) -> None:
-        """The attempt is over; its record is complete."""
-
-
-class NullObserver:
-    """Nobody listens."""
-
-    def started(self, attempt: Attempt) -> None:
-        """Do nothing."""
-
-    def ended(self, attempt: Attempt) -> None:
-        """Do nothing."""
+Outcome: TypeAlias = Literal["answered", "failed", "abandoned"]
 
 
 @dataclass(slots=True)
@@ -104,7 +89,18 @@ class Attempt:
         error: What it ended with, or None.
         changes: What was altered so that the request fits the target.
         committed: Whether content has been handed to the caller.
+        usage: What the vendor says it used, also where the answer was no good; None if it did not say.
+        cost: What that cost; None where the usage is unknown.
+        waited: Seconds slept or queued before sending.
+        latency: Seconds from sending to the end.
+        ttft: Seconds from sending to the first streamed content, or None.
     """
+
+    hedge = False  # whether it was sent while an earlier one was still open
+    usage: UsageMetadata | None = None
+    cost: Cost | None = None
+    waited = latency = 0.0
+    ttft: float | None = None
 
     def __init__(
         self,
@@ -173,7 +169,7 @@ class Attempt:
         self._dispatch.end(self)
         return self.record
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         """Begin."""
         return self
 
@@ -214,15 +210,18 @@ class Attempt:
     def _record(self, error: BaseException | None) -> AttemptRecord:
         now, sent = self._dispatch.clock.monotonic(), self._sent_at
         shown = self.error or error
+        self.waited = (sent or now) - self._opened_at
+        self.latency = now - sent if sent is not None else 0.0
+        self.ttft = self._first_at - sent if self._first_at is not None and sent is not None else None
         return AttemptRecord(
             vendor=self.target.vendor.name,
             model=self.target.model,
             deployment=self.target.name,
             status=self.status if self.status is not None else getattr(shown, "status_code", None),
             error=type(shown).__name__ if shown is not None else None,
-            wait_ms=_ms((sent or now) - self._opened_at),
-            latency_ms=_ms(now - sent) if sent is not None else 0,
-            ttft_ms=_ms(self._first_at - sent) if self._first_at is not None and sent is not None else None,
+            wait_ms=_ms(self.waited),
+            latency_ms=_ms(self.latency),
+            ttft_ms=_ms(self.ttft) if self.ttft is not None else None,
             request_id=self.request_id or getattr(shown, "request_id", None),
         )
 
@@ -236,7 +235,16 @@ class Dispatch:
         clock: The source of time.
         rng: The source of jitter.
         observer: Who is told of each attempt.
+
+    Attributes:
+        request: What was asked, for those who want to know; set by whoever begins the call.
+        outcome: What became of the call; None until it is over.
+        failure: The error that the call ended with, if it failed.
     """
+
+    request: ChatRequest | None = None
+    outcome: Outcome | None = None
+    failure: DispatchError | None = None
 
     def __init__(
         self,
@@ -248,7 +256,7 @@ class Dispatch:
         observer: Observer | None = None,
     ) -> None:
         self.policy, self.clock, self.rng = policy, clock, rng
-        self.observer: Observer = observer or NullObserver()
+        self.observer: Observer = observer or Observers()
         self.started = clock.monotonic()
         seconds = policy.times.deadline
         self.deadline = self.started + seconds if seconds is not None else float("inf")
@@ -264,7 +272,7 @@ class Dispatch:
             DispatchError: The call's final error, with `.attempts`.
         """
         if not self._candidates:
-            raise NoDeploymentError("no deployment can serve this request")
+            raise self._failed(NoDeploymentError("no deployment can serve this request"))
         candidate, retry, fallback = self._candidates[0], None, False
         while True:
             delay = max(0.0, candidate.ready_at - self.clock.monotonic())
@@ -282,7 +290,7 @@ class Dispatch:
                 return
             chosen, retry = self._next(candidate, attempt.error)
             if chosen is None:
-                raise self._final(attempt.error)
+                raise self._failed(self._final(attempt.error))
             candidate, fallback = chosen, chosen is not candidate
 
     def end(self, attempt: Attempt) -> None:
@@ -293,6 +301,18 @@ class Dispatch:
         if attempt.error is not None:
             self.errors.append(attempt.error)
         self.observer.ended(attempt)
+        if attempt.error is None:
+            self._finish("abandoned" if attempt.record.error else "answered")
+
+    def _finish(self, outcome: Outcome) -> None:
+        if self.outcome is None:
+            self.outcome = outcome
+            self.observer.finished(self)
+
+    def _failed(self, error: DispatchError) -> DispatchError:
+        self.failure = error
+        self._finish("failed")
+        return error
 
     def _next(
         self, current: _Candidate, error: DispatchError

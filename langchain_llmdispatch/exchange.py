@@ -21,7 +21,7 @@ from langchain_llmdispatch.errors import (
     VendorError,
 )
 from langchain_llmdispatch.integrity import check_answer, is_empty
-from langchain_llmdispatch.metadata import gateway, report
+from langchain_llmdispatch.metadata import cost_of, gateway, report
 from langchain_llmdispatch.transport import Patience
 from langchain_llmdispatch.vendors.compiler import compile_call
 from langchain_llmdispatch.vendors.local import LAZY_URL
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import httpx
+    from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.dispatch import Attempt
     from langchain_llmdispatch.types import ChatRequest
@@ -95,8 +96,15 @@ class Exchange:
         message = self.vendor.decode_response(self.call, body, response.headers)
         if OutputUnwrapper.wanted(self.call):
             message = OutputUnwrapper(self.call).message(message)
+        self.used(message.usage_metadata, message.response_metadata.get("model_name"))
         check_answer(message)
         return self.finished(message)
+
+    def used(self, usage: UsageMetadata | None, model: str | None) -> None:
+        """Note what the vendor says it used, before anything is judged: a bad answer is billed too."""
+        if usage is not None:
+            self.attempt.usage = usage
+            self.attempt.cost = cost_of(self.attempt, usage, model or self.call.model)
 
     def finished(self, message: AIMessage) -> ChatGeneration:
         """Return a whole message with the facts of the call."""
@@ -178,6 +186,7 @@ class Relay:
             chunk = self._unwrapper.chunk(decoded) if self._unwrapper else decoded
             if chunk.chunk_position == "last":
                 self._last = chunk
+                self._exchange.used(chunk.usage_metadata, chunk.response_metadata.get("model_name"))
             elif not is_empty(chunk):
                 out += self._commit(chunk)
             elif self._attempt.committed:

@@ -138,7 +138,9 @@ class Fleet:
         for name, words in fields.items():
             for word in words:
                 if resolver.find(word) is None:
-                    raise ConfigurationError(f"{name}: vendor {word!r} is not known.{nearest(word, self._vendors)}")
+                    raise ConfigurationError(
+                        f"{name}: vendor {word!r} is not known.{nearest(word, self._vendors)}"
+                    )
 
     def _resolve(self) -> None:
         model = self._model
@@ -167,8 +169,10 @@ class Fleet:
         elif model.model is not None:
             first = [self._target(self._own_deployment(), named)]
         elif model.api_key is not None or model.base_url is not None:
-            raise ConfigurationError("api_key and base_url belong to `model`; give the model, or a Deployment.")
-        rest = [self._target(d, named) for d in model.models]
+            raise ConfigurationError(
+                "api_key and base_url belong to `model`; give the model, or a Deployment."
+            )
+        rest: Sequence[Target] = [self._target(d, named) for d in model.models]
         if not first and not rest:
             rest = self._routes[next(iter(self._routes))] if self._routes else self._from_environment()
         return self._by_vendor(unique_names([*first, *rest]))
@@ -176,7 +180,9 @@ class Fleet:
     def _own_deployment(self) -> Deployment:
         model = self._model
         own = model.model if isinstance(model.model, Deployment) else Deployment(model.model)  # type: ignore[arg-type]
-        given = {name: value for name in ("api_key", "base_url") if (value := getattr(model, name)) is not None}
+        given = {
+            name: value for name in ("api_key", "base_url") if (value := getattr(model, name)) is not None
+        }
         return Deployment(**{**_fields(own), **given}) if given else own
 
     def _from_environment(self) -> Sequence[Target]:
@@ -230,7 +236,9 @@ class Fleet:
         allowed = self._model.allowed_vendors
         target = self._resolver.target(Deployment(wanted))
         if allowed is not None and not any(self._is(target, word) for word in allowed):
-            raise ConfigurationError(f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={list(allowed)}.")
+            raise ConfigurationError(
+                f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={list(allowed)}."
+            )
         return (target,)
 
     def _sibling(self, wanted: str) -> Target | None:

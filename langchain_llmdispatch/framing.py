@@ -6,18 +6,21 @@ input completes. They know nothing of vendors. Input may be split anywhere, insi
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-try:  # orjson comes with LangChain's tracing; the standard library serves as well, slower.
-    from orjson import dumps as _dumps
-    from orjson import loads as _loads
-except ImportError:  # pragma: no cover - depends on the installation
-    import json
 
-    _loads = json.loads
+def _codec() -> tuple[Callable[[Any], bytes], Callable[[bytes | str], Any]]:
+    """Return orjson's functions where it is (it comes with LangChain's tracing), else the slower ones."""
+    try:
+        import orjson  # noqa: PLC0415 - optional
+    except ImportError:  # pragma: no cover - depends on the installation
+        return lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), json.loads
+    return orjson.dumps, orjson.loads
 
-    def _dumps(value: Any) -> bytes:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+_dumps, _loads = _codec()
 
 
 def dump_json(value: Any) -> bytes:

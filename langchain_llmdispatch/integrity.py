@@ -10,7 +10,18 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, AIMessageChunk
 
 # A block with one of these filled holds content; `index`, `type` and `id` alone do not.
-_CONTENT_KEYS = ("text", "thinking", "reasoning", "signature", "input", "args", "data", "url", "base64", "value")
+_CONTENT_KEYS = (
+    "text",
+    "thinking",
+    "reasoning",
+    "signature",
+    "input",
+    "args",
+    "data",
+    "url",
+    "base64",
+    "value",
+)
 
 
 def check_answer(message: AIMessage) -> None:

@@ -26,7 +26,7 @@ def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, 
         model: The model that the vendor says answered.
     """
     dispatch = attempt.dispatch
-    cost = cost_of(attempt, usage, model)
+    cost = attempt.cost or cost_of(attempt, usage, model)
     facts: dict[str, Any] = {
         "vendor": attempt.target.vendor.name,
         "deployment": attempt.target.name,

@@ -68,7 +68,7 @@ class RetryPolicy(Settings):
     @classmethod
     def _check_retry_on(cls, value: Any) -> RetryOn | None:
         if value is None or (callable(value) and not isinstance(value, type)):
-            return value  # type: ignore[no-any-return] # narrowed by callable()
+            return value
         classes = value if isinstance(value, (tuple, list)) else (value,)
         return tuple(_error_class(item) for item in classes)
 

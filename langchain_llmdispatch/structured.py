@@ -77,10 +77,13 @@ def _format_bound(
     if method != "json_mode":
         json_schema = convert_to_json_schema(schema)
         named = {"name": _tool_name(schema), "schema": json_schema}
-        body = {"type": "json_schema", "json_schema": named if strict is None else {**named, "strict": strict}}
+        body = {
+            "type": "json_schema",
+            "json_schema": named if strict is None else {**named, "strict": strict},
+        }
         if method is not None:
             body["method"] = method
-    return model.bind(response_format=body, ls_structured_output_format=shown, **kwargs)  # type: ignore[return-value]
+    return model.bind(response_format=body, ls_structured_output_format=shown, **kwargs)
 
 
 def _tool_name(schema: dict[str, Any] | type) -> str:
@@ -103,5 +106,3 @@ def _with_raw(bound: Runnable[Any, AIMessage], parser: Runnable[Any, Any]) -> Ru
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
-
-

@@ -12,7 +12,14 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_llmdispatch.catalog import ModelFacts, facts
-from langchain_llmdispatch.deployments import ApiKey, Deployment, VendorConfig, check_url, is_placeholder, nearest
+from langchain_llmdispatch.deployments import (
+    ApiKey,
+    Deployment,
+    VendorConfig,
+    check_url,
+    is_placeholder,
+    nearest,
+)
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import Endpoint, TimeLimits
 from langchain_llmdispatch.vendors.base import Vendor
@@ -83,7 +90,7 @@ class Resolver:
         assert isinstance(deployment.model, str)  # noqa: S101 - chat models are resolved by their own vendor
         vendor, model = self.split(deployment.model)
         config = self._configs.get(vendor.name, VendorConfig())
-        endpoint = self._endpoint(vendor, model, deployment, config)
+        endpoint = self._endpoint(vendor, deployment, config)
         return Target(
             name=deployment.name or f"{vendor.name}:{model}",
             vendor=vendor,
@@ -106,7 +113,9 @@ class Resolver:
             head, found, model = text.partition(separator)
             if found and (vendor := self.find(head)) is not None:
                 if not model:
-                    raise ConfigurationError(f"model {text!r} names a vendor but no model; write 'vendor:model'.")
+                    raise ConfigurationError(
+                        f"model {text!r} names a vendor but no model; write 'vendor:model'."
+                    )
                 return vendor, model
         for vendor in self._vendors.values():
             if any(fnmatchcase(text.casefold(), pattern) for pattern in vendor.model_names):
@@ -138,9 +147,7 @@ class Resolver:
         names = vendor.environment.urls + vendor.environment.keys
         return config is not None or self._variable(names) is not None
 
-    def _endpoint(
-        self, vendor: Vendor, model: str, deployment: Deployment, config: VendorConfig
-    ) -> Endpoint:
+    def _endpoint(self, vendor: Vendor, deployment: Deployment, config: VendorConfig) -> Endpoint:
         url = self._url(vendor, deployment.base_url, config)
         if url is None:
             raise ConfigurationError(_missing("base_url", vendor, vendor.environment.urls))

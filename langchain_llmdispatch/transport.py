@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpcore
@@ -53,10 +53,10 @@ class Patience(float):
     what: str
     _clock: Clock
 
-    def __new__(cls, clock: Clock, until: float, what: str) -> Patience:
+    def __new__(cls, clock: Clock, until: float, what: str) -> Self:
         """Make one that ends at the moment `until`."""
         patience = super().__new__(cls, max(0.001, min(until - clock.monotonic(), 1e6)))
-        patience.until, patience.what, patience._clock = until, what, clock  # noqa: SLF001
+        patience.until, patience.what, patience._clock = until, what, clock
         return patience
 
     def left(self) -> float:

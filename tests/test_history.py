@@ -23,9 +23,11 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.base import HistoryRules
-from langchain_llmdispatch.vendors.history import FIRST_USER, LAST_USER, assess, compile_messages
+from langchain_llmdispatch.vendors.history import FIRST_USER, LAST_USER, _is_plain, assess, compile_messages
+from langchain_llmdispatch.vendors.history import _compile as _whole_way
 from langchain_llmdispatch.vendors.history_blocks import media_kinds
 from langchain_llmdispatch.vendors.history_calls import INTERRUPTED
+from langchain_llmdispatch.vendors.history_turns import message_of
 
 _ALL_MEDIA = frozenset({"image", "image_url", "pdf", "pdf_url", "audio", "video", "file"})
 _SAFE_ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -741,3 +743,25 @@ def test_any_history_becomes_legal(target: str, history: list[BaseMessage]) -> N
     assert out == middle
     assert again == out
     assert more == []
+
+
+_loops = st.lists(
+    st.one_of(
+        _words.map(HumanMessage),
+        _words.map(SystemMessage),
+        st.builds(lambda c, t: AIMessage(c, tool_calls=t), _words, _calls),
+        st.builds(lambda c, i, n: ToolMessage(c, tool_call_id=i, name=n), _words, _ids, _names),
+    ),
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("target", RULES)
+@settings(max_examples=100, deadline=None)
+@given(history=_loops)
+def test_the_shortcut_for_plain_histories_skips_nothing(target: str, history: list[BaseMessage]) -> None:
+    """Where it says that nothing is to be done, the whole way does nothing."""
+    if _is_plain(history, RULES[target]):
+        turns, filters = _whole_way(history, RULES[target], "m-1", {}, "")
+        assert filters.changes == filters.reasons == []
+        assert all(message_of(t) is m for t, m in zip(turns, history, strict=True))

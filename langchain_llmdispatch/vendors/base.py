@@ -168,9 +168,7 @@ class Vendor(ABC):
         """Return a fresh decoder for one streamed answer."""
 
     @abstractmethod
-    def decode_error(
-        self, call: Call, status: int, headers: Mapping[str, str], body: bytes
-    ) -> VendorError:
+    def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error that a response with an error status means, by status and structured code."""
 
     @abstractmethod
@@ -183,7 +181,7 @@ class Vendor(ABC):
         """Return the vendor's id for the request."""
         return headers.get("x-request-id") or headers.get("request-id")
 
-    def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
+    def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:  # noqa: ARG002 - for subclasses
         """Return what the headers say about remaining requests and tokens."""
         return ()
 

@@ -16,7 +16,7 @@ from langchain_llmdispatch import catalog
 from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
 from langchain_llmdispatch.types import Call, Change, ToolChoice
 from langchain_llmdispatch.vendors.compiler_tools import NO_TOOLS, Toolbox, Tools
-from langchain_llmdispatch.vendors.history import Verdict, assess, compile_messages
+from langchain_llmdispatch.vendors.history import LEGAL, Verdict, assess, compile_messages
 from langchain_llmdispatch.vendors.history_blocks import MEDIA, input_blocks, media_kinds, text_block
 from langchain_llmdispatch.vendors.parameters import NEUTRAL, compile_parameters, rules_of
 
@@ -100,8 +100,10 @@ def output_tool(request: ChatRequest, call: Call) -> str | None:
 
 
 def _extra(wanted: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    if wanted.keys() <= NEUTRAL:
+        return extra
     own = {name: value for name, value in wanted.items() if name not in NEUTRAL and value is not None}
-    return {**own, **extra} if own else extra
+    return {**own, **extra}
 
 
 def _parallel(
@@ -255,10 +257,10 @@ def fits(
     reasons: list[str] = []
     changes: list[Change] = []
     history = assess(request.messages, vendor.history, model=model, vendor=vendor.name)
-    if history.verdict != "legal" or history.changes:
-        reasons += history.reasons
-        changes += history.changes
-    if any(not isinstance(message.content, str) for message in request.messages):
+    reasons += history.reasons
+    changes += history.changes
+    # Also where only `assess` had nothing to say: the model may take less than its vendor.
+    if history is not LEGAL and any(not isinstance(m.content, str) for m in request.messages):
         reasons += _unseen(request.messages, facts)
     if input_tokens and facts.context_window and input_tokens > facts.context_window:
         reasons.append(f"about {input_tokens} tokens do not fit a window of {facts.context_window}")

@@ -48,7 +48,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.history_blocks import Block, as_blocks, is_blank, text_block
@@ -88,6 +88,10 @@ class Assessment:
     verdict: Verdict
     changes: tuple[Change, ...] = ()
     reasons: tuple[str, ...] = ()
+
+
+LEGAL = Assessment("legal")
+"""What `assess` returns for a history of strings in good order."""
 
 
 def compile_messages(
@@ -130,7 +134,7 @@ def assess(
 ) -> Assessment:
     """Return whether `messages` can go to the target; arguments as `compile_messages`."""
     if _is_plain(messages, rules):
-        return Assessment("legal")
+        return LEGAL
     _, filters = _compile(messages, rules, model, tool_names, vendor)
     lossy = any(change.lossy for change in filters.changes)
     verdict: Verdict = "illegal" if filters.reasons else "lossy" if lossy else "legal"
@@ -138,29 +142,65 @@ def assess(
 
 
 def _is_plain(messages: Sequence[BaseMessage], rules: HistoryRules) -> bool:
-    """Whether there is nothing to do: strings that say something, in an order that suits everyone."""
+    """Whether there is nothing to do: strings and whole tool loops, in an order that suits everyone.
+
+    Nearly every history is; it is known in a microsecond a message.
+    """
     leading, last = rules.system == "leading", None
+    waiting: list[Any] = []
+    seen: set[str] = set()
     for message in messages:
-        cls, content = type(message), message.content
-        if not isinstance(content, str) or not content or content.isspace() or message.name is not None:
-            return False
-        if cls is AIMessage:
-            if not says_only_text(message):  # type: ignore[arg-type]
+        cls = type(message)
+        if cls is ToolMessage:
+            if not waiting or not _answers(message, waiting.pop(0)):  # type: ignore[arg-type]
                 return False
+        elif waiting or message.name is not None or not isinstance(message.content, str):
+            return False
+        elif cls is AIMessage:
+            waiting = list(message.tool_calls)  # type: ignore[attr-defined]
+            if waiting and not _are_legal(waiting, seen, rules):
+                return False
+            if not says_only_text(message, with_calls=True) or (rules.first_user and last in _BEFORE_TALK):  # type: ignore[arg-type]
+                return False
+        elif not message.content or message.content.isspace():
+            return False
         elif cls is SystemMessage:
             if last is not None and leading:
                 return False
         elif cls is not HumanMessage:
             return False
-        if rules.alternate and cls is last:
-            return False
-        if last in _BEFORE_TALK and cls is AIMessage and rules.first_user:
+        if cls is last and rules.alternate and cls is not ToolMessage:
             return False
         last = cls
-    return last is HumanMessage or (last is AIMessage and not rules.last_user)
+    return not waiting and (last in _MAY_END or (last is AIMessage and not rules.last_user))
 
 
 _BEFORE_TALK = (None, SystemMessage)
+_MAY_END = (HumanMessage, ToolMessage)
+
+
+def _answers(result: ToolMessage, call: Mapping[str, Any]) -> bool:
+    content = result.content
+    return (
+        result.tool_call_id == call["id"]
+        and result.name == call["name"]
+        and isinstance(content, str)
+        and not content.isspace()
+    )
+
+
+def _are_legal(calls: list[Any], seen: set[str], rules: HistoryRules) -> bool:
+    """Whether an assistant's calls can stay as they are; their ids become `seen`."""
+    if rules.call_signature is not None:
+        return False
+    for call in calls:
+        id_ = call["id"]
+        if not id_ or id_ in seen or (rules.tool_id is not None and not rules.tool_id.fullmatch(id_)):
+            return False
+        if not isinstance(call["args"], dict) or call.get("extras"):
+            return False
+        seen.add(id_)
+    return True
 
 
 def _compile(

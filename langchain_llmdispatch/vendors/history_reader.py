@@ -123,16 +123,21 @@ class Reader(Filters):
         return turn
 
 
-def says_only_text(message: AIMessage) -> bool:
-    """Whether an assistant's message is a string that says something, and nothing else."""
-    content = message.content
+def says_only_text(message: AIMessage, *, with_calls: bool = False) -> bool:
+    """Whether an assistant's message is a string that says something, and nothing else.
+
+    Args:
+        message: The message.
+        with_calls: Valid tool calls may stand beside the string; then it may be empty, too.
+    """
+    content, calls, kwargs = message.content, message.tool_calls, message.additional_kwargs
     return (
         isinstance(content, str)
-        and bool(content)
+        and (bool(content) or (with_calls and bool(calls)))
         and not content.isspace()
-        and not message.tool_calls
+        and (with_calls or not calls)
         and not message.invalid_tool_calls
-        and not (message.additional_kwargs and any(map(message.additional_kwargs.get, _SPEAKING)))
+        and not (kwargs and any(map(kwargs.get, _SPEAKING)))
     )
 
 

@@ -72,7 +72,8 @@ class OutputUnwrapper:
         )
 
     def _split(self, pieces: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        ours, others = [], []
+        ours: list[Any] = []
+        others: list[Any] = []
         for piece in pieces:
             if piece.get("name") == self._name:
                 self._index = piece.get("index")
@@ -81,7 +82,7 @@ class OutputUnwrapper:
         return ours, others
 
     @staticmethod
-    def _finished(metadata: dict[str, Any], other_calls: bool) -> dict[str, Any]:  # noqa: FBT001
+    def _finished(metadata: dict[str, Any], other_calls: bool) -> dict[str, Any]:
         if metadata.get("finish_reason") == "tool_calls" and not other_calls:
             return {**metadata, "finish_reason": "stop"}
         return metadata

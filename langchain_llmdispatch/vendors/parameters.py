@@ -63,6 +63,7 @@ class ParameterRules:
         known_reasoners: The catalog knows which of its models reason; elsewhere an unknown one may.
         bare_reasoners: Models take no penalties, log probabilities or stops while they reason.
         parallel_switch: `parallel_tool_calls` can be said.
+        easy: Those of `takes` whose values are not looked at (derived).
     """
 
     takes: frozenset[str]
@@ -73,7 +74,15 @@ class ParameterRules:
     known_reasoners: bool = False
     bare_reasoners: bool = False
     parallel_switch: bool = False
+    easy: frozenset[str] = field(init=False)
 
+    def __post_init__(self) -> None:
+        """Note the parameters that need no look at their values, but for the two most used."""
+        object.__setattr__(self, "easy", self.takes - _HARD)
+
+
+# Values of these are looked at.
+_HARD = frozenset({"stop", "reasoning_effort", "thinking", "top_logprobs"})
 
 _OPENAI_RULES = ParameterRules(
     _OPENAI, most_stops=4, most_temperature=2, known_reasoners=True, bare_reasoners=True, parallel_switch=True
@@ -139,17 +148,33 @@ def compile_parameters(
     Raises:
         UnsupportedParameterError: With policy `raise`, the target does not take a parameter or its value.
     """
-    if not params:
-        return {}, []
+    rules = rules_of(vendor_name)
+    if not params or _is_easy(params, rules, facts):
+        return dict(params), []
     wanted = {
         ALIASES.get(name, name): value
         for name, value in sorted(params.items(), key=_aliases_last)
         if value is not None and name in NEUTRAL
     }
-    work = _Work(wanted, rules_of(vendor_name), facts, policy, f"{vendor_name}:{model}")
+    work = _Work(wanted, rules, facts, policy, f"{vendor_name}:{model}")
     for step in _STEPS:
         step(work)
     return work.params, work.changes
+
+
+def _is_easy(params: Mapping[str, Any], rules: ParameterRules, facts: ModelFacts) -> bool:
+    """Whether nothing needs doing, as for most calls."""
+    if facts.temperature != "any" or not params.keys() <= rules.easy or None in params.values():
+        return False
+    most, temperature = rules.most_temperature, params.get("temperature", 0)
+    longest, asked = facts.max_output_tokens, params.get("max_tokens", 0)
+    return (
+        isinstance(temperature, (int, float))
+        and isinstance(asked, int)
+        and (most is None or temperature <= most)
+        and (longest is None or asked <= longest)
+        and not (rules.one_sampler and "top_p" in params)
+    )
 
 
 def _aliases_last(item: tuple[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Brings an answer to the client, with what its plan wants to go wrong."""
 
+import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -159,26 +160,31 @@ def _recut(run: list[Event], size: Callable[[], int]) -> list[Event]:
 
 
 async def send_stream(
-    connection: Connection,
-    actions: list[Action],
-    headers: Mapping[str, str],
-    report: Report,
+    connection: Connection, actions: list[Action], headers: Mapping[str, str], report: Report, *, apart: bool
 ) -> None:
-    """Send a chunked body; what it tells the client of its usage is reported."""
-    await connection.head(200, {**_common(), **headers, "transfer-encoding": "chunked"})
+    """Send a chunked body; what it tells the client of its usage is reported.
+
+    A burst of chunks leaves in one go, unless each is to come apart.
+    """
+    connection.head(200, {**_common(), **headers, "transfer-encoding": "chunked"})
     for action in actions:
         if isinstance(action, Event):
             if action.usage:
                 report(action.usage)
-            await connection.chunk(action.data)
+            connection.chunk(action.data)
+            if apart:
+                await connection.flush()
+                await asyncio.sleep(0)
         elif isinstance(action, Pause):
             await pause(connection, action.seconds)
         else:
             await _stop(connection, action)
-    await connection.send(CHUNK_END)
+    connection.write(CHUNK_END)
+    await connection.flush()
 
 
 async def _stop(connection: Connection, stop: Stop) -> None:
+    await connection.flush()
     if stop.how == "clean":
         return
     if stop.how == "stall":
@@ -202,20 +208,23 @@ async def send_body(connection: Connection, reply: Reply, plan: Plan, voice: Voi
     if plan.fault("stall"):
         await connection.gone()
         raise LostError
-    await connection.head(reply.status, sized)
+    connection.head(reply.status, sized)
     slow = plan.fault("slow_first")
     if slow:
         await pause(connection, slow.seconds)
     if cut:
-        await connection.send(body[: len(body) // 2 if cut.after_bytes is None else cut.after_bytes])
+        connection.write(body[: len(body) // 2 if cut.after_bytes is None else cut.after_bytes])
+        await connection.flush()
         raise LostError
     for piece in _split([Event(body)], plan):
         if isinstance(piece, Event):
-            await connection.send(piece.data)
+            connection.write(piece.data)
+            await connection.flush()
 
 
 async def pause(connection: Connection, seconds: float) -> None:
-    """Wait, unless the client leaves."""
+    """Send what is prepared and wait, unless the client leaves."""
+    await connection.flush()
     if await connection.gone(seconds):
         raise LostError
 

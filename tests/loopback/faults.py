@@ -152,6 +152,10 @@ class Plan:
         """Whether a plain body does not arrive as it should."""
         return any(fault.kind in {"cut", "stall", "malformed", "in_band_error"} for fault in self.faults)
 
+    def splits(self) -> bool:
+        """Whether the pieces of a body are to come apart on the wire."""
+        return any(fault.kind in {"drip", "chop"} for fault in self.faults)
+
     def fault(self, kind: Kind) -> Fault | None:
         """The fault of a kind, when it is part of the step."""
         return next((fault for fault in self.faults if fault.kind == kind), None)

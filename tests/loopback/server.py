@@ -210,7 +210,7 @@ class Exchange:
         if call.stream:
             events = dialect.events(call, request, answer, self.ident)
             headers = {"content-type": dialect.streamed_as(call), **dialect.headers(self.ident)}
-            await self._stream(headers, delivery.staged(events, plan, voice))
+            await self._stream(headers, delivery.staged(events, plan, voice), apart=plan.splits())
             return
         headers = {"content-type": dialect.json_type, **dialect.headers(self.ident)}
         content = compact(dialect.body(call, answer, self.ident)).encode()
@@ -224,13 +224,13 @@ class Exchange:
             self.connection.reset()
             raise LostError
 
-    async def _stream(self, headers: dict[str, str], actions: list[Action]) -> None:
+    async def _stream(self, headers: dict[str, str], actions: list[Action], *, apart: bool) -> None:
         self.entry.status = 200
 
         def report(usage: Usage) -> None:
             self.entry.usage = usage
 
-        await delivery.send_stream(self.connection, actions, headers, report)
+        await delivery.send_stream(self.connection, actions, headers, report, apart=apart)
 
     def _voice(self, dialect: Dialect, call: Call, plan: Plan) -> Voice:
         fault = plan.fault("in_band_error")

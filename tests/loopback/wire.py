@@ -39,6 +39,7 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._prepared = bytearray()
 
     async def receive(self) -> Message | None:
         """The next request; None when the client has left."""
@@ -65,22 +66,26 @@ class Connection:
         await self._reader.readline()
         return content
 
-    async def head(self, status: int, headers: Mapping[str, str]) -> None:
-        """Send the status line and the headers."""
+    def head(self, status: int, headers: Mapping[str, str]) -> None:
+        """Prepare the status line and the headers."""
         phrase = responses.get(status, "Overloaded")
         lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-        await self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        self.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
-    async def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
+    def write(self, data: bytes) -> None:
+        """Prepare bytes as they are."""
+        self._prepared += data
+
+    def chunk(self, data: bytes) -> None:
+        """Prepare one chunk of a chunked body."""
+        if data:
+            self.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    async def flush(self) -> None:
+        """Send what was prepared, in one go."""
+        data, self._prepared = bytes(self._prepared), bytearray()
         self._writer.write(data)
         await self._writer.drain()
-
-    async def chunk(self, data: bytes) -> None:
-        """Send one chunk of a chunked body."""
-        if data:
-            await self.send(b"%x\r\n%b\r\n" % (len(data), data))
-            await asyncio.sleep(0)
 
     async def gone(self, seconds: float | None = None) -> bool:
         """Wait for the client to leave, for some time at most; whether it left."""

@@ -127,7 +127,7 @@ def test_reasoning_is_read(field: str) -> None:
 
 
 def test_same_reasoning_in_both_fields_is_said_once() -> None:
-    """vLLM sends the old and the new word side by side."""
+    """The old and the new word come side by side from vLLM."""
     message = decoded({"content": "x", "reasoning": "hm", "reasoning_content": "hm"})
     assert message.additional_kwargs == {"reasoning_content": "hm"}
 
@@ -160,7 +160,7 @@ def test_crlf_without_done() -> None:
     ("data", "cls"),
     [
         (
-            b'event: error\ndata: {"error":{"message":"no call","code":"tool_use_failed","status_code":400}}\n\n',
+            b'event: error\ndata: {"error":{"message":"x","code":"tool_use_failed","status_code":400}}\n\n',
             errors.MalformedResponseError,
         ),
         (b'event: error\ndata: {"message":"busy","type":"overloaded_error"}\n\n', errors.OverloadedError),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -695,6 +696,6 @@ def test_a_cut_stream_is_no_answer(cut: int) -> None:
 def test_pieces_decide_nothing(cuts: list[int]) -> None:
     """However the network cuts the bytes, the answer is the same."""
     places = [0, *sorted(cuts), len(STREAM)]
-    pieces = [STREAM[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [STREAM[a:b] for a, b in pairwise(places)]
     total, whole = summed(streamed(*pieces)), summed(streamed(STREAM))
     assert total.model_dump(exclude={"id"}) == whole.model_dump(exclude={"id"})

@@ -1,0 +1,163 @@
+"""Logs of what calls become, under the logger `langchain_llmdispatch`: never a prompt, an answer or a key.
+
+| level   | what                                                                     |
+|---------|--------------------------------------------------------------------------|
+| DEBUG   | every request: sent, ended                                               |
+| INFO    | a call was answered; a retry; a wait for our own limits                  |
+| WARNING | a fallback; a call that failed; a deployment whose key or model is wrong |
+
+Each record carries its facts as attributes (`event`, `vendor`, `deployment`, `model`, `error`, `status`,
+`latency_ms`, `cost_usd`, ...) for structured formatters. Vendors' error texts are left out: they may quote the
+prompt. `enable_logging=True` prints INFO and above, readable, to standard error, for that model alone; no handler
+is installed anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.dispatch import Attempt, Dispatch
+
+LOGGER = logging.getLogger("langchain_llmdispatch")
+LOGGER.addHandler(logging.NullHandler())
+
+_NOTICEABLE = 0.002
+
+
+class ConsoleFormatter(logging.Formatter):
+    """One readable line: time, level where it matters, what happened."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        mark = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        return f"{self.formatTime(record, '%H:%M:%S')} llmdispatch  {mark}{record.getMessage()}"
+
+
+class CallLog:
+    """An observer that logs.
+
+    Args:
+        console: Whether INFO and above is printed, even where no logging is set up.
+    """
+
+    def __init__(self, *, console: bool = False) -> None:
+        self._console = console
+        self._formatter = ConsoleFormatter()
+
+    # -- an observer -------------------------------------------------------------------------------
+
+    def started(self, attempt: Attempt) -> None:
+        """Log a retry, a fallback, a wait; the request itself for debugging."""
+        if not self._logs(logging.WARNING):
+            return
+        name, number = attempt.target.name, attempt.number
+        if attempt.fallback:
+            self._say(logging.WARNING, "fallback", attempt, f"falling back to {name}: {_why(attempt)}")
+        elif attempt.retry is not None:
+            text = f"retrying {name} after {_seconds(attempt.delay)}: {_why(attempt)}"
+            self._say(logging.INFO, "retry", attempt, text)
+        if attempt.hedge:
+            self._say(logging.INFO, "hedge", attempt, f"asking {name} as well: no first token yet")
+        self._say(logging.DEBUG, "sent", attempt, f"request {number} sent to {name}")
+
+    def ended(self, attempt: Attempt) -> None:
+        """Log what became of a request."""
+        record = attempt.record
+        if record is None or not attempt.sent or not self._logs(logging.WARNING):
+            return
+        if (queued := attempt.waited - attempt.delay) > _NOTICEABLE:
+            self._say(logging.INFO, "throttle", attempt, f"waited {_seconds(queued)} for {record.deployment}'s limits")
+        facts = {"status": record.status, "error": record.error, "request_id": record.request_id}
+        facts |= {"latency_ms": record.latency_ms, "ttft_ms": record.ttft_ms, "wait_ms": record.wait_ms}
+        what = f"failed: {record.error}" if record.error else "answered"
+        text = f"request {attempt.number} to {record.deployment} {what} after {_seconds(attempt.latency)}"
+        self._say(logging.DEBUG, "attempt", attempt, text, **facts)
+        if attempt.error is not None and attempt.error.blame == "configuration":
+            text = f"{record.deployment} is set up wrongly or may not be used: {_named(attempt.error)}"
+            self._say(logging.WARNING, "misconfigured", attempt, text, **facts)
+
+    def finished(self, dispatch: Dispatch) -> None:
+        """Log what became of the call."""
+        level = logging.WARNING if dispatch.outcome == "failed" else logging.INFO
+        if not self._logs(level):
+            return
+        seconds = dispatch.clock.monotonic() - dispatch.started
+        facts = {"attempts": len(dispatch.records), "latency_ms": round(seconds * 1000)}
+        count = f"{facts['attempts']} request{'' if facts['attempts'] == 1 else 's'}"
+        if dispatch.outcome == "failed":
+            error = dispatch.failure
+            facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
+            self._emit(level, "failed", f"call failed after {count}, {_seconds(seconds)}: {_named(error)}", facts)
+        elif dispatch.outcome == "abandoned":
+            self._emit(level, "abandoned", f"call abandoned after {count}, {_seconds(seconds)}", facts)
+        else:
+            self._emit(level, "answered", *_answered(dispatch, facts, count, seconds))
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def _logs(self, level: int) -> bool:
+        """Return whether anything of this level, or below it, is wanted at all."""
+        return self._console or LOGGER.isEnabledFor(level)
+
+    def _say(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
+        target = attempt.target
+        who = {"vendor": target.vendor.name, "model": target.model, "deployment": target.name}
+        self._emit(level, event, text, {"attempt": attempt.number, **who, **facts})
+
+    def _emit(self, level: int, event: str, text: str, facts: dict[str, Any]) -> None:
+        printed = self._console and level >= logging.INFO
+        if not printed and not LOGGER.isEnabledFor(level):
+            return
+        record = LOGGER.makeRecord(
+            LOGGER.name, level, __file__, 0, text, (), None, "llmdispatch", {"event": event, **facts}
+        )
+        LOGGER.handle(record)
+        if printed and not _printed_already(record):
+            print(self._formatter.format(record), file=sys.stderr)  # noqa: T201 - what was asked for
+
+
+def _printed_already(record: logging.LogRecord) -> bool:
+    """Return whether the user's own logging writes the record to the console."""
+    logger: logging.Logger | None = LOGGER
+    while logger is not None:
+        for handler in logger.handlers:
+            stream = getattr(handler, "stream", None)
+            if stream in {sys.stderr, sys.stdout} and record.levelno >= handler.level:
+                return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def _answered(
+    dispatch: Dispatch, facts: dict[str, Any], count: str, seconds: float
+) -> tuple[str, dict[str, Any]]:
+    attempt = dispatch.answer
+    assert attempt is not None  # noqa: S101 - it was answered
+    target, usage, cost = attempt.target, attempt.usage, attempt.cost
+    usd = cost.usd if cost is not None else None
+    parts = [f"{target.name} answered in {_seconds(seconds)}"]
+    if len(dispatch.records) > 1:
+        parts.append(count)
+    if usage is not None:
+        parts.append(f"{usage['input_tokens']} + {usage['output_tokens']} tokens")
+        facts |= {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
+        parts.append("price unknown" if usd is None else f"${usd:.6f}")
+    who = {"vendor": target.vendor.name, "model": target.model, "deployment": target.name}
+    return ", ".join(parts), {**facts, **who, "cost_usd": None if usd is None else format(usd, "f")}
+
+
+def _why(attempt: Attempt) -> str:
+    errors = attempt.dispatch.errors
+    return f"{errors[-1].deployment} failed: {_named(errors[-1])}" if errors else "asked for"
+
+
+def _named(error: BaseException | None) -> str:
+    status = getattr(error, "status_code", None)
+    return f"{type(error).__name__}{f' (HTTP {status})' if status else ''}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"  # noqa: PLR2004 - digits that matter

@@ -1,0 +1,170 @@
+"""What every chat model of ours is observed by: statistics, logs, callbacks, displays.
+
+`ObservedChatModel` stands between LangChain's `BaseChatModel` and `DispatcherChatModel`. It keeps the counters,
+and it makes the LLM run known where LangChain does not hand it over: `_stream` and `_astream` get no run manager,
+so `stream`, `astream` and the streaming branch of `invoke` leave it in a context variable that the call reads
+once, at its beginning.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForLLMRun,
+    CallbackManager,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatResult
+from langchain_core.runnables import RunnableConfig, ensure_config
+from pydantic import PrivateAttr
+
+from langchain_llmdispatch.counters import Counters
+from langchain_llmdispatch.events import AMBIENT, Run, RunManager
+from langchain_llmdispatch.logs import CallLog
+from langchain_llmdispatch.observers import Observers
+from langchain_llmdispatch.stats import Stats
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.clock import Clock
+
+
+class ObservedChatModel(BaseChatModel):
+    """A chat model that counts, logs and reports what its calls become."""
+
+    _counters: Counters | None = PrivateAttr(default=None)
+    _log: CallLog = PrivateAttr()
+
+    def _observe(self, clock: Clock, *, metrics: bool, console: bool) -> None:
+        """Begin to count and to log.
+
+        Args:
+            clock: The source of time.
+            metrics: Whether statistics are kept.
+            console: Whether readable logs are printed.
+        """
+        self._counters = Counters(clock) if metrics else None
+        self._log = CallLog(console=console)
+
+    def _observers(self, run: Run) -> Observers:
+        """Return who hears of a call: the statistics, the log, the run's handlers."""
+        return Observers(self._counters, self._log, run.observer)
+
+    # -- statistics --------------------------------------------------------------------------------
+
+    def get_stats(self) -> Stats:
+        """Return a snapshot of the statistics; it stays empty where `enable_metrics=False`."""
+        return self._counters.snapshot() if self._counters is not None else Stats()
+
+    def reset_stats(self) -> None:
+        """Count from zero again."""
+        if self._counters is not None:
+            self._counters.reset()
+
+    # -- the LLM run, where LangChain does not hand it over ----------------------------------------
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's signature
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Stream the answer; see `BaseChatModel.stream`."""
+        config = ensure_config(config)
+        manager = CallbackManager.configure(*self._callbacks_of(config))
+        config, ambient = _placed(config, manager, CallbackManagerForLLMRun)
+        AMBIENT.set(ambient)
+        try:
+            yield from super().stream(input, config, stop=stop, **kwargs)
+        finally:
+            _forget(ambient)
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's signature
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Stream the answer; see `BaseChatModel.astream`."""
+        config = ensure_config(config)
+        manager = AsyncCallbackManager.configure(*self._callbacks_of(config))
+        config, ambient = _placed(config, manager, AsyncCallbackManagerForLLMRun)
+        AMBIENT.set(ambient)
+        try:
+            async with aclosing(cast("Any", super().astream(input, config, stop=stop, **kwargs))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            _forget(ambient)
+
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        AMBIENT.set(run_manager)
+        try:
+            return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+        finally:
+            _forget(run_manager)
+
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        AMBIENT.set(run_manager)
+        try:
+            return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        finally:
+            _forget(run_manager)
+
+    def _callbacks_of(self, config: RunnableConfig) -> tuple[Any, ...]:
+        return (
+            config.get("callbacks"),
+            self.callbacks,
+            config.get("tags"),
+            self.tags,
+            config.get("metadata"),
+            self.metadata,
+        )
+
+
+def _placed(
+    config: RunnableConfig, manager: CallbackManager | AsyncCallbackManager, kind: type[Any]
+) -> tuple[RunnableConfig, RunManager]:
+    """Return a config whose run is known beforehand, and that run."""
+    run_id = config.get("run_id") or uuid.uuid4()
+    run = kind(
+        run_id=run_id,
+        handlers=manager.handlers,
+        inheritable_handlers=manager.inheritable_handlers,
+        parent_run_id=manager.parent_run_id,
+        tags=manager.tags,
+        inheritable_tags=manager.inheritable_tags,
+        metadata=manager.metadata,
+        inheritable_metadata=manager.inheritable_metadata,
+    )
+    if manager.handlers:
+        config = {**config, "callbacks": manager, "run_id": run_id}
+    return config, run
+
+
+def _forget(run: RunManager | None) -> None:
+    """Leave nothing in the caller's context, whether or not the call has begun."""
+    if run is not None and AMBIENT.get() is run:
+        AMBIENT.set(None)
