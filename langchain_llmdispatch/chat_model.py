@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config import DispatcherConfig, DispatchFields, environment
+from langchain_llmdispatch.config_files import read_litellm
 from langchain_llmdispatch.deployments import check_fields
 from langchain_llmdispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.drivers import AsyncDriver, SyncDriver
@@ -119,6 +120,25 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         held = DispatcherConfig.load(config)
         fields = {name: getattr(held, name) for name in held.model_fields_set}
         return cls(**{**fields, **overrides})
+
+    @classmethod
+    def from_litellm_config(
+        cls, source: Any, *, strict: bool = True, env: Mapping[str, str] | None = None, **overrides: Any
+    ) -> DispatcherChatModel:
+        """Return the model that a LiteLLM `config.yaml` describes.
+
+        Args:
+            source: The file's path, or its mapping.
+            strict: Whether a setting with no counterpart here is an error that lists all such settings;
+                otherwise it is warned of and left out.
+            env: Where `os.environ/NAME` is looked up; default: the environment over `.env`.
+            overrides: Fields that win over the configuration's.
+
+        Raises:
+            ConfigurationError: The file is malformed, or (strict) holds settings without a counterpart.
+        """
+        fields = read_litellm(source, environment() if env is None else env, strict=strict)
+        return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
 
     # -- LangChain's four hooks --------------------------------------------------------------------
 

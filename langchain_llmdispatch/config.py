@@ -168,7 +168,7 @@ def environment(dotenv: str | Path | None = ".env") -> Mapping[str, str]:
     """
     if dotenv is None or not Path(dotenv).is_file():
         return os.environ
-    from pydantic_settings.sources.providers.dotenv import read_env_file  # noqa: PLC0415 - slow, seldom needed
+    from pydantic_settings import BaseSettings, DotEnvSettingsSource  # noqa: PLC0415 - slow, seldom needed
 
-    found = read_env_file(Path(dotenv), case_sensitive=True)
+    found = DotEnvSettingsSource(BaseSettings, env_file=Path(dotenv), case_sensitive=True).env_vars
     return {**{name: value for name, value in found.items() if value is not None}, **os.environ}

@@ -156,7 +156,7 @@ class Counters:
             self._in_flight -= 1
             self._leaf(place).count(attempt)
 
-    def finished(self, dispatch: Dispatch) -> None:
+    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:  # noqa: ARG002 - as above
         """Count a whole call."""
         seconds = dispatch.clock.monotonic() - dispatch.started
         with self._lock:

@@ -31,7 +31,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def is_placeholder(value: str) -> bool:
     """Return whether a key is one of the stand-ins that example files carry."""
     word = value.strip().strip("<>[]{}'\"").casefold()
-    stand_in = word.startswith(("your-", "your_", "insert", "replace", "enter", "example"))
+    stand_in = word.startswith(("your", "insert", "replace", "enter", "example"))
     return word in _PLACEHOLDERS or stand_in or set(word) <= {"x", "*", "-", "."} or "api-key-here" in word
 
 

@@ -301,13 +301,15 @@ class Dispatch:
         if attempt.error is not None:
             self.errors.append(attempt.error)
         self.observer.ended(attempt)
-        if attempt.error is None:
-            self._finish("abandoned" if attempt.record.error else "answered")
+        if attempt.error is None and attempt.record.error is None:
+            self._finish("answered", attempt)
+        elif attempt.error is None:
+            self._finish("abandoned")
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome, answer: Attempt | None = None) -> None:
         if self.outcome is None:
             self.outcome = outcome
-            self.observer.finished(self)
+            self.observer.finished(self, answer)
 
     def _failed(self, error: DispatchError) -> DispatchError:
         self.failure = error

@@ -100,7 +100,7 @@ class Run:
         if attempt.record is not None and attempt.record.error is None and attempt.usage is not None:
             self._keep(USAGE, _usage_data(attempt))
 
-    def finished(self, dispatch: Dispatch) -> None:
+    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
         """Do nothing: LangChain's own `on_llm_end` and `on_llm_error` follow."""
 
     # -- its driver's ------------------------------------------------------------------------------

@@ -51,9 +51,7 @@ class CallLog:
 
     def started(self, attempt: Attempt) -> None:
         """Log a retry, a fallback, a wait; the request itself for debugging."""
-        if not self._logs(logging.WARNING):
-            return
-        name, number = attempt.target.name, attempt.number
+        name = attempt.target.name
         if attempt.fallback:
             self._say(logging.WARNING, "fallback", attempt, f"falling back to {name}: {_why(attempt)}")
         elif attempt.retry is not None:
@@ -61,46 +59,42 @@ class CallLog:
             self._say(logging.INFO, "retry", attempt, text)
         if attempt.hedge:
             self._say(logging.INFO, "hedge", attempt, f"asking {name} as well: no first token yet")
-        self._say(logging.DEBUG, "sent", attempt, f"request {number} sent to {name}")
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            self._say(logging.DEBUG, "sent", attempt, f"request {attempt.number} sent to {name}")
 
     def ended(self, attempt: Attempt) -> None:
         """Log what became of a request."""
-        record = attempt.record
-        if record is None or not attempt.sent or not self._logs(logging.WARNING):
+        if not attempt.sent:
             return
+        name = attempt.target.name
         if (queued := attempt.waited - attempt.delay) > _NOTICEABLE:
-            self._say(logging.INFO, "throttle", attempt, f"waited {_seconds(queued)} for {record.deployment}'s limits")
-        facts = {"status": record.status, "error": record.error, "request_id": record.request_id}
-        facts |= {"latency_ms": record.latency_ms, "ttft_ms": record.ttft_ms, "wait_ms": record.wait_ms}
-        what = f"failed: {record.error}" if record.error else "answered"
-        text = f"request {attempt.number} to {record.deployment} {what} after {_seconds(attempt.latency)}"
-        self._say(logging.DEBUG, "attempt", attempt, text, **facts)
+            self._say(logging.INFO, "throttle", attempt, f"waited {_seconds(queued)} for {name}'s limits")
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            self._say(logging.DEBUG, "attempt", attempt, _ended(attempt), **_facts(attempt))
         if attempt.error is not None and attempt.error.blame == "configuration":
-            text = f"{record.deployment} is set up wrongly or may not be used: {_named(attempt.error)}"
-            self._say(logging.WARNING, "misconfigured", attempt, text, **facts)
+            text = f"{name} is set up wrongly or may not be used: {_named(attempt.error)}"
+            self._say(logging.WARNING, "misconfigured", attempt, text, **_facts(attempt))
 
-    def finished(self, dispatch: Dispatch) -> None:
+    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
         """Log what became of the call."""
         level = logging.WARNING if dispatch.outcome == "failed" else logging.INFO
-        if not self._logs(level):
+        if not (self._console or LOGGER.isEnabledFor(level)):
             return
         seconds = dispatch.clock.monotonic() - dispatch.started
-        facts = {"attempts": len(dispatch.records), "latency_ms": round(seconds * 1000)}
+        facts: dict[str, Any] = {"attempts": len(dispatch.records), "latency_ms": round(seconds * 1000)}
         count = f"{facts['attempts']} request{'' if facts['attempts'] == 1 else 's'}"
         if dispatch.outcome == "failed":
             error = dispatch.failure
             facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
-            self._emit(level, "failed", f"call failed after {count}, {_seconds(seconds)}: {_named(error)}", facts)
-        elif dispatch.outcome == "abandoned":
-            self._emit(level, "abandoned", f"call abandoned after {count}, {_seconds(seconds)}", facts)
+            text = f"call failed after {count}, {_seconds(seconds)}: {_named(error)}"
+            self._emit(level, "failed", text, facts)
+        elif answer is not None:
+            text = _answered(answer, facts, count, seconds)
+            self._emit(level, "answered", text, facts)
         else:
-            self._emit(level, "answered", *_answered(dispatch, facts, count, seconds))
+            self._emit(level, "abandoned", f"call abandoned after {count}, {_seconds(seconds)}", facts)
 
     # -- writing -----------------------------------------------------------------------------------
-
-    def _logs(self, level: int) -> bool:
-        """Return whether anything of this level, or below it, is wanted at all."""
-        return self._console or LOGGER.isEnabledFor(level)
 
     def _say(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
         target = attempt.target
@@ -131,22 +125,32 @@ def _printed_already(record: logging.LogRecord) -> bool:
     return False
 
 
-def _answered(
-    dispatch: Dispatch, facts: dict[str, Any], count: str, seconds: float
-) -> tuple[str, dict[str, Any]]:
-    attempt = dispatch.answer
-    assert attempt is not None  # noqa: S101 - it was answered
+def _facts(attempt: Attempt) -> dict[str, Any]:
+    record = attempt.record
+    assert record is not None  # noqa: S101 - it has ended
+    names = ("status", "error", "request_id", "latency_ms", "ttft_ms", "wait_ms")
+    return {name: getattr(record, name) for name in names}
+
+
+def _ended(attempt: Attempt) -> str:
+    error = attempt.record.error if attempt.record is not None else None
+    what = f"failed: {error}" if error else "answered"
+    return f"request {attempt.number} to {attempt.target.name} {what} after {_seconds(attempt.latency)}"
+
+
+def _answered(attempt: Attempt, facts: dict[str, Any], count: str, seconds: float) -> str:
     target, usage, cost = attempt.target, attempt.usage, attempt.cost
     usd = cost.usd if cost is not None else None
     parts = [f"{target.name} answered in {_seconds(seconds)}"]
-    if len(dispatch.records) > 1:
+    if facts["attempts"] > 1:
         parts.append(count)
     if usage is not None:
         parts.append(f"{usage['input_tokens']} + {usage['output_tokens']} tokens")
         facts |= {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
         parts.append("price unknown" if usd is None else f"${usd:.6f}")
-    who = {"vendor": target.vendor.name, "model": target.model, "deployment": target.name}
-    return ", ".join(parts), {**facts, **who, "cost_usd": None if usd is None else format(usd, "f")}
+    facts |= {"vendor": target.vendor.name, "model": target.model, "deployment": target.name}
+    facts["cost_usd"] = None if usd is None else format(usd, "f")
+    return ", ".join(parts)
 
 
 def _why(attempt: Attempt) -> str:

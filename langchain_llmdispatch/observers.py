@@ -17,8 +17,8 @@ class Observer(Protocol):
     def ended(self, attempt: Attempt) -> None:
         """The attempt is over; its record is complete."""
 
-    def finished(self, dispatch: Dispatch) -> None:
-        """The call is over; its `outcome` is known. Told once."""
+    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
+        """The call is over; its `outcome` is known, and `answer` is the attempt that answered. Told once."""
 
 
 class Observers:
@@ -37,7 +37,7 @@ class Observers:
         for observer in self._observers:
             observer.ended(attempt)
 
-    def finished(self, dispatch: Dispatch) -> None:
+    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
         """Tell that a call is over."""
         for observer in self._observers:
-            observer.finished(dispatch)
+            observer.finished(dispatch, answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -712,8 +713,7 @@ def _check_blocks(message: BaseMessage, rules: HistoryRules) -> None:
 def _check_order(out: list[BaseMessage], rules: HistoryRules) -> None:
     talk = [m for m in out if not isinstance(m, SystemMessage)]
     if rules.alternate:
-        pairs = zip(out, out[1:], strict=False)
-        assert all(type(a) is not type(b) or isinstance(a, ToolMessage) for a, b in pairs)
+        assert all(type(a) is not type(b) or isinstance(a, ToolMessage) for a, b in pairwise(out))
     if rules.first_user:
         assert not talk or isinstance(talk[0], HumanMessage)
     if rules.last_user:

@@ -65,11 +65,15 @@ def compile_call(
     messages, altered = compile_messages(
         request.messages, vendor.history, model=model, tool_names=tools.names, vendor=vendor.name
     )
-    changes += altered
+    if altered:
+        changes += altered
     if tools.instruction:
         messages = _instructed(messages, tools.instruction)
-    if ("thinking" in params or "reasoning_effort" in params) and facts.thinking == "budget":
+    if facts.thinking == "budget" and ("thinking" in params or "reasoning_effort" in params):
         _calm(vendor, params, messages, tools.choice, changes)
+    parallel = request.parallel_tool_calls
+    if parallel is not None:
+        parallel = _parallel(vendor, parallel, facts, tools, changes)
     call = Call(
         model=model,
         endpoint=endpoint,
@@ -78,7 +82,7 @@ def compile_call(
         tools=tools.tools,
         server_tools=tools.server_tools,
         tool_choice=tools.choice,
-        parallel_tool_calls=_parallel(vendor, request, facts, tools, changes),
+        parallel_tool_calls=parallel,
         output=tools.output,
         extra=extra,
         stream=request.stream,
@@ -107,10 +111,9 @@ def _extra(wanted: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, 
 
 
 def _parallel(
-    vendor: Vendor, request: ChatRequest, facts: ModelFacts, tools: Tools, changes: list[Change]
+    vendor: Vendor, wanted: bool, facts: ModelFacts, tools: Tools, changes: list[Change]
 ) -> bool | None:
-    wanted = request.parallel_tool_calls
-    if wanted is None or not tools.tools:
+    if not tools.tools:
         return None
     if rules_of(vendor.name).parallel_switch and facts.parallel_tool_calls:
         return wanted

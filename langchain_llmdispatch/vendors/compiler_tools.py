@@ -80,11 +80,9 @@ class Toolbox:
                 yield from (call["name"] for call in message.tool_calls)
 
     def _tool(self, tool: ToolSpec, names: Mapping[str, str]) -> ToolSpec:
-        rules = schema_rules(self.vendor.name, "strict" if tool.strict else "tool")
-        schema, changes = compile_schema(tool.parameters, rules)
+        made, changes = _spelled(tool, self.vendor.name)
         self.changes += changes
-        schema.setdefault("type", "object")
-        return replace(tool, name=names.get(tool.name, tool.name), parameters=schema)
+        return replace(made, name=names[tool.name]) if tool.name in names else made
 
     def _server_tools(self) -> list[Mapping[str, Any]]:
         kept = []
@@ -170,6 +168,29 @@ class Toolbox:
         made, changes = compile_schema(schema, schema_rules(name, "strict" if strict else "output"))
         self.changes += changes
         return OutputSchema(_slug(output.name), made, strict, "json_schema")
+
+
+def _spelled(tool: ToolSpec, vendor: str) -> tuple[ToolSpec, list[Change]]:
+    """Return `tool` with its schema in a vendor's dialect; remembered, for a bound tool is sent often."""
+    key = (id(tool), vendor)
+    known = _SPELLED.get(key)
+    if known is not None and known[0] is tool:
+        return known[1], known[2]
+    schema, changes = compile_schema(
+        tool.parameters, schema_rules(vendor, "strict" if tool.strict else "tool")
+    )
+    schema.setdefault("type", "object")
+    made = replace(tool, parameters=schema)
+    if len(_SPELLED) >= _MOST_SPELLED:
+        _SPELLED.clear()
+    # The tool itself is kept beside: while it is, no other can have its id.
+    _SPELLED[key] = (tool, made, changes)
+    return made, changes
+
+
+_MOST_SPELLED = 512
+_SPELLED: dict[tuple[int, str], tuple[ToolSpec, ToolSpec, list[Change]]] = {}
+"""A memo of pure results by frozen values: it holds no state of any model."""
 
 
 def _slug(name: str) -> str:

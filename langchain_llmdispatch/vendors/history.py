@@ -141,7 +141,7 @@ def assess(
     return Assessment(verdict, tuple(filters.changes), tuple(filters.reasons))
 
 
-def _is_plain(messages: Sequence[BaseMessage], rules: HistoryRules) -> bool:
+def _is_plain(messages: Sequence[BaseMessage], rules: HistoryRules) -> bool:  # noqa: C901 - one pass, for speed
     """Whether there is nothing to do: strings and whole tool loops, in an order that suits everyone.
 
     Nearly every history is; it is known in a microsecond a message.

@@ -203,16 +203,18 @@ class _Work:
 
     def merge_all_of(self, node: Schema) -> Schema:
         """Merge the parts of `allOf` where they are one (pydantic) or the vendor knows no `allOf`."""
-        parts = node.get("allOf")
-        if not isinstance(parts, list) or (self.rules.all_of and len(parts) != 1):
-            return node
-        if any(not isinstance(part, Mapping) for part in parts):
-            return node
-        made: Schema = {}
-        for part in parts:
-            _merge_into(made, self._resolved(part) if len(parts) > 1 else part)
-        _merge_into(made, {key: value for key, value in node.items() if key != "allOf"})
-        return made
+        for _ in range(_MOST_MERGES):
+            parts = node.get("allOf")
+            if not isinstance(parts, list) or (self.rules.all_of and len(parts) != 1):
+                return node
+            if any(not isinstance(part, Mapping) for part in parts):
+                return node
+            made: Schema = {}
+            for part in parts:
+                _merge_into(made, self._resolved(part) if len(parts) > 1 else part)
+            node = _merge_into(made, {key: value for key, value in node.items() if key != "allOf"})
+        self.kinds["schema_recursion_cut"] = None
+        return {key: value for key, value in node.items() if key != "allOf"}
 
     def _resolved(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
         found = self.definitions.get(str(part.get("$ref", "")).rpartition("/")[2])
@@ -314,6 +316,8 @@ _CONTAINERS = frozenset({*_MAPS, *_LISTS, *_ONES})
 _HARMLESS = frozenset(
     {"$schema", "$id", "$comment", "default", "examples", "title", "discriminator", "readOnly"}
 )
+_MOST_MERGES = 16
+"""A definition that is all of itself ends here."""
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
 _REWRITES: tuple[Callable[[_Work, Schema], Schema], ...] = (
     _Work.spell_unions,
@@ -335,7 +339,7 @@ def _variants(node: Schema) -> list[Schema]:
     return list(node["anyOf"]) if node.keys() == {"anyOf"} else [node]
 
 
-def _merge_into(made: Schema, part: Mapping[str, Any]) -> None:
+def _merge_into(made: Schema, part: Mapping[str, Any]) -> Schema:
     for key, value in part.items():
         if key == "required":
             made[key] = list(dict.fromkeys([*made.get(key, ()), *value]))
@@ -343,6 +347,7 @@ def _merge_into(made: Schema, part: Mapping[str, Any]) -> None:
             made[key] = {**made.get(key, {}), **value}
         else:
             made[key] = value
+    return made
 
 
 def _is_null(part: Any) -> bool:

@@ -105,8 +105,7 @@ def test_reasoning() -> None:
         (422, "Failed to deserialize the JSON body", errors.InvalidRequestError, None),
         (
             422,
-            '{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096",'
-            '"error_type":"validation"}',
+            '{"error":"`inputs` tokens + `max_new_tokens` must be <= 4096","error_type":"validation"}',
             errors.ContextOverflowError,
             None,
         ),

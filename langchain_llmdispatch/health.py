@@ -1,0 +1,436 @@
+"""Health: what ended attempts say about each deployment; its breaker, its cooldown and its speed.
+
+`Health` watches attempts (it is an `Observer`) and answers three questions: may a request be sent now
+(`blocked`, `permit`), how fast will it be answered (`snapshot`), and who has waited longest for a turn
+(`HealthView.turn`). It has no clock: every moment is handed in, in monotonic seconds.
+
+A breaker is closed (all is well), open (nothing is sent until a moment), or half open (one probe is). It
+opens when fewer than four in five of the last half minute's calls succeeded, after five failures in a row,
+or at once where the configuration is at fault (key, model, money). What is not the deployment's fault
+never counts: wrong requests, cancelled calls, our own queues.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from langchain_llmdispatch.errors import AttemptTimeoutError
+from langchain_llmdispatch.speed import Speed
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.dispatch import Attempt
+    from langchain_llmdispatch.errors import Blame
+    from langchain_llmdispatch.targets import Target
+
+State: TypeAlias = Literal["closed", "open", "half_open"]
+
+WINDOW = 30.0
+"""Seconds over which successes are averaged: an older call weighs less, by `exp(-age / WINDOW)`."""
+LEAST_CALLS = 5
+"""Calls within the window below which the share of successes says nothing."""
+LEAST_SUCCESS = 0.8
+"""Share of successes below which a breaker opens."""
+MOST_FAILURES = 5
+"""Failures in a row that open a breaker."""
+FIRST_OPEN, LONGEST_OPEN = 5.0, 300.0
+"""Seconds for which a breaker opens at first, doubling to the longest; half of each is jitter."""
+FIRST_OUT, LONGEST_OUT = 300.0, 3600.0
+"""The same for a wrong configuration: it seldom mends by itself."""
+LONGEST_ASKED = 300.0
+"""Seconds of a vendor's Retry-After that are believed."""
+PROBE_LEASE = 120.0
+"""Seconds after which a probe that never came back no longer keeps others from probing."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request, as far as health is concerned.
+
+    Attributes:
+        blame: What it says about the deployment; None for a success.
+        reason: The error's class name, empty for a success.
+        retry_after: Seconds the vendor asked to wait, or None.
+        latency: Seconds from sending to the end.
+        ttft: Seconds from sending to the first content, where streamed.
+        tokens: Tokens of the answer, or None if the vendor did not say.
+        timed_out: Whether it took too long: then `latency` is a lower bound of its speed.
+    """
+
+    blame: Blame | None = None
+    reason: str = ""
+    retry_after: float | None = None
+    latency: float = 0.0
+    ttft: float | None = None
+    tokens: int | None = None
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """A deployment's health at one moment; moments in monotonic seconds.
+
+    Attributes:
+        state: `closed`, `open` (nothing is sent until `open_until`), `half_open` (one probe may be).
+        open_until: When it may be asked again; 0.0 if now.
+        cooling: Whether it is only the vendor's own request to wait that closes it: no probe is needed then.
+        reason: What opened it, as an error's class name; empty if closed.
+        in_flight: Requests under way.
+        success: Share of successes over the last half minute, or None without calls.
+        consecutive_failures: Failures since the last success.
+        ttft: Seconds to the first token, or None if unknown.
+        seconds_per_token: Seconds per output token after it, or None if unknown.
+        samples: Answers that `ttft` and `seconds_per_token` were learned from.
+        calls: Requests that ended, whatever became of them.
+        expected_output: Tokens of an answer on average, or None if unknown.
+        floor: Seconds that an answer takes at least, by what is overdue or has timed out; 0.0 if nothing has.
+        idle: Seconds since a request was last sent, or None if never.
+        turn: When it was last chosen, as a number that only grows; 0 if never.
+    """
+
+    state: State = "closed"
+    open_until: float = 0.0
+    cooling: bool = False
+    reason: str = ""
+    in_flight: int = 0
+    success: float | None = None
+    consecutive_failures: int = 0
+    ttft: float | None = None
+    seconds_per_token: float | None = None
+    samples: int = 0
+    calls: int = 0
+    expected_output: float | None = None
+    floor: float = 0.0
+    idle: float | None = None
+    turn: int = 0
+
+    def latency(self, output_tokens: float) -> float | None:
+        """Return the predicted seconds for an answer of so many tokens, or None if unknown."""
+        if self.ttft is None:
+            return self.floor or None
+        return max(self.ttft + output_tokens * (self.seconds_per_token or 0.0), self.floor)
+
+
+UNSEEN = HealthView()
+
+
+class _Breaker:
+    """One deployment's breaker and cooldown. Callers hold the lock.
+
+    Results count only if their request left in the present generation: what was sent before the breaker
+    opened says nothing about now.
+    """
+
+    __slots__ = (
+        "_at",
+        "_recent",
+        "_successes",
+        "_weight",
+        "cool_until",
+        "failures",
+        "generation",
+        "open_until",
+        "opens",
+        "probed_until",
+        "reason",
+        "tripped",
+    )
+
+    def __init__(self) -> None:
+        self.generation = self.failures = self.opens = 0
+        self.open_until = self.cool_until = self.probed_until = 0.0
+        self.tripped, self.reason = False, ""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._at = self._successes = self._weight = 0.0
+        self._recent: deque[float] = deque(maxlen=LEAST_CALLS)
+
+    def state(self, now: float) -> State:
+        if now < self.open_until or now < self.cool_until:
+            return "open"
+        return "half_open" if self.tripped else "closed"
+
+    def success(self) -> float | None:
+        """Return the share of successes; it does not change with time alone."""
+        return self._successes / self._weight if self._weight else None
+
+    def count(self, now: float, succeeded: bool) -> None:
+        kept = math.exp(min(0.0, self._at - now) / WINDOW)
+        self._successes = self._successes * kept + succeeded
+        self._weight = self._weight * kept + 1.0
+        self._at = max(self._at, now)
+        self._recent.append(now)
+
+    def succeed(self, now: float) -> None:
+        if self.tripped:
+            self.tripped, self.open_until, self.opens = False, 0.0, 0
+            self._forget()
+        self.failures = 0
+        self.probed_until = 0.0
+        self.count(now, succeeded=True)
+
+    def fail(self, now: float, outcome: Outcome, rng: random.Random) -> None:
+        self.failures += 1
+        self.count(now, succeeded=False)
+        if self.tripped or self._is_bad(now):
+            asked = outcome.retry_after
+            seconds = _jittered(FIRST_OPEN, LONGEST_OPEN, self.opens, rng)
+            self.trip(now, seconds if asked is None else min(asked, LONGEST_ASKED), outcome.reason)
+
+    def _is_bad(self, now: float) -> bool:
+        if self.failures >= MOST_FAILURES:
+            return True
+        enough = len(self._recent) == LEAST_CALLS and now - self._recent[0] <= WINDOW
+        # One failure among a few calls is no trend: it takes more than one.
+        failed = self._weight - self._successes
+        return enough and failed > 1.0 and self._successes < LEAST_SUCCESS * self._weight
+
+    def trip(self, now: float, seconds: float, reason: str) -> None:
+        self.tripped, self.reason = True, reason
+        self.open_until = max(self.open_until, now + seconds)
+        self.opens += 1
+        self.generation += 1
+        self.probed_until = 0.0
+
+    def cool(self, until: float, reason: str) -> None:
+        if until > self.cool_until:
+            self.cool_until = until
+            self.reason = self.reason if self.tripped else reason
+
+
+def _jittered(first: float, longest: float, doublings: int, rng: random.Random) -> float:
+    seconds = min(first * 2.0 ** min(doublings, 60), longest)
+    return seconds / 2 + rng.uniform(0.0, seconds / 2)
+
+
+class _Entry:
+    """All that is known of one deployment."""
+
+    __slots__ = ("breaker", "calls", "flights", "last_sent", "speed", "turn", "warned")
+
+    def __init__(self) -> None:
+        self.breaker, self.speed = _Breaker(), Speed()
+        self.flights: dict[object, tuple[float, int]] = {}
+        self.calls = self.turn = 0
+        self.last_sent: float | None = None
+        self.warned = False
+
+
+class Health:
+    """Learns from attempts how each deployment is doing. Safe to share between threads and event loops.
+
+    A `DispatcherChatModel` makes its own; hand one object to several models to have them share it.
+
+    Args:
+        rng: The source of jitter.
+        most: Deployments remembered; beyond it those idle longest are forgotten.
+    """
+
+    def __init__(self, *, rng: random.Random | None = None, most: int = 2048) -> None:
+        self._rng, self._most = rng or random.Random(), most
+        self._lock = threading.Lock()
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._troubled: set[tuple[str, str]] = set()
+        self._turns = 0
+        self._speed = Speed()
+
+    def __reduce__(self) -> tuple[type[Health], tuple[()]]:
+        """Pickle as a new one: health is of this process and this moment."""
+        return (Health, ())
+
+    # -- what attempts become (Observer) -----------------------------------------------------------
+
+    def started(self, attempt: Attempt) -> None:
+        """Note that a request leaves now."""
+        self.begin(attempt.target, attempt.dispatch.clock.monotonic(), attempt)
+
+    def ended(self, attempt: Attempt) -> None:
+        """Learn from what became of it."""
+        if attempt.sent:
+            self.learn(attempt.target, attempt.dispatch.clock.monotonic(), attempt, outcome_of(attempt))
+
+    def begin(self, target: Target, now: float, flight: object) -> None:
+        """Note that a request, known by `flight`, leaves now."""
+        with self._lock:
+            entry = self._entry(target)
+            self._turns += 1
+            entry.turn, entry.last_sent = self._turns, now
+            entry.flights[flight] = (now, entry.breaker.generation)
+
+    def learn(self, target: Target, now: float, flight: object, outcome: Outcome) -> None:
+        """Note what became of a request that `begin` was told of."""
+        with self._lock:
+            entry = self._entry(target)
+            _, generation = entry.flights.pop(flight, (now, entry.breaker.generation))
+            entry.calls += 1
+            if outcome.blame is None:
+                entry.speed.learn(now, outcome.latency, outcome.ttft, outcome.tokens)
+                self._speed.learn(now, outcome.latency, outcome.ttft, outcome.tokens)
+            elif outcome.timed_out:
+                entry.speed.overran(outcome.latency)
+            if generation == entry.breaker.generation:
+                self._judge(target, entry, now, outcome)
+            if outcome.retry_after and outcome.blame in {"health", "limits"}:
+                entry.breaker.cool(now + min(outcome.retry_after, LONGEST_ASKED), outcome.reason)
+            self._note_trouble((target.name, target.account), entry.breaker, now)
+
+    def _judge(self, target: Target, entry: _Entry, now: float, outcome: Outcome) -> None:
+        breaker = entry.breaker
+        if outcome.blame is None:
+            breaker.succeed(now)
+            entry.warned = False
+        elif outcome.blame == "health":
+            breaker.fail(now, outcome, self._rng)
+        elif outcome.blame == "configuration":
+            breaker.trip(now, _jittered(FIRST_OUT, LONGEST_OUT, breaker.opens, self._rng), outcome.reason)
+            if not entry.warned:
+                entry.warned = True
+                logger.warning("deployment %r is out (%s): check its settings", target.name, outcome.reason)
+        else:
+            breaker.probed_until = 0.0  # it proved nothing: another one may probe
+
+    def _note_trouble(self, key: tuple[str, str], breaker: _Breaker, now: float) -> None:
+        if breaker.tripped or breaker.cool_until > now:
+            self._troubled.add(key)
+        else:
+            self._troubled.discard(key)
+
+    # -- what routing asks -------------------------------------------------------------------------
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no breaker is open and nothing cools down: the common case, for nothing."""
+        return not self._troubled
+
+    def blocked(self, target: Target, now: float) -> tuple[float, bool]:
+        """Return the seconds until the deployment may be asked, and whether it only cools down."""
+        key = (target.name, target.account)
+        entry = self._entries.get(key) if key in self._troubled else None
+        if entry is None:
+            return 0.0, False
+        breaker = entry.breaker
+        left = max(breaker.open_until, breaker.cool_until) - now
+        return (left, not breaker.tripped) if left > 0 else (0.0, False)
+
+    def permit(self, target: Target, now: float, *, last_resort: bool = False) -> bool:
+        """Return whether a request may be sent now; half open, only one gets leave: the probe.
+
+        Args:
+            target: Whom it goes to.
+            now: Monotonic seconds.
+            last_resort: Nobody else is left to ask: then even an open breaker is tried.
+        """
+        key = (target.name, target.account)
+        if key not in self._troubled:
+            return True
+        with self._lock:
+            breaker = self._entry(target).breaker
+            if breaker.state(now) == "closed":
+                self._note_trouble(key, breaker, now)
+                return True
+            probing = breaker.state(now) == "half_open" and breaker.probed_until <= now
+            if probing:
+                breaker.probed_until = now + PROBE_LEASE
+            # A vendor's own word to wait is no breaker; whoever comes here has waited or has no choice.
+            return probing or last_resort or not breaker.tripped
+
+    def chosen(self, target: Target) -> None:
+        """Note that a decision puts this one first: it has had its turn."""
+        with self._lock:
+            self._turns += 1
+            self._entry(target).turn = self._turns
+
+    def expected_output(self, target: Target) -> float | None:
+        """Return the tokens of an answer on average: of this deployment, else of all; None if unknown."""
+        entry = self._entries.get((target.name, target.account))
+        own = entry.speed.output if entry else None
+        return own if own is not None else self._speed.output
+
+    def snapshot(self, target: Target, now: float) -> HealthView:
+        """Return how the deployment is doing."""
+        entry = self._entries.get((target.name, target.account))
+        if entry is None:
+            return UNSEEN
+        with self._lock:
+            breaker, speed = entry.breaker, entry.speed
+            ttft, per_token = speed.estimate()
+            until = max(breaker.open_until, breaker.cool_until)
+            state = breaker.state(now)
+            oldest = next(iter(entry.flights.values()))[0] if entry.flights else now
+            return HealthView(
+                state=state,
+                open_until=until if until > now else 0.0,
+                cooling=state == "open" and not breaker.tripped,
+                reason="" if state == "closed" else breaker.reason,
+                in_flight=len(entry.flights),
+                success=breaker.success(),
+                consecutive_failures=breaker.failures,
+                ttft=ttft,
+                seconds_per_token=per_token,
+                samples=speed.samples,
+                calls=entry.calls,
+                expected_output=speed.output,
+                # A request twice as old as usual is news, before its answer comes.
+                floor=max(speed.floor, (now - oldest) / 2),
+                idle=None if entry.last_sent is None else now - entry.last_sent,
+                turn=entry.turn,
+            )
+
+    def reset(self, name: str | None = None) -> None:
+        """Forget what is known of the deployments of that name, or of all: they were put right."""
+        with self._lock:
+            for key in [key for key in self._entries if name in {None, key[0]}]:
+                held = self._entries.pop(key)
+                self._troubled.discard(key)
+                if held.flights:  # their ends will come, and must find a beginning
+                    fresh = self._entries[key] = _Entry()
+                    fresh.flights, fresh.breaker.generation = held.flights, held.breaker.generation + 1
+
+    def _entry(self, target: Target) -> _Entry:
+        key = (target.name, target.account)
+        entry = self._entries.get(key)
+        if entry is None:
+            if len(self._entries) >= self._most:
+                self._forget_idle()
+            entry = self._entries[key] = _Entry()
+        return entry
+
+    def _forget_idle(self) -> None:
+        idle = [key for key, entry in self._entries.items() if not entry.flights]
+        idle.sort(key=lambda key: self._entries[key].turn)
+        for key in idle[: max(1, self._most // 8)]:
+            del self._entries[key]
+            self._troubled.discard(key)
+
+
+def outcome_of(attempt: Attempt) -> Outcome:
+    """Return what an ended attempt says: a success, a failure and whose, or nothing."""
+    record, error = attempt.record, attempt.error
+    assert record is not None  # noqa: S101 - it has ended
+    latency, ttft = record.latency_ms / 1000, record.ttft_ms
+    if error is None:
+        usage = getattr(attempt, "usage", None)
+        return Outcome(
+            blame=None if record.error is None else "none",
+            reason=record.error or "",
+            latency=latency,
+            ttft=None if ttft is None else ttft / 1000,
+            tokens=usage["output_tokens"] if usage else None,
+        )
+    timed_out = isinstance(error, AttemptTimeoutError)
+    own_queue = timed_out and error.code == "pool"
+    return Outcome(
+        blame="none" if own_queue else error.blame,
+        reason=type(error).__name__,
+        retry_after=error.retry_after,
+        latency=latency,
+        timed_out=timed_out and not own_queue,
+    )
