@@ -79,6 +79,7 @@ class Exchange:
         if first is not None and clock.monotonic() + first < until:
             until, what = clock.monotonic() + first, "the first token"
         self.patience = Patience(clock, min(until, attempt.deadline), what)
+        encoded.extensions["llmdispatch"] = attempt  # for a `Wire`
         return encoded
 
     def answered(self, response: httpx.Response) -> None:

@@ -15,10 +15,10 @@ import asyncio
 import ssl
 import threading
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
-from typing import Any, Self
+from functools import cache, partial
+from typing import Any, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import httpcore
@@ -47,21 +47,22 @@ class Patience(float):
     Attributes:
         until: The moment, in the clock's monotonic seconds, at which waiting ends.
         what: What is being waited for, for the error's text.
+        clock: The clock that says what time it is.
     """
 
     until: float
     what: str
-    _clock: Clock
+    clock: Clock
 
     def __new__(cls, clock: Clock, until: float, what: str) -> Self:
         """Make one that ends at the moment `until`."""
         patience = super().__new__(cls, max(0.001, min(until - clock.monotonic(), 1e6)))
-        patience.until, patience.what, patience._clock = until, what, clock
+        patience.until, patience.what, patience.clock = until, what, clock
         return patience
 
     def left(self) -> float:
         """Return the seconds left, negative when it is over."""
-        return self.until - self._clock.monotonic()
+        return self.until - self.clock.monotonic()
 
     def extend(self, until: float, what: str) -> None:
         """Wait until another moment, for something else."""
@@ -187,13 +188,36 @@ def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
     return transport
 
 
+class Wire(Protocol):
+    """A layer between a model and the network: how tests record, replay and break exchanges.
+
+    `request.extensions["llmdispatch"]` is the attempt that it serves. Errors are httpx's, as from a network.
+    """
+
+    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
+        """Return a response with its body unread, of one's own or from `forward(request)`."""
+
+    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
+        """Return a response with its body unread; see `send`."""
+
+
+Send: TypeAlias = Callable[[httpx.Request], httpx.Response]
+AsyncSend: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+
 class Transport:
     """The owner of all connections of one model. Threads and loops may share it.
+
+    Attributes:
+        wires: Layers over the network, the outermost first. None outside tests; set on one transport, or by
+            `langchain_llmdispatch.testing` on the class, for all models of the process while a test runs.
 
     Args:
         http_client: A user's own sync client, used instead of ours; it stays theirs to close.
         http_async_client: Likewise for async.
     """
+
+    wires: tuple[Wire, ...] = ()
 
     def __init__(
         self,
@@ -216,24 +240,31 @@ class Transport:
         """
         request.extensions["timeout"] = _timeouts(patience)
         try:
-            if self._client is not None:
-                return self._client.send(request, stream=True, follow_redirects=False)
-            return self._transport(request.url).handle_request(request)
+            return _through(self.wires, patience, self._send)(request) if self.wires else self._send(request)
         except httpx.HTTPError as error:
             failure = _failure(error, patience)
         raise failure
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        if self._client is not None:
+            return self._client.send(request, stream=True, follow_redirects=False)
+        return self._transport(request.url).handle_request(request)
 
     async def asend(self, request: httpx.Request, patience: Patience) -> httpx.Response:
         """Return the response with its body still unread; see `send`."""
         request.extensions["timeout"] = _timeouts(patience)
         try:
-            if self._async_client is not None:
-                return await self._async_client.send(request, stream=True, follow_redirects=False)
-            transport = await self._loop_transport(request.url)
-            return await transport.handle_async_request(request)
+            send = _athrough(self.wires, patience, self._asend) if self.wires else self._asend
+            return await send(request)
         except httpx.HTTPError as error:
             failure = _failure(error, patience)
         raise failure
+
+    async def _asend(self, request: httpx.Request) -> httpx.Response:
+        if self._async_client is not None:
+            return await self._async_client.send(request, stream=True, follow_redirects=False)
+        transport = await self._loop_transport(request.url)
+        return await transport.handle_async_request(request)
 
     def close(self) -> None:
         """Close the sync connections, and drop those of loops that have ended."""
@@ -306,6 +337,18 @@ class _LoopTransports:
             for transport in transports.values():
                 with suppress(httpx.HTTPError, RuntimeError, OSError):
                     await transport.aclose()
+
+
+def _through(wires: Sequence[Wire], patience: Patience, send: Send) -> Send:
+    for wire in reversed(wires):
+        send = partial(wire.send, patience=patience, forward=send)
+    return send
+
+
+def _athrough(wires: Sequence[Wire], patience: Patience, send: AsyncSend) -> AsyncSend:
+    for wire in reversed(wires):
+        send = partial(wire.asend, patience=patience, forward=send)
+    return send
 
 
 def _timeouts(patience: Patience) -> dict[str, float | None]:

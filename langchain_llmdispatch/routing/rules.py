@@ -1,25 +1,33 @@
-"""Routing rules: which deployments serve which requests."""
+"""Routing rules: which requests go where."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from langchain_llmdispatch.deployments import Settings
 from langchain_llmdispatch.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from langchain_llmdispatch.routing.needs import Needs
+    from langchain_llmdispatch.targets import Target
+
 
 class RoutingRule(Settings):
     """Sends the requests that match it to a vendor, a deployment or a route. Every condition must hold.
 
+    The first rule that matches decides, by priority and then by order. Its deployments go first; the others
+    stay behind them to fall back to.
+
     Attributes:
         vendor: The vendor whose deployments go first; one of vendor, deployment, route.
-        deployment: The deployment that goes first.
+        deployment: The deployment that goes first, by name; or those that carry this word among their tags.
         route: The route whose deployments go first.
         model_pattern: Glob on the model asked for; without wildcards a prefix (`gpt-4` matches `gpt-4-turbo`).
-        max_tokens: Matches requests for at most this many output tokens.
+        max_tokens: Matches requests for at most this many output tokens; not those that set no limit.
         min_input_tokens: Matches prompts of at least this many tokens, by estimate.
         max_input_tokens: Matches prompts of at most this many tokens, by estimate.
         has_tools: Matches requests with (or without) tools.
@@ -46,9 +54,67 @@ class RoutingRule(Settings):
 
     @model_validator(mode="after")
     def _one_destination(self) -> RoutingRule:
-        given = [name for name in ("vendor", "deployment", "route") if getattr(self, name) is not None]
+        given = [name for name in _DESTINATIONS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ConfigurationError(
                 f"RoutingRule needs exactly one of vendor, deployment, route; got {', '.join(given) or 'none'}."
             )
         return self
+
+    @property
+    def destination(self) -> str:
+        """What it points to, in words: `vendor anthropic`."""
+        return next(f"{name} {word}" for name in _DESTINATIONS if (word := getattr(self, name)) is not None)
+
+    def matches(self, needs: Needs, model: str) -> bool:
+        """Return whether every condition holds.
+
+        Args:
+            needs: What the request needs.
+            model: The model asked for.
+        """
+        return (
+            (self.model_pattern is None or matches_model(self.model_pattern, model))
+            and self._matches_size(needs)
+            and (self.has_tools is None or self.has_tools == needs.has_tools)
+            and (self.has_images is None or self.has_images == needs.has_images)
+            and (self.tags is None or self.tags <= needs.request.tags)
+            and (self.metadata is None or _holds(needs.request.metadata, self.metadata))
+        )
+
+    def _matches_size(self, needs: Needs) -> bool:
+        wanted = needs.output_limit
+        if self.max_tokens is not None and (wanted is None or wanted > self.max_tokens):
+            return False
+        if self.min_input_tokens is not None and needs.tokens < self.min_input_tokens:
+            return False
+        return self.max_input_tokens is None or needs.tokens <= self.max_input_tokens
+
+    def leads_to(self, target: Target) -> bool:
+        """Return whether the target is (of) the vendor or deployment that the rule names."""
+        if self.vendor is not None:
+            return is_vendor(target, self.vendor)
+        return self.deployment is not None and self.deployment in {target.name, *target.deployment.tags}
+
+
+_DESTINATIONS = ("vendor", "deployment", "route")
+_WILDCARDS = frozenset("*?[")
+
+
+def is_vendor(target: Target, word: str) -> bool:
+    """Return whether `word` is the name or an alias of the target's vendor."""
+    word = word.casefold()
+    return word == target.vendor.name or word in target.vendor.aliases
+
+
+def matches_model(pattern: str, model: str) -> bool:
+    """Return whether a model's name, with or without its vendor, matches a glob or begins with a prefix."""
+    pattern, model = pattern.casefold(), model.casefold()
+    names = {model, model.partition(":")[2] or model, model.partition("/")[2] or model}
+    if _WILDCARDS.isdisjoint(pattern):
+        return any(name.startswith(pattern) for name in names)
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(name in metadata and metadata[name] == value for name, value in wanted.items())

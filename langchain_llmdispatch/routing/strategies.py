@@ -1,24 +1,252 @@
-"""Routing strategies: how the deployments that can serve a request are ordered."""
+"""Routing strategies: how the deployments that can serve a request are ordered.
+
+A strategy is one pure function of candidates and a source of randomness, and one line in `STRATEGIES`. It
+returns the candidates, best first; the rest are what a call falls back to. It reads the clock, sends and
+remembers nothing: the same candidates and the same seed give the same order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
 from typing import Any, TypeAlias
 
 from langchain_llmdispatch.deployments import nearest
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.routing.candidate import Candidate
 
+Order: TypeAlias = Callable[[Sequence[Candidate], Random], Sequence[Candidate]]
 Strategy: TypeAlias = str | Mapping[str, float] | Callable[..., Any]
 
-STRATEGIES = ("ordered",)
+NEAR_BEST = 1.2
+"""Deployments predicted to be at most this much slower than the fastest share its traffic."""
+NEAR_BEST_SECONDS = 0.05
+STALE_AFTER = 30.0
+"""Seconds without a request after which what is known of a deployment's speed may be out of date."""
+EXPLORED = 0.02
+"""Share of requests that look again at a deployment whose speed may be out of date."""
+
+REFERENCE_USD, REFERENCE_SECONDS, REFERENCE_IN_FLIGHT = 0.01, 5.0, 10.0
+"""What counts as 1 when cost, latency and load are weighed against each other. Fixed, and not the best or
+worst of those at hand: so no candidate changes how two others compare."""
+
+
+def ordered(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001 - an Order
+    """Return them as configured."""
+    return candidates
+
+
+def weighted(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+    """Return them drawn by weight, without putting back; weight 0 comes last."""
+    # Efraimidis and Spirakis: the order of -log(U)/w is that of weighted draws.
+    drawn = {id(c): -math.log(1.0 - rng.random()) / c.weight if c.weight else math.inf for c in candidates}
+    return sorted(candidates, key=lambda c: (drawn[id(c)], c.rank))
+
+
+def round_robin(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
+    """Return first who has waited longest for a turn."""
+    return sorted(candidates, key=lambda c: (c.health.turn, c.rank))
+
+
+def least_busy(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
+    """Return first who has the fewest requests under way."""
+    return sorted(candidates, key=lambda c: (c.health.in_flight, c.rank))
+
+
+def lowest_latency(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+    """Return first who is predicted to answer soonest.
+
+    Two of those about as fast as the best are drawn, and the less busy one goes first, so that many callers
+    do not all run to the same one. A deployment never asked is asked once; one not asked for a while is
+    looked at again now and then.
+    """
+    by_speed = sorted(candidates, key=lambda c: (_or_last(c.latency_s), c.rank))
+    new = next((c for c in sorted(candidates, key=lambda c: c.rank) if _is_new(c)), None)
+    if new is not None:
+        return _first(new, by_speed)
+    best = by_speed[0].latency_s if by_speed else None
+    if best is None:
+        return by_speed
+    stale = [c for c in by_speed[1:] if (c.health.idle or 0.0) > STALE_AFTER]
+    if stale and rng.random() < EXPLORED:
+        return _first(max(stale, key=lambda c: c.health.idle or 0.0), by_speed)
+    near = [c for c in by_speed if _or_last(c.latency_s) <= best * NEAR_BEST + NEAR_BEST_SECONDS]
+    if len(near) > 1:
+        pair = rng.sample(near, 2)
+        chosen = min(pair, key=lambda c: (_or_last(c.latency_s) * (1 + c.health.in_flight), c.rank))
+        return _first(chosen, by_speed)
+    return by_speed
+
+
+def lowest_cost(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
+    """Return first who is predicted to cost least; an unknown price is no low one, and comes last."""
+    return sorted(candidates, key=lambda c: (_or_last(c.cost_usd), c.rank))
+
+
+def _is_new(candidate: Candidate) -> bool:
+    health = candidate.health
+    return health.calls == 0 and health.in_flight == 0
+
+
+def _or_last(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _first(chosen: Candidate, rest: Sequence[Candidate]) -> list[Candidate]:
+    return [chosen, *(c for c in rest if c is not chosen)]
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """Several criteria weighed, under hard ceilings: what a mapping given as `strategy` means.
+
+    The score of a candidate is the sum of weight x value / reference; the lowest goes first. An unknown price
+    counts as the reference; an unknown speed as nothing, until it has been tried.
+
+    Attributes:
+        cost: Weight of predicted dollars.
+        latency: Weight of predicted seconds.
+        load: Weight of requests under way.
+        failures: Weight of the share of failed requests.
+        max_cost_usd: Dollars above which a candidate is left out, and with an unknown price too.
+        max_latency_s: Seconds above which a candidate is left out.
+        max_in_flight: Requests under way from which on a candidate is left out.
+    """
+
+    cost: float = 0.0
+    latency: float = 0.0
+    load: float = 0.0
+    failures: float = 0.0
+    max_cost_usd: float | None = None
+    max_latency_s: float | None = None
+    max_in_flight: float | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Criteria:
+        """Return the criteria in a mapping.
+
+        Raises:
+            ConfigurationError: A word is unknown, or a number is none or negative.
+        """
+        known = tuple(cls.__dataclass_fields__)
+        for word, value in given.items():
+            if word not in known:
+                hint = nearest(str(word), known) or f" Known: {', '.join(known)}."
+                raise ConfigurationError(f"strategy: {word!r} is no criterion.{hint}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ConfigurationError(f"strategy: {word}={value!r} is no number from 0 up.")
+        return cls(**given)
+
+    def refuses(self, candidate: Candidate) -> str | None:
+        """Return which ceiling the candidate is above, or None."""
+        if self.max_cost_usd is not None:
+            usd = candidate.cost_usd
+            if usd is None:
+                return "its price is unknown, and max_cost_usd is set"
+            if usd > self.max_cost_usd:
+                return f"about ${usd:.6f} is above max_cost_usd={self.max_cost_usd}"
+        if self.max_latency_s is not None and (candidate.latency_s or 0.0) > self.max_latency_s:
+            return f"about {candidate.latency_s:.1f} s is above max_latency_s={self.max_latency_s}"
+        if self.max_in_flight is not None and candidate.health.in_flight >= self.max_in_flight:
+            return f"{candidate.health.in_flight} requests under way: max_in_flight={self.max_in_flight}"
+        return None
+
+    def score(self, candidate: Candidate) -> float:
+        """Return the candidate's score; it depends on no other candidate."""
+        total = 0.0
+        if self.cost:
+            usd = candidate.cost_usd
+            total += self.cost * (1.0 if usd is None else usd / REFERENCE_USD)
+        if self.latency:
+            total += self.latency * self._seconds(candidate) / REFERENCE_SECONDS
+        if self.load:
+            total += self.load * candidate.health.in_flight / REFERENCE_IN_FLIGHT
+        if self.failures:
+            success = candidate.health.success
+            total += self.failures * (0.0 if success is None else 1.0 - success)
+        return total
+
+    def __call__(self, candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG002
+        """Return them by score."""
+        return sorted(candidates, key=lambda c: (self.score(c), c.rank))
+
+    @staticmethod
+    def _seconds(candidate: Candidate) -> float:
+        seconds = candidate.latency_s
+        if seconds is None:
+            return 0.0 if _is_new(candidate) else REFERENCE_SECONDS
+        return seconds
+
+
+BALANCED = Criteria(cost=0.4, latency=0.4, load=0.2)
+
+STRATEGIES: dict[str, Order] = {
+    "ordered": ordered,
+    "weighted": weighted,
+    "round_robin": round_robin,
+    "least_busy": least_busy,
+    "lowest_latency": lowest_latency,
+    "lowest_cost": lowest_cost,
+    "balanced": BALANCED,
+}
+
+WEIGHS_COST = frozenset({"lowest_cost", "balanced"})
+"""Strategies that leave a bound deployment where another one is cheaper, its cold cache counted."""
 
 
 def check_strategy(value: Any) -> Strategy:
     """Return the strategy.
 
     Raises:
-        ConfigurationError: There is none of that name.
+        ConfigurationError: There is none of that name, or a criterion is wrong.
     """
     if isinstance(value, str) and value not in STRATEGIES:
         raise ConfigurationError(f"strategy {value!r} is not known.{nearest(value, STRATEGIES)}")
+    if isinstance(value, Mapping):
+        Criteria.of(value)
     return value  # type: ignore[no-any-return] # the field's type checks the rest
+
+
+def order_of(strategy: Strategy) -> Order:
+    """Return the function that a strategy stands for."""
+    if isinstance(strategy, str):
+        return STRATEGIES[strategy]
+    return Criteria.of(strategy) if isinstance(strategy, Mapping) else _own(strategy)
+
+
+def weighs_cost(strategy: Strategy) -> bool:
+    """Return whether the strategy cares for money."""
+    if isinstance(strategy, Mapping):
+        return bool(strategy.get("cost"))
+    return isinstance(strategy, str) and strategy in WEIGHS_COST
+
+
+def _own(function: Callable[..., Any]) -> Order:
+    """Return the caller's function as an order; it may take the candidates alone, and leave some out."""
+    alone = _takes_one(function)
+
+    def order(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+        chosen = function(candidates) if alone else function(candidates, rng)
+        chosen = [chosen] if isinstance(chosen, Candidate) else list(chosen)
+        given = {id(candidate) for candidate in candidates}
+        kept = list(dict.fromkeys(map(id, chosen)))
+        if not given.issuperset(kept):
+            raise ConfigurationError("strategy returned something that is not among its candidates.")
+        by_id = {id(candidate): candidate for candidate in candidates}
+        return [by_id[key] for key in kept]
+
+    return order
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return False
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    return len(positional) == 1

@@ -1,0 +1,71 @@
+"""Affinity: a thread stays on the deployment that answered it last, whose prompt cache is warm."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.dispatch import Attempt
+
+LASTS = 600.0
+"""Seconds for which a thread is remembered after its last answer; vendors' caches last 5 to 60 minutes."""
+
+
+class Affinity:
+    """Which deployment answered which thread last. An `Observer`: bound by answers, loosed by failures.
+
+    Safe to share between threads; the oldest are forgotten beyond `most`.
+
+    Args:
+        lasts: Seconds after which a thread is forgotten.
+        most: Threads remembered.
+    """
+
+    def __init__(self, *, lasts: float = LASTS, most: int = 4096) -> None:
+        self._lasts, self._most = lasts, most
+        self._lock = threading.Lock()
+        self._bound: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many threads are remembered."""
+        return len(self._bound)
+
+    def bound(self, thread: str, now: float) -> str | None:
+        """Return the deployment that answered the thread last, or None.
+
+        Args:
+            thread: What identifies the thread.
+            now: Monotonic seconds.
+        """
+        name, until = self._bound.get(thread, (None, 0.0))
+        return name if now < until else None
+
+    def bind(self, thread: str, deployment: str, now: float) -> None:
+        """Note that the deployment answered the thread."""
+        with self._lock:
+            self._bound[thread] = (deployment, now + self._lasts)
+            self._bound.move_to_end(thread)
+            if len(self._bound) > self._most:
+                self._bound.popitem(last=False)
+
+    def loose(self, thread: str, deployment: str) -> None:
+        """Note that the deployment failed the thread."""
+        with self._lock:
+            if self._bound.get(thread, ("", 0.0))[0] == deployment:
+                del self._bound[thread]
+
+    def started(self, attempt: Attempt) -> None:
+        """Do nothing: only an answer binds."""
+
+    def ended(self, attempt: Attempt) -> None:
+        """Bind the call's thread to who answered it; loose it from who failed it."""
+        thread, record = attempt.dispatch.thread, attempt.record
+        if thread is None or record is None or not attempt.sent:
+            return
+        if attempt.error is not None:
+            if attempt.error.blame != "none":
+                self.loose(thread, attempt.target.name)
+        elif record.error is None:
+            self.bind(thread, attempt.target.name, attempt.dispatch.clock.monotonic())

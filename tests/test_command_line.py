@@ -1,0 +1,99 @@
+"""The command line: answers, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from langchain_llmdispatch.__main__ import main
+from tests.loopback.faults import Fault
+from tests.loopback.server import LoopbackServer
+
+
+@pytest.fixture(autouse=True)
+def _environment(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "k-secret-123456")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
+
+
+def test_a_question_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    """The answer is streamed to standard output."""
+    assert main(["hello there"]) == 0
+    assert capsys.readouterr().out.startswith("Hello! You said: hello there")
+
+
+def test_a_dash_reads_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` takes the question from a pipe."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("from a pipe"))
+    assert main(["-", "--model", "openai:gpt-6-luna"]) == 0
+    assert "from a pipe" in capsys.readouterr().out
+
+
+def test_json_holds_text_usage_and_metadata(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` prints one JSON document."""
+    assert main(["hello", "--json"]) == 0
+    held = json.loads(capsys.readouterr().out)
+    assert held["metadata"]["llmdispatch"]["vendor"] == "openai"
+    assert held["usage"]["input_tokens"] > 0
+
+
+def test_explain_asks_nobody(capsys: pytest.CaptureFixture[str], server: LoopbackServer) -> None:
+    """`--explain` prints who would be asked and sends nothing."""
+    assert main(["hello", "--explain"]) == 0
+    assert "openai:gpt-6-luna" in capsys.readouterr().out
+    assert server.requests == []
+
+
+def test_a_failed_call_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], server: LoopbackServer
+) -> None:
+    """The error says what failed, without traceback or key."""
+    server.script("openai", [Fault.error("auth")])
+    assert main(["hello"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("llmdispatch: ")
+    assert said.count("\n") == 1
+    assert "k-secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hello", "--model", "opnai:x"], "Did you mean 'openai'"),
+        (["hello", "--config", "none.yaml"], "cannot be read"),
+        (["check", "none.yaml"], "cannot be read"),
+        (["check"], "one argument"),
+        ([" "], "question is empty"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Configuration errors are one line, and name what is wrong."""
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_vendors_lists_them_without_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each vendor is listed with its state or the variable to set."""
+    assert main(["vendors"]) == 0
+    said = capsys.readouterr().out
+    assert "configured" in said
+    assert "ANTHROPIC_API_KEY" in said
+    assert "k-secret" not in said
+
+
+def test_check_names_the_deployments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A valid file is said to be valid."""
+    (tmp_path / "ok.yaml").write_text("models: ['openai:gpt-6-luna']\n")
+    assert main(["check", "ok.yaml"]) == 0
+    assert "openai:gpt-6-luna" in capsys.readouterr().out
+    (tmp_path / "bad.yaml").write_text("modles: []\n")
+    assert main(["check", "bad.yaml"]) == 2
+    assert "Did you mean 'models'" in capsys.readouterr().err
