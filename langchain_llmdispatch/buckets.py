@@ -4,7 +4,8 @@ aiolimiter paces. It takes nothing back, lets nothing larger than itself in, and
 on top of its rate. So a ledger stands before it, which holds what was *really* used:
 
 - an amount larger than the bucket waits until the bucket is full (nothing in use) and is then owed;
-- what a request used less than was reserved for it is spared at the next admission, what it used more is owed;
+- what a request used less than was reserved for it is spared at the next admission, what it used more is
+  owed;
 - what is owed is drawn from aiolimiter's bucket before the next admission.
 
 `used` leaks at the same rate as aiolimiter's own level (`drawn`), so their difference is what is owed, or to
@@ -93,6 +94,12 @@ class Bucket:
             paced = (used + ahead + min(amount, self.burst) - self.burst) / self.rate
             return max(0.0, paced, self._window.ready_in(min(amount + ahead, self.allowed), now))
 
+    def room(self) -> float:
+        """Return how much may go at once, now."""
+        with self._lock:
+            self._leak()
+            return max(0.0, self.burst - self._used)
+
     def _minute_full(self, amount: float) -> float:
         with self._lock:
             return self._window.ready_in(amount, self._clock.monotonic())
@@ -110,24 +117,28 @@ class Bucket:
         return now
 
     async def _draw(self, amount: float) -> None:
-        if self._bucket.has_capacity(amount):
+        if not self._bucket.has_capacity(amount):
+            await self._wait(self._bucket.acquire(amount), amount)
+        else:
             await self._bucket.acquire(amount)
-        elif not await self._wait(self._bucket.acquire(amount)):
-            return
-        with self._lock:
-            self._leak()
-            self._drawn += amount
+            self._drew(amount)
 
-    async def _wait(self, what: Coroutine[Any, Any, None]) -> bool:
-        """Wait for something that `correct` may cut short, and return whether it came to its end."""
+    async def _wait(self, what: Coroutine[Any, Any, None], drawn: float = 0.0) -> None:
+        """Wait for something that `correct` may cut short; note what it drew if it came to its end."""
         task = self._waiting = asyncio.ensure_future(what)
         try:
             with pacing():
                 await asyncio.wait({task})
         finally:
             self._waiting = None
+            if task.done() and not task.cancelled():
+                self._drew(drawn)
             task.cancel()
-        return not task.cancelled()
+
+    def _drew(self, amount: float) -> None:
+        with self._lock:
+            self._leak()
+            self._drawn += amount
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
@@ -22,12 +22,15 @@ from langchain_llmdispatch.config_files import read_litellm
 from langchain_llmdispatch.deployments import check_fields
 from langchain_llmdispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.drivers import AsyncDriver, SyncDriver
+from langchain_llmdispatch.events import Run, ambient_run
 from langchain_llmdispatch.fleet import Fleet
+from langchain_llmdispatch.limiter import Limiter
+from langchain_llmdispatch.observed import ObservedChatModel
 from langchain_llmdispatch.requests import freeze
 from langchain_llmdispatch.structured import OutputMethod, structured_output
 from langchain_llmdispatch.transport import Transport
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
-from langchain_llmdispatch.vendors.tools import neutral_choice, neutral_tools
+from langchain_llmdispatch.vendors.tools import bound_tools, neutral_choice, neutral_tools
 from langchain_llmdispatch.version import __version__
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models.model_profile import ModelProfile
 
+    from langchain_llmdispatch.events import RunManager
     from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.vendors.base import Vendor
 
@@ -42,7 +46,7 @@ _PARAMETERS = ("temperature", "max_tokens", "top_p", "stop", "seed", "user")
 _ALIASES = {"request_timeout": "timeout", "model_name": "model", "max_completion_tokens": "max_tokens"}
 
 
-class DispatcherChatModel(DispatchFields, BaseChatModel):
+class DispatcherChatModel(DispatchFields, ObservedChatModel):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -61,6 +65,7 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         base_url: The address for `model`.
         max_retries: Shorthand for `retry_policy.max_retries`.
         model_kwargs: Fields for the vendor's request body, verbatim.
+        limiter: The keeper of the limits, where models are to share them; default: one of its own.
 
     Raises:
         ValueError: A field is unknown, contradictory or malformed; the message names it and the nearest
@@ -76,9 +81,11 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
     clock: Clock = Field(default_factory=Clock, exclude=True, repr=False)
     rng: random.Random = Field(default_factory=random.Random, exclude=True, repr=False)
     env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    limiter: Limiter | None = Field(default=None, exclude=True, repr=False)
 
     _fleet: Fleet = PrivateAttr()
     _transport: Transport = PrivateAttr()
+    _limiter: Limiter = PrivateAttr()
     _sync: SyncDriver = PrivateAttr()
     _async: AsyncDriver = PrivateAttr()
 
@@ -97,6 +104,7 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
     def _assemble_llmdispatch(self) -> DispatcherChatModel:
         self._add_version("langchain-llmdispatch", __version__)
         self._fleet = Fleet(self, self.env if self.env is not None else environment())
+        self._observe(self.clock, metrics=self.enable_metrics, console=self.enable_logging)
         self._connect()
         if self.profile is None:
             self.profile = self._fleet.profile()
@@ -104,7 +112,8 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
 
     def _connect(self) -> None:
         self._transport = Transport()
-        self._sync, self._async = SyncDriver(self._transport), AsyncDriver(self._transport)
+        self._limiter = limiter = self.limiter or Limiter(clock=self.clock)
+        self._sync, self._async = SyncDriver(self._transport, limiter), AsyncDriver(self._transport, limiter)
 
     @classmethod
     def from_config(cls, config: Any, **overrides: Any) -> DispatcherChatModel:
@@ -149,8 +158,8 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request, dispatch = self._begin(messages, stop, kwargs, stream=False)
-        return self._sync.generate(dispatch, request, run_manager)
+        request, dispatch, run = self._begin(messages, stop, kwargs, run_manager, stream=False)
+        return self._sync.generate(dispatch, request, run)
 
     async def _agenerate(
         self,
@@ -159,8 +168,8 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request, dispatch = self._begin(messages, stop, kwargs, stream=False)
-        return await self._async.generate(dispatch, request, run_manager)
+        request, dispatch, run = self._begin(messages, stop, kwargs, run_manager, stream=False)
+        return await self._async.generate(dispatch, request, run)
 
     def _stream(
         self,
@@ -169,8 +178,8 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request, dispatch = self._begin(messages, stop, kwargs, stream=True)
-        return self._sync.stream(dispatch, request, run_manager)
+        request, dispatch, run = self._begin(messages, stop, kwargs, run_manager, stream=True)
+        return self._sync.stream(dispatch, request, run)
 
     def _astream(
         self,
@@ -179,12 +188,19 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request, dispatch = self._begin(messages, stop, kwargs, stream=True)
-        return self._async.stream(dispatch, request, run_manager)
+        request, dispatch, run = self._begin(messages, stop, kwargs, run_manager, stream=True)
+        return self._async.stream(dispatch, request, run)
 
     def _begin(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
-    ) -> tuple[ChatRequest, Dispatch]:
+        self,
+        messages: Sequence[BaseMessage],
+        stop: list[str] | None,
+        kwargs: dict[str, Any],
+        run_manager: RunManager | None,
+        *,
+        stream: bool,
+    ) -> tuple[ChatRequest, Dispatch, Run]:
+        run = ambient_run(run_manager, stream=stream)
         kwargs = {**self.model_kwargs, **kwargs}
         route = kwargs.pop("model", None)
         request = freeze(
@@ -195,9 +211,20 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
             stream=stream,
             unsupported_params=self.unsupported_params,
             route=route or (self.model if isinstance(self.model, str) else None),
+            tags=run.tags,
+            metadata=run.metadata,
         )
-        targets = self._fleet.targets(route)
-        return request, Dispatch(targets, self._policy(), clock=self.clock, rng=self.rng)
+        targets, ears = self._fleet.targets(route), self._observers(run)
+        dispatch = Dispatch(
+            targets,
+            self._policy(),
+            clock=self.clock,
+            rng=self.rng,
+            observer=ears,
+            ready_in=self._limiter.readiness(request),
+        )
+        dispatch.request = request
+        return request, dispatch, run
 
     def _defaults(self) -> dict[str, Any]:
         return {name: value for name in _PARAMETERS if (value := getattr(self, name)) is not None}
@@ -229,11 +256,11 @@ class DispatcherChatModel(DispatchFields, BaseChatModel):
         Raises:
             ValueError: `tool_choice` names a tool that is not among `tools`.
         """
-        neutral, _ = neutral_tools(tools)
+        bound = bound_tools(tools, strict=kwargs.get("strict"))
         if tool_choice is not None:
-            neutral_choice(tool_choice, neutral)
+            neutral_choice(tool_choice, neutral_tools(bound)[0])
             kwargs["tool_choice"] = tool_choice
-        return super().bind(tools=list(tools), **kwargs)
+        return super().bind(tools=bound, **kwargs)
 
     def with_structured_output(
         self,

@@ -16,7 +16,7 @@ blamed on nobody.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
@@ -235,6 +235,7 @@ class Dispatch:
         clock: The source of time.
         rng: The source of jitter.
         observer: Who is told of each attempt.
+        ready_in: Tells the seconds until our own limits let a request to a target go; None without limits.
 
     Attributes:
         request: What was asked, for those who want to know; set by whoever begins the call.
@@ -254,9 +255,11 @@ class Dispatch:
         clock: Clock,
         rng: random.Random,
         observer: Observer | None = None,
+        ready_in: Callable[[Target], float] | None = None,
     ) -> None:
+        self._ready_in = ready_in
         self.policy, self.clock, self.rng = policy, clock, rng
-        self.observer: Observer = observer or Observers()
+        self.observer = observer if isinstance(observer, Observers) else Observers(observer)
         self.started = clock.monotonic()
         seconds = policy.times.deadline
         self.deadline = self.started + seconds if seconds is not None else float("inf")
@@ -273,7 +276,7 @@ class Dispatch:
         """
         if not self._candidates:
             raise self._failed(NoDeploymentError("no deployment can serve this request"))
-        candidate, retry, fallback = self._candidates[0], None, False
+        candidate, retry, fallback = self._first(), None, False
         while True:
             delay = max(0.0, candidate.ready_at - self.clock.monotonic())
             candidate.tries += 1
@@ -292,6 +295,13 @@ class Dispatch:
             if chosen is None:
                 raise self._failed(self._final(attempt.error))
             candidate, fallback = chosen, chosen is not candidate
+
+    def _first(self) -> _Candidate:
+        """Return the preferred one, or whoever can go sooner if our own limits hold it up."""
+        preferred = self._candidates[0]
+        if self._ready_in is None or not self._ready_in(preferred.target):
+            return preferred
+        return min(self._candidates, key=self._preference)
 
     def end(self, attempt: Attempt) -> None:
         """Note the end of an attempt."""
@@ -357,7 +367,9 @@ class Dispatch:
         return not isinstance(error, (AttemptTimeoutError, RateLimitError))
 
     def _preference(self, candidate: _Candidate) -> tuple[float, int]:
-        return max(candidate.ready_at - self.clock.monotonic(), 0.0), candidate.tries * 1000 + candidate.rank
+        queued = self._ready_in(candidate.target) if self._ready_in is not None else 0.0
+        wait = max(candidate.ready_at - self.clock.monotonic(), queued, 0.0)
+        return wait, candidate.tries * 1000 + candidate.rank
 
     def _final(self, last: DispatchError) -> DispatchError:
         records = tuple(self.records)

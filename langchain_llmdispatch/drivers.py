@@ -14,35 +14,37 @@ from langchain_llmdispatch.exchange import Exchange, Relay
 from langchain_llmdispatch.transport import Transport, aread, read
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-
-    from langchain_llmdispatch.dispatch import Attempt, Dispatch
+    from langchain_llmdispatch.dispatch import Dispatch
+    from langchain_llmdispatch.events import Run
+    from langchain_llmdispatch.limiter import Limiter
+    from langchain_llmdispatch.permits import Permit
     from langchain_llmdispatch.types import ChatRequest
 
 
 class SyncDriver:
     """Walks a call's attempts in the caller's thread."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, transport: Transport, limiter: Limiter) -> None:
+        self._transport, self._limiter = transport, limiter
 
     def generate(
-        self, dispatch: Dispatch, request: ChatRequest, run: CallbackManagerForLLMRun | None
+        self, dispatch: Dispatch, request: ChatRequest, run: Run
     ) -> ChatResult:
         """Return the first whole answer.
 
         Raises:
             DispatchError: No deployment gave one.
         """
-        for attempt in dispatch.attempts():
-            with attempt:
-                exchange = Exchange(attempt, request)
-                self._admit(attempt, run)
-                return exchange.result(self._answer(exchange))
+        with run:
+            for attempt in dispatch.attempts():
+                with attempt:
+                    exchange = Exchange(attempt, request)
+                    with self._admit(exchange, run):
+                        return exchange.result(self._answer(exchange))
         raise AssertionError("attempts() raises when it is out of attempts")
 
     def stream(
-        self, dispatch: Dispatch, request: ChatRequest, run: CallbackManagerForLLMRun | None
+        self, dispatch: Dispatch, request: ChatRequest, run: Run
     ) -> Iterator[ChatGenerationChunk]:
         """Yield the chunks of the first answer that begins.
 
@@ -50,18 +52,22 @@ class SyncDriver:
             StreamInterruptedError: It broke after content was delivered.
             DispatchError: No deployment gave one.
         """
-        for attempt in dispatch.attempts():
-            with attempt:
-                exchange = Exchange(attempt, request)
-                self._admit(attempt, run)
-                yield from self._chunks(exchange)
-                return
+        with run:
+            for attempt in dispatch.attempts():
+                with attempt:
+                    exchange = Exchange(attempt, request)
+                    with self._admit(exchange, run):
+                        yield from self._chunks(exchange)
+                        return
 
-    def _admit(self, attempt: Attempt, run: CallbackManagerForLLMRun | None) -> None:
-        if attempt.retry is not None and run is not None:
-            run.on_retry(attempt.retry)
+    def _admit(self, exchange: Exchange, run: Run) -> Permit:
+        attempt, limiter = exchange.attempt, self._limiter
+        run.admit(attempt)
         if attempt.delay > 0:
             attempt.dispatch.clock.sleep(attempt.delay)
+        tokens = limiter.tokens(attempt.target, exchange.chat_request)
+        exchange.permit = permit = limiter.acquire(attempt, tokens)
+        return permit
 
     def _answer(self, exchange: Exchange) -> ChatGeneration:
         if exchange.starts_server:
@@ -100,38 +106,43 @@ class SyncDriver:
 class AsyncDriver:
     """Walks a call's attempts in the caller's task."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, transport: Transport, limiter: Limiter) -> None:
+        self._transport, self._limiter = transport, limiter
 
     async def generate(
-        self, dispatch: Dispatch, request: ChatRequest, run: AsyncCallbackManagerForLLMRun | None
+        self, dispatch: Dispatch, request: ChatRequest, run: Run
     ) -> ChatResult:
         """Return the first whole answer; see `SyncDriver.generate`."""
-        for attempt in dispatch.attempts():
-            with attempt:
-                exchange = Exchange(attempt, request)
-                await self._admit(attempt, run)
-                return exchange.result(await self._answer(exchange))
+        async with run:
+            for attempt in dispatch.attempts():
+                with attempt:
+                    exchange = Exchange(attempt, request)
+                    with await self._admit(exchange, run):
+                        return exchange.result(await self._answer(exchange))
         raise AssertionError("attempts() raises when it is out of attempts")
 
     async def stream(
-        self, dispatch: Dispatch, request: ChatRequest, run: AsyncCallbackManagerForLLMRun | None
+        self, dispatch: Dispatch, request: ChatRequest, run: Run
     ) -> AsyncIterator[ChatGenerationChunk]:
         """Yield the chunks of the first answer that begins; see `SyncDriver.stream`."""
-        for attempt in dispatch.attempts():
-            with attempt:
-                exchange = Exchange(attempt, request)
-                await self._admit(attempt, run)
-                async with aclosing(self._chunks(exchange)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-                return
+        async with run:
+            for attempt in dispatch.attempts():
+                with attempt:
+                    exchange = Exchange(attempt, request)
+                    with await self._admit(exchange, run):
+                        async with aclosing(self._chunks(exchange)) as chunks:
+                            async for chunk in chunks:
+                                yield chunk
+                        return
 
-    async def _admit(self, attempt: Attempt, run: AsyncCallbackManagerForLLMRun | None) -> None:
-        if attempt.retry is not None and run is not None:
-            await run.on_retry(attempt.retry)
+    async def _admit(self, exchange: Exchange, run: Run) -> Permit:
+        attempt, limiter = exchange.attempt, self._limiter
+        await run.aadmit(attempt)
         if attempt.delay > 0:
             await attempt.dispatch.clock.asleep(attempt.delay)
+        tokens = limiter.tokens(attempt.target, exchange.chat_request)
+        exchange.permit = permit = await limiter.aacquire(attempt, tokens)
+        return permit
 
     async def _answer(self, exchange: Exchange) -> ChatGeneration:
         if exchange.starts_server:

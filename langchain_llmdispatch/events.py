@@ -1,16 +1,17 @@
 """What LangChain's callbacks hear of a call's attempts: `on_retry`, and custom events on the LLM run.
 
-| event                  | when                                                | data, besides who it was about        |
-|------------------------|-----------------------------------------------------|---------------------------------------|
-| `llmdispatch.attempt`  | a request is over, answered or not                  | the record, `usage`, `cost_usd`       |
-| `llmdispatch.retry`    | a failed deployment is about to be asked again      | `error`, `status`, `delay_ms`         |
-| `llmdispatch.fallback` | another deployment is about to be asked             | `from`, `to`, `error`, `status`       |
-| `llmdispatch.throttle` | our own limits made a request wait                  | `wait_ms`                             |
-| `llmdispatch.hedge`    | another deployment is asked as well                 | `deployment`                          |
-| `llmdispatch.usage`    | an answer is whole                                  | tokens by kind, `cost_usd`            |
+| event                  | when                                           | data, besides who it was about   |
+|------------------------|------------------------------------------------|----------------------------------|
+| `llmdispatch.attempt`  | a request is over, answered or not             | the record, `usage`, `cost_usd`  |
+| `llmdispatch.retry`    | a failed deployment is about to be asked again | `error`, `status`, `delay_ms`    |
+| `llmdispatch.fallback` | another deployment is about to be asked        | `from`, `to`, `error`, `status`  |
+| `llmdispatch.throttle` | our own limits made a request wait             | `wait_ms`                        |
+| `llmdispatch.hedge`    | another deployment is asked as well            | `deployment`                     |
+| `llmdispatch.usage`    | an answer is whole                             | tokens by kind, `cost_usd`       |
 
-All data are JSON-safe and hold no prompt, no answer and no key. A `Run` is an observer that keeps events until
-its driver may hand them over: at once before a wait, and at the end. Handlers that listen to none cost nothing.
+All data are JSON-safe and hold no prompt, no answer and no key. A `Run` is an observer that keeps events
+until its driver may hand them over: at once before a wait, and at the end. Handlers that listen to none cost
+nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _NOTICEABLE = 0.002
 _SILENT = {BaseCallbackHandler.on_custom_event, AsyncCallbackHandler.on_custom_event}
 
 AMBIENT: ContextVar[RunManager | None] = ContextVar("llmdispatch_run", default=None)
-"""The LLM run that a stream belongs to: LangChain hands `_stream` none. Read once, at the stream's beginning."""
+"""The LLM run that a stream belongs to: LangChain hands `_stream` none. Read once, when the stream begins."""
 
 
 def ambient_run(own: RunManager | None, *, stream: bool) -> Run:
@@ -107,6 +108,9 @@ class Run:
 
     def admit(self, attempt: Attempt) -> None:
         """Tell that an attempt is about to be waited for, and what was kept."""
+        if attempt.number == 1:
+            return
+        self.flush()
         if attempt.retry is not None and isinstance(self._manager, CallbackManagerForLLMRun):
             self._manager.on_retry(attempt.retry)
         if self._listeners:
@@ -115,6 +119,9 @@ class Run:
 
     async def aadmit(self, attempt: Attempt) -> None:
         """Tell that an attempt is about to be waited for, and what was kept."""
+        if attempt.number == 1:
+            return
+        await self.aflush()
         if attempt.retry is not None and isinstance(self._manager, AsyncCallbackManagerForLLMRun):
             await self._manager.on_retry(attempt.retry)
         if self._listeners:
@@ -124,7 +131,9 @@ class Run:
     def flush(self) -> None:
         """Tell what was kept."""
         for name, data in self._taken():
-            handle_event(self._listeners, "on_custom_event", "ignore_custom_event", name, data, **self._where())
+            handle_event(
+                self._listeners, "on_custom_event", "ignore_custom_event", name, data, **self._where()
+            )
 
     async def aflush(self) -> None:
         """Tell what was kept."""
@@ -172,7 +181,11 @@ class Run:
 
     def _where(self) -> dict[str, Any]:
         assert self._manager is not None  # noqa: S101 - there are listeners
-        return {"run_id": self._manager.run_id, "tags": self._manager.tags, "metadata": self._manager.metadata}
+        return {
+            "run_id": self._manager.run_id,
+            "tags": self._manager.tags,
+            "metadata": self._manager.metadata,
+        }
 
 
 def _listens(handler: BaseCallbackHandler) -> bool:

@@ -23,7 +23,7 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.integrity import check_answer, is_empty
 from langchain_llmdispatch.metadata import cost_of, gateway, report
 from langchain_llmdispatch.transport import Patience
-from langchain_llmdispatch.vendors.compiler import compile_call
+from langchain_llmdispatch.vendors.compiler import compile_call, output_tool
 from langchain_llmdispatch.vendors.local import LAZY_URL
 from langchain_llmdispatch.vendors.outputs import OutputUnwrapper
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.dispatch import Attempt
+    from langchain_llmdispatch.permits import Permit
     from langchain_llmdispatch.types import ChatRequest
 
 
@@ -46,6 +47,7 @@ class Exchange:
 
     OK: ClassVar[int] = 200
     patience: Patience
+    permit: Permit | None = None
 
     def __init__(self, attempt: Attempt, request: ChatRequest) -> None:
         self.attempt, self.chat_request = attempt, request
@@ -59,6 +61,11 @@ class Exchange:
             defaults=target.deployment.params,
             facts=target.facts,
         )
+
+    def unwrapper(self) -> OutputUnwrapper | None:
+        """Return what turns the answer back into text where the target gives it as a tool call."""
+        name = output_tool(self.chat_request, self.call)
+        return OutputUnwrapper(name) if name is not None else None
 
     @property
     def starts_server(self) -> bool:
@@ -85,6 +92,8 @@ class Exchange:
     def answered(self, response: httpx.Response) -> None:
         """Note the response's head."""
         self.attempt.answered(response.status_code, self.vendor.request_id(response.headers))
+        if self.permit is not None:
+            self.permit.heard(response.headers)
 
     def decode(self, response: httpx.Response, body: bytes) -> ChatGeneration:
         """Return the answer in a whole response.
@@ -95,8 +104,8 @@ class Exchange:
         if response.status_code != self.OK:
             self.refuse(response, body)
         message = self.vendor.decode_response(self.call, body, response.headers)
-        if OutputUnwrapper.wanted(self.call):
-            message = OutputUnwrapper(self.call).message(message)
+        unwrapper = self.unwrapper()
+        message = unwrapper.message(message) if unwrapper else message
         self.used(message.usage_metadata, message.response_metadata.get("model_name"))
         check_answer(message)
         return self.finished(message)
@@ -145,8 +154,7 @@ class Relay:
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._settled = False
-        wanted = OutputUnwrapper.wanted(exchange.call)
-        self._unwrapper = OutputUnwrapper(exchange.call) if wanted else None
+        self._unwrapper = exchange.unwrapper()
 
     @property
     def done(self) -> bool:

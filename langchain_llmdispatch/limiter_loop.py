@@ -123,7 +123,9 @@ class LoopThread:
         with self._lock:
             if self._loop is None:
                 loop = ClockLoop(self._clock)
-                self._thread = threading.Thread(target=_run, args=(loop,), name="llmdispatch-limits", daemon=True)
+                self._thread = threading.Thread(
+                    target=_run, args=(loop,), name="llmdispatch-limits", daemon=True
+                )
                 self._thread.start()
                 self._end = weakref.finalize(self, _stop, loop)
                 self._loop = loop

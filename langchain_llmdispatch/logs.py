@@ -4,12 +4,12 @@
 |---------|--------------------------------------------------------------------------|
 | DEBUG   | every request: sent, ended                                               |
 | INFO    | a call was answered; a retry; a wait for our own limits                  |
-| WARNING | a fallback; a call that failed; a deployment whose key or model is wrong |
+| WARNING | a fallback; a call that failed; a deployment that is set up wrongly      |
 
 Each record carries its facts as attributes (`event`, `vendor`, `deployment`, `model`, `error`, `status`,
-`latency_ms`, `cost_usd`, ...) for structured formatters. Vendors' error texts are left out: they may quote the
-prompt. `enable_logging=True` prints INFO and above, readable, to standard error, for that model alone; no handler
-is installed anywhere.
+`latency_ms`, `cost_usd`, ...) for structured formatters. Vendors' error texts are left out: they may quote
+the prompt. `enable_logging=True` prints INFO and above, readable, to standard error, for that model alone; no
+handler is installed anywhere.
 """
 
 from __future__ import annotations
@@ -71,9 +71,6 @@ class CallLog:
             self._say(logging.INFO, "throttle", attempt, f"waited {_seconds(queued)} for {name}'s limits")
         if LOGGER.isEnabledFor(logging.DEBUG):
             self._say(logging.DEBUG, "attempt", attempt, _ended(attempt), **_facts(attempt))
-        if attempt.error is not None and attempt.error.blame == "configuration":
-            text = f"{name} is set up wrongly or may not be used: {_named(attempt.error)}"
-            self._say(logging.WARNING, "misconfigured", attempt, text, **_facts(attempt))
 
     def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
         """Log what became of the call."""

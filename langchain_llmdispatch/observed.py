@@ -1,15 +1,15 @@
 """What every chat model of ours is observed by: statistics, logs, callbacks, displays.
 
-`ObservedChatModel` stands between LangChain's `BaseChatModel` and `DispatcherChatModel`. It keeps the counters,
-and it makes the LLM run known where LangChain does not hand it over: `_stream` and `_astream` get no run manager,
-so `stream`, `astream` and the streaming branch of `invoke` leave it in a context variable that the call reads
-once, at its beginning.
+`ObservedChatModel` stands between LangChain's `BaseChatModel` and `DispatcherChatModel`. It keeps the
+counters, and it makes the LLM run known where LangChain does not hand it over: `_stream` and `_astream` get
+no run manager, so `stream`, `astream` and the streaming branch of `invoke` leave it in a context variable
+that the call reads once, at its beginning.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +20,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig, ensure_config
 from pydantic import PrivateAttr
@@ -137,6 +137,7 @@ class ObservedChatModel(BaseChatModel):
         return (
             config.get("callbacks"),
             self.callbacks,
+            self.verbose,
             config.get("tags"),
             self.tags,
             config.get("metadata"),

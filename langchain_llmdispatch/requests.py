@@ -29,6 +29,8 @@ def freeze(
     stream: bool,
     unsupported_params: UnsupportedParams,
     route: str | None,
+    tags: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
 ) -> ChatRequest:
     """Return the request that a call's messages and keywords mean.
 
@@ -40,6 +42,8 @@ def freeze(
         stream: Whether the answer is streamed.
         unsupported_params: What happens to parameters that a target cannot take.
         route: The alias or model string asked for.
+        tags: The run's tags.
+        metadata: The run's metadata.
 
     Raises:
         ConfigurationError: `n` above 1, which no vendor-neutral answer can hold.
@@ -70,12 +74,14 @@ def freeze(
         stream=stream,
         unsupported_params=unsupported_params,
         route=route,
+        tags=frozenset(tags),
+        metadata=metadata or {},
     )
 
 
 def _tools(kwargs: Mapping[str, Any]) -> tuple[tuple[ToolSpec, ...], tuple[Mapping[str, Any], ...]]:
     tools = kwargs.get("tools")
-    return neutral_tools(tools) if tools else ((), ())
+    return neutral_tools(tools, strict=kwargs.get("strict")) if tools else ((), ())
 
 
 def _choice(kwargs: Mapping[str, Any], tools: Sequence[ToolSpec]) -> ToolChoice | None:

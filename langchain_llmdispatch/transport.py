@@ -15,10 +15,10 @@ import asyncio
 import ssl
 import threading
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
-from functools import cache, partial
-from typing import Any, Protocol, Self, TypeAlias
+from functools import cache
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpcore
@@ -31,6 +31,7 @@ from langchain_llmdispatch.errors import (
     DispatchError,
     MalformedResponseError,
 )
+from langchain_llmdispatch.wires import Wire, athrough, through
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
 # 2,000 connections. Equal numbers keep them.
@@ -188,23 +189,6 @@ def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
     return transport
 
 
-class Wire(Protocol):
-    """A layer between a model and the network: how tests record, replay and break exchanges.
-
-    `request.extensions["llmdispatch"]` is the attempt that it serves. Errors are httpx's, as from a network.
-    """
-
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
-        """Return a response with its body unread, of one's own or from `forward(request)`."""
-
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
-        """Return a response with its body unread; see `send`."""
-
-
-Send: TypeAlias = Callable[[httpx.Request], httpx.Response]
-AsyncSend: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
-
-
 class Transport:
     """The owner of all connections of one model. Threads and loops may share it.
 
@@ -240,7 +224,7 @@ class Transport:
         """
         request.extensions["timeout"] = _timeouts(patience)
         try:
-            return _through(self.wires, patience, self._send)(request) if self.wires else self._send(request)
+            return through(self.wires, patience, self._send)(request) if self.wires else self._send(request)
         except httpx.HTTPError as error:
             failure = _failure(error, patience)
         raise failure
@@ -254,7 +238,7 @@ class Transport:
         """Return the response with its body still unread; see `send`."""
         request.extensions["timeout"] = _timeouts(patience)
         try:
-            send = _athrough(self.wires, patience, self._asend) if self.wires else self._asend
+            send = athrough(self.wires, patience, self._asend) if self.wires else self._asend
             return await send(request)
         except httpx.HTTPError as error:
             failure = _failure(error, patience)
@@ -337,18 +321,6 @@ class _LoopTransports:
             for transport in transports.values():
                 with suppress(httpx.HTTPError, RuntimeError, OSError):
                     await transport.aclose()
-
-
-def _through(wires: Sequence[Wire], patience: Patience, send: Send) -> Send:
-    for wire in reversed(wires):
-        send = partial(wire.send, patience=patience, forward=send)
-    return send
-
-
-def _athrough(wires: Sequence[Wire], patience: Patience, send: AsyncSend) -> AsyncSend:
-    for wire in reversed(wires):
-        send = partial(wire.asend, patience=patience, forward=send)
-    return send
 
 
 def _timeouts(patience: Patience) -> dict[str, float | None]:

@@ -229,7 +229,7 @@ def test_an_empty_tool_list_with_a_shape_works_for_every_vendor() -> None:
 
 
 def test_thinking_pauses_in_a_loop_that_another_vendor_began() -> None:
-    """ "Expected `thinking` but found `tool_use`": hit by fallbacks in the middle of a loop."""
+    """The error that `thinking` was expected before `tool_use` hits fallbacks in the middle of a loop."""
     facts = ModelFacts(reasoning=True, thinking="budget")
     thinking = {"type": "enabled", "budget_tokens": 2000}
     foreign = AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}])

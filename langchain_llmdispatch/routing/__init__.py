@@ -1,4 +1,4 @@
-"""Routing: who serves a request, in which order, and why."""
+"""Who answers: rules, strategies, and the plan that says it beforehand."""
 
 from __future__ import annotations
 

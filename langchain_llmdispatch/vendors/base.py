@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.messages import AIMessage, AIMessageChunk
 
+    from langchain_llmdispatch.catalog import ModelFacts
     from langchain_llmdispatch.types import Call, LimitState
 
 
@@ -184,6 +185,10 @@ class Vendor(ABC):
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:  # noqa: ARG002 - for subclasses
         """Return what the headers say about remaining requests and tokens."""
         return ()
+
+    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:  # noqa: ARG002 - for subclasses
+        """Return whether an answer schema and tools may stand in one request."""
+        return True
 
     def normalise_url(self, url: str) -> str:
         """Return the base URL meant by an environment variable's value (`OLLAMA_HOST` may lack a scheme)."""

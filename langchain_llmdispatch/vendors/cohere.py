@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import httpx
     from langchain_core.language_models.model_profile import ModelProfile
 
+    from langchain_llmdispatch.catalog import ModelFacts
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call, Endpoint, LimitState, OutputSchema, ToolSpec
     from langchain_llmdispatch.vendors.base import StreamDecoder
@@ -68,6 +69,10 @@ class CohereVendor(Vendor):
     history = HistoryRules(
         provider=PROVIDER, system="leading", last_user=True, reasoning="text", same_model=True
     )
+
+    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:  # noqa: ARG002 - the base's signature
+        """Return False: `response_format` beside `tools` is a 400 (docs.cohere.com, structured outputs)."""
+        return False
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the request for `/v2/chat`."""

@@ -36,6 +36,7 @@ class Tools:
 
 NO_TOOLS = Tools()
 _SAY_SCHEMA = "Answer with one JSON object that follows this JSON Schema, and with nothing else:\n{}"
+_SAY_CALL = "You must call {} now, and not answer in words."
 _SAY_JSON = "Answer with one JSON object and nothing else."
 _STRICT_BY_ITSELF = frozenset({"openai", "azure"})
 
@@ -49,6 +50,7 @@ class Toolbox:
     facts: ModelFacts
     model: str
     changes: list[Change]
+    demand: str = ""
 
     def compiled(self) -> Tools:
         """Return it all, names mapped."""
@@ -71,6 +73,7 @@ class Toolbox:
             )
         if choice is not None and choice.name in names:
             choice = ToolChoice(choice.mode, names[choice.name])
+        instruction = "\n\n".join(filter(None, (instruction, self.demand)))
         return Tools(made, server_tools, choice, output, instruction, names)
 
     def _all_names(self, tools: Sequence[ToolSpec]) -> Iterable[str]:
@@ -114,7 +117,8 @@ class Toolbox:
         self.changes.append(
             Change("tool_choice_relaxed", "the model cannot be made to call a tool", lossy=True)
         )
-        # With nothing else on offer the model nearly always calls it.
+        # With nothing else on offer, and told so, the model nearly always calls it.
+        self.demand = _SAY_CALL.format(f"the tool {choice.name}" if choice.name else "one of the tools")
         only = [tool for tool in tools if choice.mode != "tool" or tool.name == choice.name]
         return ToolChoice("auto"), only
 
@@ -123,7 +127,7 @@ class Toolbox:
     def _method(self, output: OutputSchema) -> OutputMethod | None:
         """Return the caller's method if the target has it, else its best; None if it has none."""
         has: dict[OutputMethod, bool] = {
-            "json_schema": self.facts.structured_output and output.schema is not None,
+            "json_schema": self._takes_schema() and output.schema is not None,
             "function_calling": self.facts.forced_tool_choice and output.schema is not None,
             "json_mode": self.facts.json_mode,
         }
@@ -135,6 +139,12 @@ class Toolbox:
         if output.method is not None and best != output.method:
             self.changes.append(Change("output_method_changed", f"the target has no {output.method}"))
         return best
+
+    def _takes_schema(self) -> bool:
+        with_tools = bool(self.request.tools or self.request.server_tools)
+        return self.facts.structured_output and (
+            not with_tools or self.vendor.schema_with_tools(self.model, self.facts)
+        )
 
     def _as_tool(self, output: OutputSchema, tools: list[ToolSpec]) -> tuple[list[ToolSpec], ToolChoice]:
         taken, name = {tool.name for tool in tools}, output.name

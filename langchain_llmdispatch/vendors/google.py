@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import httpx
     from langchain_core.language_models.model_profile import ModelProfile
 
+    from langchain_llmdispatch.catalog import ModelFacts
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call, OutputSchema
 
@@ -92,6 +93,10 @@ class GoogleVendor(Vendor):
         "google_*", "googleSearch*", "googleMaps", "code_execution", "codeExecution", "url_context",
         "urlContext", "fileSearch", "computerUse",
     )  # fmt: skip
+
+    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:  # noqa: ARG002 - the base's signature
+        """Return whether functions and a response schema go together: from Gemini 3 on, which signs calls."""
+        return facts.thought_signatures
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""

@@ -15,8 +15,6 @@ from langchain_llmdispatch.framing import dump_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_llmdispatch.types import Call
-
 # Content blocks in which vendors repeat their tool calls.
 _CALL_BLOCKS = frozenset(["tool_use", "input_json_delta", "tool_call", "tool_call_chunk", "function_call"])
 
@@ -25,18 +23,13 @@ class OutputUnwrapper:
     """Turns calls of the output tool into text; one per answer, since streamed calls come in pieces.
 
     Args:
-        call: The compiled call; its `output.name` is the tool's.
+        name: The output tool's name, as answers spell it.
     """
 
-    def __init__(self, call: Call) -> None:
-        self._name = call.output.name if call.output else ""
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._index: int | None = None
         self._other_calls = False
-
-    @staticmethod
-    def wanted(call: Call) -> bool:
-        """Return whether answers of this call need unwrapping."""
-        return call.output is not None and call.output.method == "function_calling"
 
     def message(self, message: AIMessage) -> AIMessage:
         """Return a whole answer with the output tool's call as its text."""

@@ -63,7 +63,40 @@ def neutral_tools(
     return tuple(specs), tuple(server)
 
 
+class BoundTool(dict[str, Any]):
+    """A bound tool: OpenAI's dict, as tracers like to show it, which keeps the neutral tool it stands for.
+
+    Binding converts once; every call then finds the very same `ToolSpec`, and schemas compiled for it.
+    """
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: ToolSpec) -> None:
+        function: dict[str, Any] = {"name": spec.name, "description": spec.description}
+        function["parameters"] = dict(spec.parameters)
+        if spec.strict is not None:
+            function["strict"] = spec.strict
+        super().__init__(type="function", function=function)
+        self.spec = spec
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the tool it stands for."""
+        return (BoundTool, (self.spec,))
+
+
+def bound_tools(tools: Iterable[Any], *, strict: bool | None = None) -> list[Mapping[str, Any]]:
+    """Return tools for a binding; see `neutral_tools`.
+
+    Raises:
+        ValueError: Something is no tool.
+    """
+    specs, server = neutral_tools(tools, strict=strict)
+    return [*map(BoundTool, specs), *server]
+
+
 def _neutral(tool: Any, strict: bool | None) -> Sequence[ToolSpec | Mapping[str, Any]]:
+    if isinstance(tool, BoundTool):
+        return [tool.spec]
     if isinstance(tool, ToolSpec):
         return [tool]
     if isinstance(tool, Mapping):

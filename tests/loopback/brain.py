@@ -7,7 +7,9 @@ from dataclasses import replace
 from tests.loopback.neutral import Answer, Request, Tool, ToolCall, Usage, count, pieces
 from tests.loopback.schemas import Synthesis, places
 
-ASKS = re.compile(r"weather|us(?:e|ing) the tool|call the|in parallel|magic_function", re.IGNORECASE)
+ASKS = re.compile(
+    r"weather|us(?:e|ing) the tool|call the|create a customer|in parallel|magic_function", re.IGNORECASE
+)
 THOUGHT = "The user asks something simple. I read the request again and then answer it."
 CACHE_FROM = 1024
 CACHE_STEP = 128
@@ -66,7 +68,8 @@ def _calls(request: Request) -> tuple[ToolCall, ...]:
 
 def _asked(request: Request) -> bool:
     named = any(tool.name in request.prompt for tool in request.tools)
-    return named or bool(ASKS.search(request.prompt))
+    told = any("must call" in turn.text for turn in request.turns if turn.role == "system")
+    return named or told or bool(ASKS.search(request.prompt))
 
 
 def _planned(request: Request, forced: list[Tool]) -> tuple[ToolCall, ...]:

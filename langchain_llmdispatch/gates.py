@@ -1,0 +1,263 @@
+"""A gate: the limits of one deployment or one account, and the line before it. First come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+
+from langchain_llmdispatch.buckets import Bucket
+from langchain_llmdispatch.limiter_loop import pacing
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.clock import Clock
+
+
+class Limits(NamedTuple):
+    """What a gate lets through.
+
+    Attributes:
+        rpm: Requests per minute.
+        tpm: Tokens per minute.
+        max_concurrency: Requests in flight at once.
+    """
+
+    rpm: float | None = None
+    tpm: float | None = None
+    max_concurrency: int | None = None
+
+
+class Draw(NamedTuple):
+    """What one request takes from one budget.
+
+    Attributes:
+        kind: `requests` or `tokens`.
+        amount: How much.
+        bucket: The budget, as this process sees it.
+    """
+
+    kind: str
+    amount: float
+    bucket: Bucket
+
+
+@dataclass(slots=True)
+class Charge:
+    """What was taken, so that it can be corrected.
+
+    Attributes:
+        gate: Where.
+        draw: What.
+        at: The moment, in the clock's monotonic seconds.
+        shared: The moment in the shared budget's own time, or None if only this process knows of it.
+    """
+
+    gate: Gate
+    draw: Draw
+    at: float
+    shared: float | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request on its way through gates. Touched on the loop only.
+
+    Attributes:
+        tokens: How many it is expected to use.
+        patience: Seconds it may wait altogether.
+        charges: What it has taken so far.
+        slots: The gates whose slots it holds.
+        until: The moment its patience ends, set when it arrives.
+    """
+
+    tokens: float
+    patience: float
+    charges: list[Charge] = field(default_factory=list)
+    slots: list[Gate] = field(default_factory=list)
+    until: float = float("inf")
+
+
+class Reservation(NamedTuple):
+    """What a shared budget answers.
+
+    Attributes:
+        wait: Seconds until the request may go.
+        granted: Whether it may: False if the wait is longer than it has patience for. Nothing is taken then.
+        at: The moment it goes, in the shared budget's own time.
+        used: What is in use in each budget now, in the order of the draws.
+    """
+
+    wait: float
+    granted: bool
+    at: float
+    used: Sequence[float]
+
+
+class SharedLimits(Protocol):
+    """A budget that several processes draw from. Awaited on the limiter's loop."""
+
+    async def reserve(self, name: str, draws: Sequence[Draw], patience: float) -> Reservation | None:
+        """Take `draws` from the budgets of the gate `name`; None if nobody answers."""
+
+    async def correct(self, name: str, draw: Draw, at: float, difference: float) -> None:
+        """Note that what was reserved for the moment `at` was more, or less."""
+
+
+class NoRoomError(Exception):
+    """A shared budget has no room in time.
+
+    Attributes:
+        seconds: When it would have.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Gate:
+    """The limits of one deployment or account.
+
+    Args:
+        name: What it is called in a shared budget.
+        limits: What it lets through.
+        share: How much of a minute's budget may go at once, as a share.
+        clock: The source of time.
+        shared: Where the budget is kept if other processes draw from it too.
+    """
+
+    # Weight of the newest observation in what a request holds its slot for and answers with.
+    NEWEST: ClassVar[float] = 0.2
+    # Tokens that an answer is expected to have before the first one is known.
+    FIRST_GUESS: ClassVar[float] = 256.0
+
+    def __init__(
+        self, name: str, limits: Limits, share: float, clock: Clock, shared: SharedLimits | None = None
+    ) -> None:
+        self.name, self._clock, self._shared = name, clock, shared
+        self.turn = asyncio.Lock()
+        self._requests = Bucket(limits.rpm, share, clock) if limits.rpm else None
+        self._tokens = Bucket(limits.tpm, share, clock) if limits.tpm else None
+        self._slots, self._held = limits.max_concurrency, 0
+        self._freed: asyncio.Event | None = None
+        self._line_requests, self._line_tokens = 0, 0.0
+        self._hold = 1.0
+        self.output_tokens = self.FIRST_GUESS
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it limits tokens."""
+        return self._tokens is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits or holds a slot."""
+        return not self._line_requests and not self._held
+
+    # -- on the loop -------------------------------------------------------------------------------
+
+    def line_up(self, entry: Entry) -> None:
+        """Count a request that waits, for those who ask how long it would take."""
+        self._line_requests += 1
+        self._line_tokens += entry.tokens
+
+    def leave_line(self, entry: Entry) -> None:
+        """Count it no more."""
+        self._line_requests -= 1
+        self._line_tokens = max(0.0, self._line_tokens - entry.tokens)
+
+    async def admit(self, entry: Entry) -> None:
+        """Wait until `entry` may pass; its turn has come.
+
+        Raises:
+            NoRoomError: A shared budget has no room in time.
+        """
+        await self._take_slot(entry)
+        draws = self._draws(entry.tokens)
+        if not draws or (self._shared is not None and await self._reserve(self._shared, entry, draws)):
+            return
+        for draw in draws:
+            at = await draw.bucket.take(draw.amount)
+            entry.charges.append(Charge(self, draw, at))
+
+    def leave(self, seconds: float) -> None:
+        """Free a slot that was held for so long."""
+        self._held -= 1
+        self._hold += self.NEWEST * (seconds - self._hold)
+        if self._freed is not None:
+            self._freed.set()
+
+    def correct(self, charge: Charge, amount: float) -> None:
+        """Note what a request really used."""
+        difference = amount - charge.draw.amount
+        if not difference:
+            return
+        charge.draw.bucket.correct(charge.at, difference)
+        if charge.shared is not None and self._shared is not None:
+            told = self._shared.correct(self.name, charge.draw, charge.shared, difference)
+            task = asyncio.get_running_loop().create_task(told)
+            _TELLING.add(task)
+            task.add_done_callback(_TELLING.discard)
+
+    async def _take_slot(self, entry: Entry) -> None:
+        if self._slots is None:
+            return
+        while self._held >= self._slots:
+            self._freed = asyncio.Event()
+            await self._freed.wait()
+        self._held += 1
+        entry.slots.append(self)
+
+    def _draws(self, tokens: float) -> list[Draw]:
+        draws = [Draw("requests", 1.0, self._requests)] if self._requests is not None else []
+        if self._tokens is not None:
+            draws.append(Draw("tokens", tokens, self._tokens))
+        return draws
+
+    async def _reserve(self, shared: SharedLimits, entry: Entry, draws: Sequence[Draw]) -> bool:
+        """Take from the shared budget, and return whether it answered."""
+        answer = await shared.reserve(self.name, draws, entry.until - self._clock.monotonic())
+        if answer is None:
+            return False
+        for draw, used in zip(draws, answer.used, strict=True):
+            draw.bucket.mirror(used)
+        if not answer.granted:
+            raise NoRoomError(answer.wait)
+        now = self._clock.monotonic()
+        entry.charges += [Charge(self, draw, now + answer.wait, answer.at) for draw in draws]
+        if answer.wait > 0:
+            with pacing():
+                await asyncio.sleep(answer.wait)
+        return True
+
+    # -- from anywhere -----------------------------------------------------------------------------
+
+    def paced_in(self, tokens: float) -> float:
+        """Return the seconds until the budgets have room, after those who wait already."""
+        waits = [0.0]
+        if self._requests is not None:
+            waits.append(self._requests.ready_in(1.0, float(self._line_requests)))
+        if self._tokens is not None:
+            waits.append(self._tokens.ready_in(tokens, self._line_tokens))
+        return max(waits)
+
+    def headroom(self) -> dict[str, float]:
+        """Return what may go at once, now, by kind."""
+        room = {draw.kind: draw.bucket.room() for draw in self._draws(0.0)}
+        return room if self._slots is None else {**room, "concurrency": float(self._slots - self._held)}
+
+    def slot_in(self) -> float:
+        """Return the seconds until a slot may be expected, from how long slots are held."""
+        if self._slots is None:
+            return 0.0
+        missing = self._held + self._line_requests + 1 - self._slots
+        return max(0.0, missing * self._hold / self._slots)
+
+    def learn(self, output_tokens: float) -> None:
+        """Note how long an answer was."""
+        self.output_tokens += self.NEWEST * (output_tokens - self.output_tokens)
+
+
+# Corrections under way; the loop holds tasks only weakly.
+_TELLING: set[asyncio.Task[None]] = set()

@@ -1,0 +1,125 @@
+"""Time in tests: a clock that only the test moves, and one that runs but never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from langchain_llmdispatch.clock import Clock
+
+_METHODS = ("monotonic", "now", "sleep", "asleep")
+_EPOCH = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+class FakeClock(Clock):
+    """Time that stands still until somebody sleeps or advances it; nothing ever waits.
+
+    Hand it to a model (`clock=FakeClock()`), or let it stand in for the real clock in every model with
+    `use_clock`. Threads may share it; sleepers that overlap move it one after another, not together.
+
+    Args:
+        start: The monotonic seconds to begin with.
+        date: The time of day at monotonic zero.
+
+    Attributes:
+        slept: Every wait that somebody asked for, in seconds and in order.
+    """
+
+    def __init__(self, start: float = 0.0, *, date: datetime = _EPOCH) -> None:
+        self._now, self._date = start, date
+        self._lock = threading.Lock()
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        """Return the virtual seconds."""
+        return self._now
+
+    def now(self) -> datetime:
+        """Return the virtual time of day."""
+        return self._date + timedelta(seconds=self._now)
+
+    def advance(self, seconds: float) -> None:
+        """Move time forward."""
+        with self._lock:
+            self._now += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Move time instead of waiting."""
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Move time instead of waiting; other tasks get their turn."""
+        self.sleep(seconds)
+        await asyncio.sleep(0)
+
+
+class UnhurriedClock(FakeClock):
+    """The real time, plus every wait that was asked for and skipped: what replay runs on.
+
+    Deadlines and backoff see the time that would have passed; the test does not spend it.
+    """
+
+    def monotonic(self) -> float:
+        """Return the real seconds and the skipped ones."""
+        return time.monotonic() + self._now
+
+    def now(self) -> datetime:
+        """Return the real time of day and the skipped seconds."""
+        return datetime.now(UTC) + timedelta(seconds=self._now)
+
+
+class _StandIn:
+    """The clock that stands in for real ones, if any: process-wide, as the models of a test are."""
+
+    lock: ClassVar[threading.RLock] = threading.RLock()
+    clocks: ClassVar[list[Clock]] = []
+
+
+def stand_in() -> Clock | None:
+    """Return the clock that stands in for the real one at this moment."""
+    return _StandIn.clocks[-1] if _StandIn.clocks else None
+
+
+@contextmanager
+def use_clock(clock: Clock) -> Iterator[Clock]:
+    """Let `clock` stand in for the real clock in every model of the process, older ones too.
+
+    Models that were given a clock of their own keep it.
+    """
+    if type(clock) is Clock:
+        yield clock
+        return
+    with _StandIn.lock:
+        _StandIn.clocks.append(clock)
+        saved = {name: Clock.__dict__[name] for name in _METHODS}
+        for name in _METHODS:
+            setattr(Clock, name, _delegate(clock, name))
+    try:
+        yield clock
+    finally:
+        with _StandIn.lock:
+            _StandIn.clocks.remove(clock)
+            for name, method in saved.items():
+                setattr(Clock, name, method)
+
+
+def _delegate(clock: Clock, name: str) -> object:
+    method = getattr(clock, name)
+
+    def call(_: Clock, *args: float) -> object:
+        return method(*args)
+
+    return call
+
+
+def advance(clock: Clock, seconds: float) -> None:
+    """Move a fake clock (or the one that stands in for a real one); real time cannot be moved."""
+    moved = stand_in() if type(clock) is Clock else clock
+    if isinstance(moved, FakeClock) and seconds > 0:
+        moved.advance(seconds)

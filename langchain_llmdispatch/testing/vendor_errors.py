@@ -1,0 +1,91 @@
+"""Error bodies as the vendors write them, for faults that a codec must read like real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+Body: TypeAlias = dict[str, Any]
+
+_OPENAI_TYPES = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "invalid_request_error",
+    404: "invalid_request_error",
+    429: "rate_limit_exceeded",
+}
+_OPENAI_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+def _openai(status: int, code: str | None, message: str) -> Body:
+    kind = _OPENAI_TYPES.get(status, "server_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": code or _OPENAI_CODES.get(status)}}
+
+
+def _anthropic(status: int, code: str | None, message: str) -> Body:
+    kind = code or _ANTHROPIC_TYPES.get(status, "api_error")
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def _google(status: int, code: str | None, message: str) -> Body:
+    word = code or _GOOGLE_STATUSES.get(status, "UNKNOWN")
+    return {"error": {"code": status, "message": message, "status": word}}
+
+
+def _cohere(_: int, code: str | None, message: str) -> Body:
+    return {"message": message, **({"code": code} if code else {})}
+
+
+def _ollama(_: int, __: str | None, message: str) -> Body:
+    return {"error": message}
+
+
+def _huggingface(status: int, code: str | None, message: str) -> Body:
+    return _openai(status, code, message)
+
+
+_BODIES: Mapping[str, Callable[[int, str | None, str], Body]] = {
+    "anthropic": _anthropic,
+    "google": _google,
+    "cohere": _cohere,
+    "ollama": _ollama,
+    "huggingface": _huggingface,
+}
+
+
+def error_body(vendor: str, status: int, code: str | None = None, message: str | None = None) -> Body:
+    """Return what a vendor answers with an error status.
+
+    Args:
+        vendor: The vendor's name; unknown ones speak OpenAI's dialect.
+        status: The HTTP status.
+        code: The vendor's own error code, where the status alone does not say enough.
+        message: The text for people.
+    """
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Overloaded"
+    return _BODIES.get(vendor, _openai)(status, code, message or f"{phrase} (injected)")

@@ -1,0 +1,197 @@
+"""The errors of LangChain's integrations, as errors of our tree.
+
+First by LangChain's own `ModelError` classes, then by HTTP status and structured code, last by the names
+of classes, so that no SDK needs to be imported. The original is not kept: it holds the request, and with
+it the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core import exceptions as core
+from pydantic import SecretStr
+
+from langchain_llmdispatch import errors
+from langchain_llmdispatch.errors import DispatchError, VendorError, redact
+from langchain_llmdispatch.vendors.base import retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.language_models import BaseChatModel
+
+_BY_CORE: tuple[tuple[type[core.ModelError], type[DispatchError]], ...] = (
+    (core.ContextOverflowError, errors.ContextOverflowError),
+    (core.ModelAuthenticationError, errors.AuthenticationError),
+    (core.ModelPermissionDeniedError, errors.PermissionDeniedError),
+    (core.ModelNotFoundError, errors.ModelNotFoundError),
+    (core.ModelRateLimitError, errors.RateLimitError),
+    (core.ModelTimeoutError, errors.AttemptTimeoutError),
+    (core.ModelConnectionError, errors.ConnectionFailedError),
+    (core.ModelInvalidRequestError, errors.InvalidRequestError),
+    (core.ModelAPIError, errors.ServerError),
+)
+_BY_STATUS: Mapping[int, type[DispatchError]] = {
+    400: errors.InvalidRequestError,
+    401: errors.AuthenticationError,
+    402: errors.QuotaExceededError,
+    403: errors.PermissionDeniedError,
+    404: errors.ModelNotFoundError,
+    408: errors.ServerError,
+    409: errors.ServerError,
+    413: errors.RequestTooLargeError,
+    422: errors.InvalidRequestError,
+    429: errors.RateLimitError,
+    503: errors.OverloadedError,
+    529: errors.OverloadedError,
+}
+_SERVER = 500
+_BY_CODE: Mapping[str, type[DispatchError]] = {
+    "insufficient_quota": errors.QuotaExceededError,
+    "billing_hard_limit_reached": errors.QuotaExceededError,
+    "billing_error": errors.QuotaExceededError,
+    "context_length_exceeded": errors.ContextOverflowError,
+    "unsupported_parameter": errors.UnsupportedParameterError,
+    "unsupported_value": errors.UnsupportedParameterError,
+    "content_filter": errors.ContentFilterError,
+    "overloaded_error": errors.OverloadedError,
+    # Bedrock's exceptions have codes for names.
+    "ThrottlingException": errors.RateLimitError,
+    "ServiceQuotaExceededException": errors.QuotaExceededError,
+    "AccessDeniedException": errors.PermissionDeniedError,
+    "UnrecognizedClientException": errors.AuthenticationError,
+    "ExpiredTokenException": errors.AuthenticationError,
+    "ResourceNotFoundException": errors.ModelNotFoundError,
+    "ValidationException": errors.InvalidRequestError,
+    "ModelTimeoutException": errors.AttemptTimeoutError,
+    "ModelNotReadyException": errors.OverloadedError,
+    "ServiceUnavailableException": errors.OverloadedError,
+    "InternalServerException": errors.ServerError,
+    "ModelErrorException": errors.ServerError,
+    "ModelStreamErrorException": errors.ServerError,
+}
+
+
+def _names(cls: type[DispatchError], *names: str) -> dict[str, type[DispatchError]]:
+    return dict.fromkeys(names, cls)
+
+
+_BY_NAME: Mapping[str, type[DispatchError]] = {
+    **_names(
+        errors.AttemptTimeoutError,
+        "APITimeoutError",
+        "TimeoutException",
+        "TimeoutError",
+        "Timeout",
+        "ReadTimeoutError",
+        "ConnectTimeoutError",
+        "DeadlineExceeded",
+    ),
+    **_names(
+        errors.ConnectionFailedError,
+        "APIConnectionError",
+        "ConnectionError",
+        "TransportError",
+        "EndpointConnectionError",
+        "ConnectionClosedError",
+    ),
+    **_names(errors.RateLimitError, "RateLimitError", "ResourceExhausted", "TooManyRequestsError"),
+    **_names(
+        errors.AuthenticationError,
+        "AuthenticationError",
+        "UnauthorizedError",
+        "Unauthenticated",
+        "NoCredentialsError",
+    ),
+    **_names(errors.PermissionDeniedError, "PermissionDeniedError", "PermissionDenied", "ForbiddenError"),
+    **_names(errors.ModelNotFoundError, "NotFoundError", "NotFound"),
+    **_names(errors.InvalidRequestError, "BadRequestError", "InvalidArgument", "UnprocessableEntityError"),
+    **_names(errors.OverloadedError, "ServiceUnavailable", "ServiceUnavailableError", "OverloadedError"),
+    **_names(errors.ServerError, "InternalServerError", "ServerError"),
+    **_names(errors.UnsupportedFeatureError, "NotImplementedError"),
+}
+
+
+def translated(error: Exception, model: BaseChatModel) -> DispatchError:
+    """Return what an error of an integration means, without the original in its chain.
+
+    Args:
+        error: What the model raised. What nobody knows is a `VendorError`: not retried, but another
+            deployment may serve.
+        model: The model; its keys are removed from the text.
+    """
+    if isinstance(error, DispatchError) and not isinstance(error, errors.AllDeploymentsFailedError):
+        return error
+    status, code, headers = _status(error), _code(error), _headers(error)
+    cls = _class(error, status, code)
+    text = str(getattr(error, "message", "") or error) or "no message"
+    shown = f"{type(error).__name__}: {text}" if cls is VendorError else text
+    asked = getattr(error, "request_id", None) or headers.get("x-request-id") or headers.get("request-id")
+    return cls(
+        redact(shown, *_secrets(model)),
+        vendor="langchain",
+        status_code=status,
+        code=code,
+        request_id=str(asked) if asked else None,
+        retry_after=retry_after(headers),
+    )
+
+
+def _class(error: Exception, status: int | None, code: str | None) -> type[DispatchError]:
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    by_status = _by_status(status)
+    for theirs, ours in _BY_CORE:
+        if isinstance(error, theirs):
+            # A status says more where it means a narrower case of the same.
+            return by_status if by_status and issubclass(by_status, ours) else ours
+    if by_status is not None:
+        return by_status
+    named = (_BY_NAME.get(cls.__name__) for cls in type(error).__mro__)
+    return next((cls for cls in named if cls is not None), VendorError)
+
+
+def _by_status(status: int | None) -> type[DispatchError] | None:
+    if status is None:
+        return None
+    return _BY_STATUS.get(status) or (errors.ServerError if status >= _SERVER else None)
+
+
+def _status(error: Exception) -> int | None:
+    response = getattr(error, "response", None)
+    said = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    found = (
+        getattr(error, "status_code", None),
+        getattr(error, "http_status", None),
+        said.get("HTTPStatusCode"),
+        getattr(response, "status_code", None),
+        getattr(error, "code", None),
+    )
+    return next((n for n in found if isinstance(n, int) and 400 <= n < 600), None)  # noqa: PLR2004 - HTTP's errors
+
+
+def _code(error: Exception) -> str | None:
+    response, body = getattr(error, "response", None), getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else {}
+    inner = inner if isinstance(inner, dict) else {}
+    botocore = response.get("Error", {}) if isinstance(response, dict) else {}
+    found = (getattr(error, "code", None), inner.get("code"), inner.get("type"), botocore.get("Code"))
+    return next((word for word in found if isinstance(word, str) and word), None)
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    try:
+        return {str(name).lower(): str(value) for name, value in headers.items()} if headers else {}
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _secrets(model: BaseChatModel) -> Iterator[str]:
+    for name in type(model).model_fields:
+        value = getattr(model, name, None)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
