@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-html test-coverage test-ci lint type format bench clean
+.PHONY: help setup run test test-local test-html test-coverage test-ci lint type format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -30,7 +30,10 @@ run: $(VENV)/.local ## ask a question: Q="..."; a vendor with a key answers, or 
 	@$(BIN)/python -m langchain_llmdispatch "$(Q)"
 
 test: $(VENV)/.dev ## run the tests, offline
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not local_model"
+
+test-local: $(VENV)/.dev $(VENV)/.local ## run the tests of the real model on this machine (fetches 500 MB once)
+	LLMDISPATCH_TEST_LOCAL=1 $(BIN)/python -m pytest -m local_model
 
 test-html: $(VENV)/.dev ## run the tests and write htmlcov/
 	$(BIN)/python -m pytest --cov=langchain_llmdispatch --cov-branch --cov-report=html

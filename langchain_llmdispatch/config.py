@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from langchain_llmdispatch.config_files import read_config
@@ -23,8 +24,8 @@ ModelLike: TypeAlias = str | Deployment | BaseChatModel
 
 def as_deployments(value: Any) -> Any:
     """Return `value` with each thing that stands for a deployment made one."""
-    if isinstance(value, (str, BaseChatModel)):
-        return Deployment(value)
+    if isinstance(value, (str, Runnable)):
+        return Deployment(value)  # type: ignore[arg-type] # it takes runnables apart
     if isinstance(value, Mapping):
         return Deployment(**value)
     return value
@@ -95,10 +96,16 @@ class DispatchFields(BaseModel):
     enable_logging: bool = False
     enable_metrics: bool = True
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _own_model(cls, value: Any) -> Any:
+        is_bare = isinstance(value, Runnable) and not isinstance(value, BaseChatModel)
+        return Deployment(value) if is_bare else value  # type: ignore[arg-type] # it takes runnables apart
+
     @field_validator("models", mode="before")
     @classmethod
     def _models(cls, value: Any) -> Any:
-        if isinstance(value, (str, Mapping, Deployment, BaseChatModel)):
+        if isinstance(value, (str, Mapping, Deployment, Runnable)):
             value = [value]
         return tuple(as_deployments(item) for item in value)
 

@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import httpx
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from langchain_llmdispatch.bindings import unwrapped
 from langchain_llmdispatch.errors import ConfigurationError
 
 ApiKey: TypeAlias = SecretStr | Callable[[], str]
@@ -148,6 +150,9 @@ class Deployment(Settings):
     def __init__(self, model: str | BaseChatModel | None = None, **fields: Any) -> None:
         if model is not None:
             fields["model"] = model
+        if isinstance(fields.get("model"), Runnable):
+            fields["model"], bound = unwrapped(fields["model"])
+            fields["params"] = {**bound, **fields.get("params", {})} if bound else fields.get("params", {})
         super().__init__(**fields)
 
     @field_validator("model")

@@ -25,6 +25,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import (
     AllDeploymentsFailedError,
     AttemptTimeoutError,
+    BudgetExceededError,
     ContextOverflowError,
     DeadlineExceededError,
     DispatchError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
     from tenacity import RetryCallState
 
+    from langchain_llmdispatch.budgets import RetryBudget
     from langchain_llmdispatch.prices import Cost
     from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import ChatRequest
@@ -138,6 +140,11 @@ class Attempt:
         """The call that this attempt belongs to."""
         return self._dispatch
 
+    @property
+    def last_resort(self) -> bool:
+        """Whether nobody else is left to ask."""
+        return self._dispatch.has_only(self._candidate)
+
     def left(self) -> float:
         """Return the seconds until the call's deadline."""
         return self.deadline - self._dispatch.clock.monotonic()
@@ -147,9 +154,12 @@ class Attempt:
 
         Raises:
             DeadlineExceededError: There is no time left to send it.
+            BreakerOpenError: Its deployment is out, and another one is left.
+            BudgetExceededError: Its worst case does not fit what is left of a budget.
         """
         if self.left() <= 0:
             raise DeadlineExceededError("the call's deadline has passed", deployment=self.target.name)
+        self._dispatch.clear(self)
         self._sent_at = self._dispatch.clock.monotonic()
         self._dispatch.sent += 1
         self._dispatch.observer.started(self)
@@ -236,8 +246,12 @@ class Dispatch:
         rng: The source of jitter.
         observer: Who is told of each attempt.
         ready_in: Tells the seconds until our own limits let a request to a target go; None without limits.
+        waits: Seconds until each target may be asked, in their order; empty if all may be now.
+        clearance: Asked right before each request leaves; it raises to keep the request back.
+        retry_budget: Whether the same deployment may be asked again, with all other traffic in view.
 
     Attributes:
+        thread: What the conversation is known by, if it is.
         request: What was asked, for those who want to know; set by whoever begins the call.
         outcome: What became of the call; None until it is over.
         failure: The error that the call ended with, if it failed.
@@ -246,6 +260,7 @@ class Dispatch:
     request: ChatRequest | None = None
     outcome: Outcome | None = None
     failure: DispatchError | None = None
+    thread: str | None = None
 
     def __init__(
         self,
@@ -256,8 +271,11 @@ class Dispatch:
         rng: random.Random,
         observer: Observer | None = None,
         ready_in: Callable[[Target], float] | None = None,
+        waits: Sequence[float] = (),
+        clearance: Callable[[Attempt], None] | None = None,
+        retry_budget: RetryBudget | None = None,
     ) -> None:
-        self._ready_in = ready_in
+        self._ready_in, self._clearance, self._retry_budget = ready_in, clearance, retry_budget
         self.policy, self.clock, self.rng = policy, clock, rng
         self.observer = observer if isinstance(observer, Observers) else Observers(observer)
         self.started = clock.monotonic()
@@ -267,6 +285,8 @@ class Dispatch:
         self.records: list[AttemptRecord] = []
         self.errors: list[DispatchError] = []
         self._candidates = [_Candidate(target, rank) for rank, target in enumerate(targets)]
+        for candidate, wait in zip(self._candidates, waits, strict=False):
+            candidate.ready_at = self.started + wait
 
     def attempts(self) -> Attempts:
         """Yield attempts until one succeeds.
@@ -276,6 +296,8 @@ class Dispatch:
         """
         if not self._candidates:
             raise self._failed(NoDeploymentError("no deployment can serve this request"))
+        if self._retry_budget is not None:
+            self._retry_budget.deposit(self.started)
         candidate, retry, fallback = self._first(), None, False
         while True:
             delay = max(0.0, candidate.ready_at - self.clock.monotonic())
@@ -302,6 +324,19 @@ class Dispatch:
         if self._ready_in is None or not self._ready_in(preferred.target):
             return preferred
         return min(self._candidates, key=self._preference)
+
+    def has_only(self, candidate: _Candidate) -> bool:
+        """Return whether no other candidate is left to ask."""
+        return not any(other.alive for other in self._candidates if other is not candidate)
+
+    def clear(self, attempt: Attempt) -> None:
+        """Ask whether a request may leave now.
+
+        Raises:
+            DispatchError: It may not.
+        """
+        if self._clearance is not None:
+            self._clearance(attempt)
 
     def end(self, attempt: Attempt) -> None:
         """Note the end of an attempt."""
@@ -340,11 +375,15 @@ class Dispatch:
             current.ready_at = self.clock.monotonic() + retry.idle_for
         if not error.falls_back:
             others = []
+        choice = others
         if retry is not None and (not others or self._stays(error)):
-            others = [current]
+            choice = [current]
         elif retry is not None:
-            others.append(current)
-        chosen = min(others, key=self._preference, default=None)
+            choice = [*others, current]
+        chosen = min(choice, key=self._preference, default=None)
+        if chosen is not None and chosen.tries and not self._affords(error):
+            current.alive = False
+            chosen = min((c for c in others if not c.tries), key=self._preference, default=None)
         if chosen is None or max(chosen.ready_at, self.clock.monotonic()) >= self.deadline:
             return None, None
         return chosen, retry if chosen is current else None
@@ -357,6 +396,12 @@ class Dispatch:
         if self.policy.max_attempts - self.sent <= untried and untried:
             return None
         return self.policy.retries.decide(error, current.tries, self.rng)
+
+    def _affords(self, error: DispatchError) -> bool:
+        """Whether there is a retry left for this error; a vendor that says when to come back is believed."""
+        if self._retry_budget is None or (isinstance(error, RateLimitError) and error.retry_after is not None):
+            return True
+        return self._retry_budget.withdraw(self.clock.monotonic())
 
     @staticmethod
     def _stays(error: DispatchError) -> bool:
@@ -376,6 +421,8 @@ class Dispatch:
         caller_fault = not last.falls_back and not last.is_retryable
         if caller_fault or isinstance(last, (DeadlineExceededError, StreamInterruptedError)):
             last.attempts = records
+            return last
+        if isinstance(last, BudgetExceededError) and not records:
             return last
         final = AllDeploymentsFailedError.of(self.errors, records)
         return _caused(final, last)

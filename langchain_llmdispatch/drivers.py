@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING
 
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from langchain_llmdispatch import local
+from langchain_llmdispatch import local, runners
 from langchain_llmdispatch.exchange import Exchange, Relay
 from langchain_llmdispatch.transport import Transport, aread, read
 
@@ -70,6 +70,8 @@ class SyncDriver:
         return permit
 
     def _answer(self, exchange: Exchange) -> ChatGeneration:
+        if exchange.vendor.runs:
+            return runners.answer(exchange)
         if exchange.starts_server:
             exchange.locate(local.base_url(exchange.call.model))
         response = self._transport.send(exchange.request(), exchange.patience)
@@ -81,6 +83,11 @@ class SyncDriver:
         return exchange.decode(response, body)
 
     def _chunks(self, exchange: Exchange) -> Iterator[ChatGenerationChunk]:
+        if exchange.vendor.runs:
+            with closing(runners.chunks(exchange)) as chunks:
+                for chunk in chunks:
+                    yield chunk
+            return
         if exchange.starts_server:
             exchange.locate(local.base_url(exchange.call.model))
         response = self._transport.send(exchange.request(), exchange.patience)
@@ -100,6 +107,7 @@ class SyncDriver:
             for chunk in relay.close():
                 yield chunk
         finally:
+            exchange.settle()
             response.close()
 
 
@@ -145,6 +153,8 @@ class AsyncDriver:
         return permit
 
     async def _answer(self, exchange: Exchange) -> ChatGeneration:
+        if exchange.vendor.runs:
+            return await runners.aanswer(exchange)
         if exchange.starts_server:
             exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
         response = await self._transport.asend(exchange.request(), exchange.patience)
@@ -156,6 +166,11 @@ class AsyncDriver:
         return exchange.decode(response, body)
 
     async def _chunks(self, exchange: Exchange) -> AsyncGenerator[ChatGenerationChunk, None]:
+        if exchange.vendor.runs:
+            async with aclosing(runners.achunks(exchange)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
         if exchange.starts_server:
             exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
         response = await self._transport.asend(exchange.request(), exchange.patience)
@@ -175,4 +190,5 @@ class AsyncDriver:
             for chunk in relay.close():
                 yield chunk
         finally:
+            exchange.settle()
             await response.aclose()

@@ -27,6 +27,7 @@
         ├── LimitTimeoutError                our own limiter had no room in time (+ ModelTimeoutError)
         ├── DeadlineExceededError            the whole call took too long (+ ModelTimeoutError)
         ├── BudgetExceededError              its worst case does not fit the budget
+        ├── BreakerOpenError                 its breaker is open, and another one is left to ask
         ├── NoDeploymentError                nothing can serve this request (+ ModelInvalidRequestError)
         └── AllDeploymentsFailedError        every one was tried; `.attempts`, `.errors`
 
@@ -260,6 +261,10 @@ class DeadlineExceededError(DispatchError, core.ModelTimeoutError):
 
 class BudgetExceededError(DispatchError):
     """The call's worst case does not fit the budget; nothing was sent."""
+
+
+class BreakerOpenError(DispatchError):
+    """The deployment has failed too often of late; nothing was sent to it."""
 
 
 class NoDeploymentError(DispatchError, core.ModelInvalidRequestError):

@@ -7,7 +7,7 @@ chunks, holds back empty heads until content commits the answer, and finishes it
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.dispatch import Attempt
     from langchain_llmdispatch.permits import Permit
-    from langchain_llmdispatch.types import ChatRequest
+    from langchain_llmdispatch.types import Call, ChatRequest
+    from langchain_llmdispatch.vendors.base import StreamDecoder
 
 
 class Exchange:
@@ -47,6 +48,7 @@ class Exchange:
 
     OK: ClassVar[int] = 200
     patience: Patience
+    decoder: StreamDecoder | None = None
     permit: Permit | None = None
 
     def __init__(self, attempt: Attempt, request: ChatRequest) -> None:
@@ -79,6 +81,12 @@ class Exchange:
     def request(self) -> httpx.Request:
         """Return the HTTP request, and note that it leaves now."""
         encoded = self.vendor.encode_request(self.call)
+        self.begin()
+        encoded.extensions["llmdispatch"] = self.attempt  # for a `Wire`
+        return encoded
+
+    def begin(self) -> Call:
+        """Note that the vendor is asked now, and return what it is asked."""
         attempt, clock = self.attempt, self.attempt.dispatch.clock
         attempt.send()
         until, what = clock.monotonic() + (attempt.times.timeout or float("inf")), "the answer"
@@ -86,8 +94,7 @@ class Exchange:
         if first is not None and clock.monotonic() + first < until:
             until, what = clock.monotonic() + first, "the first token"
         self.patience = Patience(clock, min(until, attempt.deadline), what)
-        encoded.extensions["llmdispatch"] = attempt  # for a `Wire`
-        return encoded
+        return self.call
 
     def answered(self, response: httpx.Response) -> None:
         """Note the response's head."""
@@ -103,7 +110,14 @@ class Exchange:
         """
         if response.status_code != self.OK:
             self.refuse(response, body)
-        message = self.vendor.decode_response(self.call, body, response.headers)
+        return self.said(self.vendor.decode_response(self.call, body, response.headers))
+
+    def said(self, message: AIMessage) -> ChatGeneration:
+        """Return a whole message, judged.
+
+        Raises:
+            VendorError: It is no answer.
+        """
         unwrapper = self.unwrapper()
         message = unwrapper.message(message) if unwrapper else message
         self.used(message.usage_metadata, message.response_metadata.get("model_name"))
@@ -115,6 +129,11 @@ class Exchange:
         if usage is not None:
             self.attempt.usage = usage
             self.attempt.cost = cost_of(self.attempt, usage, model or self.call.model)
+
+    def settle(self) -> None:
+        """Note what a broken stream's vendor had said of usage before it broke."""
+        if self.attempt.record is None and self.attempt.usage is None:
+            self.used(getattr(self.decoder, "used", None), None)
 
     def finished(self, message: AIMessage) -> ChatGeneration:
         """Return a whole message with the facts of the call."""
@@ -150,7 +169,7 @@ class Relay:
 
     def __init__(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
         self._exchange, self._attempt = exchange, exchange.attempt
-        self._decoder = exchange.vendor.stream_decoder(exchange.call, headers)
+        self._decoder = exchange.decoder = exchange.vendor.stream_decoder(exchange.call, headers)
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._settled = False
@@ -161,7 +180,7 @@ class Relay:
         """Whether nothing more needs reading."""
         return self._decoder.done
 
-    def feed(self, data: bytes) -> list[ChatGenerationChunk]:
+    def feed(self, data: Any) -> list[ChatGenerationChunk]:
         """Return what may be handed to the caller now."""
         out = self._pass_on(self._decoder.feed(data))
         if self._decoder.finished and not self._settled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from langchain_llmdispatch.deployments import Deployment, VendorConfig, nearest
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.targets import Resolver, Target, unique_names
 from langchain_llmdispatch.vendors import builtin_vendors
+from langchain_llmdispatch.vendors.langchain import LangChainVendor
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
@@ -42,13 +44,14 @@ class Fleet:
         self._vendors = builtin_vendors()
         self._lock = threading.Lock()
         self._ad_hoc: dict[str, tuple[Target, ...]] = {}
+        self._held: dict[int, Target] = {}
         self._check_words()
         self._resolve()
 
     # -- what a call asks for ----------------------------------------------------------------------
 
     def targets(self, wanted: str | None) -> Sequence[Target]:
-        """Return the targets for a call, in configured order.
+        """Return the targets for a call, in configured order, also those that `allowed_vendors` rules out.
 
         Args:
             wanted: A route, a deployment's name, or a model; None for the model's own.
@@ -70,29 +73,35 @@ class Fleet:
         return found
 
     def planned(self, wanted: str | None) -> Target | None:
-        """Return who would be tried first, or None if `wanted` is unknown."""
+        """Return who would be tried first by configured order, or None if `wanted` is unknown."""
         try:
-            targets = self.targets(wanted)
+            targets = self.targets(wanted) if wanted is not None else self._serving
         except ConfigurationError:
             return None
         return targets[0] if targets else None
 
     def all(self) -> Sequence[Target]:
         """Return every target once: the default ones and those of routes."""
-        seen = {target.name: target for target in self._default}
+        seen = {target.name: target for target in self._serving}
         for targets in self._routes.values():
             for target in targets:
                 seen.setdefault(target.name, target)
         return tuple(seen.values())
 
+    @property
+    def routes(self) -> Mapping[str, Sequence[Target]]:
+        """The targets of each route."""
+        return self._routes
+
     def profile(self) -> ModelProfile | None:
         """Return what all default targets share."""
-        return shared_profile(_profile_of(target) for target in self._default)
+        return shared_profile(_profile_of(target) for target in self._serving)
 
     def fingerprint(self) -> list[str]:
         """Return what identifies the targets in cache keys: names, models, addresses, parameters; no keys."""
         return [
-            f"{t.name}={t.vendor.name}:{t.model}@{t.endpoint.base_url} {sorted(t.deployment.params.items())}"
+            f"{t.name}={t.vendor.name}:{t.model}@{t.endpoint.base_url or t.account} "
+            f"{sorted(t.deployment.params.items())}"
             for t in self.all()
         ]
 
@@ -152,6 +161,7 @@ class Fleet:
             for alias, deployments in model.routes.items()
         }
         self._default = tuple(self._default_targets(named))
+        self._serving = tuple(target for target in self._default if self._is_allowed(target))
 
     def _configs(self) -> dict[str, VendorConfig]:
         resolver = Resolver(self._vendors, {}, {})
@@ -205,12 +215,14 @@ class Fleet:
                 return 0
             return 2 if self._is(target, self._model.fallback_vendor) else 1
 
-        allowed = self._model.allowed_vendors
-        if allowed is not None:
-            targets = [t for t in targets if any(self._is(t, word) for word in allowed)]
-            if not targets:
-                raise ConfigurationError(f"allowed_vendors={list(allowed)} leaves no deployment.")
+        if targets and not any(map(self._is_allowed, targets)):
+            allowed = list(self._model.allowed_vendors or ())
+            raise ConfigurationError(f"allowed_vendors={allowed} leaves no deployment.")
         return sorted(targets, key=rank)
+
+    def _is_allowed(self, target: Target) -> bool:
+        allowed = self._model.allowed_vendors
+        return allowed is None or any(self._is(target, word) for word in allowed)
 
     def _is(self, target: Target, word: str | None) -> bool:
         return word is not None and (word == target.vendor.name or word in target.vendor.aliases)
@@ -218,33 +230,47 @@ class Fleet:
     def _target(self, deployment: Deployment, named: dict[str, Target]) -> Target:
         """Return the deployment's target; one that is written in several places is one target."""
         if isinstance(deployment.model, BaseChatModel):
-            raise ConfigurationError("a LangChain chat model as a deployment is not supported yet")
+            return self._held_target(deployment)
         target = self._resolver.target(deployment)
         known = named.setdefault(target.name, target)
         return known if known.deployment == deployment else target
+
+    def _held_target(self, deployment: Deployment) -> Target:
+        """Return the target of a LangChain chat model; one object is looked into, and warned of, once."""
+        known = self._held.get(id(deployment.model))
+        if known is not None and known.deployment == deployment:
+            return known
+        target = self._held[id(deployment.model)] = self._resolver.target(deployment)
+        below = target.vendor.requests if isinstance(target.vendor, LangChainVendor) else 1
+        if below > 1 and known is None:
+            warnings.warn(
+                f"{target.name} retries by itself ({target.vendor.retries}), and that cannot be switched off "
+                f"from here: this call may send {below * self._model.max_attempts} requests "
+                f"({self._model.max_attempts} attempts x {below}). Switch it off on the model.",
+                stacklevel=2,
+            )
+        return target
 
     def _named(self, wanted: str) -> tuple[Target, ...]:
         for target in self.all():
             if wanted in {target.name, f"{target.vendor.name}/{target.model}"}:
                 return (target,)
-        same_model = tuple(target for target in self._default if target.model == wanted)
+        same_model = tuple(target for target in self._serving if target.model == wanted)
         if same_model:
             return same_model
         sibling = self._sibling(wanted)
         if sibling is not None:
             return (sibling,)
-        allowed = self._model.allowed_vendors
         target = self._resolver.target(Deployment(wanted))
-        if allowed is not None and not any(self._is(target, word) for word in allowed):
-            raise ConfigurationError(
-                f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={list(allowed)}."
-            )
+        if not self._is_allowed(target):
+            allowed = list(self._model.allowed_vendors or ())
+            raise ConfigurationError(f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={allowed}.")
         return (target,)
 
     def _sibling(self, wanted: str) -> Target | None:
         """Return another model on an endpoint of this fleet, or None if the vendor meant is not in it."""
         vendor, model = self._meant(wanted)
-        for target in self._default:
+        for target in self._serving:
             if target.vendor is vendor:
                 name = f"{vendor.name}:{model}"
                 return dataclasses.replace(target, name=name, model=model, facts=facts(vendor.name, model))
@@ -260,7 +286,7 @@ class Fleet:
         explicit = self._resolver.find(head) if colon else None
         if explicit is not None:
             return explicit, model
-        vendors = {target.vendor.name: target.vendor for target in self._default}
+        vendors = {target.vendor.name: target.vendor for target in self._serving}
         only = next(iter(vendors.values())) if len(vendors) == 1 else None
         if only is not None and only.slashed_names:
             return only, wanted
@@ -301,6 +327,6 @@ def _fields(deployment: Deployment) -> dict[str, Any]:
 
 
 def _profile_of(target: Target) -> ModelProfile | None:
-    known = profile(target.vendor.name, target.model)
-    own = target.deployment.profile
+    vendor, own = target.vendor, target.deployment.profile
+    known = vendor.capabilities(target.model) if vendor.runs else profile(vendor.name, target.model)
     return {**(known or {}), **own} if own else known  # type: ignore[typeddict-item,return-value] # user's keys

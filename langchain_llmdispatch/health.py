@@ -415,15 +415,13 @@ def outcome_of(attempt: Attempt) -> Outcome:
     """Return what an ended attempt says: a success, a failure and whose, or nothing."""
     record, error = attempt.record, attempt.error
     assert record is not None  # noqa: S101 - it has ended
-    latency, ttft = record.latency_ms / 1000, record.ttft_ms
     if error is None:
-        usage = getattr(attempt, "usage", None)
         return Outcome(
             blame=None if record.error is None else "none",
             reason=record.error or "",
-            latency=latency,
-            ttft=None if ttft is None else ttft / 1000,
-            tokens=usage["output_tokens"] if usage else None,
+            latency=attempt.latency,
+            ttft=attempt.ttft,
+            tokens=attempt.usage["output_tokens"] if attempt.usage else None,
         )
     timed_out = isinstance(error, AttemptTimeoutError)
     own_queue = timed_out and error.code == "pool"
@@ -431,6 +429,6 @@ def outcome_of(attempt: Attempt) -> Outcome:
         blame="none" if own_queue else error.blame,
         reason=type(error).__name__,
         retry_after=error.retry_after,
-        latency=latency,
+        latency=attempt.latency,
         timed_out=timed_out and not own_queue,
     )

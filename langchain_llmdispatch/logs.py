@@ -18,6 +18,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmdispatch.errors import DispatchError
+
 if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch import Attempt, Dispatch
 
@@ -156,8 +158,9 @@ def _why(attempt: Attempt) -> str:
 
 
 def _named(error: BaseException | None) -> str:
-    status = getattr(error, "status_code", None)
-    return f"{type(error).__name__}{f' (HTTP {status})' if status else ''}"
+    status, cause = getattr(error, "status_code", None), error.__cause__ if error is not None else None
+    because = f", {type(cause).__name__}" if isinstance(cause, DispatchError) else ""
+    return f"{type(error).__name__}{because}{f' (HTTP {status})' if status else ''}"
 
 
 def _seconds(seconds: float) -> str:

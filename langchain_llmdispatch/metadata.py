@@ -49,7 +49,7 @@ def cost_of(attempt: Attempt, usage: UsageMetadata | None, model: str) -> Cost:
         return Cost(None, None)
     target = attempt.target
     return price_of(
-        target.vendor.name,
+        target.vendor.catalog,
         model,
         usage,
         at=attempt.dispatch.clock.now(),
@@ -61,4 +61,4 @@ def cost_of(attempt: Attempt, usage: UsageMetadata | None, model: str) -> Cost:
 
 def gateway(attempt: Attempt, model: str) -> dict[str, dict[str, str]]:
     """Return the generation info that makes tracers show the vendor that answered."""
-    return {GATEWAY_KEY: {"provider": attempt.target.vendor.name, "model": model}}
+    return {GATEWAY_KEY: {"provider": attempt.target.vendor.catalog, "model": model}}

@@ -32,6 +32,7 @@ from langchain_llmdispatch.observers import Observers
 from langchain_llmdispatch.stats import Stats
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.chat_model import DispatcherChatModel
     from langchain_llmdispatch.clock import Clock
 
 
@@ -66,6 +67,12 @@ class ObservedChatModel(BaseChatModel):
         """Count from zero again."""
         if self._counters is not None:
             self._counters.reset()
+
+    def _repr_html_(self) -> str:
+        """Show the deployments in a notebook."""
+        from langchain_llmdispatch.display_model import model_html  # noqa: PLC0415 - only notebooks need it
+
+        return model_html(cast("DispatcherChatModel", self))
 
     # -- the LLM run, where LangChain does not hand it over ----------------------------------------
 

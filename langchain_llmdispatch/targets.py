@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import httpx
+from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from langchain_llmdispatch.catalog import ModelFacts, facts
@@ -23,6 +24,10 @@ from langchain_llmdispatch.deployments import (
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import Endpoint, TimeLimits
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.langchain import HAND_IN, LangChainVendor
+
+# What only means something where this package makes the request.
+_ITS_OWN = ("api_key", "base_url", "headers", "api_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +92,11 @@ class Resolver:
         Raises:
             ConfigurationError: Vendor unknown, key or address missing.
         """
-        assert isinstance(deployment.model, str)  # noqa: S101 - chat models are resolved by their own vendor
+        if isinstance(deployment.model, BaseChatModel):
+            return self._held(deployment, LangChainVendor.of(deployment.model))
         vendor, model = self.split(deployment.model)
+        if isinstance(vendor, LangChainVendor):
+            raise ConfigurationError(f"model {deployment.model!r}: {HAND_IN}.")
         config = self._configs.get(vendor.name, VendorConfig())
         endpoint = self._endpoint(vendor, deployment, config)
         return Target(
@@ -98,9 +106,28 @@ class Resolver:
             endpoint=endpoint,
             deployment=deployment,
             config=config,
-            facts=facts(vendor.name, model),
+            facts=facts(vendor.catalog, model),
             timeouts=self._timeouts(vendor, deployment, config),
             account=_account(vendor, endpoint),
+        )
+
+    def _held(self, deployment: Deployment, vendor: LangChainVendor) -> Target:
+        own = [name for name in _ITS_OWN if getattr(deployment, name)]
+        if own:
+            raise ConfigurationError(
+                f"Deployment.{own[0]} has no effect on a LangChain chat model: set it on the model itself."
+            )
+        config = self._configs.get(vendor.name, VendorConfig())
+        return Target(
+            name=deployment.name or f"{vendor.name}:{vendor.model_name}",
+            vendor=vendor,
+            model=vendor.model_name,
+            endpoint=Endpoint(base_url=""),
+            deployment=deployment,
+            config=config,
+            facts=vendor.facts(),
+            timeouts=self._timeouts(vendor, deployment, config),
+            account=f"{vendor.name}-{vendor.identity()}",
         )
 
     def split(self, text: str) -> tuple[Vendor, str]:

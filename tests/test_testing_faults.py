@@ -40,9 +40,7 @@ STREAMS = ("stream", "astream")
 
 def deployment(server: LoopbackServer, vendor: str, **fields: Any) -> Deployment:
     """Return a deployment on the loopback server under its own name, `vendor:model`."""
-    return Deployment(
-        f"{vendor}:{MODELS[vendor]}", base_url=server.base_url(vendor), api_key="key", **fields
-    )
+    return Deployment(f"{vendor}:{MODELS[vendor]}", base_url=server.base_url(vendor), api_key="key", **fields)
 
 
 def model_of(*deployments: Deployment, **fields: Any) -> DispatcherChatModel:
@@ -89,7 +87,9 @@ STATUSES = {
 
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("status", STATUSES)
-def test_statuses_mean_what_they_mean_to_each_vendor(server: LoopbackServer, vendor: str, status: int) -> None:
+def test_statuses_mean_what_they_mean_to_each_vendor(
+    server: LoopbackServer, vendor: str, status: int
+) -> None:
     """The injected body is one that the vendor's codec understands."""
     with (
         model_of(deployment(server, vendor), max_attempts=1) as model,
@@ -316,7 +316,9 @@ def test_assertions_show_what_happened(server: LoopbackServer) -> None:
     with model_of(priced) as model, Faults() as faults:
         faults.fail(status=503, times=1)
         message = model.invoke("hello")
-    with pytest.raises(AssertionError, match=r"(?s)expected: \['anthropic:\*'\].*503  (Server|Overloaded)Error.*answered"):
+    with pytest.raises(
+        AssertionError, match=r"(?s)expected: \['anthropic:\*'\].*503  (Server|Overloaded)Error.*answered"
+    ):
         assert_route(message, ["anthropic:*"])
     with pytest.raises(AssertionError, match="2 attempts, expected at most 1"):
         assert_attempts(message, at_most=1)

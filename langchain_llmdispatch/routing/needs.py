@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from langchain_llmdispatch.vendors.compiler import Fit, fits, runs_itself
+from langchain_llmdispatch.vendors.compiler import Fit, fits
+from langchain_llmdispatch.vendors.compiler_tools import runs_itself
 from langchain_llmdispatch.vendors.history_blocks import MEDIA
 from langchain_llmdispatch.vendors.tools import server_type
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ def _is_words(value: Any) -> bool:
     )
 
 
-_FITS = {
+_FITS: Mapping[str, Callable[[Any], bool]] = {
     "route": lambda value: isinstance(value, str),
     "deadline": lambda value: _is_number(value) and value > 0,
     "max_cost": _is_number,

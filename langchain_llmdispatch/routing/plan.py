@@ -1,4 +1,4 @@
-"""The plan of one call, for people: who would be tried, what it would cost and take, who is left out and why."""
+"""The plan of one call, for people: who would be tried, at what cost, who is left out, and why."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def make_plan(
         ask: What is asked of whom, and when.
         limits: What bounds the call.
         headroom: Tells what a deployment's limits leave, by kind.
-        repeats: Whether a deployment may be asked more often than its retries allow (hedges, resumed streams).
+        repeats: Whether a deployment may be asked more often than its retries allow (a resumed stream).
     """
     decision = router.decide(ask)
     waits = decision.waits or (0.0,) * len(decision.targets)

@@ -164,9 +164,8 @@ class Router:
             return Decision(ask.targets)
         rule, led, targets = self._led(ask)
         excluded: list[Exclusion] = []
-        candidates, panic = self._sift(ask, targets, excluded)
-        candidates = self._capped(candidates, excluded)
-        candidates = self._ordered(ask, candidates, excluded)
+        able, panic = self._sift(ask, targets, excluded)
+        candidates = self._ordered(ask, self._capped(able, excluded), excluded)
         if led:
             candidates = _in_front(candidates, led)
         candidates, pinned = self._pinned(ask, candidates, led)
@@ -174,9 +173,8 @@ class Router:
         if any(candidate.wait for candidate in candidates):
             candidates = sorted(candidates, key=lambda c: c.wait)  # who can go sooner, goes
             waits = tuple(candidate.wait for candidate in candidates)
-        return Decision(
-            tuple(candidate.target for candidate in candidates), waits, tuple(excluded), rule, pinned, panic
-        )
+        chosen = tuple(candidate.target for candidate in candidates)
+        return Decision(chosen, waits, tuple(excluded), rule, pinned, panic)
 
     @staticmethod
     def _is_plain(ask: Ask) -> bool:

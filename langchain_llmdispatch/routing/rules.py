@@ -26,7 +26,7 @@ class RoutingRule(Settings):
         vendor: The vendor whose deployments go first; one of vendor, deployment, route.
         deployment: The deployment that goes first, by name; or those that carry this word among their tags.
         route: The route whose deployments go first.
-        model_pattern: Glob on the model asked for; without wildcards a prefix (`gpt-4` matches `gpt-4-turbo`).
+        model_pattern: Glob on the model asked for; without wildcards a prefix: `gpt-4` matches `gpt-4-turbo`.
         max_tokens: Matches requests for at most this many output tokens; not those that set no limit.
         min_input_tokens: Matches prompts of at least this many tokens, by estimate.
         max_input_tokens: Matches prompts of at most this many tokens, by estimate.
@@ -56,8 +56,9 @@ class RoutingRule(Settings):
     def _one_destination(self) -> RoutingRule:
         given = [name for name in _DESTINATIONS if getattr(self, name) is not None]
         if len(given) != 1:
+            got = ", ".join(given) or "none"
             raise ConfigurationError(
-                f"RoutingRule needs exactly one of vendor, deployment, route; got {', '.join(given) or 'none'}."
+                f"RoutingRule needs exactly one of vendor, deployment, route; got {got}."
             )
         return self
 

@@ -1,16 +1,16 @@
-"""The testing kit: cassettes, faults, time, assertions and replay of policies, for people who test LLM applications.
+"""The testing kit for people who test LLM applications: cassettes, faults, time, assertions, policy replay.
 
 Nothing here is imported until it is used, and pytest is needed by the plugin alone. Install the extra:
 `pip install "langchain-llmdispatch[testing]"`.
 
-| name                                             | what it is for                                             |
-|--------------------------------------------------|------------------------------------------------------------|
-| `Cassette`                                       | record real exchanges once, replay them without a network  |
-| `Faults`                                         | make deployments fail, stall, break or lie on demand       |
-| `FakeClock`, `UnhurriedClock`, `use_clock`       | backoff, limits and deadlines in no time                   |
-| `route_of`, `assert_route`, `assert_attempts`,   | what a call's message must say about its way               |
-| `assert_cost`, `NoNetwork`                       |                                                            |
-| `Journal`, `replay`                              | what another configuration would have done with real calls |
+| name                                           | what it is for                                           |
+|------------------------------------------------|----------------------------------------------------------|
+| `Cassette`                                     | record real exchanges once, replay them without network  |
+| `Faults`                                       | make deployments fail, stall, break or lie on demand     |
+| `FakeClock`, `UnhurriedClock`, `use_clock`     | backoff, limits and deadlines in no time                 |
+| `route_of`, `assert_route`, `assert_attempts`, | what a call's message must say about its way             |
+| `assert_cost`, `NoNetwork`                     |                                                          |
+| `Journal`, `replay`                            | what another configuration would have done               |
 
 In pytest: `@pytest.mark.llmdispatch_cassette`, and the fixtures `llmdispatch_cassette`, `llmdispatch_faults`,
 `llmdispatch_clock`, `llmdispatch_no_network`.

@@ -37,7 +37,9 @@ class Refusal:
 
     def response(self, vendor: str) -> httpx.Response:
         """Return the answer as the vendor would write it."""
-        body = self.body if self.body is not None else error_body(vendor, self.status, self.code, self.message)
+        body = (
+            self.body if self.body is not None else error_body(vendor, self.status, self.code, self.message)
+        )
         if isinstance(body, str):
             content, kind = body.encode(), "text/plain"
         else:
@@ -128,7 +130,9 @@ class EventShaper:
 class Cut(EventShaper):
     """The connection closes in the middle of the body, or (`clean`) the body just ends there."""
 
-    def __init__(self, content_type: str, after_events: int, *, clean: bool = False, reset: bool = False) -> None:
+    def __init__(
+        self, content_type: str, after_events: int, *, clean: bool = False, reset: bool = False
+    ) -> None:
         super().__init__(content_type, after_events)
         self._clean, self._reset = clean, reset
 

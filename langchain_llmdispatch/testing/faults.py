@@ -164,7 +164,9 @@ class Faults:
 
     # -- in the answer -----------------------------------------------------------------------------
 
-    def cut(self, deployments: str = "*", *, after_events: int = 0, clean: bool = False, **when: Any) -> Fault:
+    def cut(
+        self, deployments: str = "*", *, after_events: int = 0, clean: bool = False, **when: Any
+    ) -> Fault:
         """Close the connection after some events; `clean` ends the HTTP message properly there."""
         kind = Damage(partial(Cut, after_events=after_events, clean=clean))
         return self._add(Fault(deployments, kind, **when))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from langchain_llmdispatch.transport import Transport
 from langchain_llmdispatch.wires import Wire
@@ -96,7 +96,7 @@ class NoNetwork:
     def __init__(self) -> None:
         self.tried: list[str] = []
 
-    def __enter__(self) -> NoNetwork:
+    def __enter__(self) -> Self:
         """Begin to watch."""
         self._context = installed(self)
         self._context.__enter__()

@@ -14,6 +14,8 @@ from langchain_llmdispatch.testing.tapes import Interaction
 
 # Fields whose values are drawn at random: what counts is which of them are the same.
 _IDS = frozenset(["id", "tool_call_id", "tool_use_id", "call_id", "item_id", "toolUseId"])
+# Objects that are content: a field called `id` in a tool's arguments means something.
+_CONTENT = frozenset(["input", "args", "arguments", "parameters", "properties", "input_schema"])
 _SHOWN = 40
 
 
@@ -70,8 +72,9 @@ class Matcher:
         if self._parameters(ours.query) != self._parameters(theirs.query):
             return False
         if asked.vendor == held.vendor:
-            return theirs.path.endswith(asked.path)
-        return held.vendor == theirs.hostname == ours.hostname and theirs.path == ours.path
+            return str(theirs.path).endswith(asked.path)
+        same_host = held.vendor == theirs.hostname == ours.hostname
+        return same_host and bool(theirs.path == ours.path)
 
     def _parameters(self, query: str) -> list[str]:
         return sorted(part for part in query.split("&") if part.partition("=")[0] not in self._query)
@@ -117,14 +120,8 @@ def _without(value: Any, path: list[str]) -> Any:
             return {name: _without(item, path) for name, item in inner.items()}
         return [_without(item, path) for item in inner] if isinstance(inner, list) else inner
     if isinstance(value, list):
-        if head != "*" and not head.isdigit():
-            return value
         return [
-            _without(item, rest) if rest else None
-            for number, item in enumerate(value)
-            if rest or head not in {"*", str(number)}
-        ] if head == "*" else [
-            (_without(item, rest) if rest else None) if str(number) == head else item
+            (_without(item, rest) if rest else None) if head in {"*", str(number)} else item
             for number, item in enumerate(value)
         ]
     if isinstance(value, dict):
@@ -143,10 +140,11 @@ def _numbered(value: Any, seen: dict[str, str]) -> Any:
     if isinstance(value, list):
         return [_numbered(item, seen) for item in value]
     if isinstance(value, dict):
-        return {
-            name: seen.setdefault(item, f"id-{len(seen) + 1}")
-            if name in _IDS and isinstance(item, str)
-            else _numbered(item, seen)
-            for name, item in value.items()
-        }
+        return {name: _field(name, item, seen) for name, item in value.items()}
     return value
+
+
+def _field(name: str, value: Any, seen: dict[str, str]) -> Any:
+    if name in _IDS and isinstance(value, str):
+        return seen.setdefault(value, f"id-{len(seen) + 1}")
+    return value if name in _CONTENT and isinstance(value, dict) else _numbered(value, seen)

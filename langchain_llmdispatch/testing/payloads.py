@@ -24,6 +24,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "ascii": {"separators": (", ", ": ")},
     "indented": {"indent": 2, "ensure_ascii": False},
 }
+_FEW = 3
 _SSE_TYPE, _NDJSON_TYPES = "text/event-stream", ("application/x-ndjson", "application/stream+json")
 
 
@@ -72,15 +73,15 @@ def pack(body: bytes, content_type: str, tidy: Callable[[Any], Any] = lambda val
 
 def unpack(fields: Mapping[str, Any]) -> tuple[bytes, list[int]]:
     """Return the body that fields stand for, and where each of its events ends."""
+    style, each = fields.get("json", "compact"), fields.get("each") or {}
     if "events" in fields:
-        parts = [_event(event, fields.get("json", "compact"), fields.get("sse", "")) for event in fields["events"]]
-        return _sum(parts)
+        events = [_with(event, each) for event in fields["events"]]
+        return _sum(_event(event, style, fields.get("sse", "")) for event in events)
     if "lines" in fields:
-        style = fields.get("json", "compact")
-        parts = [(dumps(line, style) + "\n").encode() for line in fields["lines"]]
-        return _sum(parts)
+        lines = [{**each, **line} if isinstance(line, dict) else line for line in fields["lines"]]
+        return _sum((dumps(line, style) + "\n").encode() for line in lines)
     if "body" in fields:
-        body = (dumps(fields["body"], fields.get("json", "compact")) + fields.get("after", "")).encode()
+        body = (dumps(fields["body"], style) + fields.get("after", "")).encode()
     elif "base64" in fields:
         body = base64.b64decode(fields["base64"])
     else:
@@ -116,8 +117,12 @@ def _pack_lines(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
     if not lines or any(value is _NONE for value in values):
         return None
     style = _style(list(zip(lines, values, strict=True)))
-    fields: Fields = {"lines": [tidy(value) for value in values]}
-    return {**fields, "json": style} if style != "compact" else fields
+    tidied = [tidy(value) for value in values]
+    fields: Fields = {"json": style} if style != "compact" else {}
+    if each := _common(tidied):
+        fields["each"] = each
+        tidied = [_rest(value, each) for value in tidied]
+    return {**fields, "lines": tidied}
 
 
 def _pack_events(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
@@ -131,18 +136,43 @@ def _pack_events(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
         return None
     data = [(e["data"], v) for e in events if e and "data" in e and (v := _value(e["data"])) is not _NONE]
     style = _style(data)
-    packed: Fields = {"events": events}
+    packed: Fields = {}
     tight = any(line.startswith("data:") and line[5:6] != " " for line in text.splitlines())
     how = ("crlf " if newline == "\r\n" else "") + ("tight" if tight else "")
     if how.strip():
         packed["sse"] = how.strip()
     if style != "compact":
         packed["json"] = style
-    packed["events"] = [_structured(event, tidy=lambda v: v) for event in events if event]
-    if not _same(unpack(packed)[0], text):
+    plain = [_structured(event, tidy=lambda v: v) for event in events if event]
+    if not _same(unpack({**packed, "events": plain})[0], text):
         return None
-    packed["events"] = [_structured(event, tidy=tidy) for event in events if event]
-    return packed
+    tidied = [_structured(event, tidy=tidy) for event in events if event]
+    if each := _common([event["data"] for event in tidied if isinstance(event.get("data"), dict)]):
+        packed["each"] = each
+        tidied = [{**e, "data": _rest(e["data"], each)} if "data" in e else e for e in tidied]
+    return {**packed, "events": tidied}
+
+
+def _common(values: list[Any]) -> Fields:
+    """Return the fields that all objects begin with: written once, they make a stream's file small."""
+    if len(values) < _FEW or not all(isinstance(value, dict) for value in values):
+        return {}
+    each: Fields = {}
+    for number, (name, item) in enumerate(values[0].items()):
+        places = [list(value.items())[number : number + 1] for value in values]
+        if any(place != [(name, item)] for place in places):
+            break
+        each[name] = item
+    return each
+
+
+def _rest(value: Any, each: Fields) -> Any:
+    return {n: item for n, item in value.items() if n not in each} if isinstance(value, dict) else value
+
+
+def _with(event: Mapping[str, Any], each: Fields) -> Mapping[str, Any]:
+    data = event.get("data")
+    return {**event, "data": {**each, **data}} if isinstance(data, dict) else event
 
 
 def _fields_of(lines: list[str]) -> dict[str, str] | None:

@@ -20,7 +20,7 @@ _LEFT = r"(?<![A-Za-z0-9+/_\-])"
 SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
-        ("a private key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
+        ("a private key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*KEY-----|\Z)"),
         ("an OpenAI or Anthropic key", _LEFT + r"sk-[A-Za-z0-9_\-*.]{10,}"),
         ("a Google API key", _LEFT + r"AIza[A-Za-z0-9_\-]{20,}"),
         ("a Google token", _LEFT + r"(?:ya29\.|AQ\.)[A-Za-z0-9_\-.]{20,}"),

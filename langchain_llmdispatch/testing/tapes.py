@@ -124,9 +124,10 @@ class Tape:
         if document.get("cassette") is None:
             return cls([_from_vcr(item) for item in document["interactions"]])
         if document["cassette"] != FORMAT:
-            raise ConfigurationError(f"{path.name} has the cassette format {document['cassette']}; known: {FORMAT}")
+            raise ConfigurationError(f"{path.name} has format {document['cassette']}; known: {FORMAT}")
         about = {name: document.get(name) for name in ("recorded", "served_by", "note")}
-        return cls([Interaction(**item) for item in document["interactions"]], by=document.get("by", ""), **about)
+        held = [Interaction(**item) for item in document["interactions"]]
+        return cls(held, by=document.get("by", ""), **about)
 
 
 def _from_vcr(item: Mapping[str, Any]) -> Interaction:
@@ -134,9 +135,10 @@ def _from_vcr(item: Mapping[str, Any]) -> Interaction:
     headers = {name.casefold(): _first(values) for name, values in response.get("headers", {}).items()}
     body = response.get("body", {}).get("string", "")
     sent = request.get("body")
+    asked = {"method": request["method"], "url": request["uri"], "headers": {}, "body": _json_or_text(sent)}
     return Interaction(
         vendor=urlsplit(request["uri"]).hostname or "",
-        request={"method": request["method"], "url": request["uri"], "headers": {}, "body": _json_or_text(sent)},
+        request=asked,
         response={
             "status": response["status"]["code"],
             "headers": {n: v for n, v in headers.items() if n not in {"content-length", "transfer-encoding"}},

@@ -41,7 +41,9 @@ _GOOGLE_STATUSES = {
 
 def _openai(status: int, code: str | None, message: str) -> Body:
     kind = _OPENAI_TYPES.get(status, "server_error")
-    return {"error": {"message": message, "type": kind, "param": None, "code": code or _OPENAI_CODES.get(status)}}
+    return {
+        "error": {"message": message, "type": kind, "param": None, "code": code or _OPENAI_CODES.get(status)}
+    }
 
 
 def _anthropic(status: int, code: str | None, message: str) -> Body:

@@ -34,6 +34,7 @@ from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 
 if TYPE_CHECKING:
     from langchain_core.messages import ToolCallChunk
+    from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
@@ -92,6 +93,11 @@ class AnthropicStream:
     def finished(self) -> bool:
         """Whether `message_stop` was seen; nothing comes after it."""
         return self.done
+
+    @property
+    def used(self) -> UsageMetadata | None:
+        """What the vendor has said of usage so far: the prompt at the start, the answer at the end."""
+        return usage_metadata(self._usage)
 
     def feed(self, data: bytes) -> list[AIMessageChunk]:
         """Return the chunks that `data` completes; an error after some of them waits for the next call."""

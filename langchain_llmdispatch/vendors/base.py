@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.catalog import ModelFacts
     from langchain_llmdispatch.types import Call, LimitState
+    from langchain_llmdispatch.vendors.parameters import ParameterRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class HistoryRules:
         cache_control: Prompt-cache markers on blocks are understood.
         blank_text: Blank text blocks are accepted.
         citations: The vendor's own citations may go back in assistant text.
+        verbatim: The vendor's own answers go back as they were, where their calls need no change.
     """
 
     provider: str
@@ -83,6 +85,7 @@ class HistoryRules:
     cache_control: bool = False
     blank_text: bool = False
     citations: bool = False
+    verbatim: bool = False
 
 
 class StreamDecoder(Protocol):
@@ -100,8 +103,8 @@ class StreamDecoder(Protocol):
     def done(self) -> bool:
         """Whether the end marker was seen: nothing more needs reading."""
 
-    def feed(self, data: bytes) -> list[AIMessageChunk]:
-        """Return the chunks that `data` completes.
+    def feed(self, data: Any) -> list[AIMessageChunk]:
+        """Return the chunks that `data` completes: bytes, or what the vendor's own `stream` yields.
 
         Raises:
             VendorError: The vendor reported an error inside the stream, or it makes no sense.
@@ -144,6 +147,15 @@ class Vendor(ABC):
     history: ClassVar[HistoryRules] = HistoryRules(provider="")
     server_tools: ClassVar[tuple[str, ...]] = ()
     """Globs of the `type` of tools that this vendor runs itself."""
+    parameters: ClassVar[ParameterRules | None] = None
+    """The parameters that it takes, for a vendor that `parameters.RULES` does not know; None looks there."""
+    runs: ClassVar[bool] = False
+    """It answers by itself, through `generate` and its kin, instead of over HTTP."""
+
+    @property
+    def catalog(self) -> str:
+        """The name under which the catalog and the price data know its models."""
+        return self.name
 
     # -- the codec ---------------------------------------------------------------------------------
 
@@ -175,6 +187,28 @@ class Vendor(ABC):
     @abstractmethod
     def capabilities(self, model: str) -> ModelProfile | None:
         """Return what `model` can do, or None if unknown (then it is assumed able)."""
+
+    # -- vendors that answer by themselves ----------------------------------------------------------
+
+    def generate(self, call: Call, timeout: float | None) -> AIMessage:
+        """Return the answer, `timeout` seconds at most.
+
+        Raises:
+            DispatchError: There is none.
+        """
+        raise NotImplementedError
+
+    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:  # noqa: ASYNC109 - told, not kept
+        """Return the answer; the driver keeps the time."""
+        raise NotImplementedError
+
+    def stream(self, call: Call, timeout: float | None) -> Generator[Any, None, None]:
+        """Yield the pieces of an answer, whatever `stream_decoder` is fed with."""
+        raise NotImplementedError
+
+    def astream(self, call: Call, timeout: float | None) -> AsyncGenerator[Any, None]:
+        """Yield the pieces of an answer; the driver keeps the time."""
+        raise NotImplementedError
 
     # -- bookkeeping in headers --------------------------------------------------------------------
 

@@ -54,10 +54,12 @@ def compile_call(
         UnsupportedParameterError: With `unsupported_params="raise"`.
         ValueError: A message that is nothing to send.
     """
-    facts = facts or catalog.facts(vendor.name, model)
+    facts = facts or catalog.facts(vendor.catalog, model)
     policy = request.unsupported_params
     wanted = {**defaults, **request.params} if defaults else request.params
-    params, changes = compile_parameters(wanted, vendor.name, facts, policy, model=model)
+    params, changes = compile_parameters(
+        wanted, vendor.name, facts, policy, model=model, rules=vendor.parameters
+    )
     extra = _extra(wanted, request.extra)
     tools = NO_TOOLS
     if request.tools or request.server_tools or request.output or request.tool_choice:
@@ -115,7 +117,7 @@ def _parallel(
 ) -> bool | None:
     if not tools.tools:
         return None
-    if rules_of(vendor.name).parallel_switch and facts.parallel_tool_calls:
+    if (vendor.parameters or rules_of(vendor.name)).parallel_switch and facts.parallel_tool_calls:
         return wanted
     if not wanted:
         changes.append(Change("parallel_tool_calls_dropped", "the target has no such switch", lossy=True))
@@ -269,7 +271,12 @@ def fits(
         reasons.append(f"about {input_tokens} tokens do not fit a window of {facts.context_window}")
     try:
         changes += compile_parameters(
-            request.params, vendor.name, facts, request.unsupported_params, model=model
+            request.params,
+            vendor.name,
+            facts,
+            request.unsupported_params,
+            model=model,
+            rules=vendor.parameters,
         )[1]
         if request.tools or request.server_tools or request.output or request.tool_choice:
             reasons += _no_tools(vendor, request, model)

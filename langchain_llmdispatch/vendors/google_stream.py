@@ -20,6 +20,8 @@ from langchain_llmdispatch.framing import SSEDecoder, parse_json
 from langchain_llmdispatch.vendors.google_answers import Answer, Piece
 
 if TYPE_CHECKING:
+    from langchain_core.messages.ai import UsageMetadata
+
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
 
@@ -81,6 +83,11 @@ class GoogleStream:
         chunks.append(self._last())
         self.done = True
         return chunks
+
+    @property
+    def used(self) -> UsageMetadata | None:
+        """What the vendor has said of usage so far."""
+        return self._answer.usage()
 
     def _chunks(self, texts: list[Any], *, last: bool = False) -> list[AIMessageChunk]:
         """Return a chunk for each event that says something.

@@ -119,6 +119,7 @@ class Reader(Filters):
         turn = Turn("assistant", "", source, index, self.named(plain.name, index))
         native = self.is_native(plain.response_metadata)
         turn.trusted = native and self.opaque and self.is_model(plain.response_metadata)
+        turn.verbatim = turn.trusted and self.rules.verbatim
         turn.content = self.said(assistant_blocks(plain), turn, native=native)
         return turn
 

@@ -27,6 +27,7 @@ class Turn:
         index: The message's place in the caller's history.
         name: The message's name, if the target takes one; for tool results the tool's name.
         trusted: Its opaque parts (reasoning, signatures, item ids) are valid for the target.
+        verbatim: The message goes back as it was, if its calls need no change.
         call_id: Tool results: the call they answer.
         status: Tool results: whether the tool worked.
         moved: Media that must go to a user turn after this one.
@@ -38,6 +39,7 @@ class Turn:
     index: int | None = None
     name: str | None = None
     trusted: bool = False
+    verbatim: bool = False
     call_id: str = ""
     status: Literal["success", "error"] = "success"
     moved: list[Block] = field(default_factory=list)
@@ -85,6 +87,8 @@ def _assistant_message(turn: Turn) -> BaseMessage:
         if b["type"] == "tool_call"
     ]
     source = turn.source
+    if turn.verbatim and isinstance(source, AIMessage) and _calls_alike(source, calls):
+        return message_chunk_to_message(source)
     text = _text_only(blocks)
     if type(source) is AIMessage and _says(source, blocks, text, calls, turn.name):
         return source
@@ -101,6 +105,14 @@ def _assistant_message(turn: Turn) -> BaseMessage:
         "name": turn.name,
     }
     return message_chunk_to_message(old).model_copy(update=update)
+
+
+def _calls_alike(source: AIMessage, calls: list[Block]) -> bool:
+    said = [
+        {"name": call["name"], "args": call["args"], "id": call["id"], "type": "tool_call"}
+        for call in source.tool_calls
+    ]
+    return said == calls and not source.invalid_tool_calls
 
 
 def _text_only(blocks: list[Block]) -> str | None:

@@ -11,6 +11,7 @@ that time is up only when the model returns.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -27,7 +28,7 @@ from langchain_llmdispatch.vendors.langchain_retries import calmed
 from langchain_llmdispatch.vendors.parameters import ParameterRules, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Generator, Mapping
 
     import httpx
     from langchain_core.language_models.model_profile import ModelProfile
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.langchain_calls import Question
 
 _STATED = ("ls_model_name", "ls_provider")
-_HAND_IN = "a LangChain chat model is handed in itself: models=[ChatBedrock(...)]"
+HAND_IN = "a LangChain chat model is handed in itself, as in models=[ChatBedrock(...)]"
+"""What to do instead of naming one by a string."""
 
 
 class LangChainVendor(Vendor):
@@ -97,9 +99,11 @@ class LangChainVendor(Vendor):
             forced_tool_choice=own.forced_tool_choice and can_bind(self.model),
         )
 
-    def identity(self) -> Mapping[str, Any]:
-        """Return what changes the model's answers, for cache keys; as its integration states it."""
-        return {"type": self.model._llm_type, **self.model._identifying_params}  # noqa: SLF001 - their contract
+    def identity(self) -> str:
+        """Return a word for all that changes the model's answers, as its integration states it; no keys."""
+        stated = {"type": self.model._llm_type, **self.model._identifying_params}  # noqa: SLF001 - their contract
+        text = f"{self.provider_facts.vendor}:{self.model_name} {sorted(stated.items(), key=str)}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -120,7 +124,7 @@ class LangChainVendor(Vendor):
         # Raised here, so that the original, which holds the request, is not in the chain.
         raise failure
 
-    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:
+    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:  # noqa: ASYNC109 - told, not kept
         """Return the model's whole answer; see `generate`."""
         asked = question(self.model, self.provider_facts, call, timeout)
         try:
@@ -132,7 +136,7 @@ class LangChainVendor(Vendor):
             return message_of(result, call, self.provider_facts)
         raise failure
 
-    def stream(self, call: Call, timeout: float | None) -> Iterator[ChatGenerationChunk]:
+    def stream(self, call: Call, timeout: float | None) -> Generator[ChatGenerationChunk, None, None]:
         """Yield the model's chunks, for `stream_decoder`; a model that does not stream gives one.
 
         Raises:
@@ -151,7 +155,11 @@ class LangChainVendor(Vendor):
             return
         raise failure
 
-    async def astream(self, call: Call, timeout: float | None) -> AsyncIterator[ChatGenerationChunk]:
+    async def astream(
+        self,
+        call: Call,
+        timeout: float | None,  # noqa: ASYNC109 - told, not kept
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
         """Yield the model's chunks; see `stream`."""
         asked = question(self.model, self.provider_facts, call, timeout)
         try:
@@ -201,15 +209,19 @@ class LangChainVendor(Vendor):
         """Refuse: nothing is received here."""
         _no_http()
 
-    def decode_error(  # noqa: D417 - nothing to say of them
-        self, call: Call, status: int, headers: Mapping[str, str], body: bytes  # noqa: ARG002
+    def decode_error(
+        self,
+        call: Call,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,  # noqa: ARG002
     ) -> VendorError:
         """Refuse: nothing is received here."""
         _no_http()
 
 
 def _no_http() -> NoReturn:
-    raise ConfigurationError(_HAND_IN)
+    raise ConfigurationError(HAND_IN)
 
 
 def _ask(asked: Question) -> ChatResult:

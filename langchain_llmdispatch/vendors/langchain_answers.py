@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.langchain_providers import Provider
 
 _REASONS: Mapping[str, FinishReason] = {
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "complete", "completed", "eos", "eos_token"), "stop"),
+    **dict.fromkeys(
+        ("stop", "end_turn", "stop_sequence", "complete", "completed", "eos", "eos_token"), "stop"
+    ),
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
     **dict.fromkeys(
@@ -181,6 +183,11 @@ class ChunkReader:
     def finished(self) -> bool:
         """Whether the model said why it ended, or marked its last chunk."""
         return self._last or _reason(self._said) is not None
+
+    @property
+    def used(self) -> UsageMetadata | None:
+        """What the model has said of usage so far."""
+        return self._usage
 
     def feed(self, data: Any) -> list[AIMessageChunk]:
         """Return what a chunk holds for the caller.

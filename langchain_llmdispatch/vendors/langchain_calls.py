@@ -12,13 +12,17 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
     from langchain_llmdispatch.vendors.langchain_providers import Provider
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "max_tokens": ("max_tokens", "max_output_tokens", "max_completion_tokens", "num_predict", "max_new_tokens"),
+    "max_tokens": (
+        "max_tokens",
+        "max_output_tokens",
+        "max_completion_tokens",
+        "num_predict",
+        "max_new_tokens",
+    ),
     "temperature": ("temperature",),
     "top_p": ("top_p", "p"),
     "top_k": ("top_k", "k"),

@@ -8,7 +8,7 @@ it the key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_core import exceptions as core
 from pydantic import SecretStr

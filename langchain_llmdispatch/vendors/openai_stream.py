@@ -21,6 +21,8 @@ from langchain_llmdispatch.vendors.openai_errors import error_body, error_inside
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_core.messages.ai import UsageMetadata
+
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
 
@@ -249,6 +251,11 @@ class ChatStreamDecoder(Frames):
     def done(self) -> bool:
         """Whether `[DONE]` was seen."""
         return self._done
+
+    @property
+    def used(self) -> UsageMetadata | None:
+        """What the vendor has said of usage so far."""
+        return answers.usage_metadata(self._usage)
 
     def _event(self, event: SSEvent) -> AIMessageChunk | None:
         data = event.data

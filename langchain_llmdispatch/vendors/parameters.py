@@ -133,6 +133,7 @@ def compile_parameters(
     policy: UnsupportedParams = "adapt",
     *,
     model: str = "",
+    rules: ParameterRules | None = None,
 ) -> tuple[dict[str, Any], list[Change]]:
     """Return the parameters that a target takes, and what was altered.
 
@@ -144,6 +145,7 @@ def compile_parameters(
         policy: `adapt`: the nearest thing the target takes; `drop`: nothing in place of what it does not
             take; `raise`: an error. A limit that is too high is cut by the first two.
         model: The model's name, for errors.
+        rules: What the vendor takes, where `RULES` does not know it.
 
     Raises:
         UnsupportedParameterError: With policy `raise`, the target does not take a parameter or its value.

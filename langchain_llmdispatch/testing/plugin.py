@@ -1,0 +1,136 @@
+"""The pytest plugin: marker `llmdispatch_cassette`, and fixtures for cassettes, faults, time and the network.
+
+Loaded by pytest's entry point in every run of an environment that has this package, so it imports nothing of
+it until a test asks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.testing.cassettes import Cassette
+    from langchain_llmdispatch.testing.clock import FakeClock
+    from langchain_llmdispatch.testing.faults import Faults
+    from langchain_llmdispatch.testing.layers import NoNetwork
+
+MARKER = "llmdispatch_cassette"
+_MODES = ("none", "once", "rewrite", "verify")
+_FAILED = pytest.StashKey[bool]()
+_WRITTEN = pytest.StashKey[set[Path]]()
+_EXTENSION = ".yaml"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("llmdispatch", "cassettes of langchain-llmdispatch")
+    group.addoption(
+        "--llmdispatch-record",
+        choices=_MODES,
+        default=None,
+        help="none: replay only (default); once: record what has no file; rewrite: record anew; "
+        "verify: ask the servers again and compare. Also: LLMDISPATCH_RECORD.",
+    )
+    parser.addini(
+        "llmdispatch_cassette_dir", "folder of cassettes, below each test's own folder", default="cassettes"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(name=None, **options): replay this test from a cassette; options as for `Cassette`.",
+    )
+    config.stash[_WRITTEN] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Note whether a test has failed: then nothing is recorded."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def llmdispatch_config() -> Mapping[str, Any]:
+    """Return options for every cassette, as for `Cassette`; override it in a conftest.
+
+    Besides those: `directory`, the folder of the cassettes.
+    """
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _llmdispatch_marked(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker(MARKER) is not None:
+        request.getfixturevalue(MARKER)
+
+
+@pytest.fixture
+def llmdispatch_cassette(
+    request: pytest.FixtureRequest, llmdispatch_config: Mapping[str, Any]
+) -> Iterator[Cassette]:
+    """Replay the test's model calls from its cassette, or record them; return the `Cassette`."""
+    from langchain_llmdispatch.testing.cassettes import Cassette  # noqa: PLC0415 - not before it is used
+
+    marker = request.node.get_closest_marker(MARKER)
+    options = {**llmdispatch_config, **(marker.kwargs if marker else {})}
+    name = options.pop("name", None) or (marker.args[0] if marker and marker.args else None)
+    path = _path(request, name, options.pop("directory", None))
+    chosen = request.config.getoption("--llmdispatch-record") or os.environ.get("LLMDISPATCH_RECORD")
+    mode: Any = options.pop("mode", "none")
+    written = request.config.stash[_WRITTEN]
+    cassette = Cassette(path, mode=chosen or mode, append=path in written, **options)
+    try:
+        with cassette:
+            yield cassette
+            if request.node.stash.get(_FAILED, False):
+                cassette.discard()
+    finally:
+        if cassette.records:
+            written.add(path)
+
+
+def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> Path:
+    """Return the file of a test: `cassettes/<module>/<class>.<test>.yaml` beside it, or as it is called."""
+    folder = request.path.parent / (directory or request.config.getini("llmdispatch_cassette_dir"))
+    if name:
+        return folder / (name if name.endswith((".yaml", ".yml")) else name + _EXTENSION)
+    parts = request.node.nodeid.partition("::")[2].replace("::", ".")
+    return folder / request.path.stem / (re.sub(r"[^\w.\-]+", "-", parts).strip("-") + _EXTENSION)
+
+
+@pytest.fixture
+def llmdispatch_faults() -> Iterator[Faults]:
+    """Return a `Faults` that concerns every model while the test runs."""
+    from langchain_llmdispatch.testing.faults import Faults  # noqa: PLC0415
+
+    with Faults() as faults:
+        yield faults
+
+
+@pytest.fixture
+def llmdispatch_clock() -> Iterator[FakeClock]:
+    """Return a `FakeClock` that stands in for the real clock in every model while the test runs."""
+    from langchain_llmdispatch.testing.clock import FakeClock, use_clock  # noqa: PLC0415
+
+    with use_clock(FakeClock()) as clock:
+        yield clock  # type: ignore[misc] # it is the one that was handed in
+
+
+@pytest.fixture
+def llmdispatch_no_network() -> Iterator[NoNetwork]:
+    """Fail the test if a model tries to reach the network."""
+    from langchain_llmdispatch.testing.layers import NoNetwork  # noqa: PLC0415
+
+    with NoNetwork() as guard:
+        yield guard
