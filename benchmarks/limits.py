@@ -99,9 +99,8 @@ def cost(name: str, rounds: int, **limits: float) -> None:
         return [await aonce() for _ in range(rounds)]
 
     sync, parallel = [once() for _ in range(rounds)], asyncio.run(many())
-    print(
-        f"{name:32} sync {statistics.median(sync) * 1e6:7.1f} us   async {statistics.median(parallel) * 1e6:7.1f} us"
-    )
+    per_call, per_await = (statistics.median(each) * 1e6 for each in (sync, parallel))
+    print(f"{name:32} sync {per_call:7.1f} us   async {per_await:7.1f} us")
     limiter.close()
 
 

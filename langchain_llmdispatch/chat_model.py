@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,20 +15,19 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.config import DispatcherConfig, DispatchFields, environment
+from langchain_llmdispatch.config import DispatcherConfig, environment
 from langchain_llmdispatch.config_files import read_litellm
 from langchain_llmdispatch.deployments import check_fields
-from langchain_llmdispatch.dispatch import Dispatch, Policy
+from langchain_llmdispatch.dispatch import Dispatch
 from langchain_llmdispatch.drivers import AsyncDriver, SyncDriver
 from langchain_llmdispatch.events import Run, ambient_run
 from langchain_llmdispatch.fleet import Fleet
 from langchain_llmdispatch.limiter import Limiter
-from langchain_llmdispatch.observed import ObservedChatModel
 from langchain_llmdispatch.requests import freeze
+from langchain_llmdispatch.routed import RoutedChatModel, options_of
 from langchain_llmdispatch.structured import OutputMethod, structured_output
 from langchain_llmdispatch.transport import Transport
-from langchain_llmdispatch.types import ChatRequest, TimeLimits
+from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.tools import bound_tools, neutral_choice, neutral_tools
 from langchain_llmdispatch.version import __version__
 
@@ -46,7 +44,7 @@ _PARAMETERS = ("temperature", "max_tokens", "top_p", "stop", "seed", "user")
 _ALIASES = {"request_timeout": "timeout", "model_name": "model", "max_completion_tokens": "max_tokens"}
 
 
-class DispatcherChatModel(DispatchFields, ObservedChatModel):
+class DispatcherChatModel(RoutedChatModel):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -78,14 +76,10 @@ class DispatcherChatModel(DispatchFields, ObservedChatModel):
     base_url: str | None = None
     max_retries: int | None = Field(default=None, ge=0)
     model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
-    clock: Clock = Field(default_factory=Clock, exclude=True, repr=False)
-    rng: random.Random = Field(default_factory=random.Random, exclude=True, repr=False)
     env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     limiter: Limiter | None = Field(default=None, exclude=True, repr=False)
 
-    _fleet: Fleet = PrivateAttr()
     _transport: Transport = PrivateAttr()
-    _limiter: Limiter = PrivateAttr()
     _sync: SyncDriver = PrivateAttr()
     _async: AsyncDriver = PrivateAttr()
 
@@ -105,6 +99,7 @@ class DispatcherChatModel(DispatchFields, ObservedChatModel):
         self._add_version("langchain-llmdispatch", __version__)
         self._fleet = Fleet(self, self.env if self.env is not None else environment())
         self._observe(self.clock, metrics=self.enable_metrics, console=self.enable_logging)
+        self._route_by(self.max_retries)
         self._connect()
         if self.profile is None:
             self.profile = self._fleet.profile()
@@ -202,39 +197,34 @@ class DispatcherChatModel(DispatchFields, ObservedChatModel):
     ) -> tuple[ChatRequest, Dispatch, Run]:
         run = ambient_run(run_manager, stream=stream)
         kwargs = {**self.model_kwargs, **kwargs}
-        route = kwargs.pop("model", None)
-        request = freeze(
+        wanted = kwargs.pop("model", None) or options_of(run.metadata).route
+        request = self._request(messages, stop, kwargs, run, wanted=wanted, stream=stream)
+        return request, self._dispatch(request, wanted, run), run
+
+    def _request(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: Mapping[str, Any],
+        run: Run,
+        *,
+        wanted: str | None,
+        stream: bool,
+    ) -> ChatRequest:
+        return freeze(
             messages,
             stop,
             kwargs,
             defaults=self._defaults(),
             stream=stream,
             unsupported_params=self.unsupported_params,
-            route=route or (self.model if isinstance(self.model, str) else None),
+            route=wanted or (self.model if isinstance(self.model, str) else None),
             tags=run.tags,
             metadata=run.metadata,
         )
-        targets, ears = self._fleet.targets(route), self._observers(run)
-        dispatch = Dispatch(
-            targets,
-            self._policy(),
-            clock=self.clock,
-            rng=self.rng,
-            observer=ears,
-            ready_in=self._limiter.readiness(request),
-        )
-        dispatch.request = request
-        return request, dispatch, run
 
     def _defaults(self) -> dict[str, Any]:
         return {name: value for name in _PARAMETERS if (value := getattr(self, name)) is not None}
-
-    def _policy(self) -> Policy:
-        retries = self.retry_policy
-        if self.max_retries is not None:
-            retries = retries.model_copy(update={"max_retries": self.max_retries})
-        times = TimeLimits(self.timeout, self.deadline, self.first_token_timeout, self.stream_idle_timeout)
-        return Policy(retries, self.max_attempts, times)
 
     # -- tools and structured output ---------------------------------------------------------------
 

@@ -25,7 +25,7 @@ ModelLike: TypeAlias = str | Deployment | BaseChatModel
 def as_deployments(value: Any) -> Any:
     """Return `value` with each thing that stands for a deployment made one."""
     if isinstance(value, (str, Runnable)):
-        return Deployment(value)  # type: ignore[arg-type] # it takes runnables apart
+        return Deployment(value)
     if isinstance(value, Mapping):
         return Deployment(**value)
     return value
@@ -100,7 +100,7 @@ class DispatchFields(BaseModel):
     @classmethod
     def _own_model(cls, value: Any) -> Any:
         is_bare = isinstance(value, Runnable) and not isinstance(value, BaseChatModel)
-        return Deployment(value) if is_bare else value  # type: ignore[arg-type] # it takes runnables apart
+        return Deployment(value) if is_bare else value
 
     @field_validator("models", mode="before")
     @classmethod

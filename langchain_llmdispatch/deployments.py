@@ -147,7 +147,7 @@ class Deployment(Settings):
     api_version: str | None = None
     profile: Mapping[str, Any] = Field(default_factory=dict)
 
-    def __init__(self, model: str | BaseChatModel | None = None, **fields: Any) -> None:
+    def __init__(self, model: str | Runnable[Any, Any] | None = None, **fields: Any) -> None:
         if model is not None:
             fields["model"] = model
         if isinstance(fields.get("model"), Runnable):

@@ -22,6 +22,7 @@ from langchain_llmdispatch.errors import (
 )
 from langchain_llmdispatch.integrity import check_answer, is_empty
 from langchain_llmdispatch.metadata import cost_of, gateway, report
+from langchain_llmdispatch.resume import Seam, resumed
 from langchain_llmdispatch.transport import Patience
 from langchain_llmdispatch.vendors.compiler import compile_call, output_tool
 from langchain_llmdispatch.vendors.local import LAZY_URL
@@ -50,6 +51,7 @@ class Exchange:
     patience: Patience
     decoder: StreamDecoder | None = None
     permit: Permit | None = None
+    seam: Seam | None = None
 
     def __init__(self, attempt: Attempt, request: ChatRequest) -> None:
         self.attempt, self.chat_request = attempt, request
@@ -63,6 +65,8 @@ class Exchange:
             defaults=target.deployment.params,
             facts=target.facts,
         )
+        if delivered := attempt.dispatch.delivered:
+            self.call, self.seam = resumed(delivered, self.call, target.facts)
 
     def unwrapper(self) -> OutputUnwrapper | None:
         """Return what turns the answer back into text where the target gives it as a tool call."""
@@ -204,7 +208,8 @@ class Relay:
         if self._last is None:
             raise TruncatedStreamError("the stream ended without its end marker")
         if not self._attempt.committed:
-            self._check_empty(self._last)
+            if self._exchange.seam is None:
+                self._check_empty(self._last)
             out += [self._hand_over(chunk) for chunk in self._held]
         return [*out, self._finish(self._last)]
 
@@ -212,6 +217,8 @@ class Relay:
         out: list[ChatGenerationChunk] = []
         for decoded in chunks:
             chunk = self._unwrapper.chunk(decoded) if self._unwrapper else decoded
+            if self._exchange.seam is not None and (chunk := self._joined(chunk, self._exchange.seam)) is None:
+                continue
             if chunk.chunk_position == "last":
                 self._last = chunk
                 self._exchange.used(chunk.usage_metadata, chunk.response_metadata.get("model_name"))
@@ -236,6 +243,13 @@ class Relay:
             self._wait(attempt.times.stream_idle, "the next piece of the answer")
         out.append(self._hand_over(chunk))
         return out
+
+    def _joined(self, chunk: AIMessageChunk, seam: Seam) -> AIMessageChunk | None:
+        if not is_empty(chunk):
+            self._attempt.content()
+            if self._attempt.times.stream_idle is not None:
+                self._wait(self._attempt.times.stream_idle, "the next piece of the answer")
+        return seam.join(chunk)
 
     def _hand_over(self, chunk: AIMessageChunk) -> ChatGenerationChunk:
         self._attempt.chunks.append(chunk)

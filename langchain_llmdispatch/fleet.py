@@ -189,7 +189,7 @@ class Fleet:
 
     def _own_deployment(self) -> Deployment:
         model = self._model
-        own = model.model if isinstance(model.model, Deployment) else Deployment(model.model)  # type: ignore[arg-type]
+        own = model.model if isinstance(model.model, Deployment) else Deployment(model.model)
         given = {
             name: value for name in ("api_key", "base_url") if (value := getattr(model, name)) is not None
         }
@@ -241,12 +241,12 @@ class Fleet:
         if known is not None and known.deployment == deployment:
             return known
         target = self._held[id(deployment.model)] = self._resolver.target(deployment)
-        below = target.vendor.requests if isinstance(target.vendor, LangChainVendor) else 1
-        if below > 1 and known is None:
+        vendor, most = target.vendor, self._model.max_attempts
+        if isinstance(vendor, LangChainVendor) and vendor.requests > 1 and known is None:
             warnings.warn(
-                f"{target.name} retries by itself ({target.vendor.retries}), and that cannot be switched off "
-                f"from here: this call may send {below * self._model.max_attempts} requests "
-                f"({self._model.max_attempts} attempts x {below}). Switch it off on the model.",
+                f"{target.name} asks again by itself ({vendor.retries}), which cannot be switched off from "
+                f"here: this call may send {vendor.requests * most} requests ({most} attempts x "
+                f"{vendor.requests}). Switch it off on the model, or lower max_attempts.",
                 stacklevel=2,
             )
         return target
@@ -264,7 +264,9 @@ class Fleet:
         target = self._resolver.target(Deployment(wanted))
         if not self._is_allowed(target):
             allowed = list(self._model.allowed_vendors or ())
-            raise ConfigurationError(f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={allowed}.")
+            raise ConfigurationError(
+                f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={allowed}."
+            )
         return (target,)
 
     def _sibling(self, wanted: str) -> Target | None:
@@ -273,7 +275,7 @@ class Fleet:
         for target in self._serving:
             if target.vendor is vendor:
                 name = f"{vendor.name}:{model}"
-                return dataclasses.replace(target, name=name, model=model, facts=facts(vendor.name, model))
+                return dataclasses.replace(target, name=name, model=model, facts=facts(vendor.catalog, model))
         return None
 
     def _meant(self, wanted: str) -> tuple[Vendor, str]:
@@ -286,7 +288,7 @@ class Fleet:
         explicit = self._resolver.find(head) if colon else None
         if explicit is not None:
             return explicit, model
-        vendors = {target.vendor.name: target.vendor for target in self._serving}
+        vendors = {target.vendor.name: target.vendor for target in self._serving if not target.vendor.runs}
         only = next(iter(vendors.values())) if len(vendors) == 1 else None
         if only is not None and only.slashed_names:
             return only, wanted
@@ -329,4 +331,4 @@ def _fields(deployment: Deployment) -> dict[str, Any]:
 def _profile_of(target: Target) -> ModelProfile | None:
     vendor, own = target.vendor, target.deployment.profile
     known = vendor.capabilities(target.model) if vendor.runs else profile(vendor.name, target.model)
-    return {**(known or {}), **own} if own else known  # type: ignore[typeddict-item,return-value] # user's keys
+    return {**(known or {}), **own} if own else known  # type: ignore[return-value] # user's keys

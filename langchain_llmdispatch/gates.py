@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -61,7 +62,7 @@ class Charge:
 
 @dataclass(slots=True)
 class Entry:
-    """One request on its way through gates. Touched on the loop only.
+    """One request on its way through gates. Touched by one thread at a time.
 
     Attributes:
         tokens: How many it is expected to use.
@@ -124,6 +125,7 @@ class Gate:
         limits: What it lets through.
         share: How much of a minute's budget may go at once, as a share.
         clock: The source of time.
+        post: Has something called on the loop.
         shared: Where the budget is kept if other processes draw from it too.
     """
 
@@ -133,14 +135,21 @@ class Gate:
     FIRST_GUESS: ClassVar[float] = 256.0
 
     def __init__(
-        self, name: str, limits: Limits, share: float, clock: Clock, shared: SharedLimits | None = None
+        self,
+        name: str,
+        limits: Limits,
+        share: float,
+        clock: Clock,
+        post: Callable[..., None],
+        shared: SharedLimits | None = None,
     ) -> None:
-        self.name, self._clock, self._shared = name, clock, shared
+        self.name, self._clock, self._post, self._shared = name, clock, post, shared
         self.turn = asyncio.Lock()
+        self._lock = threading.Lock()
         self._requests = Bucket(limits.rpm, share, clock) if limits.rpm else None
         self._tokens = Bucket(limits.tpm, share, clock) if limits.tpm else None
         self._slots, self._held = limits.max_concurrency, 0
-        self._freed: asyncio.Event | None = None
+        self._freed = asyncio.Event()
         self._line_requests, self._line_tokens = 0, 0.0
         self._hold = 1.0
         self.output_tokens = self.FIRST_GUESS
@@ -155,17 +164,97 @@ class Gate:
         """Whether nobody waits or holds a slot."""
         return not self._line_requests and not self._held
 
-    # -- on the loop -------------------------------------------------------------------------------
+    # -- from any thread ---------------------------------------------------------------------------
+
+    def try_pass(self, entry: Entry) -> bool:
+        """Let `entry` pass if nobody waits and there is room now, and return whether it did."""
+        if self._shared is not None and (self._requests is not None or self._tokens is not None):
+            return False
+        with self._lock:
+            full = self._slots is not None and self._held >= self._slots
+            if self._line_requests or full or not self._try_take(entry):
+                return False
+            if self._slots is not None:
+                self._held += 1
+                entry.slots.append(self)
+            return True
 
     def line_up(self, entry: Entry) -> None:
-        """Count a request that waits, for those who ask how long it would take."""
-        self._line_requests += 1
-        self._line_tokens += entry.tokens
+        """Count a request that waits: nobody overtakes it, and others see how long it would take."""
+        with self._lock:
+            self._line_requests += 1
+            self._line_tokens += entry.tokens
 
     def leave_line(self, entry: Entry) -> None:
         """Count it no more."""
-        self._line_requests -= 1
-        self._line_tokens = max(0.0, self._line_tokens - entry.tokens)
+        with self._lock:
+            self._line_requests -= 1
+            self._line_tokens = max(0.0, self._line_tokens - entry.tokens) if self._line_requests else 0.0
+
+    def leave(self, seconds: float) -> None:
+        """Free a slot that was held for so long."""
+        with self._lock:
+            self._held -= 1
+            self._hold += self.NEWEST * (seconds - self._hold)
+            waited_for = self._line_requests > 0
+        if waited_for:
+            self._post(self._freed.set)
+
+    def correct(self, charge: Charge, amount: float) -> None:
+        """Note what a request really used."""
+        difference = amount - charge.draw.amount
+        if not difference:
+            return
+        charge.draw.bucket.correct(charge.at, difference)
+        if charge.shared is not None:
+            self._post(self._tell, charge.draw, charge.shared, difference)
+        if difference < 0 and self._line_requests:
+            self._post(charge.draw.bucket.look_again)
+
+    def learn(self, output_tokens: float) -> None:
+        """Note how long an answer was."""
+        self.output_tokens += self.NEWEST * (output_tokens - self.output_tokens)
+
+    def paced_in(self, tokens: float) -> float:
+        """Return the seconds until the budgets have room, after those who wait already."""
+        waits = [0.0]
+        if self._requests is not None:
+            waits.append(self._requests.ready_in(1.0, float(self._line_requests)))
+        if self._tokens is not None:
+            waits.append(self._tokens.ready_in(tokens, self._line_tokens))
+        return max(waits)
+
+    def slot_in(self) -> float:
+        """Return the seconds until a slot may be expected, from how long slots are held."""
+        if self._slots is None:
+            return 0.0
+        missing = self._held + self._line_requests + 1 - self._slots
+        return max(0.0, missing * self._hold / self._slots)
+
+    def headroom(self) -> dict[str, float]:
+        """Return what may go at once, now, by kind."""
+        room = {draw.kind: draw.bucket.room() for draw in self._draws(0.0)}
+        return room if self._slots is None else {**room, "concurrency": float(self._slots - self._held)}
+
+    def _try_take(self, entry: Entry) -> bool:
+        taken: list[Charge] = []
+        for draw in self._draws(entry.tokens):
+            at = draw.bucket.try_take(draw.amount)
+            if at is None:
+                for charge in taken:
+                    charge.draw.bucket.correct(charge.at, -charge.draw.amount)
+                return False
+            taken.append(Charge(self, draw, at))
+        entry.charges += taken
+        return True
+
+    def _draws(self, tokens: float) -> list[Draw]:
+        draws = [Draw("requests", 1.0, self._requests)] if self._requests is not None else []
+        if self._tokens is not None:
+            draws.append(Draw("tokens", tokens, self._tokens))
+        return draws
+
+    # -- on the loop -------------------------------------------------------------------------------
 
     async def admit(self, entry: Entry) -> None:
         """Wait until `entry` may pass; its turn has come.
@@ -181,39 +270,19 @@ class Gate:
             at = await draw.bucket.take(draw.amount)
             entry.charges.append(Charge(self, draw, at))
 
-    def leave(self, seconds: float) -> None:
-        """Free a slot that was held for so long."""
-        self._held -= 1
-        self._hold += self.NEWEST * (seconds - self._hold)
-        if self._freed is not None:
-            self._freed.set()
-
-    def correct(self, charge: Charge, amount: float) -> None:
-        """Note what a request really used."""
-        difference = amount - charge.draw.amount
-        if not difference:
-            return
-        charge.draw.bucket.correct(charge.at, difference)
-        if charge.shared is not None and self._shared is not None:
-            told = self._shared.correct(self.name, charge.draw, charge.shared, difference)
-            task = asyncio.get_running_loop().create_task(told)
-            _TELLING.add(task)
-            task.add_done_callback(_TELLING.discard)
-
     async def _take_slot(self, entry: Entry) -> None:
         if self._slots is None:
             return
-        while self._held >= self._slots:
-            self._freed = asyncio.Event()
+        while not self._try_slot(self._slots):
+            self._freed.clear()
             await self._freed.wait()
-        self._held += 1
         entry.slots.append(self)
 
-    def _draws(self, tokens: float) -> list[Draw]:
-        draws = [Draw("requests", 1.0, self._requests)] if self._requests is not None else []
-        if self._tokens is not None:
-            draws.append(Draw("tokens", tokens, self._tokens))
-        return draws
+    def _try_slot(self, slots: int) -> bool:
+        with self._lock:
+            free = self._held < slots
+            self._held += free
+            return free
 
     async def _reserve(self, shared: SharedLimits, entry: Entry, draws: Sequence[Draw]) -> bool:
         """Take from the shared budget, and return whether it answered."""
@@ -231,33 +300,12 @@ class Gate:
                 await asyncio.sleep(answer.wait)
         return True
 
-    # -- from anywhere -----------------------------------------------------------------------------
-
-    def paced_in(self, tokens: float) -> float:
-        """Return the seconds until the budgets have room, after those who wait already."""
-        waits = [0.0]
-        if self._requests is not None:
-            waits.append(self._requests.ready_in(1.0, float(self._line_requests)))
-        if self._tokens is not None:
-            waits.append(self._tokens.ready_in(tokens, self._line_tokens))
-        return max(waits)
-
-    def headroom(self) -> dict[str, float]:
-        """Return what may go at once, now, by kind."""
-        room = {draw.kind: draw.bucket.room() for draw in self._draws(0.0)}
-        return room if self._slots is None else {**room, "concurrency": float(self._slots - self._held)}
-
-    def slot_in(self) -> float:
-        """Return the seconds until a slot may be expected, from how long slots are held."""
-        if self._slots is None:
-            return 0.0
-        missing = self._held + self._line_requests + 1 - self._slots
-        return max(0.0, missing * self._hold / self._slots)
-
-    def learn(self, output_tokens: float) -> None:
-        """Note how long an answer was."""
-        self.output_tokens += self.NEWEST * (output_tokens - self.output_tokens)
+    def _tell(self, draw: Draw, at: float, difference: float) -> None:
+        if self._shared is not None:
+            task = asyncio.ensure_future(self._shared.correct(self.name, draw, at, difference))
+            _TELLING.add(task)
+            task.add_done_callback(_TELLING.discard)
 
 
-# Corrections under way; the loop holds tasks only weakly.
+# Corrections under way; a loop holds its tasks only weakly.
 _TELLING: set[asyncio.Task[None]] = set()

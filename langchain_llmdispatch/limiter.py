@@ -1,8 +1,8 @@
 """Limits: requests and tokens per minute and requests in flight, one budget for all threads and loops.
 
 `Limiter` queues instead of refusing: first come, first served, bounded by the attempt's deadline. The waiting
-is done on one private event loop, which starts at the first attempt that has a limit; without limits there is
-no thread and no cost. Both drivers use it alike:
+is done on one private event loop, which starts when the first attempt has to wait; until then there is no
+thread. Both drivers use it alike:
 
     permit = limiter.acquire(attempt, tokens)    # or await limiter.aacquire(attempt, tokens)
     with permit:                                 # gives back the slot, and settles by what was really used
@@ -85,27 +85,31 @@ class Limiter:
             LimitTimeoutError: There is no room before the deadline.
         """
         permit = self._permit(attempt, tokens)
-        if not permit.free:
+        if permit is None:
+            return Permit(self, attempt, (), _NOTHING)
+        if permit.passed is not None:
             try:
                 self._loop.post(permit.start)
                 permit.passed.result()
-            except BaseException as error:  # Ctrl-C included: what was taken goes back
-                permit.fail(error)
+            except BaseException:  # Ctrl-C included: what was taken goes back
+                self._abandon(permit)
                 raise
-        permit.told()
+            permit.told()
         return permit
 
     async def aacquire(self, attempt: Attempt, tokens: float = 0.0) -> Permit:
         """Wait in this task until `attempt` may be sent; see `acquire`."""
         permit = self._permit(attempt, tokens)
-        if not permit.free:
+        if permit is None:
+            return Permit(self, attempt, (), _NOTHING)
+        if permit.passed is not None:
             try:
                 self._loop.post(permit.start)
                 await asyncio.wrap_future(permit.passed)
-            except BaseException as error:  # cancellation included: what was taken goes back
-                permit.fail(error)
+            except BaseException:  # cancellation included: what was taken goes back
+                self._abandon(permit)
                 raise
-        permit.told()
+            permit.told()
         return permit
 
     def tokens(self, target: Target, request: ChatRequest) -> float:
@@ -188,17 +192,24 @@ class Limiter:
         self._loop.close()
         self._renew()
 
-    def finish(self, permit: Permit) -> None:
-        """Take back what a permit holds, without waiting."""
-        self._loop.post_if_started(permit.end)
-
-    def _permit(self, attempt: Attempt, tokens: float) -> Permit:
-        gates, left = self._way(attempt.target), attempt.left()
-        closed = self.closed_in(attempt.target)
+    def _permit(self, attempt: Attempt, tokens: float) -> Permit | None:
+        """Return a permit that has passed, or one that has lined up, or None where nothing is limited."""
+        target = attempt.target
+        gates, closed = self._way(target), self.closed_in(target)
+        if not gates and not closed:
+            return None
+        permit = Permit(self, attempt, gates, Entry(tokens, attempt.left()))
+        if not closed and permit.try_pass():
+            return permit
         wait = max([closed, *(gate.paced_in(tokens) for gate in gates)])
-        if wait > left:
-            raise no_room(wait, left)
-        return Permit(self, attempt, gates, Entry(tokens, left), free=not gates and not closed)
+        if wait > attempt.left():
+            raise no_room(wait, attempt.left())
+        permit.line_up()
+        return permit
+
+    def _abandon(self, permit: Permit) -> None:
+        permit.told()
+        self._loop.post_if_started(permit.abandon)
 
     def _way(self, target: Target) -> tuple[Gate, ...]:
         """Return the gates before `target`: its own, and that of its account."""
@@ -217,13 +228,18 @@ class Limiter:
         if limits == Limits():
             return None
         if name not in self._gates:
-            self._gates[name] = Gate(name, limits, self.burst, self.clock, self._shared)
+            self._gates[name] = Gate(
+                name, limits, self.burst, self.clock, self._loop.post_if_started, self._shared
+            )
         return self._gates[name]
 
     def _forget_idle(self) -> None:
         if len(self._ways) >= _REMEMBERED:
             self._gates = {name: gate for name, gate in self._gates.items() if not gate.idle}
             self._ways.clear()
+
+
+_NOTHING = Entry(0.0, float("inf"))
 
 
 def _rebuild(cls: type[Limiter], burst: float, shared: SharedLimits | None) -> Limiter:

@@ -97,10 +97,10 @@ class LoopThread:
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Have `function` called on the loop, soon; from any thread, without waiting."""
-        loop = self._loop
-        if loop is None:
-            loop = self._start()
-        loop.call_soon_threadsafe(function, *args)
+        try:
+            (self._loop or self._start()).call_soon_threadsafe(function, *args)
+        except RuntimeError:  # closed this very moment
+            self._start().call_soon_threadsafe(function, *args)
 
     def post_if_started(self, function: Callable[..., object], *args: Any) -> None:
         """Have `function` called on the loop if there is one; never raises."""
@@ -149,6 +149,7 @@ def _run(loop: ClockLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        loop.run_until_complete(asyncio.sleep(0))  # what was posted meanwhile
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()

@@ -38,6 +38,8 @@ def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, 
         "queue_ms": sum(record.wait_ms for record in dispatch.records),
         "created_at": dispatch.clock.now().isoformat(timespec="milliseconds"),
     }
+    if dispatch.delivered:
+        facts["resumed"] = True
     if attempt.changes:
         facts["adapted"] = [{"kind": c.kind, "detail": c.detail, "lossy": c.lossy} for c in attempt.changes]
     return facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -28,8 +28,7 @@ class Permit:
     """Leave to send one attempt: a context manager that gives back what it holds, and settles.
 
     Attributes:
-        free: Whether nothing limits the attempt.
-        passed: Done when the attempt may be sent.
+        passed: Done when the attempt may be sent; None if it need not wait.
         waited: Seconds it waited for that.
     """
 
@@ -42,20 +41,17 @@ class Permit:
         "_over",
         "_task",
         "_used",
-        "free",
         "passed",
         "waited",
     )
 
-    def __init__(
-        self, limiter: Limiter, attempt: Attempt, gates: tuple[Gate, ...], entry: Entry, *, free: bool
-    ) -> None:
+    def __init__(self, limiter: Limiter, attempt: Attempt, gates: Sequence[Gate], entry: Entry) -> None:
         self._limiter, self._attempt, self._gates, self._entry = limiter, attempt, gates, entry
-        self.free, self.waited = free, 0.0
-        self.passed: Future[None] = Future() if not free else _PASSED
+        self.passed: Future[None] | None = None
+        self.waited = self._began = 0.0
         self._task: asyncio.Task[None] | None = None
         self._used: float | None = None
-        self._began, self._over = 0.0, False
+        self._over = False
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """Believe a response's headers where they say that nothing is left."""
@@ -68,11 +64,13 @@ class Permit:
 
     def release(self) -> None:
         """Give back the slot and settle; at once, from any thread, once."""
-        if self._over:
+        if self._over or not self._gates:
             return
         self._over = True
-        if not self.free:
-            self._limiter.finish(self)
+        attempt, entry = self._attempt, self._entry
+        if attempt.usage is not None:
+            self._gates[0].learn(attempt.usage["output_tokens"])
+        self._give_back(requests=1.0 if attempt.sent else 0.0, tokens=self._tokens_used(entry.tokens))
 
     def __enter__(self) -> Self:
         """Hold it."""
@@ -88,34 +86,74 @@ class Permit:
 
     # -- for the limiter ---------------------------------------------------------------------------
 
+    def try_pass(self) -> bool:
+        """Pass if that needs no waiting, and return whether it did."""
+        self._began = self._limiter.clock.monotonic()
+        if all(gate.try_pass(self._entry) for gate in self._gates):
+            return True
+        self._give_back(requests=0.0, tokens=0.0)
+        return False
+
+    def line_up(self) -> Future[None]:
+        """Take a place in the first line, and return what is done when the attempt may be sent."""
+        self.passed = Future()
+        for gate in self._gates[:1]:
+            gate.line_up(self._entry)
+        return self.passed
+
     def told(self) -> None:
         """Tell whoever observes the call that it waited."""
         if self.waited > NEGLIGIBLE:
             self._attempt.dispatch.observer.throttled(self._attempt, self.waited)
 
-    def fail(self, error: BaseException) -> None:
-        """Give everything back: the wait ended without leave."""
-        if isinstance(error, LimitTimeoutError):
-            self.told()
-        self.release()
-
     # -- on the loop -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to wait."""
-        if not self._over and self.passed.set_running_or_notify_cancel():
-            self._task = asyncio.get_running_loop().create_task(self._wait())
+        if self.passed is not None and self.passed.set_running_or_notify_cancel():
+            self._task = asyncio.get_running_loop().create_task(self._pass())
+            self._task.add_done_callback(self._arrived)
 
-    def end(self) -> None:
-        """Give back the slots, and correct what was taken by what was used."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
+    def abandon(self) -> None:
+        """Give everything back: whoever waited has left."""
+        self._over = True
+        if self._task is None:
+            self._leave_line()
+        elif not self._task.cancel():
+            self._give_back(requests=0.0, tokens=0.0)  # it had just passed
+
+    def _arrived(self, task: asyncio.Task[None]) -> None:
+        assert self.passed is not None  # noqa: S101 - made before the task
+        self._leave_line()
+        self.waited = self._limiter.clock.monotonic() - self._began
+        error = LimitTimeoutError("the limiter was closed") if task.cancelled() else task.exception()
+        if error is None:
+            self.passed.set_result(None)
             return
-        attempt, entry = self._attempt, self._entry
-        output = attempt.usage["output_tokens"] if attempt.usage is not None else None
-        if output is not None and self._gates:
-            self._gates[0].learn(output)
-        self._give_back(requests=1.0 if attempt.sent else 0.0, tokens=self._tokens_used(entry.tokens))
+        self._give_back(requests=0.0, tokens=0.0)
+        if isinstance(error, (TimeoutError, NoRoomError)):
+            error = no_room(getattr(error, "seconds", None), self._entry.patience)
+        self.passed.set_exception(error)
+
+    async def _pass(self) -> None:
+        entry = self._entry
+        entry.until = self._began + entry.patience
+        async with asyncio.timeout_at(entry.until if entry.patience < float("inf") else None):
+            async with AsyncExitStack() as turns:
+                for place, gate in enumerate(self._gates):
+                    if place:
+                        gate.line_up(entry)
+                        turns.callback(gate.leave_line, entry)
+                    await turns.enter_async_context(gate.turn)
+                    await self._opened()
+                    await gate.admit(entry)
+                await self._opened()
+
+    def _leave_line(self) -> None:
+        for gate in self._gates[:1]:
+            gate.leave_line(self._entry)
+
+    # -- anywhere ----------------------------------------------------------------------------------
 
     def _tokens_used(self, reserved: float) -> float:
         attempt = self._attempt
@@ -127,58 +165,19 @@ class Permit:
         return 0.0 if refused or not attempt.sent else reserved
 
     def _give_back(self, *, requests: float, tokens: float) -> None:
-        entry, held = self._entry, self._limiter.clock.monotonic() - self._began - self.waited
-        for charge in entry.charges:
+        entry = self._entry
+        charges, slots, entry.charges, entry.slots = entry.charges, entry.slots, [], []
+        for charge in charges:
             charge.gate.correct(charge, requests if charge.draw.kind == "requests" else tokens)
-        for gate in entry.slots:
-            gate.leave(held)
-        entry.charges, entry.slots = [], []
-
-    async def _wait(self) -> None:
-        loop, entry = asyncio.get_running_loop(), self._entry
-        self._began = loop.time()
-        entry.until = self._began + entry.patience
-        try:
-            async with asyncio.timeout_at(entry.until if entry.patience < float("inf") else None):
-                await self._pass()
-        except (TimeoutError, NoRoomError) as error:
-            seconds = error.seconds if isinstance(error, NoRoomError) else None
-            self._stop(no_room(seconds, entry.patience))
-        except asyncio.CancelledError:
-            self._stop(None)
-            raise
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-            self._stop(error)
-        else:
-            self.waited = loop.time() - self._began
-            self.passed.set_result(None)
-
-    def _stop(self, error: BaseException | None) -> None:
-        self.waited = self._limiter.clock.monotonic() - self._began
-        self._give_back(requests=0.0, tokens=0.0)
-        if error is not None:
-            self.passed.set_exception(error)
-        else:
-            self.passed.set_exception(LimitTimeoutError("the limiter was closed"))
-
-    async def _pass(self) -> None:
-        async with AsyncExitStack() as turns:
-            for gate in self._gates:
-                gate.line_up(self._entry)
-                turns.callback(gate.leave_line, self._entry)
-                await turns.enter_async_context(gate.turn)
-                await self._opened()
-                await gate.admit(self._entry)
-            await self._opened()
+        if slots:
+            held = self._limiter.clock.monotonic() - self._began - self.waited
+            for gate in slots:
+                gate.leave(held)
 
     async def _opened(self) -> None:
         while (seconds := self._limiter.closed_in(self._attempt.target)) > 0:
             with pacing():
                 await asyncio.sleep(seconds)
-
-
-_PASSED: Future[None] = Future()
-_PASSED.set_result(None)
 
 
 def no_room(seconds: float | None, left: float) -> LimitTimeoutError:

@@ -200,8 +200,11 @@ class Resolver:
         key = config.api_key if config else None
         if key is not None and not (isinstance(key, SecretStr) and is_placeholder(key.get_secret_value())):
             return key
-        found = self._variable(vendor.environment.keys)
-        return SecretStr(found) if found else None
+        names = vendor.environment
+        for name in names.keys:
+            if found := self._variable([name]):
+                return SecretStr(f"Bearer {found}" if name in names.bearers else found)
+        return None
 
     def _key_for(
         self, vendor: Vendor, deployment: Deployment, config: VendorConfig, url: str

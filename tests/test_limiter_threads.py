@@ -30,8 +30,7 @@ def crowd(bench: Bench, limited: Target, tokens: float) -> list[tuple[str, float
 
     def in_thread(name: str) -> None:
         together.wait()
-        for _ in range(EACH):
-            went.append((name, bench.go(limited, tokens)))
+        went.extend((name, bench.go(limited, tokens)) for _ in range(EACH))
 
     async def in_loop(name: str) -> None:
         async def one() -> None:

@@ -19,7 +19,6 @@ from langchain_llmdispatch.errors import (
     NoDeploymentError,
 )
 from langchain_llmdispatch.routing.candidate import Candidate
-from langchain_llmdispatch.routing.options import RunOptions
 from langchain_llmdispatch.routing.rules import RoutingRule, is_vendor
 from langchain_llmdispatch.routing.strategies import Criteria, Strategy, order_of, weighs_cost
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.targets import Target
 
 Kind: TypeAlias = Literal["vendor", "unfit", "size", "budget", "health", "ceiling", "strategy"]
-
-NO_OPTIONS = RunOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,8 @@ class Ask:
         rng: The source of randomness.
         health: What is known of the deployments.
         model: The model, route or deployment asked for, for rules.
-        options: What this run chose for itself.
+        allowed_vendors: The only vendors that this run allows, or None.
+        thread: What the conversation is known by, or None.
         limit: Dollars that the call may cost at worst, or None.
         longest_wait: Seconds of a vendor's Retry-After that are worth waiting for.
         affinity: Which deployment answered which thread last.
@@ -77,7 +75,8 @@ class Ask:
     rng: Random
     health: Health | None = None
     model: str = ""
-    options: RunOptions = NO_OPTIONS
+    allowed_vendors: Sequence[str] | None = None
+    thread: str | None = None
     limit: Decimal | None = None
     longest_wait: float = 60.0
     affinity: Affinity | None = None
@@ -180,7 +179,9 @@ class Router:
     def _is_plain(ask: Ask) -> bool:
         """Whether nothing about the call or the moment can change the configured order."""
         needs, request = ask.needs, ask.needs.request
-        if ask.options is not NO_OPTIONS or ask.limit is not None or needs.has_tools or needs.has_blocks:
+        if ask.limit is not None or ask.thread is not None or ask.allowed_vendors is not None:
+            return False
+        if needs.has_tools or needs.has_blocks:
             return False
         if request.unsupported_params == "raise" or needs.answered_by is not None:
             return False
@@ -213,9 +214,9 @@ class Router:
     ) -> tuple[list[Candidate], bool]:
         fit: list[Candidate] = []
         too_small: list[tuple[Candidate, str]] = []
-        needs, options = ask.needs, ask.options
+        needs, allowed = ask.needs, ask.allowed_vendors
         for rank, target in enumerate(targets):
-            if (reason := self._forbidden(target, options.allowed_vendors)) is not None:
+            if (reason := self._forbidden(target, allowed)) is not None:
                 excluded.append(Exclusion(target.name, "vendor", reason))
             elif (reason := needs.refused_by(target)) is not None:
                 excluded.append(Exclusion(target.name, "unfit", reason))
@@ -306,9 +307,8 @@ class Router:
     ) -> tuple[Sequence[Candidate], str]:
         """Put first who answered last, in a tool loop or a thread, unless leaving pays."""
         name, why = ask.needs.answered_by, "tool loop"
-        thread = ask.options.thread_id
-        if name is None and ask.affinity is not None and thread is not None:
-            name, why = ask.affinity.bound(thread, ask.forecast.now), "thread"
+        if name is None and ask.affinity is not None and ask.thread is not None:
+            name, why = ask.affinity.bound(ask.thread, ask.forecast.now), "thread"
         if name is None or not candidates or (led and name not in led):
             return candidates, ""
         held = next((c for c in candidates if c.name == name and not c.wait), None)

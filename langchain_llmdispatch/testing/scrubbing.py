@@ -32,9 +32,10 @@ _NEVER = re.compile(
     r"(?i)authorization|cookie|(?:^|-)api-?key$|goog-api-key|secret|token$|organization|project"
 )
 _QUERY = re.compile(r"(?i)^(?:api[_-]?key|key|access_token|token|sig|signature|code|auth|client_secret)$")
-_FIELDS = frozenset(
-    "api_key apikey apiKey access_token refresh_token id_token client_secret client_assertion password private_key".split()  # noqa: SIM905 - a list of words
-)
+_FIELDS = {
+    *("api_key", "apikey", "apiKey", "access_token", "refresh_token", "id_token"),
+    *("client_secret", "client_assertion", "password", "private_key"),
+}
 _BASE64 = re.compile(r"(?:data:[\w/+.\-]+;base64,)?([A-Za-z0-9+/_\-]{1500,}={0,2})")
 _LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0"}  # noqa: S104 - recognised, not bound
 

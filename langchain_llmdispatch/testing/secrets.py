@@ -151,7 +151,7 @@ def leaves(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield every string of a document with its path: keys, values, bytes as text."""
     if isinstance(document, Mapping):
         for key, value in document.items():
-            yield f"{path}.{key}"[:120], str(key)
+            yield f"{path}.<name>", str(key)
             yield from leaves(value, f"{path}.{key}")
     elif isinstance(document, (list, tuple)):
         for number, value in enumerate(document):

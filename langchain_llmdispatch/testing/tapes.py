@@ -177,7 +177,9 @@ def dump_yaml(document: Mapping[str, Any]) -> str:
             return True
 
     def text(dumper: Any, value: str) -> Any:
-        style = "|" if "\n" in value else None
+        # YAML's plain and block styles take these for ends of lines.
+        odd = any(mark in value for mark in "\r\x85\u2028\u2029\ufeff")
+        style = '"' if odd else "|" if "\n" in value else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     def line(dumper: Any, value: _Line) -> Any:

@@ -38,12 +38,14 @@ class Environment:
         urls: Names for the base URL.
         versions: Names for the API version.
         timeout: Name for the timeout of one attempt, in seconds.
+        bearers: Those of `keys` that hold a bearer token rather than a key.
     """
 
     keys: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     timeout: str = ""
+    bearers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class HuggingFaceVendor(ChatCompletions):
     slashed_names = True
     environment = Environment(
         keys=("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HUGGINGFACE_API_KEY"),
+        urls=("HUGGINGFACE_BASE_URL", "HF_BASE_URL"),
         timeout="HUGGINGFACE_TIMEOUT",
     )
     default_model = "openai/gpt-oss-120b"

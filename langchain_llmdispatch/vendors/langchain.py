@@ -211,9 +211,9 @@ class LangChainVendor(Vendor):
 
     def decode_error(
         self,
-        call: Call,
-        status: int,
-        headers: Mapping[str, str],
+        call: Call,  # noqa: ARG002
+        status: int,  # noqa: ARG002
+        headers: Mapping[str, str],  # noqa: ARG002
         body: bytes,  # noqa: ARG002
     ) -> VendorError:
         """Refuse: nothing is received here."""

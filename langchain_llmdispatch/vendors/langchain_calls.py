@@ -1,4 +1,4 @@
-"""A compiled call, spelled for a LangChain chat model: tools bound, messages as its integration reads them."""
+"""A compiled call, spelled for a LangChain chat model: tools bound, messages as it reads them."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ KEYWORDS: Mapping[str, frozenset[str]] = {
     "anthropic": frozenset({"temperature", "max_tokens", "top_p", "top_k", "thinking", "service_tier"}),
 }
 """What goes as keywords of a call where not everything does."""
-_NO_TOOLS = object()
-_NONE: Mapping[str, Any] = {"openai": "none", "anthropic": {"type": "none"}}
 _NO_TOOLS = object()
 _NONE: Mapping[str, Any] = {"openai": "none", "anthropic": {"type": "none"}}
 _TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")

@@ -124,7 +124,9 @@ def translated(error: Exception, model: BaseChatModel) -> DispatchError:
     """
     if isinstance(error, DispatchError) and not isinstance(error, errors.AllDeploymentsFailedError):
         return error
-    status, code, headers = _status(error), _code(error), _headers(error)
+    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    status = _status(error) or _status(cause)
+    code, headers = _code(error) or _code(cause), _headers(error) or _headers(cause)
     cls = _class(error, status, code)
     text = str(getattr(error, "message", "") or error) or "no message"
     shown = f"{type(error).__name__}: {text}" if cls is VendorError else text
@@ -140,7 +142,7 @@ def translated(error: Exception, model: BaseChatModel) -> DispatchError:
 
 
 def _class(error: Exception, status: int | None, code: str | None) -> type[DispatchError]:
-    if code in _BY_CODE:
+    if code is not None and code in _BY_CODE:
         return _BY_CODE[code]
     by_status = _by_status(status)
     for theirs, ours in _BY_CORE:

@@ -87,7 +87,7 @@ def _quiet(client: Any) -> Any:
     if _retries(client):
         return client.with_options(max_retries=0)
     owner = getattr(client, "_client", None)
-    if _retries(owner):
+    if owner is not None and _retries(owner):
         return type(client)(owner.with_options(max_retries=0))
     return None
 
