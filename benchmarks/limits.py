@@ -21,10 +21,10 @@ from langchain_llmdispatch.vendors import builtin_vendors
 THREADS, LOOPS = 16, 2
 
 
-def target(**limits: float) -> Target:
+def target(name: str = "m", **limits: float) -> Target:
     """Return a target with limits."""
     resolver = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "sk-bench"})
-    return resolver.target(Deployment("openai:m", name="m", **limits))
+    return resolver.target(Deployment("openai:m", name=name, **limits))
 
 
 def attempt(to: Target) -> Attempt:

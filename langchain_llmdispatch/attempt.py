@@ -46,9 +46,11 @@ class Attempt:
         error: What it ended with, or None.
         changes: What was altered so that the request fits the target.
         committed: Whether content has been handed to the caller.
+        declined: Whether its answer was whole, but not good enough (see `Cascade`).
         usage: What the vendor says it used, also where the answer was no good; None if it did not say.
         cost: What that cost; None where the usage is unknown.
         waited: Seconds slept or queued before sending.
+        throttled: Seconds of them spent waiting for our own limits.
         latency: Seconds from sending to the end.
         ttft: Seconds from sending to the first streamed content, or None.
     """
@@ -56,7 +58,7 @@ class Attempt:
     hedge = False  # whether it was sent while an earlier one was still open
     usage: UsageMetadata | None = None
     cost: Cost | None = None
-    waited = latency = 0.0
+    waited = throttled = latency = 0.0
     ttft: float | None = None
 
     def __init__(
@@ -76,7 +78,7 @@ class Attempt:
         self.times = candidate.target.limits(dispatch.policy.times)
         self.changes: Sequence[Change] = ()
         self.error: DispatchError | None = None
-        self.committed = False
+        self.committed = self.declined = False
         self.record: AttemptRecord | None = None
         self.status: int | None = None
         self.request_id: str | None = None
@@ -89,6 +91,11 @@ class Attempt:
     def sent(self) -> bool:
         """Whether a request left the process."""
         return self._sent_at is not None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether its answer is the call's, once it is over."""
+        return self.error is None and not self.declined
 
     @property
     def dispatch(self) -> Dispatch:

@@ -23,8 +23,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from aiolimiter import AsyncLimiter
-
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.limiter_loop import pacing
 
@@ -47,6 +45,8 @@ class Bucket:
         self.burst = max(per_minute * share, 1.0)
         self.allowed = per_minute * (1 + share)
         self._clock = clock
+        from aiolimiter import AsyncLimiter  # noqa: PLC0415 - only where there are limits
+
         self._bucket = AsyncLimiter(self.burst, self.burst / self.rate)
         self._window = Window(self.allowed)
         self._lock = threading.Lock()
@@ -66,6 +66,10 @@ class Bucket:
             if await self._draw(piece) and piece == due:
                 break  # what was corrected or leaked meanwhile is the next one's business
         return self.note(amount)
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait for so long, and return True, or False if there may be room earlier."""
+        return await self._wait(asyncio.sleep(seconds))
 
     def look_again(self) -> None:
         """Have whoever waits look again: there may be room earlier than was thought; on the loop."""

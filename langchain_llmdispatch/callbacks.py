@@ -4,9 +4,9 @@
         agent.invoke(...)
     print(usage.cost_usd, usage.total_tokens)
 
-Every answer counts once, from `on_llm_end`; requests that failed count by the usage that their vendor reported,
-from the event `llmdispatch.attempt`, and are also shown as wasted. Answers from LangChain's cache are not billed.
-Answers of other chat models in the chain are counted too, their price is unknown.
+Every request counts once, by the usage that its vendor reported, from the event `llmdispatch.attempt`; those that
+failed are also shown as wasted. Answers from LangChain's cache are not billed. Answers of other chat models in the
+chain are counted from `on_llm_end`; their price is unknown.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ class UsageCallbackHandler(BaseCallbackHandler):
         self._spent = False
         self._total = Usage()
         self._parts: dict[tuple[str, str, str], Usage] = {}
+        self._heard: set[Any] = set()  # runs whose requests were counted one by one
 
     # -- what was used -----------------------------------------------------------------------------
 
@@ -147,7 +148,7 @@ class UsageCallbackHandler(BaseCallbackHandler):
 
     @property
     def by_model(self) -> dict[str, Usage]:
-        """Usage by the model that answered, as its vendor names it."""
+        """Usage by the vendor's model id."""
         return self._by(2)
 
     def __getattr__(self, name: str) -> Any:
@@ -203,22 +204,33 @@ class UsageCallbackHandler(BaseCallbackHandler):
         if self._outer is not None:
             self._outer.on_chat_model_start(serialized, messages, **kwargs)
 
-    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain's signature
-        """Count an answer."""
+    def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        """Count an answer; its tokens only if its requests were not heard of."""
+        heard = self._forget(run_id)
         for generations in response.generations:
             first = generations[0] if generations else None
             message = first.message if isinstance(first, ChatGeneration) else None
             if isinstance(message, AIMessage):
-                self._add(*_answer(message))
+                part, usage = _answer(message)
+                self._add(part, Usage(answers=1) if heard else usage)
 
-    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:  # noqa: ARG002 - as above
-        """Count a call that failed; its requests were counted as they failed."""
+    def on_llm_error(self, error: BaseException, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        """Count a call that failed; its requests were counted as they ended."""
+        self._forget(run_id)
         self._add(("", "", ""), Usage(failed_calls=1))
 
-    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:  # noqa: ARG002 - as above
-        """Count a request that failed, by what its vendor reported."""
-        if name == ATTEMPT and data["error"] is not None:
-            self._add((data["vendor"], data["deployment"], data["model"]), _failure(data))
+    def on_custom_event(self, name: str, data: Any, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        """Count a request that is over, by what its vendor reported."""
+        if name == ATTEMPT:
+            with self._lock:
+                self._heard.add(run_id)
+            self._add((data["vendor"], data["deployment"], data["model"]), _request(data))
+
+    def _forget(self, run_id: Any) -> bool:
+        with self._lock:
+            heard = run_id in self._heard
+            self._heard.discard(run_id)
+        return heard
 
     # -- counting ----------------------------------------------------------------------------------
 
@@ -278,9 +290,10 @@ def get_usage_callback(
 def _answer(message: AIMessage) -> tuple[tuple[str, str, str], Usage]:
     metadata, usage = message.response_metadata, message.usage_metadata
     facts: Mapping[str, Any] = metadata.get("llmdispatch") or {}
-    model = str(metadata.get("model_name") or "")
     vendor = str(facts.get("vendor") or metadata.get("model_provider") or "")
-    part = (vendor, str(facts.get("deployment") or model), model)
+    deployment, model = facts.get("deployment"), metadata.get("model_name")
+    asked = (one["model"] for one in facts.get("attempts", ()) if one["deployment"] == deployment)
+    part = (vendor, str(deployment or model or ""), str(next(asked, model or "")))
     if usage is not None and "total_cost" in usage:  # LangChain's mark of a cached answer
         return part, Usage(cached_answers=1)
     cost = facts.get("cost_usd")
@@ -288,8 +301,10 @@ def _answer(message: AIMessage) -> tuple[tuple[str, str, str], Usage]:
     return part, billed + _tokens(usage)
 
 
-def _failure(data: Mapping[str, Any]) -> Usage:
+def _request(data: Mapping[str, Any]) -> Usage:
     tokens, cost = _tokens(data["usage"]), Decimal(data["cost_usd"] or 0)
+    if data["error"] is None:
+        return tokens + Usage(cost=cost, unpriced_answers=int(data["cost_usd"] is None))
     return tokens + Usage(failed_requests=1, wasted_tokens=tokens.total_tokens, cost=cost, wasted=cost)
 
 

@@ -62,7 +62,6 @@ class DispatcherChatModel(RoutedChatModel):
         api_key: The key for `model`, where the vendor's own is not in the environment.
         base_url: The address for `model`.
         max_retries: Shorthand for `retry_policy.max_retries`.
-        model_kwargs: Fields for the vendor's request body, verbatim.
         limiter: The keeper of the limits, where models are to share them; default: one of its own.
 
     Raises:
@@ -75,7 +74,6 @@ class DispatcherChatModel(RoutedChatModel):
     api_key: SecretStr | Callable[[], str] | None = Field(default=None, repr=False)
     base_url: str | None = None
     max_retries: int | None = Field(default=None, ge=0)
-    model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     limiter: Limiter | None = Field(default=None, exclude=True, repr=False)
 
@@ -297,7 +295,7 @@ class DispatcherChatModel(RoutedChatModel):
 
     def is_available(self, vendor: str) -> bool:
         """Return whether the vendor is configured and at least one of its deployments may be tried now."""
-        return self._fleet.is_available(vendor)
+        return self._fleet.is_available(vendor) and self._may_be_tried(vendor)
 
     # -- life --------------------------------------------------------------------------------------
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from typing import ClassVar
 
 
 class Clock:
-    """The real clock. Tests pass one of their own, so that nothing waits for real."""
+    """The real clock. Tests pass one of their own, so that nothing waits for real.
+
+    Attributes:
+        virtual: Whether another clock stands in for the real one, as in tests.
+    """
+
+    virtual: ClassVar[bool] = False
 
     def monotonic(self) -> float:
         """Return seconds that only ever grow; for durations and deadlines."""

@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from langchain_llmdispatch.cascade import EscalateWhen, check_escalation
 from langchain_llmdispatch.config_files import read_config
 from langchain_llmdispatch.deployments import Deployment, Settings, VendorConfig
 from langchain_llmdispatch.errors import ConfigurationError
@@ -51,6 +52,9 @@ class DispatchFields(BaseModel):
         stream_idle_timeout: Seconds between two pieces of streamed content; keep-alives do not count.
         on_stream_error: What happens when a stream breaks after content: `raise`, or `resume` elsewhere.
         hedge_after: Seconds (or `"p95"`) without a first token after which another deployment is asked too.
+        escalate_when: Which answers send a call on to the next deployment: `refusal`, `length`,
+            `invalid_schema`, a function of the message, or several of these. Streams are held back until an
+            answer is accepted; if none is, the last one is returned (`llmdispatch.accepted` is false).
         budget_usd: US dollars that one call may cost at worst; a dearer one is refused before sending.
         temperature: Sampling temperature.
         max_tokens: Tokens of the answer at most.
@@ -83,6 +87,7 @@ class DispatchFields(BaseModel):
     stream_idle_timeout: float | None = Field(default=120.0, gt=0)
     on_stream_error: Literal["raise", "resume"] = "raise"
     hedge_after: float | Literal["p95"] | None = None
+    escalate_when: EscalateWhen | None = None
     budget_usd: float | None = Field(default=None, ge=0)
     temperature: float | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, gt=0)
@@ -118,6 +123,11 @@ class DispatchFields(BaseModel):
     @classmethod
     def _stop(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("escalate_when", mode="before")
+    @classmethod
+    def _escalate_when(cls, value: Any) -> Any:
+        return check_escalation(value)
 
     @field_validator("strategy", mode="before")
     @classmethod

@@ -96,8 +96,8 @@ class _Leaf:
         self.fallbacks += attempt.fallback
         self.hedges += attempt.hedge
         self.backoff += attempt.delay
-        if (queued := attempt.waited - attempt.delay) > _NOTICEABLE:
-            self.throttled += queued
+        if attempt.throttled > _NOTICEABLE:
+            self.throttled += attempt.throttled
 
     def _count_failure(self, attempt: Attempt) -> None:
         self.failures += 1

@@ -18,7 +18,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_llmdispatch.attempt import Attempt, Candidate
 from langchain_llmdispatch.clock import Clock
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from langchain_llmdispatch.budgets import RetryBudget
+    from langchain_llmdispatch.cascade import Cascade
     from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import ChatRequest
 
@@ -61,12 +62,14 @@ class Policy:
         max_attempts: Requests that may leave the process for one call, over everything.
         times: The time limits of the call.
         resume: Whether a stream that breaks after content is taken up again.
+        cascade: When an answer sends the call on; None if each one is good enough.
     """
 
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     max_attempts: int = 6
     times: TimeLimits = field(default_factory=TimeLimits)
     resume: bool = False
+    cascade: Cascade | None = None
 
 
 class Dispatch:
@@ -89,12 +92,15 @@ class Dispatch:
         outcome: What became of the call; None until it is over.
         failure: The error that the call ended with, if it failed.
         delivered: What the caller has of streams that broke.
+        declined: Attempts whose answers were whole but not good enough.
+        settled: Makes the last of those answers, for a call that ends without a better one.
     """
 
     request: ChatRequest | None = None
     outcome: Outcome | None = None
     failure: DispatchError | None = None
     thread: str | None = None
+    settled: Callable[[], list[Any]] = list
 
     def __init__(
         self,
@@ -119,12 +125,13 @@ class Dispatch:
         self.records: list[AttemptRecord] = []
         self.errors: list[DispatchError] = []
         self.delivered: list[AIMessageChunk] = []
+        self.declined: list[Attempt] = []
         self._candidates = [Candidate(target, rank) for rank, target in enumerate(targets)]
         for candidate, wait in zip(self._candidates, waits, strict=False):
             candidate.ready_at = self.started + wait
 
     def attempts(self) -> Attempts:
-        """Yield attempts until one succeeds.
+        """Yield attempts until one succeeds, or an answer that was declined is the best there is.
 
         Raises:
             DispatchError: The call's final error, with `.attempts`.
@@ -146,11 +153,18 @@ class Dispatch:
                 fallback=fallback,
             )
             yield attempt
-            if attempt.error is None:
+            if attempt.error is not None:
+                error = deciding(attempt.error, self.delivered, resume=self.policy.resume)
+                chosen, retry = self._next(candidate, error)
+            elif attempt.declined:
+                chosen, retry = self._better(candidate), None
+            else:
                 return
-            error = deciding(attempt.error, self.delivered, resume=self.policy.resume)
-            chosen, retry = self._next(candidate, error)
+            if chosen is None and self.declined:
+                self._finish("answered", self.declined[-1])
+                return
             if chosen is None:
+                assert attempt.error is not None  # noqa: S101 - it was not declined
                 raise self._failed(self._final(attempt.error))
             candidate, fallback = chosen, chosen is not candidate
 
@@ -183,7 +197,9 @@ class Dispatch:
             self.errors.append(attempt.error)
             self.delivered += attempt.chunks
         self.observer.ended(attempt)
-        if attempt.error is None and attempt.record.error is None:
+        if attempt.declined:
+            self.declined.append(attempt)
+        elif attempt.error is None and attempt.record.error is None:
             self._finish("answered", attempt)
         elif attempt.error is None:
             self._finish("abandoned")
@@ -211,7 +227,7 @@ class Dispatch:
             current.alive = False
         else:
             current.ready_at = self.clock.monotonic() + retry.idle_for
-        if not error.falls_back:
+        if not self._falls_back(error):
             others = []
         choice = others
         if retry is not None and (not others or self._stays(error)):
@@ -226,11 +242,24 @@ class Dispatch:
             return None, None
         return chosen, retry if chosen is current else None
 
+    def _better(self, current: Candidate) -> Candidate | None:
+        """Return who is asked after an answer that was not good enough."""
+        current.alive = False
+        if self.sent >= self.policy.max_attempts:
+            return None
+        chosen = min((c for c in self._candidates if c.alive), key=self._preference, default=None)
+        late = chosen is None or max(chosen.ready_at, self.clock.monotonic()) >= self.deadline
+        return None if late else chosen
+
+    def _falls_back(self, error: DispatchError) -> bool:
+        cascade = self.policy.cascade
+        return error.falls_back or (cascade is not None and cascade.passes_on(error))
+
     def _retry(
         self, current: Candidate, error: DispatchError, others: Sequence[Candidate]
     ) -> RetryCallState | None:
         # A retry never takes the last attempts that untried deployments need.
-        untried = sum(1 for c in others if c.tries == 0) if error.falls_back else 0
+        untried = sum(1 for c in others if c.tries == 0) if self._falls_back(error) else 0
         if self.policy.max_attempts - self.sent <= untried and untried:
             return None
         return self.policy.retries.decide(error, current.tries, self.rng)

@@ -136,7 +136,8 @@ def dollars(value: Any, *, unknown: int = 0, answers: int = 0) -> str:
     if value is None or (unknown and unknown >= answers and not value):
         return "unknown"
     amount = float(value)
-    shown = f"${amount:,.2f}" if amount >= 10 else f"${amount:.4f}"  # noqa: PLR2004 - digits that matter
+    coarse = amount >= 10 or amount == round(amount, 2)  # noqa: PLR2004 - digits that matter
+    shown = f"${amount:,.2f}" if coarse else f"${amount:.4f}"
     if 0 < amount < 0.001:  # noqa: PLR2004 - digits that matter
         shown = f"${amount:.7f}".rstrip("0")
     elif amount == 0:
@@ -157,7 +158,7 @@ def share(part: int, whole: int) -> str:
 # -- statistics ----------------------------------------------------------------------------------------
 
 _STAT_COLUMNS = (
-    *("requests", "failed", "retries", "429", "p50", "p95", "first token"),
+    *("requests", "failed", "retries", "rate limited", "p50", "p95", "first token"),
     *("tokens in", "tokens out", "cost", "wasted"),
 )
 
@@ -187,7 +188,7 @@ def _summary(stats: Stats) -> dict[str, Any]:
         "retries": count(total.retries),
         "fallbacks": count(total.fallbacks),
         "median": seconds(total.p50_latency if total.successes else None),
-        "95 %": seconds(total.p95_latency if total.successes else None),
+        "95th percentile": seconds(total.p95_latency if total.successes else None),
         "first token": seconds(total.p50_ttft if total.first_token.count else None),
         "tokens": count(total.total_tokens),
         "cost": _cost(total),
@@ -270,7 +271,7 @@ def answer_html(message: BaseMessage | BaseException) -> Markup:
     return page(
         _answer_heading(message, facts, attempts),
         table(columns, rows, words=4),
-        quiet(Markup(" &nbsp; ".join([*legend, dot("failed", BAD)]))),
+        Markup(f"<div>{' &nbsp; '.join([*legend, dot('failed', BAD)])}</div>"),
     )
 
 

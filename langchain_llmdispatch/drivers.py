@@ -40,8 +40,10 @@ class SyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request)
                     with self._admit(exchange, run):
-                        return exchange.result(self._answer(exchange))
-        raise AssertionError("attempts() raises when it is out of attempts")
+                        generation = self._answer(exchange)
+                if attempt.accepted:
+                    return exchange.result(generation)
+        return Exchange.result(*dispatch.settled())
 
     def stream(
         self, dispatch: Dispatch, request: ChatRequest, run: Run
@@ -58,7 +60,9 @@ class SyncDriver:
                     exchange = Exchange(attempt, request)
                     with self._admit(exchange, run):
                         yield from self._chunks(exchange)
-                        return
+                if attempt.accepted:
+                    return
+            yield from dispatch.settled()
 
     def _admit(self, exchange: Exchange, run: Run) -> Permit:
         attempt, limiter = exchange.attempt, self._limiter
@@ -66,13 +70,15 @@ class SyncDriver:
         if attempt.delay > 0:
             attempt.dispatch.clock.sleep(attempt.delay)
         tokens = limiter.tokens(attempt.target, exchange.chat_request)
+        asked = attempt.dispatch.clock.monotonic()
         exchange.permit = permit = limiter.acquire(attempt, tokens)
+        attempt.throttled = attempt.dispatch.clock.monotonic() - asked
         return permit
 
     def _answer(self, exchange: Exchange) -> ChatGeneration:
         if exchange.vendor.runs:
             return runners.answer(exchange)
-        if exchange.starts_server:
+        if exchange.starts_server and not self._transport.replays:
             exchange.locate(local.base_url(exchange.call.model))
         response = self._transport.send(exchange.request(), exchange.patience)
         try:
@@ -88,7 +94,7 @@ class SyncDriver:
                 for chunk in chunks:
                     yield chunk
             return
-        if exchange.starts_server:
+        if exchange.starts_server and not self._transport.replays:
             exchange.locate(local.base_url(exchange.call.model))
         response = self._transport.send(exchange.request(), exchange.patience)
         try:
@@ -126,8 +132,10 @@ class AsyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request)
                     with await self._admit(exchange, run):
-                        return exchange.result(await self._answer(exchange))
-        raise AssertionError("attempts() raises when it is out of attempts")
+                        generation = await self._answer(exchange)
+                if attempt.accepted:
+                    return exchange.result(generation)
+        return Exchange.result(*dispatch.settled())
 
     async def stream(
         self, dispatch: Dispatch, request: ChatRequest, run: Run
@@ -141,7 +149,10 @@ class AsyncDriver:
                         async with aclosing(self._chunks(exchange)) as chunks:
                             async for chunk in chunks:
                                 yield chunk
-                        return
+                if attempt.accepted:
+                    return
+            for chunk in dispatch.settled():
+                yield chunk
 
     async def _admit(self, exchange: Exchange, run: Run) -> Permit:
         attempt, limiter = exchange.attempt, self._limiter
@@ -149,13 +160,15 @@ class AsyncDriver:
         if attempt.delay > 0:
             await attempt.dispatch.clock.asleep(attempt.delay)
         tokens = limiter.tokens(attempt.target, exchange.chat_request)
+        asked = attempt.dispatch.clock.monotonic()
         exchange.permit = permit = await limiter.aacquire(attempt, tokens)
+        attempt.throttled = attempt.dispatch.clock.monotonic() - asked
         return permit
 
     async def _answer(self, exchange: Exchange) -> ChatGeneration:
         if exchange.vendor.runs:
             return await runners.aanswer(exchange)
-        if exchange.starts_server:
+        if exchange.starts_server and not self._transport.replays:
             exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
         response = await self._transport.asend(exchange.request(), exchange.patience)
         try:
@@ -171,7 +184,7 @@ class AsyncDriver:
                 async for chunk in chunks:
                     yield chunk
             return
-        if exchange.starts_server:
+        if exchange.starts_server and not self._transport.replays:
             exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
         response = await self._transport.asend(exchange.request(), exchange.patience)
         try:

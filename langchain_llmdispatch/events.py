@@ -94,9 +94,8 @@ class Run:
         """Keep word of what became of a request."""
         if not attempt.sent:
             return
-        queued = attempt.waited - attempt.delay
-        if queued > _NOTICEABLE:
-            self._keep(THROTTLE, {**_who(attempt), "wait_ms": round(queued * 1000)})
+        if attempt.throttled > _NOTICEABLE:
+            self._keep(THROTTLE, {**_who(attempt), "wait_ms": _ms(attempt.throttled)})
         self._keep(ATTEMPT, _attempt_data(attempt))
         if attempt.record is not None and attempt.record.error is None and attempt.usage is not None:
             self._keep(USAGE, _usage_data(attempt))
@@ -203,7 +202,9 @@ def _who(attempt: Attempt) -> dict[str, Any]:
 
 
 def _last_failure(attempt: Attempt) -> dict[str, Any]:
-    errors = attempt.dispatch.errors
+    errors, declined = attempt.dispatch.errors, attempt.dispatch.declined
+    if declined and declined[-1].record is attempt.dispatch.records[-1]:
+        return {"deployment": declined[-1].target.name, "error": None, "status": declined[-1].status}
     if not errors:
         return {"deployment": None, "error": None, "status": None}
     last = errors[-1]

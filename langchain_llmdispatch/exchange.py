@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_llmdispatch.errors import (
@@ -140,8 +140,20 @@ class Exchange:
             self.used(getattr(self.decoder, "used", None), None)
 
     def finished(self, message: AIMessage) -> ChatGeneration:
-        """Return a whole message with the facts of the call."""
+        """Return a whole message with the facts of the call, which go on if it is not good enough."""
+        self.judge(message)
         self.attempt.succeed()
+        if self.attempt.declined:
+            self.attempt.dispatch.settled = lambda: [self.generation(message)]
+        return self.generation(message)
+
+    def judge(self, message: AIMessage) -> None:
+        """Note whether a whole answer is good enough."""
+        cascade = self.attempt.dispatch.policy.cascade
+        self.attempt.declined = cascade is not None and cascade.declines(message, self.chat_request)
+
+    def generation(self, message: AIMessage) -> ChatGeneration:
+        """Return a message with the facts of the call so far."""
         metadata = message.response_metadata
         model = metadata.get("model_name") or self.call.model
         metadata["llmdispatch"] = report(self.attempt, self.chat_request, message.usage_metadata, model)
@@ -177,7 +189,8 @@ class Relay:
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._settled = False
-        self._unwrapper = exchange.unwrapper()
+        self._buffers = exchange.attempt.dispatch.policy.cascade is not None
+        self._unwrapper, self._seam = exchange.unwrapper(), exchange.seam
 
     @property
     def done(self) -> bool:
@@ -208,47 +221,67 @@ class Relay:
         if self._last is None:
             raise TruncatedStreamError("the stream ended without its end marker")
         if not self._attempt.committed:
-            if self._exchange.seam is None:
+            if self._seam is None:
                 self._check_empty(self._last)
+            if self._buffers and self._declined(self._last):
+                return []
             out += [self._hand_over(chunk) for chunk in self._held]
         return [*out, self._finish(self._last)]
 
+    def _declined(self, last: AIMessageChunk) -> bool:
+        """Whether a buffered answer is not good enough; then it is kept, in case there is no better one."""
+        whole = self._held[0] + [*self._held[1:], last] if self._held else last
+        message = message_chunk_to_message(whole)
+        assert isinstance(message, AIMessage)  # noqa: S101 - chunks of one make one
+        self._exchange.judge(message)
+        if self._attempt.declined:
+            self._attempt.succeed()
+            self._attempt.dispatch.settled = lambda: [*map(self._hand_over, self._held), self._told(last)]
+        return self._attempt.declined
+
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
         out: list[ChatGenerationChunk] = []
-        for decoded in chunks:
-            chunk = self._unwrapper.chunk(decoded) if self._unwrapper else decoded
-            if self._exchange.seam is not None and (chunk := self._joined(chunk, self._exchange.seam)) is None:
-                continue
+        if self._unwrapper is not None:
+            chunks = [self._unwrapper.chunk(chunk) for chunk in chunks]
+        if self._seam is not None:
+            chunks = [new for chunk in chunks if (new := self._joined(chunk, self._seam)) is not None]
+        for chunk in chunks:
             if chunk.chunk_position == "last":
                 self._last = chunk
                 self._exchange.used(chunk.usage_metadata, chunk.response_metadata.get("model_name"))
-            elif not is_empty(chunk):
+            elif not is_empty(chunk) and not self._buffers:
                 out += self._commit(chunk)
             elif self._attempt.committed:
                 out.append(self._hand_over(chunk))
             else:
-                self._held.append(chunk)
+                self._hold(chunk)
         return out
+
+    def _hold(self, chunk: AIMessageChunk) -> None:
+        self._held.append(chunk)
+        if self._buffers and not is_empty(chunk):
+            self._progressed()
+
+    def _progressed(self) -> None:
+        """Note that content has arrived, and wait for more of it."""
+        self._attempt.content()
+        if self._attempt.times.stream_idle is not None:
+            self._wait(self._attempt.times.stream_idle, "the next piece of the answer")
 
     def _commit(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
         attempt = self._attempt
+        out: list[ChatGenerationChunk] = []
         if not attempt.committed:
-            attempt.content()
             attempt.committed = True
             held, self._held = self._held, []
             out = [self._hand_over(head) for head in held]
-        else:
-            out = []
-        if attempt.times.stream_idle is not None:
-            self._wait(attempt.times.stream_idle, "the next piece of the answer")
+        self._progressed()
         out.append(self._hand_over(chunk))
         return out
 
     def _joined(self, chunk: AIMessageChunk, seam: Seam) -> AIMessageChunk | None:
         if not is_empty(chunk):
-            self._attempt.content()
-            if self._attempt.times.stream_idle is not None:
-                self._wait(self._attempt.times.stream_idle, "the next piece of the answer")
+            self._progressed()
         return seam.join(chunk)
 
     def _hand_over(self, chunk: AIMessageChunk) -> ChatGenerationChunk:
@@ -261,13 +294,16 @@ class Relay:
 
     def _check_empty(self, last: AIMessageChunk) -> None:
         ended = last.response_metadata.get("finish_reason") in {"stop", "tool_calls"}
-        if ended and is_empty(last):
+        if ended and is_empty(last) and all(map(is_empty, self._held)):
             raise EmptyAnswerError("the answer is empty")
 
     def _finish(self, last: AIMessageChunk) -> ChatGenerationChunk:
         if not is_empty(last):
             self._attempt.content()
         self._attempt.succeed()
+        return self._told(last)
+
+    def _told(self, last: AIMessageChunk) -> ChatGenerationChunk:
         exchange = self._exchange
         model = last.response_metadata.get("model_name") or exchange.call.model
         facts = report(self._attempt, exchange.chat_request, last.usage_metadata, model)

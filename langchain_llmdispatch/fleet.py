@@ -41,7 +41,7 @@ class Fleet:
     def __init__(self, model: DispatcherChatModel, environment: Mapping[str, str]) -> None:
         self._model = model
         self._environment = environment
-        self._vendors = builtin_vendors()
+        self._vendors = {**builtin_vendors(), LangChainVendor.name: LangChainVendor()}
         self._lock = threading.Lock()
         self._ad_hoc: dict[str, tuple[Target, ...]] = {}
         self._held: dict[int, Target] = {}

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from langchain_llmdispatch.buckets import Bucket
-from langchain_llmdispatch.limiter_loop import pacing
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.clock import Clock
@@ -286,19 +285,40 @@ class Gate:
 
     async def _reserve(self, shared: SharedLimits, entry: Entry, draws: Sequence[Draw]) -> bool:
         """Take from the shared budget, and return whether it answered."""
-        answer = await shared.reserve(self.name, draws, entry.until - self._clock.monotonic())
-        if answer is None:
-            return False
-        for draw, used in zip(draws, answer.used, strict=True):
-            draw.bucket.mirror(used)
-        if not answer.granted:
-            raise NoRoomError(answer.wait)
-        now = self._clock.monotonic()
-        entry.charges += [Charge(self, draw, now + answer.wait, answer.at) for draw in draws]
-        if answer.wait > 0:
-            with pacing():
-                await asyncio.sleep(answer.wait)
-        return True
+        while True:
+            answer = await self._asked(shared, draws, entry.until - self._clock.monotonic())
+            if answer is None:
+                return False
+            for draw, used in zip(draws, answer.used, strict=True):
+                draw.bucket.mirror(used)
+            if not answer.granted:
+                raise NoRoomError(answer.wait)
+            at = self._clock.monotonic() + max(0.0, answer.wait)
+            taken = [Charge(self, draw, at, answer.at) for draw in draws]
+            entry.charges += taken
+            if answer.wait <= 0 or await draws[-1].bucket.pause(answer.wait):
+                return True
+            # There is room earlier than was thought: give it back and ask again.
+            for charge in taken:
+                entry.charges.remove(charge)
+                await shared.correct(self.name, charge.draw, answer.at, -charge.draw.amount)
+
+    async def _asked(
+        self, shared: SharedLimits, draws: Sequence[Draw], patience: float
+    ) -> Reservation | None:
+        asking = asyncio.ensure_future(shared.reserve(self.name, draws, patience))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            asking.add_done_callback(lambda done: self._return(done, draws))
+            raise
+
+    def _return(self, asked: asyncio.Future[Reservation | None], draws: Sequence[Draw]) -> None:
+        """Give back what was granted to somebody who has left."""
+        answer = None if asked.cancelled() or asked.exception() else asked.result()
+        if answer is not None and answer.granted:
+            for draw in draws:
+                self._tell(draw, answer.at, -draw.amount)
 
     def _tell(self, draw: Draw, at: float, difference: float) -> None:
         if self._shared is not None:

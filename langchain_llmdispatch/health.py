@@ -18,7 +18,7 @@ import random
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from langchain_llmdispatch.errors import AttemptTimeoutError
 from langchain_llmdispatch.speed import Speed
@@ -36,6 +36,8 @@ LEAST_CALLS = 5
 """Calls within the window below which the share of successes says nothing."""
 LEAST_SUCCESS = 0.8
 """Share of successes below which a breaker opens."""
+LEAST_FAILED = 1.2
+"""Failures, weighed by age, that it takes besides: one now, and another not long ago."""
 MOST_FAILURES = 5
 """Failures in a row that open a breaker."""
 FIRST_OPEN, LONGEST_OPEN = 5.0, 300.0
@@ -73,8 +75,7 @@ class Outcome:
     timed_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HealthView:
+class HealthView(NamedTuple):
     """A deployment's health at one moment; moments in monotonic seconds.
 
     Attributes:
@@ -130,9 +131,9 @@ class _Breaker:
 
     __slots__ = (
         "_at",
+        "_failed",
         "_recent",
-        "_successes",
-        "_weight",
+        "_succeeded",
         "cool_until",
         "failures",
         "generation",
@@ -150,7 +151,7 @@ class _Breaker:
         self._forget()
 
     def _forget(self) -> None:
-        self._at = self._successes = self._weight = 0.0
+        self._at = self._succeeded = self._failed = 0.0
         self._recent: deque[float] = deque(maxlen=LEAST_CALLS)
 
     def state(self, now: float) -> State:
@@ -160,12 +161,13 @@ class _Breaker:
 
     def success(self) -> float | None:
         """Return the share of successes; it does not change with time alone."""
-        return self._successes / self._weight if self._weight else None
+        calls = self._succeeded + self._failed
+        return self._succeeded / calls if calls else None
 
     def count(self, now: float, succeeded: bool) -> None:
         kept = math.exp(min(0.0, self._at - now) / WINDOW)
-        self._successes = self._successes * kept + succeeded
-        self._weight = self._weight * kept + 1.0
+        self._succeeded = self._succeeded * kept + succeeded
+        self._failed = self._failed * kept + (not succeeded)
         self._at = max(self._at, now)
         self._recent.append(now)
 
@@ -189,9 +191,10 @@ class _Breaker:
         if self.failures >= MOST_FAILURES:
             return True
         enough = len(self._recent) == LEAST_CALLS and now - self._recent[0] <= WINDOW
-        # One failure among a few calls is no trend: it takes more than one.
-        failed = self._weight - self._successes
-        return enough and failed > 1.0 and self._successes < LEAST_SUCCESS * self._weight
+        # One failure among a few calls is no trend.
+        if not enough or self._failed < LEAST_FAILED:
+            return False
+        return self._succeeded < LEAST_SUCCESS * (self._succeeded + self._failed)
 
     def trip(self, now: float, seconds: float, reason: str) -> None:
         self.tripped, self.reason = True, reason
@@ -362,26 +365,27 @@ class Health:
         with self._lock:
             breaker, speed = entry.breaker, entry.speed
             ttft, per_token = speed.estimate()
-            until = max(breaker.open_until, breaker.cool_until)
+            until = max(breaker.open_until, breaker.cool_until) if breaker.reason else 0.0
             state = breaker.state(now)
-            oldest = next(iter(entry.flights.values()))[0] if entry.flights else now
-            return HealthView(
-                state=state,
-                open_until=until if until > now else 0.0,
-                cooling=state == "open" and not breaker.tripped,
-                reason="" if state == "closed" else breaker.reason,
-                in_flight=len(entry.flights),
-                success=breaker.success(),
-                consecutive_failures=breaker.failures,
-                ttft=ttft,
-                seconds_per_token=per_token,
-                samples=speed.samples,
-                calls=entry.calls,
-                expected_output=speed.output,
-                # A request twice as old as usual is news, before its answer comes.
-                floor=max(speed.floor, (now - oldest) / 2),
-                idle=None if entry.last_sent is None else now - entry.last_sent,
-                turn=entry.turn,
+            floor = speed.floor
+            if entry.flights:  # a request twice as old as usual is news, before its answer comes
+                floor = max(floor, (now - next(iter(entry.flights.values()))[0]) / 2)
+            return HealthView(  # by place: words would cost as much as all the rest
+                state,
+                until if until > now else 0.0,
+                state == "open" and not breaker.tripped,
+                "" if state == "closed" else breaker.reason,
+                len(entry.flights),
+                breaker.success(),
+                breaker.failures,
+                ttft,
+                per_token,
+                speed.samples,
+                entry.calls,
+                speed.output,
+                floor,
+                None if entry.last_sent is None else now - entry.last_sent,
+                entry.turn,
             )
 
     def reset(self, name: str | None = None) -> None:

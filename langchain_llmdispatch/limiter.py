@@ -40,8 +40,21 @@ class _Quota(NamedTuple):
     model: str
 
 
+class _Way(NamedTuple):
+    """What decides which gates a request passes: a deployment with other limits has other gates."""
+
+    name: str
+    account: str
+    model: str
+    own: Limits
+    common: Limits
+
+
 class Limiter:
     """The limits of one model, or of several that are handed the same object.
+
+    Models share the budget of a deployment that has the same name, account, model and limits in each of them,
+    and that of a vendor with the same key and limits.
 
     Args:
         burst: How much of a minute's budget may go at once, as a share of it. No minute admits more than
@@ -68,8 +81,8 @@ class Limiter:
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._gates: dict[str, Gate] = {}
-        self._ways: dict[tuple[str, str, str], tuple[Gate, ...]] = {}
+        self._gates: dict[tuple[str, Limits], Gate] = {}
+        self._ways: dict[_Way, tuple[Gate, ...]] = {}
         self._closed: dict[_Quota, float] = {}
 
     # -- what drivers use --------------------------------------------------------------------------
@@ -213,29 +226,30 @@ class Limiter:
 
     def _way(self, target: Target) -> tuple[Gate, ...]:
         """Return the gates before `target`: its own, and that of its account."""
-        key = (target.name, target.account, target.model)
+        own, common = target.deployment, target.config
+        limits = Limits(own.rpm, own.tpm, own.max_concurrency), Limits(common.rpm, common.tpm)
+        key = _Way(target.name, target.account, target.model, *limits)
         way = self._ways.get(key)
         if way is None:
-            own, common = target.deployment, target.config
-            limits = Limits(own.rpm, own.tpm, own.max_concurrency), Limits(common.rpm, common.tpm)
             with self._lock:
                 self._forget_idle()
-                gates = (self._gate("|".join(key), limits[0]), self._gate(target.account, limits[1]))
+                gates = (self._gate("|".join(key[:3]), limits[0]), self._gate(target.account, limits[1]))
                 way = self._ways[key] = tuple(gate for gate in gates if gate is not None)
         return way
 
     def _gate(self, name: str, limits: Limits) -> Gate | None:
         if limits == Limits():
             return None
-        if name not in self._gates:
-            self._gates[name] = Gate(
-                name, limits, self.burst, self.clock, self._loop.post_if_started, self._shared
-            )
-        return self._gates[name]
+        gate = self._gates.get((name, limits))
+        if gate is None:
+            post = self._loop.post_if_started
+            gate = Gate(name, limits, self.burst, self.clock, post, self._shared)
+            self._gates[name, limits] = gate
+        return gate
 
     def _forget_idle(self) -> None:
         if len(self._ways) >= _REMEMBERED:
-            self._gates = {name: gate for name, gate in self._gates.items() if not gate.idle}
+            self._gates = {key: gate for key, gate in self._gates.items() if not gate.idle}
             self._ways.clear()
 
 
@@ -248,7 +262,10 @@ def _rebuild(cls: type[Limiter], burst: float, shared: SharedLimits | None) -> L
 
 def _nothing_left(headers: Mapping[str, str]) -> bool:
     """Return whether any header looks like "0 remaining": cheap, so that vendors read only those."""
-    return any((value == "0" or "r=0" in value) and "ratelimit" in name for name, value in headers.items())
+    raw = getattr(headers, "raw", None)  # httpx has them as bytes, and decodes them at ten times the cost
+    if raw is None:
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return any((value == b"0" or b"r=0" in value) and b"ratelimit" in name.lower() for name, value in raw)
 
 
 def _input_tokens(request: ChatRequest) -> float:

@@ -11,7 +11,7 @@ import os
 import selectors
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -28,12 +28,14 @@ class ClockLoop(asyncio.SelectorEventLoop):
 
     Attributes:
         pacing: How many tasks wait for nothing but time; only then may virtual time be moved.
+        at_end: What is awaited before the loop is closed.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._source = clock
         self.pacing = 0
-        super().__init__(None if type(clock) is Clock else _ClockSelector(clock, weakref.ref(self)))
+        self.at_end: list[Callable[[], Awaitable[object]]] = []
+        super().__init__(_ClockSelector(clock, weakref.ref(self)))
 
     def time(self) -> float:
         """Return the clock's monotonic seconds."""
@@ -48,7 +50,8 @@ class _ClockSelector(selectors.DefaultSelector):
         self._clock, self._of = clock, loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= 0:
+        real = type(self._clock) is Clock and not Clock.virtual
+        if real or timeout is None or timeout <= 0:
             return super().select(timeout)
         loop, ready = self._of(), super().select(0)
         if ready or loop is None:
@@ -155,7 +158,14 @@ def _run(loop: ClockLoop) -> None:
             task.cancel()
         if tasks:
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        for close in loop.at_end:
+            with suppress(Exception):
+                loop.run_until_complete(_await(close))
         loop.close()
+
+
+async def _await(function: Callable[[], Awaitable[object]]) -> None:
+    await function()
 
 
 def _stop(loop: ClockLoop) -> None:

@@ -69,8 +69,9 @@ class CallLog:
         if not attempt.sent:
             return
         name = attempt.target.name
-        if (queued := attempt.waited - attempt.delay) > _NOTICEABLE:
-            self._say(logging.INFO, "throttle", attempt, f"waited {_seconds(queued)} for {name}'s limits")
+        if attempt.throttled > _NOTICEABLE:
+            text = f"waited {_seconds(attempt.throttled)} for {name}'s limits"
+            self._say(logging.INFO, "throttle", attempt, text)
         if LOGGER.isEnabledFor(logging.DEBUG):
             self._say(logging.DEBUG, "attempt", attempt, _ended(attempt), **_facts(attempt))
 

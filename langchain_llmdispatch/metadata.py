@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.prices import Cost, price_of
@@ -26,7 +28,7 @@ def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, 
         model: The model that the vendor says answered.
     """
     dispatch = attempt.dispatch
-    cost = attempt.cost or cost_of(attempt, usage, model)
+    cost = _total(attempt, attempt.cost or cost_of(attempt, usage, model))
     facts: dict[str, Any] = {
         "vendor": attempt.target.vendor.name,
         "deployment": attempt.target.name,
@@ -38,11 +40,35 @@ def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, 
         "queue_ms": sum(record.wait_ms for record in dispatch.records),
         "created_at": dispatch.clock.now().isoformat(timespec="milliseconds"),
     }
+    if dispatch.declined:
+        facts |= {"attempts": _answers(attempt), "escalated": True, "accepted": not attempt.declined}
     if dispatch.delivered:
         facts["resumed"] = True
     if attempt.changes:
         facts["adapted"] = [{"kind": c.kind, "detail": c.detail, "lossy": c.lossy} for c in attempt.changes]
     return facts
+
+
+def _total(attempt: Attempt, own: Cost) -> Cost:
+    """Return the cost of all answers of a call, declined ones included; unknown if one of them is."""
+    others = [other.cost for other in attempt.dispatch.declined if other is not attempt]
+    amounts = [own.usd, *(cost.usd if cost is not None else None for cost in others)]
+    known = [usd for usd in amounts if usd is not None]
+    return replace(own, usd=sum(known, Decimal(0)) if len(known) == len(amounts) else None)
+
+
+def _answers(attempt: Attempt) -> list[dict[str, Any]]:
+    """Return the records of a call that was sent on, with what each answer cost."""
+    dispatch = attempt.dispatch
+    answers = {id(one.record): one for one in (*dispatch.declined, attempt)}
+    out = []
+    for record in dispatch.records:
+        shown, answer = record.to_dict(), answers.get(id(record))
+        if answer is not None:
+            usd = answer.cost.usd if answer.cost is not None else None
+            shown |= {"declined": answer.declined, "cost_usd": None if usd is None else format(usd, "f")}
+        out.append(shown)
+    return out
 
 
 def cost_of(attempt: Attempt, usage: UsageMetadata | None, model: str) -> Cost:

@@ -20,7 +20,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig, ensure_config
 from pydantic import PrivateAttr
@@ -73,6 +73,48 @@ class ObservedChatModel(BaseChatModel):
         from langchain_llmdispatch.display_model import model_html  # noqa: PLC0415 - only notebooks need it
 
         return model_html(cast("DispatcherChatModel", self))
+
+    # -- batches -----------------------------------------------------------------------------------
+
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        progress: bool | None = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Answer several inputs in parallel, in order; see `Runnable.batch`.
+
+        Args:
+            inputs: The inputs.
+            config: One config, or one per input; `max_concurrency` bounds how many run at once.
+            return_exceptions: Whether a failure is returned in its place rather than raised.
+            progress: Whether a bar shows how many are done and failed, tokens, dollars and the time left.
+            kwargs: Further keywords for each call.
+        """
+        if not progress:
+            return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        from langchain_llmdispatch.progress import run_batch  # noqa: PLC0415 - only where it is wanted
+
+        return run_batch(self, inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        progress: bool | None = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Answer several inputs at once, in order; see `batch`."""
+        if not progress:
+            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        from langchain_llmdispatch.progress import arun_batch  # noqa: PLC0415 - only where it is wanted
+
+        return await arun_batch(self, inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     # -- the LLM run, where LangChain does not hand it over ----------------------------------------
 

@@ -179,7 +179,7 @@ def _continues(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFact
 
 def _sum(chunks: Sequence[AIMessageChunk]) -> AIMessageChunk:
     first, *rest = chunks
-    return first + rest if rest else first  # type: ignore[operator,return-value] # chunks add up in one go
+    return first + rest if rest else first
 
 
 def _is_text(block: dict[str, Any]) -> bool:

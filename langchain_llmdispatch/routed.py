@@ -21,6 +21,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from pydantic import Field, PrivateAttr
 
 from langchain_llmdispatch.budgets import Budget, Purse, RetryBudget
+from langchain_llmdispatch.cascade import Cascade
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config import DispatchFields
 from langchain_llmdispatch.dispatch import Dispatch, Policy
@@ -37,6 +38,7 @@ from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.options import OPTIONS, RunOptions
 from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Ask, Router
+from langchain_llmdispatch.routing.rules import is_vendor
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
 
 if TYPE_CHECKING:
@@ -52,12 +54,14 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
     """A chat model that decides who answers, and can say so beforehand.
 
     Attributes:
+        model_kwargs: Fields for the vendor's request body, verbatim.
         clock: The source of time.
         rng: The source of randomness: order and jitter.
         health: What is known of the deployments, where models are to share it; default: one of its own.
         budget: Dollars per period, shared by the models that hold the object.
     """
 
+    model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     clock: Clock = Field(default_factory=Clock, exclude=True, repr=False)
     rng: random.Random = Field(default_factory=random.Random, exclude=True, repr=False)
     health: Health | None = Field(default=None, exclude=True, repr=False)
@@ -96,7 +100,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             policy = policy.model_copy(update={"max_retries": retries})
         times = TimeLimits(self.timeout, self.deadline, self.first_token_timeout, self.stream_idle_timeout)
         resume = self.on_stream_error == "resume"
-        self._spoken_policy = Policy(policy, self.max_attempts, times, resume)
+        self._spoken_policy = Policy(policy, self.max_attempts, times, resume, Cascade.of(self.escalate_when))
 
     def _check_rules(self) -> None:
         for rule in self.routing_rules:
@@ -221,6 +225,12 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             self._clear(attempt)
 
         return clear
+
+    def _may_be_tried(self, vendor: str) -> bool:
+        """Whether a deployment of the vendor may be asked now; true where it has none that could be out."""
+        own = [target for target in self._fleet.all() if is_vendor(target, vendor)]
+        now = self.clock.monotonic()
+        return not own or any(self._health.blocked(target, now)[0] <= 0 for target in own)
 
     # -- beforehand --------------------------------------------------------------------------------
 

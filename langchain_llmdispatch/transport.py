@@ -214,6 +214,11 @@ class Transport:
         self._sync: dict[str | None, httpx.HTTPTransport] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
 
+    @property
+    def replays(self) -> bool:
+        """Whether no request will reach a server: a layer answers them all."""
+        return any(wire.replays for wire in self.wires)
+
     def send(self, request: httpx.Request, patience: Patience) -> httpx.Response:
         """Return the response with its body still unread; close it.
 

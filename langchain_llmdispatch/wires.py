@@ -20,7 +20,12 @@ class Wire(Protocol):
 
     `request.extensions["llmdispatch"]` is the attempt that a request serves. Errors are httpx's, as a network
     would raise them; anything else passes through the engine untouched and is blamed on no vendor.
+
+    Attributes:
+        replays: Whether it never forwards a request.
     """
+
+    replays: bool
 
     def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
         """Return a response with its body unread, of one's own or from `forward(request)`."""

@@ -8,6 +8,8 @@ import pytest
 
 from tests.loopback.server import LoopbackServer
 
+collect_ignore = ["sample_project"]  # a project of its own, run by test_testing_plugin.py
+
 
 @pytest.fixture(scope="session")
 def loopback() -> Iterator[LoopbackServer]:

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from pydantic import BaseModel
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
-from langchain_llmdispatch.errors import ContextOverflowError, DispatchError
+from langchain_llmdispatch.errors import ContextOverflowError, DispatchError, InvalidRequestError
 
 FRANCE = "What is the capital of France? Answer in one short sentence."
 
@@ -40,6 +40,7 @@ class Server:
         base_url: An address to replay with; the real one where it is None.
         params: Parameters of each call.
         skipped: Conversations that the server cannot have, with the reason.
+        overflow: What its words for "too long" mean to us.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Server:
     base_url: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+    overflow: type[DispatchError] = ContextOverflowError
 
     def chat_model(self, base_url: str | None = None, **fields: Any) -> DispatcherChatModel:
         """Return a model on this server; without an address, one that can only replay."""
@@ -70,8 +72,19 @@ SERVERS = {
             f"openai:{_LOCAL}",
             f"{_URL}/v1",
             {"use_responses_api": True},
+            {
+                "structured": "it does not heed text.format",
+                "cut-short": "it reports an answer that reached max_output_tokens as completed",
+            },
         ),
-        Server("llama.cpp-messages", f"anthropic:{_LOCAL}", _URL, {"max_tokens": 256}),
+        Server(
+            "llama.cpp-messages",
+            f"anthropic:{_LOCAL}",
+            _URL,
+            {"max_tokens": 256},
+            {"structured": "it does not heed output_config"},
+            InvalidRequestError,  # it words the error as OpenAI does
+        ),
     )
 }
 
@@ -140,11 +153,12 @@ def cut_short(model: DispatcherChatModel) -> None:
 
 def too_long(model: DispatcherChatModel) -> None:
     """Send more than the model can read."""
+    overflow = next(s.overflow for s in SERVERS.values() if s.model == model.deployments()[0].name)
     try:
-        model.invoke("word " * 6000)
+        model.invoke("so " * 4200)
     except DispatchError as error:
         errors = [error, *getattr(error, "errors", [])]
-        assert any(isinstance(item, ContextOverflowError) for item in errors), errors
+        assert any(isinstance(item, overflow) for item in errors), errors
     else:
         raise AssertionError("an overlong prompt was answered")
 

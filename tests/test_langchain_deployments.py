@@ -38,6 +38,16 @@ TOOL = {
 }
 
 
+# The integrations' cached clients work in the loop that used them first.
+_LOOP = asyncio.Runner()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_loop() -> Iterator[None]:
+    yield
+    _LOOP.close()
+
+
 def ask(colour: str, model: Runnable[Any, Any], prompt: Any, **kwargs: Any) -> AIMessage:
     """Ask in one of the four ways, and return the whole answer."""
 
@@ -47,7 +57,7 @@ def ask(colour: str, model: Runnable[Any, Any], prompt: Any, **kwargs: Any) -> A
         return joined([chunk async for chunk in model.astream(prompt, **kwargs)])
 
     if colour in {"async", "astream"}:
-        return asyncio.run(aasked())
+        return _LOOP.run(aasked())
     if colour == "sync":
         return model.invoke(prompt, **kwargs)
     return joined(list(model.stream(prompt, **kwargs)))
@@ -299,7 +309,7 @@ def test_a_structured_answer_comes_by_forced_call(colour: str) -> None:
     call = {"name": "Joke", "args": {"setup": "a", "punchline": "b"}, "id": "c1"}
     inner = Scripted(steps=[AIMessage("", tool_calls=[call])])
     shaped = router(inner).with_structured_output(Joke)
-    got = asyncio.run(shaped.ainvoke("Hello")) if "a" in colour[:1] else shaped.invoke("Hello")
+    got = _LOOP.run(shaped.ainvoke("Hello")) if colour[0] == "a" else shaped.invoke("Hello")
     assert got == Joke(setup="a", punchline="b")
     assert inner.asked[0]["tool_choice"] == "Joke"
 
@@ -643,6 +653,7 @@ INTEGRATIONS = ("openai", "anthropic", "google")
 def test_integrations_answer_call_tools_and_fail(vendor: str, colour: str, server: LoopbackServer) -> None:
     """Usage, tools and errors of the three big integrations; one request is one attempt."""
     spare = Scripted(steps=[AIMessage("spare")])
+    server.clear()
     answer = ask(colour, router(integration(vendor, server), spare), "Hello there")
     facts = answer.response_metadata
     assert (facts["finish_reason"], facts["model_provider"]) == (
@@ -660,9 +671,7 @@ def test_integrations_answer_call_tools_and_fail(vendor: str, colour: str, serve
     server.script(vendor, [Fault.error("rate_limit")] * 8)
     answer = ask(colour, router(integration(vendor, server), spare), "Hello there")
     attempts = answer.response_metadata["llmdispatch"]["attempts"]
-    assert (answer.text, attempts[0]["error"], attempts[0]["status"]) == ("fine", "RateLimitError", 429) or (
-        answer.text == "spare"
-    )
+    assert (answer.text, attempts[0]["error"], attempts[0]["status"]) == ("spare", "RateLimitError", 429)
     assert len(server.requests) == 1
 
 

@@ -81,8 +81,18 @@ def fake_attempt(name: str = "a", *, route: str | None = None, tags: frozenset[s
         target=target,
         dispatch=SimpleNamespace(request=request),
         record=SimpleNamespace(error=None),
-        **{"sent": True, "error": None, "retry": None, "fallback": False, "hedge": False, "usage": None},
-        **{"cost": None, "delay": 0.0, "waited": 0.0, "latency": 1.0, "ttft": None},
+        sent=True,
+        error=None,
+        retry=None,
+        fallback=False,
+        hedge=False,
+        usage=None,
+        cost=None,
+        delay=0.0,
+        waited=0.0,
+        throttled=0.0,
+        latency=1.0,
+        ttft=None,
     )
 
 

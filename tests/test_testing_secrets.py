@@ -48,6 +48,7 @@ class Echo:
     """A server that repeats credentials wherever one might: headers, bodies, errors, streams."""
 
     depth = 95
+    replays = True
 
     def __init__(self, key: str, status: int, content_type: str) -> None:
         self.key, self.status, self.type = key, status, content_type

@@ -1,49 +1,70 @@
-"""What a request needs of a deployment, read off it once, and only as far as someone asks."""
+"""What a request needs of a deployment, read off it once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.vendors.compiler import Fit, fits
 from langchain_llmdispatch.vendors.compiler_tools import runs_itself
-from langchain_llmdispatch.vendors.history_blocks import MEDIA
+from langchain_llmdispatch.vendors.history import assess
+from langchain_llmdispatch.vendors.history_blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.tools import server_type
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import ChatRequest
+    from langchain_llmdispatch.vendors.base import Vendor
 
 BYTES_PER_TOKEN = 4
 """Bytes of UTF-8 per token: about right for English, other scripts and code alike."""
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 800
 TOKENS_PER_FILE = 2000
+_FACTS = {"image": "images", "pdf": "pdf", "audio": "audio", "video": "video"}
 WORST_INPUT = 1.5
 """Tokens that a prompt may really have, per token of the estimate, where the worst case is asked for."""
 
 
 class Needs:
-    """A request's needs: size, media, tools. Nothing is counted before it is asked for.
+    """A request's needs: size, media, tools.
 
     Args:
         request: What the caller asked.
+
+    Attributes:
+        request: The same.
+        has_tools: Whether there are tools, the vendors' own included.
+        has_blocks: Whether some message is more than a string: then media may be in it.
+        output_limit: Tokens that the answer may have, if the caller says so.
+        turn: Where the latest turn begins, after the last answer: what stands before it may be cached.
     """
 
     def __init__(self, request: ChatRequest) -> None:
         self.request = request
         self.has_tools = bool(request.tools or request.server_tools)
         self.output_limit: int | None = request.params.get("max_tokens")
+        self.has_blocks, self.turn, size = False, 0, 0
+        for place, message in enumerate(request.messages, 1):
+            content = message.content
+            if type(content) is str:
+                size += len(content) if content.isascii() else _bytes(content)
+            else:
+                self.has_blocks = True
+                size += sum(_block_size(block) for block in content)
+            if type(message) not in _SAY_ONLY_TEXT and isinstance(message, AIMessage):
+                self.turn = place
+                size += _calls_size(message)
+        self._size = size
 
     @cached_property
     def tokens(self) -> int:
         """Tokens of the prompt, by estimate: about four bytes each."""
-        request = self.request
-        size = sum(_size(message) for message in request.messages)
+        request, size = self.request, self._size
         for tool in request.tools:
             size += len(tool.name) + len(tool.description) + len(repr(tool.parameters))
         if request.output is not None and request.output.schema is not None:
@@ -56,22 +77,11 @@ class Needs:
         return int(self.tokens * WORST_INPUT) + 1
 
     @cached_property
-    def has_blocks(self) -> bool:
-        """Whether some message is more than a string: then media may be in it."""
-        return any(not isinstance(message.content, str) for message in self.request.messages)
-
-    @cached_property
     def has_images(self) -> bool:
         """Whether some message holds an image."""
         return self.has_blocks and any(
             _kind(block) == "image" for message in self.request.messages for block in _blocks(message)
         )
-
-    @cached_property
-    def turn(self) -> int:
-        """Where the latest turn begins: what stands before it, a vendor may have in its cache."""
-        messages = self.request.messages
-        return next((i + 1 for i in range(len(messages) - 1, -1, -1) if _is_answer(messages[i])), 0)
 
     @cached_property
     def prefix_tokens(self) -> int:
@@ -92,32 +102,58 @@ class Needs:
     # -- who can serve them ------------------------------------------------------------------------
 
     def refused_by(self, target: Target) -> str | None:
-        """Return why the target cannot serve the request at all, or None.
+        """Return why the request cannot even be said to the target, or None.
 
         It looks at what can be wrong at all with this request, and asks the compiler no more than that:
         `explain` asks it everything and comes to the same answer.
         """
         request = self.request
-        if self.has_tools and not calls_tools(target):
-            return "the model calls no tools"
         if request.server_tools and request.unsupported_params != "drop":
             for tool in request.server_tools:
                 if not runs_itself(target.vendor, tool):
                     return f"the tool {server_type(tool)!r} is not run by this vendor"
+        reasons: Sequence[str] = ()
         if request.unsupported_params == "raise":
-            return _reason(self.fit(target))
-        if self.has_blocks:
-            return _reason(self._fit_of(self._conversation, target))
-        return None
+            doubts = self._lacks(target)
+            reasons = [reason for reason in self.fit(target).reasons if reason not in doubts]
+        elif self.has_blocks:
+            vendor = target.vendor
+            reasons = assess(request.messages, vendor.history, model=target.model, vendor=vendor.name).reasons
+        return "; ".join(reasons) or None
 
-    def too_large_for(self, target: Target) -> str | None:
-        """Return which limit of the model the request exceeds, by estimate, or None."""
+    def doubted_by(self, target: Target) -> str | None:
+        """Return what the model lacks for the request by what is known of it, or None.
+
+        What is known may be out of date, and sizes are estimates: whoever doubts is left out only where
+        somebody else does not.
+        """
         facts, wanted = target.facts, self.output_limit
+        if self.has_tools or self.has_blocks:
+            lacks = self._lacks(target)
+            if lacks:
+                return "; ".join(lacks)
         if facts.context_window is not None and self.tokens > facts.context_window:
             return f"about {self.tokens:,} tokens do not fit a window of {facts.context_window:,}"
         if wanted is not None and facts.max_output_tokens is not None and wanted > facts.max_output_tokens:
             return f"answers with at most {facts.max_output_tokens:,} tokens; {wanted:,} are asked for"
         return None
+
+    def _lacks(self, target: Target) -> list[str]:
+        facts = target.facts
+        lacks = [f"the model takes no {kind}" for kind in self.media if getattr(facts, kind) is False]
+        if self.request.tools and not calls_tools(target):
+            lacks.append("the model calls no tools")
+        return lacks
+
+    @cached_property
+    def media(self) -> Sequence[str]:
+        """Kinds of media that the user's turns hold, as `ModelFacts` calls them."""
+        if not self.has_blocks:
+            return ()
+        users = (m.content for m in self.request.messages if isinstance(m, HumanMessage))
+        blocks = (b for content in users if isinstance(content, list) for b in input_blocks(content))
+        kinds = {media_kinds(block)[0].removesuffix("_url") for block in blocks if block["type"] in MEDIA}
+        return sorted(_FACTS[kind] for kind in kinds if kind in _FACTS)
 
     def fit(self, target: Target) -> Fit:
         """Return everything the compiler has to say about the request and the target."""
@@ -125,41 +161,37 @@ class Needs:
         request = self.request
         if defaults:
             request = replace(request, params={**defaults, **request.params})
-        return self._fit_of(request, target)
-
-    @cached_property
-    def _conversation(self) -> ChatRequest:
-        return replace(self.request, params={}, tools=(), server_tools=(), tool_choice=None, output=None)
-
-    @staticmethod
-    def _fit_of(request: ChatRequest, target: Target) -> Fit:
         return fits(target.vendor, request, target.model, target.facts)
 
 
 def calls_tools(target: Target) -> bool:
     """Return whether the target's model calls tools, as far as anybody knows."""
     own = target.deployment.profile
-    known = own if "tool_calling" in own else target.vendor.capabilities(target.model)
+    if "tool_calling" in own:
+        return own["tool_calling"] is not False
+    return _model_calls_tools(target.vendor, target.model)
+
+
+@lru_cache(maxsize=1024)
+def _model_calls_tools(vendor: Vendor, model: str) -> bool:
+    known = vendor.capabilities(model)
     return not known or known.get("tool_calling") is not False
-
-
-def _reason(fit: Fit) -> str | None:
-    return "; ".join(fit.reasons) or None if fit.verdict == "illegal" else None
-
-
-def _is_answer(message: BaseMessage) -> bool:
-    return isinstance(message, AIMessage)
 
 
 # -- sizes, in bytes -----------------------------------------------------------------------------------
 
 
+_SAY_ONLY_TEXT = frozenset({HumanMessage, SystemMessage, ToolMessage})
+
+
+def _calls_size(message: AIMessage) -> int:
+    return sum(len(call["name"]) + len(repr(call["args"])) for call in message.tool_calls)
+
+
 def _size(message: BaseMessage) -> int:
     content = message.content
     size = _bytes(content) if isinstance(content, str) else sum(_block_size(b) for b in content)
-    if isinstance(message, AIMessage) and message.tool_calls:
-        size += sum(len(call["name"]) + len(repr(call["args"])) for call in message.tool_calls)
-    return size
+    return size + _calls_size(message) if isinstance(message, AIMessage) else size
 
 
 def _bytes(text: str) -> int:

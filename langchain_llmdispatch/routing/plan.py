@@ -35,6 +35,7 @@ class PlannedDeployment:
         health: How it is doing.
         headroom: What its limits leave, by kind (`requests`, `tokens`); empty without limits.
         changes: What history, parameters and tools would have to be altered.
+        doubt: Why it may not be able to, by what is known of the model; empty if nothing speaks against it.
     """
 
     deployment: str
@@ -48,6 +49,7 @@ class PlannedDeployment:
     health: HealthView
     headroom: Mapping[str, float]
     changes: tuple[Change, ...]
+    doubt: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; dollars as strings."""
@@ -68,6 +70,7 @@ class PlannedDeployment:
             },
             "headroom": dict(self.headroom),
             "changes": [{"kind": c.kind, "detail": c.detail, "lossy": c.lossy} for c in self.changes],
+            "doubt": self.doubt,
         }
 
 
@@ -216,6 +219,7 @@ def _planned(
         health=candidate.health,
         headroom=headroom,
         changes=ask.needs.fit(target).changes,
+        doubt=ask.needs.doubted_by(target) or "",
     )
 
 
@@ -284,6 +288,8 @@ def _line(planned: PlannedDeployment) -> str:
     if planned.wait_s:
         parts.append(f"after {planned.wait_s:.1f} s")
     parts += [f"{kind} left: {value:g}" for kind, value in planned.headroom.items()]
+    if planned.doubt:
+        parts.append(f"although {planned.doubt}")
     if planned.changes:
         lossy = "*" if any(change.lossy for change in planned.changes) else ""
         parts.append(f"adapts {', '.join(dict.fromkeys(c.kind for c in planned.changes))}{lossy}")

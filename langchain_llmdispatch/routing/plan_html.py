@@ -47,7 +47,8 @@ def _row(number: int, planned: PlannedDeployment) -> str:
     wait = f" after {planned.wait_s:.1f} s" if planned.wait_s else ""
     state = planned.health.state
     left = "".join(f", {escape(kind)} left {value:g}" for kind, value in planned.headroom.items())
-    changes = "; ".join(f"{c.kind}: {c.detail}" for c in planned.changes)
+    doubt = [f"although {planned.doubt}"] if planned.doubt else []
+    changes = "; ".join([*doubt, *(f"{c.kind}: {c.detail}" for c in planned.changes)])
     latency = "" if planned.latency_s is None else f"{planned.latency_s:.2f} s"
     return (
         f'<tr><td class="n">{number}</td><td>{escape(planned.deployment)}{tags}{wait}</td>'

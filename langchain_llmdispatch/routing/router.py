@@ -7,9 +7,9 @@ in the `Ask` that it is handed. `explain` shows the same decision with every pre
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from langchain_llmdispatch.deployments import nearest
 from langchain_llmdispatch.errors import (
@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.routing.needs import Needs
     from langchain_llmdispatch.targets import Target
 
-Kind: TypeAlias = Literal["vendor", "unfit", "size", "budget", "health", "ceiling", "strategy"]
+Kind: TypeAlias = Literal["vendor", "unfit", "doubt", "budget", "health", "ceiling", "strategy"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
+class Exclusion(NamedTuple):
     """A deployment that was left out.
 
     Attributes:
@@ -49,8 +48,7 @@ class Exclusion:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """Everything one decision depends on.
 
     Attributes:
@@ -81,11 +79,10 @@ class Ask:
     longest_wait: float = 60.0
     affinity: Affinity | None = None
     pool: Sequence[Target] = ()
-    routes: Mapping[str, Sequence[Target]] = field(default_factory=dict)
+    routes: Mapping[str, Sequence[Target]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Who is tried, in order, and who is not.
 
     Attributes:
@@ -187,7 +184,7 @@ class Router:
             return False
         if ask.health is not None and not ask.health.quiet:
             return False
-        return len(ask.targets) == 1 or not any(needs.too_large_for(target) for target in ask.targets)
+        return len(ask.targets) == 1 or not any(needs.doubted_by(target) for target in ask.targets)
 
     # -- rules -------------------------------------------------------------------------------------
 
@@ -213,7 +210,7 @@ class Router:
         self, ask: Ask, targets: Sequence[Target], excluded: list[Exclusion]
     ) -> tuple[list[Candidate], bool]:
         fit: list[Candidate] = []
-        too_small: list[tuple[Candidate, str]] = []
+        doubtful: list[tuple[Candidate, str]] = []
         needs, allowed = ask.needs, ask.allowed_vendors
         for rank, target in enumerate(targets):
             if (reason := self._forbidden(target, allowed)) is not None:
@@ -222,13 +219,13 @@ class Router:
                 excluded.append(Exclusion(target.name, "unfit", reason))
             elif ask.limit is not None and (reason := _too_dear(ask.forecast, target, ask.limit)) is not None:
                 excluded.append(Exclusion(target.name, "budget", reason))
-            elif (reason := needs.too_large_for(target)) is not None:
-                too_small.append((Candidate(target, rank, ask.forecast), reason))
+            elif (reason := needs.doubted_by(target)) is not None:
+                doubtful.append((Candidate(target, rank, ask.forecast), reason))
             else:
                 fit.append(Candidate(target, rank, ask.forecast))
-        if not fit:  # sizes are estimates: where nobody seems large enough, the vendors have the last word
-            fit, too_small = [candidate for candidate, _ in too_small], []
-        excluded += [Exclusion(c.name, "size", reason) for c, reason in too_small]
+        if not fit:  # where nobody seems able, the vendors have the last word
+            fit, doubtful = [candidate for candidate, _ in doubtful], []
+        excluded += [Exclusion(c.name, "doubt", reason) for c, reason in doubtful]
         if ask.health is None or ask.health.quiet:
             return fit, False
         return self._healthy(ask, ask.health, fit, excluded)

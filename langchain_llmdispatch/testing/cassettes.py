@@ -26,7 +26,7 @@ from langchain_llmdispatch.testing.bodies import PiecedBody, WatchedBody, plain_
 from langchain_llmdispatch.testing.clock import UnhurriedClock, advance, stand_in, use_clock
 from langchain_llmdispatch.testing.layers import attempt_of, installed
 from langchain_llmdispatch.testing.matching import Asked, Matcher
-from langchain_llmdispatch.testing.recording import Recorder, asked_of, packed_body
+from langchain_llmdispatch.testing.recording import Recorder, Slot, asked_of, packed_body
 from langchain_llmdispatch.testing.scrubbing import Scrubber
 from langchain_llmdispatch.testing.secrets import Secrets
 from langchain_llmdispatch.testing.tapes import Interaction, Tape, merged
@@ -65,7 +65,7 @@ class Cassette:
         environment: Where keys are looked for; default: the process's.
         served_by: What answers, and which version, for the file's head; default: the `server` header.
         note: For the file's head.
-        append: Add to the file when recording, instead of replacing it.
+        append: When recording, keep what the file holds, and record only what is not in it.
 
     Attributes:
         tape: What the file holds.
@@ -109,10 +109,13 @@ class Cassette:
         self._append, self._about = append, {"served_by": served_by, "note": note}
         self._exists = self.path.is_file()
         self.records = mode == "rewrite" or (mode == "once" and not self._exists)
-        self.recorder = Recorder(self.scrubber)
+        self.replays = not self.records and mode != "verify"
         self._discarded = False
         self._lock = threading.Lock()
-        self.tape = Tape.read(self.path) if self._exists and not self.records else Tape()
+        reads = self._exists and (append or not self.records)
+        self.tape = Tape.read(self.path) if reads else Tape()
+        calls = max((held.call or 0 for held in self.tape.interactions), default=0)
+        self.recorder = Recorder(self.scrubber, calls)
         self._keys = [self._matcher.key(held.request.get("body")) for held in self.tape.interactions]
         self._played: set[int] = set()
 
@@ -125,7 +128,7 @@ class Cassette:
         with ExitStack() as stack:
             stack.enter_context(installed(self))
             stack.enter_context(other_clients(self))
-            if not self.records and self.mode != "verify" and stand_in() is None:
+            if self.replays and stand_in() is None:
                 stack.enter_context(use_clock(UnhurriedClock()))
             self._context = stack.pop_all()
         return self
@@ -184,10 +187,11 @@ class Cassette:
     def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
         """Record or replay a model's request."""
         asked = asked_of(request, self.scrubber, self.secrets)
-        if self.records:
-            slot = self.recorder.slot()
+        held = self._find(asked)
+        if held is None and self.records:
+            slot = self.recorder.slot(patience.clock)
             return self._recorded(slot, asked, request, forward(request))
-        held = self.take(asked)
+        held = held or self.take(asked)
         if self.mode == "verify":
             live = forward(request)
             try:
@@ -199,10 +203,11 @@ class Cassette:
     async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
         """Record or replay a model's request."""
         asked = asked_of(request, self.scrubber, self.secrets)
-        if self.records:
-            slot = self.recorder.slot()
+        held = self._find(asked)
+        if held is None and self.records:
+            slot = self.recorder.slot(patience.clock)
             return self._recorded(slot, asked, request, await forward(request))
-        held = self.take(asked)
+        held = held or self.take(asked)
         if self.mode == "verify":
             live = await forward(request)
             try:
@@ -217,23 +222,32 @@ class Cassette:
         Raises:
             UnmatchedRequestError: There is none.
         """
-        key, last = self._matcher.key(asked.body), None
-        with self._lock:
-            for number, held in enumerate(self.tape.interactions):
-                if self._keys[number] == key and self._matcher.fits(asked, held):
-                    last = held
-                    if number not in self._played:
-                        self._played.add(number)
-                        return held
-        if last is not None and self.repeats:
-            return last
-        raise self._miss(asked, replayed=last is not None)
+        if (held := self._find(asked)) is not None:
+            return held
+        raise self._miss(asked)
 
-    def _miss(self, asked: Asked, *, replayed: bool) -> UnmatchedRequestError:
+    def _find(self, asked: Asked) -> Interaction | None:
+        with self._lock:
+            fitting = self._fitting(asked)
+            fresh = next((number for number in fitting if number not in self._played), None)
+            if fresh is None and not (fitting and self.repeats):
+                return None
+            number = fitting[-1] if fresh is None else fresh
+            self._played.add(number)
+            return self.tape.interactions[number]
+
+    def _fitting(self, asked: Asked) -> list[int]:
+        if not self._keys:
+            return []
+        key = self._matcher.key(asked.body)
+        held = self.tape.interactions
+        return [n for n, k in enumerate(self._keys) if k == key and self._matcher.fits(asked, held[n])]
+
+    def _miss(self, asked: Asked) -> UnmatchedRequestError:
         lines = [f"no recorded answer for {asked.method} to {asked.vendor} in {self.path.name}."]
         if not self._exists:
             lines.append("There is no such file; record it with --llmdispatch-record=once.")
-        elif replayed:
+        elif self._fitting(asked):
             lines.append("It is recorded, but each recording of it has been replayed already.")
         else:
             scored = [(self._matcher.likeness(asked, held), held) for held in self.tape.interactions]
@@ -249,7 +263,7 @@ class Cassette:
         return error
 
     def _recorded(
-        self, slot: int, asked: Asked, request: httpx.Request, response: httpx.Response
+        self, slot: Slot, asked: Asked, request: httpx.Request, response: httpx.Response
     ) -> httpx.Response:
         watch = self.recorder.watch(slot, asked, attempt_of(request), response)
         headers = plain_headers(response)

@@ -100,11 +100,13 @@ def use_clock(clock: Clock) -> Iterator[Clock]:
         saved = {name: Clock.__dict__[name] for name in _METHODS}
         for name in _METHODS:
             setattr(Clock, name, _delegate(clock, name))
+        Clock.virtual = True
     try:
         yield clock
     finally:
         with _StandIn.lock:
             _StandIn.clocks.remove(clock)
+            Clock.virtual = bool(_StandIn.clocks)
             for name, method in saved.items():
                 setattr(Clock, name, method)
 

@@ -78,6 +78,7 @@ class Faults:
     """
 
     depth: ClassVar[int] = 10
+    replays: ClassVar[bool] = False
 
     def __init__(
         self, model: DispatcherChatModel | None = None, *, seed: int | None = 0, strict: bool = True

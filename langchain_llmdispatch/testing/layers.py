@@ -92,6 +92,7 @@ class NoNetwork:
     """
 
     depth: ClassVar[int] = 90
+    replays: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.tried: list[str] = []

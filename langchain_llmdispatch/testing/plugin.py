@@ -82,6 +82,8 @@ def llmdispatch_cassette(
     """Replay the test's model calls from its cassette, or record them; return the `Cassette`."""
     from langchain_llmdispatch.testing.cassettes import Cassette  # noqa: PLC0415 - not before it is used
 
+    if request.node.get_closest_marker("vcr") and "vcr" in request.fixturenames:
+        request.getfixturevalue("vcr")  # pytest-recording's goes beneath ours, not above
     marker = request.node.get_closest_marker(MARKER)
     options = {**llmdispatch_config, **(marker.kwargs if marker else {})}
     name = options.pop("name", None) or (marker.args[0] if marker and marker.args else None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.testing.bodies import END_MARKER, EventSplitter
 from langchain_llmdispatch.testing.layers import attempt_of
 from langchain_llmdispatch.testing.matching import Asked
@@ -52,11 +53,28 @@ def learn(request: httpx.Request, attempt: Attempt | None, secrets: Secrets) -> 
         secrets.add(key.get_secret_value())
 
 
-class Recorder:
-    """The interactions of one recording, in the order in which their requests began."""
+class Slot:
+    """The place of one interaction in a recording, and the time since its request left."""
 
-    def __init__(self, scrubber: Scrubber) -> None:
-        self._scrubber = scrubber
+    def __init__(self, place: int, clock: Clock) -> None:
+        self.place, self._clock = place, clock
+        self._began = clock.monotonic()
+
+    def seconds(self) -> float:
+        """Return the seconds since the request left."""
+        return self._clock.monotonic() - self._began
+
+
+class Recorder:
+    """The interactions of one recording, in the order in which their requests began.
+
+    Args:
+        scrubber: What takes secrets out.
+        calls: How many calls the file holds already.
+    """
+
+    def __init__(self, scrubber: Scrubber, calls: int = 0) -> None:
+        self._scrubber, self._before = scrubber, calls
         self._slots: list[Interaction | None] = []
         self._calls: dict[int, tuple[int, Dispatch]] = {}
         self._lock = threading.Lock()
@@ -66,20 +84,21 @@ class Recorder:
         with self._lock:
             return [item for item in self._slots if item is not None]
 
-    def slot(self) -> int:
-        """Take the next place."""
+    def slot(self, clock: Clock | None = None) -> Slot:
+        """Take the next place, for a request that leaves now."""
         with self._lock:
             self._slots.append(None)
-            return len(self._slots) - 1
+            return Slot(len(self._slots) - 1, clock or Clock())
 
-    def keep(self, slot: int, interaction: Interaction) -> None:
+    def keep(self, slot: Slot, interaction: Interaction) -> None:
         """Put an interaction in its place."""
         with self._lock:
-            self._slots[slot] = interaction
+            self._slots[slot.place] = interaction
 
-    def watch(self, slot: int, asked: Asked, attempt: Attempt | None, response: httpx.Response) -> BodyWatch:
+    def watch(
+        self, slot: Slot, asked: Asked, attempt: Attempt | None, response: httpx.Response
+    ) -> BodyWatch:
         """Return who listens to a response's body and keeps the interaction at its end."""
-        clock = attempt.dispatch.clock.monotonic if attempt is not None else lambda: 0.0
         head: Fields = {
             "status": response.status_code,
             "headers": self._scrubber.response_headers(response.headers.multi_items()),
@@ -88,7 +107,7 @@ class Recorder:
         def keep(packed: Fields) -> None:
             self.keep(slot, self._interaction(asked, attempt, {**head, **packed}))
 
-        return BodyWatch(response.headers.get("content-type", ""), self._scrubber, clock, keep)
+        return BodyWatch(response.headers.get("content-type", ""), self._scrubber, slot, keep)
 
     def _interaction(self, asked: Asked, attempt: Attempt | None, response: Fields) -> Interaction:
         body = {} if asked.body is None else {"body": asked.body}
@@ -108,7 +127,7 @@ class Recorder:
     def _call(self, dispatch: Dispatch) -> int:
         with self._lock:
             # The dispatch is kept with its number, so that its identity is not given to another.
-            return self._calls.setdefault(id(dispatch), (len(self._calls) + 1, dispatch))[0]
+            return self._calls.setdefault(id(dispatch), (self._before + len(self._calls) + 1, dispatch))[0]
 
 
 class BodyWatch:
@@ -118,14 +137,13 @@ class BodyWatch:
         self,
         content_type: str,
         scrubber: Scrubber,
-        clock: Callable[[], float],
+        slot: Slot,
         keep: Callable[[Fields], None],
     ) -> None:
-        self._type, self._scrubber, self._clock, self._keep = content_type, scrubber, clock, keep
+        self._type, self._scrubber, self._slot, self._keep = content_type, scrubber, slot, keep
         self._splitter = EventSplitter(content_type)
         self._pieces: list[bytes] = []
         self._times: list[int] = []
-        self._began = clock()
 
     def piece(self, piece: bytes) -> None:
         """Note a piece and when its events came."""
@@ -137,7 +155,7 @@ class BodyWatch:
         self._note(len(self._splitter.close()))
         body = b"".join(self._pieces)
         packed = packed_body(body, self._type, self._scrubber)
-        packed["seconds"] = round(self._clock() - self._began, 3)
+        packed["seconds"] = round(self._slot.seconds(), 3)
         events = packed.get("events") or packed.get("lines") or ()
         if self._splitter.streams and len(self._times) == len(events):
             packed["at_ms"] = self._times
@@ -146,7 +164,7 @@ class BodyWatch:
         self._keep(packed)
 
     def _note(self, events: int) -> None:
-        self._times += [round((self._clock() - self._began) * 1000)] * events
+        self._times += [round(self._slot.seconds() * 1000)] * events
 
 
 def packed_body(body: bytes, content_type: str, scrubber: Scrubber) -> Fields:

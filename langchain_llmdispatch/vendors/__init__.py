@@ -9,7 +9,6 @@ from langchain_llmdispatch.vendors.cohere import CohereVendor
 from langchain_llmdispatch.vendors.compatible import CompatibleVendor
 from langchain_llmdispatch.vendors.google import GoogleVendor
 from langchain_llmdispatch.vendors.huggingface import HuggingFaceVendor
-from langchain_llmdispatch.vendors.langchain import LangChainVendor
 from langchain_llmdispatch.vendors.local import LocalVendor
 from langchain_llmdispatch.vendors.ollama import OllamaVendor
 from langchain_llmdispatch.vendors.openai import OpenAIVendor
@@ -24,7 +23,6 @@ VENDORS: tuple[type[Vendor], ...] = (
     OllamaVendor,
     CompatibleVendor,
     LocalVendor,
-    LangChainVendor,
 )
 
 

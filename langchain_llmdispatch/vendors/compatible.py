@@ -23,11 +23,11 @@ _HOSTS: dict[str, Dialect] = {
     "api.mistral.ai": Dialect(text_parts=False, stream_usage=False, short_ids=True),
     "api.perplexity.ai": Dialect(text_parts=False, stream_usage=False),
     # Want the reasoning that led to a tool call back with its result.
-    "api.deepseek.com": Dialect(text_parts=False, reasoning="reasoning_content"),
-    "api.moonshot.ai": Dialect(text_parts=False, reasoning="reasoning_content"),
-    "api.moonshot.cn": Dialect(text_parts=False, reasoning="reasoning_content"),
-    "api.z.ai": Dialect(text_parts=False, reasoning="reasoning_content"),
-    "open.bigmodel.cn": Dialect(text_parts=False, reasoning="reasoning_content"),
+    "api.deepseek.com": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "api.moonshot.ai": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "api.moonshot.cn": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "api.z.ai": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "open.bigmodel.cn": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
     # Takes parts, which carry cache markers for the models behind it.
     "openrouter.ai": Dialect(reasoning="reasoning"),
 }

@@ -180,6 +180,8 @@ class GoogleVendor(Vendor):
         if effort is None or said.keys() & {"thinkingLevel", "thinkingBudget"}:
             return said
         known = catalog.facts(self.name, call.model)
+        # Who asks for reasoning wants to see it, as with every other vendor; here it must be asked for.
+        said = said if effort == "none" else {"includeThoughts": True, **said}
         if known.thinking != "budget":
             return {"thinkingLevel": _level(known.effort_levels or _USUAL_LEVELS, effort), **said}
         budget = _BUDGETS.get(effort, _BUDGETS["medium"])

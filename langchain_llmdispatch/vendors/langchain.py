@@ -49,7 +49,7 @@ class LangChainVendor(Vendor):
     """Speaks through one LangChain chat model; `LangChainVendor.of(model)` makes it.
 
     Args:
-        model: The chat model, or None for the entry in the table of vendors, which speaks for nobody.
+        model: The chat model, or None for the vendor as such, which speaks for nobody.
 
     Attributes:
         model: The chat model, its own retries switched off as far as it allows.
@@ -198,6 +198,8 @@ class LangChainVendor(Vendor):
 
     def capabilities(self, model: str) -> ModelProfile | None:  # noqa: ARG002 - it has one model
         """Return what the model says of itself."""
+        if not self.model_name:
+            return None
         said = dict(self.model.profile or {})
         return {**said, "tool_calling": False} if not can_bind(self.model) else said or None  # type: ignore[return-value]
 

@@ -114,7 +114,7 @@ def _facts(
     """Return response metadata with our names for model, vendor, id and the reason it ended."""
     reason = _reason(said)
     metadata = {key: value for key, value in said.items() if key != "finish_reason"}
-    if reason == "stop" and calls:
+    if reason in {"stop", None} and calls:
         reason = "tool_calls"
     if reason is not None:
         metadata["finish_reason"] = reason

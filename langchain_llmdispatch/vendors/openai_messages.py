@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.parameters import effort_of
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolChoice, ToolSpec
@@ -33,6 +34,7 @@ class Dialect:
         text_parts: Whether turns of text alone may be lists of parts; many small servers take strings only.
         reasoning: Field in which an assistant's own reasoning goes back inside a tool loop, or None.
         short_ids: Whether tool-call ids must be nine letters and digits (Mistral).
+        thinking: Whether there is a `thinking` switch beside `reasoning_effort`; others refuse the field.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -41,14 +43,13 @@ class Dialect:
     text_parts: bool = True
     reasoning: str | None = None
     short_ids: bool = False
+    thinking: bool = False
 
 
 def chat_body(call: Call, dialect: Dialect) -> Json:
     """Return the JSON body of `POST /chat/completions` for `call`."""
     body: Json = {"model": call.model, "messages": chat_messages(call.messages, dialect)}
-    for name, value in call.params.items():
-        if name not in NOT_SENT:
-            body[dialect.max_tokens if name == "max_tokens" else name] = value
+    body |= _params(call.params, dialect)
     if tools := [*map(_tool, call.tools), *map(dict, call.server_tools)]:
         body["tools"] = tools
     if call.tool_choice:
@@ -62,6 +63,17 @@ def chat_body(call: Call, dialect: Dialect) -> Json:
         if dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
     return merged(body, call.extra)
+
+
+def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
+    said: Json = {}
+    for name, value in params.items():
+        if name == "thinking" and not dialect.thinking:
+            if (effort := effort_of(value)) is not None:
+                said.setdefault("reasoning_effort", effort)
+        elif name not in NOT_SENT:
+            said[dialect.max_tokens if name == "max_tokens" else name] = value
+    return said
 
 
 def merged(body: Json, extra: Mapping[str, Any]) -> Json:

@@ -150,7 +150,7 @@ def compile_parameters(
     Raises:
         UnsupportedParameterError: With policy `raise`, the target does not take a parameter or its value.
     """
-    rules = rules_of(vendor_name)
+    rules = rules or rules_of(vendor_name)
     if not params or _is_easy(params, rules, facts):
         return dict(params), []
     wanted = {
@@ -235,7 +235,7 @@ def _thinking(work: _Work) -> None:
     thinking = work.params.get("thinking")
     if thinking is None or "thinking" in work.rules.takes or work.policy != "adapt":
         return
-    effort = _effort_of(thinking)
+    effort = effort_of(thinking)
     if effort is None or "reasoning_effort" in work.params:
         return
     del work.params["thinking"]
@@ -246,7 +246,8 @@ def _thinking(work: _Work) -> None:
 _BUDGETS = ((2048, "low"), (8192, "medium"))
 
 
-def _effort_of(thinking: Any) -> str | None:
+def effort_of(thinking: Any) -> str | None:
+    """Return the word for the effort that a `thinking` setting means, or None if it means none."""
     if isinstance(thinking, bool):
         return "medium" if thinking else "none"
     if not isinstance(thinking, Mapping):

@@ -63,6 +63,23 @@ def test_plain_request() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("base_url", "params", "sent"),
+    [
+        (LLAMA, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, {"reasoning_effort": "low"}),
+        (LLAMA, {"thinking": {"type": "disabled"}}, {"reasoning_effort": "none"}),
+        (LLAMA, {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+        ("https://api.z.ai/api/paas/v4", {"thinking": {"type": "enabled"}}, {"thinking": {"type": "enabled"}}),
+    ],
+)
+def test_thinking_is_an_effort_but_for_those_with_a_switch(
+    base_url: str, params: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    """A server that knows no `thinking` would answer 400 to Anthropic's word for it."""
+    made = body(call(base_url, params=params))
+    assert {key: made[key] for key in ("thinking", "reasoning_effort") if key in made} == sent
+
+
 def test_media_go_as_parts() -> None:
     """Images and video need a list of parts everywhere."""
     blocks: list[Any] = [{"type": "text", "text": "a"}, {"type": "video", "url": "https://x.test/v.mp4"}]

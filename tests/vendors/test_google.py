@@ -349,11 +349,28 @@ def test_parameters() -> None:
     [
         ("gemini-2.5-flash", {"reasoning_effort": "none"}, {"thinkingBudget": 0}),
         ("gemini-2.5-pro", {"reasoning_effort": "none"}, {"thinkingBudget": 128}),
-        ("gemini-2.5-pro", {"reasoning_effort": "high"}, {"thinkingBudget": 24576}),
-        ("gemini-3-pro-preview", {"reasoning_effort": "medium"}, {"thinkingLevel": "high"}),
+        ("gemini-2.5-pro", {"reasoning_effort": "high"}, {"thinkingBudget": 24576, "includeThoughts": True}),
+        (
+            "gemini-3-pro-preview",
+            {"reasoning_effort": "medium"},
+            {"thinkingLevel": "high", "includeThoughts": True},
+        ),
+        (
+            "gemini-3-pro-preview",
+            {"reasoning_effort": "medium", "thinking": {"include_thoughts": False}},
+            {"thinkingLevel": "high", "includeThoughts": False},
+        ),
         ("gemini-3-pro-preview", {"reasoning_effort": "none"}, {"thinkingLevel": "low"}),
-        ("gemini-3-flash-preview", {"reasoning_effort": "minimal"}, {"thinkingLevel": "minimal"}),
-        ("gemini-4-argon", {"reasoning_effort": "xhigh"}, {"thinkingLevel": "high"}),
+        (
+            "gemini-3-flash-preview",
+            {"reasoning_effort": "minimal"},
+            {"thinkingLevel": "minimal", "includeThoughts": True},
+        ),
+        (
+            "gemini-4-argon",
+            {"reasoning_effort": "xhigh"},
+            {"thinkingLevel": "high", "includeThoughts": True},
+        ),
         (
             "gemini-4-argon",
             {"reasoning_effort": "low", "thinking": {"include_thoughts": True}},
@@ -367,7 +384,7 @@ def test_parameters() -> None:
     ],
 )
 def test_thinking(model: str, params: dict[str, Any], config: dict[str, Any]) -> None:
-    """Effort is a budget for Gemini 2.5 and a level that the model has from 3 on; explicit words win."""
+    """Effort is a budget for Gemini 2.5 and a level from 3 on, and asks for thoughts; explicit words win."""
     assert body_of(call(model=model, params=params))["generationConfig"]["thinkingConfig"] == config
 
 

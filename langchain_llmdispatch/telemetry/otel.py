@@ -1,0 +1,283 @@
+"""OpenTelemetry: one span per call, one per request beneath it, and the GenAI metrics.
+
+Names are the GenAI conventions', written out, since they have left OpenTelemetry's own packages and still
+move; what has no name there begins with `llmdispatch.`. Prompts and answers are captured only if asked for.
+
+| span               | kind     | stands for                                  |
+|--------------------|----------|---------------------------------------------|
+| `chat <model>`     | INTERNAL | the call, from `invoke` to the whole answer |
+| `chat <model>`     | CLIENT   | one request to one vendor                   |
+
+Retries, fallbacks, waits and hedges are events on the call's span.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, messages_to_dict
+from langchain_core.outputs import ChatGeneration
+
+from langchain_llmdispatch.events import ATTEMPT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import LLMResult
+
+CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+PROVIDERS = {
+    "azure": "azure.ai.openai",
+    "google": "gcp.gemini",
+    "google_genai": "gcp.gemini",
+    "xai": "x_ai",
+    "mistral": "mistral_ai",
+}
+"""`gen_ai.provider.name` where it is not the vendor's own name."""
+
+_REQUESTED = {
+    "temperature": "gen_ai.request.temperature",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "top_p": "gen_ai.request.top_p",
+    "seed": "gen_ai.request.seed",
+}
+_DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
+
+
+class OpenTelemetryCallbackHandler(BaseCallbackHandler):
+    """Makes spans and metrics of what a model's calls become.
+
+    Args:
+        tracer_provider: Where spans go; default: the process's own.
+        meter_provider: Where metrics go; default: the process's own.
+        capture_content: Whether prompts and answers are put on the call's span; default: what the variable
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no where it is not set.
+
+    Raises:
+        ImportError: OpenTelemetry is not installed.
+    """
+
+    run_inline = True
+
+    def __init__(
+        self, *, tracer_provider: Any = None, meter_provider: Any = None, capture_content: bool | None = None
+    ) -> None:
+        super().__init__()
+        try:
+            from opentelemetry import metrics, trace  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            hint = "OpenTelemetry is not installed: pip install 'langchain-llmdispatch[otel]'"
+            raise ImportError(hint) from error
+        self._trace = trace
+        self._tracer = trace.get_tracer("langchain_llmdispatch", tracer_provider=tracer_provider)
+        self._meters = _Meters(metrics.get_meter("langchain_llmdispatch", meter_provider=meter_provider))
+        self._captures = _wants_content() if capture_content is None else capture_content
+        self._lock = threading.Lock()
+        self._calls: dict[UUID, tuple[Any, float]] = {}
+
+    # -- LangChain's events ------------------------------------------------------------------------
+
+    def on_chat_model_start(
+        self,
+        serialized: Any,  # noqa: ARG002 - LangChain's signature
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin the call's span, under whatever span is current."""
+        metadata, asked = metadata or {}, kwargs.get("invocation_params") or {}
+        model = str(metadata.get("ls_model_name") or asked.get("model") or "unknown")
+        attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": model,
+            "gen_ai.provider.name": _provider(str(metadata.get("ls_provider") or "llmdispatch")),
+        }
+        for name, attribute in _REQUESTED.items():
+            if isinstance(value := asked.get(name, metadata.get(f"ls_{name}")), (int, float)):
+                attributes[attribute] = value  # type: ignore[assignment] # numbers are attributes too
+        if self._captures and messages:
+            attributes["gen_ai.input.messages"] = json.dumps(messages_to_dict(messages[0]), default=str)
+        span = self._tracer.start_span(f"chat {model}", attributes=attributes)
+        with self._lock:
+            self._calls[run_id] = span, time.perf_counter()
+
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+        """Make a span of a request that is over, and an event of everything else."""
+        held = self._calls.get(run_id)
+        if held is None or not name.startswith("llmdispatch."):
+            return
+        if name == ATTEMPT:
+            self._request_span(held[0], data)
+            self._meters.request(data)
+        else:
+            flat = {f"llmdispatch.{key}": value for key, value in data.items() if value is not None}
+            held[0].add_event(name, flat)
+            self._meters.happened(name, data)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+        """End the call's span with what was answered."""
+        first = response.generations[0][0] if response.generations and response.generations[0] else None
+        message = first.message if isinstance(first, ChatGeneration) else None
+        attributes = _answered(message) if isinstance(message, AIMessage) else {}
+        if self._captures and message is not None:
+            attributes["gen_ai.output.messages"] = json.dumps(messages_to_dict([message]), default=str)
+        self._end(run_id, attributes, None)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+        """End the call's span with the kind of error; its text may quote the prompt and stays out."""
+        attempts = len(getattr(error, "attempts", ()))
+        self._end(run_id, {"llmdispatch.attempts": attempts} if attempts else {}, type(error).__name__)
+
+    # -- spans -------------------------------------------------------------------------------------
+
+    def _request_span(self, parent: Any, data: Mapping[str, Any]) -> None:
+        ended = round(datetime.fromisoformat(data["ended_at"]).timestamp() * 1e9)
+        span = self._tracer.start_span(
+            f"chat {data['model']}",
+            context=self._trace.set_span_in_context(parent),
+            kind=self._trace.SpanKind.CLIENT,
+            start_time=ended - data["latency_ms"] * 1_000_000,
+            attributes=_requested(data),
+        )
+        if data["error"] is not None:
+            span.set_status(self._trace.StatusCode.ERROR, data["error"])
+        span.end(end_time=ended)
+
+    def _end(self, run_id: UUID, attributes: dict[str, Any], error: str | None) -> None:
+        with self._lock:
+            held = self._calls.pop(run_id, None)
+        if held is None:
+            return
+        span, begun = held
+        if error is not None:
+            attributes["error.type"] = error
+            span.set_status(self._trace.StatusCode.ERROR, error)
+        span.set_attributes({name: value for name, value in attributes.items() if value is not None})
+        span.end()
+        self._meters.call(attributes, time.perf_counter() - begun)
+
+
+class _Meters:
+    """The metrics: the GenAI conventions' own, and counters of ours."""
+
+    def __init__(self, meter: Any) -> None:
+        histogram, counter = meter.create_histogram, meter.create_counter
+        seconds = {"unit": "s", "explicit_bucket_boundaries_advisory": _DURATIONS}
+        tokens = {"unit": "{token}", "explicit_bucket_boundaries_advisory": _TOKENS}
+        self._duration = histogram("gen_ai.client.operation.duration", **seconds)
+        self._first = histogram("gen_ai.client.operation.time_to_first_chunk", **seconds)
+        self._tokens = histogram("gen_ai.client.token.usage", **tokens)
+        self._requests = counter("llmdispatch.requests", unit="{request}")
+        self._cost = counter("llmdispatch.cost", unit="{USD}")
+        self._happened = {
+            f"llmdispatch.{word}": counter(f"llmdispatch.{name}", unit="{request}")
+            for word, name in (("retry", "retries"), ("fallback", "fallbacks"), ("hedge", "hedges"))
+        }
+        self._waited = counter("llmdispatch.throttled", unit="s")
+
+    def request(self, data: Mapping[str, Any]) -> None:
+        """Measure a request that is over."""
+        who = _whose(data)
+        self._requests.add(1, {**who, "error.type": data["error"]} if data["error"] else who)
+        if data["ttft_ms"] is not None:
+            self._first.record(data["ttft_ms"] / 1000, who)
+        if data["cost_usd"] is not None:
+            self._cost.add(float(data["cost_usd"]), who)
+        if usage := data["usage"]:
+            for kind in ("input", "output"):
+                self._tokens.record(usage[f"{kind}_tokens"], {**who, "gen_ai.token.type": kind})
+
+    def happened(self, name: str, data: Mapping[str, Any]) -> None:
+        """Count a retry, a fallback, a hedge, or the seconds of a wait."""
+        if name in self._happened:
+            self._happened[name].add(1, _whose(data))
+        elif name == "llmdispatch.throttle":
+            self._waited.add(data["wait_ms"] / 1000, _whose(data))
+
+    def call(self, attributes: Mapping[str, Any], seconds: float) -> None:
+        """Measure a call that is over."""
+        wanted = ("gen_ai.provider.name", "gen_ai.response.model", "llmdispatch.deployment", "error.type")
+        labels = {name: attributes[name] for name in wanted if attributes.get(name) is not None}
+        self._duration.record(seconds, {"gen_ai.operation.name": "chat", **labels})
+
+
+def _wants_content() -> bool:
+    said = os.environ.get(CAPTURE_VARIABLE, "").strip().lower()
+    return said in {"true", "1", "span_only", "span_and_event"}
+
+
+def _provider(vendor: str) -> str:
+    return PROVIDERS.get(vendor, vendor)
+
+
+def _whose(data: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": _provider(data["vendor"]),
+        "gen_ai.request.model": data["model"],
+        "llmdispatch.deployment": data["deployment"],
+    }
+
+
+def _requested(data: Mapping[str, Any]) -> dict[str, Any]:
+    attributes = {
+        **_whose(data),
+        "llmdispatch.attempt": data["attempt"],
+        "llmdispatch.retry": data["retry"],
+        "llmdispatch.fallback": data["fallback"],
+        "llmdispatch.hedge": data["hedge"],
+        "llmdispatch.queue_wait": data["wait_ms"] / 1000,
+        "llmdispatch.cost_usd": None if data["cost_usd"] is None else float(data["cost_usd"]),
+        "llmdispatch.request_id": data["request_id"],
+        "http.response.status_code": data["status"],
+        "error.type": data["error"],
+        **_used(data["usage"]),
+    }
+    if data["ttft_ms"] is not None:
+        attributes["gen_ai.response.time_to_first_chunk"] = data["ttft_ms"] / 1000
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _answered(message: AIMessage) -> dict[str, Any]:
+    metadata = message.response_metadata
+    facts: Mapping[str, Any] = metadata.get("llmdispatch") or {}
+    reasons: Sequence[str] | None = [reason] if (reason := metadata.get("finish_reason")) else None
+    cost = facts.get("cost_usd")
+    return {
+        "gen_ai.provider.name": _provider(
+            str(facts.get("vendor") or metadata.get("model_provider") or "unknown")
+        ),
+        "gen_ai.response.model": metadata.get("model_name"),
+        "gen_ai.response.id": metadata.get("id"),
+        "gen_ai.response.finish_reasons": reasons,
+        **_used(message.usage_metadata),
+        "llmdispatch.deployment": facts.get("deployment"),
+        "llmdispatch.route": facts.get("route"),
+        "llmdispatch.attempts": len(facts["attempts"]) if facts else None,
+        "llmdispatch.fallback": facts.get("fallback"),
+        "llmdispatch.cost_usd": None if cost is None else float(cost),
+    }
+
+
+def _used(usage: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not usage:
+        return {}
+    read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+    return {
+        "gen_ai.usage.input_tokens": usage["input_tokens"],
+        "gen_ai.usage.output_tokens": usage["output_tokens"],
+        "gen_ai.usage.cache_read.input_tokens": read.get("cache_read"),
+        "gen_ai.usage.cache_creation.input_tokens": read.get("cache_creation"),
+        "gen_ai.usage.reasoning.output_tokens": made.get("reasoning"),
+    }

@@ -1,0 +1,165 @@
+"""Prometheus: counters and histograms of requests and calls, with bounded labels.
+
+Labels are vendor, model, deployment and the class of an error: never a user, a tag or a prompt. Beyond
+`MOST_DEPLOYMENTS` deployments new ones share the label `(other)`.
+
+| metric                                | labels besides `vendor`, `model`, `deployment`             |
+|---------------------------------------|------------------------------------------------------------|
+| `llmdispatch_requests_total`          | `outcome`: `ok`, or the class of the error                 |
+| `llmdispatch_request_seconds`         | histogram of answered requests, from sending to their end  |
+| `llmdispatch_first_token_seconds`     | histogram of streams, from sending to the first content    |
+| `llmdispatch_tokens_total`            | `kind`: `input`, `output`, `cached`, `reasoning`           |
+| `llmdispatch_cost_usd_total`          | known costs, those of failed requests included             |
+| `llmdispatch_wasted_usd_total`        | costs of failed requests                                   |
+| `llmdispatch_retries_total`           |                                                            |
+| `llmdispatch_fallbacks_total`         | the deployment is the one that was fallen back to          |
+| `llmdispatch_hedges_total`            |                                                            |
+| `llmdispatch_throttled_seconds_total` | waiting for our own limits                                 |
+| `llmdispatch_calls_total`             | only `outcome`: `ok`, or the class of the error            |
+| `llmdispatch_calls_in_flight`         | none; a gauge                                              |
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from langchain_core.callbacks import BaseCallbackHandler
+
+from langchain_llmdispatch.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from langchain_core.outputs import LLMResult
+
+MOST_DEPLOYMENTS = 200
+"""Deployments that get labels of their own."""
+OTHER = "(other)"
+
+_WHO = ("vendor", "model", "deployment")
+_REQUEST_SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
+_FIRST_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30)
+
+# A registry takes each metric once, and a notebook's cell runs many times.
+_KNOWN: WeakKeyDictionary[Any, _Metrics] = WeakKeyDictionary()
+_KNOWN_LOCK = threading.Lock()
+
+
+class _Metrics:
+    """The metrics of one registry, and who has labels in it."""
+
+    def __init__(self, registry: Any) -> None:
+        from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - an extra
+
+        def counter(name: str, words: str, *labels: str) -> Any:
+            return Counter(f"llmdispatch_{name}", words, labels, registry=registry)
+
+        def histogram(name: str, words: str, buckets: tuple[float, ...]) -> Any:
+            return Histogram(f"llmdispatch_{name}", words, _WHO, buckets=buckets, registry=registry)
+
+        self.requests = counter("requests", "Requests that left the process.", *_WHO, "outcome")
+        self.seconds = histogram("request_seconds", "Seconds of answered requests.", _REQUEST_SECONDS)
+        self.first = histogram("first_token_seconds", "Seconds to the first content.", _FIRST_SECONDS)
+        self.tokens = counter("tokens", "Tokens as vendors reported them.", *_WHO, "kind")
+        self.cost = counter("cost_usd", "US dollars, failed requests included.", *_WHO)
+        self.wasted = counter("wasted_usd", "US dollars of failed requests.", *_WHO)
+        self.throttled = counter("throttled_seconds", "Seconds spent waiting for our own limits.", *_WHO)
+        self.happened = {
+            RETRY: counter("retries", "Retries.", *_WHO),
+            FALLBACK: counter("fallbacks", "Fallbacks to the deployment.", *_WHO),
+            HEDGE: counter("hedges", "Hedges.", *_WHO),
+        }
+        self.calls = counter("calls", "Calls.", "outcome")
+        self.in_flight = Gauge("llmdispatch_calls_in_flight", "Calls that are going on.", registry=registry)
+        self._seen: set[tuple[str, str, str]] = set()
+        self._lock = threading.Lock()
+
+    def who(self, data: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return the labels of a deployment, shared ones where there are too many."""
+        labels = str(data["vendor"]), str(data["model"]), str(data["deployment"])
+        with self._lock:
+            if labels not in self._seen:
+                if len(self._seen) >= MOST_DEPLOYMENTS:
+                    return OTHER, OTHER, OTHER
+                self._seen.add(labels)
+        return labels
+
+
+class PrometheusCallbackHandler(BaseCallbackHandler):
+    """Counts what a model's calls become, for a Prometheus server to scrape.
+
+    Handlers of one registry share its metrics, so a notebook's cell may run again.
+
+    Args:
+        registry: Where the metrics are registered; default: the process's own.
+
+    Raises:
+        ImportError: `prometheus_client` is not installed.
+    """
+
+    run_inline = True
+
+    def __init__(self, *, registry: Any = None) -> None:
+        super().__init__()
+        try:
+            from prometheus_client import REGISTRY  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            hint = "prometheus_client is not installed: pip install 'langchain-llmdispatch[prometheus]'"
+            raise ImportError(hint) from error
+        registry = REGISTRY if registry is None else registry
+        with _KNOWN_LOCK:
+            if registry not in _KNOWN:
+                _KNOWN[registry] = _Metrics(registry)
+            self._metrics = _KNOWN[registry]
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        """Count a call that begins."""
+        self._metrics.in_flight.inc()
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+        """Count a call that was answered."""
+        self._metrics.in_flight.dec()
+        self._metrics.calls.labels("ok").inc()
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+        """Count a call that failed."""
+        self._metrics.in_flight.dec()
+        self._metrics.calls.labels(type(error).__name__).inc()
+
+    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        """Count a request, a retry, a fallback, a hedge or a wait."""
+        if name == ATTEMPT:
+            self._count(data, self._metrics.who(data))
+        elif name in self._metrics.happened:
+            self._metrics.happened[name].labels(*self._metrics.who(data)).inc()
+        elif name == THROTTLE:
+            self._metrics.throttled.labels(*self._metrics.who(data)).inc(data["wait_ms"] / 1000)
+
+    def _count(self, data: Mapping[str, Any], who: tuple[str, str, str]) -> None:
+        metrics, error = self._metrics, data["error"]
+        metrics.requests.labels(*who, error or "ok").inc()
+        if error is None:
+            metrics.seconds.labels(*who).observe(data["latency_ms"] / 1000)
+        if data["ttft_ms"] is not None:
+            metrics.first.labels(*who).observe(data["ttft_ms"] / 1000)
+        if data["cost_usd"] is not None:
+            metrics.cost.labels(*who).inc(float(data["cost_usd"]))
+            if error is not None:
+                metrics.wasted.labels(*who).inc(float(data["cost_usd"]))
+        for kind, tokens in _kinds(data["usage"]).items():
+            metrics.tokens.labels(*who, kind).inc(tokens)
+
+
+def _kinds(usage: Mapping[str, Any] | None) -> dict[str, int]:
+    if not usage:
+        return {}
+    read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+    return {
+        "input": usage["input_tokens"],
+        "output": usage["output_tokens"],
+        "cached": read.get("cache_read") or 0,
+        "reasoning": made.get("reasoning") or 0,
+    }

@@ -1,0 +1,67 @@
+"""Targets for tests of routing: resolved deployments on several vendors, without a network."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.messages import BaseMessage, HumanMessage
+
+from langchain_llmdispatch.deployments import Deployment
+from langchain_llmdispatch.health import Health, Outcome
+from langchain_llmdispatch.routing.forecast import Forecast
+from langchain_llmdispatch.routing.needs import Needs
+from langchain_llmdispatch.routing.router import Ask
+from langchain_llmdispatch.targets import Resolver, Target
+from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors import builtin_vendors
+
+KEYS = {f"{vendor}_API_KEY": "test" for vendor in ("OPENAI", "ANTHROPIC", "GOOGLE", "COHERE")}
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RESOLVER = Resolver(builtin_vendors(), {}, KEYS)
+
+
+def target(name: str, model: str = "openai:gpt-5.4-mini", **fields: Any) -> Target:
+    """Return one resolved deployment."""
+    return RESOLVER.target(Deployment(model, name=name, **fields))
+
+
+def targets(*names: str, **fields: Any) -> tuple[Target, ...]:
+    """Return resolved deployments of one model, by name."""
+    return tuple(target(name, **fields) for name in names)
+
+
+def request(text: str | Sequence[BaseMessage] = "hello", **fields: Any) -> ChatRequest:
+    """Return a request."""
+    return ChatRequest([HumanMessage(text)] if isinstance(text, str) else text, **fields)
+
+
+def ask(
+    fleet: Sequence[Target],
+    asked: ChatRequest | None = None,
+    *,
+    health: Health | None = None,
+    now: float = 0.0,
+    seed: int = 1,
+    **fields: Any,
+) -> Ask:
+    """Return what a call asks at one moment."""
+    needs = Needs(asked or request())
+    forecast = Forecast(needs, health, now, fields.pop("at", NOON))
+    rng = random.Random(seed)
+    return Ask(needs, fleet, forecast, rng, health, **{"model": fleet[0].model, "pool": fleet, **fields})
+
+
+def learn(health: Health, where: Target, *, at: float = 0.0, times: int = 1, **outcome: Any) -> None:
+    """Have requests begin and end at one moment."""
+    for _ in range(times):
+        flight = object()
+        health.begin(where, at, flight)
+        health.learn(where, at, flight, Outcome(**outcome))
+
+
+def fail(health: Health, where: Target, *, at: float = 0.0, times: int = 5, **outcome: Any) -> None:
+    """Have requests fail at one moment: five open a breaker."""
+    learn(health, where, at=at, times=times, **{"blame": "health", "reason": "ServerError", **outcome})
