@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
+from langchain_llmdispatch.hedging import LostRaceError
 from langchain_llmdispatch.resume import caused, interrupted
 from langchain_llmdispatch.types import AttemptRecord, Change
 
@@ -47,6 +48,8 @@ class Attempt:
         changes: What was altered so that the request fits the target.
         committed: Whether content has been handed to the caller.
         declined: Whether its answer was whole, but not good enough (see `Cascade`).
+        lost: Whether another request of the call answered first (see `Race`).
+        candidate: Its target's standing within the call.
         usage: What the vendor says it used, also where the answer was no good; None if it did not say.
         cost: What that cost; None where the usage is unknown.
         waited: Seconds slept or queued before sending.
@@ -71,14 +74,14 @@ class Attempt:
         retry: RetryCallState | None,
         fallback: bool,
     ) -> None:
-        self._dispatch, self._candidate = dispatch, candidate
+        self._dispatch, self.candidate = dispatch, candidate
         self.number, self.target, self.delay = number, candidate.target, delay
         self.retry, self.fallback = retry, fallback
         self.deadline = dispatch.deadline
         self.times = candidate.target.limits(dispatch.policy.times)
         self.changes: Sequence[Change] = ()
         self.error: DispatchError | None = None
-        self.committed = self.declined = False
+        self.committed = self.declined = self.lost = False
         self.record: AttemptRecord | None = None
         self.status: int | None = None
         self.request_id: str | None = None
@@ -93,9 +96,14 @@ class Attempt:
         return self._sent_at is not None
 
     @property
+    def begun(self) -> bool:
+        """Whether content has arrived."""
+        return self._first_at is not None
+
+    @property
     def accepted(self) -> bool:
         """Whether its answer is the call's, once it is over."""
-        return self.error is None and not self.declined
+        return self.error is None and not self.declined and not self.lost
 
     @property
     def dispatch(self) -> Dispatch:
@@ -105,7 +113,7 @@ class Attempt:
     @property
     def last_resort(self) -> bool:
         """Whether nobody else is left to ask."""
-        return self._dispatch.has_only(self._candidate)
+        return self._dispatch.has_only(self.candidate)
 
     def left(self) -> float:
         """Return the seconds until the call's deadline."""
@@ -118,13 +126,17 @@ class Attempt:
             DeadlineExceededError: There is no time left to send it.
             BreakerOpenError: Its deployment is out, and another one is left.
             BudgetExceededError: Its worst case does not fit what is left of a budget.
+            LostRaceError: Another request of the call has answered meanwhile.
         """
         if self.left() <= 0:
             raise DeadlineExceededError("the call's deadline has passed", deployment=self.target.name)
-        self._dispatch.clear(self)
-        self._sent_at = self._dispatch.clock.monotonic()
-        self._dispatch.sent += 1
-        self._dispatch.observer.started(self)
+        with self._dispatch.lock:
+            if self.record is not None:
+                raise LostRaceError
+            self._dispatch.clear(self)
+            self._sent_at = self._dispatch.clock.monotonic()
+            self._dispatch.sent += 1
+            self._dispatch.observer.started(self)
 
     def answered(self, status: int, request_id: str | None) -> None:
         """Note that a response has begun."""
@@ -136,10 +148,34 @@ class Attempt:
             self._first_at = self._dispatch.clock.monotonic()
 
     def succeed(self) -> AttemptRecord:
-        """Note that the answer is whole, and return the attempt's record."""
+        """Note that the answer is whole, and return the attempt's record.
+
+        Raises:
+            LostRaceError: Another request of the call has answered meanwhile.
+        """
+        self.claim()
         self.record = self._record(None)
         self._dispatch.end(self)
         return self.record
+
+    def claim(self) -> None:
+        """Answer the call, rather than another request that is on its way too.
+
+        Raises:
+            LostRaceError: That one has answered already.
+        """
+        if self.record is not None:
+            raise LostRaceError
+        if self._dispatch.race is not None:
+            self._dispatch.race.claim(self)
+
+    def lose(self) -> None:
+        """Note that another request of the call answered first."""
+        self._close(LostRaceError())
+
+    def fail(self, error: DispatchError) -> None:
+        """Note how it ended, before its `with` does."""
+        self._close(error)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -149,13 +185,19 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Record the outcome; swallow errors that policy decides upon."""
-        if self.record is not None:  # it had succeeded; whatever happens now is the caller's
-            return False
-        if isinstance(error, DispatchError):
-            self.error = self._judged(error)
-        self.record = self._record(error)
+        return self._close(error) and self.error is not None
+
+    def _close(self, error: BaseException | None) -> bool:
+        """Record the outcome, once; whatever happens after that is the caller's."""
+        with self._dispatch.lock:
+            if self.record is not None:
+                return False
+            if isinstance(error, DispatchError):
+                self.error = self._judged(error)
+            self.lost = isinstance(error, LostRaceError)
+            self.record = self._record(error)
         self._dispatch.end(self)
-        return self.error is not None
+        return True
 
     def _judged(self, error: DispatchError) -> DispatchError:
         _forget_transport(error)

@@ -69,7 +69,7 @@ class Budget:
 
     def __init__(self, usd: float | Decimal | str, period: Period = "day") -> None:
         self.usd, self.period = Decimal(str(usd)), period
-        if not self.usd >= 0:
+        if not (self.usd.is_finite() and self.usd >= 0):
             raise ConfigurationError(f"Budget: usd={usd!r} is no amount from 0 up.")
         if isinstance(period, str) and period not in _PERIODS:
             raise ConfigurationError(f"Budget: period={period!r} is not known.{nearest(period, _PERIODS)}")

@@ -4,9 +4,9 @@
         agent.invoke(...)
     print(usage.cost_usd, usage.total_tokens)
 
-Every request counts once, by the usage that its vendor reported, from the event `llmdispatch.attempt`; those that
-failed are also shown as wasted. Answers from LangChain's cache are not billed. Answers of other chat models in the
-chain are counted from `on_llm_end`; their price is unknown.
+Every request counts once, by the usage that its vendor reported, from the event `llmdispatch.attempt`; those
+that failed are also shown as wasted. Answers from LangChain's cache are not billed. Answers of other chat
+models in the chain are counted from `on_llm_end`; their price is unknown.
 """
 
 from __future__ import annotations

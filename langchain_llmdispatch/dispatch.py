@@ -18,6 +18,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_llmdispatch.attempt import Attempt, Candidate
@@ -33,6 +35,7 @@ from langchain_llmdispatch.errors import (
     RateLimitError,
     StreamInterruptedError,
 )
+from langchain_llmdispatch.hedging import Hedging, Race
 from langchain_llmdispatch.observers import Observer, Observers
 from langchain_llmdispatch.resume import caused, deciding, interrupted, may_continue
 from langchain_llmdispatch.retries import RetryPolicy
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.budgets import RetryBudget
     from langchain_llmdispatch.cascade import Cascade
+    from langchain_llmdispatch.exchange import Exchange
     from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import ChatRequest
 
@@ -63,6 +67,7 @@ class Policy:
         times: The time limits of the call.
         resume: Whether a stream that breaks after content is taken up again.
         cascade: When an answer sends the call on; None if each one is good enough.
+        hedging: When another deployment is asked beside one that is late; None for never.
     """
 
     retries: RetryPolicy = field(default_factory=RetryPolicy)
@@ -70,6 +75,7 @@ class Policy:
     times: TimeLimits = field(default_factory=TimeLimits)
     resume: bool = False
     cascade: Cascade | None = None
+    hedging: Hedging | None = None
 
 
 class Dispatch:
@@ -94,6 +100,9 @@ class Dispatch:
         delivered: What the caller has of streams that broke.
         declined: Attempts whose answers were whole but not good enough.
         settled: Makes the last of those answers, for a call that ends without a better one.
+        worst: Tells the dollars that a request to a target may cost; None if nobody knows.
+        race: The requests that are on their way at once, if they are.
+        lock: Held while an attempt is sent or ends: hedged ones do so in several threads.
     """
 
     request: ChatRequest | None = None
@@ -101,6 +110,8 @@ class Dispatch:
     failure: DispatchError | None = None
     thread: str | None = None
     settled: Callable[[], list[Any]] = list
+    worst: Callable[[Target], Decimal | None] | None = None
+    race: Race | None = None
 
     def __init__(
         self,
@@ -121,7 +132,8 @@ class Dispatch:
         self.started = clock.monotonic()
         seconds = policy.times.deadline
         self.deadline = self.started + seconds if seconds is not None else float("inf")
-        self.sent = 0
+        self.sent, self._numbered, self.lock = 0, 0, Lock()
+        self._ended: list[Attempt] = []
         self.records: list[AttemptRecord] = []
         self.errors: list[DispatchError] = []
         self.delivered: list[AIMessageChunk] = []
@@ -140,33 +152,76 @@ class Dispatch:
             raise self._failed(NoDeploymentError("no deployment can serve this request"))
         if self._retry_budget is not None:
             self._retry_budget.deposit(self.started)
-        candidate, retry, fallback = self._first(), None, False
-        while True:
-            delay = max(0.0, candidate.ready_at - self.clock.monotonic())
-            candidate.tries += 1
-            attempt = Attempt(
-                self,
-                candidate,
-                number=len(self.records) + 1,
-                delay=delay,
-                retry=retry,
-                fallback=fallback,
-            )
+        attempt: Attempt | None = self._attempt(self._first())
+        while attempt is not None:
+            self.race, self._ended = None, []
             yield attempt
-            if attempt.error is not None:
-                error = deciding(attempt.error, self.delivered, resume=self.policy.resume)
-                chosen, retry = self._next(candidate, error)
-            elif attempt.declined:
-                chosen, retry = self._better(candidate), None
-            else:
+            if self.outcome is not None or not self._ended:
                 return
+            attempt = self._following(self._ended)
+        self._finish("answered", self.declined[-1])
+
+    def _attempt(
+        self, candidate: Candidate, retry: RetryCallState | None = None, *, fallback: bool = False
+    ) -> Attempt:
+        delay = max(0.0, candidate.ready_at - self.clock.monotonic())
+        candidate.tries += 1
+        self._numbered += 1
+        return Attempt(self, candidate, number=self._numbered, delay=delay, retry=retry, fallback=fallback)
+
+    def _following(self, ended: Sequence[Attempt]) -> Attempt | None:
+        """Return the attempt after those that ended, or None if an answer that was declined has to do.
+
+        Raises:
+            DispatchError: The call's final error.
+        """
+        following: Attempt | None = None
+        for last in ended:
+            chosen, retry = self._after(last)
             if chosen is None and self.declined:
-                self._finish("answered", self.declined[-1])
-                return
+                return None
             if chosen is None:
-                assert attempt.error is not None  # noqa: S101 - it was not declined
-                raise self._failed(self._final(attempt.error))
-            candidate, fallback = chosen, chosen is not candidate
+                assert last.error is not None  # noqa: S101 - it was not declined
+                raise self._failed(self._final(last.error))
+            if last is ended[-1]:
+                following = self._attempt(chosen, retry, fallback=chosen is not last.candidate)
+        return following
+
+    def _after(self, ended: Attempt) -> tuple[Candidate | None, RetryCallState | None]:
+        if ended.error is None:
+            return self._better(ended.candidate), None
+        error = deciding(ended.error, self.delivered, resume=self.policy.resume)
+        return self._next(ended.candidate, error)
+
+    # -- hedging -----------------------------------------------------------------------------------
+
+    def begin_race(self, exchange: Exchange) -> Race:
+        """Let a request that is about to be sent be raced by another one."""
+        self.race = Race()
+        self.race.enter(exchange)
+        return self.race
+
+    def late_after(self, attempt: Attempt) -> float | None:
+        """Return the seconds after which an attempt is late; None for never."""
+        assert self.policy.hedging is not None  # noqa: S101 - else there is no race
+        return self.policy.hedging.after(attempt.target, stream=self.request is None or self.request.stream)
+
+    def hedge(self, late: Attempt) -> Attempt | None:
+        """Return one more attempt beside one that is late; None if there is none to spare.
+
+        It goes to another deployment that may be asked at once, and never takes the place of a queue.
+        """
+        hedging, now = self.policy.hedging, self.clock.monotonic()
+        if hedging is None or late.begun or self.sent >= self.policy.max_attempts or now >= self.deadline:
+            return None
+        others = [c for c in self._candidates if c.alive and c is not late.candidate]
+        others = [c for c in others if self._preference(c)[0] <= 0.0]
+        chosen = min(others, key=self._preference, default=None)
+        if chosen is None or not hedging.affords(self.worst(chosen.target) if self.worst else None):
+            return None
+        attempt = self._attempt(chosen)
+        attempt.hedge = True
+        return attempt
 
     def _first(self) -> Candidate:
         """Return the preferred one, or whoever can go sooner if our own limits hold it up."""
@@ -191,23 +246,24 @@ class Dispatch:
     def end(self, attempt: Attempt) -> None:
         """Note the end of an attempt."""
         assert attempt.record is not None  # noqa: S101 - set just before
-        if attempt.sent:
-            self.records.append(attempt.record)
-        if attempt.error is not None:
-            self.errors.append(attempt.error)
-            self.delivered += attempt.chunks
-        self.observer.ended(attempt)
-        if attempt.declined:
-            self.declined.append(attempt)
-        elif attempt.error is None and attempt.record.error is None:
-            self._finish("answered", attempt)
-        elif attempt.error is None:
-            self._finish("abandoned")
+        with self.lock:
+            if attempt.sent:
+                self.records.append(attempt.record)
+            if attempt.error is not None:
+                self.errors.append(attempt.error)
+                self.delivered += attempt.chunks
+            if attempt.declined:
+                self.declined.append(attempt)
+            self.observer.ended(attempt)
+            if attempt.error is not None or attempt.declined:
+                self._ended.append(attempt)
+            elif not attempt.lost:
+                self._finish("answered" if attempt.record.error is None else "abandoned", attempt)
 
-    def _finish(self, outcome: Outcome, answer: Attempt | None = None) -> None:
+    def _finish(self, outcome: Outcome, last: Attempt | None = None) -> None:
         if self.outcome is None:
             self.outcome = outcome
-            self.observer.finished(self, answer)
+            self.observer.finished(self, last if outcome == "answered" else None)
 
     def _failed(self, error: DispatchError) -> DispatchError:
         self.failure = error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from langchain_llmdispatch import local, runners
 from langchain_llmdispatch.exchange import Exchange, Relay
+from langchain_llmdispatch.races import AsyncLane, Lane, arace, race
 from langchain_llmdispatch.transport import Transport, aread, read
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.attempt import Attempt
     from langchain_llmdispatch.dispatch import Dispatch
     from langchain_llmdispatch.events import Run
     from langchain_llmdispatch.limiter import Limiter
@@ -40,9 +42,9 @@ class SyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request)
                     with self._admit(exchange, run):
-                        generation = self._answer(exchange)
-                if attempt.accepted:
-                    return exchange.result(generation)
+                        answers = list(self._first_of(exchange, self._answers))
+                if dispatch.outcome == "answered":
+                    return Exchange.result(*answers)
         return Exchange.result(*dispatch.settled())
 
     def stream(
@@ -59,14 +61,15 @@ class SyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request)
                     with self._admit(exchange, run):
-                        yield from self._chunks(exchange)
-                if attempt.accepted:
+                        yield from self._first_of(exchange, self._chunks)
+                if dispatch.outcome == "answered":
                     return
             yield from dispatch.settled()
 
-    def _admit(self, exchange: Exchange, run: Run) -> Permit:
+    def _admit(self, exchange: Exchange, run: Run | None) -> Permit:
         attempt, limiter = exchange.attempt, self._limiter
-        run.admit(attempt)
+        if run is not None:
+            run.admit(attempt)
         if attempt.delay > 0:
             attempt.dispatch.clock.sleep(attempt.delay)
         tokens = limiter.tokens(attempt.target, exchange.chat_request)
@@ -74,6 +77,22 @@ class SyncDriver:
         exchange.permit = permit = limiter.acquire(attempt, tokens)
         attempt.throttled = attempt.dispatch.clock.monotonic() - asked
         return permit
+
+    def _first_of(self, exchange: Exchange, source: Callable[[Exchange], Lane]) -> Lane:
+        """Return what comes of a request, or of another one beside it if it is late."""
+        if exchange.attempt.dispatch.policy.hedging is None:
+            return source(exchange)
+
+        def another(attempt: Attempt) -> Lane:
+            with attempt:
+                hedge = Exchange(attempt, exchange.chat_request).beside(exchange)
+                with self._admit(hedge, None):
+                    yield from source(hedge)
+
+        return race(exchange, source(exchange), another)
+
+    def _answers(self, exchange: Exchange) -> Lane:
+        yield self._answer(exchange)
 
     def _answer(self, exchange: Exchange) -> ChatGeneration:
         if exchange.vendor.runs:
@@ -88,7 +107,7 @@ class SyncDriver:
             response.close()
         return exchange.decode(response, body)
 
-    def _chunks(self, exchange: Exchange) -> Iterator[ChatGenerationChunk]:
+    def _chunks(self, exchange: Exchange) -> Lane:
         if exchange.vendor.runs:
             with closing(runners.chunks(exchange)) as chunks:
                 for chunk in chunks:
@@ -122,6 +141,7 @@ class AsyncDriver:
 
     def __init__(self, transport: Transport, limiter: Limiter) -> None:
         self._transport, self._limiter = transport, limiter
+        self._kept: set[asyncio.Task[None]] = set()
 
     async def generate(
         self, dispatch: Dispatch, request: ChatRequest, run: Run
@@ -132,9 +152,9 @@ class AsyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request)
                     with await self._admit(exchange, run):
-                        generation = await self._answer(exchange)
-                if attempt.accepted:
-                    return exchange.result(generation)
+                        answers = [answer async for answer in self._first_of(exchange, self._answers)]
+                if dispatch.outcome == "answered":
+                    return Exchange.result(*answers)
         return Exchange.result(*dispatch.settled())
 
     async def stream(
@@ -146,17 +166,18 @@ class AsyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request)
                     with await self._admit(exchange, run):
-                        async with aclosing(self._chunks(exchange)) as chunks:
+                        async with aclosing(self._first_of(exchange, self._chunks)) as chunks:
                             async for chunk in chunks:
                                 yield chunk
-                if attempt.accepted:
+                if dispatch.outcome == "answered":
                     return
             for chunk in dispatch.settled():
                 yield chunk
 
-    async def _admit(self, exchange: Exchange, run: Run) -> Permit:
+    async def _admit(self, exchange: Exchange, run: Run | None) -> Permit:
         attempt, limiter = exchange.attempt, self._limiter
-        await run.aadmit(attempt)
+        if run is not None:
+            await run.aadmit(attempt)
         if attempt.delay > 0:
             await attempt.dispatch.clock.asleep(attempt.delay)
         tokens = limiter.tokens(attempt.target, exchange.chat_request)
@@ -164,6 +185,24 @@ class AsyncDriver:
         exchange.permit = permit = await limiter.aacquire(attempt, tokens)
         attempt.throttled = attempt.dispatch.clock.monotonic() - asked
         return permit
+
+    def _first_of(self, exchange: Exchange, source: Callable[[Exchange], AsyncLane]) -> AsyncLane:
+        """Return what comes of a request, or of another one beside it if it is late."""
+        if exchange.attempt.dispatch.policy.hedging is None:
+            return source(exchange)
+
+        async def another(attempt: Attempt) -> AsyncLane:
+            with attempt:
+                hedge = Exchange(attempt, exchange.chat_request).beside(exchange)
+                with await self._admit(hedge, None):
+                    async with aclosing(source(hedge)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+
+        return arace(exchange, source(exchange), another, self._kept)
+
+    async def _answers(self, exchange: Exchange) -> AsyncLane:
+        yield await self._answer(exchange)
 
     async def _answer(self, exchange: Exchange) -> ChatGeneration:
         if exchange.vendor.runs:
@@ -178,7 +217,7 @@ class AsyncDriver:
             await response.aclose()
         return exchange.decode(response, body)
 
-    async def _chunks(self, exchange: Exchange) -> AsyncGenerator[ChatGenerationChunk, None]:
+    async def _chunks(self, exchange: Exchange) -> AsyncLane:
         if exchange.vendor.runs:
             async with aclosing(runners.achunks(exchange)) as chunks:
                 async for chunk in chunks:

@@ -7,7 +7,7 @@ chunks, holds back empty heads until content commits the answer, and finishes it
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -22,8 +22,8 @@ from langchain_llmdispatch.errors import (
 )
 from langchain_llmdispatch.integrity import check_answer, is_empty
 from langchain_llmdispatch.metadata import cost_of, gateway, report
+from langchain_llmdispatch.patience import Patience, Wait
 from langchain_llmdispatch.resume import Seam, resumed
-from langchain_llmdispatch.transport import Patience
 from langchain_llmdispatch.vendors.compiler import compile_call, output_tool
 from langchain_llmdispatch.vendors.local import LAZY_URL
 from langchain_llmdispatch.vendors.outputs import OutputUnwrapper
@@ -98,6 +98,8 @@ class Exchange:
         if first is not None and clock.monotonic() + first < until:
             until, what = clock.monotonic() + first, "the first token"
         self.patience = Patience(clock, min(until, attempt.deadline), what)
+        if attempt.dispatch.race is not None:
+            self.patience.wait = Wait()
         return self.call
 
     def answered(self, response: httpx.Response) -> None:
@@ -138,6 +140,30 @@ class Exchange:
         """Note what a broken stream's vendor had said of usage before it broke."""
         if self.attempt.record is None and self.attempt.usage is None:
             self.used(getattr(self.decoder, "used", None), None)
+
+    def beside(self, late: Exchange) -> Self:
+        """Take part in the race of another request of the call, which is late.
+
+        Raises:
+            LostRaceError: It is over already.
+        """
+        race = late.attempt.dispatch.race
+        assert race is not None  # noqa: S101 - it asked for this one
+        race.enter(self)
+        return self
+
+    def lose(self) -> None:
+        """Give up: another request of the call answered first. Any thread may say so."""
+        self.settle()
+        self.attempt.lose()
+        if self.permit is not None:
+            self.permit.release()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Wait no longer for an answer."""
+        if "patience" in self.__dict__:
+            self.patience.abandon()
 
     def finished(self, message: AIMessage) -> ChatGeneration:
         """Return a whole message with the facts of the call, which go on if it is not good enough."""
@@ -272,6 +298,7 @@ class Relay:
         attempt = self._attempt
         out: list[ChatGenerationChunk] = []
         if not attempt.committed:
+            attempt.claim()
             attempt.committed = True
             held, self._held = self._held, []
             out = [self._hand_over(head) for head in held]

@@ -421,7 +421,7 @@ def outcome_of(attempt: Attempt) -> Outcome:
     assert record is not None  # noqa: S101 - it has ended
     if error is None:
         return Outcome(
-            blame=None if record.error is None else "none",
+            blame=None if record.error is None and not attempt.lost else "none",
             reason=record.error or "",
             latency=attempt.latency,
             ttft=attempt.ttft,

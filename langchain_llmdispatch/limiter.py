@@ -12,8 +12,10 @@ thread. Both drivers use it alike:
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_llmdispatch.clock import Clock
@@ -38,16 +40,6 @@ class _Quota(NamedTuple):
 
     account: str
     model: str
-
-
-class _Way(NamedTuple):
-    """What decides which gates a request passes: a deployment with other limits has other gates."""
-
-    name: str
-    account: str
-    model: str
-    own: Limits
-    common: Limits
 
 
 class Limiter:
@@ -82,7 +74,7 @@ class Limiter:
     def _renew(self) -> None:
         self._lock = threading.Lock()
         self._gates: dict[tuple[str, Limits], Gate] = {}
-        self._ways: dict[_Way, tuple[Gate, ...]] = {}
+        self._ways: dict[int, tuple[Target, tuple[Gate, ...]]] = {}  # by identity: the fast way
         self._closed: dict[_Quota, float] = {}
 
     # -- what drivers use --------------------------------------------------------------------------
@@ -128,7 +120,7 @@ class Limiter:
     def tokens(self, target: Target, request: ChatRequest) -> float:
         """Return the tokens that `request` is expected to use on `target`; 0 where nobody limits them."""
         gates = self._way(target)
-        if not any(gate.counts_tokens for gate in gates):
+        if not gates or not any(gate.counts_tokens for gate in gates):
             return 0.0
         longest = request.params.get("max_tokens")
         output = min(gates[0].output_tokens, longest if longest is not None else float("inf"))
@@ -226,15 +218,19 @@ class Limiter:
 
     def _way(self, target: Target) -> tuple[Gate, ...]:
         """Return the gates before `target`: its own, and that of its account."""
+        found = self._ways.get(id(target))
+        if found is not None and found[0] is target:
+            return found[1]
         own, common = target.deployment, target.config
-        limits = Limits(own.rpm, own.tpm, own.max_concurrency), Limits(common.rpm, common.tpm)
-        key = _Way(target.name, target.account, target.model, *limits)
-        way = self._ways.get(key)
-        if way is None:
-            with self._lock:
-                self._forget_idle()
-                gates = (self._gate("|".join(key[:3]), limits[0]), self._gate(target.account, limits[1]))
-                way = self._ways[key] = tuple(gate for gate in gates if gate is not None)
+        name = f"{target.name}|{target.account}|{target.model}"
+        with self._lock:
+            self._forget_idle()
+            gates = (
+                self._gate(name, Limits(own.rpm, own.tpm, own.max_concurrency)),
+                self._gate(target.account, Limits(common.rpm, common.tpm)),
+            )
+            way = tuple(gate for gate in gates if gate is not None)
+            self._ways[id(target)] = (target, way)
         return way
 
     def _gate(self, name: str, limits: Limits) -> Gate | None:
@@ -254,6 +250,7 @@ class Limiter:
 
 
 _NOTHING = Entry(0.0, float("inf"))
+_NOTHING_LEFT = re.compile(rb"ratelimit[^\n]*\n(?:0\n|[^\n]*r=0)")
 
 
 def _rebuild(cls: type[Limiter], burst: float, shared: SharedLimits | None) -> Limiter:
@@ -265,7 +262,7 @@ def _nothing_left(headers: Mapping[str, str]) -> bool:
     raw = getattr(headers, "raw", None)  # httpx has them as bytes, and decodes them at ten times the cost
     if raw is None:
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    return any((value == b"0" or b"r=0" in value) and b"ratelimit" in name.lower() for name, value in raw)
+    return _NOTHING_LEFT.search(b"\n".join(chain.from_iterable(raw)).lower() + b"\n") is not None
 
 
 def _input_tokens(request: ChatRequest) -> float:

@@ -3,7 +3,7 @@
 The first request begins in a thread (task) of its own, for a thread that waits cannot be told to do
 something else. If it is late, the second one gets another. Whoever begins to answer has claimed the race
 (`Race.claim`); its caller then goes on reading where the thread left off. The other one's connection is shut
-down under it, so that it ends by itself: nobody is cancelled, nobody is waited for.
+down under it, so that it ends by itself: nothing is cancelled, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import suppress
+from contextlib import aclosing
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_llmdispatch.hedging import LostRaceError, Race
+from langchain_llmdispatch.errors import DispatchError
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch import Attempt
@@ -73,32 +73,121 @@ def race(exchange: Exchange, lane: Lane, another: Callable[[Attempt], Lane]) -> 
     Args:
         exchange: The request that is about to be sent.
         lane: Sends it, and yields its pieces.
-        another: Returns the same for the second attempt; it records its outcome by itself.
+        another: Does the same for the second attempt, and records its outcome.
 
     Raises:
         DispatchError: The only request failed. Of two, each failure is recorded where it happens.
     """
-    run, bell = exchange.hedged_race(), threading.Condition()
-    runners = [_Runner(exchange.attempt, lane, bell)]
+    attempt, bell = exchange.attempt, threading.Condition()
+    run = attempt.dispatch.begin_race(exchange)
+    runners = [_Runner(attempt, lane, bell)]
     try:
         with bell:
-            bell.wait_for(lambda: runners[0].done, exchange.late_after())
-            late = not runners[0].done
-        if late and (hedge := exchange.hedge()) is not None:
+            late = not bell.wait_for(lambda: runners[0].done, attempt.dispatch.late_after(attempt))
+        if late and (hedge := attempt.dispatch.hedge(attempt)) is not None:
             runners.append(_Runner(hedge, another(hedge), bell))
-        open_ = list(runners)
-        while open_:
+        waiting = list(runners)
+        while waiting:
             with bell:
-                bell.wait_for(lambda: any(runner.done for runner in open_))
-            ended = next(runner for runner in open_ if runner.done)
-            open_.remove(ended)
+                bell.wait_for(lambda: any(runner.done for runner in waiting))
+            ended = next(runner for runner in waiting if runner.done)
+            waiting.remove(ended)
             if run.winner is ended.attempt:
                 yield from ended.rest()
                 return
-            exchange.note(ended.attempt, ended.error, alone=len(runners) == 1, last=not open_)
-            if exchange.hopeless(ended.attempt):
+            if _is_over(ended.attempt, ended.error, alone=len(runners) == 1):
                 return
     finally:
         run.leave(exchange)
         for runner in runners:
             runner.leave()
+
+
+class _AsyncRunner:
+    """One request on its way to its first piece, in a task."""
+
+    def __init__(self, attempt: Attempt, lane: AsyncLane, kept: set[asyncio.Task[None]]) -> None:
+        self.attempt, self._lane = attempt, lane
+        self.piece: Any = _NOTHING
+        self.error: BaseException | None = None
+        self.done = self._left = False
+        self.task = asyncio.create_task(self._run())
+        kept.add(self.task)
+        self.task.add_done_callback(kept.discard)
+
+    async def _run(self) -> None:
+        try:
+            self.piece = await anext(self._lane, _NOTHING)
+        except BaseException as failure:  # noqa: BLE001 - raised where it is waited for
+            self.error = failure
+        self.done = True
+        if self._left:
+            await self._lane.aclose()
+
+    async def rest(self) -> AsyncLane:
+        """Yield its first piece and those that follow."""
+        try:
+            if self.piece is not _NOTHING:
+                yield self.piece
+                async for piece in self._lane:
+                    yield piece
+        finally:
+            await self._lane.aclose()
+
+    async def leave(self) -> None:
+        """Let it end by itself."""
+        self._left = True
+        if self.done:
+            await self._lane.aclose()
+        elif self.attempt.target.vendor.runs:
+            self.task.cancel()  # it has no connection of ours that could be shut down
+
+
+async def arace(
+    exchange: Exchange,
+    lane: AsyncLane,
+    another: Callable[[Attempt], AsyncLane],
+    kept: set[asyncio.Task[None]],
+) -> AsyncLane:
+    """Yield what the first of two requests to begin yields; see `race`.
+
+    Args:
+        exchange: The request that is about to be sent.
+        lane: Sends it, and yields its pieces.
+        another: Does the same for the second attempt, and records its outcome.
+        kept: Holds the tasks until they end.
+    """
+    attempt = exchange.attempt
+    run = attempt.dispatch.begin_race(exchange)
+    runners = [_AsyncRunner(attempt, lane, kept)]
+    try:
+        await asyncio.wait([runners[0].task], timeout=attempt.dispatch.late_after(attempt))
+        late = not runners[0].done
+        if late and (hedge := attempt.dispatch.hedge(attempt)) is not None:
+            runners.append(_AsyncRunner(hedge, another(hedge), kept))
+        waiting = list(runners)
+        while waiting:
+            await asyncio.wait([r.task for r in waiting], return_when=asyncio.FIRST_COMPLETED)
+            ended = next(runner for runner in waiting if runner.done)
+            waiting.remove(ended)
+            if run.winner is ended.attempt:
+                async with aclosing(ended.rest()) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            if _is_over(ended.attempt, ended.error, alone=len(runners) == 1):
+                return
+    finally:
+        run.leave(exchange)
+        for runner in runners:
+            await runner.leave()
+
+
+def _is_over(attempt: Attempt, error: BaseException | None, *, alone: bool) -> bool:
+    """Note how a request ended that did not win, and return whether the other one is of no use any more."""
+    if error is None or attempt.lost:
+        return False
+    if alone or not isinstance(error, DispatchError):
+        raise error
+    attempt.fail(error)
+    return not (error.falls_back or error.is_retryable)

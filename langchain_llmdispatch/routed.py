@@ -29,6 +29,7 @@ from langchain_llmdispatch.errors import BreakerOpenError, ConfigurationError
 from langchain_llmdispatch.events import Run
 from langchain_llmdispatch.fleet import Fleet
 from langchain_llmdispatch.health import Health
+from langchain_llmdispatch.hedging import Hedging
 from langchain_llmdispatch.limiter import Limiter
 from langchain_llmdispatch.observed import ObservedChatModel
 from langchain_llmdispatch.observers import Observers
@@ -100,7 +101,13 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             policy = policy.model_copy(update={"max_retries": retries})
         times = TimeLimits(self.timeout, self.deadline, self.first_token_timeout, self.stream_idle_timeout)
         resume = self.on_stream_error == "resume"
-        self._spoken_policy = Policy(policy, self.max_attempts, times, resume, Cascade.of(self.escalate_when))
+        self._spoken_policy = Policy(
+            policy, self.max_attempts, times, resume, Cascade.of(self.escalate_when), self._hedging()
+        )
+
+    def _hedging(self) -> Hedging | None:
+        after = self.hedge_after
+        return None if after is None else Hedging(after, self.hedge_budget_usd)
 
     def _check_rules(self) -> None:
         for rule in self.routing_rules:
@@ -156,7 +163,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             clearance=self._clear if purse is None else self._clear_and_pay(purse),
             retry_budget=self._retry_budget,
         )
-        dispatch.request, dispatch.thread = request, ask.thread
+        dispatch.request, dispatch.thread, dispatch.worst = request, ask.thread, ask.forecast.worst
         return dispatch
 
     def _ask(self, request: ChatRequest, wanted: str | None, options: RunOptions, rng: random.Random) -> Ask:
@@ -205,7 +212,8 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
     def _ears(self, run: Run, purse: Purse | None, thread: str | None) -> Observers:
         """Return who hears of a call."""
         affinity = self._affinity if thread is not None else None
-        return Observers(self._counters, self._log, run.observer, self._health, affinity, purse)
+        hedging = self._spoken_policy.hedging
+        return Observers(self._counters, self._log, run.observer, self._health, affinity, purse, hedging)
 
     def _clear(self, attempt: Attempt) -> None:
         """Keep a request back whose deployment is out while another one is left.
@@ -332,8 +340,8 @@ def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
     if not chosen:
         return config
     given = config or {}
-    metadata = {**((around or {}).get("metadata") or {}), **(given.get("metadata") or {}), CHOICES: chosen}
-    return {**given, "metadata": metadata}
+    metadata = given.get("metadata") or (around or {}).get("metadata") or {}
+    return {**given, "metadata": {**metadata, CHOICES: chosen}}
 
 
 def options_of(metadata: Mapping[str, Any]) -> RunOptions:

@@ -18,56 +18,25 @@ import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
-from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
     ConnectionFailedError,
     DispatchError,
     MalformedResponseError,
 )
+from langchain_llmdispatch.patience import Patience
 from langchain_llmdispatch.wires import Wire, athrough, through
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
 # 2,000 connections. Equal numbers keep them.
 LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=60.0)
 CONNECT_TIMEOUT = 10.0
-
-
-class Patience(float):
-    """How long the wire may still keep us waiting: a float for httpx, a moment for us.
-
-    httpcore hands the timeout it was given to each read unchanged, so one object per attempt can be moved
-    while the answer arrives.
-
-    Attributes:
-        until: The moment, in the clock's monotonic seconds, at which waiting ends.
-        what: What is being waited for, for the error's text.
-        clock: The clock that says what time it is.
-    """
-
-    until: float
-    what: str
-    clock: Clock
-
-    def __new__(cls, clock: Clock, until: float, what: str) -> Self:
-        """Make one that ends at the moment `until`."""
-        patience = super().__new__(cls, max(0.001, min(until - clock.monotonic(), 1e6)))
-        patience.until, patience.what, patience.clock = until, what, clock
-        return patience
-
-    def left(self) -> float:
-        """Return the seconds left, negative when it is over."""
-        return self.until - self.clock.monotonic()
-
-    def extend(self, until: float, what: str) -> None:
-        """Wait until another moment, for something else."""
-        self.until, self.what = until, what
 
 
 def _left(timeout: float | None, over: type[Exception]) -> float | None:
@@ -84,7 +53,11 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        left = _left(timeout, httpcore.ReadTimeout)
+        if isinstance(timeout, Patience) and timeout.wait is not None:
+            with timeout.wait.on(self._stream):
+                return self._stream.read(max_bytes, left)
+        return self._stream.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
@@ -123,7 +96,11 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        return await self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        left = _left(timeout, httpcore.ReadTimeout)
+        if isinstance(timeout, Patience) and timeout.wait is not None:
+            with timeout.wait.on(self._stream):
+                return await self._stream.read(max_bytes, left)
+        return await self._stream.read(max_bytes, left)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         await self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))

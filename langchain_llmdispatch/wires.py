@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     import httpx
 
-    from langchain_llmdispatch.transport import Patience
+    from langchain_llmdispatch.patience import Patience
 
 Send: TypeAlias = "Callable[[httpx.Request], httpx.Response]"
 AsyncSend: TypeAlias = "Callable[[httpx.Request], Awaitable[httpx.Response]]"

@@ -104,9 +104,7 @@ class Joke(BaseModel):
 @pytest.mark.parametrize("vendor", MODELS)
 def test_shaped_answers(vendor: str, strategy: Any, colour: str, server: LoopbackServer) -> None:
     """Natively where there is a schema, else by a forced call; the agent gets its object either way."""
-    agent = create_agent(
-        model=router(deployment(vendor, server)), tools=[], response_format=strategy(Joke)
-    )
+    agent = create_agent(model=router(deployment(vendor, server)), tools=[], response_format=strategy(Joke))
     if vendor == "ollama" and strategy is ToolStrategy:
         # It cannot be made to call a tool: it is told what a willing model does.
         call = ToolCall("Joke", {"setup": "a", "punchline": "b"})
@@ -131,9 +129,7 @@ def test_tools_and_a_shaped_answer(vendor: str, server: LoopbackServer) -> None:
         response_format=ProviderStrategy(Joke),
     )
     call = ToolCall("magic_function", {"input": 3})
-    server.script(
-        vendor, [Answer(tool_calls=(call,)), Answer('{"setup": "a", "punchline": "42"}')]
-    )
+    server.script(vendor, [Answer(tool_calls=(call,)), Answer('{"setup": "a", "punchline": "42"}')])
     result = agent.invoke({"messages": [HumanMessage("Tell me a joke about magic_function(3).")]})
     assert result["structured_response"] == Joke(setup="a", punchline="42")
     assert "42" in [m.content for m in result["messages"] if isinstance(m, ToolMessage)]

@@ -1,4 +1,4 @@
-"""Any LangChain chat model is a deployment: asked without callbacks or retries of its own, judged like all."""
+"""Any LangChain chat model is a deployment: asked without callbacks and retries of its own, judged alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -127,6 +127,7 @@ class Scripted(BaseChatModel):
             yield ChatGenerationChunk(message=piece)
 
     def bind_tools(self, tools: Any, *, tool_choice: Any = None, **kwargs: Any) -> Runnable[Any, AIMessage]:
+        """Bind them as they are."""
         return self.bind(tools=tools, tool_choice=tool_choice)
 
 
@@ -211,7 +212,9 @@ def test_a_model_that_does_not_stream_gives_one_chunk(colour: str) -> None:
     answer = ask(
         colour, router(Whole(steps=[AIMessage("", tool_calls=[call], usage_metadata=usage)])), "Hello"
     )
-    assert [(c["name"], c["args"], c["id"]) for c in answer.tool_calls] == [("magic_function", {"input": 3}, "c1")]
+    assert [(c["name"], c["args"], c["id"]) for c in answer.tool_calls] == [
+        ("magic_function", {"input": 3}, "c1")
+    ]
     assert answer.usage_metadata == usage
 
 
@@ -224,9 +227,11 @@ def test_plain_fake_models_work() -> None:
 
 @pytest.mark.parametrize("colour", ["stream", "astream"])
 def test_a_stream_of_a_known_integration_must_say_why_it_ended(colour: str) -> None:
-    """OpenAI's integration always says so: without that the stream was cut, and another deployment answers."""
+    """OpenAI's integration always says so; without that the stream was cut."""
     cut = [AIMessageChunk("half an ans")]
-    model = router(Scripted(provider="openai", steps=[cut], streams=True), Scripted(steps=[AIMessage("whole")]))
+    model = router(
+        Scripted(provider="openai", steps=[cut], streams=True), Scripted(steps=[AIMessage("whole")])
+    )
     with pytest.raises(StreamInterruptedError) as caught:
         ask(colour, model, "Hello")
     assert caught.value.partial.text == "half an ans"
@@ -268,7 +273,7 @@ def test_finish_reasons_and_extras_of_integrations() -> None:
 
 
 def test_parameters_are_said_in_the_model_s_own_way() -> None:
-    """Those it has fields for are set on a copy, others are dropped and reported; the object is not touched."""
+    """Those it has fields for are set on a copy, others are dropped and reported."""
     inner = Scripted(temperature=0.9)
     answer = router(inner).invoke("Hello", temperature=0.1, max_tokens=7, seed=3, stop=["x"])
     assert (inner.asked[0]["temperature"], inner.asked[0]["max_tokens"]) == (0.1, 7)
@@ -287,7 +292,10 @@ def test_tools_are_bound_per_attempt(colour: str) -> None:
     bound = inner.asked[0]
     assert [t["function"]["name"] for t in bound["tools"]] == ["my_tool"]
     assert bound["tool_choice"] == "my_tool"
-    assert (answer.tool_calls[0]["name"], answer.response_metadata["finish_reason"]) == ("my tool", "tool_calls")
+    assert (answer.tool_calls[0]["name"], answer.response_metadata["finish_reason"]) == (
+        "my tool",
+        "tool_calls",
+    )
 
 
 def test_a_model_without_tools_is_passed_over() -> None:
@@ -422,7 +430,10 @@ def test_botocore_s_errors() -> None:
     """Bedrock's errors carry their meaning in a dictionary."""
 
     class ClientError(Exception):
-        response: Any = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+        response: ClassVar[Any] = {
+            "Error": {"Code": "ThrottlingException"},
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+        }
 
     error = translated(ClientError("slow down"), Scripted())
     assert isinstance(error, errors.RateLimitError)
@@ -564,7 +575,7 @@ def test_transports_fallbacks_and_botocore_are_counted() -> None:
         service_model = "bedrock-runtime"
 
         class config:  # noqa: N801 - botocore's
-            retries = {"total_max_attempts": 3, "mode": "standard"}
+            retries: ClassVar[Any] = {"total_max_attempts": 3, "mode": "standard"}
 
     boto = type("BedrockRuntime", (), {"meta": Meta})
     assert calmed(Holder(thing=boto())).requests == 3
@@ -577,7 +588,7 @@ def test_transports_fallbacks_and_botocore_are_counted() -> None:
 
 @pytest.mark.parametrize("how", ["models", "model", "routes", "deployment"])
 def test_bindings_and_retries_around_a_model_are_taken_apart(how: str) -> None:
-    """Bound keywords are the deployment's parameters, under the call's; the retries around it are left out."""
+    """Bound keywords are the deployment's parameters, under the call's; retries are left out."""
     inner = Scripted(steps=[core.ModelRateLimitError("slow"), AIMessage("fine"), AIMessage("fine")])
     around = inner.bind(temperature=0.3).with_retry(stop_after_attempt=5)
     fields: dict[str, Any] = {
@@ -704,7 +715,10 @@ def test_keys_leak_nowhere(server: LoopbackServer, caplog: pytest.LogCaptureFixt
     """A refused key is in no text, cause or log of ours."""
     inner = integration("openai", server)
     server.script("openai", [Fault.error("auth", message="bad key sk-loopback-secret")])
-    with caplog.at_level(logging.DEBUG, "langchain_llmdispatch"), pytest.raises(errors.DispatchError) as caught:
+    with (
+        caplog.at_level(logging.DEBUG, "langchain_llmdispatch"),
+        pytest.raises(errors.DispatchError) as caught,
+    ):
         router(inner).invoke("Hello")
     error: BaseException | None = caught.value
     while error is not None:

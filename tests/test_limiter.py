@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, VendorConfig, errors
 from langchain_llmdispatch.buckets import Window
 from langchain_llmdispatch.dispatch import Attempt, Dispatch, Policy
-from langchain_llmdispatch.limiter import Limiter
+from langchain_llmdispatch.limiter import Limiter, _nothing_left
 from langchain_llmdispatch.permits import Permit
 from langchain_llmdispatch.targets import Resolver, Target
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
@@ -95,8 +96,15 @@ class Bench:
 
     def settled(self) -> None:
         """Wait until the limiter's loop has done what it was told."""
-        done = threading.Event()
-        self.limiter._loop.post(done.set)
+        done, loop = threading.Event(), self.limiter._loop
+
+        async def some_turns() -> None:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            done.set()
+
+        tasks: list[asyncio.Future[None]] = []
+        loop.post(lambda: tasks.append(asyncio.ensure_future(some_turns())))
         assert done.wait(5)
 
     async def agoes(self, to: Target, tokens: Sequence[float]) -> list[tuple[int, float]]:
@@ -698,3 +706,23 @@ def test_models_share_a_limiter_that_they_are_handed(server: LoopbackServer) -> 
     waits = [model.invoke("hi").response_metadata["llmdispatch"]["queue_ms"] for model in models]
     assert waits == [0, pytest.approx(6000, abs=5)]
     limiter.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "believed"),
+    [
+        ({"x-ratelimit-remaining-requests": "0"}, True),
+        ({"X-RateLimit-Remaining-Requests": "0"}, True),
+        ({"anthropic-ratelimit-tokens-remaining": "0", "date": "x"}, True),
+        ({"ratelimit": '"api";r=0;t=7'}, True),
+        ({"x-ratelimit-remaining-requests": "10", "age": "0"}, False),
+        ({"x-ratelimit-remaining-requests": "01"}, False),
+        ({}, False),
+    ],
+)
+def test_headers_are_looked_at_closely_only_where_nothing_is_left(
+    headers: dict[str, str], believed: bool
+) -> None:
+    """A cheap look decides, whatever the case of the names, on httpx's headers and on any mapping."""
+    assert _nothing_left(headers) is believed
+    assert _nothing_left(httpx.Headers(headers)) is believed

@@ -1,4 +1,4 @@
-"""Any vendor's conversation goes on at any other, through the public API, against vendors that check strictly.
+"""Any vendor's conversation goes on at any other, through the public API, against strict vendors.
 
 The assistant's turns are real answers: of the source vendor's loopback in its own format, read by its codec,
 with reasoning where it has any. A target that dislikes what it gets answers 400.
@@ -45,9 +45,7 @@ SECRETS = {
 }
 VERSIONS = ("v0", "v1")
 ASK = "What is magic_function(3)? Use the tool."
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 TOOL = {
     "title": "magic_function",
     "description": "Magic.",

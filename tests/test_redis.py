@@ -261,12 +261,11 @@ def test_a_slow_server_costs_its_timeout_once(fragile: RedisProcess) -> None:
     shared = RedisLimits(fragile.url, timeout=0.03, probe_every=60.0)
     limiter, bench = Limiter(shared=shared), Bench()
     limited = target(rpm=6000)
-    limiter.acquire(bench.attempt(limited)).release()
     fragile.command("CLIENT", "PAUSE", "5000", "ALL")
     began = time.monotonic()
     for _ in range(20):
         limiter.acquire(bench.attempt(limited)).release()
-    assert 0.02 < time.monotonic() - began < 1.0
+    assert 0.02 < time.monotonic() - began < 2.0
     assert not shared.is_up
     limiter.close()
 

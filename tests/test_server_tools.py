@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, errors
+from langchain_llmdispatch.vendors.compiler_tools import runs_itself
 from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -119,7 +120,7 @@ def router(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherCh
 @pytest.mark.parametrize("owner", TOOLS)
 @pytest.mark.parametrize("vendor", MODELS)
 def test_they_make_other_vendors_ineligible(vendor: str, owner: str, server: LoopbackServer) -> None:
-    """A request with a server tool goes to its vendor though another is preferred; alone, that one refuses."""
+    """A request with a server tool goes to its vendor though another is preferred."""
     tool = TOOLS[owner]
     asked = HumanMessage("Hello")
     if vendor in OWNERS[owner]:
@@ -131,7 +132,7 @@ def test_they_make_other_vendors_ineligible(vendor: str, owner: str, server: Loo
     facts = model.invoke([asked]).response_metadata["llmdispatch"]
     assert (facts["vendor"], len(facts["attempts"])) == (owner, 1)
     assert not server.requests_to(vendor)
-    with pytest.raises(errors.DispatchError, match="run by|no deployment"):
+    with pytest.raises(errors.DispatchError, match=r"run by|no deployment"):
         router(server, vendor).bind_tools([tool]).invoke([asked])
     assert not server.requests_to(vendor)
 
@@ -191,3 +192,25 @@ def test_a_thread_with_them_goes_on(source: str, target: str, version: str, serv
             "text",
         ]
     assert history == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "owners"),
+    [
+        ("web_search_20260318", {"anthropic"}),
+        ("computer_20250124", {"anthropic"}),
+        ("web_search_preview", {"openai", "azure"}),
+        ("web_search_2025_08_26", {"openai", "azure"}),
+        ("computer_use_preview", {"openai", "azure"}),
+        ("google_search", {"google"}),
+        ("code_execution", {"google"}),
+        ("acme_search", set()),
+    ],
+)
+def test_names_that_two_vendors_share_are_told_apart(
+    kind: str, owners: set[str], server: LoopbackServer
+) -> None:
+    """Anthropic dates its tools without hyphens, OpenAI with underscores."""
+    model = router(server, *MODELS)
+    found = {name for name in MODELS if runs_itself(model.get_vendor(name), {"type": kind})}
+    assert found == owners

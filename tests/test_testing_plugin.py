@@ -78,9 +78,9 @@ def test_record_then_replay(project: pytest.Pytester, server: LoopbackServer) ->
     names = sorted(str(path.relative_to(project.path)) for path in project.path.rglob("*.yaml"))
     assert names == [
         "cassettes/named/other.yaml",
-        "cassettes/test_app/TestGroup.test_three-a-b.yaml",
-        "cassettes/test_app/TestGroup.test_three-c-d.yaml",
-        "cassettes/test_app/test_one.yaml",
+        "cassettes/test_app/TestGroup.test_three-a-b.llm.yaml",
+        "cassettes/test_app/TestGroup.test_three-c-d.llm.yaml",
+        "cassettes/test_app/test_one.llm.yaml",
     ]
 
 
@@ -103,7 +103,7 @@ def test_modes_from_environment_and_marker(
 def test_a_failed_test_records_nothing(project: pytest.Pytester, server: LoopbackServer) -> None:
     """What a failing test asked is not kept, nor is the old file harmed."""
     run(project, "-k", "test_one", "--llmdispatch-record=once").assert_outcomes(passed=1)
-    file = project.path / "cassettes/test_app/test_one.yaml"
+    file = project.path / "cassettes/test_app/test_one.llm.yaml"
     before = file.read_text()
     server.script("openai", [Fault.error("auth")])
     run(project, "-k", "test_one", "--llmdispatch-record=rewrite").assert_outcomes(failed=1)
@@ -142,7 +142,7 @@ def llmdispatch_config():
     )
     pytester.makepyfile(test_app=TESTS.format(url=server.base_url("openai")))
     run(pytester, "-k", "test_one").assert_outcomes(passed=1)
-    tape = Tape.read(pytester.path / "recorded/test_app/test_one.yaml")
+    tape = Tape.read(pytester.path / "recorded/test_app/test_one.llm.yaml")
     assert tape.note == "by hand"
     assert "openai-processing-ms" in tape.interactions[0].response["headers"]
 

@@ -13,7 +13,13 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, StreamInterruptedError, Vendor, errors
 from langchain_llmdispatch.types import Call
-from langchain_llmdispatch.vendors.base import Environment, ErrorBody, HistoryRules, json_request, vendor_error
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    ErrorBody,
+    HistoryRules,
+    json_request,
+    vendor_error,
+)
 from langchain_llmdispatch.vendors.parameters import ParameterRules
 from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
@@ -32,7 +38,9 @@ class AcmeVendor(Vendor):
     model_names = ("acme-*",)
     default_model = "acme-1"
     history: ClassVar[HistoryRules] = HistoryRules(provider="acme", system="leading", reasoning="text")
-    parameters: ClassVar[ParameterRules | None] = ParameterRules(frozenset({"temperature", "stop"}), most_stops=1)
+    parameters: ClassVar[ParameterRules | None] = ParameterRules(
+        frozenset({"temperature", "stop"}), most_stops=1
+    )
     server_tools = ("acme_search",)
 
     def encode_request(self, call: Call) -> httpx.Request:
@@ -108,7 +116,8 @@ def _message(message: BaseMessage) -> dict[str, Any]:
     made: dict[str, Any] = {"role": _ROLES[message.type], "content": message.text}
     if isinstance(message, AIMessage) and message.tool_calls:
         made["tool_calls"] = [
-            {"id": c["id"], "function": {"name": c["name"], "arguments": c["args"]}} for c in message.tool_calls
+            {"id": c["id"], "function": {"name": c["name"], "arguments": c["args"]}}
+            for c in message.tool_calls
         ]
     return made
 
@@ -149,7 +158,8 @@ TOOL = {
 def router(server: LoopbackServer, **fields: Any) -> DispatcherChatModel:
     """Return a router on another vendor that has learned the new one, whose key is in the environment."""
     env = {"ACME_API_KEY": "acme-key-1234", "ACME_URL": server.base_url("ollama")}
-    spare = Deployment("compatible:qwen3-4b", base_url=server.base_url("compatible"))
+    url = server.base_url("cohere")
+    spare = Deployment("cohere:command-a-03-2025", base_url=url, api_key="key")
     settings: dict[str, Any] = {"models": [spare], "env": env, "clock": FakeClock()}
     model = DispatcherChatModel(**{**settings, **fields})
     model.register_vendor(AcmeVendor())
@@ -205,9 +215,7 @@ def test_errors_retries_and_broken_streams(server: LoopbackServer) -> None:
 def test_it_is_known_to_one_model_only(server: LoopbackServer) -> None:
     """Registering changes no global state."""
     router(server)
-    other = DispatcherChatModel(
-        model="ollama:llama3.1", env={}
-    )
+    other = DispatcherChatModel(model="ollama:llama3.1", env={})
     with pytest.raises(errors.ConfigurationError, match="acme"):
         other.get_vendor("acme")
 
@@ -242,7 +250,7 @@ class ParrotVendor(AcmeVendor):
         metadata = {"model_provider": "parrot", "model_name": call.model, "finish_reason": "stop"}
         return AIMessage(call.messages[-1].text, response_metadata=metadata)
 
-    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:
+    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:  # noqa: ASYNC109
         """Say it again."""
         return self.generate(call, timeout)
 
@@ -253,7 +261,11 @@ class ParrotVendor(AcmeVendor):
         yield json.dumps({"message": {"content": said}, "done": False}).encode() + b"\n"
         yield json.dumps({"message": {"content": ""}, "done": True, **counts}).encode() + b"\n"
 
-    async def astream(self, call: Call, timeout: float | None) -> AsyncGenerator[bytes, None]:
+    async def astream(
+        self,
+        call: Call,
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> AsyncGenerator[bytes, None]:
         """Say it in lines."""
         for line in self.stream(call, timeout):
             yield line

@@ -67,5 +67,5 @@ class Affinity:
         if attempt.error is not None:
             if attempt.error.blame != "none":
                 self.loose(thread, attempt.target.name)
-        elif record.error is None:
+        elif record.error is None and attempt.accepted:
             self.bind(thread, attempt.target.name, attempt.dispatch.clock.monotonic())

@@ -6,8 +6,8 @@
     chain.invoke(question, {"callbacks": [PrometheusCallbackHandler()]})
 
 Attach each handler in one place: two handlers that hear the same call count it twice. The extras `[otel]` and
-`[prometheus]` bring what they need; without it, importing a handler is fine and making one is an ImportError that
-says so.
+`[prometheus]` bring what they need; without it, importing a handler is fine and making one is an ImportError
+that says so.
 """
 
 from __future__ import annotations

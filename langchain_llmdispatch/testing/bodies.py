@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import httpx
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.transport import Patience
+    from langchain_llmdispatch.patience import Patience
 
 _SSE_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 # What marks the end of an answer in any vendor's stream: finish reasons and final events.

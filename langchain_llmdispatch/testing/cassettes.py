@@ -34,7 +34,7 @@ from langchain_llmdispatch.testing.verifying import RecordingOutdatedError, diff
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.clock import Clock
-    from langchain_llmdispatch.transport import Patience
+    from langchain_llmdispatch.patience import Patience
     from langchain_llmdispatch.wires import AsyncSend, Send
 
 Mode: TypeAlias = Literal["none", "once", "rewrite", "verify"]

@@ -37,7 +37,7 @@ from langchain_llmdispatch.testing.layers import attempt_of, installed, matches,
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model import DispatcherChatModel
-    from langchain_llmdispatch.transport import Patience
+    from langchain_llmdispatch.patience import Patience
     from langchain_llmdispatch.wires import AsyncSend, Send
 
 Kind: TypeAlias = Refusal | Breakage | Damage

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.chat_model import DispatcherChatModel
     from langchain_llmdispatch.dispatch import Attempt
-    from langchain_llmdispatch.transport import Patience
+    from langchain_llmdispatch.patience import Patience
     from langchain_llmdispatch.wires import AsyncSend, Send
 
 

@@ -24,7 +24,7 @@ MARKER = "llmdispatch_cassette"
 _MODES = ("none", "once", "rewrite", "verify")
 _FAILED = pytest.StashKey[bool]()
 _WRITTEN = pytest.StashKey[set[Path]]()
-_EXTENSION = ".yaml"
+_EXTENSION = ".llm.yaml"  # not pytest-recording's, whose files may stand beside ours
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,10 +103,10 @@ def llmdispatch_cassette(
 
 
 def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> Path:
-    """Return the file of a test: `cassettes/<module>/<class>.<test>.yaml` beside it, or as it is called."""
+    """Return the file of a test: `cassettes/<module>/<class>.<test>.llm.yaml` beside it, or as it is called."""
     folder = request.path.parent / (directory or request.config.getini("llmdispatch_cassette_dir"))
     if name:
-        return folder / (name if name.endswith((".yaml", ".yml")) else name + _EXTENSION)
+        return folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     parts = request.node.nodeid.partition("::")[2].replace("::", ".")
     return folder / request.path.stem / (re.sub(r"[^\w.\-]+", "-", parts).strip("-") + _EXTENSION)
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _MEDIA = frozenset({"image", "image_url", "pdf", "pdf_url"})
 _BEARER = "Bearer "
 _OAUTH = "sk-ant-oat"
+_DATED = "20" + "[0-9]" * 6
+_TOOLS = ("web_search", "web_fetch", "code_execution", "text_editor", "bash", "computer", "memory", "advisor")
 
 
 class AnthropicVendor(Vendor):
@@ -71,9 +73,9 @@ class AnthropicVendor(Vendor):
         cache_control=True,
         citations=True,
     )
+    # Each is dated without hyphens; OpenAI has tools of the same names with other dates.
     server_tools: ClassVar[tuple[str, ...]] = (
-        "web_search_*", "web_fetch_*", "code_execution_*", "tool_search_tool_*", "text_editor_*", "bash_*",
-        "computer_*", "memory_*", "mcp_toolset", "advisor_*",
+        *(f"{tool}_{_DATED}" for tool in _TOOLS), "tool_search_tool_*", "mcp_toolset",
     )  # fmt: skip
 
     def encode_request(self, call: Call) -> httpx.Request:

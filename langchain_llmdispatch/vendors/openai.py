@@ -151,12 +151,15 @@ class OpenAIVendor(ChatCompletions):
         blank_text=True,
     )
     server_tools = (
-        "web_search*",
+        "web_search",
+        "web_search_preview*",
+        "web_search_????_??_??",
         "file_search",
         "code_interpreter",
         "image_generation",
         "mcp",
-        "computer*",
+        "computer",
+        "computer[-_]use*",
         "local_shell",
         "shell",
         "apply_patch",

@@ -69,7 +69,7 @@ def test_plain_request() -> None:
         (LLAMA, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, {"reasoning_effort": "low"}),
         (LLAMA, {"thinking": {"type": "disabled"}}, {"reasoning_effort": "none"}),
         (LLAMA, {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, {"reasoning_effort": "high"}),
-        ("https://api.z.ai/api/paas/v4", {"thinking": {"type": "enabled"}}, {"thinking": {"type": "enabled"}}),
+        ("https://api.z.ai/v4", {"thinking": {"type": "enabled"}}, {"thinking": {"type": "enabled"}}),
     ],
 )
 def test_thinking_is_an_effort_but_for_those_with_a_switch(

@@ -1,0 +1,355 @@
+"""For notebooks: displays of what has none of its own, tables of answers, and plots that return their axes.
+
+    from langchain_llmdispatch import notebook
+
+    notebook.show(message)                      # where an answer came from, attempt by attempt
+    table = notebook.to_pandas(messages)        # one row per answer: add a column with your own scores
+    notebook.plot_latency(model.get_stats())
+    notebook.plot_cost(model.get_stats())
+    notebook.plot_tradeoff(table, x="cost_usd", y="score")
+    notebook.plot_attempts(message)
+
+Plots need matplotlib, tables pandas: `pip install 'langchain-llmdispatch[notebook]'`. Colours are Okabe and
+Ito's, which colour-blind people can tell apart; labels stand beside what they name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from langchain_llmdispatch.display import (
+    BAD,
+    BLUE,
+    GOOD,
+    QUIET,
+    SKY,
+    Markup,
+    answer_html,
+    attempts_of,
+    seconds,
+)
+from langchain_llmdispatch.quantiles import middle_of
+from langchain_llmdispatch.stats import DIMENSIONS, Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from langchain_llmdispatch.quantiles import Distribution
+    from langchain_llmdispatch.stats import By
+
+PALETTE = (BLUE, "#E69F00", GOOD, "#CC79A7", SKY, BAD, "#F0E442", "#000000")
+_PERCENTILES = ((0.5, "p50", "o"), (0.95, "p95", "D"), (0.99, "p99", "|"))
+_COLUMNS = (
+    *("vendor", "deployment", "model", "route", "attempts", "fallback", "latency_s", "ttft_s", "queue_s"),
+    *("total_s", "input_tokens", "output_tokens", "cost_usd", "finish_reason"),
+)
+
+
+class Display:
+    """HTML that a notebook shows."""
+
+    def __init__(self, html: str) -> None:
+        self._html = html
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+
+def show(thing: Any) -> Display:
+    """Return a display of an answer, an error of a call, statistics, a plan, or a model.
+
+    Raises:
+        TypeError: There is nothing to show of it.
+    """
+    if isinstance(thing, (BaseMessage, BaseException)):
+        return Display(answer_html(thing))
+    if callable(html := getattr(thing, "_repr_html_", None)):
+        return Display(str(Markup(html())))
+    raise TypeError(f"there is no display of a {type(thing).__name__}")
+
+
+def to_pandas(messages: Iterable[BaseMessage]) -> pd.DataFrame:
+    """Return a table with one row per answer: who gave it, how long it took, what it cost.
+
+    Args:
+        messages: Answers, as from `batch`; other messages of a conversation, and failures, are left out.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+    try:
+        import pandas as pd  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        hint = "to_pandas() needs pandas: pip install 'langchain-llmdispatch[notebook]'"
+        raise ImportError(hint) from error
+    rows = [_row(m) for m in messages if isinstance(m, AIMessage) and m.response_metadata.get("llmdispatch")]
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _row(message: AIMessage) -> dict[str, Any]:
+    attempts, facts = attempts_of(message)
+    last, usage = attempts[-1] if attempts else {}, message.usage_metadata
+    cost, first = facts.get("cost_usd"), last.get("ttft_ms")
+    return {
+        **{name: facts.get(name) for name in ("vendor", "deployment", "route", "fallback")},
+        "model": message.response_metadata.get("model_name"),
+        "attempts": len(attempts),
+        "latency_s": last.get("latency_ms", 0) / 1000,
+        "ttft_s": None if first is None else first / 1000,
+        "queue_s": facts.get("queue_ms", 0) / 1000,
+        "total_s": sum(one["wait_ms"] + one["latency_ms"] for one in attempts) / 1000,
+        "input_tokens": usage["input_tokens"] if usage else None,
+        "output_tokens": usage["output_tokens"] if usage else None,
+        "cost_usd": None if cost is None else float(cost),
+        "finish_reason": message.response_metadata.get("finish_reason"),
+    }
+
+
+# -- plots ---------------------------------------------------------------------------------------------
+
+
+def plot_latency(
+    stats: Stats, *, by: By = "deployment", of: Literal["latency", "first_token"] = "latency", ax: Any = None
+) -> Axes:
+    """Plot how long answers took: the whole distribution as dots, median and percentiles as marks.
+
+    Args:
+        stats: The statistics.
+        by: What a line stands for.
+        of: Whole answers, or the time to the first content of streams.
+        ax: Where to plot; default: a new figure.
+    """
+    groups = {name: getattr(tally, of) for name, tally in stats.groups[by].items()}
+    groups = {name: spread for name, spread in groups.items() if spread.count}
+    ax = ax or _axes(height=1.1 + 0.62 * max(len(groups), 1))
+    names = sorted(groups, key=lambda name: groups[name].quantile(0.5), reverse=True)
+    for line, name in enumerate(names):
+        _spread(ax, line, groups[name], PALETTE[line % len(PALETTE)])
+    ax.set_yticks(range(len(names)), [f"{name}\n{groups[name].count:,} answers" for name in names])
+    ax.set_ylim(-0.6, len(names) - 0.3)
+    what = "answered in" if of == "latency" else "first token after"
+    if names:
+        _log_seconds(ax)
+    ax.set_title(f"{what} (dots: requests; ● p50, ◆ p95, | p99)", loc="left", fontsize=10)
+    return _finish(ax, grid="x")
+
+
+def _spread(ax: Any, line: int, spread: Distribution, colour: str) -> None:
+    most = max(spread.buckets.values())
+    for bucket, number in spread.buckets.items():
+        ax.plot([middle_of(bucket)] * 2, [line - 0.3 * number / most, line + 0.3 * number / most],
+                color=colour, alpha=0.35, linewidth=2.4, solid_capstyle="butt")  # fmt: skip
+    for share, name, mark in _PERCENTILES:
+        value = spread.quantile(share)
+        ax.plot(value, line, mark, color=colour, markersize=13 if mark == "|" else 7,
+                markeredgecolor="white" if mark != "|" else colour, markeredgewidth=1 if mark != "|" else 2.5)  # fmt: skip
+        if name != "p99":
+            ax.annotate(seconds(value), (value, line), xytext=(0, 10), textcoords="offset points",
+                        ha="center", fontsize=8)  # fmt: skip
+
+
+def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
+    """Plot what was spent, with what failed requests cost set apart.
+
+    Args:
+        stats: The statistics.
+        by: What a bar stands for.
+        ax: Where to plot; default: a new figure.
+    """
+    tallies = sorted(stats.groups[by].items(), key=lambda item: item[1].cost)
+    ax = ax or _axes(height=1.1 + 0.45 * max(len(tallies), 1))
+    longest = max((tally.cost_usd for _, tally in tallies), default=0.0) or 1.0
+    for line, (_, tally) in enumerate(tallies):
+        useful = tally.cost_usd - tally.wasted_usd
+        ax.barh(line, useful, color=BLUE, height=0.62, label="answers" if line == 0 else None)
+        ax.barh(line, tally.wasted_usd, left=useful, color=BAD, hatch="//", height=0.62,
+                edgecolor="white", label="failed requests" if line == 0 else None)  # fmt: skip
+        unknown = f" + {tally.unpriced_requests} of unknown price" if tally.unpriced_requests else ""
+        each = (
+            f", ${tally.cost_usd / tally.successes * 1000:.3g} per 1,000 answers" if tally.successes else ""
+        )
+        ax.text(tally.cost_usd + longest * 0.015, line, f"${tally.cost_usd:.4g}{unknown}{each}",
+                va="center", fontsize=8.5)  # fmt: skip
+    ax.set_yticks(range(len(tallies)), [name for name, _ in tallies])
+    ax.set_xlim(0, longest * 1.6)
+    ax.set_xlabel("US dollars")
+    if any(tally.wasted for _, tally in tallies):
+        ax.legend(frameon=False, fontsize=8.5, loc="lower right")
+    ax.set_title(f"cost by {by}", loc="left", fontsize=10)
+    return _finish(ax, grid="x")
+
+
+def plot_tradeoff(
+    data: Stats | pd.DataFrame,
+    *,
+    x: str = "cost_usd",
+    y: str = "latency_s",
+    by: str = "deployment",
+    best: Literal["low", "high"] | None = None,
+    ax: Any = None,
+) -> Axes:
+    """Plot one quantity against another, with the Pareto front: what nothing else beats in both.
+
+    Args:
+        data: Statistics (cost per answer, latency), or a table as of `to_pandas`, with columns of your own.
+        x: The column across; less is better.
+        y: The column upwards.
+        by: What a point stands for; rows of a table are averaged by it.
+        best: Whether low or high is good in `y`; None: low for seconds and dollars, high for anything else.
+        ax: Where to plot; default: a new figure.
+
+    Raises:
+        ValueError: A column is missing.
+    """
+    points = _points_of_stats(data, by) if isinstance(data, Stats) else _points_of_table(data, x, y, by)
+    ax = ax or _axes(height=4.2)
+    high = best == "high" or (best is None and not y.endswith(("_s", "_usd", "_ms", "_tokens")))
+    front = _front(points, high=high)
+    _draw_points(ax, points, front)
+    ax.set_xlabel(_label(x) + (" per answer" if isinstance(data, Stats) else ""))
+    ax.set_ylabel(_label(y) + (", median" if isinstance(data, Stats) else ""))
+    corner = "upper left" if high else "lower left"
+    ax.set_title(f"{corner} is better; the line joins what nothing beats in both", loc="left", fontsize=10)
+    ax.margins(0.22)
+    return _finish(ax, grid="both")
+
+
+def _points_of_stats(stats: Stats, by: str) -> list[tuple[str, float, float]]:
+    if by not in DIMENSIONS:
+        raise ValueError(f"by={by!r}: statistics are kept by {', '.join(DIMENSIONS)}")
+    return [
+        (name, tally.cost_usd / tally.successes, tally.p50_latency)
+        for name, tally in stats.groups[by].items()
+        if tally.successes and tally.unpriced_requests < tally.successes
+    ]
+
+
+def _points_of_table(table: pd.DataFrame, x: str, y: str, by: str) -> list[tuple[str, float, float]]:
+    missing = [name for name in (x, y, by) if name not in table.columns]
+    if missing:
+        raise ValueError(f"the table has no column {', '.join(map(repr, missing))}")
+    means = table[[by, x, y]].dropna().groupby(by).mean()
+    return [(str(name), float(row[x]), float(row[y])) for name, row in means.iterrows()]
+
+
+def _front(points: Sequence[tuple[str, float, float]], *, high: bool) -> list[tuple[str, float, float]]:
+    """Return the points that no other one beats or equals in both, from the left."""
+    sign = -1 if high else 1
+    front: list[tuple[str, float, float]] = []
+    for point in sorted(points, key=lambda p: (p[1], sign * p[2])):
+        if not front or sign * point[2] < sign * front[-1][2]:
+            front.append(point)
+    return front
+
+
+def _draw_points(
+    ax: Any, points: Sequence[tuple[str, float, float]], front: Sequence[tuple[str, float, float]]
+) -> None:
+    if len(front) > 1:
+        ax.plot([p[1] for p in front], [p[2] for p in front], color=BLUE, linewidth=1.4, zorder=1)
+    for point in points:
+        good = point in front
+        ax.plot(point[1], point[2], "o" if good else "X", color=BLUE if good else QUIET, markersize=9,
+                markeredgecolor="white", zorder=2)  # fmt: skip
+        ax.annotate(point[0], (point[1], point[2]), xytext=(8, 6), textcoords="offset points",
+                    fontsize=9, color="black" if good else "#666666")  # fmt: skip
+
+
+def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], *, ax: Any = None) -> Axes:
+    """Plot the attempts behind one or several answers on a line of time, each answer from its own start.
+
+    Args:
+        answers: An answer, several, or the error of a call.
+        ax: Where to plot; default: a new figure.
+    """
+    several = [answers] if isinstance(answers, (BaseMessage, BaseException)) else list(answers)
+    lines = [(n, one) for n, answer in enumerate(several, 1) for one in _timed(answer)]
+    ax = ax or _axes(height=1.2 + 0.42 * max(len(lines), 1))
+    for line, (_, one) in enumerate(lines):
+        _draw_attempt(ax, line, one)
+    prefix = "" if len(several) == 1 else "{}. "
+    ax.set_yticks(range(len(lines)), [prefix.format(n) + one["deployment"] for n, one in lines])
+    ax.invert_yaxis()
+    ax.set_xlabel("seconds")
+    ax.margins(x=0.02)
+    ax.set_xlim(0, max((one["end"] for _, one in lines), default=1.0) * 1.22)
+    _legend(ax)
+    return _finish(ax, grid="x")
+
+
+def _timed(answer: BaseMessage | BaseException) -> list[dict[str, Any]]:
+    """Return an answer's attempts with the seconds at which they began, were sent, spoke and ended."""
+    timed, at = [], 0.0
+    for one in attempts_of(answer)[0]:
+        sent = at + one["wait_ms"] / 1000
+        end = sent + one["latency_ms"] / 1000
+        first = None if one.get("ttft_ms") is None else sent + one["ttft_ms"] / 1000
+        timed.append({**one, "begin": at, "sent": sent, "first": first, "end": end})
+        at = end
+    return timed
+
+
+def _draw_attempt(ax: Any, line: int, one: dict[str, Any]) -> None:
+    failed = one["error"]
+    ax.barh(line, one["sent"] - one["begin"], left=one["begin"], color=QUIET, alpha=0.35, height=0.6)
+    spoke = one["first"] if one["first"] is not None and not failed else one["sent"]
+    ax.barh(line, spoke - one["sent"], left=one["sent"], color=SKY, height=0.6)
+    ax.barh(line, one["end"] - spoke, left=spoke, color=BAD if failed else GOOD, height=0.6,
+            hatch="//" if failed else None, edgecolor="white" if failed else None)  # fmt: skip
+    status = f" ({one['status']})" if one.get("status") else ""
+    words = f"{failed}{status}" if failed else "answered"
+    ax.annotate(
+        words, (one["end"], line), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8.5
+    )
+
+
+def _legend(ax: Any) -> None:
+    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra
+
+    kinds = (
+        ("waited", QUIET, 0.35),
+        ("until the first token", SKY, 1.0),
+        ("answered", GOOD, 1.0),
+        ("failed", BAD, 1.0),
+    )
+    patches = [Patch(color=colour, alpha=alpha, label=name) for name, colour, alpha in kinds]
+    ax.legend(
+        handles=patches, frameon=False, fontsize=8.5, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0)
+    )
+
+
+# -- figures -------------------------------------------------------------------------------------------
+
+
+def _axes(*, height: float) -> Any:
+    try:
+        from matplotlib import pyplot as plt  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        hint = "plots need matplotlib: pip install 'langchain-llmdispatch[notebook]'"
+        raise ImportError(hint) from error
+    _, ax = plt.subplots(figsize=(8, height), layout="constrained")
+    return ax
+
+
+def _log_seconds(ax: Any) -> None:
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda value, _: seconds(value))
+    ax.xaxis.set_minor_formatter("")
+
+
+def _label(column: str) -> str:
+    name, _, unit = column.rpartition("_")
+    units = {"usd": "US dollars", "s": "seconds", "ms": "milliseconds"}
+    return f"{name.replace('_', ' ')} ({units[unit]})" if unit in units else column.replace("_", " ")
+
+
+def _finish(ax: Any, *, grid: str) -> Axes:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis=grid, alpha=0.25)
+    ax.set_axisbelow(True)
+    return ax  # type: ignore[no-any-return] # matplotlib is an extra
