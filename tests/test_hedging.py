@@ -238,7 +238,7 @@ def test_leaving_while_both_are_open(server: LoopbackServer) -> None:
 
     async def run() -> int:
         task = asyncio.create_task(dispatcher.ainvoke("hello"))
-        while len(server.requests) < 2:
+        while len(server.requests) < 2:  # noqa: ASYNC110 - the server is in another thread
             await asyncio.sleep(0.002)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -415,7 +415,8 @@ def test_what_a_hedge_may_cost() -> None:
 def test_only_one_can_win() -> None:
     """However many threads claim at once, one wins, and each other attempt is recorded as lost once."""
     for _ in range(20):
-        dispatch = Dispatch(targets("a", "b"), Policy(hedging=Hedging(0)), clock=Clock(), rng=random.Random(1))
+        policy = Policy(hedging=Hedging(0))
+        dispatch = Dispatch(targets("a", "b"), policy, clock=Clock(), rng=random.Random(1))
         first = next(dispatch.attempts())
         first.send()
         second = dispatch.hedge(first)

@@ -504,7 +504,7 @@ def test_tags_and_metadata_of_a_run_reach_rules(server: LoopbackServer) -> None:
 
 def test_a_deadline_of_the_run_holds(server: LoopbackServer) -> None:
     """A run may have less time than the model."""
-    server.script("openai", [Fault.error("rate_limit", headers={"retry-after": "30"})], "a")
+    server.script("openai", [Fault(status=429, headers={"retry-after": "30"})], "a")
     fleet = Fleet(server, "a")
     with pytest.raises(errors.core.ModelRateLimitError):
         fleet.call("invoke", {"configurable": {"deadline": 5}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +24,17 @@ _OK = 200
 
 def calls_in(path: Path) -> list[Entry]:
     """Return the calls of a cassette's models, in order; other clients' requests are left out."""
-    vendors = builtin_vendors()
+    vendors, tape = builtin_vendors(), Tape.read(path)
+    at = _when(tape.recorded)
     calls: dict[int, list[Interaction]] = {}
-    for held in Tape.read(path).interactions:
+    for held in tape.interactions:
         if held.vendor in vendors and held.call is not None:
             calls.setdefault(held.call, []).append(held)
-    return [_entry(held, vendors) for held in calls.values()]
+    return [_entry(held, vendors, at) for held in calls.values()]
 
 
-def _entry(held: list[Interaction], vendors: Mapping[str, Vendor]) -> Entry:
-    tries = [_try(item, vendors[item.vendor]) for item in held]
+def _entry(held: list[Interaction], vendors: Mapping[str, Vendor], at: datetime) -> Entry:
+    tries = [_try(item, vendors[item.vendor], at) for item in held]
     last, body = tries[-1], held[-1].request.get("body")
     body = body if isinstance(body, dict) else {}
     usage = last.usage or {}
@@ -49,7 +51,7 @@ def _entry(held: list[Interaction], vendors: Mapping[str, Vendor]) -> Entry:
     )
 
 
-def _try(held: Interaction, vendor: Vendor) -> Try:
+def _try(held: Interaction, vendor: Vendor, at: datetime) -> Try:
     response = held.response
     body = b"".join(held.pieces()[0])
     times = response.get("at_ms") or []
@@ -69,9 +71,17 @@ def _try(held: Interaction, vendor: Vendor) -> Try:
     except DispatchError as error:
         one.error, one.retry_after_s = type(error).__name__, error.retry_after
     if one.usage is not None:
-        cost = price_of(held.vendor, one.model, one.usage).usd  # type: ignore[arg-type] # it was one
+        cost = price_of(held.vendor, one.model, one.usage, at=at).usd  # type: ignore[arg-type] # it was one
         one.cost_usd = None if cost is None else format(cost, "f")
     return one
+
+
+def _when(recorded: str | None) -> datetime:
+    """Return when a cassette was recorded, for the prices of that time."""
+    try:
+        return datetime.strptime(recorded or "", "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.now(UTC)
 
 
 def _call(held: Interaction) -> Call:
