@@ -1,8 +1,9 @@
-"""The command line: ask a question, list vendors, check a configuration.
+"""The command line: ask a question, list vendors, check a configuration, replay recorded calls.
 
     python -m langchain_llmdispatch "question"        streams the answer; `-` reads standard input
     python -m langchain_llmdispatch vendors           which vendors are configured (no keys are shown)
     python -m langchain_llmdispatch check FILE        validates a configuration file
+    python -m langchain_llmdispatch replay JOURNAL -c FILE   what a configuration would have made of real calls
 
 Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 interrupted.
 """
@@ -51,7 +52,7 @@ def _fail(text: str, code: int) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    commands = {"vendors": _vendors, "check": _check}
+    commands = {"vendors": _vendors, "check": _check, "replay": _replay}
     if arguments and arguments[0] in commands:
         return commands[arguments[0]](arguments[1:])
     return _ask(arguments)
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m langchain_llmdispatch",
         description="Ask a question; a vendor with a key answers, or else a model on this machine.",
-        epilog="Other commands: vendors; check FILE.",
+        epilog="Other commands: vendors; check FILE; replay JOURNAL -c FILE.",
     )
     parser.add_argument("question", help="the question; - reads it from standard input")
     parser.add_argument("-m", "--model", action="append", help="vendor:model; repeat it for fallbacks")
@@ -141,6 +142,12 @@ def _check(arguments: list[str]) -> int:
     names = ", ".join(target.name for target in model.deployments())
     _say(f"{arguments[0]}: valid. Deployments: {names}")
     return 0
+
+
+def _replay(arguments: list[str]) -> int:
+    from langchain_llmdispatch.testing import replay_command  # noqa: PLC0415 - the kit is no part of the product
+
+    return replay_command.run(arguments, _say)
 
 
 def _say(text: str) -> None:

@@ -376,7 +376,7 @@ class DispatcherChatModel(RoutedChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         target = self._fleet.planned(kwargs.get("model"))
         params = LangSmithParams(ls_model_type="chat")
-        params["ls_provider"] = target.vendor.name if target else "llmdispatch"
+        params["ls_provider"] = (target.vendor.catalog or target.vendor.name) if target else "llmdispatch"
         params["ls_model_name"] = kwargs.get("model") or (target.model if target else "unknown")
         if (temperature := kwargs.get("temperature", self.temperature)) is not None:
             params["ls_temperature"] = temperature

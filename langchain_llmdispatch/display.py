@@ -173,7 +173,7 @@ def stats_html(stats: Stats) -> Markup:
         parts += [
             folded(f"by {by}", _by(by, stats))
             for by in ("vendor", "model", "route", "tag")
-            if stats.groups[by]  # type: ignore[index] # its own words
+            if stats.groups[by]
         ]
         parts.append(quiet("latencies of answered requests; percentiles within 1 %"))
     return page(*parts)

@@ -24,6 +24,7 @@ from langchain_llmdispatch.integrity import check_answer, is_empty
 from langchain_llmdispatch.metadata import cost_of, gateway, report
 from langchain_llmdispatch.patience import Patience, Wait
 from langchain_llmdispatch.resume import Seam, resumed
+from langchain_llmdispatch.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.vendors.compiler import compile_call, output_tool
 from langchain_llmdispatch.vendors.local import LAZY_URL
 from langchain_llmdispatch.vendors.outputs import OutputUnwrapper
@@ -86,7 +87,12 @@ class Exchange:
         """Return the HTTP request, and note that it leaves now."""
         encoded = self.vendor.encode_request(self.call)
         self.begin()
-        encoded.extensions["llmdispatch"] = self.attempt  # for a `Wire`
+        config = self.attempt.target.config
+        encoded.extensions |= {
+            "llmdispatch": self.attempt,  # for a `Wire`
+            SYNC_CLIENT: config.http_client,
+            ASYNC_CLIENT: config.http_async_client,
+        }
         return encoded
 
     def begin(self) -> Call:

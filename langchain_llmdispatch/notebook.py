@@ -41,9 +41,11 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.quantiles import Distribution
     from langchain_llmdispatch.stats import By
+    from langchain_llmdispatch.tallies import Tally
 
 PALETTE = (BLUE, "#E69F00", GOOD, "#CC79A7", SKY, BAD, "#F0E442", "#000000")
-_PERCENTILES = ((0.5, "p50", "o"), (0.95, "p95", "D"), (0.99, "p99", "|"))
+_PERCENTILES = ((0.5, "o", 8), (0.95, "D", 7), (0.99, "|", 13))  # share, mark, size
+_COARSE = 10  # buckets that a plot draws as one: steps of a fifth
 _COLUMNS = (
     *("vendor", "deployment", "model", "route", "attempts", "fallback", "latency_s", "ttft_s", "queue_s"),
     *("total_s", "input_tokens", "output_tokens", "cost_usd", "finish_reason"),
@@ -131,26 +133,31 @@ def plot_latency(
     for line, name in enumerate(names):
         _spread(ax, line, groups[name], PALETTE[line % len(PALETTE)])
     ax.set_yticks(range(len(names)), [f"{name}\n{groups[name].count:,} answers" for name in names])
-    ax.set_ylim(-0.6, len(names) - 0.3)
+    ax.set_ylim(-0.6, len(names) - 0.4)
     what = "answered in" if of == "latency" else "first token after"
     if names:
         _log_seconds(ax)
-    ax.set_title(f"{what} (dots: requests; ● p50, ◆ p95, | p99)", loc="left", fontsize=10)
+    ax.set_title(f"{what}   (● median, ◆ 95 %, | 99 %)", loc="left", fontsize=10)
     return _finish(ax, grid="x")
 
 
 def _spread(ax: Any, line: int, spread: Distribution, colour: str) -> None:
-    most = max(spread.buckets.values())
+    """Draw a distribution's shape on its line, coarse enough to be smooth, and its percentiles."""
+    coarse: dict[int, int] = {}
     for bucket, number in spread.buckets.items():
-        ax.plot([middle_of(bucket)] * 2, [line - 0.3 * number / most, line + 0.3 * number / most],
-                color=colour, alpha=0.35, linewidth=2.4, solid_capstyle="butt")  # fmt: skip
-    for share, name, mark in _PERCENTILES:
-        value = spread.quantile(share)
-        ax.plot(value, line, mark, color=colour, markersize=13 if mark == "|" else 7,
-                markeredgecolor="white" if mark != "|" else colour, markeredgewidth=1 if mark != "|" else 2.5)  # fmt: skip
-        if name != "p99":
-            ax.annotate(seconds(value), (value, line), xytext=(0, 10), textcoords="offset points",
-                        ha="center", fontsize=8)  # fmt: skip
+        coarse[bucket // _COARSE] = coarse.get(bucket // _COARSE, 0) + number
+    first, last, most = min(coarse) - 1, max(coarse) + 1, max(coarse.values())
+    at = [middle_of(max(0, n * _COARSE + _COARSE // 2)) for n in range(first, last + 1)]
+    half = [0.3 * coarse.get(n, 0) / most for n in range(first, last + 1)]
+    low, high = [line - h for h in half], [line + h for h in half]
+    ax.fill_between(at, low, high, color=colour, alpha=0.3, linewidth=0)
+    for share, mark, size in _PERCENTILES:
+        value, thin = spread.quantile(share), mark == "|"
+        style = {"color": colour, "markersize": size, "markeredgewidth": 2.5 if thin else 1}
+        ax.plot(value, line, mark, markeredgecolor=colour if thin else "white", **style)
+        if not thin:
+            where = {"xytext": (0, -15), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+            ax.annotate(seconds(value), (value, line), **where)
 
 
 def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
@@ -169,12 +176,8 @@ def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
         ax.barh(line, useful, color=BLUE, height=0.62, label="answers" if line == 0 else None)
         ax.barh(line, tally.wasted_usd, left=useful, color=BAD, hatch="//", height=0.62,
                 edgecolor="white", label="failed requests" if line == 0 else None)  # fmt: skip
-        unknown = f" + {tally.unpriced_requests} of unknown price" if tally.unpriced_requests else ""
-        each = (
-            f", ${tally.cost_usd / tally.successes * 1000:.3g} per 1,000 answers" if tally.successes else ""
-        )
-        ax.text(tally.cost_usd + longest * 0.015, line, f"${tally.cost_usd:.4g}{unknown}{each}",
-                va="center", fontsize=8.5)  # fmt: skip
+        place = tally.cost_usd + longest * 0.015, line
+        ax.text(*place, _spent(tally), va="center", fontsize=8.5, parse_math=False)
     ax.set_yticks(range(len(tallies)), [name for name, _ in tallies])
     ax.set_xlim(0, longest * 1.6)
     ax.set_xlabel("US dollars")
@@ -182,6 +185,12 @@ def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
         ax.legend(frameon=False, fontsize=8.5, loc="lower right")
     ax.set_title(f"cost by {by}", loc="left", fontsize=10)
     return _finish(ax, grid="x")
+
+
+def _spent(tally: Tally) -> str:
+    each = f", ${tally.cost_usd / tally.successes * 1000:.3g} per 1,000 answers" if tally.successes else ""
+    unknown = f", {tally.unpriced_requests} of unknown price" if tally.unpriced_requests else ""
+    return f"${tally.cost_usd:.4g}{each if tally.cost else ''}{unknown}"
 
 
 def plot_tradeoff(
@@ -211,11 +220,15 @@ def plot_tradeoff(
     high = best == "high" or (best is None and not y.endswith(("_s", "_usd", "_ms", "_tokens")))
     front = _front(points, high=high)
     _draw_points(ax, points, front)
-    ax.set_xlabel(_label(x) + (" per answer" if isinstance(data, Stats) else ""))
-    ax.set_ylabel(_label(y) + (", median" if isinstance(data, Stats) else ""))
+    ax.set_xlabel("cost per answer (US dollars)" if isinstance(data, Stats) else _label(x))
+    ax.set_ylabel("median latency (seconds)" if isinstance(data, Stats) else _label(y))
     corner = "upper left" if high else "lower left"
     ax.set_title(f"{corner} is better; the line joins what nothing beats in both", loc="left", fontsize=10)
-    ax.margins(0.22)
+    ax.margins(0.15)
+    if x.endswith(("_s", "_usd", "_ms", "_tokens")):
+        ax.set_xlim(left=min(0, -0.03 * ax.get_xlim()[1]))
+    if not high:
+        ax.set_ylim(bottom=0)
     return _finish(ax, grid="both")
 
 
@@ -252,12 +265,14 @@ def _draw_points(
 ) -> None:
     if len(front) > 1:
         ax.plot([p[1] for p in front], [p[2] for p in front], color=BLUE, linewidth=1.4, zorder=1)
+    rightmost = max((point[1] for point in points), default=0.0)
     for point in points:
-        good = point in front
-        ax.plot(point[1], point[2], "o" if good else "X", color=BLUE if good else QUIET, markersize=9,
-                markeredgecolor="white", zorder=2)  # fmt: skip
-        ax.annotate(point[0], (point[1], point[2]), xytext=(8, 6), textcoords="offset points",
-                    fontsize=9, color="black" if good else "#666666")  # fmt: skip
+        good, right = point in front, point[1] > rightmost / 2
+        style = {"color": BLUE if good else QUIET, "markersize": 9, "markeredgecolor": "white"}
+        ax.plot(point[1], point[2], "o" if good else "X", zorder=2, **style)
+        where = {"xytext": (-8 if right else 8, 7), "textcoords": "offset points"}
+        words = {"ha": "right" if right else "left", "fontsize": 9, "color": "black" if good else "#666666"}
+        ax.annotate(point[0], (point[1], point[2]), **where, **words)
 
 
 def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], *, ax: Any = None) -> Axes:
@@ -338,7 +353,10 @@ def _axes(*, height: float) -> Any:
 
 def _log_seconds(ax: Any) -> None:
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda value, _: seconds(value))
+    from matplotlib.ticker import LogLocator  # noqa: PLC0415 - an extra
+
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(lambda value, _: seconds(value).replace(".00", "").replace(".0 ", " "))
     ax.xaxis.set_minor_formatter("")
 
 

@@ -77,10 +77,9 @@ def run_batch(
     """
     usage, results = UsageCallbackHandler(), [None] * len(inputs)
     configs = _counting(get_config_list(config, len(inputs)), usage)
+    options: Any = {"return_exceptions": return_exceptions, **kwargs}
     with Progress(len(inputs), usage, bar=bar) as progress:
-        for index, result in runnable.batch_as_completed(
-            inputs, configs, return_exceptions=return_exceptions, **kwargs
-        ):
+        for index, result in runnable.batch_as_completed(inputs, configs, **options):
             results[index] = result
             progress.done(result)
     return results
@@ -98,10 +97,9 @@ async def arun_batch(
     """Return the results of a batch in order, showing how far it is; see `run_batch`."""
     usage, results = UsageCallbackHandler(), [None] * len(inputs)
     configs = _counting(get_config_list(config, len(inputs)), usage)
+    options: Any = {"return_exceptions": return_exceptions, **kwargs}
     with Progress(len(inputs), usage, bar=bar) as progress:
-        async for index, result in runnable.abatch_as_completed(
-            inputs, configs, return_exceptions=return_exceptions, **kwargs
-        ):
+        async for index, result in runnable.abatch_as_completed(inputs, configs, **options):
             results[index] = result
             progress.done(result)
     return results

@@ -37,6 +37,8 @@ from langchain_llmdispatch.wires import Wire, athrough, through
 # 2,000 connections. Equal numbers keep them.
 LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=60.0)
 CONNECT_TIMEOUT = 10.0
+# Extensions of a request that name a user's own client to send it with.
+SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
 
 
 def _left(timeout: float | None, over: type[Exception]) -> float | None:
@@ -172,20 +174,11 @@ class Transport:
     Attributes:
         wires: Layers over the network, the outermost first. None outside tests; set on one transport, or by
             `langchain_llmdispatch.testing` on the class, for all models of the process while a test runs.
-
-    Args:
-        http_client: A user's own sync client, used instead of ours; it stays theirs to close.
-        http_async_client: Likewise for async.
     """
 
     wires: tuple[Wire, ...] = ()
 
-    def __init__(
-        self,
-        http_client: httpx.Client | None = None,  # noqa: TID251 - theirs
-        http_async_client: httpx.AsyncClient | None = None,  # noqa: TID251 - theirs
-    ) -> None:
-        self._client, self._async_client = http_client, http_async_client
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._proxies: dict[str, str | None] = {}
         self._sync: dict[str | None, httpx.HTTPTransport] = {}
@@ -212,8 +205,10 @@ class Transport:
         raise failure
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        if self._client is not None:
-            return self._client.send(request, stream=True, follow_redirects=False)
+        # A user's own client (`VendorConfig.http_client`) is used as it is; it stays theirs to close.
+        client = request.extensions.get(SYNC_CLIENT)
+        if client is not None:
+            return client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
         return self._transport(request.url).handle_request(request)
 
     async def asend(self, request: httpx.Request, patience: Patience) -> httpx.Response:
@@ -227,8 +222,9 @@ class Transport:
         raise failure
 
     async def _asend(self, request: httpx.Request) -> httpx.Response:
-        if self._async_client is not None:
-            return await self._async_client.send(request, stream=True, follow_redirects=False)
+        client = request.extensions.get(ASYNC_CLIENT)
+        if client is not None:
+            return await client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
         transport = await self._loop_transport(request.url)
         return await transport.handle_async_request(request)
 
@@ -346,14 +342,15 @@ async def aread(response: httpx.Response, patience: Patience) -> AsyncIterator[b
 
 
 def _pieces(response: httpx.Response) -> Iterable[bytes]:
-    # The raw stream skips httpx's chunker and byte counter; compressed bodies need its decoders.
-    compressed = "content-encoding" in response.headers
-    return response.iter_bytes() if compressed else response.iter_raw()
+    # The raw stream skips httpx's chunker and byte counter; compressed bodies need its decoders, and a body
+    # that is there already (`httpx.MockTransport`) has no stream any more.
+    whole = response.is_stream_consumed or "content-encoding" in response.headers
+    return response.iter_bytes() if whole else response.iter_raw()
 
 
 def _apieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    compressed = "content-encoding" in response.headers
-    return response.aiter_bytes() if compressed else response.aiter_raw()
+    whole = response.is_stream_consumed or "content-encoding" in response.headers
+    return response.aiter_bytes() if whole else response.aiter_raw()
 
 
 def timed_out(patience: Patience) -> AttemptTimeoutError:

@@ -36,7 +36,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Record cassettes/ with the package's own testing kit.")
     parser.add_argument("--vendor", default="local", help="local, or a vendor whose key is set")
     parser.add_argument("--model", help="the vendor's model id; default: the vendor's default model")
-    parser.add_argument("--only", action="append", choices=list(SCENARIOS), help="one conversation; repeatable")
+    parser.add_argument(
+        "--only", action="append", choices=list(SCENARIOS), help="one conversation; repeatable"
+    )
     options = parser.parse_args()
     try:
         servers = _servers(options.vendor, options.model)
@@ -66,7 +68,9 @@ def _record(server: Server, name: str) -> bool:
         print(f"{server.name}/{name}: skipped, {server.skipped[name]}")
         return True
     local = server.base_url is not None
-    address = (base_url() if server.base_url.endswith("/v1") else base_url().removesuffix("/v1")) if local else None
+    address = (
+        (base_url() if server.base_url.endswith("/v1") else base_url().removesuffix("/v1")) if local else None
+    )
     about = _about() if local else f"{server.name}'s own API"
     cassette = Cassette(
         CASSETTES / server.name / f"{name}.yaml",

@@ -120,7 +120,9 @@ def tool_call(model: DispatcherChatModel) -> None:
     bound = model.bind_tools([get_weather], tool_choice="any")
     messages: list[Any] = [HumanMessage("What is the weather in Paris?")]
     answer = bound.invoke(messages)
-    assert [(call["name"], call["args"]) for call in answer.tool_calls] == [("get_weather", {"city": "Paris"})]
+    assert [(call["name"], call["args"]) for call in answer.tool_calls] == [
+        ("get_weather", {"city": "Paris"})
+    ]
     _whole(answer, "tool_calls")
     result = get_weather(**answer.tool_calls[0]["args"])
     messages += [answer, ToolMessage(result, tool_call_id=answer.tool_calls[0]["id"])]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from langchain_llmdispatch import (
@@ -15,6 +17,7 @@ from langchain_llmdispatch import (
     DispatcherConfig,
     RetryPolicy,
     VendorConfig,
+    errors,
 )
 from langchain_llmdispatch.config import DispatchFields, environment
 from langchain_llmdispatch.config_files import read_litellm
@@ -211,3 +214,28 @@ def test_litellm_configuration_is_carried_over() -> None:
     assert (first.deployment.input_price, first.deployment.output_price) == (1, 2)
     assert second.vendor.name == "anthropic"
     assert (found.strategy, found.unsupported_params) == ("weighted", "drop")
+
+
+class _Seen(httpx.MockTransport):
+    """Counts what passes, and lets nothing out."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        super().__init__(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.count += 1
+        return httpx.Response(401, json={"error": {"message": "no", "code": "invalid_api_key"}})
+
+
+def test_a_users_own_client_is_used_and_left_open() -> None:
+    """`VendorConfig.http_client` and `http_async_client` carry that vendor's calls, in both colours."""
+    sync, other = _Seen(), _Seen()
+    clients = {"http_client": httpx.Client(transport=sync), "http_async_client": httpx.AsyncClient(transport=other)}
+    with model(model="openai:gpt-6-luna", vendors={"openai": VendorConfig(**clients)}) as found:
+        with pytest.raises(errors.core.ModelAuthenticationError):
+            found.invoke("hello")
+        with pytest.raises(errors.core.ModelAuthenticationError):
+            asyncio.run(found.ainvoke("hello"))
+    assert (sync.count, other.count) == (1, 1)
+    assert not clients["http_client"].is_closed

@@ -24,6 +24,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, VendorConfig, errors
 from langchain_llmdispatch.buckets import Window
 from langchain_llmdispatch.dispatch import Attempt, Dispatch, Policy
+from langchain_llmdispatch.gates import Draw, Reservation
 from langchain_llmdispatch.limiter import Limiter, _nothing_left
 from langchain_llmdispatch.permits import Permit
 from langchain_llmdispatch.targets import Resolver, Target
@@ -61,11 +62,16 @@ class Listener:
 
 
 class FrozenClock(FakeClock):
-    """A virtual clock that sleeping does not move."""
+    """A virtual clock that sleeping does not move until it is thawed."""
+
+    frozen = True
 
     def sleep(self, seconds: float) -> None:
         """Look away for a moment, so that others can go on."""
-        time.sleep(0.001)
+        if self.frozen:
+            time.sleep(0.001)
+        else:
+            super().sleep(seconds)
 
 
 class Bench:
@@ -226,6 +232,31 @@ def test_first_come_first_served(bench: Bench) -> None:
     assert [number for number, _ in went] == [0, 1, 2, 3, 4, 5]
 
 
+def test_nobody_overtakes_who_waits_already() -> None:
+    """A small request for which there is room waits behind a large one for which there is none."""
+    clock = FrozenClock()
+    bench, limited = Bench(clock), target(tpm=6000)
+    bench.go(limited, 400)
+    went: list[str] = []
+    threads = []
+    for place, (name, tokens) in enumerate([("large", 300), ("small", 100)], 1):
+
+        def work(name: str = name, tokens: float = tokens) -> None:
+            bench.go(limited, tokens)
+            went.append(name)
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        _until(lambda place=place: _gate(bench)._line_requests == place)
+    assert went == []
+    clock.frozen = False
+    for thread in threads:
+        thread.join(5)
+    assert went == ["large", "small"]
+    assert clock.monotonic() == pytest.approx(2.0, abs=0.01)
+    bench.limiter.close()
+
+
 def test_requests_and_tokens_both_count(bench: Bench) -> None:
     """The scarcer of the two sets the pace."""
     limited = target(rpm=600, tpm=6000)
@@ -319,7 +350,7 @@ def test_a_refund_wakes_whoever_waits() -> None:
     done: list[float] = []
     thread = threading.Thread(target=lambda: done.append(bench.go(limited, 600)))
     thread.start()
-    _until(lambda: _gate(bench)._line_requests == 1)
+    _until(lambda: _gate(bench)._tokens._waiting is not None and _gate(bench)._tokens._drawn)
     first.settle(usage(0))
     first.release()
     thread.join(5)
@@ -459,6 +490,71 @@ async def test_cancelled_waiters_take_nothing(bench: Bench, turns: int) -> None:
     await asyncio.to_thread(bench.settled)
     assert bench.limiter.headroom(limited) == {"tokens": 600.0, "concurrency": 2.0}
     assert _gate(bench).idle
+
+
+async def test_cancelled_before_the_wait_began(bench: Bench) -> None:
+    """A waiter that leaves while the loop is busy leaves its place in the line too."""
+    limited, busy = target(max_concurrency=1), threading.Event()
+    holder = bench.take(limited)
+    bench.limiter._loop.post(busy.wait)
+    waiter = asyncio.ensure_future(bench.limiter.aacquire(bench.attempt(limited)))
+    await asyncio.sleep(0)
+    assert _gate(bench)._line_requests == 1
+    waiter.cancel()
+    await asyncio.gather(waiter, return_exceptions=True)
+    busy.set()
+    holder.release()
+    await asyncio.to_thread(bench.settled)
+    assert _gate(bench).idle
+
+
+async def test_cancelled_when_it_had_just_passed(bench: Bench) -> None:
+    """A slot that was granted to somebody who is leaving goes back."""
+    limited = target(max_concurrency=1)
+    holder = bench.take(limited)
+    waiter = asyncio.ensure_future(bench.limiter.aacquire(bench.attempt(limited)))
+    await asyncio.sleep(0.005)
+    holder.release()
+    bench.settled()  # this loop stands still: the grant is under way to it
+    waiter.cancel()
+    (result,) = await asyncio.gather(waiter, return_exceptions=True)
+    assert isinstance(result, asyncio.CancelledError)
+    await asyncio.to_thread(bench.settled)
+    assert _gate(bench).idle
+
+
+class SlowBudget:
+    """A shared budget that takes its time, and remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.corrected: list[float] = []
+
+    async def reserve(self, name: str, draws: Sequence[Draw], patience: float) -> Reservation:
+        """Grant everything, when told to go on."""
+        self.asked.set()
+        while not self.go_on.is_set():
+            await asyncio.sleep(0)
+        return Reservation(0.0, True, 1.0, [draw.amount for draw in draws])
+
+    async def correct(self, name: str, draw: Draw, at: float, difference: float) -> None:
+        """Remember it."""
+        self.corrected.append(difference)
+
+
+async def test_what_a_shared_budget_grants_too_late_goes_back() -> None:
+    """Who leaves while the server is still being asked takes nothing, although the server has granted it."""
+    shared = SlowBudget()
+    bench, limited = Bench(shared=shared), target(rpm=60, tpm=600)
+    waiter = asyncio.ensure_future(bench.limiter.aacquire(bench.attempt(limited), 30))
+    assert await asyncio.to_thread(shared.asked.wait, 5)
+    waiter.cancel()
+    await asyncio.gather(waiter, return_exceptions=True)
+    shared.go_on.set()
+    await asyncio.to_thread(bench.settled)
+    assert sorted(shared.corrected) == [-30, -1]
+    assert bench.limiter.headroom(limited) == {"requests": 6.0, "tokens": 60.0}
+    bench.limiter.close()
 
 
 def test_ctrl_c_while_waiting_takes_nothing(bench: Bench) -> None:

@@ -66,9 +66,7 @@ def test_what_was_recorded_is_replayed(server: LoopbackServer, path: Path, vendo
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_a_story_of_failures_replays_as_it_happened(
-    server: LoopbackServer, path: Path, colour: str
-) -> None:
+def test_a_story_of_failures_replays_as_it_happened(server: LoopbackServer, path: Path, colour: str) -> None:
     """429, 429, 200 come in that order, and the waits between them take no time."""
 
     def model() -> DispatcherChatModel:
@@ -286,7 +284,9 @@ def test_other_clients_pass_through_vcrpy(server: LoopbackServer, path: Path) ->
         with pytest.raises(UnmatchedRequestError):
             client.get("https://weather.example/today")
         assert client.get(f"{server.url}/nowhere").status_code == 404
-        assert httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(204))).get("https://x.example")
+        assert httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(204))).get(
+            "https://x.example"
+        )
         cassette.discard()
     path.write_text(
         dump_yaml(
@@ -415,7 +415,10 @@ def test_files_are_readable_and_small(server: LoopbackServer, path: Path) -> Non
         model.invoke("line one\nline two")
         list(model.stream("say one two three four five"))
     text = path.read_text()
-    assert "    body:\n      model: gpt-5.4-mini\n      messages:\n      - role: user\n        content: |-\n" in text
+    assert (
+        "    body:\n      model: gpt-5.4-mini\n      messages:\n      - role: user\n        content: |-\n"
+        in text
+    )
     assert "each:" in text
     assert max(len(line) for line in text.splitlines()) < 400
     assert text.count("chatcmpl-") == 2

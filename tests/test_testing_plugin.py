@@ -23,7 +23,7 @@ INSTALLED = bool(entry_points(group="pytest11", name="llmdispatch"))
 PLUGIN = [] if INSTALLED else ["-p", "langchain_llmdispatch.testing.plugin"]
 QUIET = ["-p", "no:cacheprovider", "-p", "no:pytest_socket", "-p", "no:socket", "-q"]
 
-TESTS = '''
+TESTS = """
 import asyncio
 import pytest
 from langchain_llmdispatch import Deployment, DispatcherChatModel
@@ -48,7 +48,7 @@ class TestGroup:
     @pytest.mark.parametrize("text", ["a/b", "c d"])
     def test_three(self, text):
         assert text in ask(text)
-'''
+"""
 
 
 @pytest.fixture
@@ -114,14 +114,14 @@ def test_a_swallowed_miss_still_fails(pytester: pytest.Pytester, server: Loopbac
     """Code that catches everything does not make a test pass whose request was not recorded."""
     pytester.makepyfile(
         TESTS.format(url=server.base_url("openai"))
-        + '''
+        + """
 @pytest.mark.llmdispatch_cassette
 def test_swallowed():
     try:
         ask("hello")
     except AssertionError:
         pass
-'''
+"""
     )
     result = run(pytester, "-k", "test_swallowed")
     result.assert_outcomes(passed=1, errors=1)
@@ -132,13 +132,13 @@ def test_settings_of_a_project(pytester: pytest.Pytester, server: LoopbackServer
     """A conftest and an ini file say where cassettes are and what holds for all."""
     pytester.makeini("[pytest]\nllmdispatch_cassette_dir = recorded")
     pytester.makeconftest(
-        '''
+        """
 import pytest
 
 @pytest.fixture(scope="session")
 def llmdispatch_config():
     return {"keep_headers": ["openai-*"], "mode": "once", "note": "by hand"}
-'''
+"""
     )
     pytester.makepyfile(test_app=TESTS.format(url=server.base_url("openai")))
     run(pytester, "-k", "test_one").assert_outcomes(passed=1)
@@ -152,12 +152,12 @@ def test_beside_pytest_recording(pytester: pytest.Pytester, server: LoopbackServ
     pytest.importorskip("pytest_recording")
     pytester.makepyfile(
         TESTS.format(url=server.base_url("openai"))
-        + '''
+        + """
 @pytest.mark.vcr
 @pytest.mark.llmdispatch_cassette
 def test_both():
     assert "hello" in ask("hello")
-'''
+"""
     )
     run(pytester, "-k", "test_both", "--llmdispatch-record=once").assert_outcomes(passed=1)
     run(pytester, "-k", "test_both").assert_outcomes(passed=1)

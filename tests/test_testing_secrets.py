@@ -55,7 +55,9 @@ class Echo:
 
     def send(self, request: httpx.Request, patience: Any, forward: Any) -> httpx.Response:
         """Answer."""
-        text = f"Incorrect API key provided: {self.key}. Organization org-Canary0123456789, call {request.url}"
+        text = (
+            f"Incorrect API key provided: {self.key}. Organization org-Canary0123456789, call {request.url}"
+        )
         said = {"error": {"message": text, "code": 401}, "api_key": self.key, self.key: [self.key]}
         bodies = {
             "application/json": json.dumps(said).encode(),
@@ -84,7 +86,9 @@ def canary_model(vendor: str, key: str) -> DispatcherChatModel:
     """Return a model whose only key is the canary."""
     headers = {"x-extra-token": key, "openai-organization": "org-Canary0123456789"}
     return DispatcherChatModel(
-        models=[Deployment(f"{vendor}:{MODELS[vendor]}", base_url=HOSTS[vendor], api_key=key, headers=headers)],
+        models=[
+            Deployment(f"{vendor}:{MODELS[vendor]}", base_url=HOSTS[vendor], api_key=key, headers=headers)
+        ],
         max_attempts=1,
         env={},
     )
@@ -208,7 +212,9 @@ def test_forms_and_json_lose_credentials() -> None:
     body = b"grant_type=client_credentials&client_secret=hush&scope=x"
     kept = scrubber.request_body(body, "application/x-www-form-urlencoded")
     assert kept == f"grant_type=client_credentials&client_secret={REDACTED}&scope=x"
-    sent = scrubber.request_body(b'{"client_secret": "hush", "properties": {"password": {"type": "string"}}}', "")
+    sent = scrubber.request_body(
+        b'{"client_secret": "hush", "properties": {"password": {"type": "string"}}}', ""
+    )
     assert sent == {"client_secret": REDACTED, "properties": {"password": {"type": "string"}}}
 
 

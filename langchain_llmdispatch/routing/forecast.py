@@ -82,7 +82,7 @@ class Forecast:
     def _price(self, target: Target, tokens: int, output: int, cached: int) -> Decimal | None:
         deployment = target.deployment
         return estimate(
-            target.vendor.name,
+            target.vendor.catalog or target.vendor.name,
             target.model,
             tokens,
             output,

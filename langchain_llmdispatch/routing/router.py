@@ -334,7 +334,6 @@ def _too_dear(forecast: Forecast, target: Target, limit: Decimal) -> str | None:
         return "its price is unknown: set input_price and output_price"
     if worst <= limit:
         return None
-    most = forecast.most_output(target)
-    return (
-        f"up to ${worst:.6f} ({forecast.needs.most_tokens:,} tokens in, {most:,} out), ${limit:.6f} are left"
-    )
+    tokens = f"{forecast.needs.most_tokens:,} tokens in, {forecast.most_output(target):,} out"
+    hint = "; max_tokens would lower it" if forecast.needs.output_limit is None else ""
+    return f"up to ${worst:.6f} ({tokens}), and ${limit:.6f} are left{hint}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, message_to_dict
 from langchain_core.messages.utils import count_tokens_approximately
 
+from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Journal(BaseCallbackHandler):
     Args:
         path: The file to append to; None keeps the calls in memory only.
         content: Whether conversations are kept too. They may hold personal data and secrets.
+        clock: The source of time, where the models have one of their own.
 
     Attributes:
         entries: The calls so far, oldest first; those of the file too, if it was loaded.
@@ -138,8 +139,15 @@ class Journal(BaseCallbackHandler):
 
     run_inline = True
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, content: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        content: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
         super().__init__()
+        self._clock = clock or Clock()
         self.entries: list[Entry] = []
         self._path, self._content = Path(path) if path is not None else None, content
         self._open: dict[UUID, tuple[Entry, float]] = {}
@@ -199,7 +207,7 @@ class Journal(BaseCallbackHandler):
         """Begin a line."""
         said, params = messages[0], kwargs.get("invocation_params") or {}
         entry = Entry(
-            at=time.time(),
+            at=self._clock.now().timestamp(),
             seconds=0.0,
             outcome="failed",
             route=params.get("model") if isinstance(params.get("model"), str) else None,
@@ -211,7 +219,7 @@ class Journal(BaseCallbackHandler):
             messages=[message_to_dict(message) for message in said] if self._content else None,
         )
         with self._lock:
-            self._open[run_id] = (entry, time.monotonic())
+            self._open[run_id] = (entry, self._clock.monotonic())
 
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **_: Any) -> None:
         """Note a request."""
@@ -250,7 +258,7 @@ class Journal(BaseCallbackHandler):
         self._close(entry, began)
 
     def _close(self, entry: Entry, began: float) -> None:
-        entry.seconds = round(time.monotonic() - began, 4)
+        entry.seconds = round(self._clock.monotonic() - began, 4)
         entry.stream = any(one.ttft_s is not None for one in entry.tries)
         with self._lock:
             self.entries.append(entry)

@@ -21,7 +21,9 @@ def draw(result: Replay, path: str | os.PathLike[str] | None) -> Any:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ConfigurationError('plots need matplotlib: pip install "langchain-llmdispatch[notebook]"') from error
+        raise ConfigurationError(
+            'plots need matplotlib: pip install "langchain-llmdispatch[notebook]"'
+        ) from error
     figure = Figure(figsize=(10, 4), layout="constrained")
     times, costs = figure.subplots(1, 2, width_ratios=[3, 2])
     policies = [result.recorded, *result.policies]

@@ -15,7 +15,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -39,31 +39,33 @@ from langchain_llmdispatch.testing.simulated import (
     VirtualLoop,
     simulated,
 )
+from langchain_llmdispatch.vendors import builtin_vendors
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-_KEY = "replayed-without-a-key"
+_KEY, _URL = "replayed-without-a-key", "https://replayed.invalid"
 _COLUMNS = ("", "calls", "failed", "cost", "p50", "p95", "p99", "requests", "fallbacks", "answered by")
 
 
-class _Variables(Mapping[str, str]):
-    """The environment, where every key that is missing is there after all: nothing is sent with it."""
+class _References(dict[str, str]):
+    """Variables for `${NAME}` in files, where every key that is missing is there after all."""
 
-    def __getitem__(self, name: str) -> str:
-        if name in os.environ:
-            return os.environ[name]
-        if name.endswith(("KEY", "TOKEN", "SECRET")):
-            return _KEY
-        if name.endswith(("ENDPOINT", "URL", "HOST")):
-            return "https://replayed.invalid"
-        raise KeyError(name)
+    def get(self, name: str, default: str | None = None) -> str:  # type: ignore[override] # never None here
+        """Return a variable's value, or one that will do."""
+        if name in self or default is not None:
+            return super().get(name, default or "")
+        return _URL if name.endswith(("ENDPOINT", "URL", "HOST")) else _KEY
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(os.environ)
 
-    def __len__(self) -> int:
-        return len(os.environ)
+def _environment() -> dict[str, str]:
+    """Return the environment with a key for every vendor: nothing is sent with it."""
+    held: dict[str, str] = {}
+    for vendor in builtin_vendors().values():
+        held |= dict.fromkeys(vendor.environment.keys, _KEY)
+        if vendor.base_url is None:
+            held |= dict.fromkeys(vendor.environment.urls, _URL)
+    return {**held, **os.environ}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,14 @@ class Policy:
         cost = f"${self.cost_usd:.4f}" + (f" +{self.unpriced} unpriced" if self.unpriced else "")
         times = [_seconds(self.latency(share)) for share in _SHARES.values()]
         shares = [f"{name} {count}" for name, count in self.answered_by.items()]
-        numbers = (str(len(self.calls)), str(self.failed), cost, *times, str(self.requests), str(self.fallbacks))
+        numbers = (
+            str(len(self.calls)),
+            str(self.failed),
+            cost,
+            *times,
+            str(self.requests),
+            str(self.fallbacks),
+        )
         return (self.name, *numbers, ", ".join(shares))
 
 
@@ -260,9 +269,7 @@ def replay(
     assumed = {k: v if isinstance(v, Assumption) else Assumption(**v) for k, v in (assume or {}).items()}
     book = Book(entries, assumed)
     called = names or [_name(config, number) for number, config in enumerate(configs, 1)]
-    results = [
-        _run(entries, book, config, name, seed) for config, name in zip(configs, called, strict=True)
-    ]
+    results = [_run(entries, book, config, name, seed) for config, name in zip(configs, called, strict=True)]
     return Replay(_recorded(entries), results)
 
 
@@ -290,10 +297,9 @@ class _Simulation:
         clock = LoopClock(loop, datetime.fromtimestamp(self._start, UTC))
         limiter = Limiter(clock=clock)
         limiter._loop = SameLoop(loop)  # type: ignore[assignment] # noqa: SLF001 - one loop for everything
-        variables = _Variables()
         self._model = DispatcherChatModel.from_config(
-            DispatcherConfig.load(config, variables),
-            env=variables,
+            DispatcherConfig.load(config, _References(os.environ)),
+            env=_environment(),
             clock=clock,
             limiter=limiter,
             rng=random.Random(seed),
@@ -305,9 +311,7 @@ class _Simulation:
 
     async def run(self, name: str) -> Policy:
         """Make all calls, each at its time."""
-        fates = [
-            self._book.of(e, random.Random(f"{self._seed} {n}")) for n, e in enumerate(self._entries)
-        ]
+        fates = [self._book.of(e, random.Random(f"{self._seed} {n}")) for n, e in enumerate(self._entries)]
         with installed(SimulatedNetwork(), self._model):
             calls = await asyncio.gather(*map(self._call, self._entries, fates))
         totals = self._model.get_stats().totals
@@ -358,7 +362,9 @@ class _Simulation:
         return CallResult(
             at=at,
             seconds=seconds,
-            ttft_s=None if last["ttft_ms"] is None else seconds - (last["latency_ms"] - last["ttft_ms"]) / 1000,
+            ttft_s=None
+            if last["ttft_ms"] is None
+            else seconds - (last["latency_ms"] - last["ttft_ms"]) / 1000,
             deployment=facts["deployment"],
             error=None,
             requests=len(facts["attempts"]),

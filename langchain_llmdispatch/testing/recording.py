@@ -95,9 +95,7 @@ class Recorder:
         with self._lock:
             self._slots[slot.place] = interaction
 
-    def watch(
-        self, slot: Slot, asked: Asked, attempt: Attempt | None, response: httpx.Response
-    ) -> BodyWatch:
+    def watch(self, slot: Slot, asked: Asked, attempt: Attempt | None, response: httpx.Response) -> BodyWatch:
         """Return who listens to a response's body and keeps the interaction at its end."""
         head: Fields = {
             "status": response.status_code,

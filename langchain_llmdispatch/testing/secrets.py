@@ -58,6 +58,11 @@ ACCOUNTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(?!resource\.)[a-z0-9][a-z0-9\-]*(\.azure-api\.net)"), r"resource\1"),
     (re.compile(r"(?i)\b(?!endpoint\.)[a-z0-9][a-z0-9\-.]*(\.endpoints\.huggingface\.cloud)"), r"endpoint\1"),
 )
+# Without one of these words no pattern above matches: most texts need no closer look.
+_HINT = re.compile(
+    r"(?i)sk-|aiza|ya29|aq\.|hf_|gsk_|xai-|pplx-|nvapi-|r8_|lsv2_|tvly-|gh[pousr]_|github_pat|akia|asia|xox"
+    r"|eyj|private key|bearer|key=|sig=|token=|org-|proj_|user-|projects/|project_number|azure|huggingface\.cloud"
+)
 _NAMES = re.compile(r"(?i)(?:key|token|secret|password|passwd|credential)s?$")
 
 
@@ -73,14 +78,15 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str | None] = ()) -> None:
-        self._values: dict[str, None] = {}
+        self._values: dict[str, tuple[str, ...]] = {}
         for value in values:
             self.add(value)
 
     def add(self, value: str | None) -> None:
         """Learn one more secret."""
         if value and len(value.strip()) >= SHORTEST and not is_placeholder(value):
-            self._values.setdefault(value.strip())
+            if (secret := value.strip()) not in self._values:
+                self._values[secret] = _forms(secret)
 
     def learn(self, environment: Mapping[str, str]) -> None:
         """Learn the values of variables whose names say that they hold secrets."""
@@ -91,8 +97,13 @@ class Secrets:
 
     def scrub(self, text: str) -> str:
         """Return the text without secrets and without the names of accounts."""
-        for form in self._forms():
-            text = text.replace(form, REDACTED)
+        if len(text) < SHORTEST:
+            return text
+        for forms in self._values.values():
+            for form in forms:
+                text = text.replace(form, REDACTED)
+        if _HINT.search(text) is None:
+            return text
         for _, shape in SHAPES:
             text = shape.sub(_kept_head, text)
         for pattern, instead in ACCOUNTS:
@@ -101,8 +112,10 @@ class Secrets:
 
     def find(self, text: str) -> str | None:
         """Return what kind of secret is in the text, or None. Never returns the secret."""
-        if any(form in text for form in self._forms()):
+        if any(form in text for forms in self._values.values() for form in forms):
             return "a configured secret"
+        if _HINT.search(text) is None:
+            return None
         return next((name for name, shape in SHAPES if shape.search(text)), None)
 
     def check(self, document: Any, text: str, where: str) -> None:
@@ -129,22 +142,17 @@ class Secrets:
                     f"{where}: the pieces of {path} put together hold {kind}; nothing was written"
                 )
 
-    def _forms(self) -> Iterator[str]:
-        for value in self._values:
-            yield value
-            for form in (quote(value, safe=""), json.dumps(value)[1:-1], _base64(value)):
-                if form != value:
-                    yield form
+
+def _forms(value: str) -> tuple[str, ...]:
+    """Return how a secret may be spelled: plain, in a URL, in JSON, in base64."""
+    coded = base64.b64encode(value.encode()).decode().rstrip("=")
+    return tuple(dict.fromkeys((value, quote(value, safe=""), json.dumps(value)[1:-1], coded)))
 
 
 def _kept_head(match: re.Match[str]) -> str:
     """Return the replacement for a shape: what says that it is a parameter or a header stays."""
     head = re.match(r"(?i)bearer\s+|[?&][\w\-]+=", match[0])
     return (head[0] if head else "") + REDACTED
-
-
-def _base64(value: str) -> str:
-    return base64.b64encode(value.encode()).decode().rstrip("=")
 
 
 def leaves(document: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -236,11 +236,13 @@ class _Simulated(Vendor):
         raise AssertionError("a refusal has an error")
 
     def _facts(self, call: Call) -> dict[str, Any]:
-        return {"model_name": call.model, "model_provider": self.provider or self.name, "finish_reason": "stop"}
+        return {
+            "model_name": call.model,
+            "model_provider": self.provider or self.name,
+            "finish_reason": "stop",
+        }
 
-    def _read(
-        self, call: Call, body: bytes, headers: Mapping[str, str], status: int | None
-    ) -> UsageMetadata:
+    def _read(self, call: Call, body: bytes, headers: Mapping[str, str], status: int | None) -> UsageMetadata:
         held = json.loads(body)
         if held["error"] is None:
             return cast("UsageMetadata", held["usage"])

@@ -1,0 +1,129 @@
+"""What the testing kit adds to a call: cassettes (replay and record), faults, and how fast policies replay.
+
+    python benchmarks/replay_overhead.py
+
+Everything runs in one process; the "wire" row is the same call against a layer that answers at once, so that
+the rest is the kit's own. Medians of several rounds, in microseconds a call, with the rounds' spread.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from langchain_llmdispatch import Deployment, DispatcherChatModel  # noqa: E402
+from langchain_llmdispatch.testing import Cassette, Faults, replay  # noqa: E402
+from langchain_llmdispatch.testing.journal import Entry, Try  # noqa: E402
+from langchain_llmdispatch.testing.layers import installed  # noqa: E402
+
+ROUNDS, CALLS = 7, 200
+BODY = (
+    b'{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt-5.4-mini","choices":[{"index":0,'
+    b'"message":{"role":"assistant","content":"Paris is the capital of France."},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":20,"completion_tokens":8,"total_tokens":28}}'
+)
+QUESTION = "What is the capital of France? " * 8
+
+
+class Answering:
+    """A layer that answers at once."""
+
+    depth = 95
+    replays = True
+
+    def send(self, request: httpx.Request, patience: Any, forward: Any) -> httpx.Response:
+        """Answer."""
+        return httpx.Response(
+            200, headers={"content-type": "application/json"}, stream=httpx.ByteStream(BODY)
+        )
+
+    async def asend(self, request: httpx.Request, patience: Any, forward: Any) -> httpx.Response:
+        """Answer."""
+        return self.send(request, patience, forward)
+
+
+def main() -> None:
+    """Measure and print."""
+    model = DispatcherChatModel(models=[Deployment("openai:gpt-5.4-mini", api_key="benchmark-key")], env={})
+    with tempfile.TemporaryDirectory() as folder, installed(Answering()):
+        one, many = Path(folder) / "one.yaml", Path(folder) / "many.yaml"
+        questions = [f"{QUESTION}{number}" for number in range(CALLS)]
+        with Cassette(one, mode="rewrite", environment={}):
+            model.invoke(questions[0])
+        with Cassette(many, mode="rewrite", environment={}):
+            for question in questions:
+                model.invoke(question)
+        same = questions[:1] * CALLS
+        rows: dict[str, tuple[Callable[[], AbstractContextManager[Any]], list[str]]] = {
+            "wire, no kit": (nullcontext, same),
+            "faults, none of them due": (_faults, same),
+            "replay from a cassette of 1": (lambda: Cassette(one, repeats=True, environment={}), same),
+            f"replay from a cassette of {CALLS}": (lambda: Cassette(many, environment={}), questions),
+            "record": (
+                lambda: Cassette(Path(folder) / "new.yaml", mode="rewrite", environment={}),
+                questions,
+            ),
+        }
+        floor = None
+        for name, (context, asked) in rows.items():
+            middle, spread = _measure(model, context, asked)
+            floor = floor or middle
+            print(f"{name:34} {middle:8.0f} us a call (+{middle - floor:.0f})   rounds {spread}")
+        print(f"{'putting a cassette in and out':34} {_in_and_out(one):8.0f} us")
+    _policies()
+
+
+def _faults() -> AbstractContextManager[Any]:
+    faults = Faults(strict=False)
+    faults.fail("anthropic:*", status=500)
+    return faults
+
+
+def _measure(
+    model: DispatcherChatModel, context: Callable[[], AbstractContextManager[Any]], asked: list[str]
+) -> tuple[float, str]:
+    times = []
+    for _ in range(ROUNDS):
+        with ExitStack() as stack:
+            stack.enter_context(context())
+            began = time.perf_counter()
+            for question in asked:
+                model.invoke(question)
+            times.append((time.perf_counter() - began) / len(asked) * 1e6)
+    return statistics.median(times), f"{min(times):.0f} to {max(times):.0f}"
+
+
+def _in_and_out(path: Path) -> float:
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        with Cassette(path):
+            pass
+        times.append((time.perf_counter() - began) * 1e6)
+    return statistics.median(times)
+
+
+def _policies() -> None:
+    name, vendor, model = "openai:gpt-5.4-mini", "openai", "gpt-5.4-mini"
+    tries = [Try(name, vendor, model, status=200, latency_s=1.0, cost_usd="0.001")]
+    entries = [
+        Entry(1.79e9 + n, 1.0, "answered", tries, input_tokens=500, output_tokens=100) for n in range(1000)
+    ]
+    began = time.perf_counter()
+    replay(entries, {"models": [name, "anthropic:claude-haiku-4-5"]})
+    seconds = time.perf_counter() - began
+    print(f"{'replay of a policy':34} {seconds * 1000:8.0f} us a call ({1000 / seconds:.0f} calls a second)")
+
+
+if __name__ == "__main__":
+    main()

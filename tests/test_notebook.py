@@ -1,0 +1,228 @@
+"""Notebook displays and plots: right numbers, all escaped, no scripts, no keys; plots return their axes."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from functools import reduce
+from html.parser import HTMLParser
+from operator import add
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel, notebook
+from langchain_llmdispatch.callbacks import UsageCallbackHandler
+from langchain_llmdispatch.display import NOTHING, dollars, seconds, text
+from langchain_llmdispatch.stats import Stats
+from tests.loopback.faults import Fault
+from tests.loopback.server import LoopbackServer
+from tests.test_engine import deployment, model_of
+
+mpl.use("Agg")
+
+KEY, NASTY = "sk-very-secret-key", "<script>alert('x')</script>&\"nasty"
+VOID = {"br", "meta"}
+
+
+class Checker(HTMLParser):
+    """Reads HTML as a browser would: tags that close, no scripts, no event handlers, nothing loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Check a tag."""
+        assert tag not in {"script", "iframe", "img", "link", "object"}
+        assert not any(name.startswith("on") or name in {"src", "href"} for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Check that it closes what is open."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Keep the words."""
+        if self.open[-1:] != ["style"]:
+            self.words += f" {data}"
+
+
+def words(html: str) -> str:
+    """Return what a reader sees, after checking the HTML."""
+    checker = Checker()
+    checker.feed(str(html))
+    checker.close()
+    assert checker.open == []
+    assert KEY not in html
+    assert "url(" not in html
+    return re.sub(r"\s+", " ", checker.words)
+
+
+@pytest.fixture
+def model(server: LoopbackServer) -> DispatcherChatModel:
+    """Return a model with a nasty name, a limit, and a price of its own."""
+    first = deployment(server, "openai", rpm=500, input_price=3, output_price=9)
+    return model_of(
+        first.model_copy(update={"name": NASTY, "api_key": lambda: KEY}), deployment(server, "anthropic")
+    )
+
+
+def test_a_model_shows_its_deployments(model: DispatcherChatModel) -> None:
+    """Names, states, limits, prices as of a date; a nasty name is only a name."""
+    shown = words(model._repr_html_())
+    assert NASTY in shown
+    assert "500 rpm" in shown
+    assert re.search(r"claude-haiku-4-5 .* 200.000", shown)
+    assert re.search(r"prices: genai-prices [\d.]+", shown)
+
+
+def test_statistics_show_what_was_counted(model: DispatcherChatModel, server: LoopbackServer) -> None:
+    """Totals and a row per deployment; before any request there is no table."""
+    assert "deployment" not in words(model.get_stats()._repr_html_())
+    server.script("openai", [Fault.error("overloaded")])
+    model.invoke("hello")
+    shown = words(model.get_stats()._repr_html_())
+    assert "2 requests 50.0% answered 1 retries 0 fallbacks" in shown
+    assert NASTY in shown
+    assert "by vendor" in shown
+
+
+def test_an_answer_shows_its_attempts(model: DispatcherChatModel, server: LoopbackServer) -> None:
+    """Every attempt with its outcome, waits and times; the whole on one line of time."""
+    server.script("openai", [Fault.error("overloaded")] * 2 + [Fault.error("auth")])
+    answer = reduce(add, model.stream("hello"))
+    shown = words(notebook.show(answer)._repr_html_())
+    assert "answered by anthropic after a fallback" in shown
+    assert shown.count("OverloadedError (503)") == 2
+    assert "AuthenticationError (401)" in shown
+    assert "500 ms" in shown
+
+
+def test_an_error_shows_its_attempts(model: DispatcherChatModel, server: LoopbackServer) -> None:
+    """The final error of a call is shown like an answer."""
+    server.script("openai", [Fault.error("auth")])
+    server.script("anthropic", [Fault.error("auth")])
+    with pytest.raises(AllDeploymentsFailedError) as failed:
+        model.invoke("hello")
+    shown = words(notebook.show(failed.value)._repr_html_())
+    assert "AllDeploymentsFailedError 2 requests" in shown
+
+
+def test_usage_shows_money(model: DispatcherChatModel) -> None:
+    """A usage handler shows what was spent, of which budget."""
+    usage = UsageCallbackHandler(budget_usd=1)
+    model.invoke("hello", {"callbacks": [usage]})
+    assert "$1.00 budget" in words(usage._repr_html_())
+
+
+def test_show_takes_what_shows_itself_and_nothing_else(model: DispatcherChatModel) -> None:
+    """Models and statistics show themselves; other models' answers and numbers do not."""
+    assert "DispatcherChatModel" in notebook.show(model)._repr_html_()
+    with pytest.raises(TypeError, match="no display of a int"):
+        notebook.show(7)
+    with pytest.raises(ValueError, match="another model made it"):
+        notebook.show(AIMessage("hi"))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, NOTHING), (0.0004, "0.4 ms"), (0.34, "340 ms"), (2.414, "2.41 s"), (75.2, "75 s")],
+)
+def test_durations_for_people(value: float | None, shown: str) -> None:
+    """Three digits at most, in the unit that reads best."""
+    assert seconds(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "unknown"), (0, "$0"), (0.000074, "$0.000074"), (0.0236, "$0.0236"), (1, "$1.00")],
+)
+def test_money_for_people(value: float | None, shown: str) -> None:
+    """What nobody knows is unknown, never $0."""
+    assert dollars(value) == shown
+    assert dollars(0, unknown=3, answers=3) == "unknown"
+    assert dollars(0.5, unknown=1, answers=3) == "≥ $0.50"
+
+
+def test_text_is_escaped() -> None:
+    """Only what is marked as HTML is taken as HTML."""
+    assert text("<b>") == "&lt;b&gt;"
+
+
+# -- tables and plots ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answers(server: LoopbackServer) -> tuple[Stats, list[Any]]:
+    """Return statistics and messages of some calls on three vendors, with failures."""
+    server.script("openai", [Fault.error("overloaded"), Fault.empty_answer()])
+    model = model_of(*(deployment(server, vendor) for vendor in ("openai", "anthropic", "ollama")))
+    messages = [model.invoke("hello")]
+    messages += [model.invoke("hello", model=vendor) for vendor in ("openai", "anthropic", "ollama") * 2]
+    return model.get_stats(), messages
+
+
+def test_a_table_of_answers(answers: tuple[Stats, list[Any]]) -> None:
+    """One row per answer; other messages and failures are left out; scores can be added."""
+    table = notebook.to_pandas([HumanMessage("?"), ValueError("x"), *answers[1]])  # type: ignore[list-item]
+    assert len(table) == 7
+    assert set(table["deployment"]) == {"openai", "anthropic", "ollama"}
+    assert table["cost_usd"].notna().all()
+    assert list(notebook.to_pandas([]).columns) == list(table.columns)
+
+
+def test_plots_return_their_axes(answers: tuple[Stats, list[Any]]) -> None:
+    """Every plot draws on new axes or on those it is given, names what it shows, and can be drawn."""
+    stats, messages = answers
+    table = notebook.to_pandas(messages)
+    table["score"] = [n / 10 for n in range(len(table))]
+    plots = {
+        "anthropic": lambda **to: notebook.plot_latency(stats, **to),
+        "ollama": lambda **to: notebook.plot_cost(stats, **to),
+        "openai": lambda **to: notebook.plot_attempts(messages[:2], **to),
+    }
+    for name, plot in plots.items():
+        ax = plot()
+        ax.figure.canvas.draw()
+        assert any(name in label.get_text() for label in ax.get_yticklabels())
+        assert plot(ax=ax) is ax
+    for ax in (notebook.plot_tradeoff(stats), notebook.plot_tradeoff(table, y="score")):
+        ax.figure.canvas.draw()
+        assert {note.get_text() for note in ax.texts} == {"openai", "anthropic", "ollama"}
+    mpl.pyplot.close("all")
+
+
+def test_plots_of_nothing(server: LoopbackServer) -> None:
+    """Without any request the plots are empty, not broken."""
+    for plot in (notebook.plot_latency, notebook.plot_cost, notebook.plot_tradeoff):
+        plot(Stats()).figure.canvas.draw()
+    notebook.plot_attempts([]).figure.canvas.draw()
+    mpl.pyplot.close("all")
+
+
+def test_the_pareto_front() -> None:
+    """The front holds what nothing else beats or equals in both, whichever way is better."""
+    points = [("a", 1.0, 5.0), ("b", 2.0, 3.0), ("c", 3.0, 4.0), ("d", 4.0, 1.0), ("e", 4.0, 1.5)]
+    assert [name for name, *_ in notebook._front(points, high=False)] == ["a", "b", "d"]
+    assert [name for name, *_ in notebook._front(points, high=True)] == ["a"]
+
+
+def test_a_missing_column_is_named() -> None:
+    """A typing error says which column is missing."""
+    with pytest.raises(ValueError, match="no column 'score'"):
+        notebook.plot_tradeoff(pd.DataFrame({"deployment": [], "cost_usd": []}), y="score")
+    with pytest.raises(ValueError, match="kept by vendor"):
+        notebook.plot_tradeoff(Stats(), by="colour")
+
+
+def test_displays_survive_pickling(answers: tuple[Stats, list[Any]]) -> None:
+    """Statistics of another process are shown the same."""
+    stats = answers[0]
+    again = pickle.loads(pickle.dumps(stats))  # noqa: S301 - our own
+    assert words(again._repr_html_()) == words(stats._repr_html_())
