@@ -7,6 +7,7 @@ budget); only vendors, clock and the waiting are simulated. Requests arrive at r
 same time, and every figure is reproducible by seed.
 
     lost      calls that ended in an error, of all
+    before    the bad deployment's share of the last 100 first choices before it went bad
     bad       requests that the bad deployment got from the moment it went bad until its share of the last
               100 first choices was below 5 %; `never` if it never was
     seconds   how long that took
@@ -310,6 +311,7 @@ class Result:
             "scenario": self.scenario,
             "strategy": self.strategy,
             "lost": self.lost,
+            "before": self._before,
             "bad": self.bad_requests,
             "seconds": self.bad_seconds,
             "back": self.back_seconds if self._before >= FEW else None,

@@ -4,75 +4,35 @@
 (`blocked`, `permit`), how fast will it be answered (`snapshot`), and who has waited longest for a turn
 (`HealthView.turn`). It has no clock: every moment is handed in, in monotonic seconds.
 
-A breaker is closed (all is well), open (nothing is sent until a moment), or half open (one probe is). It
-opens when fewer than four in five of the last half minute's calls succeeded, after five failures in a row,
-or at once where the configuration is at fault (key, model, money). What is not the deployment's fault
-never counts: wrong requests, cancelled calls, our own queues.
+A breaker (see `breaker.py`) is closed (all is well), open (nothing is sent until a moment), or half open (one
+probe is). What is not the deployment's fault never counts: wrong requests, cancelled calls, our own queues.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_llmdispatch.breaker import (
+    FIRST_OUT,
+    LONGEST_ASKED,
+    LONGEST_OUT,
+    PROBE_LEASE,
+    Breaker,
+    Outcome,
+    State,
+    jittered,
+)
 from langchain_llmdispatch.errors import AttemptTimeoutError
 from langchain_llmdispatch.speed import Speed
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch import Attempt
-    from langchain_llmdispatch.errors import Blame
     from langchain_llmdispatch.targets import Target
 
-State: TypeAlias = Literal["closed", "open", "half_open"]
-
-WINDOW = 30.0
-"""Seconds over which successes are averaged: an older call weighs less, by `exp(-age / WINDOW)`."""
-LEAST_CALLS = 5
-"""Calls within the window below which the share of successes says nothing."""
-LEAST_SUCCESS = 0.8
-"""Share of successes below which a breaker opens."""
-LEAST_FAILED = 1.2
-"""Failures, weighed by age, that it takes besides: one now, and another not long ago."""
-MOST_FAILURES = 5
-"""Failures in a row that open a breaker."""
-FIRST_OPEN, LONGEST_OPEN = 5.0, 300.0
-"""Seconds for which a breaker opens at first, doubling to the longest; half of each is jitter."""
-FIRST_OUT, LONGEST_OUT = 300.0, 3600.0
-"""The same for a wrong configuration: it seldom mends by itself."""
-LONGEST_ASKED = 300.0
-"""Seconds of a vendor's Retry-After that are believed."""
-PROBE_LEASE = 120.0
-"""Seconds after which a probe that never came back no longer keeps others from probing."""
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one request, as far as health is concerned.
-
-    Attributes:
-        blame: What it says about the deployment; None for a success.
-        reason: The error's class name, empty for a success.
-        retry_after: Seconds the vendor asked to wait, or None.
-        latency: Seconds from sending to the end.
-        ttft: Seconds from sending to the first content, where streamed.
-        tokens: Tokens of the answer, or None if the vendor did not say.
-        timed_out: Whether it took too long: then `latency` is a lower bound of its speed.
-    """
-
-    blame: Blame | None = None
-    reason: str = ""
-    retry_after: float | None = None
-    latency: float = 0.0
-    ttft: float | None = None
-    tokens: int | None = None
-    timed_out: bool = False
 
 
 class HealthView(NamedTuple):
@@ -122,105 +82,13 @@ class HealthView(NamedTuple):
 UNSEEN = HealthView()
 
 
-class _Breaker:
-    """One deployment's breaker and cooldown. Callers hold the lock.
-
-    Results count only if their request left in the present generation: what was sent before the breaker
-    opened says nothing about now.
-    """
-
-    __slots__ = (
-        "_at",
-        "_failed",
-        "_recent",
-        "_succeeded",
-        "cool_until",
-        "failures",
-        "generation",
-        "open_until",
-        "opens",
-        "probed_until",
-        "reason",
-        "tripped",
-    )
-
-    def __init__(self) -> None:
-        self.generation = self.failures = self.opens = 0
-        self.open_until = self.cool_until = self.probed_until = 0.0
-        self.tripped, self.reason = False, ""
-        self._forget()
-
-    def _forget(self) -> None:
-        self._at = self._succeeded = self._failed = 0.0
-        self._recent: deque[float] = deque(maxlen=LEAST_CALLS)
-
-    def state(self, now: float) -> State:
-        if now < self.open_until or now < self.cool_until:
-            return "open"
-        return "half_open" if self.tripped else "closed"
-
-    def success(self) -> float | None:
-        """Return the share of successes; it does not change with time alone."""
-        calls = self._succeeded + self._failed
-        return self._succeeded / calls if calls else None
-
-    def count(self, now: float, succeeded: bool) -> None:
-        kept = math.exp(min(0.0, self._at - now) / WINDOW)
-        self._succeeded = self._succeeded * kept + succeeded
-        self._failed = self._failed * kept + (not succeeded)
-        self._at = max(self._at, now)
-        self._recent.append(now)
-
-    def succeed(self, now: float) -> None:
-        if self.tripped:
-            self.tripped, self.open_until, self.opens = False, 0.0, 0
-            self._forget()
-        self.failures = 0
-        self.probed_until = 0.0
-        self.count(now, succeeded=True)
-
-    def fail(self, now: float, outcome: Outcome, rng: random.Random) -> None:
-        self.failures += 1
-        self.count(now, succeeded=False)
-        if self.tripped or self._is_bad(now):
-            asked = outcome.retry_after
-            seconds = _jittered(FIRST_OPEN, LONGEST_OPEN, self.opens, rng)
-            self.trip(now, seconds if asked is None else min(asked, LONGEST_ASKED), outcome.reason)
-
-    def _is_bad(self, now: float) -> bool:
-        if self.failures >= MOST_FAILURES:
-            return True
-        enough = len(self._recent) == LEAST_CALLS and now - self._recent[0] <= WINDOW
-        # One failure among a few calls is no trend.
-        if not enough or self._failed < LEAST_FAILED:
-            return False
-        return self._succeeded < LEAST_SUCCESS * (self._succeeded + self._failed)
-
-    def trip(self, now: float, seconds: float, reason: str) -> None:
-        self.tripped, self.reason = True, reason
-        self.open_until = max(self.open_until, now + seconds)
-        self.opens += 1
-        self.generation += 1
-        self.probed_until = 0.0
-
-    def cool(self, until: float, reason: str) -> None:
-        if until > self.cool_until:
-            self.cool_until = until
-            self.reason = self.reason if self.tripped else reason
-
-
-def _jittered(first: float, longest: float, doublings: int, rng: random.Random) -> float:
-    seconds = min(first * 2.0 ** min(doublings, 60), longest)
-    return seconds / 2 + rng.uniform(0.0, seconds / 2)
-
-
 class _Entry:
     """All that is known of one deployment."""
 
     __slots__ = ("breaker", "calls", "flights", "last_sent", "speed", "turn", "warned")
 
     def __init__(self) -> None:
-        self.breaker, self.speed = _Breaker(), Speed()
+        self.breaker, self.speed = Breaker(), Speed()
         self.flights: dict[object, tuple[float, int]] = {}
         self.calls = self.turn = 0
         self.last_sent: float | None = None
@@ -293,14 +161,15 @@ class Health:
         elif outcome.blame == "health":
             breaker.fail(now, outcome, self._rng)
         elif outcome.blame == "configuration":
-            breaker.trip(now, _jittered(FIRST_OUT, LONGEST_OUT, breaker.opens, self._rng), outcome.reason)
+            seconds = jittered(FIRST_OUT, LONGEST_OUT, breaker.times_opened(now), self._rng)
+            breaker.trip(now, seconds, outcome.reason)
             if not entry.warned:
                 entry.warned = True
                 logger.warning("deployment %r is out (%s): check its settings", target.name, outcome.reason)
         else:
             breaker.probed_until = 0.0  # it proved nothing: another one may probe
 
-    def _note_trouble(self, key: tuple[str, str], breaker: _Breaker, now: float) -> None:
+    def _note_trouble(self, key: tuple[str, str], breaker: Breaker, now: float) -> None:
         if breaker.tripped or breaker.cool_until > now:
             self._troubled.add(key)
         else:
@@ -314,13 +183,18 @@ class Health:
         return not self._troubled
 
     def blocked(self, target: Target, now: float) -> tuple[float, bool]:
-        """Return the seconds until the deployment may be asked, and whether it only cools down."""
+        """Return the seconds until the deployment may be asked, and whether it only cools down.
+
+        While a probe is under way nobody else may ask, for as long as its lease lasts at most.
+        """
         key = (target.name, target.account)
         entry = self._entries.get(key) if key in self._troubled else None
         if entry is None:
             return 0.0, False
         breaker = entry.breaker
         left = max(breaker.open_until, breaker.cool_until) - now
+        if left <= 0 and breaker.tripped:
+            left = breaker.probed_until - now
         return (left, not breaker.tripped) if left > 0 else (0.0, False)
 
     def permit(self, target: Target, now: float, *, last_resort: bool = False) -> bool:

@@ -52,6 +52,7 @@ class Model:
     open_until: float = 0.0
     cool_until: float = 0.0
     probe_until: float = 0.0
+    closed_at: float = -1e9
     flights: dict[int, int] = field(default_factory=dict)
 
     def state(self, now: float) -> str:
@@ -81,6 +82,11 @@ class Model:
         failed = sum(weight for weight, ok in weights if not ok)
         return failed >= 1.2 and (sum(w for w, _ in weights) - failed) < 0.8 * sum(w for w, _ in weights)
 
+    def settle(self, now: float) -> None:
+        """Forget earlier openings if it has stayed closed for a minute."""
+        if not self.tripped and now - self.closed_at >= 60:
+            self.opens = 0
+
     def open(self, now: float, seconds: float) -> None:
         """Open the breaker."""
         self.tripped, self.opens, self.era, self.probe_until = True, self.opens + 1, self.era + 1, 0.0
@@ -97,17 +103,19 @@ class Model:
         """Note what a request of this era says."""
         if outcome.blame is None:
             if self.tripped:
-                self.tripped, self.open_until, self.opens, self.calls = False, 0.0, 0, []
+                self.tripped, self.open_until, self.closed_at, self.calls = False, 0.0, now, []
             self.row, self.probe_until = 0, 0.0
             self.calls.append((now, True))
         elif outcome.blame == "health":
             self.row += 1
             self.calls.append((now, False))
             if self.tripped or self.is_bad(now):
+                self.settle(now)
                 seconds = min(5 * 2**self.opens, 300) * (1 + share) / 2
                 asked = outcome.retry_after
                 self.open(now, seconds if asked is None else min(asked, 300))
         elif outcome.blame == "configuration":
+            self.settle(now)
             self.open(now, min(300 * 2**self.opens, 3600) * (1 + share) / 2)
         else:
             self.probe_until = 0.0
@@ -211,7 +219,8 @@ class Breakers(RuleBasedStateMachine):
         assert view.in_flight == len(model.flights)
         assert view.consecutive_failures == model.row
         left, cooling = self.health.blocked(A, self.now)
-        assert left == max(0.0, until - self.now)
+        probing = model.probe_until if model.tripped and until <= self.now else 0.0
+        assert left == max(0.0, max(until, probing) - self.now)
         assert cooling == (left > 0 and not model.tripped)
         if self.health.quiet:
             assert view.state == "closed"
@@ -264,7 +273,7 @@ def test_a_third_of_calls_failing_opens() -> None:
     assert health.snapshot(A, 12.0).state == "open"
 
 
-def test_open_times_double_to_five_minutes_and_start_over_after_a_success() -> None:
+def test_open_times_double_to_five_minutes_and_start_over_after_a_quiet_minute() -> None:
     """5, 10, 20, ... 300 s, at least half of each."""
     health, now, seen = Health(rng=random.Random(5)), 0.0, []
     fail(health, A)
@@ -278,7 +287,12 @@ def test_open_times_double_to_five_minutes_and_start_over_after_a_success() -> N
         assert min(5 * 2**n, 300) / 2 <= left <= min(5 * 2**n, 300)
     now = health.snapshot(A, now).open_until
     learn(health, A, at=now)
-    fail(health, A, at=now, times=4)  # four of five have failed
+    fail(health, A, at=now + 59, times=5)  # it flaps
+    assert health.snapshot(A, now).open_until - now >= 150
+    now = health.snapshot(A, now).open_until
+    learn(health, A, at=now)
+    now += 60
+    fail(health, A, at=now, times=5)
     assert 0 < health.snapshot(A, now).open_until - now <= 5
 
 
@@ -299,7 +313,9 @@ def test_a_probe_that_proves_nothing_or_is_lost_lets_another_probe() -> None:
     fail(health, A)
     assert health.permit(A, 6.0)
     learn(health, A, at=6.5, blame="none", reason="CancelledError")
+    assert health.blocked(A, 6.5) == (0.0, False)
     assert health.permit(A, 6.5)
+    assert health.blocked(A, 6.5) == (120.0, False)
     assert not health.permit(A, 126.0)
     assert health.permit(A, 127.0)
 

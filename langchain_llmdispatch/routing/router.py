@@ -258,10 +258,7 @@ class Router:
             out.remove(nearest_to_closing)
             kept = [Candidate(candidate.target, candidate.rank, ask.forecast, left if cooling else 0.0)]
         for left, cooling, candidate in out:
-            why = "asked to be left alone" if cooling else "its breaker is open"
-            reason = candidate.health.reason
-            text = f"{why} for {left:.1f} s more{f' ({reason})' if reason else ''}"
-            excluded.append(Exclusion(candidate.name, "health", text))
+            excluded.append(Exclusion(candidate.name, "health", _out(candidate, left, cooling=cooling)))
         return kept, panic
 
     def _capped(self, candidates: list[Candidate], excluded: list[Exclusion]) -> list[Candidate]:
@@ -324,6 +321,15 @@ class Router:
 
 def _in_front(candidates: Sequence[Candidate], names: frozenset[str]) -> Sequence[Candidate]:
     return sorted(candidates, key=lambda candidate: candidate.name not in names)
+
+
+def _out(candidate: Candidate, left: float, *, cooling: bool) -> str:
+    view = candidate.health
+    reason = f" ({view.reason})" if view.reason else ""
+    if view.state == "half_open":
+        return f"its breaker is half open, and a probe is under way{reason}"
+    why = "it asked to be left alone" if cooling else "its breaker is open"
+    return f"{why} for {left:.1f} s more{reason}"
 
 
 def _too_dear(forecast: Forecast, target: Target, limit: Decimal) -> str | None:

@@ -1,0 +1,170 @@
+"""One deployment's breaker: closed, open or half open, by what its requests became.
+
+It opens when fewer than four in five of the last half minute's calls succeeded, after five failures in a row,
+or at once where the configuration is at fault (key, model, money). It has no clock: every moment is handed
+in, in monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.errors import Blame
+
+State: TypeAlias = Literal["closed", "open", "half_open"]
+
+WINDOW = 30.0
+"""Seconds over which successes are averaged: an older call weighs less, by `exp(-age / WINDOW)`."""
+LEAST_CALLS = 5
+"""Calls within the window below which the share of successes says nothing."""
+LEAST_SUCCESS = 0.8
+"""Share of successes below which a breaker opens."""
+LEAST_FAILED = 1.2
+"""Failures, weighed by age, that it takes besides: one now, and another not long ago."""
+MOST_FAILURES = 5
+"""Failures in a row that open a breaker."""
+FIRST_OPEN, LONGEST_OPEN = 5.0, 300.0
+"""Seconds for which a breaker opens at first, doubling to the longest; half of each is jitter."""
+SETTLED_AFTER = 60.0
+"""Seconds for which a breaker must stay closed before its next opening counts as the first again."""
+FIRST_OUT, LONGEST_OUT = 300.0, 3600.0
+"""The same for a wrong configuration: it seldom mends by itself."""
+LONGEST_ASKED = 300.0
+"""Seconds of a vendor's Retry-After that are believed."""
+PROBE_LEASE = 120.0
+"""Seconds after which a probe that never came back no longer keeps others from probing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request, as far as health is concerned.
+
+    Attributes:
+        blame: What it says about the deployment; None for a success.
+        reason: The error's class name, empty for a success.
+        retry_after: Seconds the vendor asked to wait, or None.
+        latency: Seconds from sending to the end.
+        ttft: Seconds from sending to the first content, where streamed.
+        tokens: Tokens of the answer, or None if the vendor did not say.
+        timed_out: Whether it took too long: then `latency` is a lower bound of its speed.
+    """
+
+    blame: Blame | None = None
+    reason: str = ""
+    retry_after: float | None = None
+    latency: float = 0.0
+    ttft: float | None = None
+    tokens: int | None = None
+    timed_out: bool = False
+
+
+class Breaker:
+    """One deployment's breaker and cooldown. Callers hold the lock.
+
+    Results count only if their request left in the present generation: what was sent before the breaker
+    opened says nothing about now.
+    """
+
+    __slots__ = (
+        "_at",
+        "_failed",
+        "_recent",
+        "_succeeded",
+        "closed_at",
+        "cool_until",
+        "failures",
+        "generation",
+        "open_until",
+        "opens",
+        "probed_until",
+        "reason",
+        "tripped",
+    )
+
+    def __init__(self) -> None:
+        self.generation = self.failures = self.opens = 0
+        self.open_until = self.cool_until = self.probed_until = 0.0
+        self.closed_at = -math.inf
+        self.tripped, self.reason = False, ""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._at = self._succeeded = self._failed = 0.0
+        self._recent: deque[float] = deque(maxlen=LEAST_CALLS)
+
+    def state(self, now: float) -> State:
+        """Return whether requests may be sent now."""
+        if now < self.open_until or now < self.cool_until:
+            return "open"
+        return "half_open" if self.tripped else "closed"
+
+    def success(self) -> float | None:
+        """Return the share of successes; it does not change with time alone."""
+        calls = self._succeeded + self._failed
+        return self._succeeded / calls if calls else None
+
+    def count(self, now: float, *, succeeded: bool) -> None:
+        """Note a call for the share of successes."""
+        kept = math.exp(min(0.0, self._at - now) / WINDOW)
+        self._succeeded = self._succeeded * kept + succeeded
+        self._failed = self._failed * kept + (not succeeded)
+        self._at = max(self._at, now)
+        self._recent.append(now)
+
+    def succeed(self, now: float) -> None:
+        """Note an answer: it closes."""
+        if self.tripped:
+            self.tripped, self.open_until, self.closed_at = False, 0.0, now
+            self._forget()
+        self.failures = 0
+        self.probed_until = 0.0
+        self.count(now, succeeded=True)
+
+    def fail(self, now: float, outcome: Outcome, rng: random.Random) -> None:
+        """Note a failure; it opens where that was one too many."""
+        self.failures += 1
+        self.count(now, succeeded=False)
+        if self.tripped or self._is_bad(now):
+            seconds = jittered(FIRST_OPEN, LONGEST_OPEN, self.times_opened(now), rng)
+            asked = outcome.retry_after
+            self.trip(now, seconds if asked is None else min(asked, LONGEST_ASKED), outcome.reason)
+
+    def _is_bad(self, now: float) -> bool:
+        if self.failures >= MOST_FAILURES:
+            return True
+        enough = len(self._recent) == LEAST_CALLS and now - self._recent[0] <= WINDOW
+        # One failure among a few calls is no trend.
+        if not enough or self._failed < LEAST_FAILED:
+            return False
+        return self._succeeded < LEAST_SUCCESS * (self._succeeded + self._failed)
+
+    def times_opened(self, now: float) -> int:
+        """Return how often it opened without having settled since: a vendor that flaps is kept out longer."""
+        if not self.tripped and now - self.closed_at >= SETTLED_AFTER:
+            self.opens = 0
+        return self.opens
+
+    def trip(self, now: float, seconds: float, reason: str) -> None:
+        """Open for so many seconds."""
+        self.tripped, self.reason = True, reason
+        self.open_until = max(self.open_until, now + seconds)
+        self.opens += 1
+        self.generation += 1
+        self.probed_until = 0.0
+
+    def cool(self, until: float, reason: str) -> None:
+        """Send nothing before a moment, and then go on as if nothing had been."""
+        if until > self.cool_until:
+            self.cool_until = until
+            self.reason = self.reason if self.tripped else reason
+
+
+def jittered(first: float, longest: float, doublings: int, rng: random.Random) -> float:
+    """Return a time that doubles from `first` to `longest`, half of it chance ("equal jitter")."""
+    seconds = min(first * 2.0 ** min(doublings, 60), longest)
+    return seconds / 2 + rng.uniform(0.0, seconds / 2)
