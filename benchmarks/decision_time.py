@@ -31,14 +31,22 @@ from langchain_llmdispatch.vendors import builtin_vendors
 
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-bench", "ANTHROPIC_API_KEY": "sk-bench", "COHERE_API_KEY": "bench"}
 CLOCK, RNG = Clock(), random.Random(1)
-MODELS = ("openai:gpt-5.4-mini", "anthropic:claude-haiku-4-5", "openai:gpt-4.1", "anthropic:claude-sonnet-4-5")
+MODELS = (
+    "openai:gpt-5.4-mini",
+    "anthropic:claude-haiku-4-5",
+    "openai:gpt-4.1",
+    "anthropic:claude-sonnet-4-5",
+)
 RULES = (
     RoutingRule(vendor="openai", has_images=True, priority=3),
     RoutingRule(vendor="anthropic", min_input_tokens=50_000, priority=2),
     RoutingRule(vendor="openai", tags=frozenset({"cheap"}), priority=1),
 )
 CHAT = [SystemMessage("You are brief."), HumanMessage("What is the capital of France? " * 10)]
-LONG = [*CHAT, *[m for n in range(20) for m in (AIMessage(f"Answer {n}. " * 40), HumanMessage("And then? " * 20))]]
+LONG = [
+    *CHAT,
+    *[m for n in range(20) for m in (AIMessage(f"Answer {n}. " * 40), HumanMessage("And then? " * 20))],
+]
 TOOL = ToolSpec("search", "Search the web.", {"type": "object", "properties": {"q": {"type": "string"}}})
 
 

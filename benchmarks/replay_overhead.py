@@ -21,10 +21,10 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from langchain_llmdispatch import Deployment, DispatcherChatModel  # noqa: E402
-from langchain_llmdispatch.testing import Cassette, Faults, replay  # noqa: E402
-from langchain_llmdispatch.testing.journal import Entry, Try  # noqa: E402
-from langchain_llmdispatch.testing.layers import installed  # noqa: E402
+from langchain_llmdispatch import Deployment, DispatcherChatModel
+from langchain_llmdispatch.testing import Cassette, Faults, replay
+from langchain_llmdispatch.testing.journal import Entry, Try
+from langchain_llmdispatch.testing.layers import installed
 
 ROUNDS, CALLS = 7, 200
 BODY = (
@@ -41,15 +41,15 @@ class Answering:
     depth = 95
     replays = True
 
-    def send(self, request: httpx.Request, patience: Any, forward: Any) -> httpx.Response:
+    def send(self, *_: Any, **__: Any) -> httpx.Response:
         """Answer."""
         return httpx.Response(
             200, headers={"content-type": "application/json"}, stream=httpx.ByteStream(BODY)
         )
 
-    async def asend(self, request: httpx.Request, patience: Any, forward: Any) -> httpx.Response:
+    async def asend(self, *_: Any, **__: Any) -> httpx.Response:
         """Answer."""
-        return self.send(request, patience, forward)
+        return self.send()
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def ramp(vendor: Vendor, moment: float) -> None:
 
 def spike(vendor: Vendor, moment: float) -> None:
     """Ten seconds of trouble, then well again."""
-    vendor.first = 8.0 if moment < 0.1 else 0.3  # noqa: PLR2004
+    vendor.first = 8.0 if moment < 0.1 else 0.3
 
 
 def outage(vendor: Vendor, _: float) -> None:
@@ -246,9 +246,7 @@ class Walk:
         end = simulation.clock.time + min(seconds, TIMEOUT)
         simulation._at(end, lambda: self._end(attempt, fault, tokens, vendor.first * noise))  # noqa: SLF001
 
-    def _end(
-        self, attempt: Attempt, fault: errors.DispatchError | None, tokens: int, first: float
-    ) -> None:
+    def _end(self, attempt: Attempt, fault: errors.DispatchError | None, tokens: int, first: float) -> None:
         simulation = self.simulation
         with attempt:
             if fault is not None:
@@ -354,7 +352,9 @@ def price_change(requests: int) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--requests", type=int, default=20_000, help="calls per strategy and scenario")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), action="append")
     parser.add_argument("--strategy", choices=STRATEGIES, action="append")
@@ -372,7 +372,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(rows, indent=2))
     else:
         shares = price_change(1000)
-        print(f"price change under lowest_cost: {shares['before']:.0%} of calls before, {shares['after']:.0%} after")
+        print(
+            f"price change under lowest_cost: {shares['before']:.0%} of calls before, {shares['after']:.0%} after"
+        )
     return 0
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_llmdispatch.version import __version__
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.budgets import Budget
+    from langchain_llmdispatch.callbacks import UsageCallbackHandler, get_usage_callback
     from langchain_llmdispatch.chat_model import DispatcherChatModel
     from langchain_llmdispatch.config import DispatcherConfig
     from langchain_llmdispatch.deployments import Deployment, VendorConfig
@@ -26,39 +28,60 @@ if TYPE_CHECKING:
         DispatchError,
         StreamInterruptedError,
     )
+    from langchain_llmdispatch.health import Health
+    from langchain_llmdispatch.limiter import Limiter
     from langchain_llmdispatch.retries import RetryPolicy
     from langchain_llmdispatch.routing import RoutingRule
+    from langchain_llmdispatch.routing.plan import Plan
+    from langchain_llmdispatch.stats import Stats
     from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_llmdispatch.vendors.compiler import compile_history
 
 __all__ = [
     "AllDeploymentsFailedError",
+    "Budget",
     "ConfigurationError",
     "Deployment",
     "DispatchError",
     "DispatcherChatModel",
     "DispatcherConfig",
+    "Health",
+    "Limiter",
+    "Plan",
     "RetryPolicy",
     "RoutingRule",
+    "Stats",
     "StreamInterruptedError",
+    "UsageCallbackHandler",
     "Vendor",
     "VendorConfig",
     "__version__",
+    "compile_history",
+    "get_usage_callback",
 ]
 
 # Where each name lives: it is imported when it is first used, so that pytest, which loads the testing kit's
 # plugin in every run, and the command line's help do not pay for LangChain.
 _ROOMS = {
     "AllDeploymentsFailedError": "errors",
+    "Budget": "budgets",
     "ConfigurationError": "errors",
     "Deployment": "deployments",
     "DispatchError": "errors",
     "DispatcherChatModel": "chat_model",
     "DispatcherConfig": "config",
+    "Health": "health",
+    "Limiter": "limiter",
+    "Plan": "routing.plan",
     "RetryPolicy": "retries",
     "RoutingRule": "routing",
+    "Stats": "stats",
     "StreamInterruptedError": "errors",
+    "UsageCallbackHandler": "callbacks",
     "Vendor": "vendors.base",
     "VendorConfig": "deployments",
+    "compile_history": "vendors.compiler",
+    "get_usage_callback": "callbacks",
 }
 
 

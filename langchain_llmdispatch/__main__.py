@@ -3,7 +3,7 @@
     python -m langchain_llmdispatch "question"        streams the answer; `-` reads standard input
     python -m langchain_llmdispatch vendors           which vendors are configured (no keys are shown)
     python -m langchain_llmdispatch check FILE        validates a configuration file
-    python -m langchain_llmdispatch replay JOURNAL -c FILE   what a configuration would have made of real calls
+    python -m langchain_llmdispatch replay JOURNAL -c FILE   what the configuration would have made of calls
 
 Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 interrupted.
 """

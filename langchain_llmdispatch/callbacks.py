@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
-from langchain_core.tracers.context import register_configure_hook
 
 from langchain_llmdispatch.errors import BudgetExceededError
 from langchain_llmdispatch.events import ATTEMPT
@@ -258,7 +258,14 @@ class UsageCallbackHandler(BaseCallbackHandler):
 _READ = {name for name in dir(Usage) if not name.startswith("_")} - {"to_dict"}
 
 _CURRENT: ContextVar[UsageCallbackHandler | None] = ContextVar("llmdispatch_usage", default=None)
-register_configure_hook(_CURRENT, inheritable=True)
+
+
+@cache
+def _hook() -> None:
+    """Make LangChain look for the current handler; once, and not before it is needed: the import is slow."""
+    from langchain_core.tracers.context import register_configure_hook  # noqa: PLC0415
+
+    register_configure_hook(_CURRENT, inheritable=True)
 
 
 @contextmanager
@@ -278,6 +285,7 @@ def get_usage_callback(
     Yields:
         The handler that counts.
     """
+    _hook()
     handler = UsageCallbackHandler(budget_usd=budget_usd, on_budget=on_budget)
     handler._outer = _CURRENT.get()  # noqa: SLF001 - its own module
     token = _CURRENT.set(handler)

@@ -212,7 +212,8 @@ class Dispatch:
         It goes to another deployment that may be asked at once, and never takes the place of a queue.
         """
         hedging, now = self.policy.hedging, self.clock.monotonic()
-        if hedging is None or late.begun or self.sent >= self.policy.max_attempts or now >= self.deadline:
+        spoken_for = self.sent + (not late.sent)
+        if hedging is None or late.begun or spoken_for >= self.policy.max_attempts or now >= self.deadline:
             return None
         others = [c for c in self._candidates if c.alive and c is not late.candidate]
         others = [c for c in others if self._preference(c)[0] <= 0.0]

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch import Attempt
     from langchain_llmdispatch.targets import Target
 
+__all__ = ["UNSEEN", "Health", "HealthView", "Outcome", "outcome_of"]
+
 logger = logging.getLogger(__name__)
 
 
@@ -183,19 +185,20 @@ class Health:
         return not self._troubled
 
     def blocked(self, target: Target, now: float) -> tuple[float, bool]:
-        """Return the seconds until the deployment may be asked, and whether it only cools down.
-
-        While a probe is under way nobody else may ask, for as long as its lease lasts at most.
-        """
+        """Return the seconds until the deployment may be asked, and whether it only cools down."""
         key = (target.name, target.account)
         entry = self._entries.get(key) if key in self._troubled else None
         if entry is None:
             return 0.0, False
         breaker = entry.breaker
         left = max(breaker.open_until, breaker.cool_until) - now
-        if left <= 0 and breaker.tripped:
-            left = breaker.probed_until - now
         return (left, not breaker.tripped) if left > 0 else (0.0, False)
+
+    def probing(self, target: Target, now: float) -> bool:
+        """Return whether the deployment's one probe is under way, so that nobody else may ask it."""
+        key = (target.name, target.account)
+        entry = self._entries.get(key) if key in self._troubled else None
+        return entry is not None and entry.breaker.tripped and entry.breaker.probed_until > now
 
     def permit(self, target: Target, now: float, *, last_resort: bool = False) -> bool:
         """Return whether a request may be sent now; half open, only one gets leave: the probe.

@@ -20,12 +20,11 @@ class Wire(Protocol):
 
     `request.extensions["llmdispatch"]` is the attempt that a request serves. Errors are httpx's, as a network
     would raise them; anything else passes through the engine untouched and is blamed on no vendor.
-
-    Attributes:
-        replays: Whether it never forwards a request.
     """
 
-    replays: bool
+    @property
+    def replays(self) -> bool:
+        """Whether it never forwards a request."""
 
     def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
         """Return a response with its body unread, of one's own or from `forward(request)`."""

@@ -256,9 +256,7 @@ def test_a_call_without_a_retry_left_falls_back_at_once() -> None:
 
     def asked(budget: RetryBudget | None, error: errors.DispatchError, fleet: str) -> list[str]:
         clock, found = FakeClock(), []
-        dispatch = Dispatch(
-            targets(*fleet), policy, clock=clock, rng=random.Random(1), retry_budget=budget
-        )
+        dispatch = Dispatch(targets(*fleet), policy, clock=clock, rng=random.Random(1), retry_budget=budget)
         try:
             for attempt in dispatch.attempts():
                 with attempt:

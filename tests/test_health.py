@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.dispatch import Dispatch, Policy
@@ -219,8 +225,8 @@ class Breakers(RuleBasedStateMachine):
         assert view.in_flight == len(model.flights)
         assert view.consecutive_failures == model.row
         left, cooling = self.health.blocked(A, self.now)
-        probing = model.probe_until if model.tripped and until <= self.now else 0.0
-        assert left == max(0.0, max(until, probing) - self.now)
+        assert left == max(0.0, until - self.now)
+        assert self.health.probing(A, self.now) == (model.tripped and model.probe_until > self.now)
         assert cooling == (left > 0 and not model.tripped)
         if self.health.quiet:
             assert view.state == "closed"
@@ -233,7 +239,8 @@ def test_breakers_follow_the_model_and_every_state_is_reached() -> None:
         Breakers, settings=settings(max_examples=150, stateful_step_count=40, deadline=None, derandomize=True)
     )
     transitions = ("closed -> closed", "closed -> open", "half_open -> closed", "half_open -> open")
-    for name in (*transitions, "open -> closed", "sent half_open", "kept back half_open", "kept back open"):
+    assert REACHED["open -> closed"] >= 5, REACHED  # by the last resort alone
+    for name in (*transitions, "sent half_open", "kept back half_open", "kept back open"):
         assert REACHED[name] >= 10, REACHED
     assert REACHED["sent closed"] >= 300
     assert REACHED["stale"] >= 20
@@ -313,9 +320,9 @@ def test_a_probe_that_proves_nothing_or_is_lost_lets_another_probe() -> None:
     fail(health, A)
     assert health.permit(A, 6.0)
     learn(health, A, at=6.5, blame="none", reason="CancelledError")
-    assert health.blocked(A, 6.5) == (0.0, False)
+    assert not health.probing(A, 6.5)
     assert health.permit(A, 6.5)
-    assert health.blocked(A, 6.5) == (120.0, False)
+    assert health.probing(A, 6.5)
     assert not health.permit(A, 126.0)
     assert health.permit(A, 127.0)
 
@@ -360,7 +367,9 @@ def test_a_wrong_configuration_is_out_at_once_and_warned_of_once(caplog: pytest.
     with caplog.at_level(logging.WARNING):
         for moment in (0.0, 400.0, 1500.0):
             learn(health, A, at=moment, blame="configuration", reason="AuthenticationError")
-    assert [r.message for r in caplog.records] == ["deployment 'a' is out (AuthenticationError): check its settings"]
+    assert [r.message for r in caplog.records] == [
+        "deployment 'a' is out (AuthenticationError): check its settings"
+    ]
     assert health.snapshot(A, 1500.0).open_until >= 1500.0 + 600.0
     health.reset("a")
     assert health.snapshot(A, 1500.0).state == "closed"

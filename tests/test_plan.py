@@ -137,7 +137,9 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
                 worst = asked.forecast.worst(attempt.target)
                 assert worst is not None
                 if fault is not None:
-                    raise type(fault)(fault.message, status_code=fault.status_code, retry_after=fault.retry_after)
+                    raise type(fault)(
+                        fault.message, status_code=fault.status_code, retry_after=fault.retry_after
+                    )
                 attempt.cost = Cost(worst * Decimal(str(share)), "deployment")
                 attempt.succeed()
     except errors.DispatchError:
@@ -203,15 +205,21 @@ def showcase() -> Any:
     asked = request(history, tools=(SEARCH,), params={"temperature": 0.2}, route="smart")
     headroom = {"requests": 3.0, "tokens": 1200.0}
     router = Router("balanced", rules=[rule], allowed_vendors=["openai", "anthropic", "google"])
-    return make_plan(
-        router, ask((*FLEET, evil), asked, health=health), Policy(), headroom=lambda _: headroom
-    )
+    return make_plan(router, ask((*FLEET, evil), asked, health=health), Policy(), headroom=lambda _: headroom)
 
 
 def test_a_plan_reads_as_text() -> None:
     """Order, prices, waits, headroom, adaptations, exclusions and bound are all there."""
     text = str(showcase())
-    for words in ("balanced", "1. mini", "2. haiku", "[rule]", "after 30.0 s", "tokens left: 1200", "at most"):
+    for words in (
+        "balanced",
+        "1. mini",
+        "2. haiku",
+        "[rule]",
+        "after 30.0 s",
+        "tokens left: 1200",
+        "at most",
+    ):
         assert words in text
     for words in ("flash: left out: its breaker is open", "own: left out: compatible is not among"):
         assert words in text
@@ -304,7 +312,9 @@ def golden() -> str:
     asks = [(f"{now:g} s later", ask(FLEET[:2], health=health, now=20.0 + now)) for now in (0, 5, 10, 15)]
     parts.append(traced("ordered, the first broken, the second rate limited", Router(), *asks))
     fail(health, FLEET[1], at=20.0, retry_after=30.0)
-    parts.append(traced("ordered, both broken", Router(), ("at once", ask(FLEET[:2], health=health, now=20.0))))
+    parts.append(
+        traced("ordered, both broken", Router(), ("at once", ask(FLEET[:2], health=health, now=20.0)))
+    )
     limit = Decimal("0.35")
     asks = [(name, ask(FLEET, asked, health=health, now=60.0, limit=limit)) for name, asked in requests()]
     parts.append(traced("lowest_cost, at most $0.35", Router("lowest_cost"), *asks))

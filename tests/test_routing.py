@@ -26,7 +26,10 @@ from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
 SEARCH = ToolSpec("search", "Search.", {"type": "object", "properties": {}})
-IMAGE = [{"type": "image", "base64": "aGk=", "mime_type": "image/png"}, {"type": "text", "text": "what is it?"}]
+IMAGE = [
+    {"type": "image", "base64": "aGk=", "mime_type": "image/png"},
+    {"type": "text", "text": "what is it?"},
+]
 OPENAI, CLAUDE = target("oai", "openai:gpt-5.4-mini"), target("ant", "anthropic:claude-haiku-4-5")
 GEMINI, BLIND = target("gem", "google:gemini-2.5-flash"), target("old", "openai:gpt-3.5-turbo")
 FLEET = (OPENAI, CLAUDE, GEMINI)
@@ -194,7 +197,9 @@ def test_what_cannot_be_said_to_a_vendor_leaves_it_out_for_good() -> None:
     assert (names(decision), left_out(decision)) == (["ant"], {"oai": "unfit"})
     assert isinstance(Router().decide(ask((OPENAI,), asked)).error(), errors.NoDeploymentError)
     asked = request(params={"logit_bias": {"1": 1}}, unsupported_params="raise")
-    assert left_out(Router().decide(ask((CLAUDE, target("x", "compatible:q", base_url="http://h/v1")), asked)))
+    assert left_out(
+        Router().decide(ask((CLAUDE, target("x", "compatible:q", base_url="http://h/v1")), asked))
+    )
 
 
 def test_a_budget_leaves_out_whose_worst_case_is_too_dear_or_unknown() -> None:
@@ -203,7 +208,9 @@ def test_a_budget_leaves_out_whose_worst_case_is_too_dear_or_unknown() -> None:
         target("dear", input_price=10, output_price=100),
         target("cheap", input_price=0.1, output_price=1),
         target("unpriced", "compatible:some", base_url="http://127.0.0.1/v1"),
-        target("unlimited", "compatible:other", base_url="http://127.0.0.1/v1", input_price=1, output_price=1),
+        target(
+            "unlimited", "compatible:other", base_url="http://127.0.0.1/v1", input_price=1, output_price=1
+        ),
         target("free", "compatible:free", base_url="http://127.0.0.1/v1", input_price=0, output_price=0),
     )
     decision = Router().decide(ask(fleet, limit=Decimal("0.13")))
@@ -242,7 +249,10 @@ def test_what_only_cools_down_is_kept_for_later_within_reason() -> None:
 
 def test_ceilings_and_callables_leave_out_with_a_reason() -> None:
     """Hard ceilings exclude; so does a callable that returns fewer."""
-    fleet = (target("dear", input_price=100, output_price=100), target("cheap", input_price=1, output_price=1))
+    fleet = (
+        target("dear", input_price=100, output_price=100),
+        target("cheap", input_price=1, output_price=1),
+    )
     decision = Router({"latency": 1, "max_cost_usd": 0.001}).decide(ask(fleet))
     assert (names(decision), left_out(decision)) == (["cheap"], {"dear": "ceiling"})
     decision = Router(lambda found: found[1:]).decide(ask(fleet))
@@ -347,7 +357,14 @@ def test_only_allow_listed_choices_are_read() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"deadline": 0}, {"deadline": "1"}, {"max_cost": -1}, {"seed": 1.5}, {"route": 1}, {"allowed_vendors": [1]}],
+    [
+        {"deadline": 0},
+        {"deadline": "1"},
+        {"max_cost": -1},
+        {"seed": 1.5},
+        {"route": 1},
+        {"allowed_vendors": [1]},
+    ],
 )
 def test_choices_of_the_wrong_kind_are_named(wrong: dict) -> None:
     """The error names word and value."""
@@ -365,7 +382,11 @@ class Fleet:
         self.server = server
         self.clock = FakeClock()
         models = [self.deployment(account, **fields.pop("deployment", {})) for account in accounts or "abc"]
-        defaults: dict[str, Any] = {"retry_policy": RetryPolicy(jitter=False), "rng": random.Random(1), "env": {}}
+        defaults: dict[str, Any] = {
+            "retry_policy": RetryPolicy(jitter=False),
+            "rng": random.Random(1),
+            "env": {},
+        }
         self.model = DispatcherChatModel(models=models, clock=self.clock, **{**defaults, **fields})
 
     def deployment(self, account: str, **fields: Any) -> Deployment:
@@ -494,7 +515,10 @@ def test_choices_of_the_run_around_it_count(server: LoopbackServer) -> None:
 
 def test_tags_and_metadata_of_a_run_reach_rules(server: LoopbackServer) -> None:
     """What LangChain calls tags and metadata are what rules call so."""
-    rules = [RoutingRule(deployment="c", tags={"smart"}), RoutingRule(deployment="b", metadata={"tier": "low"})]
+    rules = [
+        RoutingRule(deployment="c", tags={"smart"}),
+        RoutingRule(deployment="b", metadata={"tier": "low"}),
+    ]
     fleet = Fleet(server, routing_rules=rules)
     for how in WAYS:
         assert fleet.call(how, {"tags": ["smart"]}) == "c"

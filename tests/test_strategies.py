@@ -190,7 +190,11 @@ def test_ceilings_refuse_and_say_why() -> None:
     """Too dear, too slow, too busy and of unknown price are left out; of unknown speed is not."""
     criteria = Criteria.of({"cost": 1, "max_cost_usd": 0.01, "max_latency_s": 5, "max_in_flight": 3})
     found = candidates(
-        (seen(1.0), 0.02), (seen(9.0), 0.001), (seen(1.0, in_flight=3), 0.001), (seen(1.0), None), (HealthView(), 0)
+        (seen(1.0), 0.02),
+        (seen(9.0), 0.001),
+        (seen(1.0, in_flight=3), 0.001),
+        (seen(1.0), None),
+        (HealthView(), 0),
     )
     reasons = [criteria.refuses(candidate) for candidate in found]
     assert [reason is None for reason in reasons] == [False, False, False, False, True]

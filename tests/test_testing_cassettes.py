@@ -1,4 +1,4 @@
-"""Cassettes replay what was recorded: any vendor, colour and chunking, in order, without a network or a wait."""
+"""Cassettes replay what was recorded: any vendor, colour, chunking; in order, without network or wait."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from langchain_llmdispatch.breaker import PROBE_LEASE
 from langchain_llmdispatch.deployments import nearest
 from langchain_llmdispatch.errors import (
     BudgetExceededError,
@@ -246,7 +247,9 @@ class Router:
         out: list[tuple[float, bool, Candidate]] = []
         for candidate in fit:
             left, cooling = health.blocked(candidate.target, now)
-            if left <= 0:
+            if left <= 0 and health.probing(candidate.target, now):
+                out.append((PROBE_LEASE, False, candidate))
+            elif left <= 0:
                 kept.append(candidate)
             elif cooling and left <= ask.longest_wait:
                 kept.append(Candidate(candidate.target, candidate.rank, ask.forecast, left))

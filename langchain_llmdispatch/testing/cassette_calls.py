@@ -66,7 +66,7 @@ def _try(held: Interaction, vendor: Vendor, at: datetime) -> Try:
     call = _call(held)
     try:
         if response["status"] != _OK:
-            raise vendor.decode_error(call, response["status"], response["headers"], body)  # noqa: TRY301
+            raise vendor.decode_error(call, response["status"], response["headers"], body)
         one.usage = _usage(vendor, call, response["headers"], body)
     except DispatchError as error:
         one.error, one.retry_after_s = type(error).__name__, error.retry_after

@@ -69,6 +69,7 @@ class Cassette:
 
     Attributes:
         tape: What the file holds.
+        written: Whether the file has been written.
         misses: The requests that were not recorded.
         differences: Where live answers have another form, in mode `verify`.
         novelties: What live answers have besides, in mode `verify`.
@@ -110,7 +111,7 @@ class Cassette:
         self._exists = self.path.is_file()
         self.records = mode == "rewrite" or (mode == "once" and not self._exists)
         self.replays = not self.records and mode != "verify"
-        self._discarded = False
+        self.written = self._discarded = False
         self._lock = threading.Lock()
         reads = self._exists and (append or not self.records)
         self.tape = Tape.read(self.path) if reads else Tape()
@@ -181,6 +182,7 @@ class Cassette:
         self.tape.served_by = self._about["served_by"] or ", ".join(sorted(servers)) or None
         self.tape.note = self._about["note"]
         self.tape.write(self.path, self.secrets)
+        self.written = True
 
     # -- the wire ----------------------------------------------------------------------------------
 

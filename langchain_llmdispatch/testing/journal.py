@@ -229,17 +229,13 @@ class Journal(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """End the line of a call that was answered."""
-        message = getattr(response.generations[0][0], "message", None)
-        facts = message.response_metadata.get("llmdispatch") if message is not None else None
-        if facts is None:  # another model's call
-            with self._lock:
-                self._open.pop(run_id, None)
-            return
-        usage = message.usage_metadata or {}
         with self._lock:
             entry, began = self._open.pop(run_id, (None, 0.0))
-        if entry is None:
+        message = getattr(response.generations[0][0], "message", None)
+        facts = message.response_metadata.get("llmdispatch") if message is not None else None
+        if entry is None or message is None or facts is None:  # another model's call
             return
+        usage = message.usage_metadata or {}
         entry.outcome, entry.route = "answered", facts["route"] or entry.route
         entry.input_tokens = usage.get("input_tokens", entry.input_tokens)
         entry.output_tokens = usage.get("output_tokens")

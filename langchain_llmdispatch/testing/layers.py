@@ -21,13 +21,11 @@ if TYPE_CHECKING:
 
 
 class Layer(Wire, Protocol):
-    """A wire that knows its place.
+    """A wire that knows its place."""
 
-    Attributes:
-        depth: Small numbers are near the model, large ones near the network.
-    """
-
-    depth: ClassVar[int]
+    @property
+    def depth(self) -> int:
+        """Small numbers are near the model, large ones near the network."""
 
 
 _LOCK = threading.Lock()

@@ -1,4 +1,4 @@
-"""What a deployment would have done: exactly where it was asked, by its neighbours in time where it was not."""
+"""What a deployment would have done: exactly, where it was asked; by its neighbours in time, where not."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from langchain_llmdispatch.errors import ConfigurationError
 if TYPE_CHECKING:
     import os
 
-    from langchain_llmdispatch.testing.policies import Replay
+    from langchain_llmdispatch.testing.results import Replay
 
 
 def draw(result: Replay, path: str | os.PathLike[str] | None) -> Any:

@@ -89,22 +89,23 @@ def llmdispatch_cassette(
     name = options.pop("name", None) or (marker.args[0] if marker and marker.args else None)
     path = _path(request, name, options.pop("directory", None))
     chosen = request.config.getoption("--llmdispatch-record") or os.environ.get("LLMDISPATCH_RECORD")
-    mode: Any = options.pop("mode", "none")
+    mode: Any = chosen or options.pop("mode", "none")
+    options.pop("mode", None)
     written = request.config.stash[_WRITTEN]
-    cassette = Cassette(path, mode=chosen or mode, append=path in written, **options)
+    cassette = Cassette(path, mode=mode, append=path in written, **options)
     try:
         with cassette:
             yield cassette
             if request.node.stash.get(_FAILED, False):
                 cassette.discard()
     finally:
-        if cassette.records:
+        if cassette.written:
             written.add(path)
 
 
 def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> Path:
-    """Return the file of a test: `cassettes/<module>/<class>.<test>.llm.yaml` beside it, or as it is called."""
-    folder = request.path.parent / (directory or request.config.getini("llmdispatch_cassette_dir"))
+    """Return a test's file: `cassettes/<module>/<class>.<test>.llm.yaml` beside it, or as it is called."""
+    folder: Path = request.path.parent / (directory or request.config.getini("llmdispatch_cassette_dir"))
     if name:
         return folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     parts = request.node.nodeid.partition("::")[2].replace("::", ".")

@@ -60,8 +60,8 @@ ACCOUNTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 # Without one of these words no pattern above matches: most texts need no closer look.
 _HINT = re.compile(
-    r"(?i)sk-|aiza|ya29|aq\.|hf_|gsk_|xai-|pplx-|nvapi-|r8_|lsv2_|tvly-|gh[pousr]_|github_pat|akia|asia|xox"
-    r"|eyj|private key|bearer|key=|sig=|token=|org-|proj_|user-|projects/|project_number|azure|huggingface\.cloud"
+    r"(?i)sk-|aiza|ya29|aq\.|hf_|gsk_|xai-|pplx-|nvapi-|r8_|lsv2_|tvly-|gh[pousr]_|github_pat|akia|asia|xox|eyj"
+    r"|huggingface\.cloud|private key|bearer|key=|sig=|token=|org-|proj_|user-|projects/|project_number|azure"
 )
 _NAMES = re.compile(r"(?i)(?:key|token|secret|password|passwd|credential)s?$")
 
@@ -84,9 +84,9 @@ class Secrets:
 
     def add(self, value: str | None) -> None:
         """Learn one more secret."""
-        if value and len(value.strip()) >= SHORTEST and not is_placeholder(value):
-            if (secret := value.strip()) not in self._values:
-                self._values[secret] = _forms(secret)
+        secret = (value or "").strip()
+        if len(secret) >= SHORTEST and secret not in self._values and not is_placeholder(secret):
+            self._values[secret] = _forms(secret)
 
     def learn(self, environment: Mapping[str, str]) -> None:
         """Learn the values of variables whose names say that they hold secrets."""

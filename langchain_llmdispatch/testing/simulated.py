@@ -156,7 +156,12 @@ class SimulatedNetwork:
     depth: ClassVar[int] = 80
     replays: ClassVar[bool] = True
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
+    def send(
+        self,
+        request: httpx.Request,  # noqa: ARG002
+        patience: Patience,  # noqa: ARG002
+        forward: Send,  # noqa: ARG002
+    ) -> httpx.Response:
         """Refuse: a simulation is async.
 
         Raises:
@@ -164,7 +169,12 @@ class SimulatedNetwork:
         """
         raise RuntimeError("a simulation is async")
 
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:  # noqa: ARG002
+    async def asend(
+        self,
+        request: httpx.Request,
+        patience: Patience,
+        forward: AsyncSend,  # noqa: ARG002 - nothing goes on from here
+    ) -> httpx.Response:
         """Let the oracle's outcome come true."""
         attempt = attempt_of(request)
         assert attempt is not None  # noqa: S101 - only models send here
@@ -283,12 +293,15 @@ class _Decoder:
     def _chunks(self, data: bytes) -> Iterator[AIMessageChunk]:
         for line in data.splitlines():
             if line == b"first":
-                yield AIMessageChunk("simulated", response_metadata=_provider(self._facts))
+                yield AIMessageChunk(content="simulated", response_metadata=_provider(self._facts))
             else:
                 usage = self._read(line)
                 self.finished = self.done = True
                 yield AIMessageChunk(
-                    "", usage_metadata=usage, response_metadata=dict(self._facts), chunk_position="last"
+                    content="",
+                    usage_metadata=usage,
+                    response_metadata=dict(self._facts),
+                    chunk_position="last",
                 )
 
 
