@@ -331,7 +331,7 @@ class DispatcherChatModel(RoutedChatModel):
         """Close it."""
         await self.aclose()
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002
         """Return a model of its own with some fields changed: nothing is shared but what was handed in."""
         fields = {name: getattr(self, name) for name in self.model_fields_set if name != "profile"}
         return type(self)(**{**fields, **(update or {})})

@@ -29,9 +29,7 @@ class SyncDriver:
     def __init__(self, transport: Transport, limiter: Limiter) -> None:
         self._transport, self._limiter = transport, limiter
 
-    def generate(
-        self, dispatch: Dispatch, request: ChatRequest, run: Run
-    ) -> ChatResult:
+    def generate(self, dispatch: Dispatch, request: ChatRequest, run: Run) -> ChatResult:
         """Return the first whole answer.
 
         Raises:
@@ -47,9 +45,7 @@ class SyncDriver:
                     return Exchange.result(*answers)
         return Exchange.result(*dispatch.settled())
 
-    def stream(
-        self, dispatch: Dispatch, request: ChatRequest, run: Run
-    ) -> Iterator[ChatGenerationChunk]:
+    def stream(self, dispatch: Dispatch, request: ChatRequest, run: Run) -> Iterator[ChatGenerationChunk]:
         """Yield the chunks of the first answer that begins.
 
         Raises:
@@ -143,9 +139,7 @@ class AsyncDriver:
         self._transport, self._limiter = transport, limiter
         self._kept: set[asyncio.Task[None]] = set()
 
-    async def generate(
-        self, dispatch: Dispatch, request: ChatRequest, run: Run
-    ) -> ChatResult:
+    async def generate(self, dispatch: Dispatch, request: ChatRequest, run: Run) -> ChatResult:
         """Return the first whole answer; see `SyncDriver.generate`."""
         async with run:
             for attempt in dispatch.attempts():

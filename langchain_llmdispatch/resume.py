@@ -49,9 +49,7 @@ def interrupted(error: DispatchError, delivered: Sequence[AIMessageChunk]) -> Di
     return caused(StreamInterruptedError(text, partial=_sum(delivered), **where), error)
 
 
-def deciding(
-    error: DispatchError, delivered: Sequence[AIMessageChunk], *, resume: bool
-) -> DispatchError:
+def deciding(error: DispatchError, delivered: Sequence[AIMessageChunk], *, resume: bool) -> DispatchError:
     """Return the error that decides on the next attempt: of a stream to be resumed, why it broke."""
     cause = error.__cause__
     if resume and isinstance(error, StreamInterruptedError) and isinstance(cause, DispatchError):
@@ -153,9 +151,7 @@ class Seam:
         return "".join(block["text"] for block in blocks)
 
 
-def resumed(
-    delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts
-) -> tuple[Call, Seam]:
+def resumed(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) -> tuple[Call, Seam]:
     """Return how a target is asked to take up a broken answer, and where the new one is joined.
 
     Args:

@@ -113,9 +113,7 @@ SLOW = {
 
 @pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
 @pytest.mark.parametrize("fault", SLOW)
-def test_the_deadline_holds_whatever_the_server_does(
-    server: LoopbackServer, colour: str, fault: str
-) -> None:
+def test_the_deadline_holds_whatever_the_server_does(server: LoopbackServer, colour: str, fault: str) -> None:
     """A server that stalls, drips or only sends keep-alives cannot outlive the deadline (real clock)."""
     if fault in {"drip", "keep-alives"} and "invoke" in colour:
         pytest.skip("only streams drip")

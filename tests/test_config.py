@@ -63,7 +63,10 @@ def test_every_variable_of_the_vendor_table_is_read(vendor: Any) -> None:
         assert target.endpoint.api_key is not None
         assert target.endpoint.api_key.get_secret_value() == "k-123456"
     for url in variables.urls:
-        found = model(model=f"{vendor.name}:m", env={url: "http://127.0.0.1:7", **dict.fromkeys(variables.keys, "k-123456")})
+        found = model(
+            model=f"{vendor.name}:m",
+            env={url: "http://127.0.0.1:7", **dict.fromkeys(variables.keys, "k-123456")},
+        )
         assert found.deployments()[0].endpoint.base_url.startswith("http://127.0.0.1:7")
     if variables.timeout:
         env = {**base, variables.timeout: "7.5", **dict.fromkeys(variables.keys, "k-123456")}
@@ -122,7 +125,10 @@ def test_from_config(form: str, tmp_path: Path) -> None:
     fields = {
         "routes": {"fast": ["openai:gpt-6-luna", {"model": "anthropic:claude-haiku-5-5", "rpm": 50}]},
         "model": "fast",
-        "vendors": {"openai": {"api_key": "${MY_KEY}", "timeout": 9}, "anthropic": {"api_key": "${NOPE:-k-9}"}},
+        "vendors": {
+            "openai": {"api_key": "${MY_KEY}", "timeout": 9},
+            "anthropic": {"api_key": "${NOPE:-k-9}"},
+        },
         "retry_policy": {"max_retries": 1, "retryable_errors": ["timeout"]},
         "deadline": 30,
     }
@@ -192,12 +198,21 @@ LITELLM = {
     "model_list": [
         {
             "model_name": "fast",
-            "litellm_params": {"model": "azure/gpt-x", "api_base": "https://a.example", "api_key": "os.environ/AZ", "rpm": 9},
+            "litellm_params": {
+                "model": "azure/gpt-x",
+                "api_base": "https://a.example",
+                "api_key": "os.environ/AZ",
+                "rpm": 9,
+            },
             "model_info": {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002},
         },
         {"model_name": "smart", "litellm_params": {"model": "anthropic/claude-haiku-5-5", "api_key": "k-2"}},
     ],
-    "router_settings": {"routing_strategy": "simple-shuffle", "num_retries": 1, "fallbacks": [{"fast": ["smart"]}]},
+    "router_settings": {
+        "routing_strategy": "simple-shuffle",
+        "num_retries": 1,
+        "fallbacks": [{"fast": ["smart"]}],
+    },
     "litellm_settings": {"drop_params": True, "success_callback": ["langfuse"]},
     "general_settings": {"master_key": "sk-master"},
 }
@@ -231,7 +246,10 @@ class _Seen(httpx.MockTransport):
 def test_a_users_own_client_is_used_and_left_open() -> None:
     """`VendorConfig.http_client` and `http_async_client` carry that vendor's calls, in both colours."""
     sync, other = _Seen(), _Seen()
-    clients = {"http_client": httpx.Client(transport=sync), "http_async_client": httpx.AsyncClient(transport=other)}
+    clients = {
+        "http_client": httpx.Client(transport=sync),
+        "http_async_client": httpx.AsyncClient(transport=other),
+    }
     with model(model="openai:gpt-6-luna", vendors={"openai": VendorConfig(**clients)}) as found:
         with pytest.raises(errors.core.ModelAuthenticationError):
             found.invoke("hello")

@@ -134,7 +134,9 @@ CASES = {
     "no permission falls back": Case([Fault.error("permission")], [], "ab"),
     "unknown model falls back": Case([Fault.error("not_found")], [], "ab"),
     "quota falls back": Case([Fault.error("quota")], [], "ab"),
-    "caller's fault is raised": Case([Fault.error("invalid_request")], [], "a", (), errors.InvalidRequestError),
+    "caller's fault is raised": Case(
+        [Fault.error("invalid_request")], [], "a", (), errors.InvalidRequestError
+    ),
     "reset connection is retried": Case([Fault.reset()], [], "aa", [0.5]),
     "empty answer is no answer": Case([Fault.empty_answer()], [], "aa", [0.5]),
     "both dead": Case(
@@ -175,7 +177,9 @@ STREAMED = ("openai", "anthropic", "google", "azure", "cohere", "ollama")
 
 @pytest.mark.parametrize("vendor", STREAMED)
 @pytest.mark.parametrize("colour", ["stream", "astream"])
-@pytest.mark.parametrize("fault", [Fault.cut(after_events=4), Fault.no_end_marker(), Fault.malformed(after_events=4)])
+@pytest.mark.parametrize(
+    "fault", [Fault.cut(after_events=4), Fault.no_end_marker(), Fault.malformed(after_events=4)]
+)
 def test_a_stream_that_breaks_after_content_raises_with_the_partial(
     server: LoopbackServer, vendor: str, colour: str, fault: Fault
 ) -> None:
@@ -238,5 +242,5 @@ def test_leaving_a_stream_closes_its_connection(server: LoopbackServer) -> None:
         stream.close()
     ends = time.monotonic() + 5
     while server.open_connections > before and time.monotonic() < ends:
-        time.sleep(0.01)  # noqa: TID251 - the server notices in its own time
+        time.sleep(0.01)
     assert server.open_connections <= before

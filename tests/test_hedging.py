@@ -238,7 +238,7 @@ def test_leaving_while_both_are_open(server: LoopbackServer) -> None:
 
     async def run() -> int:
         task = asyncio.create_task(dispatcher.ainvoke("hello"))
-        while len(server.requests) < 2:  # noqa: ASYNC110 - the server is in another thread
+        while len(server.requests) < 2:
             await asyncio.sleep(0.002)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

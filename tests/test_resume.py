@@ -30,7 +30,7 @@ def _stream(model: DispatcherChatModel, seen: list[AIMessageChunk]) -> None:
 def _astream(model: DispatcherChatModel, seen: list[AIMessageChunk]) -> None:
     async def run() -> None:
         async for chunk in model.astream("count"):
-            seen.append(chunk)  # noqa: PERF401 - as above
+            seen.append(chunk)
 
     asyncio.run(run())
 

@@ -65,7 +65,11 @@ def test_the_key_is_in_the_request_and_nowhere_else(
         message = model.invoke("hello", config={"callbacks": [listener]})
         list(model.stream("hello", config={"callbacks": [listener]}))
         shown = [repr(model), str(model), dumps(model), repr(model.asdict()), repr(model.model_dump())]
-        shown += [model.model_dump_json(exclude={"retry_policy"}), repr(vars(model)), repr(model._identifying_params)]
+        shown += [
+            model.model_dump_json(exclude={"retry_policy"}),
+            repr(vars(model)),
+            repr(model._identifying_params),
+        ]
         shown += [message.model_dump_json(), repr(model._get_llm_string())]
     assert CANARY in json.dumps([received.headers for received in server.requests])
     assert CANARY not in "".join(received.path for received in server.requests)
@@ -88,7 +92,9 @@ def test_no_exception_holds_the_key(server: LoopbackServer, vendor: str, fault: 
 
 def test_a_key_echoed_by_the_vendor_is_redacted(server: LoopbackServer) -> None:
     """Error texts that quote the key lose it."""
-    body = {"error": {"message": f"Incorrect API key provided: {CANARY}", "type": "x", "code": "invalid_api_key"}}
+    body = {
+        "error": {"message": f"Incorrect API key provided: {CANARY}", "type": "x", "code": "invalid_api_key"}
+    }
     server.script("openai", [Fault(status=401, body=body)], account="a")
     with model_of(_deployment(server, "openai", "a")) as model:
         with pytest.raises(Exception, match="redacted") as raised:

@@ -29,7 +29,9 @@ def test_every_vendor_gives_the_shape(server: LoopbackServer, vendor: str, metho
         if colour == "stream":
             found = list(runnable.stream("Paris has 2 people"))[-1]
         else:
-            found = asyncio.run(runnable.ainvoke("Paris")) if colour == "ainvoke" else runnable.invoke("Paris")
+            found = (
+                asyncio.run(runnable.ainvoke("Paris")) if colour == "ainvoke" else runnable.invoke("Paris")
+            )
     assert isinstance(found, City)
 
 

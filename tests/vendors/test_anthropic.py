@@ -1073,7 +1073,7 @@ def test_errors_by_text(message: str, cls: type[errors.VendorError]) -> None:
         (529, "overloaded_error", {"retry-after-ms": "250"}, errors.OverloadedError, True, 0.25),
     ],
 )
-def test_the_vendors_word_on_retrying(  # noqa: PLR0917 - one column a parameter
+def test_the_vendors_word_on_retrying(
     status: int, kind: str, headers: dict[str, str], cls: type[Any], retryable: bool, after: float | None
 ) -> None:
     """`x-should-retry` and `retry-after` are believed."""
