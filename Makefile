@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-local test-html test-coverage test-ci lint type format bench clean
+.PHONY: help setup run test test-local test-html test-coverage test-ci lint type format bench record clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ type: $(VENV)/.dev ## check types
 
 format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+record: $(VENV)/.local $(VENV)/.dev ## record cassettes/ anew: from the model on this machine, or VENDOR=anthropic with its key set
+	$(BIN)/python scripts/record_cassettes.py $(if $(VENDOR),--vendor $(VENDOR))
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -236,7 +236,7 @@ class Walk:
             attempt.__exit__(type(error), error, None)
             self.next()
             return
-        simulation.result.sent(simulation.clock.time, attempt.target is simulation.targets[0])
+        simulation.result.sent(to_bad=attempt.target is simulation.targets[0])
         tokens = max(1, round(rng.lognormvariate(5.0, 0.6)))
         noise = rng.lognormvariate(0.0, 0.2)
         failed = rng.random() < vendor.fails
@@ -275,7 +275,7 @@ class Result:
     _before: float = 0.0
     _began: float | None = None
 
-    def sent(self, now: float, to_bad: bool) -> None:
+    def sent(self, *, to_bad: bool) -> None:
         """Note a request."""
         if to_bad and self._began is not None and self.bad_requests is None:
             self.to_bad += 1
@@ -372,9 +372,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(rows, indent=2))
     else:
         shares = price_change(1000)
-        print(
-            f"price change under lowest_cost: {shares['before']:.0%} of calls before, {shares['after']:.0%} after"
-        )
+        before, after = shares["before"], shares["after"]
+        print(f"price change under lowest_cost: {before:.0%} of calls before, {after:.0%} after")
     return 0
 
 

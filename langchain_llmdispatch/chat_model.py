@@ -81,8 +81,6 @@ class DispatcherChatModel(RoutedChatModel):
     _sync: SyncDriver = PrivateAttr()
     _async: AsyncDriver = PrivateAttr()
 
-    # -- construction ------------------------------------------------------------------------------
-
     @model_validator(mode="before")
     @classmethod
     def _check_llmdispatch_fields(cls, values: Any) -> Any:
@@ -141,8 +139,6 @@ class DispatcherChatModel(RoutedChatModel):
         """
         fields = read_litellm(source, environment() if env is None else env, strict=strict)
         return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
-
-    # -- LangChain's four hooks --------------------------------------------------------------------
 
     def _generate(
         self,
@@ -224,8 +220,6 @@ class DispatcherChatModel(RoutedChatModel):
     def _defaults(self) -> dict[str, Any]:
         return {name: value for name in _PARAMETERS if (value := getattr(self, name)) is not None}
 
-    # -- tools and structured output ---------------------------------------------------------------
-
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -275,8 +269,6 @@ class DispatcherChatModel(RoutedChatModel):
             self, schema, include_raw=include_raw, method=method, strict=strict, kwargs=kwargs
         )
 
-    # -- who answers -------------------------------------------------------------------------------
-
     def register_vendor(self, vendor: Vendor) -> None:
         """Add a vendor of your own, or replace one, for this model alone."""
         self._fleet.register(vendor)
@@ -296,8 +288,6 @@ class DispatcherChatModel(RoutedChatModel):
     def is_available(self, vendor: str) -> bool:
         """Return whether the vendor is configured and at least one of its deployments may be tried now."""
         return self._fleet.is_available(vendor) and self._may_be_tried(vendor)
-
-    # -- life --------------------------------------------------------------------------------------
 
     def deployments(self) -> Sequence[Target]:
         """Return the targets of this model, those of its routes included, in configured order."""
@@ -357,8 +347,6 @@ class DispatcherChatModel(RoutedChatModel):
         """Unpickle, and assemble anew."""
         super().__setstate__(state)
         super().__init__(**{k: v for k, v in state["__dict__"].items() if k in self.model_fields_set})
-
-    # -- LangChain's other questions ---------------------------------------------------------------
 
     @property
     def _llm_type(self) -> str:

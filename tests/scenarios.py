@@ -155,7 +155,8 @@ def cut_short(model: DispatcherChatModel) -> None:
 
 def too_long(model: DispatcherChatModel) -> None:
     """Send more than the model can read."""
-    overflow = next(s.overflow for s in SERVERS.values() if s.model == model.deployments()[0].name)
+    name = model.deployments()[0].name
+    overflow = next((s.overflow for s in SERVERS.values() if s.model == name), ContextOverflowError)
     try:
         model.invoke("so " * 4200)
     except DispatchError as error:

@@ -84,8 +84,8 @@ def test_no_schedule_spends_more_than_the_budget(calls: list[tuple[int, float]])
         if reserved is not None:
             held.append((reserved, used))
         if n % 3 == 2 and held:
-            reserved, used = held.pop(0)
-            reserved.settle(reserved.usd * Decimal(str(used)))
+            oldest, share = held.pop(0)
+            oldest.settle(oldest.usd * Decimal(str(share)))
         open_now = sum((each.usd for each, _ in held), Decimal(0))
         assert budget.spent(NOON) + open_now <= 1
         assert budget.left(NOON) == 1 - budget.spent(NOON) - open_now
@@ -96,9 +96,7 @@ def test_sixteen_threads_cannot_overdraw() -> None:
     budget, granted = Budget(1), []
 
     def work() -> None:
-        for _ in range(50):
-            if budget.reserve(CENT, NOON) is not None:
-                granted.append(1)
+        granted.extend(1 for _ in range(50) if budget.reserve(CENT, NOON) is not None)
 
     threads = [threading.Thread(target=work) for _ in range(16)]
     for thread in threads:

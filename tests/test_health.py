@@ -173,6 +173,26 @@ class Breakers(RuleBasedStateMachine):
         until = max(self.model.open_until, self.model.cool_until)
         self.now = max(self.now, until + beyond)
 
+    @precondition(lambda self: self.model.tripped)
+    @rule(ends=st.sampled_from([None, "health", "none", "limits", "configuration"]), others=st.integers(0, 2))
+    def probe(self, ends: Any, others: int) -> None:
+        """When its time has come a probe goes, others are kept back meanwhile, and the probe ends."""
+        self.now = max(self.now, self.model.open_until, self.model.cool_until)
+        before = self.next_flight
+        for _ in range(1 + others):
+            self.send(last_resort=False)
+        if self.next_flight > before:
+            place = sorted(self.model.flights).index(self.next_flight)
+            self.end(place, Outcome(ends, "" if ends is None else "Some"))
+
+    @precondition(lambda self: self.model.state(self.now) == "open")
+    @rule(ends=st.sampled_from([None, None, "health"]))
+    def panic(self, ends: Any) -> None:
+        """Nobody else is left: an open breaker is tried, and the request ends."""
+        self.send(last_resort=True)
+        place = sorted(self.model.flights).index(self.next_flight)
+        self.end(place, Outcome(ends, "" if ends is None else "Some"))
+
     @rule(share=st.sampled_from([0.0, 0.25, 0.5, 1.0]))  # exact in binary, so times compare exactly
     def shake(self, share: float) -> None:
         """Jitter changes."""

@@ -109,7 +109,7 @@ FAULTS: Sequence[Any] = (
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
-    """Requests, dollars and seconds of a call stay within what its plan promised, whatever fails and however."""
+    """Requests, dollars and seconds of a call stay within what its plan promised, whatever fails."""
     names = data.draw(st.sampled_from(["a", "ab", "abc"]))
     prices = data.draw(st.lists(st.floats(0.1, 50), min_size=3, max_size=3))
     fleet = [target(n, input_price=p, output_price=p) for n, p in zip(names, prices, strict=False)]
@@ -322,7 +322,7 @@ def golden() -> str:
 
 
 def test_decisions_are_those_that_were_reviewed() -> None:
-    """A change of policy shows as a difference in a committed file; `python -m tests.test_plan` writes it anew."""
+    """A change of policy shows as a difference in a file; `python -m tests.test_plan` writes it anew."""
     assert golden() == GOLDEN.read_text(encoding="utf-8")
 
 

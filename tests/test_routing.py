@@ -328,7 +328,7 @@ def test_affinity_forgets_the_oldest() -> None:
 
 
 def test_a_thread_moves_to_a_cheaper_one_only_where_reading_it_anew_pays() -> None:
-    """Under a strategy that weighs cost: stay with a warm cache, leave when the other is cheaper all the same."""
+    """Under a strategy that weighs cost: stay with a warm cache, unless another is cheaper all the same."""
     prompt = [SystemMessage("x" * 400_000), HumanMessage("a"), AIMessage("b"), HumanMessage("c")]
     affinity = Affinity()
     affinity.bind("t", "warm", 0.0)

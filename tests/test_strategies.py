@@ -81,7 +81,7 @@ VIEWS = st.builds(
 )
 KNOWN = st.lists(st.tuples(VIEWS, st.none() | st.floats(0, 1)), min_size=1, max_size=len(FLEET))
 MIXED = {"cost": 0.5, "latency": 0.3, "load": 0.1, "failures": 0.1}
-ALL = [*STRATEGIES, MIXED, lambda found: reversed(found)]
+ALL = [*STRATEGIES, MIXED, lambda found: found[::-1]]
 
 
 @pytest.mark.parametrize("strategy", ALL, ids=lambda s: s if isinstance(s, str) else type(s).__name__)

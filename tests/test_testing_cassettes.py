@@ -89,6 +89,30 @@ def test_a_story_of_failures_replays_as_it_happened(server: LoopbackServer, path
     assert again.text == first.text
 
 
+@pytest.mark.parametrize("colour", ["threads", "tasks"])
+def test_limits_are_waited_for_in_no_time(server: LoopbackServer, path: Path, colour: str) -> None:
+    """Calls that queue for a limit queue in a replay too, without taking the time."""
+    questions = [f"question {number}" for number in range(20)]
+    with model_of(deployment(server, "openai")) as model, Cassette(path, mode="rewrite"):
+        for question in questions:
+            model.invoke(question)
+
+    async def gathered(model: DispatcherChatModel) -> list[AIMessage]:
+        return list(await asyncio.gather(*(model.ainvoke(question) for question in questions)))
+
+    model = DispatcherChatModel(models=[deployment(server, "openai", rpm=60)], env={})
+    began = time.monotonic()
+    with model, Cassette(path, strict=True):
+        if colour == "tasks":
+            answers = asyncio.run(gathered(model))
+        else:
+            with ThreadPoolExecutor(20) as pool:
+                answers = list(pool.map(model.invoke, questions))
+    assert time.monotonic() - began < 5
+    waits = [answer.response_metadata["llmdispatch"]["queue_ms"] for answer in answers]
+    assert max(waits) > 8_000
+
+
 def test_concurrent_calls_find_their_own_answers(server: LoopbackServer, path: Path) -> None:
     """Threads and tasks, asking in any order, get what was recorded for them."""
     questions = [f"question number {number}" for number in range(12)]

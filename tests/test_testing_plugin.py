@@ -12,6 +12,7 @@ import pytest
 import yaml  # noqa: F401 - imported once: pytester forgets what a run imports, and its C part does not bear that
 
 from langchain_llmdispatch import DispatcherChatModel  # noqa: F401 - likewise, for speed
+from langchain_llmdispatch.testing import bridge  # noqa: F401 - likewise
 from langchain_llmdispatch.testing.tapes import Tape
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer

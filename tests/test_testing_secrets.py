@@ -101,7 +101,7 @@ def forms(key: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     key=KEYS,
     status=st.sampled_from([200, 401, 429, 500]),
