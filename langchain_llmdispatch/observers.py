@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch import Attempt, Dispatch
@@ -45,7 +45,9 @@ class Observers:
 
     def __init__(self, *observers: Observer | None) -> None:
         self._observers = tuple(observer for observer in observers if observer is not None)
-        self._callers = tuple(one for one in self._observers if isinstance(one, CallObserver))
+        # hasattr, because isinstance() with a protocol takes 30 us
+        callers = tuple(one for one in self._observers if hasattr(one, "finished"))
+        self._callers = cast("tuple[CallObserver, ...]", callers)
 
     def started(self, attempt: Attempt) -> None:
         """Tell that a request is about to leave."""

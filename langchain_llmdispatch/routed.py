@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,18 @@ CHOICES = "llmdispatch"
 _NONE = RunOptions()
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What a model routes with. One object, because pydantic is slow to find private attributes."""
+
+    router: Router
+    policy: Policy
+    fleet: Fleet
+    health: Health
+    affinity: Affinity
+    retry_budget: RetryBudget
+
+
 class RoutedChatModel(DispatchFields, ObservedChatModel):
     """A chat model that decides who answers, and can say so beforehand.
 
@@ -70,11 +82,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
 
     _fleet: Fleet = PrivateAttr()
     _limiter: Limiter = PrivateAttr()
-    _router: Router = PrivateAttr()
-    _health: Health = PrivateAttr()
-    _affinity: Affinity = PrivateAttr()
-    _retry_budget: RetryBudget = PrivateAttr()
-    _spoken_policy: Policy = PrivateAttr()
+    _desk: _Desk = PrivateAttr()
 
     def _route_by(self, retries: int | None) -> None:
         """Make ready what routing needs; the fleet is there already.
@@ -85,24 +93,28 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         Raises:
             ConfigurationError: A rule leads nowhere.
         """
-        self._router = Router(
+        fleet = self._fleet
+        router = Router(
             self.strategy,
             rules=self.routing_rules,
             default_vendor=self.default_vendor,
             fallback_vendor=self.fallback_vendor,
             allowed_vendors=self.allowed_vendors,
         )
-        self._router.check(self._fleet.all(), self._fleet.routes)
+        router.check(fleet.all(), fleet.routes)
         self._check_rules()
-        self._health = self.health if self.health is not None else Health(rng=self.rng)
-        self._affinity, self._retry_budget = Affinity(), RetryBudget()
         policy = self.retry_policy
         if retries is not None:
             policy = policy.model_copy(update={"max_retries": retries})
         times = TimeLimits(self.timeout, self.deadline, self.first_token_timeout, self.stream_idle_timeout)
-        resume = self.on_stream_error == "resume"
-        self._spoken_policy = Policy(
-            policy, self.max_attempts, times, resume, Cascade.of(self.escalate_when), self._hedging()
+        resume, cascade = self.on_stream_error == "resume", Cascade.of(self.escalate_when)
+        self._desk = _Desk(
+            router,
+            Policy(policy, self.max_attempts, times, resume, cascade, self._hedging()),
+            fleet,
+            self.health if self.health is not None else Health(rng=self.rng),
+            Affinity(),
+            RetryBudget(),
         )
 
     def _hedging(self) -> Hedging | None:
@@ -144,34 +156,41 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             DispatchError: Nobody can serve it; nothing was sent.
             ConfigurationError: Nothing of the wanted name is known.
         """
-        options = options_of(run.metadata)
-        ask = self._ask(request, wanted, options, self.rng)
-        decision = self._router.decide(ask)
+        options, desk = options_of(run.metadata), self._desk
+        ask = self._ask(desk, request, wanted, options, self.rng)
+        decision = desk.router.decide(ask)
         if not decision.targets:
             raise decision.error()
-        if self._router.takes_turns:
-            self._health.chosen(decision.targets[0])
+        if desk.router.takes_turns:
+            desk.health.chosen(decision.targets[0])
         purse = self._purse(ask.forecast, options)
         dispatch = Dispatch(
             decision.targets,
-            self._policy(options),
+            _within(desk.policy, options),
             clock=self.clock,
             rng=ask.rng,
-            observer=self._ears(run, purse, ask.thread),
+            observer=self._ears(desk, run, purse, ask.thread),
             ready_in=self._limiter.readiness(request),
             waits=decision.waits,
-            clearance=self._clear if purse is None else self._clear_and_pay(purse),
-            retry_budget=self._retry_budget,
+            clearance=_clearance(desk.health, purse),
+            retry_budget=desk.retry_budget,
         )
         dispatch.request, dispatch.thread, dispatch.worst = request, ask.thread, ask.forecast.worst
         return dispatch
 
-    def _ask(self, request: ChatRequest, wanted: str | None, options: RunOptions, rng: random.Random) -> Ask:
-        needs, health = Needs(request), self._health
+    def _ask(
+        self,
+        desk: _Desk,
+        request: ChatRequest,
+        wanted: str | None,
+        options: RunOptions,
+        rng: random.Random,
+    ) -> Ask:
+        needs, health, fleet = Needs(request), desk.health, desk.fleet
         wanted = wanted or options.route
         forecast = Forecast(needs, health, self.clock.monotonic(), self.clock.now())
         thread = options.thread_id
-        targets = self._fleet.targets(wanted)
+        targets = fleet.targets(wanted)
         return Ask(
             needs=needs,
             targets=targets,
@@ -183,13 +202,15 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             thread=None if thread is None else f"{request.route or ''}\0{thread}",
             limit=self._limit(options, whole=False),
             longest_wait=self.retry_policy.max_retry_after,
-            affinity=self._affinity,
-            pool=self._fleet.all() if self.routing_rules else (),
-            routes=self._fleet.routes,
+            affinity=desk.affinity,
+            pool=fleet.all() if self.routing_rules else (),
+            routes=fleet.routes,
         )
 
     def _limit(self, options: RunOptions, *, whole: bool) -> Decimal | None:
         """Return the dollars that a call may cost; `whole`: by its own limits alone, without the period's."""
+        if self.budget_usd is None and options.max_cost is None and (whole or self.budget is None):
+            return None
         amounts = [Decimal(str(usd)) for usd in (self.budget_usd, options.max_cost) if usd is not None]
         if self.budget is not None and not whole:
             amounts.append(self.budget.left(self.clock.now()))
@@ -201,44 +222,17 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             return None
         return Purse(forecast.worst, limit=limit, budgets=(self.budget,) if self.budget is not None else ())
 
-    def _policy(self, options: RunOptions = _NONE) -> Policy:
-        policy = self._spoken_policy
-        if options.deadline is None:
-            return policy
-        times = policy.times
-        times = TimeLimits(times.timeout, float(options.deadline), times.first_token, times.stream_idle)
-        return replace(policy, times=times)
-
-    def _ears(self, run: Run, purse: Purse | None, thread: str | None) -> Observers:
+    def _ears(self, desk: _Desk, run: Run, purse: Purse | None, thread: str | None) -> Observers:
         """Return who hears of a call."""
-        affinity = self._affinity if thread is not None else None
-        hedging = self._spoken_policy.hedging
-        return Observers(self._counters, self._log, run.observer, self._health, affinity, purse, hedging)
-
-    def _clear(self, attempt: Attempt) -> None:
-        """Keep a request back whose deployment is out while another one is left.
-
-        Raises:
-            BreakerOpenError: It is.
-        """
-        if self._health.quiet:
-            return
-        now = self.clock.monotonic()
-        if not self._health.permit(attempt.target, now, last_resort=attempt.last_resort):
-            raise BreakerOpenError("its breaker is open", deployment=attempt.target.name)
-
-    def _clear_and_pay(self, purse: Purse) -> Callable[[Attempt], None]:
-        def clear(attempt: Attempt) -> None:
-            purse.take(attempt)
-            self._clear(attempt)
-
-        return clear
+        affinity = desk.affinity if thread is not None else None
+        hedging = desk.policy.hedging
+        return Observers(self._counters, self._log, run.observer, desk.health, affinity, purse, hedging)
 
     def _may_be_tried(self, vendor: str) -> bool:
         """Whether a deployment of the vendor may be asked now; true where it has none that could be out."""
-        own = [target for target in self._fleet.all() if is_vendor(target, vendor)]
-        now = self.clock.monotonic()
-        return not own or any(self._health.blocked(target, now)[0] <= 0 for target in own)
+        desk, now = self._desk, self.clock.monotonic()
+        own = [target for target in desk.fleet.all() if is_vendor(target, vendor)]
+        return not own or any(desk.health.blocked(target, now)[0] <= 0 for target in own)
 
     # -- beforehand --------------------------------------------------------------------------------
 
@@ -273,10 +267,11 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         )
         rng = random.Random()
         rng.setstate(self.rng.getstate())  # what the next call will draw, without drawing it
+        desk = self._desk
         return make_plan(
-            self._router,
-            self._ask(request, wanted, options, rng),
-            self._policy(options),
+            desk.router,
+            self._ask(desk, request, wanted, options, rng),
+            _within(desk.policy, options),
             headroom=self._limiter.headroom,
             repeats=self.on_stream_error == "resume" and request.stream,
         )
@@ -326,6 +321,28 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
     ) -> AsyncIterator[AIMessageChunk]:
         """Stream the answer; see `BaseChatModel.astream`."""
         return super().astream(input, with_choices(config), stop=stop, **kwargs)
+
+
+def _within(policy: Policy, options: RunOptions) -> Policy:
+    """Return the policy with the run's own deadline, if it has one."""
+    if options.deadline is None:
+        return policy
+    return replace(policy, times=replace(policy.times, deadline=float(options.deadline)))
+
+
+def _clearance(health: Health, purse: Purse | None) -> Callable[[Attempt], None]:
+    """Return what keeps a request back whose deployment is out, or whose worst case nobody pays for."""
+
+    def clear(attempt: Attempt) -> None:
+        if purse is not None:
+            purse.take(attempt)
+        if health.quiet:
+            return
+        now = attempt.dispatch.clock.monotonic()
+        if not health.permit(attempt.target, now, last_resort=attempt.last_resort):
+            raise BreakerOpenError("its breaker is open", deployment=attempt.target.name)
+
+    return clear
 
 
 def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:

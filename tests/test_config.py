@@ -61,7 +61,8 @@ def test_every_variable_of_the_vendor_table_is_read(vendor: Any) -> None:
     for key in variables.keys:
         target = model(model=f"{vendor.name}:m", env={**base, key: "k-123456"}).deployments()[0]
         assert target.endpoint.api_key is not None
-        assert target.endpoint.api_key.get_secret_value() == "k-123456"
+        bearer = "Bearer " if key in variables.bearers else ""
+        assert target.endpoint.api_key.get_secret_value() == f"{bearer}k-123456"
     for url in variables.urls:
         found = model(
             model=f"{vendor.name}:m",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -46,3 +47,20 @@ def test_the_make_targets_of_the_readme_exist() -> None:
     for target in ("run", "test"):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
         assert f"make {target}" in "".join(blocks("console"))
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_run_and_hold_no_output(
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, notebook: Path
+) -> None:
+    """Each notebook's cells run top to bottom against the loopback vendors; outputs are stripped."""
+    monkeypatch.chdir(tmp_path)
+    for vendor in ("openai", "anthropic"):
+        monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "k-123456")
+        monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.base_url(vendor))
+    cells = [cell for cell in json.loads(notebook.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    namespace: dict[str, object] = {}
+    for cell in cells:
+        assert cell["outputs"] == []
+        exec(compile("".join(cell["source"]), notebook.name, "exec"), namespace)  # noqa: S102 - ours
+    assert server.requests

@@ -147,7 +147,7 @@ def test_a_key_in_the_pieces_of_a_stream_is_refused(tmp_path: Path) -> None:
     [
         "sk-proj-abcdefghijklmnop1234",
         "sk-ant-api03-abcdefghijklmnop",
-        "AIzaSyA0123456789abcdefghijklmnopqrstuv",
+        "AIza" + "SyA0123456789abcdefghijklmnopqrstuv",
         "hf_abcdefghijklmnopqrst",
         "gsk_abcdefghijklmnopqrst",
         "xai-abcdefghijklmnopqrst",

@@ -54,6 +54,7 @@ class AnthropicVendor(Vendor):
         keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         urls=("ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL"),
         timeout="ANTHROPIC_TIMEOUT",
+        bearers=("ANTHROPIC_AUTH_TOKEN",),
     )
     model_names: ClassVar[tuple[str, ...]] = ("claude-*",)
     default_model: ClassVar[str | None] = "claude-haiku-5-5"
