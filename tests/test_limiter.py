@@ -251,7 +251,9 @@ def test_nobody_overtakes_who_waits_already() -> None:
     clock.frozen = False
     for thread in threads:
         thread.join(5)
-    assert went == {"large": pytest.approx(1.0, abs=0.01), "small": pytest.approx(2.0, abs=0.01)}
+    # The large one may read the clock after the small one's wait has moved it; the small one never sooner.
+    assert went["small"] == pytest.approx(2.0, abs=0.01)
+    assert 0.99 <= went["large"] <= 2.01
     bench.limiter.close()
 
 
