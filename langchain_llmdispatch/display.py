@@ -24,9 +24,11 @@ BLUE, SKY = "#0072B2", "#56B4E9"
 NOTHING = "\N{EN DASH}"
 
 _STYLE = """<style>
-.llmd{font:13px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;max-width:72em}
+.llmd{font:13px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;
+max-width:80em;overflow-x:auto}
 .llmd table{border-collapse:collapse;margin:.5em 0;font-size:12.5px;border:0}
-.llmd th,.llmd td{padding:.28em .75em;text-align:left!important;border:0;vertical-align:middle;
+.llmd th,.llmd td{padding:.28em .75em;white-space:nowrap;
+text-align:left!important;border:0;vertical-align:middle;
 background:none!important;color:inherit}
 .llmd th{font-weight:600;opacity:.72;border-bottom:1px solid rgba(128,128,128,.5);white-space:nowrap}
 .llmd tr+tr td{border-top:1px solid rgba(128,128,128,.18)}

@@ -88,7 +88,7 @@ class CallLog:
             facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
             text = f"call failed after {count}, {_seconds(seconds)}: {_named(error)}"
             self._emit(level, "failed", text, facts)
-        elif answer is not None:
+        elif dispatch.outcome == "answered" and answer is not None:
             text = _answered(answer, facts, count, seconds)
             self._emit(level, "answered", text, facts)
         else:

@@ -110,6 +110,16 @@ def test_enable_logging_prints_readable_lines(
     assert "tokens, $0.0" in answered
 
 
+def test_a_stream_that_is_left_is_not_called_answered(
+    server: LoopbackServer, records: list[logging.LogRecord]
+) -> None:
+    """Leaving a stream is logged as that."""
+    stream = model_of(deployment(server, "openai")).stream(PROMPT)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert events(records)[-1] == ("INFO", "abandoned")
+
+
 def test_nothing_is_printed_twice(server: LoopbackServer, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the user's own logging writes to the console already, the readable line stays away."""
     handler = logging.StreamHandler(sys.stderr)
