@@ -108,9 +108,10 @@ def test_limits_are_waited_for_in_no_time(server: LoopbackServer, path: Path, co
         else:
             with ThreadPoolExecutor(20) as pool:
                 answers = list(pool.map(model.invoke, questions))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10  # for real it would take 14 s
     waits = [answer.response_metadata["llmdispatch"]["queue_ms"] for answer in answers]
-    assert max(waits) > 8_000
+    # A thread that comes late finds time already moved on by those before it, and waits less.
+    assert max(waits) > (1_000 if colour == "threads" else 8_000)
 
 
 def test_concurrent_calls_find_their_own_answers(server: LoopbackServer, path: Path) -> None:
