@@ -212,8 +212,9 @@ class Dispatch:
         It goes to another deployment that may be asked at once, and never takes the place of a queue.
         """
         hedging, now = self.policy.hedging, self.clock.monotonic()
+        begun = late.begun or self.delivered  # a stream that is taken up again is past its first content
         spoken_for = self.sent + (not late.sent)
-        if hedging is None or late.begun or spoken_for >= self.policy.max_attempts or now >= self.deadline:
+        if hedging is None or begun or spoken_for >= self.policy.max_attempts or now >= self.deadline:
             return None
         others = [c for c in self._candidates if c.alive and c is not late.candidate]
         others = [c for c in others if self._preference(c)[0] <= 0.0]

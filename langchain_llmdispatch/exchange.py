@@ -104,8 +104,10 @@ class Exchange:
         if first is not None and clock.monotonic() + first < until:
             until, what = clock.monotonic() + first, "the first token"
         self.patience = Patience(clock, min(until, attempt.deadline), what)
-        if attempt.dispatch.race is not None:
+        if (race := attempt.dispatch.race) is not None:
             self.patience.wait = Wait()
+            if race.is_lost_for(attempt):  # since it was sent: nobody had a patience to end yet
+                self.patience.abandon()
         return self.call
 
     def answered(self, response: httpx.Response) -> None:

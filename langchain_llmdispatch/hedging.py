@@ -97,6 +97,10 @@ class Race:
                 raise LostRaceError
             self._runners.append(exchange)
 
+    def is_lost_for(self, attempt: Attempt) -> bool:
+        """Return whether an attempt cannot win any more."""
+        return self.over or self.winner not in {None, attempt}
+
     def claim(self, attempt: Attempt) -> None:
         """Let an attempt win, and the others lose.
 
