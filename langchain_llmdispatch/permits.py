@@ -96,7 +96,7 @@ class Permit:
 
     def line_up(self) -> Future[None]:
         """Take a place in the first line, and return what is done when the attempt may be sent."""
-        self.passed = Future()
+        self.passed, self._began = Future(), self._limiter.clock.monotonic()
         for gate in self._gates[:1]:
             gate.line_up(self._entry)
         return self.passed

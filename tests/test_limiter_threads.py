@@ -35,9 +35,9 @@ def crowd(bench: Bench, limited: Target, tokens: float) -> list[tuple[str, float
     async def in_loop(name: str) -> None:
         async def one() -> None:
             attempt = bench.attempt(limited)
-            with await bench.limiter.aacquire(attempt, tokens):
+            with await bench.limiter.aacquire(attempt, tokens) as permit:
                 attempt.send()
-                went.append((name, bench.clock.monotonic()))
+                went.append((name, bench.moment(permit)))
 
         await asyncio.gather(*(one() for _ in range(EACH)))
 

@@ -318,19 +318,17 @@ def states(url: str) -> Iterator[tuple[RedisState, RedisState]]:
         state.close()
 
 
-@pytest.mark.xfail(
-    strict=False, reason="races real sockets: depends on the machine's load; to be made virtual"
-)
 def test_a_hold_is_known_to_all_and_never_shortened(states: tuple[RedisState, RedisState]) -> None:
     """What one process leaves alone, all do; the longer hold wins; a release ends it for all."""
     one, two = states
-    one.hold("a", 30.0, "ServerError")
-    assert one.held("a")[0] == pytest.approx(30.0, abs=0.5)
+    one.hold("a", 300.0, "ServerError")
+    assert 200 < one.held("a")[0] <= 300  # the server's time is real, and the machine may be busy
     assert one.sync()
-    two.hold("a", 5.0, "cooling")
+    two.hold("a", 100.0, "cooling")
     assert two.sync()
     left, reason = two.held("a")
-    assert (round(left), reason) == (30, "ServerError")
+    assert 200 < left <= 300.01
+    assert reason == "ServerError"
     assert two.held("b") == (0.0, "")
     two.release("a")
     assert two.sync()
@@ -382,17 +380,16 @@ def test_what_is_added_while_the_server_is_lost_is_sent_later(fragile: RedisProc
 def test_a_breaker_that_opens_in_one_process_holds_back_the_other(
     states: tuple[RedisState, RedisState],
 ) -> None:
-    """Five failures here, and the other process leaves the deployment alone without having failed itself."""
+    """A wrong key here, and the other process leaves the deployment alone without having failed itself."""
     one, two = (RedisHealth(state, rng=random.Random(1)) for state in states)
     to = target()
-    for _ in range(5):
-        one.learn(to, 10.0, object(), Outcome(blame="health", reason="ServerError"))
+    one.learn(to, 10.0, object(), Outcome(blame="configuration", reason="AuthenticationError"))
     assert not one.quiet
     assert states[0].sync()
     assert states[1].sync()
     assert not two.quiet
     left, cooling = two.blocked(to, 500.0)
-    assert 0 < left <= 5.0
+    assert 0 < left <= 300.01
     assert not cooling
     assert not two.permit(to, 500.0)
     assert two.permit(to, 500.0, last_resort=True)
@@ -404,11 +401,11 @@ def test_a_vendors_wish_to_wait_is_shared(states: tuple[RedisState, RedisState])
     """A 429's Retry-After closes the deployment for all, as a cooldown, not as a breaker."""
     one, two = (RedisHealth(state) for state in states)
     to = target()
-    one.learn(to, 0.0, object(), Outcome(blame="limits", reason="RateLimitError", retry_after=20.0))
+    one.learn(to, 0.0, object(), Outcome(blame="limits", reason="RateLimitError", retry_after=200.0))
     assert states[0].sync()
     assert states[1].sync()
     left, cooling = two.blocked(to, 0.0)
-    assert left == pytest.approx(20.0, abs=0.5)
+    assert 100 < left <= 200.01
     assert cooling
     assert two.permit(to, 0.0)
 
