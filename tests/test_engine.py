@@ -244,3 +244,19 @@ def test_leaving_a_stream_closes_its_connection(server: LoopbackServer) -> None:
     while server.open_connections > before and time.monotonic() < ends:
         time.sleep(0.01)
     assert server.open_connections <= before
+
+
+@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("policy", ["adapt", "raise"])
+def test_what_an_api_has_no_word_for_is_said(server: LoopbackServer, colour: str, policy: str) -> None:
+    """A seed, which Responses does not take, is reported as dropped, or refused before anything is sent."""
+    fields = {"seed": 7, "unsupported_params": policy, "model_kwargs": {"use_responses_api": True}}
+    with model_of(deployment(server, "openai"), **fields) as model:
+        if policy == "raise":
+            with pytest.raises(errors.core.ModelInvalidRequestError, match="seed=7"):
+                COLOURS[colour](model, "hello")
+            assert server.requests == []
+        else:
+            facts = COLOURS[colour](model, "hello").response_metadata["llmdispatch"]
+            assert [change["kind"] for change in facts["adapted"]] == ["seed_dropped"]
+            assert "seed" not in server.requests[0].body

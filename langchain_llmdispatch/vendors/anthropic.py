@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessage
 
-from langchain_llmdispatch.catalog import facts, profile
+from langchain_llmdispatch.catalog import facts
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.types import LimitState
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import httpx
-    from langchain_core.language_models.model_profile import ModelProfile
 
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call, Endpoint
@@ -125,10 +124,6 @@ class AnthropicVendor(Vendor):
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error that a response with an error status means; see `anthropic_errors`."""
         return make_error(self, call, read_body(body), status=status, headers=headers)
-
-    def capabilities(self, model: str) -> ModelProfile | None:
-        """Return what `model` can do, or None if unknown."""
-        return profile(self.name, model)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """Return Anthropic's id for the request; a gateway's own `x-request-id` serves in its place."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import httpx
 
+from langchain_llmdispatch.catalog import profile
 from langchain_llmdispatch.errors import VendorError, redact
 from langchain_llmdispatch.framing import dump_json
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, AIMessageChunk
 
     from langchain_llmdispatch.catalog import ModelFacts
-    from langchain_llmdispatch.types import Call, LimitState
+    from langchain_llmdispatch.types import Call, Endpoint, LimitState
     from langchain_llmdispatch.vendors.parameters import ParameterRules
 
 
@@ -186,9 +187,16 @@ class Vendor(ABC):
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error that a response with an error status means, by status and structured code."""
 
-    @abstractmethod
     def capabilities(self, model: str) -> ModelProfile | None:
-        """Return what `model` can do, or None if unknown (then it is assumed able)."""
+        """Return what `model` can do, by the catalog; None if unknown (then it is assumed able)."""
+        return profile(self.catalog, model)
+
+    def refused(self, call: Call) -> Collection[str]:  # noqa: ARG002 - for subclasses
+        """Return those of the call's parameters for which the API that it goes to has no word.
+
+        For vendors with several APIs; what a vendor or model never takes is data in `parameters.RULES`.
+        """
+        return ()
 
     # -- vendors that answer by themselves ----------------------------------------------------------
 
@@ -313,6 +321,15 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if value is not None and 0 <= value < float("inf") else None
+
+
+def bearer(endpoint: Endpoint) -> dict[str, str]:
+    """Return the header with the bearer token or key of `endpoint`; none where it has neither."""
+    if endpoint.token_provider:
+        return {"authorization": f"Bearer {endpoint.token_provider()}"}
+    if endpoint.api_key:
+        return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
+    return {}
 
 
 @lru_cache(maxsize=512)

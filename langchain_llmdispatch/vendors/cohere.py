@@ -21,18 +21,17 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, json_request
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
 from langchain_llmdispatch.vendors.cohere_answers import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.cohere_errors import decode_failure, read_limits
 from langchain_llmdispatch.vendors.cohere_stream import CohereStream
 
 if TYPE_CHECKING:
     import httpx
-    from langchain_core.language_models.model_profile import ModelProfile
 
     from langchain_llmdispatch.catalog import ModelFacts
     from langchain_llmdispatch.errors import VendorError
-    from langchain_llmdispatch.types import Call, Endpoint, LimitState, OutputSchema, ToolSpec
+    from langchain_llmdispatch.types import Call, LimitState, OutputSchema, ToolSpec
     from langchain_llmdispatch.vendors.base import StreamDecoder
 
 _PARAMS: Mapping[str, str] = MappingProxyType(
@@ -78,7 +77,7 @@ class CohereVendor(Vendor):
         """Return the request for `/v2/chat`."""
         endpoint = call.endpoint
         own = {name.lower(): value for name, value in endpoint.headers.items()}
-        return json_request(chat_url(endpoint.base_url), {**_credentials(endpoint), **own}, _body(call))
+        return json_request(chat_url(endpoint.base_url), {**bearer(endpoint), **own}, _body(call))
 
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in `body`."""
@@ -91,13 +90,6 @@ class CohereVendor(Vendor):
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error by `error_type`, by text where there is none, and by status."""
         return decode_failure(self, call, status, headers, body)
-
-    def capabilities(self, model: str) -> ModelProfile | None:
-        """Return the catalog's profile of `model`."""
-        # The catalog reads its data when it is first asked.
-        from langchain_llmdispatch import catalog  # noqa: PLC0415
-
-        return catalog.profile(self.name, model)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """Return the trace id that Cohere's support asks for."""
@@ -114,14 +106,6 @@ def chat_url(base_url: str) -> str:
     for suffix in ("/v1", "/v2"):
         root = root.removesuffix(suffix)
     return f"{root}/v2/chat"
-
-
-def _credentials(endpoint: Endpoint) -> dict[str, str]:
-    if endpoint.token_provider:
-        return {"authorization": f"Bearer {endpoint.token_provider()}"}
-    if endpoint.api_key:
-        return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
-    return {}
 
 
 # -- the request ---------------------------------------------------------------------------------------

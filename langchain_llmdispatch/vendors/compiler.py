@@ -6,8 +6,8 @@ a forced tool is recognised by `output_tool(request, call)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -22,7 +22,7 @@ from langchain_llmdispatch.vendors.parameters import NEUTRAL, compile_parameters
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.catalog import ModelFacts
-    from langchain_llmdispatch.types import ChatRequest, Endpoint
+    from langchain_llmdispatch.types import ChatRequest, Endpoint, UnsupportedParams
     from langchain_llmdispatch.vendors.base import Vendor
 
 _NOTHING: Mapping[str, Any] = {}
@@ -90,7 +90,8 @@ def compile_call(
         stream=request.stream,
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
     )
-    return call, changes
+    refused = vendor.refused(call)
+    return (_without(call, refused, vendor, policy, changes) if refused else call), changes
 
 
 def output_tool(request: ChatRequest, call: Call) -> str | None:
@@ -103,6 +104,20 @@ def output_tool(request: ChatRequest, call: Call) -> str | None:
     given = {tool.name for tool in request.tools}
     made = (call.tool_names.get(tool.name, tool.name) for tool in call.tools)
     return next((name for name in made if name not in given), None)
+
+
+def _without(
+    call: Call, refused: Collection[str], vendor: Vendor, policy: UnsupportedParams, changes: list[Change]
+) -> Call:
+    """Return the call without parameters that its API has no word for, and note them."""
+    if policy == "raise":
+        said = ", ".join(f"{name}={call.params[name]!r}" for name in sorted(refused))
+        raise UnsupportedParameterError(f"{vendor.name}:{call.model} does not take {said} here")
+    changes += [
+        Change(f"{name}_dropped", f"the API that {call.model} is asked through has no {name}", lossy=True)
+        for name in sorted(refused)
+    ]
+    return replace(call, params={name: v for name, v in call.params.items() if name not in refused})
 
 
 def _extra(wanted: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:

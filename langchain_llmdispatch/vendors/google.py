@@ -28,7 +28,6 @@ from langchain_llmdispatch.vendors.google_stream import GoogleStream
 
 if TYPE_CHECKING:
     import httpx
-    from langchain_core.language_models.model_profile import ModelProfile
 
     from langchain_llmdispatch.catalog import ModelFacts
     from langchain_llmdispatch.errors import VendorError
@@ -139,10 +138,6 @@ class GoogleVendor(Vendor):
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error that a response with an error status means."""
         return decode_error(self, call, status, headers, body)
-
-    def capabilities(self, model: str) -> ModelProfile | None:
-        """Return what `model` can do, or None if unknown."""
-        return catalog.profile(self.name, model)
 
     # -- the body ----------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urlsplit
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, json_request
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
 from langchain_llmdispatch.vendors.ollama_answers import (
     PROVIDER,
     OllamaStream,
@@ -32,10 +32,9 @@ from langchain_llmdispatch.vendors.ollama_answers import (
 
 if TYPE_CHECKING:
     import httpx
-    from langchain_core.language_models.model_profile import ModelProfile
 
     from langchain_llmdispatch.errors import VendorError
-    from langchain_llmdispatch.types import Call, Endpoint, OutputSchema, ToolSpec
+    from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
     from langchain_llmdispatch.vendors.base import StreamDecoder
 
 _DEFAULT_HOST = "http://127.0.0.1:11434"
@@ -95,7 +94,7 @@ class OllamaVendor(Vendor):
         """Return the request; `stream` is always in it, since a server streams by default."""
         endpoint = call.endpoint
         own = {name.lower(): value for name, value in endpoint.headers.items()}
-        return json_request(_chat_url(endpoint.base_url), {**_credentials(endpoint), **own}, _body(call))
+        return json_request(_chat_url(endpoint.base_url), {**bearer(endpoint), **own}, _body(call))
 
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in `body`."""
@@ -108,13 +107,6 @@ class OllamaVendor(Vendor):
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error by status, and by text where one status covers many causes."""
         return decode_failure(self, call, status, headers, body)
-
-    def capabilities(self, model: str) -> ModelProfile | None:
-        """Return the catalog's profile of the model that a tag (`llama3.1:8b`) stands for."""
-        # The catalog reads its data when it is first asked.
-        from langchain_llmdispatch import catalog  # noqa: PLC0415
-
-        return catalog.profile(self.name, model)
 
     def normalise_url(self, url: str) -> str:
         """Return the base URL meant by `OLLAMA_HOST`; see `normalise_host`."""
@@ -168,15 +160,6 @@ def _chat_url(base_url: str) -> str:
 
 
 # -- the request ---------------------------------------------------------------------------------------
-
-
-def _credentials(endpoint: Endpoint) -> dict[str, str]:
-    """Return the bearer token that Ollama's cloud, or a proxy before a server, asks for."""
-    if endpoint.token_provider:
-        return {"authorization": f"Bearer {endpoint.token_provider()}"}
-    if endpoint.api_key:
-        return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
-    return {}
 
 
 def _body(call: Call) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_llmdispatch.catalog import facts, profile
+from langchain_llmdispatch.catalog import facts
 from langchain_llmdispatch.errors import MalformedResponseError, VendorError
 from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.types import LimitState
@@ -24,7 +24,6 @@ from langchain_llmdispatch.vendors.openai_stream import ChatStreamDecoder
 
 if TYPE_CHECKING:
     import httpx
-    from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.messages import AIMessage
 
     from langchain_llmdispatch.types import Call
@@ -112,10 +111,6 @@ class ChatCompletions(Vendor):
         """Return the error by the table of `openai_errors`."""
         return openai_errors.error_of(self, call, status, headers, body)
 
-    def capabilities(self, model: str) -> ModelProfile | None:
-        """Return the catalog's profile of `model`."""
-        return profile(self.name, model)
-
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
         """Return what `x-ratelimit-*` says of requests and tokens; negative numbers say nothing."""
         return [state for kind in ("requests", "tokens") if (state := _limit(headers, kind))]
@@ -176,6 +171,11 @@ class OpenAIVendor(ChatCompletions):
     def uses_responses(self, call: Call) -> bool:
         """Return whether `call` goes to the Responses API."""
         return responses.wanted(call, self.name)
+
+    def refused(self, call: Call) -> Collection[str]:
+        """Return what the Responses API does not take, where the call goes there."""
+        unspoken = responses.NOT_TAKEN & call.params.keys()
+        return unspoken if unspoken and self.uses_responses(call) else ()
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return a request to Responses or to chat completions."""

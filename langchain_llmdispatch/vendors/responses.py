@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["NOT_TAKEN", "ResponsesStreamDecoder", "response_message", "responses_body", "wanted"]
 
 NOT_TAKEN = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
-"""Neutral parameters that this API has no word for; they are left out, as langchain-openai does."""
+"""Neutral parameters that this API has no word for; the compiler leaves them out and says so."""
 _ONLY_HERE = frozenset(
     {
         "background",
