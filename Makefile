@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-local test-html test-coverage test-ci lint type format bench record clean
+.PHONY: help setup run test test-notebooks test-local test-html test-coverage test-ci lint type format bench record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ run: $(VENV)/.local ## ask a question: Q="..."; a vendor with a key answers, or 
 test: $(VENV)/.dev ## run the tests, offline
 	$(BIN)/python -m pytest -n 2 -m "not local_model"
 
+test-notebooks: $(VENV)/.dev ## run the notebooks top to bottom, offline
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=120 -n 2 notebooks
+
 test-local: $(VENV)/.dev $(VENV)/.local ## run the tests of the real model on this machine (fetches 500 MB once)
 	LLMDISPATCH_TEST_LOCAL=1 $(BIN)/python -m pytest -m local_model
 
@@ -54,6 +57,9 @@ format: $(VENV)/.dev ## format the code
 
 record: $(VENV)/.local $(VENV)/.dev ## record cassettes/ anew: from the model on this machine, or VENDOR=anthropic with its key set
 	$(BIN)/python scripts/record_cassettes.py $(if $(VENDOR),--vendor $(VENDOR))
+
+record-notebooks: $(VENV)/.local $(VENV)/.dev ## record cassettes/notebooks/ anew, from the models on this machine
+	$(BIN)/python scripts/record_notebooks.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,9 @@
-"""How long a decision takes, in microseconds: `python benchmarks/decision_time.py [--json]`.
+"""How long a decision takes, in microseconds of CPU.
+
+    python benchmarks/decision_time.py [--json]      from a checkout, installed or not
 
 A decision is everything between a frozen request and the list of deployments to try: needs, filters, rules,
-order. Each figure is the best of several rounds; nothing is sent, no client exists.
+predictions, order. Each figure is the best of several rounds; nothing is sent, no client exists.
 """
 
 from __future__ import annotations
@@ -10,11 +12,14 @@ import argparse
 import json
 import random
 import sys
+import time
 import timeit
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+sys.path.append(str(Path(__file__).parents[1]))  # where the package is not installed
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments import Deployment
@@ -47,7 +52,8 @@ LONG = [
     *CHAT,
     *[m for n in range(20) for m in (AIMessage(f"Answer {n}. " * 40), HumanMessage("And then? " * 20))],
 ]
-TOOL = ToolSpec("search", "Search the web.", {"type": "object", "properties": {"q": {"type": "string"}}})
+SEARCH = ToolSpec("search", "Search the web.", {"type": "object", "properties": {"q": {"type": "string"}}})
+PLAIN, THREAD, TOOLS = ChatRequest(CHAT), ChatRequest(LONG), ChatRequest(CHAT, tools=(SEARCH,))
 
 
 def targets(count: int) -> Sequence[Target]:
@@ -78,17 +84,18 @@ def troubled(fleet: Sequence[Target]) -> Health:
     return health
 
 
-def asked(fleet: Sequence[Target], health: Health, **request: Any) -> Ask:
+def asked(fleet: Sequence[Target], health: Health, request: ChatRequest = PLAIN) -> Ask:
     """Return what a call asks, freshly: nothing about it is counted yet."""
-    needs = Needs(ChatRequest(**{"messages": CHAT, **request}))
+    needs = Needs(request)
     forecast = Forecast(needs, health, 16.0, CLOCK.now())
     return Ask(needs, fleet, forecast, RNG, health, model=fleet[0].model)
 
 
-def microseconds(call: Callable[[], object], *, number: int = 500, rounds: int = 9) -> float:
+def microseconds(call: Callable[[], object], *, number: int = 20, rounds: int = 200) -> float:
     """Return the best of several rounds."""
     call()
-    return min(timeit.repeat(call, number=number, repeat=rounds)) / number * 1e6
+    best = min(timeit.repeat(call, timer=time.process_time, number=number, repeat=rounds))
+    return best / number * 1e6
 
 
 def measure(count: int) -> Mapping[str, float]:
@@ -98,8 +105,8 @@ def measure(count: int) -> Mapping[str, float]:
     plain, ruled = Router("ordered"), Router("ordered", rules=RULES, default_vendor="anthropic")
     figures = {
         "ordered": lambda: plain.decide(asked(fleet, good)),
-        "ordered, long thread": lambda: plain.decide(asked(fleet, good, messages=LONG)),
-        "ordered, tools": lambda: plain.decide(asked(fleet, good, tools=(TOOL,))),
+        "ordered, long thread": lambda: plain.decide(asked(fleet, good, THREAD)),
+        "ordered, tools": lambda: plain.decide(asked(fleet, good, TOOLS)),
         "ordered, one breaker open": lambda: plain.decide(asked(fleet, bad)),
         "ordered, rules and default vendor": lambda: ruled.decide(asked(fleet, good)),
     }
@@ -119,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(table, indent=2))
         return 0
-    print(f"Python {sys.version.split()[0]}; microseconds per decision, best of 9 rounds of 500")
+    print(f"Python {sys.version.split()[0]}; microseconds of CPU per decision, best of 200 rounds of 20")
     print(f"{'':36}" + "".join(f"{count:>10}" for count in table) + "   deployments")
     for name in table[1]:
         print(f"{name:36}" + "".join(f"{figures[name]:10.1f}" for figures in table.values()))

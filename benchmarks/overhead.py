@@ -13,7 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import httpx
 
@@ -36,7 +37,14 @@ async def serve(reader, writer):
             head = await reader.readuntil(b"\r\n\r\n")
             size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             body = await reader.readexactly(size)
-            writer.write(STREAM if b'"stream":true' in body.replace(b" ", b"") else ANSWER)
+            if b"/fail/" in head:
+                writer.write(b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+            elif b'"paced"' in body:
+                writer.write(STREAM[:len(STREAM) - len(EVENTS)])
+                for piece in EVENTS.split(b"\n\n")[:-1]:
+                    writer.write(piece + b"\n\n")
+                    await asyncio.sleep(0.002)
+            else: writer.write(STREAM if b'"stream":true' in body.replace(b" ", b"") else ANSWER)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 async def main():
@@ -45,6 +53,13 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())
 """
+
+
+BARS = {
+    "ours": ("ChatOpenAI", "<= 0.35"),
+    "ours, async": ("ChatOpenAI, async", "<= 0.40"),
+    "ours, stream of 200": ("ChatOpenAI, stream of 200", "<= 0.20"),
+}
 
 
 def measure(call: Callable[[], object], calls: int) -> float:
@@ -64,15 +79,22 @@ async def ameasure(call: Callable[[], Awaitable[object]], calls: int) -> float:
     return (time.process_time() - start) / calls * 1e6
 
 
-def main() -> None:
-    """Print the table."""
+@contextmanager
+def serving() -> Iterator[str]:
+    """Yield the base URL of a server in another process."""
     server = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE)  # noqa: S603
     assert server.stdout is not None
-    url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
     try:
-        compare(url)
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
     finally:
         server.kill()
+        server.wait()
+
+
+def main() -> None:
+    """Print the table."""
+    with serving() as url:
+        compare(url)
 
 
 def compare(url: str) -> None:
@@ -105,8 +127,11 @@ def compare(url: str) -> None:
         for name, acall in async_rows.items():
             found.setdefault(name, []).append(loop.run_until_complete(ameasure(acall, 200)))
     loop.run_until_complete(ours.aclose())
-    for name, values in found.items():
-        print(f"{name:<28}{statistics.median(values):>10.0f} us CPU per call")
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    for name, cost in middle.items():
+        theirs_name, bar = BARS.get(name, ("", ""))
+        ratio = f"{cost / middle[theirs_name]:.3f} x {theirs_name}" if theirs_name in middle else ""
+        print(f"{name:<28}{cost:>10.0f} us CPU per call   {ratio:<38}{bar if ratio else ''}")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,23 @@
 """Routing in virtual time: what each strategy does when vendors slow down, fail, recover or change prices.
 
-    python benchmarks/routing_simulation.py [--requests N] [--scenario NAME] [--json]
+    python benchmarks/routing_simulation.py [--requests N] [--scenario NAME] [--strategy NAME] [--json]
 
-The decisions are the library's own (`Router`, `Health`, `Dispatch` with its retries, breakers and retry
-budget); only vendors, clock and the waiting are simulated. Requests arrive at random, are under way at the
-same time, and every figure is reproducible by seed.
+From a checkout, with the package installed or only what it depends on. The decisions are the library's own
+(`Router`, `Health`, `Dispatch` with its retries, breakers and retry budget); only vendors, clock and the
+waiting are simulated. Ten deployments, 20 calls a second that arrive at random and are under way at the same
+time; the first deployment, which is the cheapest too, is bad for the middle third of the run. Every figure
+is reproducible by seed. `results/routing_simulation.txt` is what it printed last.
 
     lost      calls that ended in an error, of all
-    before    the bad deployment's share of the last 100 first choices before it went bad
-    bad       requests that the bad deployment got from the moment it went bad until its share of the last
-              100 first choices was below 5 %; `never` if it never was
-    seconds   how long that took
-    back      seconds from recovery until it had a fair share again (half of its share before), or `never`
-    p95       seconds of answered calls, waiting and retries included
+    before    the bad deployment's share of first choices before it went bad
+    bad       requests that the bad deployment got from the moment it went bad until its share of 100 first
+              choices in a row was below 5 %; `never` if it never was
+    seconds   how long that took, the 100 choices (5 s) included
+    slow      seconds of the slowest twentieth of answered calls (p95) while it was bad
+    back      seconds from recovery until it had a fair share again (half of its share before, of 100 first
+              choices in a row), or `never`; `-` where it had no share to lose
+    after     its share of first choices over the last tenth of the run
+    p50, p95  seconds of answered calls over the whole run, waiting and retries included
     cost      dollars spent, over those of asking the cheapest for everything
 """
 
@@ -21,15 +26,22 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import platform
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import HumanMessage
+
+sys.path.append(str(Path(__file__).parents[1]))  # where the package is not installed
+
+from routing_figures import BAD_FROM, BAD_UNTIL, Result
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.budgets import RetryBudget
@@ -47,12 +59,11 @@ from langchain_llmdispatch.types import ChatRequest, TimeLimits
 from langchain_llmdispatch.vendors import builtin_vendors
 
 STRATEGIES = ("ordered", "weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost", "balanced")
+PRICED = ("ordered", "weighted", "lowest_cost", "balanced")
+"""Those for which a change of prices is worth a look: two that heed them, two that do not."""
 RATE = 20.0
 """Calls per second."""
-BAD_FROM, BAD_UNTIL = 0.3, 0.6
-"""When the bad time begins and ends, as shares of the run."""
 TIMEOUT = 30.0
-FEW = 0.05
 
 
 class VirtualClock(Clock):
@@ -60,13 +71,16 @@ class VirtualClock(Clock):
 
     time = 0.0
 
+    def __init__(self, start: datetime = datetime(2026, 11, 24, tzinfo=UTC)) -> None:
+        self.start = start
+
     def monotonic(self) -> float:
         """Return virtual seconds."""
         return self.time
 
     def now(self) -> datetime:
         """Return a virtual time of day."""
-        return datetime(2026, 11, 24, tzinfo=UTC) + timedelta(seconds=self.time)
+        return self.start + timedelta(seconds=self.time)
 
 
 @dataclass
@@ -88,6 +102,8 @@ class Vendor:
     )
 
 
+REQUEST = ChatRequest([HumanMessage("x" * 2000)], params={"max_tokens": 2000})
+
 Scenario = Callable[[Vendor, float], None]
 """Sets a vendor as it is at a moment of the bad time, from 0 to 1."""
 
@@ -103,7 +119,7 @@ def ramp(vendor: Vendor, moment: float) -> None:
 
 
 def spike(vendor: Vendor, moment: float) -> None:
-    """Ten seconds of trouble, then well again."""
+    """From 0.3 to 8 s for a tenth of the bad time, then well again."""
     vendor.first = 8.0 if moment < 0.1 else 0.3
 
 
@@ -159,7 +175,6 @@ class Simulation:
             when, _, act = heapq.heappop(self.events)
             self.clock.time = max(self.clock.time, when)
             act()
-        self.result.finish()
         return self.result
 
     def _at(self, moment: float, act: Callable[[], None]) -> None:
@@ -168,8 +183,7 @@ class Simulation:
 
     def _call(self) -> None:
         self._weather()
-        request = ChatRequest([HumanMessage("x" * 2000)], params={"max_tokens": 2000})
-        forecast = Forecast(Needs(request), self.health, self.clock.time, self.clock.now())
+        forecast = Forecast(Needs(REQUEST), self.health, self.clock.time, self.clock.now())
         ask = Ask(forecast.needs, self.targets, forecast, self.rng, self.health, longest_wait=60.0)
         decision = self.router.decide(ask)
         if self.router.takes_turns:
@@ -200,10 +214,12 @@ class Simulation:
             self.vendors[self.targets[0].name] = Vendor()
 
     def _watch(self, first: str) -> None:
+        moment = self.clock.time / self.length
+        if self.result.turns(moment, self.clock.time):
+            self.firsts.clear()
         self.firsts.append(first == self.targets[0].name)
-        if len(self.firsts) == self.firsts.maxlen:
-            share = sum(self.firsts) / len(self.firsts)
-            self.result.watch(self.clock.time, self.length, share)
+        share = sum(self.firsts) / len(self.firsts) if len(self.firsts) == self.firsts.maxlen else None
+        self.result.watch(moment, self.clock.time, self.firsts[-1], share)
 
 
 class Walk:
@@ -219,7 +235,7 @@ class Walk:
         try:
             attempt = next(self.attempts)
         except StopIteration:
-            result.latencies.append(self.simulation.clock.time - self.began)
+            result.answered(self.began / self.simulation.length, self.simulation.clock.time - self.began)
             return
         except errors.DispatchError:
             result.lost += 1
@@ -253,73 +269,12 @@ class Walk:
                 raise fault
             attempt.usage = {"input_tokens": 500, "output_tokens": tokens, "total_tokens": 500 + tokens}
             attempt._first_at = (attempt._sent_at or 0.0) + first  # noqa: SLF001 - a stream's first token
-            simulation.result.paid(attempt.target.deployment, tokens)
+            simulation.result.paid(attempt.target.deployment.input_price or 0.0, CHEAPEST, tokens)
             attempt.succeed()
         self.next()
 
 
-@dataclass
-class Result:
-    """What came of one simulation."""
-
-    strategy: str
-    scenario: str
-    lost: int = 0
-    latencies: list[float] = field(default_factory=list)
-    spent: Decimal = Decimal(0)
-    cheapest: Decimal = Decimal(0)
-    to_bad: int = 0
-    bad_requests: int | None = None
-    bad_seconds: float | None = None
-    back_seconds: float | None = None
-    _before: float = 0.0
-    _began: float | None = None
-
-    def sent(self, *, to_bad: bool) -> None:
-        """Note a request."""
-        if to_bad and self._began is not None and self.bad_requests is None:
-            self.to_bad += 1
-
-    def watch(self, now: float, length: float, share: float) -> None:
-        """Note the bad deployment's share of first choices."""
-        if now < BAD_FROM * length:
-            self._before = share
-            return
-        if self._began is None:
-            self._began = now
-        if now < BAD_UNTIL * length and share < FEW and self.bad_requests is None:
-            self.bad_requests, self.bad_seconds = self.to_bad, now - self._began
-        if now >= BAD_UNTIL * length and self.back_seconds is None and share >= self._before / 2:
-            self.back_seconds = now - BAD_UNTIL * length
-
-    def paid(self, deployment: Deployment, tokens: int) -> None:
-        """Note what an answer cost, and what it would have cost at the cheapest."""
-        for price, total in ((deployment.input_price, "spent"), (CHEAPEST, "cheapest")):
-            usd = Decimal(str(price)) * (500 + 4 * tokens) / 1_000_000
-            setattr(self, total, getattr(self, total) + usd)
-
-    def finish(self) -> None:
-        """Sort."""
-        self.latencies.sort()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures."""
-        answered = self.latencies or [0.0]
-        return {
-            "scenario": self.scenario,
-            "strategy": self.strategy,
-            "lost": self.lost,
-            "before": self._before,
-            "bad": self.bad_requests,
-            "seconds": self.bad_seconds,
-            "back": self.back_seconds if self._before >= FEW else None,
-            "p50": answered[len(answered) // 2],
-            "p95": answered[int(len(answered) * 0.95)],
-            "cost": float(self.spent / self.cheapest) if self.cheapest else 0.0,
-        }
-
-
-PRICES = (1.0, 0.25, 0.5, 2.0, 3.0, 1.0, 1.5, 0.75, 2.5, 1.25)
+PRICES = (0.25, 1.0, 0.5, 2.0, 3.0, 1.0, 1.5, 0.75, 2.5, 1.25)
 CHEAPEST = min(PRICES)
 
 
@@ -332,49 +287,90 @@ def _fleet() -> Sequence[Target]:
     return tuple(resolver.target(deployment) for deployment in made)
 
 
-def price_change(requests: int) -> dict[str, float]:
-    """Return the share that the cheapest gets before and after its price rises, under `lowest_cost`."""
-    fleet, clock, shares = _fleet(), VirtualClock(), {}
-    cheap = fleet[PRICES.index(CHEAPEST)]
-    dear = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "k"}).target(
-        Deployment("openai:gpt-5.4-mini", name=cheap.name, input_price=9.0, output_price=36.0)
-    )
-    router, rng = Router("lowest_cost"), random.Random(1)
-    for word, now in (("before", fleet), ("after", tuple(dear if t is cheap else t for t in fleet))):
-        first = 0
-        for _ in range(requests):
-            needs = Needs(ChatRequest([HumanMessage("x" * 2000)]))
-            ask = Ask(needs, now, Forecast(needs, None, 0.0, clock.now()), rng)
-            first += router.decide(ask).targets[0].name == cheap.name
-        shares[word] = first / requests
-    return shares
+def price_change(strategy: str, requests: int) -> dict[str, Any]:
+    """Return what a strategy does when the price list changes at midnight: `gemini-4-argon` doubles.
+
+    `before` and `after`: its share of calls; `late`: calls that it got after midnight although another was
+    cheaper; `cost`: dollars over those of always asking the cheapest.
+    """
+    resolver = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "k", "GOOGLE_API_KEY": "k"})
+    fleet = [resolver.target(Deployment("google:gemini-4-argon", name="argon"))]
+    fleet += [
+        resolver.target(Deployment("openai:x", name=f"d{n}", input_price=3.0 + n, output_price=15.0 + n))
+        for n in range(9)
+    ]
+    clock, router, rng = VirtualClock(MIDNIGHT - timedelta(hours=1)), Router(strategy), random.Random(1)
+    chosen, spent, least = {True: 0, False: 0}, 0.0, 0.0
+    for number in range(requests):
+        clock.time = 7200.0 * number / requests
+        forecast = Forecast(Needs(REQUEST), None, clock.time, clock.now())
+        first = router.decide(Ask(forecast.needs, fleet, forecast, rng)).targets[0]
+        chosen[clock.now() < MIDNIGHT] += first is fleet[0]
+        costs = [float(forecast.cost(target) or 0) for target in (first, *fleet[:2])]
+        spent, least = spent + costs[0], least + min(costs[1:])
+    early, late = chosen[True], chosen[False]
+    share = {"before": early / (requests / 2), "after": late / (requests / 2)}
+    return {"strategy": strategy, **share, "late": late, "cost": spent / least}
+
+
+MIDNIGHT = datetime(2026, 12, 1, tzinfo=UTC)
+SEED = 1
+
+
+def one(scenario: str, strategy: str, requests: int) -> dict[str, Any]:
+    """Return the figures of one simulation."""
+    return Simulation(strategy, SCENARIOS[scenario], requests, SEED).run().to_dict()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--requests", type=int, default=20_000, help="calls per strategy and scenario")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), action="append")
     parser.add_argument("--strategy", choices=STRATEGIES, action="append")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    rows = []
-    for name in options.scenario or SCENARIOS:
-        for strategy in options.strategy or STRATEGIES:
-            rows.append(Simulation(strategy, SCENARIOS[name], options.requests).run().to_dict())
-            if not options.json:
-                if len(rows) == 1:
-                    print("".join(f"{word:>15}" for word in rows[0]))
-                print("".join(f"{_shown(value):>15}" for value in rows[-1].values()), flush=True)
-    if options.json:
-        print(json.dumps(rows, indent=2))
-    else:
-        shares = price_change(1000)
-        before, after = shares["before"], shares["after"]
-        print(f"price change under lowest_cost: {before:.0%} of calls before, {after:.0%} after")
+    scenarios, strategies = options.scenario or list(SCENARIOS), options.strategy or STRATEGIES
+    with ProcessPoolExecutor(options.processes) as pool:
+        jobs = [
+            (name, pool.submit(one, name, strategy, options.requests))
+            for name in scenarios
+            for strategy in strategies
+        ]
+        prices = [pool.submit(price_change, name, options.requests) for name in PRICED if name in strategies]
+        if options.json:
+            found = {"calls": [job.result() for _, job in jobs], "prices": [job.result() for job in prices]}
+            print(json.dumps(found, indent=2))
+            return 0
+        _print(options.requests, jobs, prices)
     return 0
+
+
+def _print(requests: int, jobs: Sequence[Any], prices: Sequence[Any]) -> None:
+    today = datetime.now(tz=UTC).date()
+    print("$ python benchmarks/routing_simulation.py", *sys.argv[1:])
+    print(f"Python {platform.python_version()}, {today}: {requests} calls each, 10 deployments, seed {SEED}")
+    shown = None
+    for name, job in jobs:
+        row = job.result()
+        if name != shown:
+            print(f"\n{name}: {(SCENARIOS[name].__doc__ or '').strip()}")
+            print(f"{'':15}" + "".join(f"{word:>9}" for word in list(row)[2:]))
+            shown = name
+        print(
+            f"{row['strategy']:15}" + "".join(f"{_shown(value):>9}" for value in list(row.values())[2:]),
+            flush=True,
+        )
+    print(
+        "\nprice change: the cheapest doubles its price at midnight, and is the second cheapest from then on."
+    )
+    rows = [job.result() for job in prices]
+    print(f"{'':15}" + "".join(f"{word:>9}" for word in list(rows[0])[1:]))
+    for row in rows:
+        print(f"{row['strategy']:15}" + "".join(f"{_shown(value):>9}" for value in list(row.values())[1:]))
 
 
 def _shown(value: Any) -> str:

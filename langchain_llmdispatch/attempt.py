@@ -51,6 +51,7 @@ class Attempt:
         lost: Whether another request of the call answered first (see `Race`).
         candidate: Its target's standing within the call.
         usage: What the vendor says it used, also where the answer was no good; None if it did not say.
+        partial: Whether `usage` is what was said before the answer broke off: more may have been used.
         cost: What that cost; None where the usage is unknown.
         waited: Seconds slept or queued before sending.
         throttled: Seconds of them spent waiting for our own limits.
@@ -58,6 +59,7 @@ class Attempt:
         ttft: Seconds from sending to the first streamed content, or None.
     """
 
+    partial = False
     hedge = False  # whether it was sent while an earlier one was still open
     usage: UsageMetadata | None = None
     cost: Cost | None = None
@@ -213,7 +215,7 @@ class Attempt:
     def _record(self, error: BaseException | None) -> AttemptRecord:
         now, sent = self._dispatch.clock.monotonic(), self._sent_at
         shown = self.error or error
-        self.waited = (sent or now) - self._opened_at
+        self.waited = (now if sent is None else sent) - self._opened_at
         self.latency = now - sent if sent is not None else 0.0
         self.ttft = self._first_at - sent if self._first_at is not None and sent is not None else None
         return AttemptRecord(
@@ -226,6 +228,7 @@ class Attempt:
             latency_ms=_ms(self.latency),
             ttft_ms=_ms(self.ttft) if self.ttft is not None else None,
             request_id=self.request_id or getattr(shown, "request_id", None),
+            started_ms=_ms(self._opened_at - self._dispatch.started),
         )
 
 

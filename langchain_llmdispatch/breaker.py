@@ -157,6 +157,15 @@ class Breaker:
         self.generation += 1
         self.probed_until = 0.0
 
+    def suspect(self, now: float, until: float, reason: str) -> None:
+        """Open without a failure of its own, unless it has answered within the last minute.
+
+        The answer to a request that is under way still counts, and closes.
+        """
+        answered = self.failures == 0 and bool(self._recent) and now - self._recent[-1] < SETTLED_AFTER
+        if not (self.tripped or answered):
+            self.tripped, self.reason, self.open_until = True, reason, max(self.open_until, until)
+
     def cool(self, until: float, reason: str) -> None:
         """Send nothing before a moment, and then go on as if nothing had been."""
         if until > self.cool_until:

@@ -49,7 +49,7 @@ class Bucket:
 
         self._bucket = AsyncLimiter(self.burst, self.burst / self.rate)
         self._window = Window(self.allowed)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._at, self._used, self._drawn = clock.monotonic(), 0.0, 0.0
         self._waiting: asyncio.Future[Any] | None = None
 

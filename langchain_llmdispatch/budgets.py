@@ -7,11 +7,12 @@ it did cost is entered when it is over: so a budget holds even for requests that
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from langchain_llmdispatch.deployments import nearest
 from langchain_llmdispatch.errors import BudgetExceededError, ConfigurationError
@@ -29,6 +30,7 @@ _PERIODS = ("hour", "day", "week", "month")
 _EPOCH_MONDAY = 4 * _DAY  # 1970-01-05
 _ZERO = Decimal(0)
 _OK = 200
+_MOST_TOKENS_PER_BYTE = 0.375  # as for prompts: about four bytes each, and half as many again at worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Budget:
             raise ConfigurationError(f"Budget: period={period!r} is not known.{nearest(period, _PERIODS)}")
         if not isinstance(period, str) and not period > 0:
             raise ConfigurationError(f"Budget: period={period!r} is no number of seconds.")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._index, self._held, self._spent = 0, _ZERO, _ZERO
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -129,6 +131,13 @@ class Budget:
         return int(seconds // length)
 
 
+class Worst(Protocol):
+    """Tells the dollars that one request to a target can cost at most, or None if nobody knows."""
+
+    def __call__(self, target: Target, *, said: int = 0) -> Decimal | None:
+        """Return them; `said`: tokens of a broken answer that it would be given to continue."""
+
+
 class Purse:
     """What one call may spend: its own limit, and what shared budgets have left.
 
@@ -140,7 +149,7 @@ class Purse:
 
     def __init__(
         self,
-        worst: Callable[[Target], Decimal | None],
+        worst: Worst,
         *,
         limit: Decimal | None = None,
         budgets: Sequence[Budget] = (),
@@ -160,7 +169,7 @@ class Purse:
         Raises:
             BudgetExceededError: It does not fit, or nobody knows.
         """
-        worst, name = self._worst(attempt.target), attempt.target.name
+        worst, name = self._worst_of(attempt), attempt.target.name
         if worst is None:
             raise BudgetExceededError("its worst case is unknown", deployment=name)
         if self._limit is not None and self._spent + self._held + worst > self._limit:
@@ -171,6 +180,13 @@ class Purse:
             )
         self._open[attempt] = (worst, self._reserved(worst, attempt))
         self._held += worst
+
+    def _worst_of(self, attempt: Attempt) -> Decimal | None:
+        delivered, target = attempt.dispatch.delivered, attempt.target
+        if not (delivered and target.facts.prefill):
+            return self._worst(target)
+        size = sum(len(chunk.text.encode()) for chunk in delivered)
+        return self._worst(target, said=ceil(size * _MOST_TOKENS_PER_BYTE))
 
     def _reserved(self, worst: Decimal, attempt: Attempt) -> Sequence[Reservation]:
         at = attempt.dispatch.clock.now()
@@ -202,7 +218,7 @@ class Purse:
 
 def cost_of_attempt(attempt: Attempt, worst: Decimal) -> Decimal:
     """Return what a request is entered with: its cost, nothing if refused, the worst if nobody knows."""
-    if attempt.cost is not None and attempt.cost.usd is not None:
+    if attempt.cost is not None and attempt.cost.usd is not None and not attempt.partial:
         return attempt.cost.usd
     refused = attempt.status not in {None, _OK}
     unsent = not attempt.sent or getattr(attempt.error, "code", None) in {"connect", "pool"}
@@ -226,7 +242,7 @@ class RetryBudget:
 
     def __init__(self, *, ratio: float = 0.2, floor: float = 1.0, window: float = 60.0) -> None:
         self._ratio, self._floor, self._window = ratio, floor, window
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._balances = [0.0] * self.SLOTS
         self._slot = 0
 

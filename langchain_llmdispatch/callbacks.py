@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cache
+from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -38,9 +39,11 @@ class Usage:
 
     Attributes:
         answers: Answers that were billed.
-        cached_answers: Answers that came from LangChain's cache, and cost nothing.
-        failed_calls: Calls that ended in an error.
-        failed_requests: Requests that brought no answer, retried and fallen back from ones included.
+        cached_answers: Answers that came from LangChain's cache, or that a model around ours passed on, and
+            cost nothing.
+        failed_calls: Calls that ended without an answer: in an error, or because the caller left.
+        failed_requests: Requests that brought no answer: those that were retried, fallen back from, overtaken
+            by a hedge or left by the caller included.
         input_tokens: Tokens of prompts, failed requests included.
         output_tokens: Tokens of answers, failed requests included.
         cached_tokens: Tokens of prompts that were read from a vendor's cache.
@@ -81,7 +84,7 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         """Return both taken together."""
-        return Usage(*(getattr(self, name) + getattr(other, name) for name in _SUMMED))
+        return Usage(*map(add, _VALUES(self), _VALUES(other)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; money as text, exactly."""
@@ -90,6 +93,8 @@ class Usage:
 
 
 _SUMMED = tuple(each.name for each in fields(Usage))
+_VALUES = attrgetter(*_SUMMED)
+_NOTHING, _NOBODY = Usage(), ("", "", "")
 
 
 class UsageCallbackHandler(BaseCallbackHandler):
@@ -123,18 +128,20 @@ class UsageCallbackHandler(BaseCallbackHandler):
         self.budget_usd = None if budget_usd is None else Decimal(str(budget_usd))
         self._on_budget = on_budget
         self._outer: UsageCallbackHandler | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._spent = False
-        self._total = Usage()
+        self._cost = Decimal(0)
         self._parts: dict[tuple[str, str, str], Usage] = {}
-        self._heard: set[Any] = set()  # runs whose requests were counted one by one
+        self._runs: dict[Any, bool] = {}  # runs that are going on: whether their requests are counted singly
 
     # -- what was used -----------------------------------------------------------------------------
 
     @property
     def total(self) -> Usage:
         """Everything together, as a snapshot."""
-        return self._total
+        with self._lock:
+            parts = list(self._parts.values())
+        return sum(parts, _NOTHING)
 
     @property
     def by_vendor(self) -> dict[str, Usage]:
@@ -154,7 +161,7 @@ class UsageCallbackHandler(BaseCallbackHandler):
     def __getattr__(self, name: str) -> Any:
         """Look up what `Usage` has in `total`."""
         if name in _READ:
-            return getattr(self._total, name)
+            return getattr(self.total, name)
         raise AttributeError(f"UsageCallbackHandler has no attribute {name!r}")
 
     if TYPE_CHECKING:
@@ -176,7 +183,7 @@ class UsageCallbackHandler(BaseCallbackHandler):
 
     def __repr__(self) -> str:
         """Say the most important in one line."""
-        total = self._total
+        total = self.total
         unpriced = f", {total.unpriced_answers} of unknown price" if total.unpriced_answers else ""
         wasted = f", ${total.wasted:f} of it wasted" if total.wasted else ""
         return (
@@ -192,17 +199,29 @@ class UsageCallbackHandler(BaseCallbackHandler):
 
     # -- LangChain's events ------------------------------------------------------------------------
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
+    def on_chat_model_start(
+        self,
+        serialized: Any,  # noqa: ARG002 - LangChain's signature
+        messages: Any,  # noqa: ARG002 - as above
+        *,
+        run_id: Any = None,
+        **kwargs: Any,  # noqa: ARG002 - as above
+    ) -> None:
         """Refuse the call if the budget is spent.
 
         Raises:
             BudgetExceededError: It is, and nobody else decides (`on_budget`).
         """
+        self._check()
+        with self._lock:
+            self._runs[run_id] = False
+
+    def _check(self) -> None:
         budget = self.budget_usd
-        if budget is not None and self._on_budget is None and self._total.cost >= budget:
-            raise BudgetExceededError(f"${self._total.cost:f} of the budget of ${budget:f} are spent")
+        if budget is not None and self._on_budget is None and self._cost >= budget:
+            raise BudgetExceededError(f"${self._cost:f} of the budget of ${budget:f} are spent")
         if self._outer is not None:
-            self._outer.on_chat_model_start(serialized, messages, **kwargs)
+            self._outer._check()  # noqa: SLF001 - another of this class
 
     def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         """Count an answer; its tokens only if its requests were not heard of."""
@@ -211,35 +230,32 @@ class UsageCallbackHandler(BaseCallbackHandler):
             first = generations[0] if generations else None
             message = first.message if isinstance(first, ChatGeneration) else None
             if isinstance(message, AIMessage):
-                part, usage = _answer(message)
-                self._add(part, Usage(answers=1) if heard else usage)
+                self._add(*_answer(message, heard=heard))
 
     def on_llm_error(self, error: BaseException, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
-        """Count a call that failed; its requests were counted as they ended."""
+        """Count a call that failed or was left; its requests were counted as they ended."""
         self._forget(run_id)
-        self._add(("", "", ""), Usage(failed_calls=1))
+        self._add(_NOBODY, Usage(failed_calls=1))
 
     def on_custom_event(self, name: str, data: Any, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a request that is over, by what its vendor reported."""
         if name == ATTEMPT:
-            with self._lock:
-                self._heard.add(run_id)
+            with self._lock:  # a stream that is left may be told of after its run has ended
+                if run_id in self._runs:
+                    self._runs[run_id] = True
             self._add((data["vendor"], data["deployment"], data["model"]), _request(data))
 
     def _forget(self, run_id: Any) -> bool:
         with self._lock:
-            heard = run_id in self._heard
-            self._heard.discard(run_id)
-        return heard
+            return self._runs.pop(run_id, False)
 
     # -- counting ----------------------------------------------------------------------------------
 
     def _add(self, part: tuple[str, str, str], usage: Usage) -> None:
         with self._lock:
-            self._total += usage
-            if any(part):
-                self._parts[part] = self._parts.get(part, Usage()) + usage
-            crossed = not self._spent and self.budget_usd is not None and self._total.cost >= self.budget_usd
+            self._parts[part] = self._parts.get(part, _NOTHING) + usage
+            self._cost += usage.cost
+            crossed = not self._spent and self.budget_usd is not None and self._cost >= self.budget_usd
             self._spent = self._spent or crossed
         if crossed and self._on_budget is not None:
             self._on_budget(self)
@@ -251,7 +267,8 @@ class UsageCallbackHandler(BaseCallbackHandler):
             parts = list(self._parts.items())
         out: dict[str, Usage] = {}
         for names, usage in parts:
-            out[names[place]] = out.get(names[place], Usage()) + usage
+            if names != _NOBODY:
+                out[names[place]] = out.get(names[place], _NOTHING) + usage
         return out
 
 
@@ -274,8 +291,11 @@ def get_usage_callback(
     budget_usd: float | Decimal | None = None,
     on_budget: Callable[[UsageCallbackHandler], Any] | None = None,
 ) -> Iterator[UsageCallbackHandler]:
-    """Total what all model calls within the `with` block use, in threads and tasks that it starts, too.
+    """Total what all model calls within the `with` block use.
 
+    It reaches as far as context variables do: tasks, `asyncio.to_thread`, and the threads that LangChain
+    starts (`batch`, `RunnableParallel`, agents' tools). Threads of your own must take it along by
+    `contextvars.copy_context().run(...)`, or be handed a `UsageCallbackHandler` for their calls.
     Blocks nest: what the inner one counts, the outer one counts as well.
 
     Args:
@@ -295,34 +315,38 @@ def get_usage_callback(
         _CURRENT.reset(token)
 
 
-def _answer(message: AIMessage) -> tuple[tuple[str, str, str], Usage]:
+def _answer(message: AIMessage, *, heard: bool) -> tuple[tuple[str, str, str], Usage]:
+    """Return whose answer it is, and what it adds to what was heard of its requests."""
     metadata, usage = message.response_metadata, message.usage_metadata
     facts: Mapping[str, Any] = metadata.get("llmdispatch") or {}
     vendor = str(facts.get("vendor") or metadata.get("model_provider") or "")
     deployment, model = facts.get("deployment"), metadata.get("model_name")
     asked = (one["model"] for one in facts.get("attempts", ()) if one["deployment"] == deployment)
     part = (vendor, str(deployment or model or ""), str(next(asked, model or "")))
-    if usage is not None and "total_cost" in usage:  # LangChain's mark of a cached answer
+    if heard:
+        return part, Usage(answers=1)
+    # One of ours that was not asked for in this run, or one that carries LangChain's mark of a cached answer.
+    if facts or (usage is not None and "total_cost" in usage):
         return part, Usage(cached_answers=1)
-    cost = facts.get("cost_usd")
-    billed = Usage(answers=1, cost=Decimal(cost or 0), unpriced_answers=int(cost is None))
-    return part, billed + _tokens(usage)
+    return part, Usage(answers=1, unpriced_answers=1, **_tokens(usage))
 
 
 def _request(data: Mapping[str, Any]) -> Usage:
-    tokens, cost = _tokens(data["usage"]), Decimal(data["cost_usd"] or 0)
+    tokens, usd = _tokens(data["usage"]), data["cost_usd"]
+    cost = Decimal(usd or 0)
     if data["error"] is None:
-        return tokens + Usage(cost=cost, unpriced_answers=int(data["cost_usd"] is None))
-    return tokens + Usage(failed_requests=1, wasted_tokens=tokens.total_tokens, cost=cost, wasted=cost)
+        return Usage(cost=cost, unpriced_answers=int(usd is None), **tokens)
+    wasted = tokens.get("input_tokens", 0) + tokens.get("output_tokens", 0)
+    return Usage(failed_requests=1, wasted_tokens=wasted, cost=cost, wasted=cost, **tokens)
 
 
-def _tokens(usage: UsageMetadata | None) -> Usage:
+def _tokens(usage: UsageMetadata | None) -> dict[str, Any]:
     if usage is None:
-        return Usage()
+        return {}
     read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
-    return Usage(
-        input_tokens=usage["input_tokens"],
-        output_tokens=usage["output_tokens"],
-        cached_tokens=read.get("cache_read") or 0,
-        reasoning_tokens=made.get("reasoning") or 0,
-    )
+    return {
+        "input_tokens": usage["input_tokens"],
+        "output_tokens": usage["output_tokens"],
+        "cached_tokens": read.get("cache_read") or 0,
+        "reasoning_tokens": made.get("reasoning") or 0,
+    }

@@ -23,6 +23,8 @@ from langchain_llmdispatch.drivers import AsyncDriver, SyncDriver
 from langchain_llmdispatch.events import Run, ambient_run
 from langchain_llmdispatch.fleet import Fleet
 from langchain_llmdispatch.limiter import Limiter
+from langchain_llmdispatch.metadata import traced
+from langchain_llmdispatch.observed import inspected
 from langchain_llmdispatch.requests import freeze
 from langchain_llmdispatch.routed import RoutedChatModel, options_of
 from langchain_llmdispatch.structured import OutputMethod, structured_output
@@ -140,6 +142,7 @@ class DispatcherChatModel(RoutedChatModel):
         fields = read_litellm(source, environment() if env is None else env, strict=strict)
         return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
 
+    @inspected
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -150,6 +153,7 @@ class DispatcherChatModel(RoutedChatModel):
         request, dispatch, run = self._begin(messages, stop, kwargs, run_manager, stream=False)
         return self._sync.generate(dispatch, request, run)
 
+    @inspected
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -191,9 +195,10 @@ class DispatcherChatModel(RoutedChatModel):
     ) -> tuple[ChatRequest, Dispatch, Run]:
         run = ambient_run(run_manager, stream=stream)
         kwargs = {**self.model_kwargs, **kwargs}
-        wanted = kwargs.pop("model", None) or options_of(run.metadata).route
+        options = options_of(run.metadata).under(kwargs)
+        wanted = kwargs.pop("model", None) or options.route
         request = self._request(messages, stop, kwargs, run, wanted=wanted, stream=stream)
-        return request, self._dispatch(request, wanted, run), run
+        return request, self._dispatch(request, wanted, options, run), run
 
     def _request(
         self,
@@ -364,8 +369,8 @@ class DispatcherChatModel(RoutedChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         target = self._fleet.planned(kwargs.get("model"))
         params = LangSmithParams(ls_model_type="chat")
-        params["ls_provider"] = (target.vendor.catalog or target.vendor.name) if target else "llmdispatch"
-        params["ls_model_name"] = kwargs.get("model") or (target.model if target else "unknown")
+        params["ls_provider"] = traced(target) if target else "llmdispatch"
+        params["ls_model_name"] = target.model if target else kwargs.get("model") or "unknown"
         if (temperature := kwargs.get("temperature", self.temperature)) is not None:
             params["ls_temperature"] = temperature
         if (max_tokens := kwargs.get("max_tokens", self.max_tokens)) is not None:

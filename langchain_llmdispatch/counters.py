@@ -114,6 +114,13 @@ class _Leaf:
         if wasted:
             self.wasted_tokens += usage["input_tokens"] + usage["output_tokens"]
 
+    def waste(self, attempt: Attempt) -> None:
+        """Note that an answer that was counted as a success has been of no use."""
+        if attempt.usage is not None:
+            self.wasted_tokens += attempt.usage["input_tokens"] + attempt.usage["output_tokens"]
+        if attempt.cost is not None and attempt.cost.usd is not None:
+            self.wasted += attempt.cost.usd
+
     def snapshot(self) -> Tally:
         """Return the counters as they are now."""
         held = {name: getattr(self, name) for name in self.__slots__}
@@ -130,7 +137,7 @@ class Counters:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._in_flight = 0
         self._begin()
 
@@ -156,10 +163,13 @@ class Counters:
             self._in_flight -= 1
             self._leaf(place).count(attempt)
 
-    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:  # noqa: ARG002 - as above
-        """Count a whole call."""
+    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
+        """Count a whole call; answers that were declined have been of no use, unless one had to do."""
         seconds = dispatch.clock.monotonic() - dispatch.started
         with self._lock:
+            for declined in dispatch.declined:
+                if declined is not answer:
+                    self._leaf(_place_of(declined)).waste(declined)
             if dispatch.outcome == "answered":
                 self._answered += 1
                 self._latency.add(seconds)
@@ -173,7 +183,7 @@ class Counters:
     def snapshot(self) -> Stats:
         """Return what was counted so far."""
         with self._lock:
-            leaves = [(place, leaf.snapshot()) for place, leaf in self._leaves.items()]
+            leaves = [(place, leaf.snapshot()) for place, leaf in list(self._leaves.items())]
             calls = self._calls()
             in_flight, since = self._in_flight, self._since
         return Stats(

@@ -36,6 +36,7 @@ from langchain_llmdispatch.errors import (
     StreamInterruptedError,
 )
 from langchain_llmdispatch.hedging import Hedging, Race
+from langchain_llmdispatch.metadata import failure
 from langchain_llmdispatch.observers import Observer, Observers
 from langchain_llmdispatch.resume import caused, deciding, interrupted, may_continue
 from langchain_llmdispatch.retries import RetryPolicy
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.budgets import RetryBudget
     from langchain_llmdispatch.cascade import Cascade
     from langchain_llmdispatch.exchange import Exchange
+    from langchain_llmdispatch.prices import Cost
     from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import ChatRequest
 
@@ -97,10 +99,12 @@ class Dispatch:
         request: What was asked, for those who want to know; set by whoever begins the call.
         outcome: What became of the call; None until it is over.
         failure: The error that the call ended with, if it failed.
+        costs: What its requests cost, of those whose vendors said what they used.
         delivered: What the caller has of streams that broke.
         declined: Attempts whose answers were whole but not good enough.
         settled: Makes the last of those answers, for a call that ends without a better one.
         worst: Tells the dollars that a request to a target may cost; None if nobody knows.
+        refusal: Why nobody can serve the call, where it has no targets.
         race: The requests that are on their way at once, if they are.
         lock: Held while an attempt is sent or ends: hedged ones do so in several threads.
     """
@@ -111,6 +115,7 @@ class Dispatch:
     thread: str | None = None
     settled: Callable[[], list[Any]] = list
     worst: Callable[[Target], Decimal | None] | None = None
+    refusal: DispatchError | None = None
     race: Race | None = None
 
     def __init__(
@@ -136,6 +141,7 @@ class Dispatch:
         self._ended: list[Attempt] = []
         self.records: list[AttemptRecord] = []
         self.errors: list[DispatchError] = []
+        self.costs: list[Cost] = []
         self.delivered: list[AIMessageChunk] = []
         self.declined: list[Attempt] = []
         self._candidates = [Candidate(target, rank) for rank, target in enumerate(targets)]
@@ -149,10 +155,15 @@ class Dispatch:
             DispatchError: The call's final error, with `.attempts`.
         """
         if not self._candidates:
-            raise self._failed(NoDeploymentError("no deployment can serve this request"))
+            raise self._failed(self.refusal or NoDeploymentError("no deployment can serve this request"))
         if self._retry_budget is not None:
             self._retry_budget.deposit(self.started)
-        attempt: Attempt | None = self._attempt(self._first())
+        first = self._first()
+        if first.ready_at >= self.deadline:
+            late = first.ready_at - self.started
+            text = f"nobody may be asked for {late:.1f} s, which is after the call's deadline"
+            raise self._failed(DeadlineExceededError(text, retry_after=late))
+        attempt: Attempt | None = self._attempt(first)
         while attempt is not None:
             self.race, self._ended = None, []
             yield attempt
@@ -216,8 +227,7 @@ class Dispatch:
         spoken_for = self.sent + (not late.sent)
         if hedging is None or begun or spoken_for >= self.policy.max_attempts or now >= self.deadline:
             return None
-        others = [c for c in self._candidates if c.alive and c is not late.candidate]
-        others = [c for c in others if self._preference(c)[0] <= 0.0]
+        others = [c for c in self._others(late.candidate) if self._preference(c)[0] <= 0.0]
         chosen = min(others, key=self._preference, default=None)
         if chosen is None or not hedging.affords(self.worst(chosen.target) if self.worst else None):
             return None
@@ -234,7 +244,12 @@ class Dispatch:
 
     def has_only(self, candidate: Candidate) -> bool:
         """Return whether no other candidate is left to ask."""
-        return not any(other.alive for other in self._candidates if other is not candidate)
+        return not self._others(candidate)
+
+    def keyed_like(self, target: Target) -> Sequence[Target]:
+        """Return the call's other targets that send the same key to the same address."""
+        candidates = [candidate.target for candidate in self._candidates]
+        return [other for other in candidates if other is not target and _same_key(other, target)]
 
     def clear(self, attempt: Attempt) -> None:
         """Ask whether a request may leave now.
@@ -251,6 +266,8 @@ class Dispatch:
         with self.lock:
             if attempt.sent:
                 self.records.append(attempt.record)
+            if attempt.cost is not None:
+                self.costs.append(attempt.cost)
             if attempt.error is not None:
                 self.errors.append(attempt.error)
                 self.delivered += attempt.chunks
@@ -269,6 +286,7 @@ class Dispatch:
 
     def _failed(self, error: DispatchError) -> DispatchError:
         self.failure = error
+        error.llmdispatch = failure(self)
         self._finish("failed")
         return error
 
@@ -278,8 +296,7 @@ class Dispatch:
         """Return who is asked next, and tenacity's state if it is the same again."""
         if self.sent >= self.policy.max_attempts or isinstance(error, DeadlineExceededError):
             return None, None
-        others = [c for c in self._candidates if c.alive and c is not current]
-        others = [c for c in others if _may_serve(c, current, error)]
+        others = [c for c in self._others(current) if _may_serve(c, current, error)]
         retry = self._retry(current, error, others)
         if retry is None:
             current.alive = False
@@ -300,12 +317,17 @@ class Dispatch:
             return None, None
         return chosen, retry if chosen is current else None
 
+    def _others(self, current: Candidate) -> Sequence[Candidate]:
+        """Return who else may be asked: who lost a race, only as often as a failed one."""
+        most = self.policy.retries.max_retries
+        return [c for c in self._candidates if c.alive and c is not current and c.tries <= most]
+
     def _better(self, current: Candidate) -> Candidate | None:
         """Return who is asked after an answer that was not good enough."""
         current.alive = False
         if self.sent >= self.policy.max_attempts:
             return None
-        chosen = min((c for c in self._candidates if c.alive), key=self._preference, default=None)
+        chosen = min(self._others(current), key=self._preference, default=None)
         late = chosen is None or max(chosen.ready_at, self.clock.monotonic()) >= self.deadline
         return None if late else chosen
 
@@ -354,6 +376,12 @@ class Dispatch:
             return last
         final = AllDeploymentsFailedError.of(self.errors, records)
         return caused(final, last)
+
+
+def _same_key(one: Target, other: Target) -> bool:
+    ours, theirs = one.endpoint, other.endpoint
+    keyed = ours.api_key is not None and ours.token_provider is None and theirs.token_provider is None
+    return keyed and one.account == other.account and ours.headers == theirs.headers
 
 
 def _may_serve(other: Candidate, current: Candidate, error: DispatchError) -> bool:

@@ -5,46 +5,61 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.display import (
-    BAD,
-    GOOD,
     NOTHING,
-    QUIET,
-    WARN,
     Markup,
+    aligned,
     count,
-    dot,
     heading,
+    many,
     page,
     quiet,
     seconds,
+    soft,
+    standing,
     table,
+    text,
 )
 from langchain_llmdispatch.prices import estimate, prices_as_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from langchain_llmdispatch.chat_model import DispatcherChatModel
     from langchain_llmdispatch.stats import Stats
     from langchain_llmdispatch.targets import Target
 
+_COLUMNS = (
+    *("deployment", "model", "state", "limits", "context", "$/M in", "$/M out", "requests", "median"),
+)
+
 
 def model_html(model: DispatcherChatModel) -> Markup:
     """Return a model's deployments: who they are, how they do, their limits and prices."""
-    stats = model.get_stats()
-    rows = [_row(model, target, stats) for target in model.deployments()]
-    columns = (
-        *("deployment", "vendor and model", "state", "limits"),
-        *("context", "$/M in", "$/M out", "requests", "median"),
+    targets, stats, now = model.deployments(), model.get_stats(), model.clock.now()
+    prices = zip(
+        aligned((_price(target, 1, 0, now) for target in targets), ""),
+        aligned((_price(target, 0, 1, now) for target in targets), ""),
+        strict=True,
     )
-    facts = [f"strategy {_strategy(model.strategy)}", f"at most {model.max_attempts} requests a call"]
+    rows = [_row(model, target, stats, price) for target, price in zip(targets, prices, strict=True)]
+    priced = quiet(f"prices: {prices_as_of()}") if rows else ""
+    shown = table(_COLUMNS, rows, kinds="wwwwnnnnn")
+    return page(heading("DispatcherChatModel", ", ".join(_facts(model))), shown, priced)
+
+
+def _facts(model: DispatcherChatModel) -> list[str]:
+    """Return what holds for all deployments."""
+    facts = [f"strategy {_strategy(model.strategy)}", f"at most {many(model.max_attempts, 'request')} a call"]
     if model.deadline is not None:
         facts.append(f"within {seconds(model.deadline)}")
+    if model.hedge_after is not None:
+        after = model.hedge_after
+        facts.append(f"a second one after {after if isinstance(after, str) else seconds(after)}")
     if model.routes:
-        facts.append("routes " + ", ".join(model.routes))
-    priced = quiet(f"prices: {prices_as_of()}") if rows else ""
-    return page(heading("DispatcherChatModel", ", ".join(facts)), table(columns, rows, words=4), priced)
+        facts.append("routes " + ", ".join(f"{name} ({len(to)})" for name, to in model.routes.items()))
+    return facts
 
 
 def _strategy(strategy: Any) -> str:
@@ -55,36 +70,20 @@ def _strategy(strategy: Any) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in strategy.items())
 
 
-def _row(model: DispatcherChatModel, target: Target, stats: Stats) -> Sequence[Any]:
+def _row(model: DispatcherChatModel, target: Target, stats: Stats, prices: tuple[str, str]) -> Sequence[Any]:
     tally = stats.deployment_stats.get(target.name)
     window = target.facts.context_window
-    now = model.clock.now()
+    health, now = model._desk.health, model.clock.monotonic()  # noqa: SLF001 - it displays what is inside
     return (
         target.name,
-        f"{target.vendor.name} {target.model}",
-        _state(model, target),
+        Markup(f"{soft(target.vendor.name)} {text(target.model)}"),
+        standing(health.snapshot(target, now), now),
         _limits(target),
         count(window) if window else None,
-        _price(target, 1, 0, now),
-        _price(target, 0, 1, now),
+        *prices,
         count(tally.requests) if tally else 0,
         seconds(tally.p50_latency if tally and tally.successes else None),
     )
-
-
-def _state(model: DispatcherChatModel, target: Target) -> Markup:
-    health = getattr(model, "_health", None)
-    if health is None:
-        return dot("unknown", QUIET)
-    view, words = (
-        health.snapshot(target, model.clock.monotonic()),
-        {"closed": "good", "half_open": "on trial"},
-    )
-    if view.state == "closed" and view.cooling:
-        return dot("cooling down", WARN)
-    colours = {"closed": GOOD, "half_open": WARN}
-    reason = f" ({view.reason})" if view.reason and view.state != "closed" else ""
-    return dot(f"{words.get(view.state, 'out')}{reason}", colours.get(view.state, BAD))
 
 
 def _limits(target: Target) -> str:
@@ -93,11 +92,11 @@ def _limits(target: Target) -> str:
     return ", ".join(f"{count(round(limit))} {name}" for name, limit in limits.items() if limit) or NOTHING
 
 
-def _price(target: Target, input_tokens: int, output_tokens: int, at: datetime) -> str:
+def _price(target: Target, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
     """Return USD per million tokens of a short prompt."""
     own = target.deployment
     cost = estimate(
-        target.vendor.name,
+        target.vendor.catalog,
         target.model,
         input_tokens,
         output_tokens,
@@ -106,4 +105,4 @@ def _price(target: Target, input_tokens: int, output_tokens: int, at: datetime) 
         output_price=own.output_price,
         base_url=target.endpoint.base_url,
     )
-    return "unknown" if cost.usd is None else f"{float(cost.usd * 1_000_000):g}"
+    return None if cost.usd is None else cost.usd * 1_000_000

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_llmdispatch import local, runners
 from langchain_llmdispatch.exchange import Exchange, Relay
 from langchain_llmdispatch.races import AsyncLane, Lane, arace, race
-from langchain_llmdispatch.transport import Transport, aread, read
+from langchain_llmdispatch.transport import Transport, afinish, aread, finish, read
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.attempt import Attempt
@@ -116,9 +116,9 @@ class SyncDriver:
             exchange.answered(response)
             if response.status_code != exchange.OK:
                 exchange.refuse(response, b"".join(read(response, exchange.patience)))
-            relay = Relay(exchange, response.headers)
+            relay, pieces = Relay(exchange, response.headers), read(response, exchange.patience)
             try:
-                for piece in read(response, exchange.patience):
+                for piece in pieces:
                     for chunk in relay.feed(piece):
                         yield chunk
                     if relay.done:
@@ -127,6 +127,8 @@ class SyncDriver:
                 relay.broken(error)
             for chunk in relay.close():
                 yield chunk
+            relay.linger()
+            finish(pieces)
         finally:
             exchange.settle()
             response.close()
@@ -224,9 +226,9 @@ class AsyncDriver:
             exchange.answered(response)
             if response.status_code != exchange.OK:
                 exchange.refuse(response, b"".join([p async for p in aread(response, exchange.patience)]))
-            relay = Relay(exchange, response.headers)
+            relay, pieces = Relay(exchange, response.headers), aread(response, exchange.patience)
             try:
-                async for piece in aread(response, exchange.patience):
+                async for piece in pieces:
                     for chunk in relay.feed(piece):
                         yield chunk
                     if relay.done:
@@ -235,6 +237,8 @@ class AsyncDriver:
                 relay.broken(error)
             for chunk in relay.close():
                 yield chunk
+            relay.linger()
+            await afinish(pieces)
         finally:
             exchange.settle()
             await response.aclose()

@@ -68,6 +68,8 @@ class DispatchError(core.ModelError):
         request_id: The vendor's id for the request, or None.
         retry_after: Seconds the vendor asks to wait, or None.
         attempts: Records of every attempt of the call, in order; empty until the call ends.
+        llmdispatch: The facts of the call that it ended, by the names of `response_metadata["llmdispatch"]`;
+            empty until the call ends.
     """
 
     is_retryable: bool = False
@@ -94,6 +96,7 @@ class DispatchError(core.ModelError):
         self.request_id = request_id
         self.retry_after = retry_after
         self.attempts: Sequence[AttemptRecord] = ()
+        self.llmdispatch: dict[str, Any] = {}
 
     def __str__(self) -> str:
         """Say who failed, how, and in the vendor's words."""

@@ -148,6 +148,7 @@ class Exchange:
         """Note what a broken stream's vendor had said of usage before it broke."""
         if self.attempt.record is None and self.attempt.usage is None:
             self.used(getattr(self.decoder, "used", None), None)
+            self.attempt.partial = True
 
     def beside(self, late: Exchange) -> Self:
         """Take part in the race of another request of the call, which is late.
@@ -215,6 +216,9 @@ class Relay:
 
     # After the vendor's finish reason only bookkeeping may follow; it is waited for this many seconds.
     GRACE: ClassVar[float] = 2.0
+    # After the vendor's end marker HTTP's own end follows at once; a connection on which it was seen can be
+    # used again. The caller has the whole answer by then, and waits so many seconds at most.
+    LINGER: ClassVar[float] = 0.1
     HARMLESS: ClassVar[tuple[type[DispatchError], ...]] = (AttemptTimeoutError, ConnectionFailedError)
 
     def __init__(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
@@ -322,6 +326,10 @@ class Relay:
     def _hand_over(self, chunk: AIMessageChunk) -> ChatGenerationChunk:
         self._attempt.chunks.append(chunk)
         return ChatGenerationChunk(message=chunk)
+
+    def linger(self) -> None:
+        """Wait a moment for what HTTP has to say after the answer's end."""
+        self._wait(self.LINGER, "the end of the response")
 
     def _wait(self, seconds: float, what: str) -> None:
         until = self._attempt.dispatch.clock.monotonic() + seconds

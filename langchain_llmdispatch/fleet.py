@@ -45,6 +45,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._ad_hoc: dict[str, tuple[Target, ...]] = {}
         self._held: dict[int, Target] = {}
+        self._fingerprint: list[str] | None = None
         self._check_words()
         self._resolve()
 
@@ -99,11 +100,13 @@ class Fleet:
 
     def fingerprint(self) -> list[str]:
         """Return what identifies the targets in cache keys: names, models, addresses, parameters; no keys."""
-        return [
-            f"{t.name}={t.vendor.name}:{t.model}@{t.endpoint.base_url or t.account} "
-            f"{sorted(t.deployment.params.items())}"
-            for t in self.all()
-        ]
+        if self._fingerprint is None:  # LangChain asks at every call
+            self._fingerprint = [
+                f"{t.name}={t.vendor.name}:{t.model}@{t.endpoint.base_url or t.account} "
+                f"{sorted(t.deployment.params.items())}"
+                for t in self.all()
+            ]
+        return list(self._fingerprint)
 
     # -- vendors -----------------------------------------------------------------------------------
 
@@ -154,7 +157,7 @@ class Fleet:
     def _resolve(self) -> None:
         model = self._model
         self._resolver = Resolver(self._vendors, self._configs(), self._environment)
-        self._ad_hoc = {}
+        self._ad_hoc, self._fingerprint = {}, None
         named: dict[str, Target] = {}
         self._routes = {
             alias: unique_names([self._target(d, named) for d in deployments])

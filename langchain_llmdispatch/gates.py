@@ -144,7 +144,9 @@ class Gate:
     ) -> None:
         self.name, self._clock, self._post, self._shared = name, clock, post, shared
         self.turn = asyncio.Lock()
-        self._lock = threading.Lock()
+        # Reentrant, like all locks that a call's end takes: the garbage collector may close an abandoned
+        # stream within any allocation, this lock held.
+        self._lock = threading.RLock()
         self._requests = Bucket(limits.rpm, share, clock) if limits.rpm else None
         self._tokens = Bucket(limits.tpm, share, clock) if limits.tpm else None
         self._slots, self._held = limits.max_concurrency, 0
@@ -152,6 +154,7 @@ class Gate:
         self._line_requests, self._line_tokens = 0, 0.0
         self._hold = 1.0
         self.output_tokens = self.FIRST_GUESS
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def counts_tokens(self) -> bool:
@@ -197,7 +200,7 @@ class Gate:
             self._hold += self.NEWEST * (seconds - self._hold)
             waited_for = self._line_requests > 0
         if waited_for:
-            self._post(self._freed.set)
+            self._post(self._free)
 
     def correct(self, charge: Charge, amount: float) -> None:
         """Note what a request really used."""
@@ -254,6 +257,16 @@ class Gate:
         return draws
 
     # -- on the loop -------------------------------------------------------------------------------
+
+    def waits_on(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Return whether this is the loop that its line waits on: the first one that asks."""
+        if self._loop is None:
+            self._loop = loop
+        return self._loop is loop
+
+    def _free(self) -> None:
+        if self.waits_on(asyncio.get_running_loop()):
+            self._freed.set()
 
     async def admit(self, entry: Entry) -> None:
         """Wait until `entry` may pass; its turn has come.

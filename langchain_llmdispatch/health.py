@@ -25,10 +25,12 @@ from langchain_llmdispatch.breaker import (
     State,
     jittered,
 )
-from langchain_llmdispatch.errors import AttemptTimeoutError
-from langchain_llmdispatch.speed import Speed
+from langchain_llmdispatch.errors import AttemptTimeoutError, AuthenticationError
+from langchain_llmdispatch.speed import FADES, Speed, freshness
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from langchain_llmdispatch.dispatch import Attempt
     from langchain_llmdispatch.targets import Target
 
@@ -56,6 +58,8 @@ class HealthView(NamedTuple):
         floor: Seconds that an answer takes at least, by what is overdue or has timed out; 0.0 if nothing has.
         idle: Seconds since a request was last sent, or None if never.
         turn: When it was last chosen, as a number that only grows; 0 if never.
+        fresh: How much of what is known of its speed and failures still counts, from 1.0 towards 0: it fades
+            while requests go elsewhere, so that a deployment that was bad is asked again some day.
     """
 
     state: State = "closed"
@@ -73,21 +77,28 @@ class HealthView(NamedTuple):
     floor: float = 0.0
     idle: float | None = None
     turn: int = 0
+    fresh: float = 1.0
 
     def latency(self, output_tokens: float) -> float | None:
-        """Return the predicted seconds for an answer of so many tokens, or None if unknown."""
-        if self.ttft is None:
-            return self.floor or None
-        return max(self.ttft + output_tokens * (self.seconds_per_token or 0.0), self.floor)
+        """Return the predicted seconds for an answer of so many tokens, or None if unknown.
+
+        It is the more hopeful the longer nobody has looked; see `fresh`.
+        """
+        first, floor = self.ttft, self.floor
+        if first is None:
+            return floor * self.fresh or None
+        seconds = first + output_tokens * (self.seconds_per_token or 0.0)
+        return max(seconds, floor) * self.fresh
 
 
 UNSEEN = HealthView()
+_FREE = (0.0, False)
 
 
 class _Entry:
     """All that is known of one deployment."""
 
-    __slots__ = ("breaker", "calls", "flights", "last_sent", "speed", "turn", "warned")
+    __slots__ = ("breaker", "calls", "flights", "fresh", "last_sent", "learned", "speed", "turn", "warned")
 
     def __init__(self) -> None:
         self.breaker, self.speed = Breaker(), Speed()
@@ -95,6 +106,22 @@ class _Entry:
         self.calls = self.turn = 0
         self.last_sent: float | None = None
         self.warned = False
+        self.fresh = 1.0  # how much of its speed had not faded when the latest requests were sent
+        self.note()
+
+    def note(self) -> None:
+        """Keep what only the end of a request changes, as `HealthView` has it."""
+        breaker, speed = self.breaker, self.speed
+        ttft, per_token = speed.estimate()
+        self.learned = (
+            breaker.success(),
+            breaker.failures,
+            ttft,
+            per_token,
+            speed.samples,
+            self.calls,
+            speed.output,
+        )
 
 
 class Health:
@@ -109,7 +136,7 @@ class Health:
 
     def __init__(self, *, rng: random.Random | None = None, most: int = 2048) -> None:
         self._rng, self._most = rng or random.Random(), most
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._troubled: set[tuple[str, str]] = set()
         self._turns = 0
@@ -127,13 +154,20 @@ class Health:
 
     def ended(self, attempt: Attempt) -> None:
         """Learn from what became of it."""
-        if attempt.sent:
-            self.learn(attempt.target, attempt.dispatch.clock.monotonic(), attempt, outcome_of(attempt))
+        if not attempt.sent:
+            return
+        now = attempt.dispatch.clock.monotonic()
+        self.learn(attempt.target, now, attempt, outcome_of(attempt))
+        if isinstance(attempt.error, AuthenticationError):
+            self._suspect(attempt.target, attempt.dispatch.keyed_like(attempt.target), now)
 
     def begin(self, target: Target, now: float, flight: object) -> None:
         """Note that a request, known by `flight`, leaves now."""
         with self._lock:
             entry = self._entry(target)
+            if entry.last_sent is not None:
+                faded = freshness(now - entry.last_sent, self._turns - entry.turn)
+                entry.fresh = min(entry.fresh, faded)
             self._turns += 1
             entry.turn, entry.last_sent = self._turns, now
             entry.flights[flight] = (now, entry.breaker.generation)
@@ -145,7 +179,8 @@ class Health:
             _, generation = entry.flights.pop(flight, (now, entry.breaker.generation))
             entry.calls += 1
             if outcome.blame is None:
-                entry.speed.learn(now, outcome.latency, outcome.ttft, outcome.tokens)
+                entry.speed.learn(now, outcome.latency, outcome.ttft, outcome.tokens, fresh=entry.fresh)
+                entry.fresh = 1.0
                 self._speed.learn(now, outcome.latency, outcome.ttft, outcome.tokens)
             elif outcome.timed_out:
                 entry.speed.overran(outcome.latency)
@@ -153,7 +188,8 @@ class Health:
                 self._judge(target, entry, now, outcome)
             if outcome.retry_after and outcome.blame in {"health", "limits"}:
                 entry.breaker.cool(now + min(outcome.retry_after, LONGEST_ASKED), outcome.reason)
-            self._note_trouble((target.name, target.account), entry.breaker, now)
+            self._note_trouble(target.key, entry.breaker, now)
+            entry.note()
 
     def _judge(self, target: Target, entry: _Entry, now: float, outcome: Outcome) -> None:
         breaker = entry.breaker
@@ -171,6 +207,18 @@ class Health:
         else:
             breaker.probed_until = 0.0  # it proved nothing: another one may probe
 
+    def _suspect(self, refused: Target, others: Iterable[Target], now: float) -> None:
+        """Ask nobody else with a key that was refused, or each of them would be tried in turn.
+
+        Only a deployment's first refusal says so: if others have better luck, they get to show it.
+        """
+        with self._lock:
+            breaker = self._entry(refused).breaker
+            for other in others if breaker.opens == 1 else ():
+                suspected = self._entry(other).breaker
+                suspected.suspect(now, breaker.open_until, breaker.reason)
+                self._note_trouble(other.key, suspected, now)
+
     def _note_trouble(self, key: tuple[str, str], breaker: Breaker, now: float) -> None:
         if breaker.tripped or breaker.cool_until > now:
             self._troubled.add(key)
@@ -186,19 +234,19 @@ class Health:
 
     def blocked(self, target: Target, now: float) -> tuple[float, bool]:
         """Return the seconds until the deployment may be asked, and whether it only cools down."""
-        key = (target.name, target.account)
-        entry = self._entries.get(key) if key in self._troubled else None
-        if entry is None:
-            return 0.0, False
+        key = target.key
+        if key not in self._troubled or (entry := self._entries.get(key)) is None:
+            return _FREE
         breaker = entry.breaker
         left = max(breaker.open_until, breaker.cool_until) - now
         return (left, not breaker.tripped) if left > 0 else (0.0, False)
 
     def probing(self, target: Target, now: float) -> bool:
         """Return whether the deployment's one probe is under way, so that nobody else may ask it."""
-        key = (target.name, target.account)
-        entry = self._entries.get(key) if key in self._troubled else None
-        return entry is not None and entry.breaker.tripped and entry.breaker.probed_until > now
+        key = target.key
+        if key not in self._troubled or (entry := self._entries.get(key)) is None:
+            return False
+        return entry.breaker.tripped and entry.breaker.probed_until > now
 
     def permit(self, target: Target, now: float, *, last_resort: bool = False) -> bool:
         """Return whether a request may be sent now; half open, only one gets leave: the probe.
@@ -208,7 +256,7 @@ class Health:
             now: Monotonic seconds.
             last_resort: Nobody else is left to ask: then even an open breaker is tried.
         """
-        key = (target.name, target.account)
+        key = target.key
         if key not in self._troubled:
             return True
         with self._lock:
@@ -228,42 +276,31 @@ class Health:
             self._turns += 1
             self._entry(target).turn = self._turns
 
-    def expected_output(self, target: Target) -> float | None:
-        """Return the tokens of an answer on average: of this deployment, else of all; None if unknown."""
-        entry = self._entries.get((target.name, target.account))
-        own = entry.speed.output if entry else None
-        return own if own is not None else self._speed.output
+    def expected_outputs(self, targets: Iterable[Target]) -> list[float] | None:
+        """Return the tokens of an answer on average: of each deployment, else of all; None if unknown."""
+        usual, entries = self._speed.output, self._entries
+        if usual is None:
+            return None
+        found = [entries.get(target.key) for target in targets]
+        return [usual if entry is None else entry.speed.output or usual for entry in found]
 
     def snapshot(self, target: Target, now: float) -> HealthView:
         """Return how the deployment is doing."""
-        entry = self._entries.get((target.name, target.account))
-        if entry is None:
-            return UNSEEN
+        return self.snapshots((target,), now)[0]
+
+    def snapshots(self, targets: Iterable[Target], now: float) -> list[HealthView]:
+        """Return how each of several deployments is doing, all at the same moment."""
+        entries, troubled, turns = self._entries, self._troubled, self._turns
+        views = []
         with self._lock:
-            breaker, speed = entry.breaker, entry.speed
-            ttft, per_token = speed.estimate()
-            until = max(breaker.open_until, breaker.cool_until) if breaker.reason else 0.0
-            state = breaker.state(now)
-            floor = speed.floor
-            if entry.flights:  # a request twice as old as usual is news, before its answer comes
-                floor = max(floor, (now - next(iter(entry.flights.values()))[0]) / 2)
-            return HealthView(  # by place: words would cost as much as all the rest
-                state,
-                until if until > now else 0.0,
-                state == "open" and not breaker.tripped,
-                "" if state == "closed" else breaker.reason,
-                len(entry.flights),
-                breaker.success(),
-                breaker.failures,
-                ttft,
-                per_token,
-                speed.samples,
-                entry.calls,
-                speed.output,
-                floor,
-                None if entry.last_sent is None else now - entry.last_sent,
-                entry.turn,
-            )
+            for target in targets:
+                key = target.key
+                entry = entries.get(key)
+                if entry is None:
+                    views.append(UNSEEN)
+                else:
+                    views.append(_view(entry, now, turns, troubled=bool(troubled) and key in troubled))
+        return views
 
     def reset(self, name: str | None = None) -> None:
         """Forget what is known of the deployments of that name, or of all: they were put right."""
@@ -276,7 +313,7 @@ class Health:
                     fresh.flights, fresh.breaker.generation = held.flights, held.breaker.generation + 1
 
     def _entry(self, target: Target) -> _Entry:
-        key = (target.name, target.account)
+        key = target.key
         entry = self._entries.get(key)
         if entry is None:
             if len(self._entries) >= self._most:
@@ -290,6 +327,49 @@ class Health:
         for key in idle[: max(1, self._most // 8)]:
             del self._entries[key]
             self._troubled.discard(key)
+
+
+def _view(entry: _Entry, now: float, turns: int, *, troubled: bool) -> HealthView:
+    state, until, cooling, reason = _trouble(entry.breaker, now) if troubled else _WELL
+    flights, sent, floor = entry.flights, entry.last_sent, entry.speed.floor
+    idle = None if sent is None else now - sent
+    if flights:  # a request twice as old as usual is news, before its answer comes
+        floor = max(floor, (now - next(iter(flights.values()))[0]) / 2)
+    fresh = 1.0 if idle is None or idle <= FADES else freshness(idle, turns - entry.turn)
+    success, failures, ttft, per_token, samples, calls, output = entry.learned
+    return _new(
+        HealthView,  # by place: words would cost as much as all the rest
+        (
+            state,
+            until,
+            cooling,
+            reason,
+            len(flights),
+            success,
+            failures,
+            ttft,
+            per_token,
+            samples,
+            calls,
+            output,
+            floor,
+            idle,
+            entry.turn,
+            fresh,
+        ),
+    )
+
+
+_new = tuple.__new__
+_WELL: tuple[State, float, bool, str] = ("closed", 0.0, False, "")
+
+
+def _trouble(breaker: Breaker, now: float) -> tuple[State, float, bool, str]:
+    """Return state, moment until which it is open, whether it only cools down, and why."""
+    state, until = breaker.state(now), max(breaker.open_until, breaker.cool_until)
+    if state == "closed":
+        return _WELL
+    return state, until if until > now else 0.0, state == "open" and not breaker.tripped, breaker.reason
 
 
 def outcome_of(attempt: Attempt) -> Outcome:

@@ -41,7 +41,7 @@ class Hedging:
     def __init__(self, after: HedgeAfter, budget_usd: float | None = None) -> None:
         self._after = after
         self._budget = None if budget_usd is None else Decimal(str(budget_usd))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._seconds: dict[tuple[str, bool], deque[float]] = {}
 
     def after(self, target: Target, *, stream: bool) -> float | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,7 +72,7 @@ class Limiter:
         return (_rebuild, (type(self), self.burst, self._shared))
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._gates: dict[tuple[str, Limits], Gate] = {}
         self._ways: dict[int, tuple[Target, tuple[Gate, ...]]] = {}  # by identity: the fast way
         self._closed: dict[_Quota, float] = {}
@@ -196,6 +196,12 @@ class Limiter:
         """Stop the private thread and forget what was used; a later attempt starts anew."""
         self._loop.close()
         self._renew()
+
+    def forget(self, gates: Sequence[Gate]) -> None:
+        """Let no further attempt through these gates: they belong to a loop that has ended."""
+        with self._lock:
+            self._gates = {key: gate for key, gate in self._gates.items() if gate not in gates}
+            self._ways.clear()
 
     def _permit(self, attempt: Attempt, tokens: float) -> Permit | None:
         """Return a permit that has passed, or one that has lined up, or None where nothing is limited."""

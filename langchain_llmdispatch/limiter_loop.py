@@ -87,7 +87,7 @@ class LoopThread:
     def __init__(self, clock: Clock, renew: Callable[[], None] | None = None) -> None:
         self._clock = clock
         self._renew = weakref.WeakMethod(renew) if renew is not None else None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._loop: ClockLoop | None = None
         self._thread: threading.Thread | None = None
         self._end: weakref.finalize[Any, Any] | None = None
@@ -100,10 +100,8 @@ class LoopThread:
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Have `function` called on the loop, soon; from any thread, without waiting."""
-        try:
+        with self._lock:  # what is posted to a loop before it is told to stop is still called
             (self._loop or self._start()).call_soon_threadsafe(function, *args)
-        except RuntimeError:  # closed this very moment
-            self._start().call_soon_threadsafe(function, *args)
 
     def post_if_started(self, function: Callable[..., object], *args: Any) -> None:
         """Have `function` called on the loop if there is one; never raises."""
@@ -140,7 +138,7 @@ class LoopThread:
             self._end.detach()
         if self._loop is not None:
             _BURIED.append(self._loop)
-        self._lock, self._loop, self._thread, self._end = threading.Lock(), None, None, None
+        self._lock, self._loop, self._thread, self._end = threading.RLock(), None, None, None
         renew = self._renew() if self._renew is not None else None
         if renew is not None:
             renew()

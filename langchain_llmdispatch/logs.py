@@ -102,14 +102,15 @@ class CallLog:
         self._emit(level, event, text, {"attempt": attempt.number, **who, **facts})
 
     def _emit(self, level: int, event: str, text: str, facts: dict[str, Any]) -> None:
-        printed = self._console and level >= logging.INFO
-        if not printed and not LOGGER.isEnabledFor(level):
+        printed, logged = self._console and level >= logging.INFO, LOGGER.isEnabledFor(level)
+        if not printed and not logged:
             return
         record = LOGGER.makeRecord(
             LOGGER.name, level, __file__, 0, text, (), None, "llmdispatch", {"event": event, **facts}
         )
-        LOGGER.handle(record)
-        if printed and not _printed_already(record):
+        if logged:
+            LOGGER.handle(record)
+        if printed and not (logged and _printed_already(record)):
             print(self._formatter.format(record), file=sys.stderr)  # noqa: T201 - what was asked for
 
 

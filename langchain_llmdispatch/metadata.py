@@ -11,11 +11,14 @@ from langchain_llmdispatch.prices import Cost, price_of
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.dispatch import Attempt
+    from langchain_llmdispatch.dispatch import Attempt, Dispatch
+    from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import ChatRequest
 
 # What LangChain's tracers read to name the vendor that really answered (langchain_core.utils._gateway).
 GATEWAY_KEY = "lc_gateway_metadata"
+_OVERTAKEN = "LostRaceError"
+_TRACED = {"google": "google_genai"}
 
 
 def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, model: str) -> dict[str, Any]:
@@ -33,11 +36,9 @@ def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, 
         "vendor": attempt.target.vendor.name,
         "deployment": attempt.target.name,
         "route": request.route,
-        "attempts": [record.to_dict() for record in dispatch.records],
-        "fallback": len({record.deployment for record in dispatch.records}) > 1,
+        **_course(dispatch),
         "cost_usd": None if cost.usd is None else format(cost.usd, "f"),
         "price_source": cost.source,
-        "queue_ms": sum(record.wait_ms for record in dispatch.records),
         "created_at": dispatch.clock.now().isoformat(timespec="milliseconds"),
     }
     if dispatch.declined:
@@ -47,6 +48,35 @@ def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, 
     if attempt.changes:
         facts["adapted"] = [{"kind": c.kind, "detail": c.detail, "lossy": c.lossy} for c in attempt.changes]
     return facts
+
+
+def failure(dispatch: Dispatch) -> dict[str, Any]:
+    """Return the facts of a call that failed, by the names of `report`: who was asked last, what it cost.
+
+    Its cost is that of the requests whose vendors said what they used, wasted as they are; None if none did.
+    """
+    last = dispatch.records[-1] if dispatch.records else None
+    known = [cost for cost in dispatch.costs if cost.usd is not None]
+    spent = sum((cost.usd for cost in known if cost.usd is not None), Decimal(0))
+    return {
+        "vendor": last.vendor if last is not None else None,
+        "deployment": last.deployment if last is not None else None,
+        "route": dispatch.request.route if dispatch.request is not None else None,
+        **_course(dispatch),
+        "cost_usd": format(spent, "f") if known else None,
+        "price_source": known[-1].source if known else None,
+        "created_at": dispatch.clock.now().isoformat(timespec="milliseconds"),
+    }
+
+
+def _course(dispatch: Dispatch) -> dict[str, Any]:
+    """Return how a call went. One that another, hedged request overtook did not fall back."""
+    records = dispatch.records
+    return {
+        "attempts": [record.to_dict() for record in records],
+        "fallback": len({one.deployment for one in records if one.error != _OVERTAKEN}) > 1,
+        "queue_ms": sum(record.wait_ms for record in records),
+    }
 
 
 def _total(attempt: Attempt, own: Cost) -> Cost:
@@ -89,4 +119,10 @@ def cost_of(attempt: Attempt, usage: UsageMetadata | None, model: str) -> Cost:
 
 def gateway(attempt: Attempt, model: str) -> dict[str, dict[str, str]]:
     """Return the generation info that makes tracers show the vendor that answered."""
-    return {GATEWAY_KEY: {"provider": attempt.target.vendor.catalog, "model": model}}
+    return {GATEWAY_KEY: {"provider": traced(attempt.target), "model": model}}
+
+
+def traced(target: Target) -> str:
+    """Return the name by which tracers know a target's vendor: `ls_provider` of its LangChain integration."""
+    known = target.vendor.catalog or target.vendor.name
+    return _TRACED.get(known, known)

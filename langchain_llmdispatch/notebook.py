@@ -15,21 +15,13 @@ Ito's, which colour-blind people can tell apart; labels stand beside what they n
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_llmdispatch.display import (
-    BAD,
-    BLUE,
-    GOOD,
-    QUIET,
-    SKY,
-    Markup,
-    answer_html,
-    attempts_of,
-    seconds,
-)
+from langchain_llmdispatch.display import BAD, BLUE, QUIET, SKY, Markup, dollars, many, seconds
+from langchain_llmdispatch.display_answer import LEGEND, Timed, answer_html, attempts_of, timed
 from langchain_llmdispatch.quantiles import middle_of
 from langchain_llmdispatch.stats import DIMENSIONS, Stats
 
@@ -43,9 +35,11 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.stats import By
     from langchain_llmdispatch.tallies import Tally
 
-PALETTE = (BLUE, "#E69F00", GOOD, "#CC79A7", SKY, BAD, "#F0E442", "#000000")
-_PERCENTILES = ((0.5, "o", 8), (0.95, "D", 7), (0.99, "|", 13))  # share, mark, size
-_COARSE = 10  # buckets that a plot draws as one: steps of a fifth
+_ALPHA = {"waited": 0.8, "overtaken": 0.5}
+# Share, mark, its size, and how many answers there must be for it to mean anything.
+_PERCENTILES = ((0.5, "o", 8, 1), (0.95, "D", 7, 20), (0.99, "|", 13, 100))
+_SMOOTH = 5  # the width of the bell that smooths a distribution, in buckets of two per cent
+_LEAST = 0.004  # the least width of a piece on a line of time, as a share of the whole
 _COLUMNS = (
     *("vendor", "deployment", "model", "route", "attempts", "fallback", "latency_s", "ttft_s", "queue_s"),
     *("total_s", "input_tokens", "output_tokens", "cost_usd", "finish_reason"),
@@ -104,9 +98,9 @@ def _row(message: AIMessage) -> dict[str, Any]:
         "latency_s": last.get("latency_ms", 0) / 1000,
         "ttft_s": None if first is None else first / 1000,
         "queue_s": facts.get("queue_ms", 0) / 1000,
-        "total_s": sum(one["wait_ms"] + one["latency_ms"] for one in attempts) / 1000,
-        "input_tokens": usage["input_tokens"] if usage else None,
-        "output_tokens": usage["output_tokens"] if usage else None,
+        "total_s": max((one.end for one in timed(attempts)), default=0.0),
+        "input_tokens": usage.get("input_tokens") if usage else None,
+        "output_tokens": usage.get("output_tokens") if usage else None,
         "cost_usd": None if cost is None else float(cost),
         "finish_reason": message.response_metadata.get("finish_reason"),
     }
@@ -131,33 +125,44 @@ def plot_latency(
     ax = ax or _axes(height=1.1 + 0.62 * max(len(groups), 1))
     names = sorted(groups, key=lambda name: groups[name].quantile(0.5), reverse=True)
     for line, name in enumerate(names):
-        _spread(ax, line, groups[name], PALETTE[line % len(PALETTE)])
-    ax.set_yticks(range(len(names)), [f"{name}\n{groups[name].count:,} answers" for name in names])
+        _spread(ax, line, groups[name])
+    labels = [f"{name}\n{many(groups[name].count, 'answer')}" for name in names]
+    ax.set_yticks(range(len(names)), labels, parse_math=False)
     ax.set_ylim(-0.6, len(names) - 0.4)
     what = "answered in" if of == "latency" else "first token after"
     if names:
         _log_seconds(ax)
     ax.set_title(f"{what}   (● median, ◆ 95 %, | 99 %)", loc="left", fontsize=10)
-    return _finish(ax, grid="x")
+    return _finish(ax, grid="x", empty=not names)
 
 
-def _spread(ax: Any, line: int, spread: Distribution, colour: str) -> None:
-    """Draw a distribution's shape on its line, coarse enough to be smooth, and its percentiles."""
-    coarse: dict[int, int] = {}
-    for bucket, number in spread.buckets.items():
-        coarse[bucket // _COARSE] = coarse.get(bucket // _COARSE, 0) + number
-    first, last, most = min(coarse) - 1, max(coarse) + 1, max(coarse.values())
-    at = [middle_of(max(0, n * _COARSE + _COARSE // 2)) for n in range(first, last + 1)]
-    half = [0.3 * coarse.get(n, 0) / most for n in range(first, last + 1)]
-    low, high = [line - h for h in half], [line + h for h in half]
-    ax.fill_between(at, low, high, color=colour, alpha=0.3, linewidth=0)
-    for share, mark, size in _PERCENTILES:
+def _spread(ax: Any, line: int, spread: Distribution) -> None:
+    """Draw a distribution's shape on its line, and its percentiles where enough is known."""
+    at, high = _outline(spread)
+    ax.fill_between(
+        at, [line - h for h in high], [line + h for h in high], color=SKY, alpha=0.45, linewidth=0
+    )
+    for share, mark, size, enough in _PERCENTILES:
+        if spread.count < enough:
+            continue
         value, thin = spread.quantile(share), mark == "|"
-        style = {"color": colour, "markersize": size, "markeredgewidth": 2.5 if thin else 1}
-        ax.plot(value, line, mark, markeredgecolor=colour if thin else "white", **style)
+        style = {"color": BLUE, "markersize": size, "markeredgewidth": 2.5 if thin else 1}
+        ax.plot(value, line, mark, markeredgecolor=BLUE if thin else "white", **style)
         if not thin:
-            where = {"xytext": (0, -15), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+            where = {"xytext": (0, -16), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
             ax.annotate(seconds(value), (value, line), **where)
+
+
+def _outline(spread: Distribution) -> tuple[list[float], list[float]]:
+    """Return where a distribution is how high (at most 0.32), smoothed with a bell."""
+    reach = 3 * _SMOOTH
+    bell = [math.exp(-0.5 * (n / _SMOOTH) ** 2) for n in range(-reach, reach + 1)]
+    heights: dict[int, float] = {}
+    for bucket, number in spread.buckets.items():
+        for n, weight in enumerate(bell, bucket - reach):
+            heights[n] = heights.get(n, 0.0) + weight * number
+    at, most = range(max(0, min(heights)), max(heights) + 1), max(heights.values())
+    return [middle_of(n) for n in at], [0.32 * heights.get(n, 0.0) / most for n in at]
 
 
 def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
@@ -178,19 +183,22 @@ def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
                 edgecolor="white", label="failed requests" if line == 0 else None)  # fmt: skip
         place = tally.cost_usd + longest * 0.015, line
         ax.text(*place, _spent(tally), va="center", fontsize=8.5, parse_math=False)
-    ax.set_yticks(range(len(tallies)), [name for name, _ in tallies])
+    ax.set_yticks(range(len(tallies)), [name for name, _ in tallies], parse_math=False)
     ax.set_xlim(0, longest * 1.6)
     ax.set_xlabel("US dollars")
     if any(tally.wasted for _, tally in tallies):
         ax.legend(frameon=False, fontsize=8.5, loc="lower right")
     ax.set_title(f"cost by {by}", loc="left", fontsize=10)
-    return _finish(ax, grid="x")
+    return _finish(ax, grid="x", empty=not tallies)
 
 
 def _spent(tally: Tally) -> str:
-    each = f", ${tally.cost_usd / tally.successes * 1000:.3g} per 1,000 answers" if tally.successes else ""
-    unknown = f", {tally.unpriced_requests} of unknown price" if tally.unpriced_requests else ""
-    return f"${tally.cost_usd:.4g}{each if tally.cost else ''}{unknown}"
+    if not tally.cost and tally.unpriced_requests and tally.unpriced_requests >= tally.successes:
+        return "price unknown"
+    each = tally.cost_usd / tally.successes * 1000 if tally.successes else 0.0
+    words = [dollars(tally.cost), f"{dollars(each)} per 1,000 answers" if each else ""]
+    words.append(f"{tally.unpriced_requests} of unknown price" if tally.unpriced_requests else "")
+    return ", ".join(filter(None, words))
 
 
 def plot_tradeoff(
@@ -219,7 +227,7 @@ def plot_tradeoff(
     ax = ax or _axes(height=4.2)
     high = best == "high" or (best is None and not y.endswith(("_s", "_usd", "_ms", "_tokens")))
     front = _front(points, high=high)
-    _draw_points(ax, points, front)
+    _draw_points(ax, points, front, high=high)
     ax.set_xlabel("cost per answer (US dollars)" if isinstance(data, Stats) else _label(x))
     ax.set_ylabel("median latency (seconds)" if isinstance(data, Stats) else _label(y))
     corner = "upper left" if high else "lower left"
@@ -229,7 +237,7 @@ def plot_tradeoff(
         ax.set_xlim(left=min(0, -0.03 * ax.get_xlim()[1]))
     if not high:
         ax.set_ylim(bottom=0)
-    return _finish(ax, grid="both")
+    return _finish(ax, grid="both", empty=not points)
 
 
 def _points_of_stats(stats: Stats, by: str) -> list[tuple[str, float, float]]:
@@ -261,7 +269,11 @@ def _front(points: Sequence[tuple[str, float, float]], *, high: bool) -> list[tu
 
 
 def _draw_points(
-    ax: Any, points: Sequence[tuple[str, float, float]], front: Sequence[tuple[str, float, float]]
+    ax: Any,
+    points: Sequence[tuple[str, float, float]],
+    front: Sequence[tuple[str, float, float]],
+    *,
+    high: bool,
 ) -> None:
     if len(front) > 1:
         ax.plot([p[1] for p in front], [p[2] for p in front], color=BLUE, linewidth=1.4, zorder=1)
@@ -270,9 +282,12 @@ def _draw_points(
         good, right = point in front, point[1] > rightmost / 2
         style = {"color": BLUE if good else QUIET, "markersize": 9, "markeredgecolor": "white"}
         ax.plot(point[1], point[2], "o" if good else "X", zorder=2, **style)
-        where = {"xytext": (-8 if right else 8, 7), "textcoords": "offset points"}
-        words = {"ha": "right" if right else "left", "fontsize": 9, "color": "black" if good else "#666666"}
-        ax.annotate(point[0], (point[1], point[2]), **where, **words)
+        # Names stand where the front does not go: it falls to the right, or rises where high is good.
+        below = high and not right
+        where = {"xytext": (-9 if right else 9, -3 if below else 6), "textcoords": "offset points"}
+        words = {"ha": "right" if right else "left", "va": "top" if below else "bottom", "fontsize": 9}
+        colour = {} if good else {"color": QUIET}
+        ax.annotate(point[0], (point[1], point[2]), parse_math=False, **where, **words, **colour)
 
 
 def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], *, ax: Any = None) -> Axes:
@@ -283,59 +298,52 @@ def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], 
         ax: Where to plot; default: a new figure.
     """
     several = [answers] if isinstance(answers, (BaseMessage, BaseException)) else list(answers)
-    lines = [(n, one) for n, answer in enumerate(several, 1) for one in _timed(answer)]
+    lines = [(n, one) for n, answer in enumerate(several, 1) for one in timed(attempts_of(answer)[0])]
     ax = ax or _axes(height=1.2 + 0.42 * max(len(lines), 1))
-    for line, (_, one) in enumerate(lines):
-        _draw_attempt(ax, line, one)
+    whole = max((one.end for _, one in lines), default=0.0) or 1.0
+    for line, (number, one) in enumerate(lines):
+        _draw_attempt(ax, line, one, whole)
+        if line and number != lines[line - 1][0]:
+            ax.axhline(line - 0.5, color=QUIET, alpha=0.4, linewidth=0.8)
     prefix = "" if len(several) == 1 else "{}. "
-    ax.set_yticks(range(len(lines)), [prefix.format(n) + one["deployment"] for n, one in lines])
-    ax.invert_yaxis()
-    ax.set_xlabel("seconds")
-    ax.margins(x=0.02)
-    ax.set_xlim(0, max((one["end"] for _, one in lines), default=1.0) * 1.22)
-    _legend(ax)
-    return _finish(ax, grid="x")
+    names = [prefix.format(n) + one.record["deployment"] for n, one in lines]
+    ax.set_yticks(range(len(lines)), names, parse_math=False)
+    ax.set_ylim(max(len(lines), 1) - 0.5, -0.5)
+    ax.set_xlabel("since the call began")
+    ax.set_xlim(0, whole * 1.28)
+    ax.xaxis.set_major_formatter(_on_an_axis)
+    shown = {word for _, one in lines for word, *_ in one.pieces()}
+    _legend(ax, [word for word in LEGEND if word in shown])
+    return _finish(ax, grid="x", empty=not lines)
 
 
-def _timed(answer: BaseMessage | BaseException) -> list[dict[str, Any]]:
-    """Return an answer's attempts with the seconds at which they began, were sent, spoke and ended."""
-    timed, at = [], 0.0
-    for one in attempts_of(answer)[0]:
-        sent = at + one["wait_ms"] / 1000
-        end = sent + one["latency_ms"] / 1000
-        first = None if one.get("ttft_ms") is None else sent + one["ttft_ms"] / 1000
-        timed.append({**one, "begin": at, "sent": sent, "first": first, "end": end})
-        at = end
-    return timed
+def _draw_attempt(ax: Any, line: int, one: Timed, whole: float) -> None:
+    for word, start, end in one.pieces():
+        waited, width = word == "waited", max(end - start, whole * _LEAST)
+        hatched = word == "failed" and width > whole / 40
+        ax.barh(line, width, left=start, color=LEGEND[word], alpha=_ALPHA.get(word, 1.0),
+                height=0.08 if waited else 0.6, hatch="//" if hatched else None,
+                edgecolor="white" if hatched else None, linewidth=0)  # fmt: skip
+    where = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "fontsize": 8.5}
+    ax.annotate(one.words, (one.end, line), parse_math=False, **where)
 
 
-def _draw_attempt(ax: Any, line: int, one: dict[str, Any]) -> None:
-    failed = one["error"]
-    ax.barh(line, one["sent"] - one["begin"], left=one["begin"], color=QUIET, alpha=0.35, height=0.6)
-    spoke = one["first"] if one["first"] is not None and not failed else one["sent"]
-    ax.barh(line, spoke - one["sent"], left=one["sent"], color=SKY, height=0.6)
-    ax.barh(line, one["end"] - spoke, left=spoke, color=BAD if failed else GOOD, height=0.6,
-            hatch="//" if failed else None, edgecolor="white" if failed else None)  # fmt: skip
-    status = f" ({one['status']})" if one.get("status") else ""
-    words = f"{failed}{status}" if failed else "answered"
-    ax.annotate(
-        words, (one["end"], line), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8.5
-    )
-
-
-def _legend(ax: Any) -> None:
+def _legend(ax: Any, words: Iterable[str]) -> None:
     from matplotlib.patches import Patch  # noqa: PLC0415 - an extra
 
-    kinds = (
-        ("waited", QUIET, 0.35),
-        ("until the first token", SKY, 1.0),
-        ("answered", GOOD, 1.0),
-        ("failed", BAD, 1.0),
-    )
-    patches = [Patch(color=colour, alpha=alpha, label=name) for name, colour, alpha in kinds]
-    ax.legend(
-        handles=patches, frameon=False, fontsize=8.5, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0)
-    )
+    patches = [
+        Patch(
+            facecolor=LEGEND[word],
+            alpha=_ALPHA.get(word, 1.0),
+            label=word,
+            linewidth=0,
+            hatch="//" if word == "failed" else None,
+            edgecolor="white",
+        )
+        for word in words
+    ]
+    where = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(patches) or 1}
+    ax.legend(handles=patches, frameon=False, fontsize=8.5, **where)
 
 
 # -- figures -------------------------------------------------------------------------------------------
@@ -356,8 +364,12 @@ def _log_seconds(ax: Any) -> None:
     from matplotlib.ticker import LogLocator  # noqa: PLC0415 - an extra
 
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(lambda value, _: seconds(value).replace(".00", "").replace(".0 ", " "))
+    ax.xaxis.set_major_formatter(_on_an_axis)
     ax.xaxis.set_minor_formatter("")
+
+
+def _on_an_axis(value: float, _: Any = None) -> str:
+    return f"{value:g} s" if not 0 < value < 1 else f"{value * 1000:g} ms"
 
 
 def _label(column: str) -> str:
@@ -366,7 +378,12 @@ def _label(column: str) -> str:
     return f"{name.replace('_', ' ')} ({units[unit]})" if unit in units else column.replace("_", " ")
 
 
-def _finish(ax: Any, *, grid: str) -> Axes:
+def _finish(ax: Any, *, grid: str, empty: bool) -> Axes:
+    if empty:
+        ax.set(xticks=[], yticks=[])
+        ax.text(
+            0.5, 0.5, "nothing to show yet", transform=ax.transAxes, ha="center", va="center", color=QUIET
+        )
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis=grid, alpha=0.25)
     ax.set_axisbelow(True)

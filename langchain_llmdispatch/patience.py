@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio.trsock
 import socket
 import threading
 from contextlib import suppress
@@ -105,5 +106,8 @@ def _shut(sock: Any) -> None:
     with suppress(OSError, AttributeError):
         if isinstance(sock, socket.socket):
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        else:
+        elif isinstance(sock, asyncio.trsock.TransportSocket):
             sock.shutdown(socket.SHUT_RDWR)
+        else:  # uvloop's stands for a socket, and cannot shut it
+            with socket.fromfd(sock.fileno(), sock.family, sock.type) as twin:
+                twin.shutdown(socket.SHUT_RDWR)

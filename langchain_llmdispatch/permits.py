@@ -68,7 +68,7 @@ class Permit:
             return
         self._over = True
         attempt, entry = self._attempt, self._entry
-        if attempt.usage is not None:
+        if attempt.usage is not None and not attempt.partial:
             self._gates[0].learn(attempt.usage["output_tokens"])
         self._give_back(requests=1.0 if attempt.sent else 0.0, tokens=self._tokens_used(entry.tokens))
 
@@ -110,9 +110,15 @@ class Permit:
 
     def start(self) -> None:
         """Begin to wait."""
-        if self.passed is not None and self.passed.set_running_or_notify_cancel():
-            self._task = asyncio.get_running_loop().create_task(self._pass())
+        if self.passed is None or not self.passed.set_running_or_notify_cancel():
+            return
+        loop = asyncio.get_running_loop()
+        if all(gate.waits_on(loop) for gate in self._gates):
+            self._task = loop.create_task(self._pass())
             self._task.add_done_callback(self._arrived)
+        else:  # it lined up while the limiter was being closed
+            self._limiter.forget(self._gates)
+            self.passed.set_exception(LimitTimeoutError("the limiter was closed"))
 
     def abandon(self) -> None:
         """Give everything back: whoever waited has left."""
@@ -160,7 +166,8 @@ class Permit:
         if self._used is not None:
             return self._used
         if attempt.usage is not None:
-            return float(attempt.usage["total_tokens"])
+            used = float(attempt.usage["total_tokens"])
+            return max(used, reserved) if attempt.partial else used
         refused = attempt.status not in {None, _OK}
         return 0.0 if refused or not attempt.sent else reserved
 

@@ -7,6 +7,7 @@ chain. The bar is tqdm's: a widget in notebooks, a line in terminals, silent whe
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables.config import get_config_list
@@ -121,7 +122,10 @@ def _counting(configs: list[RunnableConfig], usage: UsageCallbackHandler) -> lis
 
 def _tqdm() -> Any:
     try:
-        from tqdm.auto import tqdm  # noqa: PLC0415 - an extra
+        if _in_notebook() and find_spec("ipywidgets") is None:
+            from tqdm.std import tqdm  # noqa: PLC0415 - the choice of tqdm's own would warn of missing widgets
+        else:
+            from tqdm.auto import tqdm  # noqa: PLC0415 - an extra
     except ImportError as error:
         hint = "progress=True needs tqdm: pip install 'langchain-llmdispatch[notebook]'"
         raise ImportError(hint) from error
@@ -129,9 +133,15 @@ def _tqdm() -> Any:
 
 
 def _shown() -> dict[str, Any]:
-    # A notebook's output is no terminal, and still somebody looks at it.
-    in_notebook = "ipykernel" in sys.modules
-    return {"disable": False if in_notebook else None, "dynamic_ncols": True}
+    if _in_notebook():  # its output is no terminal, and still somebody looks at it; errors are shown in red
+        return {"disable": False, "dynamic_ncols": True, "file": sys.stdout}
+    return {"disable": None, "dynamic_ncols": True}
+
+
+def _in_notebook() -> bool:
+    """Return whether this process is a notebook's kernel; one that only starts kernels is none."""
+    kernels = sys.modules.get("ipykernel.kernelapp")
+    return kernels is not None and bool(kernels.IPKernelApp.initialized())
 
 
 def _dollars(usage: UsageCallbackHandler) -> str:

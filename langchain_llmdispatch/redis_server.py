@@ -114,7 +114,10 @@ class RedisServer:
     async def _ping(self) -> None:
         try:
             async with asyncio.timeout(self._timeout):
-                await self._client().ping()
+                client = self._client()
+                # Each connection from before the outage would be another outage to whoever gets it.
+                await client.connection_pool.disconnect(inuse_connections=False)
+                await client.ping()
         except self._failures():
             return
         self._down = False

@@ -144,24 +144,22 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         """Return the call, frozen; `wanted` is the route, deployment or model it asks for."""
         raise NotImplementedError
 
-    def _dispatch(self, request: ChatRequest, wanted: str | None, run: Run) -> Dispatch:
+    def _dispatch(self, request: ChatRequest, wanted: str | None, options: RunOptions, run: Run) -> Dispatch:
         """Decide who is asked for `request`, and return its attempts.
 
         Args:
             request: The call, frozen.
             wanted: The route, deployment or model that the call asks for, or None.
+            options: What the call chose for itself.
             run: The LLM run.
 
         Raises:
-            DispatchError: Nobody can serve it; nothing was sent.
             ConfigurationError: Nothing of the wanted name is known.
         """
-        options, desk = options_of(run.metadata), self._desk
+        desk = self._desk
         ask = self._ask(desk, request, wanted, options, self.rng)
         decision = desk.router.decide(ask)
-        if not decision.targets:
-            raise decision.error()
-        if desk.router.takes_turns:
+        if desk.router.takes_turns and decision.targets:
             desk.health.chosen(decision.targets[0])
         purse = self._purse(ask.forecast, options)
         dispatch = Dispatch(
@@ -176,6 +174,8 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             retry_budget=desk.retry_budget,
         )
         dispatch.request, dispatch.thread, dispatch.worst = request, ask.thread, ask.forecast.worst
+        if not decision.targets:
+            dispatch.refusal = decision.error()
         return dispatch
 
     def _ask(
@@ -258,6 +258,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         config = with_choices(config) or {}
         options = options_of(config.get("metadata") or {})
         kwargs = {**self.model_kwargs, **kwargs}
+        options = options.under(kwargs)
         wanted, stream = kwargs.pop("model", None), bool(kwargs.pop("stream", False))
         run = Run(None)
         run.tags, run.metadata = config.get("tags") or (), config.get("metadata") or {}
@@ -324,10 +325,10 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
 
 
 def _within(policy: Policy, options: RunOptions) -> Policy:
-    """Return the policy with the run's own deadline, if it has one."""
-    if options.deadline is None:
-        return policy
-    return replace(policy, times=replace(policy.times, deadline=float(options.deadline)))
+    """Return the policy with the call's own times, if it has some."""
+    own = {"deadline": options.deadline, "timeout": options.timeout}
+    chosen = {name: float(seconds) for name, seconds in own.items() if seconds is not None}
+    return replace(policy, times=replace(policy.times, **chosen)) if chosen else policy
 
 
 def _clearance(health: Health, purse: Purse | None) -> Callable[[Attempt], None]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_llmdispatch.health import Health, HealthView, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from langchain_llmdispatch.shared_state import RedisState
     from langchain_llmdispatch.targets import Target
 
@@ -61,9 +63,16 @@ class RedisHealth(Health):
             return False
         return super().permit(target, now, last_resort=last_resort)
 
-    def snapshot(self, target: Target, now: float) -> HealthView:
-        """Return how the deployment is doing."""
-        view, (left, reason) = super().snapshot(target, now), self._state.held(_key(target))
+    def snapshots(self, targets: Iterable[Target], now: float) -> list[HealthView]:
+        """Return how each of several deployments is doing."""
+        asked = tuple(targets)
+        views = super().snapshots(asked, now)
+        if not self._state.holds():
+            return views
+        return [self._with_hold(target, view, now) for target, view in zip(asked, views, strict=True)]
+
+    def _with_hold(self, target: Target, view: HealthView, now: float) -> HealthView:
+        left, reason = self._state.held(_key(target))
         if now + left <= view.open_until or left <= 0:
             return view
         return view._replace(state="open", open_until=now + left, cooling=reason == _COOLING, reason=reason)

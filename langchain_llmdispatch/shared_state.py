@@ -116,7 +116,7 @@ class RedisState:
         return (_rebuild, self._settings)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._holds: dict[str, Hold] = {}
         self._totals: dict[str, _Total] = {}
         self._read_at = float("-inf")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 By: TypeAlias = Literal["vendor", "deployment", "model", "route", "tag"]
 DIMENSIONS: tuple[By, ...] = ("vendor", "deployment", "model", "route", "tag")
 _Groups: TypeAlias = Mapping[By, Mapping[str, Tally]]
+_Snapshot: TypeAlias = "Stats | Mapping[str, Any]"
 
 
 class Stats:
@@ -178,7 +179,13 @@ class Stats:
     # -- arithmetic --------------------------------------------------------------------------------
 
     def __sub__(self, before: Stats) -> Stats:
-        """Return what happened after an earlier snapshot of the same statistics."""
+        """Return what happened after an earlier snapshot of the same statistics.
+
+        Raises:
+            ValueError: They were reset in between: what happened before that is not known any more.
+        """
+        if self.since > before.until:
+            raise ValueError("the statistics were reset after the earlier snapshot was taken")
         groups = {
             by: {
                 name: tally - before.groups[by].get(name, Tally())
@@ -209,15 +216,18 @@ class Stats:
         )
 
     @classmethod
-    def merge(cls, snapshots: Iterable[Stats], *more: Stats) -> Stats:
+    def merge(cls, snapshots: _Snapshot | Iterable[_Snapshot], *more: _Snapshot) -> Stats:
         """Return the statistics of several models or processes taken together.
 
         Args:
-            snapshots: The snapshots, or the first of them.
+            snapshots: The snapshots, or the first of them; also as `to_dict(buckets=True)` wrote them.
             more: The others.
+
+        Raises:
+            ValueError: A mapping was written without `buckets=True`.
         """
-        first = [snapshots] if isinstance(snapshots, Stats) else list(snapshots)
-        everything = [*first, *more]
+        first = [snapshots] if isinstance(snapshots, (Stats, Mapping)) else list(snapshots)
+        everything = [each if isinstance(each, Stats) else cls.from_dict(each) for each in (*first, *more)]
         merged = everything[0] if everything else cls()
         for snapshot in everything[1:]:
             merged = merged + snapshot
@@ -253,7 +263,15 @@ class Stats:
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> Stats:
-        """Return the snapshot that `to_dict(buckets=True)` wrote."""
+        """Return the snapshot that `to_dict(buckets=True)` wrote.
+
+        Raises:
+            ValueError: It was written without `buckets=True`.
+        """
+        if "cost" not in held["totals"]:
+            raise ValueError(
+                "its distributions are missing: write it with to_dict(buckets=True) or to_json()"
+            )
         groups = {
             by: {name: Tally.from_dict(tally) for name, tally in held[f"{by}_stats"].items()}
             for by in DIMENSIONS

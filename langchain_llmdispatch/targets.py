@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 import httpx
 from langchain_core.language_models import BaseChatModel
@@ -22,6 +21,7 @@ from langchain_llmdispatch.deployments import (
     nearest,
 )
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.prices import PriceTag
 from langchain_llmdispatch.types import Endpoint, TimeLimits
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.langchain import HAND_IN, LangChainVendor
@@ -44,6 +44,8 @@ class Target:
         facts: What the model can do.
         timeouts: Its own time limits; None fields fall to the model's.
         account: An opaque word for vendor and key: what shares one quota. Holds no part of the key.
+        key: What it is known by where several models share something: its name and account.
+        price: What it costs.
     """
 
     name: str
@@ -55,6 +57,20 @@ class Target:
     facts: ModelFacts
     timeouts: Mapping[str, float] = field(default_factory=dict)
     account: str = ""
+    key: tuple[str, str] = field(init=False, repr=False, compare=False)
+    price: PriceTag = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = self.deployment
+        price = PriceTag(
+            self.vendor.catalog or self.vendor.name,
+            self.model,
+            base_url=self.endpoint.base_url,
+            input_price=own.input_price,
+            output_price=own.output_price,
+        )
+        object.__setattr__(self, "key", (self.name, self.account))
+        object.__setattr__(self, "price", price)
 
     def limits(self, common: TimeLimits) -> TimeLimits:
         """Return the time limits of a call on this target: its own ones over the model's."""
@@ -286,10 +302,5 @@ def unique_names(targets: Sequence[Target]) -> Sequence[Target]:
     out = []
     for target in targets:
         count = seen[target.name] = seen.get(target.name, 0) + 1
-        out.append(target if count == 1 else _renamed(target, f"{target.name}#{count}"))
+        out.append(target if count == 1 else replace(target, name=f"{target.name}#{count}"))
     return out
-
-
-def _renamed(target: Target, name: str) -> Target:
-    values: dict[str, Any] = {key: getattr(target, key) for key in Target.__dataclass_fields__}
-    return Target(**{**values, "name": name})

@@ -6,7 +6,8 @@ with redirects off.
 
 Patience is enforced on every single read, by a network backend around httpcore's: a server that drips one
 byte at a time cannot outlive a deadline, in either colour, and without cancelling anything (cancelling
-leaks httpcore's pool slots: encode/httpcore#1093).
+leaks httpcore's pool slots: encode/httpcore#1093). The pools stay httpcore's: keys travel through them, and
+vcrpy, respx and pytest-httpx hook in there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import asyncio
 import ssl
 import threading
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -24,13 +25,16 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from langchain_llmdispatch.backends import AsyncBackend, Backend
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
     ConnectionFailedError,
     DispatchError,
     MalformedResponseError,
 )
+from langchain_llmdispatch.loop_backend import LoopBackend
 from langchain_llmdispatch.patience import Patience
+from langchain_llmdispatch.pools import AsyncPool, Pool
 from langchain_llmdispatch.wires import Wire, athrough, through
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
@@ -39,107 +43,6 @@ LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keep
 CONNECT_TIMEOUT = 10.0
 # Extensions of a request that name a user's own client to send it with.
 SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
-
-
-def _left(timeout: float | None, over: type[Exception]) -> float | None:
-    if not isinstance(timeout, Patience):
-        return timeout
-    left = timeout.left()
-    if left <= 0:
-        raise over
-    return min(left, 1e6)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left = _left(timeout, httpcore.ReadTimeout)
-        if isinstance(timeout, Patience) and timeout.wait is not None:
-            with timeout.wait.on(self._stream):
-                return self._stream.read(max_bytes, left)
-        return self._stream.read(max_bytes, left)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self, backend: httpcore.NetworkBackend) -> None:
-        self._backend = backend
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
-
-
-class _AsyncStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        left = _left(timeout, httpcore.ReadTimeout)
-        if isinstance(timeout, Patience) and timeout.wait is not None:
-            with timeout.wait.on(self._stream):
-                return await self._stream.read(max_bytes, left)
-        return await self._stream.read(max_bytes, left)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        await self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, left))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _AsyncBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
-        self._backend = backend
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        return _AsyncStream(await self._backend.connect_tcp(host, port, left, local_address, socket_options))
-
-    async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
 
 
 @cache
@@ -157,15 +60,36 @@ def _proxy_of(url: httpx.URL) -> str | None:
 
 def _sync_transport(proxy: str | None) -> httpx.HTTPTransport:
     transport = httpx.HTTPTransport(verify=ssl_context(), limits=LIMITS, proxy=proxy, trust_env=False)
-    # The pool's backend is a constructor argument in httpcore, but httpx does not pass one on.
-    transport._pool._network_backend = _Backend(httpcore.SyncBackend())  # noqa: SLF001
+    # Neither a pool nor a pool's backend can be handed to httpx.
+    if proxy is None:
+        backend = Backend(httpcore.SyncBackend(), together=True)
+        transport._pool = Pool(ssl_context(), LIMITS, backend)  # noqa: SLF001
+        return transport
+    transport._pool._network_backend = Backend(httpcore.SyncBackend())  # noqa: SLF001
+    # Reentrant, as that of `Pool`.
+    transport._pool._optional_thread_lock = threading.RLock()  # type: ignore[assignment]  # noqa: SLF001
     return transport
 
 
 def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
     transport = httpx.AsyncHTTPTransport(verify=ssl_context(), limits=LIMITS, proxy=proxy, trust_env=False)
-    transport._pool._network_backend = _AsyncBackend(httpcore.AnyIOBackend())  # noqa: SLF001
+    if proxy is None:
+        backend = AsyncBackend(LoopBackend(), together=True)
+        transport._pool = AsyncPool(ssl_context(), LIMITS, backend)  # noqa: SLF001
+    else:
+        transport._pool._network_backend = AsyncBackend(LoopBackend())  # noqa: SLF001
     return transport
+
+
+def _make_endable(client: Any, request: httpx.Request, backend: type[Backend | AsyncBackend]) -> None:
+    """Let a request through a user's own client lose a race: its pool's new connections can be ended."""
+    attempt = request.extensions.get("llmdispatch")
+    if attempt is None or attempt.dispatch.race is None:
+        return
+    pool = getattr(client._transport_for_url(request.url), "_pool", None)  # noqa: SLF001 - none in mocks
+    own = getattr(pool, "_network_backend", None)
+    if pool is not None and own is not None and not isinstance(own, backend):
+        pool._network_backend = backend(own)  # noqa: SLF001
 
 
 class Transport:
@@ -208,6 +132,7 @@ class Transport:
         # A user's own client (`VendorConfig.http_client`) is used as it is; it stays theirs to close.
         client = request.extensions.get(SYNC_CLIENT)
         if client is not None:
+            _make_endable(client, request, Backend)
             return client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
         return self._transport(request.url).handle_request(request)
 
@@ -224,6 +149,7 @@ class Transport:
     async def _asend(self, request: httpx.Request) -> httpx.Response:
         client = request.extensions.get(ASYNC_CLIENT)
         if client is not None:
+            _make_endable(client, request, AsyncBackend)
             return await client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
         transport = await self._loop_transport(request.url)
         return await transport.handle_async_request(request)
@@ -341,16 +267,30 @@ async def aread(response: httpx.Response, patience: Patience) -> AsyncIterator[b
         raise failure
 
 
+def finish(pieces: Iterator[bytes]) -> None:
+    """Read a body to its end, if patience lasts, and keep nothing: its connection can be used again then."""
+    with suppress(DispatchError):
+        for _ in pieces:
+            pass
+
+
+async def afinish(pieces: AsyncIterator[bytes]) -> None:
+    """Read a body to its end; see `finish`."""
+    with suppress(DispatchError):
+        async for _ in pieces:
+            pass
+
+
 def _pieces(response: httpx.Response) -> Iterable[bytes]:
-    # The raw stream skips httpx's chunker and byte counter; compressed bodies need its decoders, and a body
-    # that is there already (`httpx.MockTransport`) has no stream any more.
+    # The stream itself skips httpx's chunker and byte counter; compressed bodies need its decoders, and a
+    # body that is there already (`httpx.MockTransport`) has no stream any more.
     whole = response.is_stream_consumed or "content-encoding" in response.headers
-    return response.iter_bytes() if whole else response.iter_raw()
+    return response.iter_bytes() if whole else response.stream  # type: ignore[return-value] # its colour
 
 
-def _apieces(response: httpx.Response) -> AsyncIterator[bytes]:
+def _apieces(response: httpx.Response) -> AsyncIterable[bytes]:
     whole = response.is_stream_consumed or "content-encoding" in response.headers
-    return response.aiter_bytes() if whole else response.aiter_raw()
+    return response.aiter_bytes() if whole else response.stream  # type: ignore[return-value] # its colour
 
 
 def timed_out(patience: Patience) -> AttemptTimeoutError:

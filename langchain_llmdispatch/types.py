@@ -206,6 +206,8 @@ class AttemptRecord:
         latency_ms: Milliseconds from sending to the end of the answer.
         ttft_ms: Milliseconds from sending to the first content, where streamed.
         request_id: The vendor's id for the request.
+        started_ms: Milliseconds from the call's start until this began, its own wait not included; hedged
+            requests overlap.
     """
 
     vendor: str
@@ -217,6 +219,7 @@ class AttemptRecord:
     latency_ms: int = 0
     ttft_ms: int | None = None
     request_id: str | None = None
+    started_ms: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values, keys as in `response_metadata`."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,7 +16,8 @@ from uuid import UUID
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, CallbackManager
-from langchain_core.language_models import FakeListChatModel
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
@@ -129,14 +133,73 @@ def test_the_llm_run_hears_everything(
 def test_tracers_see_retries_and_who_answered(
     server: LoopbackServer, streaming: bool, run: Callable[[DispatcherChatModel, Config], Any]
 ) -> None:
-    """A tracer records the retry on the LLM run, and the vendor that answered as the provider."""
-    server.script("openai", [Fault.error("overloaded")])
-    model = model_of(deployment(server, "openai"), streaming=streaming)
+    """A tracer records the retry on the LLM run, and the vendor that answered by its name in LangChain."""
+    server.script("openai", [Fault.error("overloaded"), Fault.error("auth")])
+    model = model_of(deployment(server, "openai"), deployment(server, "google"), streaming=streaming)
     tracer = RunCollectorCallbackHandler()
     run(model, {"callbacks": [tracer]})
     (traced,) = tracer.traced_runs
     events = [event["name"] for event in traced.events]
     assert (events[0], events[1], events[-1]) == ("start", "retry", "end")
+    seen = traced.extra["metadata"]
+    assert (seen["ls_provider"], seen["ls_model_name"]) == ("google_genai", "gemini-2.5-flash")
+
+
+@pytest.mark.parametrize("wanted", ["fast", "google", "google:gemini-2.5-flash"])
+def test_the_planned_model_goes_by_its_bare_name(server: LoopbackServer, wanted: str) -> None:
+    """A route, a deployment and a prefixed model are the vendor's own model id to tracers, who price by it."""
+    google = deployment(server, "google")
+    model = model_of(deployment(server, "openai"), google, routes={"fast": [google]})
+    params = model._get_ls_params(model=wanted)
+    assert (params["ls_provider"], params["ls_model_name"]) == ("google_genai", "gemini-2.5-flash")
+
+
+FACTS = {"vendor", "deployment", "route", "attempts", "fallback", "cost_usd", "price_source", "queue_ms"} | {
+    "created_at"
+}
+
+
+@colours
+def test_an_error_holds_the_facts_that_an_answer_would(
+    server: LoopbackServer, streaming: bool, run: Callable[[DispatcherChatModel, Config], Any]
+) -> None:
+    """By the same names, JSON-safe: who was asked, how often, and what the useless answers cost."""
+    for vendor, faults in {"openai": [Fault.empty_answer(), Fault.error("auth")], "anthropic": []}.items():
+        server.script(vendor, faults or [Fault.error("auth")])
+    prices = {"input_price": 1, "output_price": 2}
+    model = model_of(
+        deployment(server, "openai", **prices), deployment(server, "anthropic"), streaming=streaming
+    )
+    with pytest.raises(AllDeploymentsFailedError) as failed:
+        run(model, {})
+    facts = json.loads(json.dumps(pickle.loads(pickle.dumps(failed.value)).llmdispatch))  # noqa: S301 - ours
+    assert set(facts) == FACTS
+    assert facts["attempts"] == [record.to_dict() for record in failed.value.attempts]
+    assert [one["error"] for one in facts["attempts"]] == [
+        *("EmptyAnswerError", "AuthenticationError", "AuthenticationError")
+    ]
+    assert (facts["vendor"], facts["fallback"], facts["queue_ms"]) == ("anthropic", True, 500)
+    told = server.usage()["openai"]
+    assert Decimal(facts["cost_usd"]) == Decimal(told.input_tokens + 2 * told.output_tokens) / 1_000_000 > 0
+    assert set(model.invoke("hello", model="anthropic").response_metadata["llmdispatch"]) == FACTS
+
+
+def test_nothing_was_spent_where_nobody_said_so(server: LoopbackServer) -> None:
+    """A refused request's cost is unknown, not zero."""
+    server.script("openai", [Fault.error("auth")])
+    with pytest.raises(AllDeploymentsFailedError) as failed:
+        model_of(deployment(server, "openai")).invoke("hello")
+    assert failed.value.llmdispatch["cost_usd"] is None
+
+
+def test_waits_for_our_own_limits_are_heard(server: LoopbackServer) -> None:
+    """A wait for a limit is an event with its length, and counts as throttled."""
+    model, ears = model_of(deployment(server, "openai", rpm=60)), Ears()
+    for _ in range(9):
+        model.invoke("hello", {"callbacks": [ears]})
+    waits = [data["wait_ms"] for name, data in ears.data if name == "throttle"]
+    assert len(waits) >= 3
+    assert sum(waits) / 1000 == pytest.approx(model.get_stats().throttled, abs=0.01)
 
 
 def test_the_final_error_of_a_call_is_heard_after_its_attempts(server: LoopbackServer) -> None:
@@ -270,7 +333,7 @@ def test_a_handler_attached_twice_counts_once(server: LoopbackServer) -> None:
 
 
 def test_blocks_nest(server: LoopbackServer) -> None:
-    """An inner block's answers count in the outer one too."""
+    """An inner block's answers count in the outer one too; a spent outer budget refuses inner calls."""
     model = model_of(deployment(server, "openai"))
     with get_usage_callback() as outer:
         model.invoke("hello")
@@ -278,6 +341,38 @@ def test_blocks_nest(server: LoopbackServer) -> None:
             model.invoke("hello")
         model.invoke("hello")
     assert (outer.answers, inner.answers) == (3, 1)
+    with (
+        get_usage_callback(budget_usd=0),
+        get_usage_callback() as inner,
+        pytest.raises(BudgetExceededError),
+    ):
+        model.invoke("hello")
+    assert (inner.answers, len(server.requests)) == (0, 3)
+
+
+def test_threads_of_ones_own_take_the_block_along(server: LoopbackServer) -> None:
+    """A thread that runs in a copy of the context is counted, as the docstring says; others are not."""
+    model = model_of(deployment(server, "openai"))
+    with get_usage_callback() as usage, ThreadPoolExecutor(2) as pool:
+        pool.submit(model.invoke, "not counted").result()
+        pool.submit(copy_context().run, model.invoke, "counted").result()
+    assert usage.answers == 1
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_streams_that_are_left_leave_nothing_behind(server: LoopbackServer, *, close: bool) -> None:
+    """The request of a stream that is left counts once, and its run is forgotten, whichever ends first."""
+    model, usage = model_of(deployment(server, "openai")), UsageCallbackHandler()
+
+    async def main() -> None:
+        stream = model.astream("hello", {"callbacks": [usage]})
+        await anext(stream)
+        if close:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+    assert (usage.failed_requests, usage.answers) == (1, 0)
+    assert usage._runs == {}
 
 
 def test_cached_answers_are_not_billed(server: LoopbackServer) -> None:
@@ -289,6 +384,41 @@ def test_cached_answers_are_not_billed(server: LoopbackServer) -> None:
     assert (usage.answers, usage.cached_answers, len(server.requests)) == (1, 1, 1)
     assert usage.total_tokens == first.usage_metadata["total_tokens"]
     assert model.get_stats().total_requests == 1
+
+
+def test_a_cached_answer_without_usage_is_not_billed_either(server: LoopbackServer) -> None:
+    """A cached answer whose vendor named no usage counts as cached, not as one of unknown price."""
+    server.script("openai", [Fault.without("usage")])
+    model = model_of(deployment(server, "openai"), cache=InMemoryCache(), streaming=True)
+    with get_usage_callback() as usage:
+        assert model.invoke("hello").usage_metadata is None
+        model.invoke("hello")
+    assert (usage.answers, usage.unpriced_answers, usage.cached_answers) == (1, 1, 1)
+
+
+class Around(BaseChatModel):
+    """A chat model that asks another one, as wrappers do."""
+
+    inner: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "around"
+
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self.inner.invoke(messages))])
+
+
+def test_a_model_around_ours_does_not_count_twice(server: LoopbackServer) -> None:
+    """An answer that passes through two runs was paid for once."""
+    model = model_of(deployment(server, "openai", input_price=1, output_price=1))
+    with get_usage_callback() as usage:
+        Around(inner=model).invoke("hello")
+    assert usage.answers == 1
+    assert usage.input_tokens == server.usage()["openai"].input_tokens
+    assert usage.cost == Decimal(usage.total_tokens) / 1_000_000
 
 
 def test_answers_of_other_models_count_too() -> None:
@@ -366,19 +496,31 @@ def test_a_thousand_calls_with_faults_equal_the_vendors_own_accounting(server: L
         retry_policy=RetryPolicy(jitter=False, max_retries=1),
         clock=FakeClock(),
     )
-    calls = failed = 0
-    with get_usage_callback() as usage:
+
+    async def call(n: int, route: str | None) -> None:
+        if n % 4 == 0:
+            model.invoke(f"call {n}", model=route)
+        elif n % 4 == 1:
+            list(model.stream(f"call {n}", model=route))
+        elif n % 4 == 2:
+            await model.ainvoke(f"call {n}", model=route)
+        else:
+            _ = [chunk async for chunk in model.astream(f"call {n}", model=route)]
+
+    async def main() -> int:
+        failed = 0
         for n in range(1000):
-            calls += 1
             try:
-                route = rng.choice(["openai", "anthropic", "google", None])
-                list(model.stream(f"call {n}", model=route)) if n % 2 else model.invoke(
-                    f"call {n}", model=route
-                )
+                await call(n, rng.choice(["openai", "anthropic", "google", None]))
             except (AllDeploymentsFailedError, StreamInterruptedError):
                 failed += 1
+        return failed
+
+    with get_usage_callback() as usage:
+        failed = asyncio.run(main())
     stats, told = model.get_stats(), server.usage()
-    assert (stats.calls.calls, stats.calls.failed, usage.failed_calls) == (calls, failed, failed)
+    assert (stats.calls.calls, stats.calls.failed, usage.failed_calls) == (1000, failed, failed)
+    assert failed > 20
     for vendor in ("openai", "anthropic", "google"):
         ours, theirs = stats.vendor_stats[vendor], told[vendor]
         assert ours.requests == theirs.requests

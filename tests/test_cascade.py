@@ -61,7 +61,8 @@ def test_an_answer_that_does_not_do_sends_the_call_on(server: LoopbackServer, ca
     assert Decimal(facts["cost_usd"]) == Decimal("0.004")
     assert [received.account for received in server.requests] == ["a", "b"]
     assert (stats.total_requests, stats.successful_requests, stats.calls.answered) == (2, 2, 1)
-    assert stats.cost_usd == pytest.approx(0.004)
+    assert (stats.cost_usd, stats.wasted_usd) == pytest.approx((0.004, 0.002))
+    assert (stats.wasted_tokens, stats.deployment_stats["a"].wasted_tokens) == (1100, 1100)
     assert message.usage_metadata is not None
     assert message.usage_metadata["total_tokens"] == 1100
 
@@ -89,6 +90,7 @@ def test_the_last_answer_is_returned_if_none_is_accepted(server: LoopbackServer,
     assert Decimal(facts["cost_usd"]) == Decimal("0.004")
     assert [r["declined"] for r in facts["attempts"]] == [True, True]
     assert stats.calls.answered == 1
+    assert (stats.cost_usd, stats.wasted_usd) == pytest.approx((0.004, 0.002))
 
 
 def test_a_declined_answer_beats_an_error(server: LoopbackServer, call: Call) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from langchain_llmdispatch import errors
+from langchain_llmdispatch import DispatcherChatModel, errors
+from langchain_llmdispatch.budgets import Budget
 from langchain_llmdispatch.clock import Clock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -124,3 +128,81 @@ def test_the_deadline_holds_whatever_the_server_does(server: LoopbackServer, col
     with pytest.raises((errors.DeadlineExceededError, errors.StreamInterruptedError)):
         COLOURS[colour](model, "hello " * 200)
     assert Clock().monotonic() - started < 1.5  # no timing of ours: five times the deadline
+
+
+def _locks_of(model: DispatcherChatModel, budget: Budget) -> dict[str, Any]:
+    """Return every lock that the end of an abandoned stream takes, by whose it is."""
+    gate = next(iter(model._limiter._gates.values()))
+    return {
+        "pool": model._transport._sync[None]._pool._optional_thread_lock,
+        "gate": gate._lock,
+        "bucket": gate._requests._lock,
+        "health": model._desk.health._lock,
+        "counters": model._counters._lock,
+        "budget": budget._lock,
+    }
+
+
+@pytest.mark.parametrize("held", ["pool", "gate", "bucket", "health", "counters", "budget"])
+def test_a_stream_that_the_garbage_collector_closes_blocks_nobody(server: LoopbackServer, held: str) -> None:
+    """It may do so within any allocation, and so while its thread holds the very lock that the end needs."""
+    budget = Budget(1.0)
+    model = model_of(
+        deployment(server, "openai", rpm=1000, max_concurrency=1),
+        clock=Clock(),
+        budget=budget,
+        max_tokens=10,
+    )
+    config = {"configurable": {"thread_id": "t"}}
+
+    def abandon() -> None:
+        stream = model.stream("hello", config)
+        next(stream)
+        cycle: list[Any] = [stream]
+        cycle.append(cycle)
+
+    def collect() -> None:
+        with _locks_of(model, budget)[held]:
+            gc.collect()
+
+    gc.disable()
+    try:
+        abandon()
+        thread = threading.Thread(target=collect, daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+    finally:
+        gc.enable()
+    assert model.invoke("again").text
+    model._limiter.close()
+    model.close()
+
+
+_FIRST_CALL = """
+import asyncio, sys, threading
+from langchain_core.language_models import FakeListChatModel
+from langchain_llmdispatch import DispatcherChatModel
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "genai_prices":
+            print("loaded by the loop's thread:", threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Watch())
+model = DispatcherChatModel(models=[FakeListChatModel(responses=["hello"])], env={})
+print("threads:", threading.active_count())
+
+async def run():
+    return [chunk async for chunk in model.astream("hi")] if sys.argv[1] == "astream" else await model.ainvoke("hi")
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize("colour", ["ainvoke", "astream"])
+def test_the_price_data_is_not_loaded_on_the_event_loop(colour: str) -> None:
+    """It takes 0.1 s at the first call of a process; a thread does it, and there is none before."""
+    command = [sys.executable, "-c", _FIRST_CALL, colour]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    assert said.splitlines() == ["threads: 1", "loaded by the loop's thread: False"]

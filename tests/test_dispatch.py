@@ -209,6 +209,23 @@ def test_no_deployment_is_a_clear_error() -> None:
         next(Dispatch([], steady(), clock=FakeClock(), rng=random.Random(1)).attempts())
 
 
+def test_nobody_is_waited_for_beyond_the_deadline() -> None:
+    """Where the only deployment cools down for longer than the call has, the call ends at once."""
+    clock, policy = FakeClock(), steady(times={"deadline": 10.0})
+    dispatch = Dispatch(targets("a"), policy, clock=clock, rng=random.Random(1), waits=(40.0,))
+    with pytest.raises(errors.DeadlineExceededError) as raised:
+        next(dispatch.attempts())
+    assert (dispatch.outcome, clock.slept, raised.value.retry_after) == ("failed", [], 40.0)
+
+
+def test_records_say_when_each_attempt_began() -> None:
+    """From the call's start, before its own wait: one begins where the one before it ended."""
+    walk = Walk({"a": [errors.ServerError("x"), errors.ServerError("x"), OK]}, steady()).run(targets("a"))
+    assert walk.dispatch is not None
+    times = [(r.started_ms, r.wait_ms, r.latency_ms) for r in walk.dispatch.records]
+    assert times == [(0, 0, 1000), (1000, 500, 1000), (2500, 1000, 1000)]
+
+
 _FAILURES = st.sampled_from(
     [
         None,

@@ -20,6 +20,7 @@ from langchain_llmdispatch import (
     StreamInterruptedError,
     errors,
 )
+from langchain_llmdispatch.budgets import Budget
 from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
@@ -260,3 +261,103 @@ def test_what_an_api_has_no_word_for_is_said(server: LoopbackServer, colour: str
             facts = COLOURS[colour](model, "hello").response_metadata["llmdispatch"]
             assert [change["kind"] for change in facts["adapted"]] == ["seed_dropped"]
             assert "seed" not in server.requests[0].body
+
+
+# -- a key that is refused -------------------------------------------------------------------------
+
+
+def keyed(server: LoopbackServer, *names: str, **fields: Any) -> list[Deployment]:
+    """Return deployments that share a key and an address."""
+    url = server.base_url("openai", "shared")
+    return [Deployment(f"openai:{n}", name=n, base_url=url, api_key="key", **fields) for n in names]
+
+
+def asked_models(server: LoopbackServer) -> list[str]:
+    """Return which models were asked for, in order."""
+    return [received.body["model"] for received in server.requests]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_refused_key_is_not_tried_on_one_deployment_after_the_other(
+    server: LoopbackServer, colour: str
+) -> None:
+    """After a 401 its other deployments are out with it, until one is asked anew, and then alone."""
+    server.script("openai", [Fault.error("auth")], "shared", repeat=True)
+    clock, call = FakeClock(), COLOURS[colour]
+    spare = deployment(server, "openai", "spare")
+    with model_of(*keyed(server, "x", "y", "z"), spare, clock=clock) as model:
+        for _ in range(3):
+            assert call(model, "hello").response_metadata["llmdispatch"]["deployment"] == "spare"
+        assert asked_models(server) == ["x", *[MODELS["openai"]] * 3]
+        out = {each.deployment: each.kind for each in model.explain("hello").excluded}
+        assert out == {"x": "health", "y": "health", "z": "health"}
+        clock.advance(301)
+        server.clear()
+        assert call(model, "hello").text
+    assert asked_models(server) == ["x"]
+
+
+def test_who_has_the_key_of_a_refused_one_gets_to_show_its_luck(server: LoopbackServer) -> None:
+    """A gateway may refuse a key for one model: others are asked in the end, and then they are known."""
+    refused, served = Fault.error("auth"), Fault.none()
+    server.script("openai", [refused, refused, served, served, refused], "shared")
+    clock = FakeClock()
+    with model_of(*keyed(server, "x", "y"), deployment(server, "openai", "spare"), clock=clock) as model:
+        names = []
+        for seconds in (0, 301, 30, 571):
+            clock.advance(seconds)
+            names.append(model.invoke("hello").response_metadata["llmdispatch"]["deployment"])
+    assert names == ["spare", "y", "y", "y"]
+    assert asked_models(server) == ["x", MODELS["openai"], "x", "y", "y", "x", "y"]
+
+
+def test_the_only_key_there_is_is_tried_to_the_last(server: LoopbackServer) -> None:
+    """Where nobody else is left, the other deployment of a refused key is asked all the same."""
+    server.script("openai", [Fault.error("auth")], "shared")
+    with model_of(*keyed(server, "x", "y")) as model:
+        assert model.invoke("hello").response_metadata["llmdispatch"]["deployment"] == "y"
+        assert model.explain("hello").candidates[0].deployment == "y"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"headers": {"x-team": "1"}}, {"headers": {"x-team": "2"}}),
+        ({"api_key": "key"}, {"api_key": "another"}),
+        ({"api_key": lambda: "key"}, {"api_key": lambda: "another"}),
+    ],
+)
+def test_another_key_is_another_matter(
+    server: LoopbackServer, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Keys, or headers that may hold one, differ: one's refusal says nothing about the other."""
+    server.script("openai", [Fault.error("auth")], "shared")
+    url, spare = server.base_url("openai", "shared"), deployment(server, "openai", "spare")
+    first = Deployment("openai:x", name="x", base_url=url, **{"api_key": "key", **one})
+    second = Deployment("openai:y", name="y", base_url=url, **{"api_key": "key", **other})
+    with model_of(first, second, spare) as model:
+        assert model.invoke("hello").response_metadata["llmdispatch"]["deployment"] == "y"
+
+
+# -- calls that are refused before anything is sent ---------------------------------------------------
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"budget_usd": 1e-9, "max_tokens": 100}, errors.BudgetExceededError),
+        ({"budget": Budget(0.0), "max_tokens": 100}, errors.BudgetExceededError),
+        ({"strategy": {"cost": 1.0, "max_cost_usd": 1e-9}}, errors.NoDeploymentError),
+    ],
+)
+def test_a_call_that_is_refused_beforehand_is_a_failed_one(
+    server: LoopbackServer, colour: str, fields: dict[str, Any], error: type[Exception]
+) -> None:
+    """It is counted as a call that failed, without any request."""
+    with model_of(deployment(server, "openai"), **fields) as model:
+        with pytest.raises(error):
+            COLOURS[colour](model, "hello")
+        stats = model.get_stats()
+    assert (stats.calls.calls, stats.calls.failed, stats.total_requests) == (1, 1, 0)
+    assert server.requests == []

@@ -14,10 +14,11 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding
 
 import langchain_llmdispatch
-from langchain_llmdispatch import ConfigurationError, DispatcherChatModel
+from langchain_llmdispatch import ConfigurationError, DispatcherChatModel, errors
 from langchain_llmdispatch.vendors import builtin_vendors
+from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.test_engine import VENDORS, deployment, model_of, total
+from tests.test_engine import COLOURS, VENDORS, deployment, model_of, total
 
 ROOT = Path(__file__).parent.parent
 
@@ -161,3 +162,18 @@ def test_the_example_environment_holds_every_variable() -> None:
         words = vendor.environment
         for name in (*words.keys, *words.urls, *words.versions, *filter(None, [words.timeout])):
             assert name in text, f"{name} is missing"
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_call_may_bring_its_own_times(server: LoopbackServer, colour: str) -> None:
+    """`timeout=` and `deadline=` of a call hold for it alone, and the vendor never sees them."""
+    with model_of(deployment(server, "openai"), retry_policy={"max_retries": 0}) as model:
+        for times in ({"timeout": 0.04}, {"deadline": 0.04}):
+            server.script("openai", [Fault.slow_head(60)])
+            with pytest.raises(errors.DispatchError, match="timed out waiting"):
+                COLOURS[colour](model.bind(**times), "hello")
+        with pytest.raises(errors.ConfigurationError, match="timeout=-1 is not a positive number"):
+            COLOURS[colour](model.bind(timeout=-1), "hello")
+        assert COLOURS[colour](model.bind(timeout=50, deadline=70), "hello").text
+        assert not {"timeout", "deadline"} & set(server.requests[-1].body)
+        assert model.explain("hello", deadline=7).bound.seconds == 7

@@ -551,3 +551,92 @@ def test_a_request_overdue_is_news_before_its_answer_comes() -> None:
     health.begin(A, 0.0, "late")
     assert health.snapshot(A, 0.5).latency(20) == pytest.approx(0.3)
     assert health.snapshot(A, 6.0).latency(20) == pytest.approx(3.0)
+
+
+def test_thin_traffic_averages_over_a_few_answers_and_heavy_traffic_over_half_a_minute() -> None:
+    """One odd answer an hour moves the estimate by a third; one of many a second hardly at all."""
+    thin, heavy = Speed(), Speed()
+    for n in range(200):
+        thin.learn(n * 3600.0, 1.0, 1.0, None)
+        heavy.learn(n * 0.1, 1.0, 1.0, None)
+    thin.learn(200 * 3600.0, 4.0, 4.0, None)
+    heavy.learn(20.0, 4.0, 4.0, None)
+    assert thin.estimate()[0] == pytest.approx(2.0)
+    assert heavy.estimate()[0] == pytest.approx(1.0, abs=0.05)
+
+
+# -- recovery ------------------------------------------------------------------------------------------------
+
+
+def was_slow(*, passed_over: int) -> Health:
+    """Return health in which A answered in 8 s, and then B got so many requests."""
+    health = Health()
+    learn(health, A, times=20, latency=8.0, ttft=8.0, tokens=1)
+    learn(health, B, times=passed_over, latency=0.4, ttft=0.4, tokens=1)
+    return health
+
+
+def test_what_is_known_fades_only_while_others_are_asked() -> None:
+    """Time alone, or requests alone, change nothing: an idle night is no news, nor is a busy second."""
+    busy, idle = was_slow(passed_over=5000), was_slow(passed_over=50)
+    assert busy.snapshot(A, 29.0).latency(1) == pytest.approx(8.0)
+    assert idle.snapshot(A, 36_000.0).latency(1) == pytest.approx(8.0)
+    seen = [busy.snapshot(A, at).latency(1) or 0.0 for at in (30.0, 60.0, 90.0, 120.0)]
+    assert seen == pytest.approx([8.0, 8.0 * math.exp(-1), 8.0 * math.exp(-2), 8.0 * math.exp(-3)])
+    few = was_slow(passed_over=300)
+    assert few.snapshot(A, 3600.0).latency(1) == pytest.approx(8.0 * math.exp(-2))
+
+
+def test_one_answer_brings_back_who_has_recovered() -> None:
+    """The answer after a long time counts for all that had faded; no second request goes before it."""
+    health = was_slow(passed_over=5000)
+    assert (health.snapshot(A, 120.0).latency(1) or 9.0) < 0.5
+    health.begin(A, 120.0, "probe")
+    assert health.snapshot(A, 120.0).latency(1) == pytest.approx(8.0)
+    health.learn(A, 120.3, "probe", Outcome(latency=0.3, ttft=0.3, tokens=1))
+    assert health.snapshot(A, 120.3).latency(1) == pytest.approx(0.3, abs=0.1)
+
+
+def test_one_answer_puts_back_who_is_still_slow() -> None:
+    """It is believed as well, and the next look is as far away as the first was."""
+    health = was_slow(passed_over=5000)
+    health.begin(A, 120.0, "probe")
+    health.learn(A, 128.0, "probe", Outcome(latency=8.0, ttft=8.0, tokens=1))
+    assert health.snapshot(A, 128.0).latency(1) == pytest.approx(8.0, abs=1.0)
+    assert health.snapshot(A, 150.0).fresh == 1.0
+
+
+def test_a_failed_look_keeps_the_chance_for_the_next_answer() -> None:
+    """A failure says nothing of speed: what had faded stays so until an answer comes."""
+    health = was_slow(passed_over=5000)
+    health.begin(A, 120.0, "probe")
+    health.learn(A, 121.0, "probe", Outcome("health", "ServerError"))
+    learn(health, A, at=122.0, latency=0.3, ttft=0.3, tokens=1)
+    assert health.snapshot(A, 122.0).latency(1) == pytest.approx(0.3, abs=0.1)
+
+
+# -- how soon a breaker opens ----------------------------------------------------------------------------------
+
+
+def seconds_to_open(pattern: str, *, well_for: float, per_second: int = 20) -> float:
+    """Return how long requests fail (`x`) and succeed (`.`) by a pattern until the breaker opens."""
+    health, calls = Health(), 0
+    while health.quiet:
+        since = calls - round(well_for * per_second)
+        bad = since >= 0 and pattern[since % len(pattern)] == "x"
+        (fail if bad else learn)(health, A, at=calls / per_second, times=1)
+        calls += 1
+    return calls / per_second - well_for
+
+
+@pytest.mark.parametrize(("pattern", "share"), [("x.x..", 0.4), ("x.", 0.5), ("x.x", 2 / 3), ("x...", 0.25)])
+def test_a_breaker_opens_when_the_half_minute_says_so(pattern: str, share: float) -> None:
+    """Success is an EWMA over 30 s: where f of the calls fail it is under 0.8 after 30 ln(f / (f - 0.2)) s.
+
+    So after a good time 40 % of failures take 20.8 s to open it, unless five come in a row before; without a
+    good time, two failures among the first five calls or a few more are enough.
+    """
+    expected = 30 * math.log(share / (share - 0.2))
+    assert seconds_to_open(pattern, well_for=900.0) == pytest.approx(expected, abs=0.6)
+    assert seconds_to_open(pattern, well_for=0.0) <= 0.5
+    assert seconds_to_open("x", well_for=900.0) == pytest.approx(0.25)

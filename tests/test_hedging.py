@@ -18,7 +18,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 
-from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel, errors
+from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel, VendorConfig, errors
 from langchain_llmdispatch.attempt import Attempt
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch import Dispatch, Policy
@@ -121,6 +121,15 @@ def test_another_one_answers_for_the_late_one(server: LoopbackServer, call: Call
     assert (stats.failed_requests, stats.in_flight, stats.calls.answered) == (0, 0, 1)
     assert asked(server) == "ab"
     assert closed(server, before)
+
+
+def test_a_hedge_began_while_the_first_was_open(server: LoopbackServer, call: Call) -> None:
+    """The records say so, on the line of time that both are on."""
+    server.script("openai", [NEVER], account="a")
+    with model(server, "openai", "openai", clock=Clock()) as dispatcher:
+        late, hedge = call(dispatcher, "hello").response_metadata["llmdispatch"]["attempts"]
+    ends = late["started_ms"] + late["wait_ms"] + late["latency_ms"]
+    assert late["started_ms"] + SOON * 1000 <= hedge["started_ms"] + 1 <= ends + 1
 
 
 def test_who_is_in_time_is_not_raced(server: LoopbackServer, call: Call) -> None:
@@ -268,6 +277,20 @@ def test_a_winner_that_is_declined_goes_on(server: LoopbackServer, call: Call) -
     assert asked(server) == "abc"
 
 
+def test_who_lost_a_race_is_asked_again_only_as_often_as_retries_allow(
+    server: LoopbackServer, call: Call
+) -> None:
+    """Without retries it has had its turn: a declined answer then has to do, as `explain` counted."""
+    server.script("openai", [NEVER], account="a")
+    server.script("openai", [Answer("who knows")], account="b")
+    fields = {"escalate_when": lambda message: "knows" in message.text, "max_retries": 0}
+    with model(server, "openai", "openai", **fields) as dispatcher:
+        bound = dispatcher.explain("hello").bound
+        message = call(dispatcher, "hello")
+    tried = sorted(each["deployment"] for each in message.response_metadata["llmdispatch"]["attempts"])
+    assert (message.text, tried, bound.requests) == ("who knows", ["a", "b"], 2)
+
+
 def test_leaving_while_both_are_open(server: LoopbackServer) -> None:
     """A cancelled task leaves no connection, no task and no request uncounted."""
     server.script("openai", [NEVER], account="a")
@@ -391,6 +414,31 @@ def test_many_races_in_threads_leave_the_pool_whole(server: LoopbackServer) -> N
         assert pool._requests == []
         assert all(c.is_idle() or c.is_closed() for c in pool.connections)
     assert threading.active_count() <= threads
+
+
+@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
+def test_races_through_a_users_own_client_leave_its_pool_whole(server: LoopbackServer, colour: str) -> None:
+    """Its pool holds two connections: were a loser's not ended, the second race would get none."""
+    server.script("openai", [NEVER], account="a", repeat=True)
+    limits = httpx.Limits(max_connections=2)
+    own, asynchronous = httpx.Client(limits=limits), colour.startswith("a")
+    loop_own = httpx.AsyncClient(limits=limits) if asynchronous else None
+    vendors = {"openai": VendorConfig(http_client=own, http_async_client=loop_own)}
+    dispatcher = model(server, "openai", "openai", vendors=vendors, timeout=5.0, clock=Clock())
+
+    async def several() -> list[str]:
+        if colour == "ainvoke":
+            return [(await dispatcher.ainvoke("hello")).text for _ in range(5)]
+        return ["".join([c.text async for c in dispatcher.astream("hello")]) for _ in range(5)]
+
+    began = time.monotonic()
+    if asynchronous:
+        texts = asyncio.run(several())
+    else:
+        texts = [COLOURS[colour](dispatcher, "hello").text for _ in range(5)]
+    assert all("hello" in text.lower() for text in texts)
+    assert time.monotonic() - began < 4
+    assert dispatcher.get_stats().hedges == 5
 
 
 def test_handlers_hear_of_a_hedge_in_their_own_context(server: LoopbackServer, call: Call) -> None:

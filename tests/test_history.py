@@ -745,6 +745,20 @@ def test_any_history_becomes_legal(target: str, history: list[BaseMessage]) -> N
     assert more == []
 
 
+def test_a_merged_turn_keeps_the_reasoning_that_is_the_targets_own() -> None:
+    """Another vendor's turn before it does not make it foreign when the thread is compiled again."""
+    history = [
+        AIMessage("no", response_metadata={"model_name": "m-1", "model_provider": "openai"}),
+        AIMessage(
+            [{"type": "thinking", "thinking": "t"}],
+            response_metadata={"model_name": "m-1", "model_provider": "huggingface"},
+        ),
+    ]
+    out, _ = compile_messages(history, RULES["huggingface"], model="m-1")
+    assert {"type": "reasoning", "reasoning": "t"} in out[-1].content_blocks
+    assert compile_messages(out, RULES["huggingface"], model="m-1") == (out, [])
+
+
 _loops = st.lists(
     st.one_of(
         _words.map(HumanMessage),

@@ -27,6 +27,7 @@ from langchain_llmdispatch.vendors.langchain_retries import calmed
 from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.test_engine import deployment
 
 COLOURS = ("sync", "async", "stream", "astream")
 TOOL = {
@@ -725,3 +726,11 @@ def test_keys_leak_nowhere(server: LoopbackServer, caplog: pytest.LogCaptureFixt
         assert "loopback-secret" not in repr(error) + str(error) + repr(vars(error))
         error = error.__cause__ or error.__context__
     assert "loopback-secret" not in caplog.text
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_one_of_our_own_models_is_a_deployment_too(server: LoopbackServer, colour: str) -> None:
+    """It is told when to be done in its own word; nothing of that reaches the vendor."""
+    inner = router(deployment(server, "anthropic"), max_attempts=1)
+    assert "hello" in ask(colour, router(inner), "hello").text
+    assert not {"timeout", "deadline"} & set(server.requests[-1].body)

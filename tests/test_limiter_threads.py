@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
+from langchain_llmdispatch import errors
 from langchain_llmdispatch.targets import Target
 from tests.test_limiter import Bench, target
 
@@ -90,3 +92,50 @@ async def test_a_sync_call_inside_a_running_loop_just_waits(bench: Bench) -> Non
     """A notebook's cell may call sync: the limiter never needs the loop that runs there."""
     limited = target(rpm=60)
     assert [bench.go(limited) for _ in range(8)][-1] == pytest.approx(2.0, abs=0.01)
+
+
+def test_closing_while_others_wait_hangs_nobody(bench: Bench) -> None:
+    """Whoever waits at that moment is told; whoever comes after it begins anew."""
+    limited, ended = target(rpm=6_000_000, max_concurrency=1), []
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                bench.limiter.acquire(bench.attempt(limited)).release()
+            except errors.LimitTimeoutError:
+                ended.append("told")
+        ended.append("done")
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(1500):
+            bench.limiter.close()
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+    finally:
+        sys.setswitchinterval(switch)
+    assert ended.count("done") == len(threads)
+
+
+def test_a_gate_of_a_closed_limiter_turns_away_and_is_replaced(bench: Bench) -> None:
+    """A request that lined up while the limiter was closed is refused in words, and only that one."""
+    limited = target(max_concurrency=1)
+    held = bench.take(limited)
+    waiting = bench.limiter._permit(bench.attempt(limited), 0.0)
+    assert waiting is not None
+    assert waiting.passed is not None
+    ended = asyncio.new_event_loop()
+    ended.close()
+    for gate in waiting._gates:
+        gate.waits_on(ended)
+    bench.limiter._loop.post(waiting.start)
+    with pytest.raises(errors.LimitTimeoutError, match="closed"):
+        waiting.passed.result(5)
+    held.release()
+    assert bench.go(limited) == 0.0

@@ -125,12 +125,37 @@ def test_nothing_is_printed_twice(server: LoopbackServer, capsys: pytest.Capture
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("own %(message)s"))
     LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
     try:
         model_of(deployment(server, "openai"), enable_logging=True).invoke(PROMPT)
     finally:
         LOGGER.removeHandler(handler)
+        LOGGER.setLevel(logging.NOTSET)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("own openai answered")
+
+
+def test_readable_lines_do_not_lower_the_user_s_own_level(
+    server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Handlers of an application that wants warnings alone are not sent information by `enable_logging`."""
+    memory = Memory()
+    logging.getLogger().addHandler(memory)
+    try:
+        model_of(deployment(server, "openai"), enable_logging=True).invoke(PROMPT)
+    finally:
+        logging.getLogger().removeHandler(memory)
+    assert [record.getMessage() for record in memory.records if record.name == LOGGER.name] == []
+    assert "openai answered" in capsys.readouterr().err
+
+
+def test_two_models_print_one_line_each(server: LoopbackServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """However many models have it on, a call is one line, and the root logger is as it was."""
+    before = list(logging.getLogger().handlers), logging.getLogger().level
+    models = [model_of(deployment(server, "openai"), enable_logging=True) for _ in range(3)]
+    models[0].invoke(PROMPT)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
 
 
 def test_a_library_is_silent_unless_asked(server: LoopbackServer) -> None:

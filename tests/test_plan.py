@@ -234,13 +234,13 @@ def test_a_plan_is_json() -> None:
 
 
 def test_a_plan_is_html_that_runs_nothing() -> None:
-    """It is balanced, escaped, without scripts, and knows dark screens."""
+    """It is balanced, escaped, without scripts, and takes its colour from the page, dark or light."""
     html, reader = showcase()._repr_html_(), Reader()
     reader.feed(html)
     assert reader.open == []
     assert "script" not in reader.tags
     assert "<script>alert(1)</script>" in reader.words
-    assert "prefers-color-scheme:dark" in html
+    assert "color:inherit" in html
 
 
 # -- golden traces -----------------------------------------------------------------------------------------
@@ -293,6 +293,15 @@ def requests() -> list[tuple[str, Any]]:
     ]
 
 
+def passed_over() -> list[tuple[str, Any]]:
+    """Return asks at moments at which less and less counts of what is known of a slow one."""
+    health = Health(rng=random.Random(7))
+    learn(health, FLEET[2], times=10, latency=6.0, ttft=1.0, tokens=200)
+    learn(health, FLEET[1], times=500, latency=1.2, ttft=0.2, tokens=200)
+    fleet, moments = FLEET[1:3], (0, 60, 90)
+    return [(f"{now} s later", ask(fleet, health=health, now=float(now))) for now in moments]
+
+
 def golden() -> str:
     """Return the decisions of every strategy, on every request, as text."""
     rules = [
@@ -307,6 +316,7 @@ def golden() -> str:
     for title, router in routers.items():
         asks = [(name, ask(FLEET, asked, health=health, now=20.0)) for name, asked in requests()]
         parts.append(traced(title, router, *asks))
+    parts.append(traced("lowest_latency, flash is passed over", routers["lowest_latency"], *passed_over()))
     fail(health, FLEET[0], at=20.0, retry_after=9.0)
     learn(health, FLEET[1], at=20.0, blame="limits", reason="RateLimitError", retry_after=12.0)
     asks = [(f"{now:g} s later", ask(FLEET[:2], health=health, now=20.0 + now)) for now in (0, 5, 10, 15)]

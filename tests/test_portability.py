@@ -181,18 +181,32 @@ HISTORIES: Mapping[str, Callable[[Source], list[BaseMessage]]] = {
 IN_A_LOOP = ("5 6", "7", "1 8", "two loops")
 
 
+Told = list[tuple[str, list[BaseMessage], list[BaseMessage]]]
+
+
+@pytest.fixture(scope="module")
+def told(loopback: LoopbackServer) -> Callable[[str, str], Told]:
+    """Return what makes each history of a source, with a copy, once for all targets."""
+
+    @functools.cache
+    def tell(source: str, version: str) -> Told:
+        speaks = Source(source, version, loopback)
+        histories = [(name, history_of(speaks)) for name, history_of in HISTORIES.items()]
+        return [(name, held, [message.model_copy(deep=True) for message in held]) for name, held in histories]
+
+    return tell
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("target", SPEAKERS)
 @pytest.mark.parametrize("source", SPEAKERS)
 def test_every_history_goes_on_everywhere(
-    source: str, target: str, version: str, server: LoopbackServer
+    source: str, target: str, version: str, server: LoopbackServer, told: Callable[[str, str], Told]
 ) -> None:
     """No target refuses, tool results arrive, foreign secrets do not, own ones do; nothing is mutated."""
-    speaks, hears = Source(source, version, server), speaker(target, server, version)
+    hears = speaker(target, server, version)
     model, thinking = hears.bind_tools([TOOL]), SPEAKERS[target][2]
-    for name, history_of in HISTORIES.items():
-        history = history_of(speaks)
-        before = [message.model_copy(deep=True) for message in history]
+    for name, history, before in told(source, version):
         server.clear()
         answer = model.invoke(history, **thinking)
         received = server.requests[-1]

@@ -14,9 +14,17 @@ from genai_prices import Usage, data_snapshot
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from langchain_llmdispatch import prices
+from langchain_llmdispatch import price_book
 from langchain_llmdispatch.catalog import read_data
-from langchain_llmdispatch.prices import Cost, estimate, load_prices, price_of, prices_as_of
+from langchain_llmdispatch.prices import (
+    Cost,
+    PriceTag,
+    edition,
+    estimate,
+    load_prices,
+    price_of,
+    prices_as_of,
+)
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
@@ -104,7 +112,7 @@ def test_a_cost_is_what_genai_prices_calculates(
     except ValueError:  # cached audio: the usage does not say how much of it there was
         assert mine == Cost(None)
         return
-    assert mine == Cost(theirs, prices._book().source)
+    assert mine == Cost(theirs, price_book.book().source)
 
 
 @given(st.sampled_from(_entries()), st.integers(0, 500_000), st.integers(0, 500_000), st.integers(0, 500_000))
@@ -273,12 +281,66 @@ def test_absent_and_null_details_are_zero() -> None:
     assert price_of("anthropic", "claude-haiku-4-5", null, at=NOW) == bare
 
 
+# -- price tags ----------------------------------------------------------------------------------------
+
+
+@given(
+    st.sampled_from(_entries()),
+    st.datetimes(datetime(2024, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.integers(0, 500_000),
+    st.integers(0, 100_000),
+    st.sampled_from([(None, None), (2.5, None), (None, 7), (2.5, 7)]),
+)
+def test_a_tag_says_what_an_estimate_says(
+    entry: tuple[Provider, ModelInfo], at: datetime, read: int, written: int, own: tuple[Any, Any]
+) -> None:
+    """Exactly in decimals, and as floats to within what order needs; unknown where that is unknown."""
+    vendor, model, (into, out) = entry[0].id, entry[1].id, own
+    tag = PriceTag(vendor, model, input_price=into, output_price=out)
+    expected = estimate(vendor, model, read, written, at=at, input_price=into, output_price=out).usd
+    tiers = tag.fixed or tag.at(edition(at))
+    if tiers is None:
+        assert expected is None
+        return
+    rates = tiers.of_length(read)
+    assert rates.of_tokens(read, written) == expected
+    per_request, per_read, per_written = rates.floats
+    assert per_request + per_read * read + per_written * written == pytest.approx(float(expected or 0))
+
+
+def test_a_tag_drops_its_price_when_it_changes() -> None:
+    """The next minute may have another price, and so may another snapshot; within both it is looked up once."""
+    tag = PriceTag("google", "gemini-4-argon")
+    before, after = (datetime(2026, 11, 30, 23, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    for at, usd in ((before, "12"), (after, "24"), (before, "12")):
+        tiers = tag.at(edition(at))
+        assert tiers is not None
+        assert tag.at(edition(at + timedelta(seconds=59))) is tiers
+        assert tiers.of_length(1).of_tokens(1_000_000, 1_000_000) == Decimal(usd)
+    try:
+        data_snapshot.set_custom_snapshot(data_snapshot.DataSnapshot(providers=[], from_auto_update=True))
+        assert tag.at(edition(before)) is None
+    finally:
+        data_snapshot.set_custom_snapshot(None)
+    assert tag.at(edition(before)) is not None
+
+
+def test_prices_of_ones_own_and_free_models_need_no_list() -> None:
+    """They are known without opening the price data."""
+    own, free = PriceTag("openai", "x", input_price=1, output_price=2), PriceTag("ollama", "llama3")
+    assert own.fixed is not None
+    assert own.fixed.of_length(1).floats == (0.0, 1e-6, 2e-6)
+    assert free.fixed is not None
+    assert free.fixed.of_length(1).floats == (0.0, 0.0, 0.0)
+    assert PriceTag("openai", "gpt-6-luna", input_price=1).fixed is None
+
+
 # -- corrections, freshness, threads -------------------------------------------------------------------
 
 
-def _model_with(*rows: dict[str, Any]) -> prices._Model:
+def _model_with(*rows: dict[str, Any]) -> price_book.Model:
     _, info = SNAPSHOT.find_provider_model("gpt-6-luna", None, "openai", None)
-    return prices._Model(info, None, rows, ("list", "correction"))
+    return price_book.Model(info, None, rows, ("list", "correction"))
 
 
 def test_a_correction_holds_from_its_day() -> None:
@@ -330,13 +392,13 @@ def test_prices_say_how_old_they_are() -> None:
 
 def test_caches_are_bounded() -> None:
     """Names and days without end do not fill the memory."""
-    for number in range(prices._MOST_MODELS + 10):
+    for number in range(price_book.MOST_MODELS + 10):
         estimate("nobody", f"model-{number}", 1, 1, at=NOW)
-    assert len(prices._book()._models) <= prices._MOST_MODELS
+    assert len(price_book.book()._models) <= price_book.MOST_MODELS
     model = _model_with()
-    for day in range(prices._MOST_DAYS + 10):
+    for day in range(price_book.MOST_DAYS + 10):
         model.tiers(NOW + timedelta(days=day))
-    assert len(model._known) <= prices._MOST_DAYS
+    assert len(model._known) <= price_book.MOST_DAYS
 
 
 def test_threads_agree() -> None:

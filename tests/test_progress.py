@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sys
 from typing import Any
 
 import pytest
@@ -101,12 +102,30 @@ def test_an_unknown_price_is_said() -> None:
     assert "price unknown" in screen.getvalue()
 
 
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_without_tqdm_nothing_is_sent(
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, colour: str
+) -> None:
+    """The error names what to install, before any request is paid for."""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    model = model_of(deployment(server, "openai"))
+    with pytest.raises(ImportError, match=r"langchain-llmdispatch\[notebook\]"):
+        if colour == "sync":
+            model.batch(["a"], progress=True)
+        else:
+            asyncio.run(model.abatch(["a"], progress=True))
+    assert server.requests == []
+
+
 def test_sync_calls_work_inside_a_running_loop(server: LoopbackServer) -> None:
     """As in a notebook: invoke, stream and batch within a running event loop, without patching it."""
     model = model_of(deployment(server, "openai"))
 
     async def cell() -> list[str]:
-        return [model.invoke("a").text, *(c.text for c in model.stream("b")), model.batch(["c"])[0].text]
+        shown = run_batch(model, ["d", "e"], bar=bar_on(Screen()))
+        return [model.invoke("a").text, *(c.text for c in model.stream("b")), model.batch(["c"])[0].text] + [
+            answer.text for answer in shown
+        ]
 
     assert all(isinstance(text, str) for text in asyncio.run(cell()))
-    assert len(server.requests) == 3
+    assert len(server.requests) == 5

@@ -24,6 +24,7 @@ import pytest
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
 from langchain_llmdispatch.health import Outcome
 from langchain_llmdispatch.limiter import Limiter
+from langchain_llmdispatch.redis_server import RedisServer
 from langchain_llmdispatch.shared_budgets import RedisBudget
 from langchain_llmdispatch.shared_health import RedisHealth
 from langchain_llmdispatch.shared_limits import RedisLimits
@@ -254,6 +255,34 @@ def test_a_lost_server_degrades_to_local_limits_with_one_warning_and_recovers(
     assert len(caplog.records) == 2
     assert "answers again" in caplog.records[-1].message
     bench.limiter.close()
+
+
+def test_connections_from_before_an_outage_are_no_outage_of_their_own(
+    fragile: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many there were, the server is lost once and found once."""
+    clock = FakeClock()
+    server = RedisServer(fragile.url, timeout=1.0, probe_every=3.0, clock=clock)
+    caplog.set_level(logging.WARNING, logger="langchain_llmdispatch")
+
+    async def at_once() -> list[Any]:
+        return await asyncio.gather(*(server.ask(lambda client: client.ping()) for _ in range(5)))
+
+    async def outage() -> None:
+        assert await at_once() == [True] * 5
+        fragile.stop()
+        assert await server.ask(lambda client: client.ping()) is None
+        fragile.start()
+        clock.advance(3.0)
+        assert await server.ask(lambda client: client.ping()) is None  # it has the server looked for
+        assert server._probe is not None
+        await server._probe
+        assert await at_once() == [True] * 5
+        await server._client().aclose()
+
+    asyncio.run(outage())
+    assert server.is_up
+    assert len(caplog.records) == 2
 
 
 def test_a_slow_server_costs_its_timeout_once(fragile: RedisProcess) -> None:

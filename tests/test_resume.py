@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch import DispatcherChatModel, StreamInterruptedError, errors
+from langchain_llmdispatch.budgets import Budget
+from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.resume import Seam, SpliceError, resumable
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
@@ -85,6 +89,24 @@ def test_where_prefill_is_documented_only_the_rest_is_asked_for(
     assert turns[-1]["role"] in {"assistant", "model"}
     assert start.rstrip() in str(turns[-1])
     assert total(seen).response_metadata["llmdispatch"]["resumed"] is True
+
+
+def test_what_is_given_to_continue_is_paid_for(server: LoopbackServer, read: Read) -> None:
+    """A budget sets aside the tokens of the broken answer too, where they are sent back to be continued."""
+    server.script("anthropic", [BROKEN, Fault.stall()], account="a", repeat=True)
+    target = deployment(server, "anthropic", "a", input_price=1000, output_price=1)
+    budget = Budget(100)
+    fields = {"timeout": 0.05, "max_attempts": 2, "clock": Clock(), "max_tokens": 50}
+    with model_of(target, on_stream_error="resume", budget=budget, **fields) as model:
+        worst = model.explain("count", stream=True).candidates[0].worst_usd
+        seen: list[AIMessageChunk] = []
+        with pytest.raises(StreamInterruptedError):
+            read(model, seen)
+    assert worst is not None
+    assert len(server.requests) == 2
+    said = ceil(sum(len(chunk.text) for chunk in seen) / 4 * 1.5)
+    assert said > 0
+    assert budget.spent(Clock().now()) == 2 * worst + said * Decimal("0.001")
 
 
 def test_another_vendor_takes_over(server: LoopbackServer, read: Read) -> None:

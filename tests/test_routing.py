@@ -19,7 +19,7 @@ from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.options import RunOptions
 from langchain_llmdispatch.routing.router import Decision, Router
 from langchain_llmdispatch.routing.rules import matches_model
-from langchain_llmdispatch.types import ToolSpec
+from langchain_llmdispatch.types import OutputSchema, ToolSpec
 from tests.fakes import FakeClock
 from tests.fleet import ask, fail, learn, request, target, targets
 from tests.loopback.faults import Fault
@@ -190,6 +190,17 @@ def test_what_a_model_lacks_leaves_it_out_where_another_has_it() -> None:
     assert (names(decision), left_out(decision)) == (["oai"], {"mute": "doubt"})
 
 
+def test_who_cannot_be_held_to_a_schema_is_left_out_where_another_can() -> None:
+    """A schema is kept by the vendor's own means or by a forced tool call; who has neither is a last resort."""
+    shape = request(output=OutputSchema("city", {"type": "object", "properties": {}}))
+    neither = target("loose", profile={"structured_output": False, "tool_calling": False})
+    by_call = target("call", profile={"structured_output": False})
+    decision = Router().decide(ask((neither, by_call, OPENAI), shape))
+    assert (names(decision), left_out(decision)) == (["call", "oai"], {"loose": "doubt"})
+    assert names(Router().decide(ask((neither,), shape))) == ["loose"]
+    assert names(Router().decide(ask((neither, OPENAI), request()))) == ["loose", "oai"]
+
+
 def test_what_cannot_be_said_to_a_vendor_leaves_it_out_for_good() -> None:
     """A server tool of another vendor, and with `raise` a parameter that it does not take."""
     asked = request(server_tools=({"type": "web_search_20250305", "name": "web_search"},))
@@ -273,6 +284,29 @@ def test_needs_are_counted_in_any_script_and_media_not_by_their_bytes() -> None:
     picture = {"type": "image", "base64": "A" * 4_000_000, "mime_type": "image/png"}
     assert Needs(request([HumanMessage([picture])])).tokens < 2000
     assert Needs(request(tools=(SEARCH,) * 10)).tokens > 100
+
+
+@pytest.mark.parametrize("strategy", ["lowest_latency", "balanced", {"latency": 1, "max_latency_s": 5}])
+def test_who_was_slow_gets_its_share_again_after_recovering(strategy: Any) -> None:
+    """Not asked while it is slow, but for a rare look; soon after it has recovered it is asked as before."""
+    slow, other = targets("slow", "other")
+    health, router, rng = Health(), Router(strategy), random.Random(1)
+    asked: list[tuple[float, str]] = []
+    for call in range(6000):  # ten a second
+        now = call / 10
+        decision = router.decide(ask((slow, other), health=health, now=now, seed=rng.randrange(2**32)))
+        first = decision.targets[0]
+        seconds = 8.0 if first is slow and 100 <= now < 300 else 0.5
+        learn(health, first, at=now, latency=seconds, ttft=seconds, tokens=1)
+        asked.append((now, first.name))
+
+    def share(begin: float, end: float) -> float:
+        names_then = [name for at, name in asked if begin <= at < end]
+        return names_then.count("slow") / len(names_then)
+
+    assert share(50, 100) > 0.4
+    assert share(150, 300) < 0.02
+    assert share(450, 600) > 0.4
 
 
 # -- affinity --------------------------------------------------------------------------------------------

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import pickle
 import random
+import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,14 +19,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_llmdispatch import AllDeploymentsFailedError, counters
+from langchain_llmdispatch import AllDeploymentsFailedError, RetryPolicy, UsageCallbackHandler, counters
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.counters import MOST_GROUPS, OTHER, Counters
 from langchain_llmdispatch.quantiles import RELATIVE_ERROR, Distribution, Sketch
 from langchain_llmdispatch.stats import Stats
 from langchain_llmdispatch.tallies import Tally
 from tests.fakes import FakeClock
-from tests.loopback.faults import Fault
+from tests.loopback.faults import ANSWER, Fault
 from tests.loopback.server import LoopbackServer
 from tests.test_engine import deployment, model_of
 
@@ -236,6 +240,63 @@ def test_counting_is_thread_safe() -> None:
     assert held.snapshot().in_flight == 0
 
 
+def test_nothing_is_lost_or_doubled_under_threads_retries_fallbacks_and_hedges(
+    server: LoopbackServer,
+) -> None:
+    """Sixteen threads in four colours: statistics, callback and vendors agree on every request."""
+    rng = random.Random(3)
+    faults = (
+        Fault.error("overloaded"),
+        Fault.error("rate_limit"),
+        Fault.empty_answer(),
+        Fault.slow_head(0.04),
+    )
+    for account in "abc":
+        steps = [rng.choice(faults) if rng.random() < 0.4 else ANSWER for _ in range(600)]
+        server.script("openai", steps, account)
+    usage = UsageCallbackHandler()
+    model = model_of(
+        *(deployment(server, "openai", account, input_price=1, output_price=2) for account in "abc"),
+        strategy="round_robin",
+        hedge_after=0.015,
+        retry_policy=RetryPolicy(initial_delay=0.001, jitter=False, max_retry_after=0.01),
+        clock=Clock(),
+        callbacks=[usage],
+    )
+
+    async def collect(text: str) -> None:
+        async for _ in model.astream(text):
+            pass
+
+    calls: tuple[Callable[[str], Any], ...] = (
+        model.invoke,
+        lambda text: list(model.stream(text)),
+        lambda text: asyncio.run(model.ainvoke(text)),
+        lambda text: asyncio.run(collect(text)),
+    )
+
+    def work(n: int) -> bool:
+        with contextlib.suppress(AllDeploymentsFailedError):
+            calls[n % 4](f"call {n}")
+            return True
+        return False
+
+    with ThreadPoolExecutor(16) as pool:
+        answered = sum(pool.map(work, range(160)))
+    stats, told = model.get_stats(), server.usage()
+    assert (stats.calls.calls, stats.calls.answered, stats.in_flight) == (160, answered, 0)
+    assert usage.answers == stats.successful_requests == stats.latency.count == answered
+    assert stats.retries > 0 < stats.hedges
+    assert usage.failed_requests == stats.failed_requests + stats.abandoned
+    heard = (usage.input_tokens, usage.output_tokens, usage.cost, usage.wasted)
+    assert heard == (stats.input_tokens, stats.output_tokens, stats.totals.cost, stats.totals.wasted)
+    for account in "abc":
+        ours, theirs = stats.deployment_stats[account], told[f"openai@{account}"]
+        assert ours.requests == ours.successes + ours.failures + ours.abandoned
+        # A request that is overtaken while it leaves may never arrive.
+        assert ours.requests - ours.abandoned <= theirs.requests <= ours.requests
+
+
 def test_reset_begins_anew_and_keeps_what_is_in_flight(server: LoopbackServer) -> None:
     """After a reset the counters are zero; a request on its way is counted when it ends."""
     model = model_of(deployment(server, "openai"))
@@ -292,7 +353,32 @@ def test_snapshots_merge(stats: Stats) -> None:
     assert merged.totals.cost == 3 * stats.totals.cost
     assert merged.vendor_stats["openai"].failures == 3
     assert Stats.merge(stats, stats, stats) == merged
+    held = json.loads(stats.to_json())
+    assert Stats.merge([held, stats, held]) == Stats.merge(held, held, held) == merged
     assert Stats.merge([]) == Stats()
+
+
+def test_what_cannot_be_read_again_says_so(stats: Stats) -> None:
+    """A dict without distributions is for people; merging it is an error that says what to write instead."""
+    with pytest.raises(ValueError, match=r"buckets=True"):
+        Stats.merge([stats.to_dict()])
+
+
+def test_a_difference_over_a_reset_is_an_error(server: LoopbackServer) -> None:
+    """What happened before the reset is gone: no negative numbers are made up."""
+    model = model_of(deployment(server, "openai"), clock=Clock())
+    model.invoke("hello")
+    before = model.get_stats()
+    model.reset_stats()
+    with pytest.raises(ValueError, match="reset"):
+        _ = model.get_stats() - before
+
+
+def test_pandas_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pandas the error names what to install."""
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"langchain-llmdispatch\[notebook\]"):
+        Stats().to_pandas()
 
 
 def test_snapshots_travel(stats: Stats) -> None:

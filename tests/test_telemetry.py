@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.request
 from typing import Any
 
 import prometheus_client as prometheus
 import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.language_models import FakeListLLM
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -17,6 +21,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from langchain_llmdispatch import AllDeploymentsFailedError, RetryPolicy
 from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.display_answer import answer_html
+from langchain_llmdispatch.notebook import to_pandas
 from langchain_llmdispatch.telemetry import OpenTelemetryCallbackHandler, PrometheusCallbackHandler
 from langchain_llmdispatch.telemetry.prometheus import MOST_DEPLOYMENTS
 from tests.loopback.faults import Fault
@@ -98,6 +104,53 @@ def test_a_failed_call_s_span_says_so(server: LoopbackServer) -> None:
     assert call.attributes["error.type"] == "AllDeploymentsFailedError"
     assert requests[0].attributes["error.type"] == "AuthenticationError"
     assert SECRET not in "".join(span.to_json() for span in (call, *requests))
+    (duration,) = collector.points("gen_ai.client.operation.duration")
+    assert duration.attributes["error.type"] == "AllDeploymentsFailedError"
+    assert duration.attributes["gen_ai.request.model"] == "gpt-5.4-mini"
+    assert duration.attributes["gen_ai.provider.name"] == "openai"
+
+
+def test_what_is_left_or_overtaken_is_no_error(server: LoopbackServer) -> None:
+    """A hedge's loser and a stream that its caller leaves are abandoned, in traces, metrics and Prometheus."""
+    server.script("openai", [Fault.slow_head(0.5)])
+    collector, registry = Collector(), prometheus.CollectorRegistry()
+    handlers = [collector.handler, PrometheusCallbackHandler(registry=registry)]
+    pair = deployment(server, "openai"), deployment(server, "anthropic")
+    model_of(*pair, hedge_after=0.01, clock=Clock()).invoke("hello", {"callbacks": handlers})
+    call, (lost, won) = collector.tree()
+    assert lost.attributes["llmdispatch.outcome"] == "abandoned"
+    assert "error.type" not in lost.attributes
+    assert [span.status.status_code for span in (call, lost, won)] == [StatusCode.UNSET] * 3
+    assert lost.start_time < won.start_time < lost.end_time
+    stream = model_of(pair[1]).stream("hello", {"callbacks": handlers})
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    left = collector.spans.get_finished_spans()[-1]
+    assert left.status.status_code is StatusCode.UNSET
+    assert left.attributes["llmdispatch.outcome"] == "abandoned"
+    samples = scrape(registry)
+    assert samples['llmdispatch_calls_total{outcome="abandoned"}'] == 1
+    assert {name for name in samples if "outcome" in name and "Error" in name} == set()
+
+
+def test_other_models_of_a_chain_do_not_unsettle_the_gauge() -> None:
+    """A completion model, which begins by another event, ends without calls in flight below zero."""
+    registry = prometheus.CollectorRegistry()
+    FakeListLLM(responses=["hi"]).invoke("x", {"callbacks": [PrometheusCallbackHandler(registry=registry)]})
+    assert scrape(registry)["llmdispatch_calls_in_flight"] == 0
+
+
+def test_a_cached_answer_without_usage_ends_its_span(server: LoopbackServer) -> None:
+    """LangChain puts its mark of a cached answer where the usage would be; the span ends all the same."""
+    server.script("openai", [Fault.without("usage")])
+    collector = Collector()
+    model = model_of(deployment(server, "openai"), cache=InMemoryCache(), streaming=True)
+    answers = [model.invoke("hello", {"callbacks": [collector.handler]}) for _ in range(2)]
+    calls = [span for span in collector.spans.get_finished_spans() if span.kind is SpanKind.INTERNAL]
+    assert [span.attributes.get("gen_ai.usage.input_tokens") for span in calls] == [None, None]
+    assert collector.handler._calls == {}
+    assert "answered by openai" in str(answer_html(answers[1]))
+    assert to_pandas(answers)["input_tokens"].isna().all()
 
 
 def test_metrics_have_the_conventions_names(server: LoopbackServer) -> None:
@@ -133,6 +186,35 @@ def test_content_is_captured_only_if_asked_for(
     call, _ = collector.tree()
     assert (SECRET in str(call.attributes.get("gen_ai.input.messages"))) is (captures is not False)
     assert ("gen_ai.output.messages" in call.attributes) is (captures is not False)
+
+
+def test_captured_content_has_the_conventions_form(server: LoopbackServer) -> None:
+    """Messages are roles and parts: text, reasoning, tool calls and their results; an answer says its end."""
+    collector = Collector(capture_content=True)
+    call = {"name": "add", "args": {"x": 1}, "id": "c1"}
+    history = [
+        SystemMessage("be brief"),
+        HumanMessage([{"type": "text", "text": "look"}, {"type": "image", "url": "http://x/y.png"}]),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("2", tool_call_id="c1"),
+    ]
+    model = model_of(deployment(server, "anthropic"), stop=["END"])
+    model.invoke(history, {"callbacks": [collector.handler], "metadata": {"thread_id": "t1"}})
+    span, _ = collector.tree()
+    asked = json.loads(span.attributes["gen_ai.input.messages"])
+    assert [message["role"] for message in asked] == ["system", "user", "assistant", "tool"]
+    assert asked[0]["parts"] == [{"type": "text", "content": "be brief"}]
+    assert [part["type"] for part in asked[1]["parts"]] == ["text", "image"]
+    assert asked[2]["parts"] == [{"type": "tool_call", "id": "c1", "name": "add", "arguments": {"x": 1}}]
+    assert asked[3]["parts"] == [{"type": "tool_call_response", "id": "c1", "response": "2"}]
+    (answer,) = json.loads(span.attributes["gen_ai.output.messages"])
+    assert (answer["role"], answer["finish_reason"], answer["parts"][0]["type"]) == (
+        "assistant",
+        "stop",
+        "text",
+    )
+    assert span.attributes["gen_ai.request.stop_sequences"] == ("END",)
+    assert span.attributes["gen_ai.conversation.id"] == "t1"
 
 
 def test_spans_nest_under_the_caller_s_own(server: LoopbackServer) -> None:

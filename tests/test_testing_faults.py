@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from langchain_llmdispatch import (
 )
 from langchain_llmdispatch.testing import (
     CallLeftError,
+    Cassette,
     FakeClock,
     Faults,
     NoNetwork,
@@ -28,6 +30,7 @@ from langchain_llmdispatch.testing import (
     assert_attempts,
     assert_cost,
     assert_route,
+    attempts_of,
     route_of,
     use_clock,
 )
@@ -195,6 +198,31 @@ def test_another_content_type_is_no_answer(server: LoopbackServer, colour: str) 
         faults.wrong_content_type("openai:*")
         message = ask(model, colour)
     assert_route(message, ["openai:*", "anthropic:*"])
+
+
+BROKEN = ("malformed", "cut", "stall", "reset", "wrong_content_type", "slow_first_token")
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_spoilt_recording_answers_the_retry_too(
+    server: LoopbackServer, tmp_path: Path, colour: str, name: str
+) -> None:
+    """What breaks an answer breaks a recorded one likewise, and leaves the recording for the next attempt."""
+    path, first = tmp_path / "spoilt.yaml", deployment(server, "openai")
+    with model_of(first) as model, Cassette(path, mode="rewrite"):
+        ask(model, colour)
+    options = {"slow_first_token": {"seconds": 90}, "reset": {"after_events": 0}}.get(name, {})
+    with (
+        model_of(first, timeout=30) as model,
+        NoNetwork(),
+        Cassette(path, strict=True),
+        Faults() as faults,
+    ):
+        getattr(faults, name)("openai:*", times=1, **options)
+        message = ask(model, colour)
+    assert message.text.count("one two three four five six") == 1
+    assert [record["error"] is None for record in attempts_of(message)] == [False, True]
 
 
 def test_probability_follows_the_seed(server: LoopbackServer) -> None:

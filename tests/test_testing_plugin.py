@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -22,7 +23,8 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[1]
 INSTALLED = bool(entry_points(group="pytest11", name="llmdispatch"))
 PLUGIN = [] if INSTALLED else ["-p", "langchain_llmdispatch.testing.plugin"]
-QUIET = ["-p", "no:cacheprovider", "-p", "no:pytest_socket", "-p", "no:socket", "-q"]
+LOUD = ("cacheprovider", "pytest_socket", "socket", "hypothesispytest")  # slow, or in the way of the loopback
+QUIET = ["-q", *(word for name in LOUD for word in ("-p", f"no:{name}"))]
 
 TESTS = """
 import asyncio
@@ -101,6 +103,73 @@ def test_modes_from_environment_and_marker(
     result.stdout.fnmatch_lines(["*#1 status: recorded 200, now 401*"])
 
 
+def test_modes_from_marker_and_ini(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    """An ini file says what holds where neither the marker nor anything above it does."""
+    text = TESTS.format(url=server.base_url("openai"))
+    pytester.makeini("[pytest]\nllmdispatch_record = once")
+    pytester.makepyfile(test_app=text)
+    run(pytester, "-k", "test_one").assert_outcomes(passed=1)
+    run(pytester, "-k", "test_one").assert_outcomes(passed=1)
+    assert len(server.requests) == 1
+    pytester.makepyfile(
+        test_app=text.replace("llmdispatch_cassette\n", "llmdispatch_cassette(mode='rewrite')\n")
+    )
+    run(pytester, "-k", "test_one").assert_outcomes(passed=1)
+    assert len(server.requests) == 2
+    pytester.makeini("[pytest]\nllmdispatch_record = onec")
+    pytester.makepyfile(test_app=text)
+    result = run(pytester, "-k", "test_one")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*'onec' is none of none, once, rewrite, verify. Did you mean 'once'?*"])
+
+
+def test_a_misspelt_option_is_named(pytester: pytest.Pytester) -> None:
+    """A marker's option that does not exist fails the test, and names the nearest that does."""
+    pytester.makepyfile(
+        """
+import pytest
+
+@pytest.mark.llmdispatch_cassette(ignor=["user"])
+def test_one():
+    pass
+"""
+    )
+    result = run(pytester)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*llmdispatch_cassette has no field 'ignor'. Did you mean 'ignore'?*"])
+
+
+def test_no_key_is_needed(
+    pytester: pytest.Pytester, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An application that takes its keys from the environment replays where there are none, and leaves none."""
+    pytester.makepyfile(
+        """
+import os
+import pytest
+from langchain_llmdispatch import DispatcherChatModel
+
+@pytest.mark.llmdispatch_cassette
+def test_one():
+    model = DispatcherChatModel(models=["openai:gpt-5.4-mini", "anthropic:claude-haiku-4-5"])
+    assert "hello" in model.invoke("hello").text
+
+def test_two():
+    assert os.environ.get("OPENAI_API_KEY", "") == os.environ.get("EXPECTED", "")
+"""
+    )
+    monkeypatch.setenv("OPENAI_API_KEY", "a-real-key-of-openai")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-real-key-of-anthropic")
+    monkeypatch.setenv("EXPECTED", "a-real-key-of-openai")
+    run(pytester, "--llmdispatch-record=once").assert_outcomes(passed=2)
+    assert "a-real-key" not in next(pytester.path.rglob("*.llm.yaml")).read_text()
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "EXPECTED"):
+        monkeypatch.delenv(name)
+    run(pytester).assert_outcomes(passed=2)
+    assert len(server.requests) == 1
+
+
 def test_a_failed_test_records_nothing(project: pytest.Pytester, server: LoopbackServer) -> None:
     """What a failing test asked is not kept, nor is the old file harmed."""
     run(project, "-k", "test_one", "--llmdispatch-record=once").assert_outcomes(passed=1)
@@ -154,20 +223,36 @@ def test_beside_pytest_recording(pytester: pytest.Pytester, server: LoopbackServ
     pytester.makepyfile(
         TESTS.format(url=server.base_url("openai"))
         + """
+import httpx
+
 @pytest.mark.vcr
 @pytest.mark.llmdispatch_cassette
 def test_both():
     assert "hello" in ask("hello")
-"""
+    assert httpx.get({tags!r}).json()["models"]
+""".format(tags=f"{server.base_url('ollama')}/api/tags")
     )
-    run(pytester, "-k", "test_both", "--llmdispatch-record=once").assert_outcomes(passed=1)
-    run(pytester, "-k", "test_both").assert_outcomes(passed=1)
-    assert len(server.requests) == 1
+    once = ["--llmdispatch-record=once", "--record-mode=once"]
+    run(pytester, "-k", "test_both", *once).assert_outcomes(passed=1)
+    run(pytester, "-k", "test_both", "--record-mode=none").assert_outcomes(passed=1)
+    assert len(server.requests) == 2
+    ours = (pytester.path / "cassettes/test_beside_pytest_recording/test_both.llm.yaml").read_text()
+    theirs = (pytester.path / "cassettes/test_beside_pytest_recording/test_both.yaml").read_text()
+    assert "chat/completions" in ours
+    assert "api/tags" not in ours
+    assert "api/tags" in theirs
+    assert "chat/completions" not in theirs
 
 
-def _subprocess(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
-    command = [sys.executable, "-m", "pytest", *PLUGIN, *QUIET, *arguments]
+NEEDED = ("langchain_llmdispatch.testing.plugin", "pytest_asyncio.plugin")
+
+
+def _subprocess(*arguments: str, cwd: Path, plugins: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run pytest with the plugins that are named, and no others: loading them all takes seconds."""
+    own = {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, **own}
+    plugins = [word for name in (*NEEDED, *plugins) for word in ("-p", name)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, *arguments]
     return subprocess.run(  # noqa: S603 - ourselves
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -177,7 +262,7 @@ def test_under_xdist(project: pytest.Pytester) -> None:
     """Workers replay independently of one another."""
     pytest.importorskip("xdist")
     run(project, "--llmdispatch-record=once").assert_outcomes(passed=5)
-    result = _subprocess("-n", "2", cwd=project.path)
+    result = _subprocess("-n", "2", cwd=project.path, plugins=["xdist.plugin"])
     assert "5 passed" in result.stdout, result.stdout + result.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import subprocess
@@ -17,8 +18,9 @@ from langchain_core.messages import HumanMessage
 from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel
 from langchain_llmdispatch.__main__ import main
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.testing import Cassette, FakeClock, Faults, Journal, replay
+from langchain_llmdispatch.testing import Cassette, FakeClock, Faults, Journal, replay, use_clock
 from langchain_llmdispatch.testing.journal import Entry, Try
+from langchain_llmdispatch.testing.simulated import VirtualLoop
 from tests.loopback.server import LoopbackServer
 from tests.test_testing_faults import COLOURS, ask, deployment, model_of
 
@@ -223,6 +225,19 @@ def test_routes_tools_images_and_sizes_count() -> None:
     assert policy.latency(1.0) == 9.0
 
 
+def test_no_time_passes_by_a_thread() -> None:
+    """What the engine does in another thread takes no virtual time, however long it takes."""
+    loop = VirtualLoop()
+
+    async def elapsed() -> float:
+        asyncio.get_running_loop().call_later(60, int)
+        await asyncio.to_thread(time.sleep, 0.01)
+        return asyncio.get_running_loop().time()
+
+    assert loop.run_until_complete(elapsed()) == 0.0
+    loop.close()
+
+
 def test_the_same_seed_gives_the_same_result() -> None:
     """What is drawn is drawn by seed; another seed may differ."""
     mixed = [
@@ -309,6 +324,18 @@ def test_the_command_prints_json(files: list[str], capsys: pytest.CaptureFixture
     assert "there is no journal absent.jsonl" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("picture", ["none/p.png", "p.xyz"])
+def test_a_picture_that_cannot_be_written_is_said_in_one_line(
+    files: list[str], picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that is missing and a format that is unknown are usage errors, and so is an empty journal."""
+    assert main(["replay", files[0], "-c", files[1], "--plot", str(tmp_path / picture)]) == 2
+    assert "picture cannot be written" in capsys.readouterr().err
+    (tmp_path / "empty.jsonl").write_text("")
+    assert main(["replay", str(tmp_path / "empty.jsonl"), "-c", files[1]]) == 2
+    assert "no calls" in capsys.readouterr().err
+
+
 def test_a_day_of_traffic_takes_seconds() -> None:
     """Two thousand calls replay at well over a hundred a second."""
     rng = random.Random(1)
@@ -337,3 +364,30 @@ def test_a_model_keeps_its_own_limits_after_a_replay(server: LoopbackServer) -> 
     model = DispatcherChatModel(models=[deployment(server, "openai")], env={})
     with model:
         assert model.invoke("hello").text
+
+
+def test_a_replay_asks_neither_cassettes_nor_faults(tmp_path: Path) -> None:
+    """What is only imagined is not recorded, not answered from a recording, and does not fail on demand."""
+    path = tmp_path / "empty.yaml"
+    with Cassette(path, mode="rewrite") as cassette, Faults(strict=False) as faults:
+        faults.fail(status=503)
+        [policy] = replay(calls(3, answered(A)), {"models": [A]}).policies
+    assert (policy.failed, policy.requests) == (0, 3)
+    assert not cassette.written
+    assert not path.exists()
+
+
+async def test_a_notebook_can_replay() -> None:
+    """Where an event loop runs already, the result is the same."""
+    day = calls(5, answered(A, 2.0))
+    configs = {"models": [A, B]}, {"models": [B, A]}
+    here = replay(day, *configs).to_dict()
+    assert here == await asyncio.to_thread(lambda: replay(day, *configs).to_dict())
+
+
+def test_a_replay_keeps_its_own_time() -> None:
+    """A clock that stands in for the real one, as in every cassette's replay, does not move a simulation."""
+    with use_clock(FakeClock()) as clock:
+        [policy] = replay(calls(3, answered(A, 2.0)), {"models": [A]}).policies
+    assert policy.latency(0.5) == 2.0
+    assert clock.monotonic() == 0

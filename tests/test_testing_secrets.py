@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.errors import ConfigurationError, DispatchError
 from langchain_llmdispatch.testing import Cassette, SecretFoundError
 from langchain_llmdispatch.testing.layers import installed
+from langchain_llmdispatch.testing.recording import packed_body
 from langchain_llmdispatch.testing.scrubbing import Scrubber
 from langchain_llmdispatch.testing.secrets import REDACTED, Secrets
 from langchain_llmdispatch.testing.tapes import Tape
@@ -58,12 +61,12 @@ class Echo:
         text = (
             f"Incorrect API key provided: {self.key}. Organization org-Canary0123456789, call {request.url}"
         )
-        said = {"error": {"message": text, "code": 401}, "api_key": self.key, self.key: [self.key]}
+        said = {"error": {"message": text, "code": 401}, "api_key": self.key, self.key: [*forms(self.key)]}
         bodies = {
             "application/json": json.dumps(said).encode(),
             "text/event-stream": b"".join(b"data: %s\n\n" % json.dumps(said).encode() for _ in range(3)),
             "application/x-ndjson": json.dumps(said).encode() + b"\n",
-            "text/plain": f"{text} Bearer {self.key} {quote(self.key, safe='')}".encode(),
+            "text/plain": f"{text} Bearer {self.key} {' '.join(forms(self.key))}".encode(),
             "application/octet-stream": b"plain",
         }
         headers = [
@@ -94,10 +97,29 @@ def canary_model(vendor: str, key: str) -> DispatcherChatModel:
     )
 
 
+def coded(key: str) -> list[str]:
+    """Return a key in base64: what stands before it decides on one of three forms."""
+    return [base64.b64encode(f"{before}{key}".encode()).decode() for before in ("", "a", "ab")]
+
+
 def forms(key: str) -> Iterator[str]:
     """Yield the forms in which a key might be written."""
-    yield from (key, quote(key, safe=""), json.dumps(key)[1:-1])
-    yield base64.b64encode(key.encode()).decode().rstrip("=")
+    yield from (key, *spelled(key).values(), *coded(key))
+
+
+def spelled(key: str) -> dict[str, str]:
+    """Return a key as URLs, JSON, HTML and headers spell it."""
+    json_in_json = json.dumps(json.dumps(key)[1:-1])[1:-1]
+    return {
+        "url": quote(key, safe=""),
+        "url, slash kept": quote(key),
+        "url, lower": re.sub("%..", lambda found: found[0].lower(), quote(key, safe="")),
+        "json": json.dumps(key)[1:-1],
+        "json, escaped slash": json.dumps(key)[1:-1].replace("/", "\\/"),
+        "json in json": json_in_json,
+        "unicode": "".join(c if c.isalnum() or c in "-_.~" else f"\\u{ord(c):04X}" for c in key),
+        "html": html.escape(key).replace("+", "&#43;").replace("=", "&#x3d;"),
+    }
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -124,7 +146,8 @@ def test_no_canary_reaches_a_file(
         except DispatchError:
             pass
     text = path.read_text()
-    assert not [form for form in forms(key) if form in text]
+    assert not [form for form in (key, *spelled(key).values()) if form in text]
+    assert not [form for form in coded(key) if form.rstrip("=")[3:-1] in text]
     assert "Canary" not in text
     assert "canary-resource" not in text
     assert "session=" not in text
@@ -140,6 +163,36 @@ def test_a_key_in_the_pieces_of_a_stream_is_refused(tmp_path: Path) -> None:
     interaction = {"response": {"events": events}}
     with pytest.raises(SecretFoundError, match=r"pieces of .*delta put together hold a configured secret"):
         secrets.check({"interactions": [interaction]}, "", "x.yaml")
+
+
+@pytest.mark.parametrize("name", spelled(""))
+def test_a_key_is_known_in_every_spelling(name: str) -> None:
+    """What URLs, JSON (in JSON) and HTML make of an odd key is the key."""
+    key = 'Canary/Zx+9q8w7"e6r\\5t4y3u2i1=='
+    secrets, text = Secrets([key]), f"<{spelled(key)[name]}>"
+    assert secrets.find(text) == "a configured secret"
+    assert secrets.scrub(text) == f"<{REDACTED}>"
+
+
+@pytest.mark.parametrize("user", ["", "a", "me", "bot"])
+def test_a_key_within_base64_is_known(user: str) -> None:
+    """Basic credentials, and bytes around a key, hide it from the eye only."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        coded = encode(f"{user}:canary~value?0123456789:x".encode()).decode()
+        secrets = Secrets(["canary~value?0123456789"])
+        assert secrets.find(f"Basic {coded}") == "a configured secret"
+        assert secrets.find(secrets.scrub(f"Basic {coded}")) is None
+
+
+def test_pieces_of_a_stream_that_is_kept_as_text_are_put_together() -> None:
+    """A stream that breaks off, or has fields twice, can spell out a key no more than another one."""
+    pieces = ("cana", "ryvalue01", "23456789")
+    body = "".join(f'data: {{"delta": "{part}"}}\n\n' for part in pieces)
+    secrets, scrubber = Secrets(["canaryvalue0123456789"]), Scrubber(Secrets())
+    for odd in ("data: {", "id: 1\nid: 2\ndata: {}\n\n"):
+        response = packed_body((body + odd).encode(), "text/event-stream", scrubber)
+        with pytest.raises(SecretFoundError, match="put together hold a configured secret"):
+            secrets.check({"response": response}, "", "x.yaml")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Affinity:
 
     def __init__(self, *, lasts: float = LASTS, most: int = 4096) -> None:
         self._lasts, self._most = lasts, most
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._bound: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def __len__(self) -> int:

@@ -40,6 +40,7 @@ class Needs:
         request: The same.
         has_tools: Whether there are tools, the vendors' own included.
         has_blocks: Whether some message is more than a string: then media may be in it.
+        has_schema: Whether the answer must follow a JSON schema.
         output_limit: Tokens that the answer may have, if the caller says so.
         turn: Where the latest turn begins, after the last answer: what stands before it may be cached.
     """
@@ -47,6 +48,7 @@ class Needs:
     def __init__(self, request: ChatRequest) -> None:
         self.request = request
         self.has_tools = bool(request.tools or request.server_tools)
+        self.has_schema = request.output is not None and request.output.schema is not None
         self.output_limit: int | None = request.params.get("max_tokens")
         self.has_blocks, self.turn, size = False, 0, 0
         for place, message in enumerate(request.messages, 1):
@@ -60,10 +62,16 @@ class Needs:
                 self.turn = place
                 size += _calls_size(message)
         self._size = size
+        self._tokens: int | None = None
 
-    @cached_property
+    @property
     def tokens(self) -> int:
         """Tokens of the prompt, by estimate: about four bytes each."""
+        if self._tokens is None:
+            self._tokens = self._counted()
+        return self._tokens
+
+    def _counted(self) -> int:
         request, size = self.request, self._size
         for tool in request.tools:
             size += len(tool.name) + len(tool.description) + len(repr(tool.parameters))
@@ -101,6 +109,17 @@ class Needs:
 
     # -- who can serve them ------------------------------------------------------------------------
 
+    @property
+    def is_demanding(self) -> bool:
+        """Whether it takes more than text and room for it: then some models may not be able."""
+        return self.has_tools or self.has_blocks or self.has_schema
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether there is anything in the request that could not be said to some vendor."""
+        request = self.request
+        return bool(request.server_tools) or self.has_blocks or request.unsupported_params == "raise"
+
     def refused_by(self, target: Target) -> str | None:
         """Return why the request cannot even be said to the target, or None.
 
@@ -128,14 +147,13 @@ class Needs:
         somebody else does not.
         """
         facts, wanted = target.facts, self.output_limit
-        if self.has_tools or self.has_blocks:
-            lacks = self._lacks(target)
-            if lacks:
-                return "; ".join(lacks)
-        if facts.context_window is not None and self.tokens > facts.context_window:
-            return f"about {self.tokens:,} tokens do not fit a window of {facts.context_window:,}"
-        if wanted is not None and facts.max_output_tokens is not None and wanted > facts.max_output_tokens:
-            return f"answers with at most {facts.max_output_tokens:,} tokens; {wanted:,} are asked for"
+        if self.is_demanding and (lacks := self._lacks(target)):
+            return "; ".join(lacks)
+        window, most = facts.context_window, facts.max_output_tokens
+        if window is not None and self.tokens > window:
+            return f"about {self.tokens:,} tokens do not fit a window of {window:,}"
+        if wanted is not None and most is not None and wanted > most:
+            return f"answers with at most {most:,} tokens; {wanted:,} are asked for"
         return None
 
     def _lacks(self, target: Target) -> list[str]:
@@ -143,6 +161,8 @@ class Needs:
         lacks = [f"the model takes no {kind}" for kind in self.media if getattr(facts, kind) is False]
         if self.request.tools and not calls_tools(target):
             lacks.append("the model calls no tools")
+        if self.has_schema and not _keeps_schemas(target):
+            lacks.append("the model cannot be held to a schema")
         return lacks
 
     @cached_property
@@ -170,6 +190,14 @@ def calls_tools(target: Target) -> bool:
     if "tool_calling" in own:
         return own["tool_calling"] is not False
     return _model_calls_tools(target.vendor, target.model)
+
+
+def _keeps_schemas(target: Target) -> bool:
+    """Return whether answers can be held to a schema, by the vendor's own means or by a forced tool call."""
+    own, facts = target.deployment.profile, target.facts
+    if own.get("structured_output", facts.structured_output):
+        return True
+    return facts.forced_tool_choice and calls_tools(target)
 
 
 @lru_cache(maxsize=1024)

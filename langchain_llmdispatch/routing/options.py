@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_llmdispatch.errors import ConfigurationError
@@ -20,6 +20,7 @@ class RunOptions:
         allowed_vendors: The only vendors that may see this conversation, within the model's own.
         thread_id: What the conversation is known by: it stays on the deployment that answered last.
         seed: Seed of this call's own decisions: order and jitter.
+        timeout: Seconds for one attempt; a keyword of the call only.
     """
 
     route: str | None = None
@@ -28,6 +29,7 @@ class RunOptions:
     allowed_vendors: Sequence[str] | None = None
     thread_id: str | None = None
     seed: int | None = None
+    timeout: float | None = None
 
     @classmethod
     def of(cls, configurable: Mapping[str, Any]) -> RunOptions:
@@ -45,6 +47,19 @@ class RunOptions:
         if isinstance(given.get("allowed_vendors"), str):
             given["allowed_vendors"] = [given["allowed_vendors"]]
         return cls(**given)
+
+    def under(self, kwargs: dict[str, Any]) -> RunOptions:
+        """Return these choices under a call's own `timeout=` and `deadline=`, which leave `kwargs`.
+
+        Raises:
+            ConfigurationError: One of them is not a positive number.
+        """
+        own = {name: kwargs.pop(name) for name in ("timeout", "deadline") if name in kwargs}
+        own = {name: value for name, value in own.items() if value is not None}
+        for name, value in own.items():
+            if not _FITS["deadline"](value):
+                raise ConfigurationError(f"{name}={value!r} is not {_KINDS['deadline']}.")
+        return replace(self, **own) if own else self
 
 
 OPTIONS = ("route", "deadline", "max_cost", "allowed_vendors", "thread_id", "seed")

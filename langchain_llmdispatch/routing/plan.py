@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_llmdispatch.routing import plan_html
-from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.types import Change
+from langchain_llmdispatch.vendors.base import Vendor
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.health import HealthView
@@ -183,8 +183,8 @@ def make_plan(
     waits = decision.waits or (0.0,) * len(decision.targets)
     planned, excluded = [], list(decision.excluded)
     for rank, (target, wait) in enumerate(zip(decision.targets, waits, strict=True)):
-        candidate = Candidate(target, rank, ask.forecast, wait)
-        planned.append(_planned(ask, decision, candidate, headroom(target) if headroom else {}))
+        first, left = rank == 0, headroom(target) if headroom else {}
+        planned.append(_planned(ask, decision, target, wait, left, first=first))
     request = ask.needs.request
     return Plan(
         candidates=tuple(planned),
@@ -198,10 +198,10 @@ def make_plan(
 
 
 def _planned(
-    ask: Ask, decision: Decision, candidate: Candidate, headroom: Mapping[str, float]
+    ask: Ask, decision: Decision, target: Target, wait: float, headroom: Mapping[str, float], *, first: bool
 ) -> PlannedDeployment:
-    target, forecast = candidate.target, ask.forecast
-    first = candidate.rank == 0
+    forecast = ask.forecast
+    view = forecast.view(target)
     why = ["panic"] if decision.panic else []
     if decision.rule is not None and (decision.rule.leads_to(target) or (first and decision.rule.route)):
         why.append("rule")
@@ -212,11 +212,11 @@ def _planned(
         vendor=target.vendor.name,
         model=target.model,
         why=tuple(why),
-        wait_s=candidate.wait,
+        wait_s=wait,
         cost_usd=forecast.cost(target),
         worst_usd=forecast.worst(target),
-        latency_s=candidate.latency_s,
-        health=candidate.health,
+        latency_s=forecast.latency(target, view),
+        health=view,
         headroom=headroom,
         changes=ask.needs.fit(target).changes,
         doubt=ask.needs.doubted_by(target) or "",
@@ -228,23 +228,48 @@ def _planned(
 
 def _bound(ask: Ask, decision: Decision, limits: Limits, *, repeats: bool) -> Bound:
     tries = limits.max_attempts if repeats else limits.retries.max_retries + 1
-    requests = min(limits.max_attempts, tries * len(decision.targets))
-    return Bound(
-        requests, _dollars(ask, decision, requests, tries), _seconds(ask, decision, limits, requests)
-    )
+    attempts = min(limits.max_attempts, tries * len(decision.targets))
+    # A LangChain model may ask more than once by itself, per attempt.
+    requests = attempts * max((_requests_of(target) for target in decision.targets), default=1)
+    usd = _repeated(ask, decision, attempts) if repeats else _dollars(ask, decision, attempts, tries)
+    if ask.limit is not None:
+        usd = ask.limit if usd is None else min(usd, ask.limit)
+    return Bound(requests, usd, _seconds(ask, decision, limits, attempts))
 
 
-def _dollars(ask: Ask, decision: Decision, requests: int, tries: int) -> Decimal | None:
-    """Return the dearest way to spend so many requests, each deployment tried so often at most."""
-    costs = [ask.forecast.worst(target) for target in decision.targets]
+def _dollars(ask: Ask, decision: Decision, attempts: int, tries: int) -> Decimal | None:
+    """Return the dearest way to spend so many attempts, each deployment tried so often at most."""
+    costs = [_worst(ask, target) for target in decision.targets]
     known = sorted((cost for cost in costs if cost is not None), reverse=True)
     if len(known) < len(costs):
-        return ask.limit
-    left, total = requests, Decimal(0)
+        return None
+    left, total = attempts, Decimal(0)
     for cost in known:
         total += cost * min(tries, left)
         left -= min(tries, left)
-    return total if ask.limit is None else min(total, ask.limit)
+    return total
+
+
+def _repeated(ask: Ask, decision: Decision, attempts: int) -> Decimal | None:
+    """Return the dearest way if anybody may be asked at any time, to continue all that was said before."""
+    targets, total = decision.targets, Decimal(0)
+    most = max((ask.forecast.most_output(target) or 0 for target in targets), default=0)
+    for number in range(attempts):
+        costs = [_worst(ask, t, said=number * most if t.facts.prefill else 0) for t in targets]
+        known = [cost for cost in costs if cost is not None]
+        if len(known) < len(costs):
+            return None
+        total += max(known, default=Decimal(0))
+    return total
+
+
+def _worst(ask: Ask, target: Target, *, said: int = 0) -> Decimal | None:
+    worst = ask.forecast.worst(target, said=said)
+    return None if worst is None else worst * _requests_of(target)
+
+
+def _requests_of(target: Target) -> int:
+    return getattr(target.vendor, "requests", 1)
 
 
 def _seconds(ask: Ask, decision: Decision, limits: Limits, requests: int) -> float | None:
@@ -262,8 +287,10 @@ def _seconds(ask: Ask, decision: Decision, limits: Limits, requests: int) -> flo
 
 
 def _queues(target: Target) -> bool:
+    """Return whether a request may have to wait: for limits of ours, or because the vendor says so."""
     own, shared = target.deployment, target.config
-    return any((own.rpm, own.tpm, own.max_concurrency, shared.rpm, shared.tpm))
+    told = type(target.vendor).limits is not Vendor.limits
+    return told or any((own.rpm, own.tpm, own.max_concurrency, shared.rpm, shared.tpm))
 
 
 # -- words ---------------------------------------------------------------------------------------------

@@ -2,69 +2,86 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from langchain_llmdispatch.display import (
+    Markup,
+    aligned,
+    cards,
+    count,
+    dollars,
+    heading,
+    many,
+    page,
+    seconds,
+    soft,
+    standing,
+    table,
+    tag,
+    text,
+)
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    from collections.abc import Sequence
 
     from langchain_llmdispatch.routing.plan import Plan, PlannedDeployment
-    from langchain_llmdispatch.routing.router import Exclusion
 
-STYLE = """
-.llmd-plan{font:13px/1.5 system-ui,sans-serif;color-scheme:light dark;max-width:62rem}
-.llmd-plan table{border-collapse:collapse;width:100%}
-.llmd-plan th,.llmd-plan td{text-align:left;padding:.25em .7em;vertical-align:top;
-border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)}
-.llmd-plan .n{text-align:right;font-variant-numeric:tabular-nums}
-.llmd-plan .out{opacity:.6}.llmd-plan .tag{border:1px solid currentColor;border-radius:.7em;padding:0 .5em;
-font-size:11px;opacity:.8}.llmd-plan .closed{color:#2e7d32}.llmd-plan .open{color:#c62828}
-.llmd-plan .half_open{color:#b26a00}
-@media (prefers-color-scheme:dark){.llmd-plan .closed{color:#81c784}.llmd-plan .open{color:#ef9a9a}
-.llmd-plan .half_open{color:#ffcc80}}
-"""
-_HEADINGS = ("", "deployment", "cost", "worst", "latency", "health", "adapts")
+_COLUMNS = ("#", "deployment", "model", "state", "cost", "at worst", "latency", "limits leave", "adapted")
+
+_KINDS = {"concurrency": "at once"}
 
 
-def render(plan: Plan) -> str:
+def render(plan: Plan) -> Markup:
     """Return the plan as one block of HTML."""
-    asked = f" for <b>{escape(plan.route)}</b>" if plan.route else ""
-    rule = f", rule: {escape(plan.rule)}" if plan.rule else ""
-    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
-    rows = "".join(_row(n, planned) for n, planned in enumerate(plan.candidates, 1))
-    out = "".join(map(_left_out, plan.excluded))
-    return (
-        f'<div class="llmd-plan"><style>{STYLE}</style>'
-        f"<div>Plan{asked}: strategy <b>{escape(plan.strategy)}</b>{rule}, "
-        f"about {plan.input_tokens:,} input tokens</div>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}{out}</tbody></table>"
-        f"<div>{escape(str(plan.bound))}</div></div>"
+    facts = [f"for {plan.route}" if plan.route else "", f"strategy {plan.strategy}"]
+    facts.append(f"rule: {plan.rule}" if plan.rule else "")
+    costs = aligned(planned.cost_usd for planned in plan.candidates)
+    worst = aligned(planned.worst_usd for planned in plan.candidates)
+    rows = [
+        _row(number, planned, *prices)
+        for number, (planned, *prices) in enumerate(zip(plan.candidates, costs, worst, strict=True), 1)
+    ]
+    return page(
+        heading("Plan", ", ".join(filter(None, facts))),
+        cards(_summary(plan)),
+        table(_COLUMNS, rows, kinds="nwwwnnnll") if rows else "",
+        _left_out(plan),
     )
 
 
-def _row(number: int, planned: PlannedDeployment) -> str:
-    tags = "".join(f' <span class="tag">{escape(word)}</span>' for word in planned.why)
-    wait = f" after {planned.wait_s:.1f} s" if planned.wait_s else ""
-    state = planned.health.state
-    left = "".join(f", {escape(kind)} left {value:g}" for kind, value in planned.headroom.items())
+def _summary(plan: Plan) -> dict[str, Any]:
+    """Return the most important: who is first, and what the call cannot exceed."""
+    bound, first = plan.bound, plan.candidates[0] if plan.candidates else None
+    return {
+        "first choice": first.deployment if first else "nobody",
+        "prompt": f"≈ {many(plan.input_tokens, 'token')}",
+        "expected cost": dollars(first.cost_usd) if first else None,
+        "at most": many(bound.requests, "request"),
+        "at worst": dollars(bound.usd),
+        "no longer than": "unlimited" if bound.seconds is None else seconds(bound.seconds),
+    }
+
+
+def _row(number: int, planned: PlannedDeployment, cost: str, worst: str) -> Sequence[Any]:
     doubt = [f"although {planned.doubt}"] if planned.doubt else []
-    changes = "; ".join([*doubt, *(f"{c.kind}: {c.detail}" for c in planned.changes)])
-    latency = "" if planned.latency_s is None else f"{planned.latency_s:.2f} s"
+    changes = "; ".join([*doubt, *(f"{change.kind}: {change.detail}" for change in planned.changes)])
+    left = ", ".join(
+        f"{count(int(value))} {_KINDS.get(kind, kind)}" for kind, value in planned.headroom.items()
+    )
+    wait = f" after {seconds(planned.wait_s)}" if planned.wait_s else ""
     return (
-        f'<tr><td class="n">{number}</td><td>{escape(planned.deployment)}{tags}{wait}</td>'
-        f'<td class="n">{_dollars(planned.cost_usd)}</td><td class="n">{_dollars(planned.worst_usd)}</td>'
-        f'<td class="n">{latency}</td>'
-        f'<td><span class="{state}">{state.replace("_", " ")}</span>{left}</td>'
-        f"<td>{escape(changes)}</td></tr>"
+        number,
+        Markup(f"{text(planned.deployment)}{''.join(map(tag, planned.why))}{soft(wait) if wait else ''}"),
+        Markup(f"{soft(planned.vendor)} {text(planned.model)}"),
+        standing(planned.health),
+        cost,
+        worst,
+        seconds(planned.latency_s),
+        left,
+        changes,
     )
 
 
-def _left_out(excluded: Exclusion) -> str:
-    return (
-        f'<tr class="out"><td></td><td>{escape(excluded.deployment)}</td>'
-        f'<td colspan="5">left out: {escape(excluded.reason)}</td></tr>'
-    )
-
-
-def _dollars(usd: Decimal | None) -> str:
-    return "unknown" if usd is None else f"${usd:.6f}"
+def _left_out(plan: Plan) -> str:
+    rows = [(each.deployment, each.reason) for each in plan.excluded]
+    return table(("left out", "because"), rows, kinds="wl") if rows else ""

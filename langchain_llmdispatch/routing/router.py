@@ -6,7 +6,8 @@ in the `Ask` that it is handed. `explain` shows the same decision with every pre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -20,6 +21,7 @@ from langchain_llmdispatch.errors import (
     NoDeploymentError,
 )
 from langchain_llmdispatch.routing.candidate import Candidate
+from langchain_llmdispatch.routing.forecast import Outlook
 from langchain_llmdispatch.routing.rules import RoutingRule, is_vendor
 from langchain_llmdispatch.routing.strategies import Criteria, Strategy, order_of, weighs_cost
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.targets import Target
 
 Kind: TypeAlias = Literal["vendor", "unfit", "doubt", "budget", "health", "ceiling", "strategy"]
+Check: TypeAlias = Callable[["Target"], "str | None"]
 
 
 class Exclusion(NamedTuple):
@@ -170,7 +173,7 @@ class Router:
         if any(candidate.wait for candidate in candidates):
             candidates = sorted(candidates, key=lambda c: c.wait)  # who can go sooner, goes
             waits = tuple(candidate.wait for candidate in candidates)
-        chosen = tuple(candidate.target for candidate in candidates)
+        chosen = tuple([candidate.target for candidate in candidates])
         return Decision(chosen, waits, tuple(excluded), rule, pinned, panic)
 
     @staticmethod
@@ -179,7 +182,7 @@ class Router:
         needs, request = ask.needs, ask.needs.request
         if ask.limit is not None or ask.thread is not None or ask.allowed_vendors is not None:
             return False
-        if needs.has_tools or needs.has_blocks:
+        if needs.is_demanding:
             return False
         if request.unsupported_params == "raise" or needs.answered_by is not None:
             return False
@@ -212,18 +215,18 @@ class Router:
     ) -> tuple[list[Candidate], bool]:
         fit: list[Candidate] = []
         doubtful: list[tuple[Candidate, str]] = []
-        needs, allowed = ask.needs, ask.allowed_vendors
+        checks, doubted_by, outlook = self._checks(ask), ask.needs.doubted_by, Outlook(ask.forecast, targets)
         for rank, target in enumerate(targets):
-            if (reason := self._forbidden(target, allowed)) is not None:
-                excluded.append(Exclusion(target.name, "vendor", reason))
-            elif (reason := needs.refused_by(target)) is not None:
-                excluded.append(Exclusion(target.name, "unfit", reason))
-            elif ask.limit is not None and (reason := _too_dear(ask.forecast, target, ask.limit)) is not None:
-                excluded.append(Exclusion(target.name, "budget", reason))
-            elif (reason := needs.doubted_by(target)) is not None:
-                doubtful.append((Candidate(target, rank, ask.forecast), reason))
+            for kind, check in checks:
+                if (reason := check(target)) is not None:
+                    excluded.append(Exclusion(target.name, kind, reason))
+                    break
             else:
-                fit.append(Candidate(target, rank, ask.forecast))
+                candidate = Candidate(target, rank, outlook)
+                if (reason := doubted_by(target)) is None:
+                    fit.append(candidate)
+                else:
+                    doubtful.append((candidate, reason))
         if not fit:  # where nobody seems able, the vendors have the last word
             fit, doubtful = [candidate for candidate, _ in doubtful], []
         excluded += [Exclusion(c.name, "doubt", reason) for c, reason in doubtful]
@@ -231,11 +234,18 @@ class Router:
             return fit, False
         return self._healthy(ask, ask.health, fit, excluded)
 
-    def _forbidden(self, target: Target, allowed: Sequence[str] | None) -> str | None:
-        for words in (self._allowed, allowed):
-            if words is not None and not any(is_vendor(target, word) for word in words):
-                return f"{target.vendor.name} is not among allowed_vendors={list(words)}"
-        return None
+    def _checks(self, ask: Ask) -> list[tuple[Kind, Check]]:
+        """Return what can rule a deployment out for good, in this call."""
+        checks: list[tuple[Kind, Check]] = []
+        if self._allowed is not None:
+            checks.append(("vendor", partial(_forbidden, self._allowed)))
+        if ask.allowed_vendors is not None:
+            checks.append(("vendor", partial(_forbidden, ask.allowed_vendors)))
+        if ask.needs.may_be_refused:
+            checks.append(("unfit", ask.needs.refused_by))
+        if ask.limit is not None:
+            checks.append(("budget", partial(_too_dear, ask.forecast, ask.limit)))
+        return checks
 
     @staticmethod
     def _healthy(
@@ -252,21 +262,23 @@ class Router:
             elif left <= 0:
                 kept.append(candidate)
             elif cooling and left <= ask.longest_wait:
-                kept.append(Candidate(candidate.target, candidate.rank, ask.forecast, left))
+                candidate.wait = left
+                kept.append(candidate)
             else:
                 out.append((left, cooling, candidate))
         panic = not kept and bool(out)
         if panic:
             left, cooling, candidate = nearest_to_closing = min(out, key=lambda each: (each[0], each[2].rank))
             out.remove(nearest_to_closing)
-            kept = [Candidate(candidate.target, candidate.rank, ask.forecast, left if cooling else 0.0)]
+            candidate.wait = left if cooling else 0.0
+            kept = [candidate]
         for left, cooling, candidate in out:
             excluded.append(Exclusion(candidate.name, "health", _out(candidate, left, cooling=cooling)))
         return kept, panic
 
     def _capped(self, candidates: list[Candidate], excluded: list[Exclusion]) -> list[Candidate]:
         criteria = self._criteria
-        if criteria is None:
+        if criteria is None or not criteria.has_ceilings:
             return candidates
         kept = []
         for candidate in candidates:
@@ -335,7 +347,13 @@ def _out(candidate: Candidate, left: float, *, cooling: bool) -> str:
     return f"{why} for {left:.1f} s more{reason}"
 
 
-def _too_dear(forecast: Forecast, target: Target, limit: Decimal) -> str | None:
+def _forbidden(allowed: Sequence[str], target: Target) -> str | None:
+    if any(is_vendor(target, word) for word in allowed):
+        return None
+    return f"{target.vendor.name} is not among allowed_vendors={list(allowed)}"
+
+
+def _too_dear(forecast: Forecast, limit: Decimal, target: Target) -> str | None:
     worst = forecast.worst(target)
     if worst is None:
         if forecast.most_output(target) is None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import inspect
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from random import Random
 from typing import Any, TypeAlias
 
@@ -24,10 +26,8 @@ Strategy: TypeAlias = str | Mapping[str, float] | Callable[..., Any]
 NEAR_BEST = 1.2
 """Deployments predicted to be at most this much slower than the fastest share its traffic."""
 NEAR_BEST_SECONDS = 0.05
-STALE_AFTER = 30.0
-"""Seconds without a request after which what is known of a deployment's speed may be out of date."""
-EXPLORED = 0.02
-"""Share of requests that look again at a deployment whose speed may be out of date."""
+ABOUT = 1.0 + 1e-9
+"""What dollars, compared as floats, may be off by."""
 
 REFERENCE_USD, REFERENCE_SECONDS, REFERENCE_IN_FLIGHT = 0.01, 5.0, 10.0
 """What counts as 1 when cost, latency and load are weighed against each other. Fixed, and not the best or
@@ -42,48 +42,53 @@ def ordered(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]
 def weighted(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
     """Return them drawn by weight, without putting back; weight 0 comes last."""
     # Efraimidis and Spirakis: the order of -log(U)/w is that of weighted draws.
-    drawn = {id(c): -math.log(1.0 - rng.random()) / c.weight if c.weight else math.inf for c in candidates}
-    return sorted(candidates, key=lambda c: (drawn[id(c)], c.rank))
+    drawn = [(-math.log(1.0 - rng.random()) / c.weight if c.weight else math.inf, c.rank) for c in candidates]
+    return _by(drawn, candidates)
 
 
 def round_robin(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
     """Return first who has waited longest for a turn."""
-    return sorted(candidates, key=lambda c: (c.health.turn, c.rank))
+    return _by([(c.health.turn, c.rank) for c in candidates], candidates)
 
 
 def least_busy(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
     """Return first who has the fewest requests under way."""
-    return sorted(candidates, key=lambda c: (c.health.in_flight, c.rank))
+    return _by([(c.health.in_flight, c.rank) for c in candidates], candidates)
 
 
 def lowest_latency(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
     """Return first who is predicted to answer soonest.
 
     Two of those about as fast as the best are drawn, and the less busy one goes first, so that many callers
-    do not all run to the same one. A deployment never asked is asked once; one not asked for a while is
-    looked at again now and then.
+    do not all run to the same one. A deployment never asked is asked once. One not asked for long is asked
+    again, because predictions fade (see `HealthView.fresh`).
     """
-    by_speed = sorted(candidates, key=lambda c: (_or_last(c.latency_s), c.rank))
-    new = next((c for c in sorted(candidates, key=lambda c: c.rank) if _is_new(c)), None)
-    if new is not None:
-        return _first(new, by_speed)
-    best = by_speed[0].latency_s if by_speed else None
-    if best is None:
+    ranked = sorted([(_or_last(c.latency_s), c.rank, c) for c in candidates])  # no two ranks are the same
+    by_speed = [candidate for _, _, candidate in ranked]
+    if not ranked:
         return by_speed
-    stale = [c for c in by_speed[1:] if (c.health.idle or 0.0) > STALE_AFTER]
-    if stale and rng.random() < EXPLORED:
-        return _first(max(stale, key=lambda c: c.health.idle or 0.0), by_speed)
-    near = [c for c in by_speed if _or_last(c.latency_s) <= best * NEAR_BEST + NEAR_BEST_SECONDS]
-    if len(near) > 1:
-        pair = rng.sample(near, 2)
-        chosen = min(pair, key=lambda c: (_or_last(c.latency_s) * (1 + c.health.in_flight), c.rank))
-        return _first(chosen, by_speed)
-    return by_speed
+    if ranked[-1][0] == math.inf:
+        new = next((c for seconds, _, c in ranked if seconds == math.inf and _is_new(c)), None)
+        if new is not None:
+            return _first(new, by_speed)
+    near = bisect_right(ranked, ranked[0][0] * NEAR_BEST + NEAR_BEST_SECONDS, key=itemgetter(0))
+    if near <= 1 or ranked[0][0] == math.inf:
+        return by_speed
+    place = int(rng.random() * near)
+    other = (place + 1 + int(rng.random() * (near - 1))) % near
+    pair = by_speed[place], by_speed[other]
+    chosen = min(pair, key=lambda c: (_or_last(c.latency_s) * (1 + c.health.in_flight), c.rank))
+    return _first(chosen, by_speed)
 
 
 def lowest_cost(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
     """Return first who is predicted to cost least; an unknown price is no low one, and comes last."""
-    return sorted(candidates, key=lambda c: (_or_last(c.cost_usd), c.rank))
+    return _by([(_or_last(c.cost_usd), c.rank) for c in candidates], candidates)
+
+
+def _by(keys: Sequence[tuple[float, int]], candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates in the order of their keys, no two of which are equal: ranks are in them."""
+    return [candidate for _, candidate in sorted(zip(keys, candidates, strict=True))]
 
 
 def _is_new(candidate: Candidate) -> bool:
@@ -96,7 +101,7 @@ def _or_last(value: float | None) -> float:
 
 
 def _first(chosen: Candidate, rest: Sequence[Candidate]) -> list[Candidate]:
-    return [chosen, *(c for c in rest if c is not chosen)]
+    return [chosen, *[c for c in rest if c is not chosen]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +145,18 @@ class Criteria:
                 raise ConfigurationError(f"strategy: {word}={value!r} is no number from 0 up.")
         return cls(**given)
 
+    @property
+    def has_ceilings(self) -> bool:
+        """Whether it can leave anybody out."""
+        return any(most is not None for most in (self.max_cost_usd, self.max_latency_s, self.max_in_flight))
+
     def refuses(self, candidate: Candidate) -> str | None:
         """Return which ceiling the candidate is above, or None."""
         if self.max_cost_usd is not None:
             usd = candidate.cost_usd
             if usd is None:
                 return "its price is unknown, and max_cost_usd is set"
-            if usd > self.max_cost_usd:
+            if usd > self.max_cost_usd * ABOUT:
                 return f"about ${usd:.6f} is above max_cost_usd={self.max_cost_usd}"
         if self.max_latency_s is not None and (candidate.latency_s or 0.0) > self.max_latency_s:
             return f"about {candidate.latency_s:.1f} s is above max_latency_s={self.max_latency_s}"
@@ -161,24 +171,20 @@ class Criteria:
             usd = candidate.cost_usd
             total += self.cost * (1.0 if usd is None else usd / REFERENCE_USD)
         if self.latency:
-            total += self.latency * self._seconds(candidate) / REFERENCE_SECONDS
+            seconds = candidate.latency_s
+            if seconds is None:
+                seconds = 0.0 if _is_new(candidate) else REFERENCE_SECONDS
+            total += self.latency * seconds / REFERENCE_SECONDS
         if self.load:
             total += self.load * candidate.health.in_flight / REFERENCE_IN_FLIGHT
         if self.failures:
-            success = candidate.health.success
-            total += self.failures * (0.0 if success is None else 1.0 - success)
+            health = candidate.health
+            total += self.failures * (0.0 if health.success is None else 1.0 - health.success) * health.fresh
         return total
 
     def __call__(self, candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG002
         """Return them by score."""
-        return sorted(candidates, key=lambda c: (self.score(c), c.rank))
-
-    @staticmethod
-    def _seconds(candidate: Candidate) -> float:
-        seconds = candidate.latency_s
-        if seconds is None:
-            return 0.0 if _is_new(candidate) else REFERENCE_SECONDS
-        return seconds
+        return _by([(self.score(c), c.rank) for c in candidates], candidates)
 
 
 BALANCED = Criteria(cost=0.4, latency=0.4, load=0.2)

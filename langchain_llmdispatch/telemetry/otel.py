@@ -8,12 +8,13 @@ move; what has no name there begins with `llmdispatch.`. Prompts and answers are
 | `chat <model>`     | INTERNAL | the call, from `invoke` to the whole answer |
 | `chat <model>`     | CLIENT   | one request to one vendor                   |
 
-Retries, fallbacks, waits and hedges are events on the call's span.
+Retries, fallbacks, waits and hedges are events on the call's span. What failed has the status ERROR and
+`error.type`; a request that its caller left, or that another hedged one overtook, has neither, but
+`llmdispatch.outcome="abandoned"`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -21,10 +22,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, messages_to_dict
+from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
 from langchain_llmdispatch.events import ATTEMPT
+from langchain_llmdispatch.telemetry.contents import as_json
+from langchain_llmdispatch.telemetry.outcomes import ABANDONED, OK, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,8 +84,8 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
         self._tracer = trace.get_tracer("langchain_llmdispatch", tracer_provider=tracer_provider)
         self._meters = _Meters(metrics.get_meter("langchain_llmdispatch", meter_provider=meter_provider))
         self._captures = _wants_content() if capture_content is None else capture_content
-        self._lock = threading.Lock()
-        self._calls: dict[UUID, tuple[Any, float]] = {}
+        self._lock = threading.RLock()
+        self._calls: dict[UUID, tuple[Any, float, dict[str, Any]]] = {}
 
     # -- LangChain's events ------------------------------------------------------------------------
 
@@ -98,19 +101,23 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
         """Begin the call's span, under whatever span is current."""
         metadata, asked = metadata or {}, kwargs.get("invocation_params") or {}
         model = str(metadata.get("ls_model_name") or asked.get("model") or "unknown")
-        attributes = {
+        attributes: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.request.model": model,
             "gen_ai.provider.name": _provider(str(metadata.get("ls_provider") or "llmdispatch")),
         }
         for name, attribute in _REQUESTED.items():
             if isinstance(value := asked.get(name, metadata.get(f"ls_{name}")), (int, float)):
-                attributes[attribute] = value  # type: ignore[assignment] # numbers are attributes too
+                attributes[attribute] = value
+        if stop := asked.get("stop") or metadata.get("ls_stop"):
+            attributes["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+        if (thread := metadata.get("thread_id")) is not None:
+            attributes["gen_ai.conversation.id"] = str(thread)
         if self._captures and messages:
-            attributes["gen_ai.input.messages"] = json.dumps(messages_to_dict(messages[0]), default=str)
+            attributes["gen_ai.input.messages"] = as_json(messages[0])
         span = self._tracer.start_span(f"chat {model}", attributes=attributes)
         with self._lock:
-            self._calls[run_id] = span, time.perf_counter()
+            self._calls[run_id] = span, time.perf_counter(), _labels(attributes)
 
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
         """Make a span of a request that is over, and an event of everything else."""
@@ -131,7 +138,7 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
         message = first.message if isinstance(first, ChatGeneration) else None
         attributes = _answered(message) if isinstance(message, AIMessage) else {}
         if self._captures and message is not None:
-            attributes["gen_ai.output.messages"] = json.dumps(messages_to_dict([message]), default=str)
+            attributes["gen_ai.output.messages"] = as_json([message])
         self._end(run_id, attributes, None)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
@@ -150,22 +157,25 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             start_time=ended - data["latency_ms"] * 1_000_000,
             attributes=_requested(data),
         )
-        if data["error"] is not None:
-            span.set_status(self._trace.StatusCode.ERROR, data["error"])
+        self._mark(span, data["error"])
         span.end(end_time=ended)
+
+    def _mark(self, span: Any, error: str | None) -> None:
+        """Set a span's status; a request that was left, or overtaken by another one, did not fail."""
+        if outcome(error) not in {OK, ABANDONED}:
+            span.set_status(self._trace.StatusCode.ERROR, error)
 
     def _end(self, run_id: UUID, attributes: dict[str, Any], error: str | None) -> None:
         with self._lock:
             held = self._calls.pop(run_id, None)
         if held is None:
             return
-        span, begun = held
-        if error is not None:
-            attributes["error.type"] = error
-            span.set_status(self._trace.StatusCode.ERROR, error)
+        span, begun, asked = held
+        attributes |= _ended(error)
+        self._mark(span, error)
         span.set_attributes({name: value for name, value in attributes.items() if value is not None})
         span.end()
-        self._meters.call(attributes, time.perf_counter() - begun)
+        self._meters.call({**asked, **attributes}, time.perf_counter() - begun)
 
 
 class _Meters:
@@ -189,7 +199,7 @@ class _Meters:
     def request(self, data: Mapping[str, Any]) -> None:
         """Measure a request that is over."""
         who = _whose(data)
-        self._requests.add(1, {**who, "error.type": data["error"]} if data["error"] else who)
+        self._requests.add(1, {**who, **_ended(data["error"])})
         if data["ttft_ms"] is not None:
             self._first.record(data["ttft_ms"] / 1000, who)
         if data["cost_usd"] is not None:
@@ -207,9 +217,24 @@ class _Meters:
 
     def call(self, attributes: Mapping[str, Any], seconds: float) -> None:
         """Measure a call that is over."""
-        wanted = ("gen_ai.provider.name", "gen_ai.response.model", "llmdispatch.deployment", "error.type")
-        labels = {name: attributes[name] for name in wanted if attributes.get(name) is not None}
-        self._duration.record(seconds, {"gen_ai.operation.name": "chat", **labels})
+        self._duration.record(seconds, {"gen_ai.operation.name": "chat", **_labels(attributes)})
+
+
+_LABELS = (
+    *("gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model", "llmdispatch.deployment"),
+    *("error.type", "llmdispatch.outcome"),
+)
+
+
+def _labels(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: attributes[name] for name in _LABELS if attributes.get(name) is not None}
+
+
+def _ended(error: str | None) -> dict[str, str]:
+    """Return how a request or a call ended, where it was not answered."""
+    if error is None:
+        return {}
+    return {"llmdispatch.outcome": ABANDONED} if outcome(error) == ABANDONED else {"error.type": error}
 
 
 def _wants_content() -> bool:
@@ -241,7 +266,7 @@ def _requested(data: Mapping[str, Any]) -> dict[str, Any]:
         "llmdispatch.cost_usd": None if data["cost_usd"] is None else float(data["cost_usd"]),
         "llmdispatch.request_id": data["request_id"],
         "http.response.status_code": data["status"],
-        "error.type": data["error"],
+        **_ended(data["error"]),
         **_used(data["usage"]),
     }
     if data["ttft_ms"] is not None:
@@ -275,8 +300,8 @@ def _used(usage: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
     return {
-        "gen_ai.usage.input_tokens": usage["input_tokens"],
-        "gen_ai.usage.output_tokens": usage["output_tokens"],
+        "gen_ai.usage.input_tokens": usage.get("input_tokens"),
+        "gen_ai.usage.output_tokens": usage.get("output_tokens"),
         "gen_ai.usage.cache_read.input_tokens": read.get("cache_read"),
         "gen_ai.usage.cache_creation.input_tokens": read.get("cache_creation"),
         "gen_ai.usage.reasoning.output_tokens": made.get("reasoning"),

@@ -5,7 +5,7 @@ Labels are vendor, model, deployment and the class of an error: never a user, a 
 
 | metric                                | labels besides `vendor`, `model`, `deployment`             |
 |---------------------------------------|------------------------------------------------------------|
-| `llmdispatch_requests_total`          | `outcome`: `ok`, or the class of the error                 |
+| `llmdispatch_requests_total`          | `outcome`: `ok`, `abandoned`, or the class of the error    |
 | `llmdispatch_request_seconds`         | histogram of answered requests, from sending to their end  |
 | `llmdispatch_first_token_seconds`     | histogram of streams, from sending to the first content    |
 | `llmdispatch_tokens_total`            | `kind`: `input`, `output`, `cached`, `reasoning`           |
@@ -15,7 +15,7 @@ Labels are vendor, model, deployment and the class of an error: never a user, a 
 | `llmdispatch_fallbacks_total`         | the deployment is the one that was fallen back to          |
 | `llmdispatch_hedges_total`            |                                                            |
 | `llmdispatch_throttled_seconds_total` | waiting for our own limits                                 |
-| `llmdispatch_calls_total`             | only `outcome`: `ok`, or the class of the error            |
+| `llmdispatch_calls_total`             | only `outcome`, as above                                   |
 | `llmdispatch_calls_in_flight`         | none; a gauge                                              |
 """
 
@@ -29,6 +29,7 @@ from weakref import WeakKeyDictionary
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_llmdispatch.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
+from langchain_llmdispatch.telemetry.outcomes import OK, outcome
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -45,7 +46,7 @@ _FIRST_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30)
 
 # A registry takes each metric once, and a notebook's cell runs many times.
 _KNOWN: WeakKeyDictionary[Any, _Metrics] = WeakKeyDictionary()
-_KNOWN_LOCK = threading.Lock()
+_KNOWN_LOCK = threading.RLock()
 
 
 class _Metrics:
@@ -75,7 +76,7 @@ class _Metrics:
         self.calls = counter("calls", "Calls.", "outcome")
         self.in_flight = Gauge("llmdispatch_calls_in_flight", "Calls that are going on.", registry=registry)
         self._seen: set[tuple[str, str, str]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def who(self, data: Mapping[str, Any]) -> tuple[str, str, str]:
         """Return the labels of a deployment, shared ones where there are too many."""
@@ -114,20 +115,33 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
             if registry not in _KNOWN:
                 _KNOWN[registry] = _Metrics(registry)
             self._metrics = _KNOWN[registry]
+        self._runs: set[UUID] = set()
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_chat_model_start(
+        self,
+        serialized: Any,  # noqa: ARG002 - LangChain's signature
+        messages: Any,  # noqa: ARG002 - as above
+        *,
+        run_id: UUID,
+        **kwargs: Any,  # noqa: ARG002 - as above
+    ) -> None:
         """Count a call that begins."""
+        self._runs.add(run_id)
         self._metrics.in_flight.inc()
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a call that was answered."""
-        self._metrics.in_flight.dec()
-        self._metrics.calls.labels("ok").inc()
+        self._ended(run_id, OK)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
-        """Count a call that failed."""
-        self._metrics.in_flight.dec()
-        self._metrics.calls.labels(type(error).__name__).inc()
+        """Count a call that failed, or that its caller left."""
+        self._ended(run_id, outcome(type(error).__name__))
+
+    def _ended(self, run_id: UUID, how: str) -> None:
+        if run_id in self._runs:  # a model that is no chat model begins otherwise, and is not counted
+            self._runs.discard(run_id)
+            self._metrics.in_flight.dec()
+            self._metrics.calls.labels(how).inc()
 
     def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a request, a retry, a fallback, a hedge or a wait."""
@@ -140,7 +154,7 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
 
     def _count(self, data: Mapping[str, Any], who: tuple[str, str, str]) -> None:
         metrics, error = self._metrics, data["error"]
-        metrics.requests.labels(*who, error or "ok").inc()
+        metrics.requests.labels(*who, outcome(error)).inc()
         if error is None:
             metrics.seconds.labels(*who).observe(data["latency_ms"] / 1000)
         if data["ttft_ms"] is not None:

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
         cost_of,
         route_of,
     )
-    from langchain_llmdispatch.testing.cassettes import Cassette, UnmatchedRequestError
+    from langchain_llmdispatch.testing.cassettes import Cassette
     from langchain_llmdispatch.testing.clock import FakeClock, UnhurriedClock, use_clock
     from langchain_llmdispatch.testing.faults import Faults
     from langchain_llmdispatch.testing.journal import Journal
     from langchain_llmdispatch.testing.layers import CallLeftError, NoNetwork
+    from langchain_llmdispatch.testing.playback import UnmatchedRequestError
     from langchain_llmdispatch.testing.policies import Replay, replay
     from langchain_llmdispatch.testing.secrets import SecretFoundError
 
@@ -49,7 +50,7 @@ _ROOMS = {
     "Replay": "policies",
     "SecretFoundError": "secrets",
     "UnhurriedClock": "clock",
-    "UnmatchedRequestError": "cassettes",
+    "UnmatchedRequestError": "playback",
     "assert_attempts": "assertions",
     "assert_cost": "assertions",
     "assert_route": "assertions",

@@ -88,7 +88,7 @@ def pause(patience: Patience, seconds: float) -> float:
     return max(0.0, min(seconds, left))
 
 
-class ShapedBody(httpx.SyncByteStream):
+class ShapedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
     """The body of a response, through a shaper."""
 
     def __init__(self, response: httpx.Response, shaper: Shaper, patience: Patience) -> None:
@@ -108,26 +108,9 @@ class ShapedBody(httpx.SyncByteStream):
                 else:
                     raise action
 
-    def close(self) -> None:
-        """Close the response beneath."""
-        self._response.close()
-
-    def _rounds(self) -> Iterator[Iterable[Action]]:
-        yield self._shaper.feed(b"")
-        for piece in self._response.iter_bytes():
-            yield self._shaper.feed(piece)
-        yield self._shaper.close()
-
-
-class AsyncShapedBody(httpx.AsyncByteStream):
-    """The body of a response, through a shaper."""
-
-    def __init__(self, response: httpx.Response, shaper: Shaper, patience: Patience) -> None:
-        self._response, self._shaper, self._patience = response, shaper, patience
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield what the client sees."""
-        async for actions in self._rounds():
+        async for actions in self._arounds():
             for action in actions:
                 if isinstance(action, bytes):
                     yield action
@@ -139,11 +122,21 @@ class AsyncShapedBody(httpx.AsyncByteStream):
                 else:
                     raise action
 
+    def close(self) -> None:
+        """Close the response beneath."""
+        self._response.close()
+
     async def aclose(self) -> None:
         """Close the response beneath."""
         await self._response.aclose()
 
-    async def _rounds(self) -> AsyncIterator[Iterable[Action]]:
+    def _rounds(self) -> Iterator[Iterable[Action]]:
+        yield self._shaper.feed(b"")
+        for piece in self._response.iter_bytes():
+            yield self._shaper.feed(piece)
+        yield self._shaper.close()
+
+    async def _arounds(self) -> AsyncIterator[Iterable[Action]]:
         yield self._shaper.feed(b"")
         async for piece in self._response.aiter_bytes():
             yield self._shaper.feed(piece)
@@ -157,12 +150,7 @@ def _check(patience: Patience) -> None:
 
 def shaped(response: httpx.Response, shaper: Shaper, patience: Patience) -> httpx.Response:
     """Return the response with its body through a shaper; its encoding is undone."""
-    if isinstance(response.stream, httpx.AsyncByteStream) and not isinstance(
-        response.stream, httpx.SyncByteStream
-    ):
-        stream: httpx.SyncByteStream | httpx.AsyncByteStream = AsyncShapedBody(response, shaper, patience)
-    else:
-        stream = ShapedBody(response, shaper, patience)
+    stream = ShapedBody(response, shaper, patience)
     return httpx.Response(
         response.status_code, headers=plain_headers(response), stream=stream, extensions=response.extensions
     )

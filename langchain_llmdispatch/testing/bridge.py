@@ -7,8 +7,8 @@ patches untouched: they have been recorded or answered before, without being rea
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import httpx
 
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing.matching import Asked
+from langchain_llmdispatch.testing.network import PASSING
 from langchain_llmdispatch.testing.recording import packed_body
 from langchain_llmdispatch.testing.tapes import Interaction
 
@@ -30,14 +31,36 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 if TYPE_CHECKING:
     from langchain_llmdispatch.testing.cassettes import Cassette
 
-# Servers inside the test, and tracers: neither is the application's business with the world.
-PASSING = ("127.*", "localhost", "::1", "testserver", "test", "*.smith.langchain.com")
-
 
 def other_clients(cassette: Cassette) -> AbstractContextManager[Any]:
-    """Return a context in which other clients' requests go through the cassette."""
+    """Return a context in which other clients' requests go through the cassette, or past it."""
+    if cassette.other_hosts == "pass":
+        return _past_other_recorders()
     bridge: AbstractContextManager[Any] = _Bridge.use(path=str(cassette.path), ours=cassette)
     return bridge
+
+
+@contextmanager
+def _past_other_recorders() -> Iterator[None]:
+    """Keep models' requests out of other recorders: they know nothing of vendors' keys."""
+    owners = ((httpx.HTTPTransport, "handle_request"), (httpx.AsyncHTTPTransport, "handle_async_request"))
+    outer = [getattr(owner, name) for owner, name in owners]
+    for (owner, name), handle in zip(owners, outer, strict=True):
+        setattr(owner, name, _sorted_out(inspect.unwrap(handle), handle))
+    try:
+        yield
+    finally:
+        for (owner, name), handle in zip(owners, outer, strict=True):
+            setattr(owner, name, handle)
+
+
+def _sorted_out(real: Callable[..., Any], recorded: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what sends models' requests straight on, and others through a recorder; sync or async."""
+
+    def handle(self: Any, request: httpx.Request) -> Any:
+        return (real if "llmdispatch" in request.extensions else recorded)(self, request)
+
+    return handle
 
 
 class _Bridge(VcrCassette):  # type: ignore[misc] # vcrpy has no types
@@ -54,7 +77,7 @@ class _Bridge(VcrCassette):  # type: ignore[misc] # vcrpy has no types
 
     def play_response(self, request: Any) -> dict[str, Any]:
         """Return the recorded answer."""
-        held = self._ours.take(self._asked(request))
+        held = self._ours.playback.take(self._asked(request))
         body = b"".join(held.pieces()[0])
         return {
             "status": {"code": held.response["status"], "message": ""},
@@ -79,8 +102,8 @@ class _Bridge(VcrCassette):  # type: ignore[misc] # vcrpy has no types
 
     def filter_request(self, request: Any) -> Any:
         """Return the request, or None if it is not the cassette's business."""
-        passing = self._ours.other_hosts == "pass" or any(fnmatchcase(request.host or "", p) for p in PASSING)
-        return None if passing else request
+        globs = (*PASSING, *self._ours.allow_hosts)
+        return None if any(fnmatchcase(request.host or "", glob) for glob in globs) else request
 
     def _asked(self, request: Any) -> Asked:
         scrubber = self._ours.scrubber
@@ -118,16 +141,6 @@ def _patches(bridge: _Bridge) -> tuple[tuple[Any, str, Any], ...]:
     areal = inspect.unwrap(httpx.AsyncHTTPTransport.handle_async_request)
     recorded = vcr_handle_request(bridge, real, httpx)
     arecorded = vcr_handle_async_request(bridge, areal, httpx)
-
-    def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
-        handle: Callable[..., httpx.Response] = real if "llmdispatch" in request.extensions else recorded
-        return handle(self, request)
-
-    async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
-        ours = "llmdispatch" in request.extensions
-        handle: Callable[..., Awaitable[httpx.Response]] = areal if ours else arecorded
-        return await handle(self, request)
-
     inside = [
         (httpx.MockTransport, "handle_request"),
         (httpx.MockTransport, "handle_async_request"),
@@ -135,7 +148,7 @@ def _patches(bridge: _Bridge) -> tuple[tuple[Any, str, Any], ...]:
         (httpx.ASGITransport, "handle_async_request"),
     ]
     return (
-        (httpx.HTTPTransport, "handle_request", handle_request),
-        (httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request),
+        (httpx.HTTPTransport, "handle_request", _sorted_out(real, recorded)),
+        (httpx.AsyncHTTPTransport, "handle_async_request", _sorted_out(areal, arecorded)),
         *((owner, name, inspect.unwrap(getattr(owner, name))) for owner, name in inside),
     )

@@ -5,13 +5,13 @@
 
 Requests of models pass through at the transport, in whatever thread or event loop; other HTTP clients (tools,
 SDKs) pass through vcrpy. A request that was not recorded raises `UnmatchedRequestError` with the difference,
-and raises it once more at the end if something swallowed it.
+and raises it once more at the end if something swallowed it. While a cassette replays, nothing else leaves
+this machine either, and keys that were there when it was recorded need not be there.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -24,11 +24,14 @@ from langchain_llmdispatch.deployments import nearest
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing.bodies import PiecedBody, WatchedBody, plain_headers
 from langchain_llmdispatch.testing.clock import UnhurriedClock, advance, stand_in, use_clock
-from langchain_llmdispatch.testing.layers import attempt_of, installed
+from langchain_llmdispatch.testing.layers import attempt_of, installed, is_spoilt
 from langchain_llmdispatch.testing.matching import Asked, Matcher
+from langchain_llmdispatch.testing.network import ClosedNetwork
+from langchain_llmdispatch.testing.playback import Playback, UnmatchedRequestError, shown
 from langchain_llmdispatch.testing.recording import Recorder, Slot, asked_of, packed_body
 from langchain_llmdispatch.testing.scrubbing import Scrubber
 from langchain_llmdispatch.testing.secrets import Secrets
+from langchain_llmdispatch.testing.stand_ins import keys_for
 from langchain_llmdispatch.testing.tapes import Interaction, Tape, merged
 from langchain_llmdispatch.testing.verifying import RecordingOutdatedError, differences, novelties
 
@@ -39,11 +42,8 @@ if TYPE_CHECKING:
 
 Mode: TypeAlias = Literal["none", "once", "rewrite", "verify"]
 MODES: tuple[str, ...] = get_args(Mode)
+_NAMED = 5
 CUT = "peer closed connection without sending complete message body"
-
-
-class UnmatchedRequestError(AssertionError):
-    """A request is not among the recorded ones. No deployment is blamed for it, and none is tried instead."""
 
 
 class Cassette:
@@ -61,7 +61,9 @@ class Cassette:
         pace: How much of the recorded time passes on fake clocks during replay; 1 is all, 0 is none.
         repeats: Let the last recording of a request answer it again and again.
         strict: Fail at the end if a recording was not used.
-        other_hosts: `record` other clients' requests too, or let them `pass`.
+        other_hosts: `record` other clients' requests too, or let them `pass` to the network, or to another
+            recorder (vcrpy, respx) around this one.
+        allow_hosts: Globs of hosts that other clients may reach even in a replay: `db`, `*.internal`.
         environment: Where keys are looked for; default: the process's.
         served_by: What answers, and which version, for the file's head; default: the `server` header.
         note: For the file's head.
@@ -90,6 +92,7 @@ class Cassette:
         repeats: bool = False,
         strict: bool = False,
         other_hosts: Literal["record", "pass"] = "record",
+        allow_hosts: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
         served_by: str | None = None,
         note: str | None = None,
@@ -99,26 +102,23 @@ class Cassette:
             raise ConfigurationError(f"mode: {mode!r} is none of {', '.join(MODES)}.{nearest(mode, MODES)}")
         self.path, self.mode = Path(path), mode
         self.piece_size, self.pace, self.repeats, self.strict = piece_size, pace, repeats, strict
-        self.other_hosts = other_hosts
+        self.other_hosts, self.allow_hosts = other_hosts, tuple(allow_hosts)
         self.secrets = Secrets(secrets)
         self.secrets.learn(os.environ if environment is None else environment)
         self.scrubber = Scrubber(self.secrets, keep_headers)
-        self.misses: list[UnmatchedRequestError] = []
         self.differences: list[str] = []
         self.novelties: list[str] = []
-        self._matcher = Matcher(ignore)
         self._append, self._about = append, {"served_by": served_by, "note": note}
         self._exists = self.path.is_file()
         self.records = mode == "rewrite" or (mode == "once" and not self._exists)
         self.replays = not self.records and mode != "verify"
         self.written = self._discarded = False
-        self._lock = threading.Lock()
         reads = self._exists and (append or not self.records)
         self.tape = Tape.read(self.path) if reads else Tape()
         calls = max((held.call or 0 for held in self.tape.interactions), default=0)
         self.recorder = Recorder(self.scrubber, calls)
-        self._keys = [self._matcher.key(held.request.get("body")) for held in self.tape.interactions]
-        self._played: set[int] = set()
+        self.playback = Playback(self.tape, Matcher(ignore), self.path, repeats=repeats)
+        self.misses: list[UnmatchedRequestError] = self.playback.misses
 
     # -- the context -------------------------------------------------------------------------------
 
@@ -129,8 +129,8 @@ class Cassette:
         with ExitStack() as stack:
             stack.enter_context(installed(self))
             stack.enter_context(other_clients(self))
-            if self.replays and stand_in() is None:
-                stack.enter_context(use_clock(UnhurriedClock()))
+            if self.replays:
+                self._close_the_world(stack)
             self._context = stack.pop_all()
         return self
 
@@ -139,6 +139,14 @@ class Cassette:
         self._context.close()
         if kind is None:
             self.finish()
+
+    def _close_the_world(self, stack: ExitStack) -> None:
+        """Let nothing be sent, waited for or asked of the environment that is not there."""
+        if self.other_hosts == "record":
+            stack.enter_context(ClosedNetwork(shown(self.path), self.allow_hosts))
+        stack.enter_context(keys_for(self.tape.vendors()))
+        if stand_in() is None:
+            stack.enter_context(use_clock(UnhurriedClock()))
 
     def discard(self) -> None:
         """Write nothing and check nothing at the end: the test has failed already."""
@@ -161,15 +169,24 @@ class Cassette:
             raise self.misses[0]
         if self.differences:
             lines = "\n".join(f"  {line}" for line in [*self.differences, *self.novelties])
-            raise RecordingOutdatedError(f"{self.path.name} is out of date:\n{lines}")
-        if self.strict and (unused := self.unused()) and not self.records:
-            shown = ", ".join(f"#{number + 1} ({held.vendor})" for number, held in unused)
-            raise AssertionError(f"{self.path.name}: not replayed: {shown}")
+            raise RecordingOutdatedError(
+                f"{shown(self.path)} is out of date:\n{lines}\nRecord anew (--llmdispatch-record=rewrite)."
+            )
+        if self.strict and not self.records:
+            self._check_unused()
 
     def unused(self) -> list[tuple[int, Interaction]]:
-        """Return the recordings that were not replayed, with their places."""
-        held = enumerate(self.tape.interactions)
-        return [(number, item) for number, item in held if number not in self._played]
+        """Return the recordings that were not replayed, with their places, from 0."""
+        return self.playback.unused()
+
+    def _check_unused(self) -> None:
+        unused = [f"#{number + 1} ({held.model or held.vendor})" for number, held in self.unused()]
+        if unused:
+            more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+            raise AssertionError(
+                f"{shown(self.path)}: recorded, but not asked for: {', '.join(unused[:_NAMED])}{more}. "
+                "Record anew (--llmdispatch-record=rewrite), or let recordings be left over (strict=False)."
+            )
 
     def _write(self) -> None:
         new = self.recorder.interactions()
@@ -181,6 +198,7 @@ class Cassette:
         servers = {item.response["headers"].get("server", "") for item in new} - {""}
         self.tape.served_by = self._about["served_by"] or ", ".join(sorted(servers)) or None
         self.tape.note = self._about["note"]
+        self.tape.keys = sorted({*(self.tape.keys or ()), *self.recorder.vendors()})
         self.tape.write(self.path, self.secrets)
         self.written = True
 
@@ -188,12 +206,13 @@ class Cassette:
 
     def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
         """Record or replay a model's request."""
-        asked = asked_of(request, self.scrubber, self.secrets)
-        held = self._find(asked)
+        __tracebackhide__ = True
+        asked, spoilt = asked_of(request, self.scrubber, self.secrets), is_spoilt(request)
+        held = self.playback.find(asked, spoilt=spoilt)
         if held is None and self.records:
             slot = self.recorder.slot(patience.clock)
             return self._recorded(slot, asked, request, forward(request))
-        held = held or self.take(asked)
+        held = held or self.playback.take(asked, spoilt=spoilt)
         if self.mode == "verify":
             live = forward(request)
             try:
@@ -204,12 +223,13 @@ class Cassette:
 
     async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
         """Record or replay a model's request."""
-        asked = asked_of(request, self.scrubber, self.secrets)
-        held = self._find(asked)
+        __tracebackhide__ = True
+        asked, spoilt = asked_of(request, self.scrubber, self.secrets), is_spoilt(request)
+        held = self.playback.find(asked, spoilt=spoilt)
         if held is None and self.records:
             slot = self.recorder.slot(patience.clock)
             return self._recorded(slot, asked, request, await forward(request))
-        held = held or self.take(asked)
+        held = held or self.playback.take(asked, spoilt=spoilt)
         if self.mode == "verify":
             live = await forward(request)
             try:
@@ -217,52 +237,6 @@ class Cassette:
             finally:
                 await live.aclose()
         return self._answer(held, patience.clock)
-
-    def take(self, asked: Asked) -> Interaction:
-        """Return the recording that answers a request now: the first one that has not been replayed.
-
-        Raises:
-            UnmatchedRequestError: There is none.
-        """
-        if (held := self._find(asked)) is not None:
-            return held
-        raise self._miss(asked)
-
-    def _find(self, asked: Asked) -> Interaction | None:
-        with self._lock:
-            fitting = self._fitting(asked)
-            fresh = next((number for number in fitting if number not in self._played), None)
-            if fresh is None and not (fitting and self.repeats):
-                return None
-            number = fitting[-1] if fresh is None else fresh
-            self._played.add(number)
-            return self.tape.interactions[number]
-
-    def _fitting(self, asked: Asked) -> list[int]:
-        if not self._keys:
-            return []
-        key = self._matcher.key(asked.body)
-        held = self.tape.interactions
-        return [n for n, k in enumerate(self._keys) if k == key and self._matcher.fits(asked, held[n])]
-
-    def _miss(self, asked: Asked) -> UnmatchedRequestError:
-        lines = [f"no recorded answer for {asked.method} to {asked.vendor} in {self.path.name}."]
-        if not self._exists:
-            lines.append("There is no such file; record it with --llmdispatch-record=once.")
-        elif self._fitting(asked):
-            lines.append("It is recorded, but each recording of it has been replayed already.")
-        else:
-            scored = [(self._matcher.likeness(asked, held), held) for held in self.tape.interactions]
-            if scored:
-                _, best = max(scored, key=lambda pair: pair[0])
-                number = self.tape.interactions.index(best) + 1
-                lines += [f"Nearest is #{number}:", self._matcher.difference(asked, best)]
-            lines.append(
-                "Record anew (--llmdispatch-record=rewrite), or let fields not count (ignore=[...])."
-            )
-        error = UnmatchedRequestError("\n".join(lines))
-        self.misses.append(error)
-        return error
 
     def _recorded(
         self, slot: Slot, asked: Asked, request: httpx.Request, response: httpx.Response

@@ -33,7 +33,7 @@ from langchain_llmdispatch.testing.fault_kinds import (
     Repeat,
     Stall,
 )
-from langchain_llmdispatch.testing.layers import attempt_of, installed, matches, names_of
+from langchain_llmdispatch.testing.layers import attempt_of, installed, matches, names_of, spoil
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model import DispatcherChatModel
@@ -244,6 +244,8 @@ class Faults:
             self._seen.setdefault(names[0])
             for rule in self.rules:
                 if matches(rule.deployments, names) and self._happens(rule):
+                    if isinstance(rule.kind, Damage):
+                        spoil(request)
                     return rule.kind
         return None
 

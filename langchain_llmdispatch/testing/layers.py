@@ -57,6 +57,16 @@ def attempt_of(request: httpx.Request) -> Attempt | None:
     return found
 
 
+def spoil(request: httpx.Request) -> None:
+    """Say that the answer to a request will not arrive as it was sent."""
+    request.extensions["llmdispatch_spoilt"] = True
+
+
+def is_spoilt(request: httpx.Request) -> bool:
+    """Return whether the answer to a request will not arrive as it was sent."""
+    return "llmdispatch_spoilt" in request.extensions
+
+
 def names_of(request: httpx.Request) -> tuple[str, ...]:
     """Return the words that a glob may mean a request's deployment by: its name, `vendor:model`."""
     attempt = attempt_of(request)

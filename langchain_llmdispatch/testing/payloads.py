@@ -74,12 +74,13 @@ def pack(body: bytes, content_type: str, tidy: Callable[[Any], Any] = lambda val
 def unpack(fields: Mapping[str, Any]) -> tuple[bytes, list[int]]:
     """Return the body that fields stand for, and where each of its events ends."""
     style, each = fields.get("json", "compact"), fields.get("each") or {}
+    after = [fields["after"].encode()] if "after" in fields else []
     if "events" in fields:
         events = [_with(event, each) for event in fields["events"]]
-        return _sum(_event(event, style, fields.get("sse", "")) for event in events)
+        return _sum([*(_event(event, style, fields.get("sse", "")) for event in events), *after])
     if "lines" in fields:
         lines = [{**each, **line} if isinstance(line, dict) else line for line in fields["lines"]]
-        return _sum((dumps(line, style) + "\n").encode() for line in lines)
+        return _sum([*((dumps(line, style) + "\n").encode() for line in lines), *after])
     if "body" in fields:
         body = (dumps(fields["body"], style) + fields.get("after", "")).encode()
     elif "base64" in fields:
@@ -113,6 +114,7 @@ def _pack_json(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
 
 def _pack_lines(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
     lines = [line for line in text.split("\n") if line.strip()]
+    after = lines.pop() if lines and not text.endswith("\n") and _value(lines[-1]) is _NONE else ""
     values = [_value(line) for line in lines]
     if not lines or any(value is _NONE for value in values):
         return None
@@ -122,21 +124,20 @@ def _pack_lines(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
     if each := _common(tidied):
         fields["each"] = each
         tidied = [_rest(value, each) for value in tidied]
-    return {**fields, "lines": tidied}
+    return {**fields, "lines": tidied, **({"after": after} if after else {})}
 
 
 def _pack_events(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
     newline = "\r\n" if "\r\n" in text else "\n"
     blocks = text.split(newline * 2)
-    tail = blocks.pop()
-    if tail.strip():  # the stream ends within an event
-        return None
+    tail = blocks.pop()  # not empty where the stream ends within an event
     events = [_fields_of(block.split(newline)) for block in blocks if block]
-    if any(event is None for event in events):
+    if not events or any(event is None for event in events):
         return None
     data = [(e["data"], v) for e in events if e and "data" in e and (v := _value(e["data"])) is not _NONE]
     style = _style(data)
     packed: Fields = {}
+    after = {"after": tail} if tail.strip() else {}
     tight = any(line.startswith("data:") and line[5:6] != " " for line in text.splitlines())
     how = ("crlf " if newline == "\r\n" else "") + ("tight" if tight else "")
     if how.strip():
@@ -144,13 +145,13 @@ def _pack_events(text: str, tidy: Callable[[Any], Any]) -> Fields | None:
     if style != "compact":
         packed["json"] = style
     plain = [_structured(event, tidy=lambda v: v) for event in events if event]
-    if not _same(unpack({**packed, "events": plain})[0], text):
+    if not _same(unpack({**packed, "events": plain, **after})[0], text):
         return None
     tidied = [_structured(event, tidy=tidy) for event in events if event]
     if each := _common([event["data"] for event in tidied if isinstance(event.get("data"), dict)]):
         packed["each"] = each
         tidied = [{**e, "data": _rest(e["data"], each)} if "data" in e else e for e in tidied]
-    return {**packed, "events": tidied}
+    return {**packed, "events": tidied, **after}
 
 
 def _common(values: list[Any]) -> Fields:

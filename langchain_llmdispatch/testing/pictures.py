@@ -16,7 +16,7 @@ def draw(result: Replay, path: str | os.PathLike[str] | None) -> Any:
     """Return the axes of two plots: the share of calls over by a time, and dollars per configuration.
 
     Raises:
-        ConfigurationError: matplotlib is missing.
+        ConfigurationError: matplotlib is missing, or the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
@@ -41,5 +41,8 @@ def draw(result: Replay, path: str | os.PathLike[str] | None) -> Any:
     for axes in (times, costs):
         axes.spines[["top", "right"]].set_visible(False)
     if path is not None:
-        figure.savefig(path, dpi=120)
+        try:
+            figure.savefig(path, dpi=120)
+        except (OSError, ValueError) as error:  # a folder that is missing, a format that is unknown
+            raise ConfigurationError(f"the picture cannot be written to {path}: {error}") from error
     return times, costs

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=_MODES,
         default=None,
         help="none: replay only (default); once: record what has no file; rewrite: record anew; "
-        "verify: ask the servers again and compare. Also: LLMDISPATCH_RECORD.",
+        "verify: ask the servers again and compare. Also: the variable LLMDISPATCH_RECORD; then the marker's "
+        "mode=..., then the ini option llmdispatch_record.",
     )
+    parser.addini("llmdispatch_record", "record mode where nothing else says it", default="none")
     parser.addini(
         "llmdispatch_cassette_dir", "folder of cassettes, below each test's own folder", default="cassettes"
     )
@@ -80,17 +83,19 @@ def llmdispatch_cassette(
     request: pytest.FixtureRequest, llmdispatch_config: Mapping[str, Any]
 ) -> Iterator[Cassette]:
     """Replay the test's model calls from its cassette, or record them; return the `Cassette`."""
-    from langchain_llmdispatch.testing.cassettes import Cassette  # noqa: PLC0415 - not before it is used
+    from langchain_llmdispatch.deployments import check_fields  # noqa: PLC0415 - not before it is used
+    from langchain_llmdispatch.testing.cassettes import Cassette  # noqa: PLC0415
 
-    if request.node.get_closest_marker("vcr") and "vcr" in request.fixturenames:
-        request.getfixturevalue("vcr")  # pytest-recording's goes beneath ours, not above
     marker = request.node.get_closest_marker(MARKER)
     options = {**llmdispatch_config, **(marker.kwargs if marker else {})}
+    if request.node.get_closest_marker("vcr") and "vcr" in request.fixturenames:
+        request.getfixturevalue("vcr")  # pytest-recording's goes beneath ours, and gets what is no model's
+        options.setdefault("other_hosts", "pass")
     name = options.pop("name", None) or (marker.args[0] if marker and marker.args else None)
     path = _path(request, name, options.pop("directory", None))
-    chosen = request.config.getoption("--llmdispatch-record") or os.environ.get("LLMDISPATCH_RECORD")
-    mode: Any = chosen or options.pop("mode", "none")
-    options.pop("mode", None)
+    mode = _mode(request.config, options.pop("mode", None))
+    known = {*signature(Cassette).parameters, "name", "directory"} - {"path", "append"}
+    check_fields(MARKER, options, known)
     written = request.config.stash[_WRITTEN]
     cassette = Cassette(path, mode=mode, append=path in written, **options)
     try:
@@ -101,6 +106,12 @@ def llmdispatch_cassette(
     finally:
         if cassette.written:
             written.add(path)
+
+
+def _mode(config: pytest.Config, own: Any) -> Any:
+    """Return the record mode: of the command line, the environment, the test or the project."""
+    chosen = config.getoption("--llmdispatch-record") or os.environ.get("LLMDISPATCH_RECORD")
+    return chosen or own or config.getini("llmdispatch_record")
 
 
 def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> Path:

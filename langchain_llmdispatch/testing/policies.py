@@ -15,6 +15,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -38,14 +39,12 @@ from langchain_llmdispatch.testing.simulated import (
     VirtualLoop,
     simulated,
 )
-from langchain_llmdispatch.vendors import builtin_vendors
+from langchain_llmdispatch.testing.stand_ins import KEY, URL, stand_ins
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 __all__ = ["Replay", "replay"]
-
-_KEY, _URL = "replayed-without-a-key", "https://replayed.invalid"
 
 
 class _References(dict[str, str]):
@@ -55,17 +54,7 @@ class _References(dict[str, str]):
         """Return a variable's value, or one that will do."""
         if name in self or default is not None:
             return super().get(name, default or "")
-        return _URL if name.endswith(("ENDPOINT", "URL", "HOST")) else _KEY
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment with a key for every vendor: nothing is sent with it."""
-    held: dict[str, str] = {}
-    for vendor in builtin_vendors().values():
-        held |= dict.fromkeys(vendor.environment.keys, _KEY)
-        if vendor.base_url is None:
-            held |= dict.fromkeys(vendor.environment.urls, _URL)
-    return {**held, **os.environ}
+        return URL if name.endswith(("ENDPOINT", "URL", "HOST")) else KEY
 
 
 def replay(
@@ -102,12 +91,23 @@ def _name(config: Any, number: int) -> str:
 
 
 def _run(entries: Sequence[Entry], book: Book, config: Any, name: str, seed: int) -> Policy:
+    if _loop_runs():  # as in a notebook: virtual time runs in a thread of its own
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(_run, entries, book, config, name, seed).result()
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(_Simulation(loop, entries, book, config, seed).run(name))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class _Simulation:
@@ -123,7 +123,7 @@ class _Simulation:
         limiter._loop = SameLoop(loop)  # type: ignore[assignment] # noqa: SLF001 - one loop for everything
         self._model = DispatcherChatModel.from_config(
             DispatcherConfig.load(config, _References(os.environ)),
-            env=_environment(),
+            env={**stand_ins(), **os.environ},
             clock=clock,
             limiter=limiter,
             rng=random.Random(seed),

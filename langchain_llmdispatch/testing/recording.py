@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.dispatch import Attempt, Dispatch
     from langchain_llmdispatch.testing.secrets import Secrets
+    from langchain_llmdispatch.vendors.base import Vendor
 
 _CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization")
 
@@ -84,6 +85,11 @@ class Recorder:
         with self._lock:
             return [item for item in self._slots if item is not None]
 
+    def vendors(self) -> set[str]:
+        """Return the vendors that recorded calls might have gone to, and that need a key."""
+        with self._lock:
+            return {vendor.name for _, dispatch in self._calls.values() for vendor in _vendors(dispatch)}
+
     def slot(self, clock: Clock | None = None) -> Slot:
         """Take the next place, for a request that leaves now."""
         with self._lock:
@@ -128,6 +134,14 @@ class Recorder:
             return self._calls.setdefault(id(dispatch), (self._before + len(self._calls) + 1, dispatch))[0]
 
 
+def _vendors(dispatch: Dispatch) -> Iterator[Vendor]:
+    for candidate in dispatch._candidates:  # noqa: SLF001 - ours
+        target = candidate.target
+        own = target.deployment.api_key or target.config.api_key
+        if target.vendor.needs_key and own is None:  # the environment's
+            yield target.vendor
+
+
 class BodyWatch:
     """Listens to one body; when it is over, hands over what stands for it."""
 
@@ -154,8 +168,8 @@ class BodyWatch:
         body = b"".join(self._pieces)
         packed = packed_body(body, self._type, self._scrubber)
         packed["seconds"] = round(self._slot.seconds(), 3)
-        events = packed.get("events") or packed.get("lines") or ()
-        if self._splitter.streams and len(self._times) == len(events):
+        events = len(packed.get("events") or packed.get("lines") or ()) + ("after" in packed)
+        if self._splitter.streams and len(self._times) == events:
             packed["at_ms"] = self._times
         if not whole and not (self._splitter.streams and END_MARKER.search(body)):
             packed["cut"] = True

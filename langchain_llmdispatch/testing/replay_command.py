@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing.journal import Journal
 from langchain_llmdispatch.testing.policies import replay
 
@@ -19,12 +20,14 @@ def run(arguments: Sequence[str], say: Callable[[str], None]) -> int:
         say: Prints a text.
 
     Raises:
-        ConfigurationError: A file is missing or wrong.
+        ConfigurationError: A file is missing, empty or wrong.
     """
     options = _parser().parse_args(arguments)
     cassettes = [path for path in options.journal if Path(path).suffix in {".yaml", ".yml"}]
     journals = [path for path in options.journal if path not in cassettes]
     calls = [*Journal.load(*journals), *Journal.from_cassettes(*cassettes)]
+    if not calls:
+        raise ConfigurationError(f"there are no calls in {', '.join(options.journal)}.")
     result = replay(calls, *options.config, seed=options.seed)
     say(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if options.json else str(result))
     if options.plot:

@@ -12,8 +12,8 @@ from typing import Any
 
 _COLUMNS = ("", "calls", "failed", "cost", "p50", "p95", "p99", "requests", "fallbacks", "answered by")
 _QUALITY = (
-    "whether an answer that another model would have given is as good, or as long; whether a request that "
-    "one vendor refused would have been taken by another"
+    "what another model would have answered: nobody asked it. Whether its answer is as good, or comes, "
+    "is not in this table; its cost is that of as many tokens as were recorded"
 )
 _NEVER_MADE = (
     "what a request that was never made would have met: it is drawn from what the same deployment did at "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from langchain_llmdispatch.deployments import is_placeholder
+from langchain_llmdispatch.framing import SSEDecoder
 
 REDACTED = "REDACTED"
 SHORTEST = 8
@@ -78,7 +79,7 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str | None] = ()) -> None:
-        self._values: dict[str, tuple[str, ...]] = {}
+        self._values: dict[str, tuple[tuple[str, ...], re.Pattern[str] | None]] = {}
         for value in values:
             self.add(value)
 
@@ -86,7 +87,7 @@ class Secrets:
         """Learn one more secret."""
         secret = (value or "").strip()
         if len(secret) >= SHORTEST and secret not in self._values and not is_placeholder(secret):
-            self._values[secret] = _forms(secret)
+            self._values[secret] = _forms(secret), _spellings(secret)
 
     def learn(self, environment: Mapping[str, str]) -> None:
         """Learn the values of variables whose names say that they hold secrets."""
@@ -99,9 +100,12 @@ class Secrets:
         """Return the text without secrets and without the names of accounts."""
         if len(text) < SHORTEST:
             return text
-        for forms in self._values.values():
+        for forms, spellings in self._values.values():
             for form in forms:
-                text = text.replace(form, REDACTED)
+                if form in text:
+                    text = text.replace(form, REDACTED)
+            if spellings is not None:
+                text = spellings.sub(REDACTED, text)
         if _HINT.search(text) is None:
             return text
         for _, shape in SHAPES:
@@ -112,8 +116,9 @@ class Secrets:
 
     def find(self, text: str) -> str | None:
         """Return what kind of secret is in the text, or None. Never returns the secret."""
-        if any(form in text for forms in self._values.values() for form in forms):
-            return "a configured secret"
+        for forms, spellings in self._values.values():
+            if any(form in text for form in forms) or (spellings is not None and spellings.search(text)):
+                return "a configured secret"
         if _HINT.search(text) is None:
             return None
         return next((name for name, shape in SHAPES if shape.search(text)), None)
@@ -144,9 +149,38 @@ class Secrets:
 
 
 def _forms(value: str) -> tuple[str, ...]:
-    """Return how a secret may be spelled: plain, in a URL, in JSON, in base64."""
-    coded = base64.b64encode(value.encode()).decode().rstrip("=")
-    return tuple(dict.fromkeys((value, quote(value, safe=""), json.dumps(value)[1:-1], coded)))
+    """Return a secret and what base64 makes of it, whatever stands before and after it there."""
+    return (value, *dict.fromkeys(core for shift in range(3) for core in _coded(value.encode(), shift)))
+
+
+def _coded(value: bytes, shift: int) -> tuple[str, str]:
+    """Return the base64 digits that are all a value's own when so many bytes stand before it."""
+    first, last = -(-shift * 8 // 6), (shift + len(value)) * 8 // 6
+    padded = bytes(shift) + value
+    plain, safe = base64.b64encode(padded), base64.urlsafe_b64encode(padded)
+    return plain[first:last].decode(), safe[first:last].decode()
+
+
+def _spellings(value: str) -> re.Pattern[str] | None:
+    """Return a pattern for a secret as URLs, JSON and HTML spell it, one in another too.
+
+    None where all of them spell it as it is: most keys are letters, digits, dashes and dots.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_.~\-]*", value):
+        return None
+    return re.compile("".join(map(_spelling, value)))
+
+
+def _spelling(char: str) -> str:
+    if char.isalnum() and char.isascii():
+        return char
+    coded = "".join(f"%{byte:02x}" for byte in char.encode())
+    units = char.encode("utf-16-be")
+    escaped = "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    short = json.dumps(char)[1:-1]
+    named = rf"\\+{short[1]}" if short[0] == "\\" and short[1].isalpha() else re.escape(html.escape(char))
+    plain = rf"\\*{re.escape(char)}" if char != "\\" else r"\\+"
+    return rf"(?:{plain}|(?i:{coded}|{escaped}|&#0*{ord(char)};|&#x0*{ord(char):x};)|{named})"
 
 
 def _kept_head(match: re.Match[str]) -> str:
@@ -173,8 +207,25 @@ def leaves(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def _joined(document: Any) -> dict[str, str]:
     """Return strings that arrived in pieces (a stream's deltas), put together per place."""
     pieces: dict[str, list[str]] = {}
-    for path, leaf in leaves(document):
+    for path, leaf in _with_events(document):
         place, count = re.subn(r"(events|lines)\[\d+\]", r"\1[]", path)
         if count:
             pieces.setdefault(place, []).append(leaf)
     return {place: "".join(parts) for place, parts in pieces.items() if len(parts) > 1}
+
+
+def _with_events(document: Any) -> Iterator[tuple[str, str]]:
+    """Yield every string of a document, and those of event streams that could only be kept as text."""
+    for path, leaf in leaves(document):
+        yield path, leaf
+        if path.endswith(".text") and "data:" in leaf:
+            decoder = SSEDecoder()
+            for number, event in enumerate([*decoder.feed(leaf.encode()), *decoder.close()]):
+                yield from leaves(_value(event.data), f"{path}.events[{number}]")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -77,6 +77,7 @@ class Tape:
         by: Which version of this package recorded it.
         served_by: What answered, and which version.
         note: Anything else that readers should know.
+        keys: The vendors whose keys the application's models had; a replay needs none of them.
     """
 
     interactions: list[Interaction] = field(default_factory=list)
@@ -84,11 +85,16 @@ class Tape:
     by: str = f"langchain-llmdispatch {__version__}"
     served_by: str | None = None
     note: str | None = None
+    keys: list[str] = field(default_factory=list)
+
+    def vendors(self) -> list[str]:
+        """Return the vendors that were asked, or might have been."""
+        return list(dict.fromkeys([*self.keys, *(held.vendor for held in self.interactions)]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document."""
-        about = {name: getattr(self, name) for name in ("recorded", "by", "served_by", "note")}
-        held = {name: value for name, value in about.items() if value is not None}
+        about = {name: getattr(self, name) for name in ("recorded", "by", "served_by", "note", "keys")}
+        held = {name: value for name, value in about.items() if value}
         return {"cassette": FORMAT, **held, "interactions": [i.to_dict() for i in self.interactions]}
 
     def write(self, path: Path, secrets: Secrets) -> None:
@@ -127,7 +133,7 @@ class Tape:
             raise ConfigurationError(f"{path.name} has format {document['cassette']}; known: {FORMAT}")
         about = {name: document.get(name) for name in ("recorded", "served_by", "note")}
         held = [Interaction(**item) for item in document["interactions"]]
-        return cls(held, by=document.get("by", ""), **about)
+        return cls(held, by=document.get("by", ""), keys=list(document.get("keys") or ()), **about)
 
 
 def _from_vcr(item: Mapping[str, Any]) -> Interaction:

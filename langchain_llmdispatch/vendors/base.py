@@ -338,18 +338,21 @@ def _url(url: str) -> httpx.URL:
 
 
 def json_request(url: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> httpx.Request:
-    """Return a POST of `body` as JSON, the cheap way: a ready URL and plain headers.
+    """Return a POST of `body` as JSON, the cheap way: a ready URL, all headers in one go, a ready body.
 
-    Measured at about a tenth of `Client.build_request`. `None` values in `headers` are not allowed.
+    Measured at about a sixth of `Client.build_request`. `None` values in `headers` are not allowed.
     """
-    return httpx.Request(
-        "POST",
-        _url(url),
-        headers={
-            "accept": "*/*",
-            "content-type": "application/json",
-            "user-agent": "langchain-llmdispatch",
-            **headers,
-        },
-        content=dump_json(body),
-    )
+    where, content = _url(url), dump_json(body)
+    fields = {
+        "accept": "*/*",
+        "content-type": "application/json",
+        "user-agent": "langchain-llmdispatch",
+        **headers,
+    }
+    given = {name.lower() for name in headers}
+    first = [] if "host" in given else [("Host", where.netloc.decode("ascii"))]
+    last = [] if "content-length" in given else [("Content-Length", str(len(content)))]
+    own = httpx.Headers([*first, *fields.items(), *last])
+    request = httpx.Request("POST", where, headers=own, stream=httpx.ByteStream(content))
+    request.read()  # so that `content` may be asked for, as of any request with a body
+    return request

@@ -289,15 +289,19 @@ def _merged(turns: list[Turn], filters: Filters) -> list[Turn]:
     for turn in turns:
         if out and out[-1].role == turn.role != "tool":
             filters.note("turns_merged", f"two turns of the {turn.role}'s became one", turn.index)
-            out[-1] = _one(out[-1], turn)
+            out[-1] = _one(out[-1], turn, filters)
         else:
             out.append(turn)
     return out
 
 
-def _one(first: Turn, second: Turn) -> Turn:
-    # What is trusted of either needs the metadata that says so.
-    source = second.source if second.trusted and not first.trusted else first.source
+def _one(first: Turn, second: Turn, filters: Filters) -> Turn:
+    # What is trusted or native of either needs the metadata that says so.
+    def standing(turn: Turn) -> tuple[bool, bool]:
+        source = turn.source
+        return turn.trusted, source is not None and filters.is_native(source.response_metadata)
+
+    source = second.source if standing(second) > standing(first) else first.source
     name = first.name if first.name == second.name else None
     content = _joined([first.content, second.content])
     return Turn(first.role, content, source, first.index, name, first.trusted or second.trusted)

@@ -87,7 +87,7 @@ def question(model: BaseChatModel, provider: Provider, call: Call, timeout: floa
         else:
             fields[field] = value
     if provider.times and timeout is not None:
-        kwargs["timeout"] = min(timeout, _own_timeout(model) or timeout)
+        kwargs |= _bounded(model, timeout)
     stop = call.params.get("stop")
     return Question(
         model.model_copy(update=fields) if fields else model,
@@ -103,9 +103,13 @@ def field_of(model: BaseChatModel, parameter: str) -> str | None:
     return next((name for name in FIELDS.get(parameter, ()) if name in known), None)
 
 
-def _own_timeout(model: BaseChatModel) -> float | None:
-    values = (getattr(model, name, None) for name in _TIMEOUTS)
-    return next((float(v) for v in values if isinstance(v, (int, float)) and v > 0), None)
+def _bounded(model: BaseChatModel, seconds: float) -> dict[str, float]:
+    """Return the keyword that ends the model's call after `seconds`, or sooner where it says so itself."""
+    nested = "deadline" in type(model).model_fields  # one of our own, with retries of its own in its time
+    names = ("deadline",) if nested else _TIMEOUTS
+    values = (getattr(model, name, None) for name in names)
+    own = next((float(v) for v in values if isinstance(v, (int, float)) and v > 0), seconds)
+    return {"deadline" if nested else "timeout": min(seconds, own)}
 
 
 # -- tools and answer shape ------------------------------------------------------------------------
