@@ -104,6 +104,7 @@ class Dispatch:
         declined: Attempts whose answers were whole but not good enough.
         settled: Makes the last of those answers, for a call that ends without a better one.
         worst: Tells the dollars that a request to a target may cost; None if nobody knows.
+        kept_back: Tells the seconds for which a target's breaker will let no request pass.
         refusal: Why nobody can serve the call, where it has no targets.
         race: The requests that are on their way at once, if they are.
         lock: Held while an attempt is sent or ends: hedged ones do so in several threads.
@@ -115,6 +116,7 @@ class Dispatch:
     thread: str | None = None
     settled: Callable[[], list[Any]] = list
     worst: Callable[[Target], Decimal | None] | None = None
+    kept_back: Callable[[Target], float] = staticmethod(lambda _: 0.0)
     refusal: DispatchError | None = None
     race: Race | None = None
 
@@ -298,6 +300,8 @@ class Dispatch:
             return None, None
         others = [c for c in self._others(current) if _may_serve(c, current, error)]
         retry = self._retry(current, error, others)
+        if retry is not None and others and self.kept_back(current.target) > retry.idle_for:
+            retry = None  # its breaker would send us away after the wait
         if retry is None:
             current.alive = False
         else:

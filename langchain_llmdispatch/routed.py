@@ -12,6 +12,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LanguageModelInput
@@ -44,6 +45,7 @@ from langchain_llmdispatch.types import ChatRequest, TimeLimits
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch import Attempt
+    from langchain_llmdispatch.targets import Target
 
 CHOICES = "llmdispatch"
 """Where a run's own choices stand among its metadata."""
@@ -174,6 +176,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             retry_budget=desk.retry_budget,
         )
         dispatch.request, dispatch.thread, dispatch.worst = request, ask.thread, ask.forecast.worst
+        dispatch.kept_back = partial(_kept_back, desk.health, self.clock)
         if not decision.targets:
             dispatch.refusal = decision.error()
         return dispatch
@@ -344,6 +347,13 @@ def _clearance(health: Health, purse: Purse | None) -> Callable[[Attempt], None]
             raise BreakerOpenError("its breaker is open", deployment=attempt.target.name)
 
     return clear
+
+
+def _kept_back(health: Health, clock: Clock, target: Target) -> float:
+    if health.quiet:
+        return 0.0
+    left, cooling = health.blocked(target, clock.monotonic())
+    return 0.0 if cooling else left
 
 
 def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:

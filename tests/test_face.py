@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableBinding
 import langchain_llmdispatch
 from langchain_llmdispatch import ConfigurationError, DispatcherChatModel, errors
 from langchain_llmdispatch.vendors import builtin_vendors
+from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.test_engine import COLOURS, VENDORS, deployment, model_of, total
@@ -177,3 +178,19 @@ def test_a_call_may_bring_its_own_times(server: LoopbackServer, colour: str) -> 
         assert COLOURS[colour](model.bind(timeout=50, deadline=70), "hello").text
         assert not {"timeout", "deadline"} & set(server.requests[-1].body)
         assert model.explain("hello", deadline=7).bound.seconds == 7
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_no_backoff_is_waited_for_before_a_breaker_that_is_open(server: LoopbackServer, colour: str) -> None:
+    """The failure that opens a breaker is followed by the next deployment, not by a wait for a refused retry."""
+    clock = FakeClock()
+    first, second = deployment(server, "openai"), deployment(server, "anthropic")
+    with model_of(first, second, clock=clock) as model:
+        for _ in range(4):
+            COLOURS[colour](model, "hello")
+        server.script("openai", [Fault(status=503)] * 3)
+        answer = COLOURS[colour](model, "hello")
+    attempts = answer.response_metadata["llmdispatch"]["attempts"]
+    asked = [attempt["vendor"] for attempt in attempts]
+    assert asked[-1] == "anthropic"
+    assert len(clock.slept) == len(asked) - 2
