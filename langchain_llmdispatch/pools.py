@@ -17,6 +17,7 @@ import httpcore
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
 
     import httpx
 
@@ -34,29 +35,31 @@ class _Choosing:
 
     def _assign_requests_to_connections(self) -> list[Any]:
         closing: list[Any] = []
+        taken = {id(request.connection) for request in self._requests}
         self._turns += 1
         if self._turns >= _OFTEN or time.monotonic() - self._swept >= _SECONDS:
-            self._sweep(closing)
+            self._sweep(taken, closing)
         for request in [request for request in self._requests if request.is_queued()]:
             origin = request.request.url.origin
-            connection = self._rested(origin, closing) or self._opened(origin, closing)
+            connection = self._rested(origin, taken, closing) or self._opened(origin, taken, closing)
             if connection is None:
                 break
             request.assign_to_connection(connection)
+            taken.add(id(connection))
         return closing
 
-    def _sweep(self, closing: list[Any]) -> None:
+    def _sweep(self, taken: set[int], closing: list[Any]) -> None:
         """Forget what is closed; close what rested too long or was closed by its server."""
         self._turns, self._swept = 0, time.monotonic()
-        for connection in list(self._connections):
+        for connection in self._free(taken):
             if connection.is_closed():
                 self._drop(connection)
             elif connection.has_expired():
                 self._drop(connection, closing)
 
-    def _rested(self, origin: Any, closing: list[Any]) -> Any:
+    def _rested(self, origin: Any, taken: set[int], closing: list[Any]) -> Any:
         """Return an idle connection to `origin`, or None."""
-        for connection in list(self._connections):
+        for connection in self._free(taken):
             if not (connection.is_available() and connection.can_handle_request(origin)):
                 continue
             self._drop(connection)
@@ -67,18 +70,23 @@ class _Choosing:
             return connection
         return None
 
-    def _opened(self, origin: Any, closing: list[Any]) -> Any:
+    def _opened(self, origin: Any, taken: set[int], closing: list[Any]) -> Any:
         """Return a new connection to `origin`, or None where the pool is full of busy ones."""
         if len(self._connections) >= self._max_connections:
-            self._sweep(closing)
+            self._sweep(taken, closing)
         if len(self._connections) >= self._max_connections:
-            idle = next((each for each in self._connections if each.is_idle()), None)
+            idle = next((each for each in self._free(taken) if each.is_idle()), None)
             if idle is None:
                 return None
             self._drop(idle, closing)
         connection = self.create_connection(origin)  # type: ignore[attr-defined] # httpcore's
         self._connections.append(connection)
         return connection
+
+    def _free(self, taken: set[int]) -> Iterator[Any]:
+        # A connection is its request's from here on, though it looks idle until that has begun: whoever asks
+        # it then whether it has expired may find the other's answer on it, and close it.
+        return (connection for connection in list(self._connections) if id(connection) not in taken)
 
     def _drop(self, connection: Any, closing: list[Any] | None = None) -> None:
         # The garbage collector may have closed a stream, and so changed the list, since we looked.

@@ -267,7 +267,7 @@ def test_threads_share_a_pool() -> None:
     wrong: list[bytes] = []
 
     def several(name: int) -> None:
-        for number in range(20):
+        for number in range(100):
             content = b"%d-%d" % (name, number)
             reply = connections.request("POST", f"http://127.0.0.1:{port}/0", content=content)
             if reply.content != content:
