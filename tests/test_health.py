@@ -160,6 +160,8 @@ class Breakers(RuleBasedStateMachine):
         self.health.learn(A, self.now, flight, outcome)
         after = self.model.state(self.now)
         REACHED["stale" if stale else f"{before} -> {after}"] += 1
+        if (before, after, outcome.blame) == ("closed", "open", "health") and 0 < self.model.row < 5:
+            REACHED["open by the share of failures"] += outcome.retry_after is None
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 3.0, 10.0, 70.0, 400.0, 4000.0]))
     def wait(self, seconds: float) -> None:
@@ -223,6 +225,19 @@ class Breakers(RuleBasedStateMachine):
             if self.model.flights:
                 self.end(len(self.model.flights) - 1, Outcome("health", "ServerError"))
 
+    @precondition(lambda self: self.model.state(self.now) == "closed")
+    @rule(marks=st.lists(st.sampled_from([True, True, True, False]), min_size=6, max_size=16))
+    def mixed_traffic(self, marks: list[bool]) -> None:
+        """Requests go one after the other, and about one in four fails."""
+        for ok in marks:
+            before = self.next_flight
+            self.send(last_resort=False)
+            if self.next_flight > before:
+                self.end(
+                    sorted(self.model.flights).index(self.next_flight),
+                    Outcome(latency=1.0) if ok else Outcome("health", "ServerError"),
+                )
+
     @precondition(lambda self: self.model.flights)
     @rule(which=st.integers(0, 5), wait=WAITS)
     def rate_limit(self, which: int, wait: float | None) -> None:
@@ -264,6 +279,7 @@ def test_breakers_follow_the_model_and_every_state_is_reached() -> None:
         assert REACHED[name] >= 10, REACHED
     assert REACHED["sent closed"] >= 300
     assert REACHED["stale"] >= 20
+    assert REACHED["open by the share of failures"] >= 10
 
 
 # -- by example ------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import trustme
 from langchain_llmdispatch.backends import AsyncBackend, Backend
 from langchain_llmdispatch.loop_backend import LoopBackend
 from langchain_llmdispatch.pools import AsyncPool, Pool
+from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.test_engine import MODELS, deployment, model_of
 
@@ -125,6 +126,25 @@ def test_a_model_answers_on_either_loop(server: LoopbackServer, loop: str, colou
 
     run(loop, main)
     assert server.accepted_connections == before + 1
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_lost_race_is_ended_on_either_loop(server: LoopbackServer, loop: str) -> None:
+    """The connection of the request that lost is shut under its reader, at once."""
+    server.script("openai", [Fault.slow_head(60)])
+    before = server.open_connections
+    model = model_of(deployment(server, "openai"), deployment(server, "anthropic"), hedge_after=0.02)
+
+    async def main() -> None:
+        message = await asyncio.wait_for(model.ainvoke("hello"), 20)
+        assert message.response_metadata["llmdispatch"]["vendor"] == "anthropic"
+        await model.aclose()
+
+    run(loop, main)
+    until = time.monotonic() + 10
+    while server.open_connections > before and time.monotonic() < until:
+        threading.Event().wait(0.005)
+    assert server.open_connections <= before
 
 
 @pytest.mark.parametrize("loop", LOOPS)
