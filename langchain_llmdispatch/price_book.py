@@ -61,6 +61,11 @@ class Rates:
         usd = self.request + self.input * read + self.output * written
         return usd + self.cached * min(cached, read) if cached else usd
 
+    def at_most(self, read: int, written: int, *, caches: bool) -> Decimal:
+        """Return what so many tokens can cost, USD; `caches` if the prompt may be kept, for an hour at most."""
+        usd = self.of_tokens(read, written)
+        return usd + max(ZERO, self.written, self.written + self.written_1h) * read if caches else usd
+
     def of_usage(self, usage: UsageMetadata) -> Decimal | None:
         """Return the cost of `usage`, USD; None if its counts contradict each other or do not settle it.
 

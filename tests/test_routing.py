@@ -213,6 +213,24 @@ def test_what_cannot_be_said_to_a_vendor_leaves_it_out_for_good() -> None:
     )
 
 
+def test_the_worst_case_pays_for_what_a_cache_may_be_written() -> None:
+    """Marked prompts may cost twice at Anthropic (an hour's cache), as much as the usage would; others not."""
+    claude, text = target("c", "anthropic:claude-haiku-4-5"), "x" * 40_000
+    marked = {"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    plain = {"type": "text", "text": text}
+    tool = ToolSpec("t", "", {}, extras={"cache_control": {"type": "ephemeral"}})
+
+    def worst(block: dict[str, Any], **more: Any) -> Decimal:
+        asked = request([HumanMessage([block])], params={"max_tokens": 1}, **more)
+        found = ask([claude], asked).forecast.worst(claude)
+        assert found is not None
+        return found
+
+    assert 1.99 < worst(marked) / worst(plain) <= 2
+    assert worst(plain, tools=[tool]) > worst(plain) * 19 / 10
+    assert worst(plain, extra={"cache_control": {"type": "ephemeral"}}) == worst(marked)
+
+
 def test_a_budget_leaves_out_whose_worst_case_is_too_dear_or_unknown() -> None:
     """Known worst cases are compared; unknown prices and limits fit no budget; free models always do."""
     fleet = (

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from langchain_llmdispatch.price_book import Tiers
     from langchain_llmdispatch.prices import Edition
     from langchain_llmdispatch.routing.needs import Needs
     from langchain_llmdispatch.targets import Target
@@ -122,7 +123,9 @@ class Forecast:
             # Where tokens cost nothing, their number does not matter.
             nothing = self._price(target, 1, 1, 0)
             return nothing if nothing == 0 else None
-        return self._price(target, self.needs.most_tokens + said, output, 0)
+        tokens, tiers = self.needs.most_tokens + said, self._tiers(target)
+        caches = self.needs.marks_cache
+        return None if tiers is None else tiers.of_length(tokens).at_most(tokens, output, caches=caches)
 
     def _limit(self, target: Target) -> int | None:
         asked = self.needs.output_limit
@@ -130,8 +133,11 @@ class Forecast:
         return own.get("max_tokens") if asked is None and own else asked
 
     def _price(self, target: Target, tokens: int, output: int, cached: int) -> Decimal | None:
-        tiers = target.price.fixed or target.price.at(self._edition or self._open())
+        tiers = self._tiers(target)
         return None if tiers is None else tiers.of_length(tokens).of_tokens(tokens, output, cached)
+
+    def _tiers(self, target: Target) -> Tiers | None:
+        return target.price.fixed or target.price.at(self._edition or self._open())
 
     def _open(self) -> Edition:
         self._edition = edition(self.at)

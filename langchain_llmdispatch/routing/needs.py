@@ -92,6 +92,19 @@ class Needs:
         )
 
     @cached_property
+    def marks_cache(self) -> bool:
+        """Whether the caller marks what a vendor shall keep in its cache: writing there may cost extra."""
+        request = self.request
+        tools = [*request.server_tools, *(tool.extras for tool in request.tools)]
+        if "cache_control" in request.extra or any("cache_control" in tool for tool in tools):
+            return True
+        return self.has_blocks and any(
+            "cache_control" in block or "cache_control" in (block.get("extras") or {})
+            for message in request.messages
+            for block in _blocks(message)
+        )
+
+    @cached_property
     def prefix_tokens(self) -> int:
         """Tokens of the prompt up to the last answer, by estimate: what a vendor may have cached."""
         size = sum(_size(message) for message in self.request.messages[: self.turn])
