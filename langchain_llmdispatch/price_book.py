@@ -62,7 +62,7 @@ class Rates:
         return usd + self.cached * min(cached, read) if cached else usd
 
     def at_most(self, read: int, written: int, *, caches: bool) -> Decimal:
-        """Return what so many tokens can cost, USD; `caches` if the prompt may be kept, for an hour at most."""
+        """Return what so many tokens can cost, USD; `caches` if the prompt may be kept, for an hour."""
         usd = self.of_tokens(read, written)
         return usd + max(ZERO, self.written, self.written + self.written_1h) * read if caches else usd
 
