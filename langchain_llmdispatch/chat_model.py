@@ -23,7 +23,6 @@ from langchain_llmdispatch.drivers import AsyncDriver, SyncDriver
 from langchain_llmdispatch.events import Run, ambient_run
 from langchain_llmdispatch.fleet import Fleet
 from langchain_llmdispatch.limiter import Limiter
-from langchain_llmdispatch.metadata import traced
 from langchain_llmdispatch.observed import inspected
 from langchain_llmdispatch.requests import freeze
 from langchain_llmdispatch.routed import RoutedChatModel, options_of
@@ -369,7 +368,7 @@ class DispatcherChatModel(RoutedChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         target = self._fleet.planned(kwargs.get("model"))
         params = LangSmithParams(ls_model_type="chat")
-        params["ls_provider"] = traced(target) if target else "llmdispatch"
+        params["ls_provider"] = target.vendor.traced_as if target else "llmdispatch"
         params["ls_model_name"] = target.model if target else kwargs.get("model") or "unknown"
         if (temperature := kwargs.get("temperature", self.temperature)) is not None:
             params["ls_temperature"] = temperature

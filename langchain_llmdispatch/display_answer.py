@@ -23,13 +23,13 @@ from langchain_llmdispatch.display import (
     table,
     text,
 )
+from langchain_llmdispatch.hedging import OVERTAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 
-OVERTAKEN = "LostRaceError"
 """What a record says of a request that another one, sent later, was faster than."""
 LEGEND = {
     "waited": QUIET,

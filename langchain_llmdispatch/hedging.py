@@ -29,6 +29,10 @@ class LostRaceError(Exception):
     """Another request of the same call answered first; this one is of no use any more."""
 
 
+OVERTAKEN = LostRaceError.__name__
+"""What records say of such a request in place of an error."""
+
+
 class Hedging:
     """When another deployment is asked as well: an observer of attempts, which knows how late is late.
 

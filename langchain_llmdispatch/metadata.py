@@ -6,19 +6,17 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmdispatch.hedging import OVERTAKEN
 from langchain_llmdispatch.prices import Cost, price_of
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.dispatch import Attempt, Dispatch
-    from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import ChatRequest
 
 # What LangChain's tracers read to name the vendor that really answered (langchain_core.utils._gateway).
 GATEWAY_KEY = "lc_gateway_metadata"
-_OVERTAKEN = "LostRaceError"
-_TRACED = {"google": "google_genai"}
 
 
 def report(attempt: Attempt, request: ChatRequest, usage: UsageMetadata | None, model: str) -> dict[str, Any]:
@@ -74,7 +72,7 @@ def _course(dispatch: Dispatch) -> dict[str, Any]:
     records = dispatch.records
     return {
         "attempts": [record.to_dict() for record in records],
-        "fallback": len({one.deployment for one in records if one.error != _OVERTAKEN}) > 1,
+        "fallback": len({one.deployment for one in records if one.error != OVERTAKEN}) > 1,
         "queue_ms": sum(record.wait_ms for record in records),
     }
 
@@ -119,10 +117,4 @@ def cost_of(attempt: Attempt, usage: UsageMetadata | None, model: str) -> Cost:
 
 def gateway(attempt: Attempt, model: str) -> dict[str, dict[str, str]]:
     """Return the generation info that makes tracers show the vendor that answered."""
-    return {GATEWAY_KEY: {"provider": traced(attempt.target), "model": model}}
-
-
-def traced(target: Target) -> str:
-    """Return the name by which tracers know a target's vendor: `ls_provider` of its LangChain integration."""
-    known = target.vendor.catalog or target.vendor.name
-    return _TRACED.get(known, known)
+    return {GATEWAY_KEY: {"provider": attempt.target.vendor.traced_as, "model": model}}

@@ -14,12 +14,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpcore
+import httpx
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
-    import httpx
 
 # A pass over all connections is due after so many requests began or ended, or after so many seconds.
 _OFTEN, _SECONDS = 64, 1.0
@@ -103,12 +103,17 @@ class Pool(_Choosing, httpcore.ConnectionPool):
         context: For `https`.
         limits: How many connections there may be, and how long they rest.
         backend: What reaches the network.
+        proxy: The address of a proxy (`http`, `https`, `socks5`), credentials included; None for none.
     """
 
     def __init__(
-        self, context: ssl.SSLContext, limits: httpx.Limits, backend: httpcore.NetworkBackend
+        self,
+        context: ssl.SSLContext,
+        limits: httpx.Limits,
+        backend: httpcore.NetworkBackend,
+        proxy: str | None = None,
     ) -> None:
-        super().__init__(**_options(context, limits), network_backend=backend)
+        super().__init__(**_options(context, limits, proxy), network_backend=backend)
         # Reentrant, for the garbage collector may close an abandoned stream at any moment, this lock held.
         self._optional_thread_lock = threading.RLock()  # type: ignore[assignment]
 
@@ -117,15 +122,26 @@ class AsyncPool(_Choosing, httpcore.AsyncConnectionPool):
     """The connections of one event loop; see `Pool`."""
 
     def __init__(
-        self, context: ssl.SSLContext, limits: httpx.Limits, backend: httpcore.AsyncNetworkBackend
+        self,
+        context: ssl.SSLContext,
+        limits: httpx.Limits,
+        backend: httpcore.AsyncNetworkBackend,
+        proxy: str | None = None,
     ) -> None:
-        super().__init__(**_options(context, limits), network_backend=backend)
+        super().__init__(**_options(context, limits, proxy), network_backend=backend)
 
 
-def _options(context: ssl.SSLContext, limits: httpx.Limits) -> dict[str, Any]:
+def _options(context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None) -> dict[str, Any]:
     return {
+        "proxy": None if proxy is None else _proxy(httpx.Proxy(proxy)),
         "ssl_context": context,
         "max_connections": limits.max_connections,
         "max_keepalive_connections": limits.max_keepalive_connections,
         "keepalive_expiry": limits.keepalive_expiry,
     }
+
+
+def _proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
+    url = proxy.url  # its credentials are in `raw_auth`
+    where = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    return httpcore.Proxy(where, auth=proxy.raw_auth)

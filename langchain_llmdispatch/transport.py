@@ -59,25 +59,17 @@ def _proxy_of(url: httpx.URL) -> str | None:
 
 
 def _sync_transport(proxy: str | None) -> httpx.HTTPTransport:
-    transport = httpx.HTTPTransport(verify=ssl_context(), limits=LIMITS, proxy=proxy, trust_env=False)
+    transport = httpx.HTTPTransport(verify=ssl_context(), limits=LIMITS, trust_env=False)
+    backend = Backend(httpcore.SyncBackend(), together=proxy is None)
     # Neither a pool nor a pool's backend can be handed to httpx.
-    if proxy is None:
-        backend = Backend(httpcore.SyncBackend(), together=True)
-        transport._pool = Pool(ssl_context(), LIMITS, backend)  # noqa: SLF001
-        return transport
-    transport._pool._network_backend = Backend(httpcore.SyncBackend())  # noqa: SLF001
-    # Reentrant, as that of `Pool`.
-    transport._pool._optional_thread_lock = threading.RLock()  # type: ignore[assignment]  # noqa: SLF001
+    transport._pool = Pool(ssl_context(), LIMITS, backend, proxy)  # noqa: SLF001
     return transport
 
 
 def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
-    transport = httpx.AsyncHTTPTransport(verify=ssl_context(), limits=LIMITS, proxy=proxy, trust_env=False)
-    if proxy is None:
-        backend = AsyncBackend(LoopBackend(), together=True)
-        transport._pool = AsyncPool(ssl_context(), LIMITS, backend)  # noqa: SLF001
-    else:
-        transport._pool._network_backend = AsyncBackend(LoopBackend())  # noqa: SLF001
+    transport = httpx.AsyncHTTPTransport(verify=ssl_context(), limits=LIMITS, trust_env=False)
+    backend = AsyncBackend(LoopBackend(), together=proxy is None)
+    transport._pool = AsyncPool(ssl_context(), LIMITS, backend, proxy)  # noqa: SLF001
     return transport
 
 

@@ -77,7 +77,7 @@ async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
     )
     body = await reader.readexactly(length)
-    more = b"x" * int(head.split(b" ")[1][1:])
+    more = b"x" * int(head.split(b" ")[1].rpartition(b"/")[2])
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body + more) + body + more)
     await writer.drain()
 
@@ -93,6 +93,67 @@ async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Never answer."""
     await reader.read()
+
+
+class Proxy:
+    """A proxy that forwards `http` and tunnels `https` to a port of this machine, whatever host is named.
+
+    Attributes:
+        asked: The first line and the credentials of what it was asked.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port, self.asked = port, list[tuple[bytes, bool]]()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        self.asked.append((lines[0], b"Proxy-Authorization: Basic dXNlcjpwYXNz" in lines))
+        theirs, ours = await asyncio.open_connection("127.0.0.1", self.port)
+        if head.startswith(b"CONNECT"):
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        else:
+            ours.write(head)
+        await asyncio.gather(_copied(reader, ours), _copied(theirs, writer))
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_forwards_and_tunnels(scheme: str, colour: str) -> None:
+    """Both ways lead through it with its credentials, over one connection for two requests one by one."""
+    authority = trustme.CA()
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("vendor.test").configure_cert(theirs)
+    authority.configure_trust(ours)
+    asked = {"method": "POST", "url": f"{scheme}://vendor.test/5", "content": b"hi"}
+
+    async def main(address: str) -> list[bytes]:
+        backend = AsyncBackend(LoopBackend())
+        async with AsyncPool(ours, httpx.Limits(max_connections=5), backend, address) as connections:
+            return [(await connections.request(**asked)).content for _ in range(2)]
+
+    with listening(answer, theirs if scheme == "https" else None) as port:
+        proxy = Proxy(port)
+        with listening(proxy) as there:
+            address = f"http://user:pass@127.0.0.1:{there}"
+            if colour == "async":
+                answers = asyncio.run(main(address))
+            else:
+                backend = Backend(httpcore.SyncBackend())
+                with Pool(ours, httpx.Limits(max_connections=5), backend, address) as connections:
+                    answers = [connections.request(**asked).content for _ in range(2)]
+    assert answers == [b"hixxxxx"] * 2
+    line = {"http": b"POST http://vendor.test/5 HTTP/1.1", "https": b"CONNECT vendor.test:443 HTTP/1.1"}
+    assert proxy.asked == [(line[scheme], True)]
 
 
 def apool(limit: int = 10, context: ssl.SSLContext | None = None) -> AsyncPool:

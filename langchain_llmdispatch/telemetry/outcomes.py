@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from langchain_llmdispatch.hedging import OVERTAKEN
+
 OK, ABANDONED = "ok", "abandoned"
-_LEFT = frozenset({"LostRaceError", "GeneratorExit", "CancelledError", "KeyboardInterrupt"})
+_LEFT = frozenset({OVERTAKEN, "GeneratorExit", "CancelledError", "KeyboardInterrupt"})
 
 
 def outcome(error: str | None) -> str:

@@ -160,6 +160,11 @@ class Vendor(ABC):
         """The name under which the catalog and the price data know its models."""
         return self.name
 
+    @property
+    def traced_as(self) -> str:
+        """The name by which tracers know it: `ls_provider` of its LangChain integration."""
+        return self.catalog or self.name
+
     # -- the codec ---------------------------------------------------------------------------------
 
     @abstractmethod

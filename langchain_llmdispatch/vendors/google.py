@@ -97,6 +97,11 @@ class GoogleVendor(Vendor):
         """Return whether functions and a response schema go together: from Gemini 3 on, which signs calls."""
         return facts.thought_signatures
 
+    @property
+    def traced_as(self) -> str:
+        """The name by which tracers know it: the integration's own, unlike for other vendors."""
+        return self.provider
+
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""
         endpoint = call.endpoint

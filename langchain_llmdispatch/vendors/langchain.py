@@ -64,11 +64,11 @@ class LangChainVendor(Vendor):
     provider_facts: ClassVar[Provider] = provider_of("", "")
 
     def __init__(self, model: BaseChatModel | None = None) -> None:
-        self.model_name, self.requests, self.retries = "", 1, ""
+        self.model_name, self._stated_provider, self.requests, self.retries = "", "", 1, ""
         if model is not None:
             held = calmed(model, none=self.provider_facts.no_retries)
             self.model, self.requests, self.retries = held.model, held.requests, held.why
-            self.model_name = _stated(model)[0]
+            self.model_name, self._stated_provider = _stated(model)
 
     @classmethod
     def of(cls, model: BaseChatModel) -> LangChainVendor:
@@ -87,6 +87,11 @@ class LangChainVendor(Vendor):
     def catalog(self) -> str:
         """The name under which catalog and prices know the integration's models."""
         return self.provider_facts.vendor
+
+    @property
+    def traced_as(self) -> str:
+        """The name by which tracers know it: what the integration states."""
+        return self._stated_provider or super().traced_as
 
     def facts(self) -> ModelFacts:
         """Return what the model takes through its integration."""
