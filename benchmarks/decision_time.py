@@ -22,15 +22,15 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 sys.path.append(str(Path(__file__).parents[1]))  # where the package is not installed
 
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.deployments import Deployment
-from langchain_llmdispatch.dispatch import Policy
-from langchain_llmdispatch.health import Health, Outcome
+from langchain_llmdispatch.deployments.deployment import Deployment
+from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.dispatch.dispatch import Policy
+from langchain_llmdispatch.health.health import Health, Outcome
 from langchain_llmdispatch.routing import RoutingRule
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.plan import make_plan
 from langchain_llmdispatch.routing.router import Ask, Router
-from langchain_llmdispatch.targets import Resolver, Target
 from langchain_llmdispatch.types import ChatRequest, ToolSpec
 from langchain_llmdispatch.vendors import builtin_vendors
 

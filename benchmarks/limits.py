@@ -12,10 +12,10 @@ import threading
 import time
 
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.deployments import Deployment
-from langchain_llmdispatch.dispatch import Attempt, Dispatch, Policy
-from langchain_llmdispatch.limiter import Limiter
-from langchain_llmdispatch.targets import Resolver, Target
+from langchain_llmdispatch.deployments.deployment import Deployment
+from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
+from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.vendors import builtin_vendors
 
 THREADS, LOOPS = 16, 2

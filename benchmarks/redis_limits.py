@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.limits import attempt, target
-from langchain_llmdispatch.limiter import Limiter
-from langchain_llmdispatch.shared_limits import RedisLimits
+from langchain_llmdispatch.limits.limiter import Limiter
+from langchain_llmdispatch.redis.limits import RedisLimits
 
 PROCESSES, THREADS, SECONDS = 4, 4, 5.0
 

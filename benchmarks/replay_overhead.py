@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.testing import Cassette, Faults, replay
-from langchain_llmdispatch.testing.journal import Entry, Try
-from langchain_llmdispatch.testing.layers import installed
+from langchain_llmdispatch.testing.middleware import installed
+from langchain_llmdispatch.testing.policy_replay.journal import Entry, Try
 
 ROUNDS, CALLS = 7, 200
 BODY = (

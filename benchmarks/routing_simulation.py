@@ -44,17 +44,17 @@ sys.path.append(str(Path(__file__).parents[1]))  # where the package is not inst
 from routing_figures import BAD_FROM, BAD_UNTIL, Result
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.budgets import RetryBudget
+from langchain_llmdispatch.budgets.budget import RetryBudget
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.deployments import Deployment
-from langchain_llmdispatch.dispatch import Attempt, Dispatch, Policy
-from langchain_llmdispatch.health import Health
-from langchain_llmdispatch.observers import Observers
-from langchain_llmdispatch.retries import RetryPolicy
+from langchain_llmdispatch.deployments.deployment import Deployment
+from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
+from langchain_llmdispatch.dispatch.observer import Observers
+from langchain_llmdispatch.dispatch.retries import RetryPolicy
+from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.router import Ask, Router
-from langchain_llmdispatch.targets import Resolver, Target
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
 from langchain_llmdispatch.vendors import builtin_vendors
 

@@ -17,25 +17,25 @@ from typing import TYPE_CHECKING, Any
 from langchain_llmdispatch.version import __version__
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.budgets import Budget
-    from langchain_llmdispatch.callbacks import UsageCallbackHandler, get_usage_callback
-    from langchain_llmdispatch.chat_model import DispatcherChatModel
-    from langchain_llmdispatch.config import DispatcherConfig
-    from langchain_llmdispatch.deployments import Deployment, VendorConfig
+    from langchain_llmdispatch.budgets.budget import Budget
+    from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler, get_usage_callback
+    from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
+    from langchain_llmdispatch.config.schema import DispatcherConfig
+    from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
+    from langchain_llmdispatch.dispatch.retries import RetryPolicy
     from langchain_llmdispatch.errors import (
         AllDeploymentsFailedError,
         ConfigurationError,
         DispatchError,
         StreamInterruptedError,
     )
-    from langchain_llmdispatch.health import Health
-    from langchain_llmdispatch.limiter import Limiter
-    from langchain_llmdispatch.retries import RetryPolicy
+    from langchain_llmdispatch.health.health import Health
+    from langchain_llmdispatch.limits.limiter import Limiter
     from langchain_llmdispatch.routing import RoutingRule
     from langchain_llmdispatch.routing.plan import Plan
-    from langchain_llmdispatch.stats import Stats
+    from langchain_llmdispatch.stats.stats import Stats
     from langchain_llmdispatch.vendors.base import Vendor
-    from langchain_llmdispatch.vendors.compiler import compile_history
+    from langchain_llmdispatch.vendors.compile.call import compile_history
 
 __all__ = [
     "AllDeploymentsFailedError",
@@ -64,24 +64,24 @@ __all__ = [
 # plugin in every run, and the command line's help do not pay for LangChain.
 _ROOMS = {
     "AllDeploymentsFailedError": "errors",
-    "Budget": "budgets",
+    "Budget": "budgets.budget",
     "ConfigurationError": "errors",
-    "Deployment": "deployments",
+    "Deployment": "deployments.deployment",
     "DispatchError": "errors",
-    "DispatcherChatModel": "chat_model",
-    "DispatcherConfig": "config",
-    "Health": "health",
-    "Limiter": "limiter",
+    "DispatcherChatModel": "chat_model.chat_model",
+    "DispatcherConfig": "config.schema",
+    "Health": "health.health",
+    "Limiter": "limits.limiter",
     "Plan": "routing.plan",
-    "RetryPolicy": "retries",
+    "RetryPolicy": "dispatch.retries",
     "RoutingRule": "routing",
-    "Stats": "stats",
+    "Stats": "stats.stats",
     "StreamInterruptedError": "errors",
-    "UsageCallbackHandler": "callbacks",
+    "UsageCallbackHandler": "callbacks.usage",
     "Vendor": "vendors.base",
-    "VendorConfig": "deployments",
-    "compile_history": "vendors.compiler",
-    "get_usage_callback": "callbacks",
+    "VendorConfig": "deployments.deployment",
+    "compile_history": "vendors.compile.call",
+    "get_usage_callback": "callbacks.usage",
 }
 
 

@@ -19,11 +19,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from langchain_llmdispatch.chat_model import DispatcherChatModel
-from langchain_llmdispatch.config import DispatcherConfig, environment, explain_validation
+from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
+from langchain_llmdispatch.config.schema import DispatcherConfig, environment, explain_validation
+from langchain_llmdispatch.deployments.target import Resolver
 from langchain_llmdispatch.errors import ConfigurationError, DispatchError
-from langchain_llmdispatch.local import LocalModelError
-from langchain_llmdispatch.targets import Resolver
+from langchain_llmdispatch.local.server import LocalModelError
 from langchain_llmdispatch.vendors import builtin_vendors
 
 LOCAL_MODEL = "local:qwen2.5-coder-0.5b"
@@ -145,7 +145,7 @@ def _check(arguments: list[str]) -> int:
 
 
 def _replay(arguments: list[str]) -> int:
-    from langchain_llmdispatch.testing import replay_command  # noqa: PLC0415 - the kit is no part of the product
+    from langchain_llmdispatch.testing.policy_replay import command as replay_command  # noqa: PLC0415 - it is used by one subcommand
 
     return replay_command.run(arguments, _say)
 

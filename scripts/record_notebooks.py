@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import httpx
 from IPython.core.interactiveshell import InteractiveShell
 
-from langchain_llmdispatch.local import base_url
+from langchain_llmdispatch.local.server import base_url
 from langchain_llmdispatch.testing import Cassette
-from langchain_llmdispatch.testing.layers import attempt_of, installed
+from langchain_llmdispatch.testing.middleware import attempt_of, installed
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.patience import Patience
-    from langchain_llmdispatch.testing.tapes import Interaction
-    from langchain_llmdispatch.wires import AsyncSend, Send
+    from langchain_llmdispatch.testing.cassettes.file import Interaction
+    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.middleware import AsyncSend, Send
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS, CASSETTES = ROOT / "notebooks", ROOT / "cassettes" / "notebooks"

@@ -22,7 +22,7 @@ from typing import Any
 
 from langchain_core.language_models.model_profile import ModelProfile
 
-TARGET = Path(__file__).resolve().parent.parent / "langchain_llmdispatch" / "data" / "profiles.json"
+TARGET = Path(__file__).resolve().parents[1] / "langchain_llmdispatch" / "catalog" / "data" / "profiles.json"
 PACKAGES = {
     "openai": ("langchain-openai", "langchain_openai.data._profiles"),
     "anthropic": ("langchain-anthropic", "langchain_anthropic.data._profiles"),

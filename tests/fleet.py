@@ -9,12 +9,12 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from langchain_llmdispatch.deployments import Deployment
-from langchain_llmdispatch.health import Health, Outcome
+from langchain_llmdispatch.deployments.deployment import Deployment
+from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.health.health import Health, Outcome
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.router import Ask
-from langchain_llmdispatch.targets import Resolver, Target
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors import builtin_vendors
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.dispatch import Attempt
+    from langchain_llmdispatch.dispatch.dispatch import Attempt
 
 LASTS = 600.0
 """Seconds for which a thread is remembered after its last answer; vendors' caches last 5 to 60 minutes."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.health import HealthView
-    from langchain_llmdispatch.targets import Target
+    from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.health.health import HealthView
 
 
 class Foresight(Protocol):

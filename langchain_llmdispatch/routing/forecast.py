@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_llmdispatch.health import UNSEEN, Health, HealthView
-from langchain_llmdispatch.prices import edition
+from langchain_llmdispatch.catalog.prices import edition
+from langchain_llmdispatch.health.health import UNSEEN, Health, HealthView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from decimal import Decimal
 
-    from langchain_llmdispatch.price_book import Tiers
-    from langchain_llmdispatch.prices import Edition
+    from langchain_llmdispatch.catalog.price_list import Tiers
+    from langchain_llmdispatch.catalog.prices import Edition
+    from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.routing.needs import Needs
-    from langchain_llmdispatch.targets import Target
 
 USUAL_OUTPUT = 256
 """Tokens of an answer that are expected before any was seen."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_llmdispatch.vendors.compiler import Fit, fits
-from langchain_llmdispatch.vendors.compiler_tools import runs_itself
-from langchain_llmdispatch.vendors.history import assess
-from langchain_llmdispatch.vendors.history_blocks import MEDIA, input_blocks, media_kinds
-from langchain_llmdispatch.vendors.tools import server_type
+from langchain_llmdispatch.vendors.compile.call import Fit, fits
+from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
+from langchain_llmdispatch.vendors.compile.tools import runs_itself
+from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
+from langchain_llmdispatch.vendors.history.compile import assess
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.targets import Target
+    from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.types import ChatRequest
     from langchain_llmdispatch.vendors.base import Vendor
 

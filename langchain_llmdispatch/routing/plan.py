@@ -12,10 +12,10 @@ from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.base import Vendor
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.health import HealthView
-    from langchain_llmdispatch.retries import RetryPolicy
+    from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.dispatch.retries import RetryPolicy
+    from langchain_llmdispatch.health.health import HealthView
     from langchain_llmdispatch.routing.router import Ask, Decision, Exclusion, Router
-    from langchain_llmdispatch.targets import Target
     from langchain_llmdispatch.types import TimeLimits
 
 

@@ -12,14 +12,14 @@ from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from langchain_llmdispatch.breaker import PROBE_LEASE
-from langchain_llmdispatch.deployments import nearest
+from langchain_llmdispatch.deployments.deployment import nearest
 from langchain_llmdispatch.errors import (
     BudgetExceededError,
     ConfigurationError,
     DispatchError,
     NoDeploymentError,
 )
+from langchain_llmdispatch.health.breaker import PROBE_LEASE
 from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.routing.forecast import Outlook
 from langchain_llmdispatch.routing.rules import RoutingRule, is_vendor
@@ -28,11 +28,11 @@ from langchain_llmdispatch.routing.strategies import Criteria, Strategy, order_o
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from langchain_llmdispatch.health import Health
+    from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.health.health import Health
     from langchain_llmdispatch.routing.affinity import Affinity
     from langchain_llmdispatch.routing.forecast import Forecast
     from langchain_llmdispatch.routing.needs import Needs
-    from langchain_llmdispatch.targets import Target
 
 Kind: TypeAlias = Literal["vendor", "unfit", "doubt", "budget", "health", "ceiling", "strategy"]
 Check: TypeAlias = Callable[["Target"], "str | None"]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from langchain_llmdispatch.deployments import Settings
+from langchain_llmdispatch.deployments.deployment import Settings
 from langchain_llmdispatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.routing.needs import Needs
-    from langchain_llmdispatch.targets import Target
 
 
 class RoutingRule(Settings):

@@ -16,7 +16,7 @@ from operator import itemgetter
 from random import Random
 from typing import Any, TypeAlias
 
-from langchain_llmdispatch.deployments import nearest
+from langchain_llmdispatch.deployments.deployment import nearest
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing.candidate import Candidate
 

@@ -25,9 +25,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
-from langchain_llmdispatch.events import ATTEMPT
-from langchain_llmdispatch.telemetry.contents import as_json
-from langchain_llmdispatch.telemetry.outcomes import ABANDONED, OK, outcome
+from langchain_llmdispatch.callbacks.events import ATTEMPT
+from langchain_llmdispatch.telemetry.messages import as_json
+from langchain_llmdispatch.telemetry.outcome import ABANDONED, OK, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

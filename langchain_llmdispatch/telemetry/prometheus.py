@@ -28,8 +28,8 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from langchain_llmdispatch.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
-from langchain_llmdispatch.telemetry.outcomes import OK, outcome
+from langchain_llmdispatch.callbacks.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
+from langchain_llmdispatch.telemetry.outcome import OK, outcome
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -31,33 +31,33 @@ if TYPE_CHECKING:
         cost_of,
         route_of,
     )
-    from langchain_llmdispatch.testing.cassettes import Cassette
+    from langchain_llmdispatch.testing.cassettes.cassette import Cassette
+    from langchain_llmdispatch.testing.cassettes.playback import UnmatchedRequestError
+    from langchain_llmdispatch.testing.cassettes.secrets import SecretFoundError
     from langchain_llmdispatch.testing.clock import FakeClock, UnhurriedClock, use_clock
-    from langchain_llmdispatch.testing.faults import Faults
-    from langchain_llmdispatch.testing.journal import Journal
-    from langchain_llmdispatch.testing.layers import CallLeftError, NoNetwork
-    from langchain_llmdispatch.testing.playback import UnmatchedRequestError
-    from langchain_llmdispatch.testing.policies import Replay, replay
-    from langchain_llmdispatch.testing.secrets import SecretFoundError
+    from langchain_llmdispatch.testing.faults.faults import Faults
+    from langchain_llmdispatch.testing.middleware import CallLeftError, NoNetwork
+    from langchain_llmdispatch.testing.policy_replay.journal import Journal
+    from langchain_llmdispatch.testing.policy_replay.policies import Replay, replay
 
 _ROOMS = {
-    "CallLeftError": "layers",
-    "Cassette": "cassettes",
+    "CallLeftError": "middleware",
+    "Cassette": "cassettes.cassette",
     "FakeClock": "clock",
-    "Faults": "faults",
-    "Journal": "journal",
-    "NoNetwork": "layers",
-    "Replay": "policies",
-    "SecretFoundError": "secrets",
+    "Faults": "faults.faults",
+    "Journal": "policy_replay.journal",
+    "NoNetwork": "middleware",
+    "Replay": "policy_replay.policies",
+    "SecretFoundError": "cassettes.secrets",
     "UnhurriedClock": "clock",
-    "UnmatchedRequestError": "playback",
+    "UnmatchedRequestError": "cassettes.playback",
     "assert_attempts": "assertions",
     "assert_cost": "assertions",
     "assert_route": "assertions",
     "attempts_of": "assertions",
     "calls_of": "assertions",
     "cost_of": "assertions",
-    "replay": "policies",
+    "replay": "policy_replay.policies",
     "route_of": "assertions",
     "use_clock": "clock",
 }

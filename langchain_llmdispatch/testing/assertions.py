@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_llmdispatch.testing.layers import matches
+from langchain_llmdispatch.testing.middleware import matches
 
 _KEY = "llmdispatch"
 

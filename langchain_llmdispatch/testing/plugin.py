@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.testing.cassettes import Cassette
+    from langchain_llmdispatch.testing.cassettes.cassette import Cassette
     from langchain_llmdispatch.testing.clock import FakeClock
-    from langchain_llmdispatch.testing.faults import Faults
-    from langchain_llmdispatch.testing.layers import NoNetwork
+    from langchain_llmdispatch.testing.faults.faults import Faults
+    from langchain_llmdispatch.testing.middleware import NoNetwork
 
 MARKER = "llmdispatch_cassette"
 _MODES = ("none", "once", "rewrite", "verify")
@@ -83,8 +83,8 @@ def llmdispatch_cassette(
     request: pytest.FixtureRequest, llmdispatch_config: Mapping[str, Any]
 ) -> Iterator[Cassette]:
     """Replay the test's model calls from its cassette, or record them; return the `Cassette`."""
-    from langchain_llmdispatch.deployments import check_fields  # noqa: PLC0415 - not before it is used
-    from langchain_llmdispatch.testing.cassettes import Cassette  # noqa: PLC0415
+    from langchain_llmdispatch.deployments.deployment import check_fields  # noqa: PLC0415 - not before it is used
+    from langchain_llmdispatch.testing.cassettes.cassette import Cassette  # noqa: PLC0415
 
     marker = request.node.get_closest_marker(MARKER)
     options = {**llmdispatch_config, **(marker.kwargs if marker else {})}
@@ -126,7 +126,7 @@ def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> P
 @pytest.fixture
 def llmdispatch_faults() -> Iterator[Faults]:
     """Return a `Faults` that concerns every model while the test runs."""
-    from langchain_llmdispatch.testing.faults import Faults  # noqa: PLC0415
+    from langchain_llmdispatch.testing.faults.faults import Faults  # noqa: PLC0415
 
     with Faults() as faults:
         yield faults
@@ -144,7 +144,7 @@ def llmdispatch_clock() -> Iterator[FakeClock]:
 @pytest.fixture
 def llmdispatch_no_network() -> Iterator[NoNetwork]:
     """Fail the test if a model tries to reach the network."""
-    from langchain_llmdispatch.testing.layers import NoNetwork  # noqa: PLC0415
+    from langchain_llmdispatch.testing.middleware import NoNetwork  # noqa: PLC0415
 
     with NoNetwork() as guard:
         yield guard

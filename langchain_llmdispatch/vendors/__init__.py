@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from langchain_llmdispatch.vendors.anthropic import AnthropicVendor
-from langchain_llmdispatch.vendors.azure import AzureVendor
+from langchain_llmdispatch.vendors.anthropic.vendor import AnthropicVendor
 from langchain_llmdispatch.vendors.base import Vendor
-from langchain_llmdispatch.vendors.cohere import CohereVendor
-from langchain_llmdispatch.vendors.compatible import CompatibleVendor
-from langchain_llmdispatch.vendors.google import GoogleVendor
-from langchain_llmdispatch.vendors.huggingface import HuggingFaceVendor
-from langchain_llmdispatch.vendors.local import LocalVendor
-from langchain_llmdispatch.vendors.ollama import OllamaVendor
-from langchain_llmdispatch.vendors.openai import OpenAIVendor
+from langchain_llmdispatch.vendors.cohere.vendor import CohereVendor
+from langchain_llmdispatch.vendors.google.vendor import GoogleVendor
+from langchain_llmdispatch.vendors.ollama.vendor import OllamaVendor
+from langchain_llmdispatch.vendors.openai.azure import AzureVendor
+from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor
+from langchain_llmdispatch.vendors.openai.huggingface import HuggingFaceVendor
+from langchain_llmdispatch.vendors.openai.local import LocalVendor
+from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor
 
 VENDORS: tuple[type[Vendor], ...] = (
     OpenAIVendor,

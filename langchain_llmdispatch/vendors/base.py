@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import httpx
 
-from langchain_llmdispatch.catalog import profile
+from langchain_llmdispatch.catalog.models import profile
 from langchain_llmdispatch.errors import VendorError, redact
 from langchain_llmdispatch.framing import dump_json
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.messages import AIMessage, AIMessageChunk
 
-    from langchain_llmdispatch.catalog import ModelFacts
+    from langchain_llmdispatch.catalog.models import ModelFacts
     from langchain_llmdispatch.types import Call, Endpoint, LimitState
-    from langchain_llmdispatch.vendors.parameters import ParameterRules
+    from langchain_llmdispatch.vendors.compile.parameters import ParameterRules
 
 
 @dataclass(frozen=True, slots=True)

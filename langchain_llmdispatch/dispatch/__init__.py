@@ -1,0 +1,5 @@
+"""The attempts of one call: order, retry, fallback, hedging, resumption and deadline. Pure.
+
+Owns: the iterator of attempts, the retry policy, checks of answers, the report of a call.
+Must not know: clients, event loops, threads that wait, vendors' formats.
+"""

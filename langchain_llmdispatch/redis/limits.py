@@ -1,0 +1,172 @@
+"""Limits that several processes and machines share, on a Redis server.
+
+    limiter = Limiter(shared=RedisLimits("redis://localhost:6379/0"))
+    DispatcherChatModel(models=[Deployment("openai:gpt-6-luna", rpm=500)], limiter=limiter)
+
+One script takes a request's place in all its budgets at once, atomically, and answers when it may go: the
+same bucket, the same window of the last minute and the same order of arrival as within one process. Time is
+the server's own, so that machines need not agree on it. `max_concurrency` stays each process's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_llmdispatch.limits.bucket import MINUTE, Window
+from langchain_llmdispatch.limits.queue import Draw, Reservation
+from langchain_llmdispatch.redis.server import RedisServer
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.clock import Clock
+
+# A budget is a hash: `l` its level, as of `t`, and under numbers what went in each slice of the last minute.
+# ARGV: now (negative: the server's), patience, slice, then for each key: per minute, burst, allowed, amount.
+_RESERVE = """
+local now = tonumber(ARGV[1])
+if now < 0 then
+  local t = redis.call('TIME')
+  now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+end
+local patience, grain = tonumber(ARGV[2]), tonumber(ARGV[3])
+local wait, budgets = 0, {}
+for i, key in ipairs(KEYS) do
+  local limit, burst = tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
+  local allowed, amount = tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
+  local rate, level, at, total, slices, over = limit / 60, 0, now, 0, {}, {}
+  local held = redis.call('HGETALL', key)
+  for j = 1, #held, 2 do
+    local name, value = held[j], tonumber(held[j + 1])
+    if name == 'l' then level = value
+    elseif name == 't' then at = value
+    else
+      local ends = (tonumber(name) + 1) * grain + 60
+      if ends <= now then over[#over + 1] = name
+      else
+        slices[#slices + 1] = {ends, value}
+        total = total + value
+      end
+    end
+  end
+  level = math.max(0, level - math.max(0, now - at) * rate)
+  wait = math.max(wait, (level + math.min(amount, burst) - burst) / rate)
+  table.sort(slices, function(a, b) return a[1] < b[1] end)
+  for _, slice in ipairs(slices) do
+    if total + amount <= allowed + 0.000001 then break end
+    total = total - slice[2]
+    wait = math.max(wait, slice[1] - now)
+  end
+  budgets[i] = {rate, level, amount, over}
+end
+local granted = wait <= patience
+local answer = {granted and '1' or '0', string.format('%.6f', wait), string.format('%.6f', now + wait)}
+for i, key in ipairs(KEYS) do
+  local rate, level, amount, over = unpack(budgets[i])
+  if granted then
+    level = level + amount
+    local slice = string.format('%d', math.floor((now + wait) / grain))
+    redis.call('HSET', key, 'l', string.format('%.17g', level), 't', string.format('%.6f', now))
+    redis.call('HINCRBYFLOAT', key, slice, string.format('%.17g', amount))
+    if #over > 0 then redis.call('HDEL', key, unpack(over)) end
+    redis.call('PEXPIRE', key, math.ceil((math.max(level / rate, wait) + 120) * 1000))
+  end
+  answer[3 + i] = string.format('%.6f', level)
+end
+return answer
+"""
+
+# ARGV: now, the moment of the reservation, slice, per minute, difference.
+_CORRECT = """
+local now = tonumber(ARGV[1])
+if now < 0 then
+  local t = redis.call('TIME')
+  now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+end
+local level, at = tonumber(redis.call('HGET', KEYS[1], 'l')), tonumber(redis.call('HGET', KEYS[1], 't'))
+if not level then return 0 end
+level = math.max(0, level - math.max(0, now - at) * tonumber(ARGV[4]) / 60)
+level = math.max(0, level + tonumber(ARGV[5]))
+redis.call('HSET', KEYS[1], 'l', string.format('%.17g', level), 't', string.format('%.6f', math.max(now, at)))
+local slice = string.format('%d', math.floor(tonumber(ARGV[2]) / tonumber(ARGV[3])))
+local went = tonumber(redis.call('HGET', KEYS[1], slice))
+if went then
+  redis.call('HSET', KEYS[1], slice, string.format('%.17g', math.max(0, went + tonumber(ARGV[5]))))
+end
+return 1
+"""
+
+
+class RedisLimits:
+    """Budgets on a Redis server; hand it to `Limiter(shared=...)`.
+
+    A server that is lost or slow costs one `timeout`; limits then hold per process, with one warning, until
+    it answers again, which is tried every few seconds.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        prefix: What all keys begin with; processes with the same prefix share.
+        timeout: Seconds that the server may take to answer.
+        probe_every: Seconds between two tries while the server is down.
+        clock: The source of time, for tests; default: the server's own.
+
+    Raises:
+        ConfigurationError: redis-py is not installed, or the URL is none of Redis's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "llmdispatch",
+        timeout: float = 0.15,
+        probe_every: float = 3.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = (url, prefix, timeout, probe_every)
+        self._prefix, self._clock = prefix, clock
+        self._server = RedisServer(url, timeout=timeout, probe_every=probe_every, clock=clock)
+
+    def __repr__(self) -> str:
+        """Show where it is; never the password."""
+        return f"RedisLimits({self._server!r}, prefix={self._prefix!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings; connections are each process's own."""
+        return (_rebuild, self._settings)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the server answered last."""
+        return self._server.is_up
+
+    async def reserve(self, name: str, draws: Sequence[Draw], patience: float) -> Reservation | None:
+        """Take `draws` from the budgets of the gate `name`; None if the server does not answer."""
+        keys = [self._key(name, draw) for draw in draws]
+        numbers: list[float] = [self._now(), min(patience, 1e9), Window.GRAIN]
+        for draw in draws:
+            bucket = draw.bucket
+            numbers += [bucket.per_minute, bucket.burst, bucket.allowed, draw.amount]
+        answer = await self._server.run(_RESERVE, keys, numbers)
+        if answer is None:
+            return None
+        granted, wait, at, *used = answer
+        return Reservation(float(wait), granted == "1", float(at), [float(level) for level in used])
+
+    async def correct(self, name: str, draw: Draw, at: float, difference: float) -> None:
+        """Note that what was reserved for the moment `at` was more, or less."""
+        numbers = (self._now(), at, Window.GRAIN, draw.bucket.per_minute, difference)
+        await self._server.run(_CORRECT, [self._key(name, draw)], numbers)
+
+    def _key(self, name: str, draw: Draw) -> str:
+        # The braces keep the budgets of one gate on one node of a cluster.
+        return f"{self._prefix}:{{{name}}}:{draw.kind}"
+
+    def _now(self) -> float:
+        return self._clock.monotonic() if self._clock is not None else -1.0
+
+
+def _rebuild(url: str, prefix: str, timeout: float, probe_every: float) -> RedisLimits:
+    return RedisLimits(url, prefix=prefix, timeout=timeout, probe_every=probe_every)
+
+
+assert MINUTE == 60  # noqa: PLR2004, S101 - the scripts say so too

@@ -1,0 +1,193 @@
+"""Tallies: what became of some requests, or of whole calls, as immutable values that add and subtract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from typing import Any
+
+from langchain_llmdispatch.stats.quantiles import Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of some requests: all of them, or those of one vendor, deployment, model, route or tag.
+
+    Attributes:
+        requests: Requests that left the process and are over.
+        successes: Those that were answered.
+        failures: Those that ended in an error.
+        abandoned: Those that the caller, or a faster hedged request, left behind.
+        retries: Requests that repeated a failed one on the same deployment.
+        fallbacks: Requests that went to another deployment after a failure.
+        hedges: Requests that were sent while an earlier one was still open.
+        rate_limited: Failures because of a rate limit (429).
+        timeouts: Failures because of a timeout.
+        input_tokens: Tokens of prompts, cached ones included, as vendors reported them.
+        output_tokens: Tokens of answers, reasoning included.
+        cached_tokens: Tokens of prompts that were read from a vendor's cache.
+        reasoning_tokens: Tokens of answers that were reasoning.
+        wasted_tokens: Tokens of requests that brought no answer.
+        unpriced_requests: Successes whose cost nobody knows; they are not in `cost`.
+        cost: US dollars, exactly, failed requests included.
+        wasted: US dollars of requests that brought no answer.
+        throttled: Seconds spent waiting for our own limits.
+        backoff: Seconds slept between retries.
+        latency: Successful requests, from sending to the end of the answer.
+        first_token: Streamed requests, from sending to the first content.
+    """
+
+    requests: int = 0
+    successes: int = 0
+    failures: int = 0
+    abandoned: int = 0
+    retries: int = 0
+    fallbacks: int = 0
+    hedges: int = 0
+    rate_limited: int = 0
+    timeouts: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    wasted_tokens: int = 0
+    unpriced_requests: int = 0
+    cost: Decimal = Decimal(0)
+    wasted: Decimal = Decimal(0)
+    throttled: float = 0.0
+    backoff: float = 0.0
+    latency: Distribution = field(default_factory=Distribution)
+    first_token: Distribution = field(default_factory=Distribution)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens in and out."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def cost_usd(self) -> float:
+        """US dollars, failed requests included; `unpriced_requests` are not in it. `cost` is exact."""
+        return float(self.cost)
+
+    @property
+    def wasted_usd(self) -> float:
+        """US dollars of requests that brought no answer."""
+        return float(self.wasted)
+
+    @property
+    def average_latency(self) -> float:
+        """Seconds of a successful request on average; 0.0 while there is none."""
+        return self.latency.mean
+
+    @property
+    def p50_latency(self) -> float:
+        """Seconds that half of the successful requests did not exceed; within 1 %."""
+        return self.latency.quantile(0.5)
+
+    @property
+    def p95_latency(self) -> float:
+        """Seconds that 95 % of the successful requests did not exceed; within 1 %."""
+        return self.latency.quantile(0.95)
+
+    @property
+    def p99_latency(self) -> float:
+        """Seconds that 99 % of the successful requests did not exceed; within 1 %."""
+        return self.latency.quantile(0.99)
+
+    @property
+    def ttft(self) -> float:
+        """Seconds to the first content on average, of streamed requests; 0.0 while there is none."""
+        return self.first_token.mean
+
+    @property
+    def p50_ttft(self) -> float:
+        """Seconds to the first content that half of the streamed requests did not exceed; within 1 %."""
+        return self.first_token.quantile(0.5)
+
+    @property
+    def p95_ttft(self) -> float:
+        """Seconds to the first content that 95 % of the streamed requests did not exceed; within 1 %."""
+        return self.first_token.quantile(0.95)
+
+    @property
+    def p99_ttft(self) -> float:
+        """Seconds to the first content that 99 % of the streamed requests did not exceed; within 1 %."""
+        return self.first_token.quantile(0.99)
+
+    def __add__(self, other: Tally) -> Tally:
+        """Return both taken together."""
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in _TALLIED))
+
+    def __sub__(self, earlier: Tally) -> Tally:
+        """Return what happened since an earlier snapshot of the same."""
+        return Tally(*(getattr(self, name) - getattr(earlier, name) for name in _TALLIED))
+
+    def to_dict(self, *, buckets: bool = False) -> dict[str, Any]:
+        """Return JSON-safe values; money as numbers, durations in seconds."""
+        out: dict[str, Any] = {name: getattr(self, name) for name in _COUNTED}
+        out |= {"cost_usd": self.cost_usd, "wasted_usd": self.wasted_usd}
+        out |= {"throttled_s": self.throttled, "backoff_s": self.backoff}
+        out |= {"latency": self.latency.to_dict(buckets=buckets)}
+        out |= {"first_token": self.first_token.to_dict(buckets=buckets)}
+        if buckets:
+            out |= {"cost": str(self.cost), "wasted": str(self.wasted)}
+        return out
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> Tally:
+        """Return the tally that `to_dict(buckets=True)` wrote."""
+        return cls(
+            **{name: int(held[name]) for name in _COUNTED},
+            cost=Decimal(held["cost"]),
+            wasted=Decimal(held["wasted"]),
+            throttled=float(held["throttled_s"]),
+            backoff=float(held["backoff_s"]),
+            latency=Distribution.from_dict(held["latency"]),
+            first_token=Distribution.from_dict(held["first_token"]),
+        )
+
+
+_TALLIED = tuple(each.name for each in fields(Tally))
+_COUNTED = _TALLIED[: _TALLIED.index("cost")]
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What became of whole calls, over all their retries and fallbacks.
+
+    Attributes:
+        calls: Calls that are over.
+        answered: Those that returned an answer.
+        failed: Those that raised.
+        abandoned: Those that the caller left before their end.
+        latency: Answered calls, from the call to the end of the answer, waiting included.
+    """
+
+    calls: int = 0
+    answered: int = 0
+    failed: int = 0
+    abandoned: int = 0
+    latency: Distribution = field(default_factory=Distribution)
+
+    def __add__(self, other: Calls) -> Calls:
+        """Return both taken together."""
+        return Calls(*(getattr(self, name) + getattr(other, name) for name in _CALLED))
+
+    def __sub__(self, earlier: Calls) -> Calls:
+        """Return what happened since an earlier snapshot of the same."""
+        return Calls(*(getattr(self, name) - getattr(earlier, name) for name in _CALLED))
+
+    def to_dict(self, *, buckets: bool = False) -> dict[str, Any]:
+        """Return JSON-safe values, durations in seconds."""
+        counts = {name: getattr(self, name) for name in _CALLED[:-1]}
+        return {**counts, "latency": self.latency.to_dict(buckets=buckets)}
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> Calls:
+        """Return what `to_dict(buckets=True)` wrote."""
+        counts = {name: int(held[name]) for name in _CALLED[:-1]}
+        return cls(**counts, latency=Distribution.from_dict(held["latency"]))
+
+
+_CALLED = tuple(each.name for each in fields(Calls))

@@ -1,0 +1,194 @@
+"""Recording: what passes between a model and a server becomes an interaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.testing.cassettes.file import Interaction
+from langchain_llmdispatch.testing.cassettes.matching import Asked
+from langchain_llmdispatch.testing.cassettes.payloads import Fields, pack
+from langchain_llmdispatch.testing.cassettes.scrubbing import Scrubber
+from langchain_llmdispatch.testing.faults.body_streams import END_MARKER, EventSplitter
+from langchain_llmdispatch.testing.middleware import attempt_of
+
+if TYPE_CHECKING:
+    import httpx
+
+    from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch
+    from langchain_llmdispatch.testing.cassettes.secrets import Secrets
+    from langchain_llmdispatch.vendors.base import Vendor
+
+_CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization")
+
+
+def asked_of(request: httpx.Request, scrubber: Scrubber, secrets: Secrets) -> Asked:
+    """Return a model's request, scrubbed; its credentials become known secrets first."""
+    attempt = attempt_of(request)
+    learn(request, attempt, secrets)
+    headers = request.headers
+    vendor = attempt.target.vendor.name if attempt is not None else request.url.host
+    path = request.url.path
+    if attempt is not None:
+        path = path.removeprefix(urlsplit(attempt.target.endpoint.base_url).path) or path
+    return Asked(
+        vendor=vendor,
+        method=request.method,
+        url=scrubber.url(str(request.url)),
+        path=scrubber.text(path),
+        body=scrubber.request_body(request.content, headers.get("content-type", "")),
+        headers=scrubber.request_headers(headers.multi_items()),
+    )
+
+
+def learn(request: httpx.Request, attempt: Attempt | None, secrets: Secrets) -> None:
+    """Make a request's credentials known."""
+    for name in _CREDENTIALS:
+        value = request.headers.get(name)
+        secrets.add(value.partition(" ")[2] or value if value else None)
+    secrets.add(request.url.params.get("key"))
+    if attempt is not None and (key := attempt.target.endpoint.api_key) is not None:
+        secrets.add(key.get_secret_value())
+
+
+class Slot:
+    """The place of one interaction in a recording, and the time since its request left."""
+
+    def __init__(self, place: int, clock: Clock) -> None:
+        self.place, self._clock = place, clock
+        self._began = clock.monotonic()
+
+    def seconds(self) -> float:
+        """Return the seconds since the request left."""
+        return self._clock.monotonic() - self._began
+
+
+class Recorder:
+    """The interactions of one recording, in the order in which their requests began.
+
+    Args:
+        scrubber: What takes secrets out.
+        calls: How many calls the file holds already.
+    """
+
+    def __init__(self, scrubber: Scrubber, calls: int = 0) -> None:
+        self._scrubber, self._before = scrubber, calls
+        self._slots: list[Interaction | None] = []
+        self._calls: dict[int, tuple[int, Dispatch]] = {}
+        self._lock = threading.Lock()
+
+    def interactions(self) -> list[Interaction]:
+        """Return what has been recorded whole."""
+        with self._lock:
+            return [item for item in self._slots if item is not None]
+
+    def vendors(self) -> set[str]:
+        """Return the vendors that recorded calls might have gone to, and that need a key."""
+        with self._lock:
+            return {vendor.name for _, dispatch in self._calls.values() for vendor in _vendors(dispatch)}
+
+    def slot(self, clock: Clock | None = None) -> Slot:
+        """Take the next place, for a request that leaves now."""
+        with self._lock:
+            self._slots.append(None)
+            return Slot(len(self._slots) - 1, clock or Clock())
+
+    def keep(self, slot: Slot, interaction: Interaction) -> None:
+        """Put an interaction in its place."""
+        with self._lock:
+            self._slots[slot.place] = interaction
+
+    def watch(self, slot: Slot, asked: Asked, attempt: Attempt | None, response: httpx.Response) -> BodyWatch:
+        """Return who listens to a response's body and keeps the interaction at its end."""
+        head: Fields = {
+            "status": response.status_code,
+            "headers": self._scrubber.response_headers(response.headers.multi_items()),
+        }
+
+        def keep(packed: Fields) -> None:
+            self.keep(slot, self._interaction(asked, attempt, {**head, **packed}))
+
+        return BodyWatch(response.headers.get("content-type", ""), self._scrubber, slot, keep)
+
+    def _interaction(self, asked: Asked, attempt: Attempt | None, response: Fields) -> Interaction:
+        body = {} if asked.body is None else {"body": asked.body}
+        request = {"method": asked.method, "url": asked.url, "headers": dict(asked.headers), **body}
+        if attempt is None:
+            return Interaction(asked.vendor, request, response)
+        return Interaction(
+            asked.vendor,
+            request,
+            response,
+            deployment=self._scrubber.text(attempt.target.name),
+            model=attempt.target.model,
+            call=self._call(attempt.dispatch),
+            attempt=attempt.number,
+        )
+
+    def _call(self, dispatch: Dispatch) -> int:
+        with self._lock:
+            # The dispatch is kept with its number, so that its identity is not given to another.
+            return self._calls.setdefault(id(dispatch), (self._before + len(self._calls) + 1, dispatch))[0]
+
+
+def _vendors(dispatch: Dispatch) -> Iterator[Vendor]:
+    for candidate in dispatch._candidates:  # noqa: SLF001 - ours
+        target = candidate.target
+        own = target.deployment.api_key or target.config.api_key
+        if target.vendor.needs_key and own is None:  # the environment's
+            yield target.vendor
+
+
+class BodyWatch:
+    """Listens to one body; when it is over, hands over what stands for it."""
+
+    def __init__(
+        self,
+        content_type: str,
+        scrubber: Scrubber,
+        slot: Slot,
+        keep: Callable[[Fields], None],
+    ) -> None:
+        self._type, self._scrubber, self._slot, self._keep = content_type, scrubber, slot, keep
+        self._splitter = EventSplitter(content_type)
+        self._pieces: list[bytes] = []
+        self._times: list[int] = []
+
+    def piece(self, piece: bytes) -> None:
+        """Note a piece and when its events came."""
+        self._pieces.append(piece)
+        self._note(len(self._splitter.feed(piece)))
+
+    def closed(self, *, whole: bool) -> None:
+        """Hand over the body."""
+        self._note(len(self._splitter.close()))
+        body = b"".join(self._pieces)
+        packed = packed_body(body, self._type, self._scrubber)
+        packed["seconds"] = round(self._slot.seconds(), 3)
+        events = len(packed.get("events") or packed.get("lines") or ()) + ("after" in packed)
+        if self._splitter.streams and len(self._times) == events:
+            packed["at_ms"] = self._times
+        if not whole and not (self._splitter.streams and END_MARKER.search(body)):
+            packed["cut"] = True
+        self._keep(packed)
+
+    def _note(self, events: int) -> None:
+        self._times += [round(self._slot.seconds() * 1000)] * events
+
+
+def packed_body(body: bytes, content_type: str, scrubber: Scrubber) -> Fields:
+    """Return the fields that stand for a response's body, without secrets."""
+    packed = pack(body, content_type, scrubber.response_value)
+    for name in ("text", "after"):
+        if name in packed:
+            packed[name] = scrubber.text(packed[name])
+    if "events" in packed:
+        packed["events"] = [_texts(event, scrubber) for event in packed["events"]]
+    return packed
+
+
+def _texts(event: dict[str, Any], scrubber: Scrubber) -> dict[str, Any]:
+    return {name: scrubber.text(v) if isinstance(v, str) else v for name, v in event.items()}

@@ -1,0 +1,103 @@
+"""The calls in a cassette, read by the vendors' own codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages.utils import count_tokens_approximately
+
+from langchain_llmdispatch.catalog.prices import price_of
+from langchain_llmdispatch.errors import DispatchError
+from langchain_llmdispatch.testing.cassettes.file import Interaction, Tape
+from langchain_llmdispatch.testing.policy_replay.journal import Entry, Try
+from langchain_llmdispatch.types import Call, Endpoint
+from langchain_llmdispatch.vendors import builtin_vendors
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.vendors.base import Vendor
+
+_OK = 200
+
+
+def calls_in(path: Path) -> list[Entry]:
+    """Return the calls of a cassette's models, in order; other clients' requests are left out."""
+    vendors, tape = builtin_vendors(), Tape.read(path)
+    at = _when(tape.recorded)
+    calls: dict[int, list[Interaction]] = {}
+    for held in tape.interactions:
+        if held.vendor in vendors and held.call is not None:
+            calls.setdefault(held.call, []).append(held)
+    return [_entry(held, vendors, at) for held in calls.values()]
+
+
+def _entry(held: list[Interaction], vendors: Mapping[str, Vendor], at: datetime) -> Entry:
+    tries = [_try(item, vendors[item.vendor], at) for item in held]
+    last, body = tries[-1], held[-1].request.get("body")
+    body = body if isinstance(body, dict) else {}
+    usage = last.usage or {}
+    return Entry(
+        at=0.0,
+        seconds=sum(one.latency_s for one in tries),
+        outcome="failed" if last.error else "answered",
+        tries=tries,
+        stream="at_ms" in held[-1].response,
+        input_tokens=usage.get("input_tokens") or count_tokens_approximately([str(body)]),
+        output_tokens=usage.get("output_tokens"),
+        tools=len(body.get("tools") or ()),
+        error=last.error,
+    )
+
+
+def _try(held: Interaction, vendor: Vendor, at: datetime) -> Try:
+    response = held.response
+    body = b"".join(held.pieces()[0])
+    times = response.get("at_ms") or []
+    one = Try(
+        deployment=held.deployment or f"{held.vendor}:{held.model}",
+        vendor=held.vendor,
+        model=held.model or "",
+        status=response["status"],
+        latency_s=response.get("seconds", 0.0),
+        ttft_s=times[0] / 1000 if times else None,
+    )
+    call = _call(held)
+    try:
+        if response["status"] != _OK:
+            raise vendor.decode_error(call, response["status"], response["headers"], body)
+        one.usage = _usage(vendor, call, response["headers"], body)
+    except DispatchError as error:
+        one.error, one.retry_after_s = type(error).__name__, error.retry_after
+    if one.usage is not None:
+        cost = price_of(held.vendor, one.model, one.usage, at=at).usd  # type: ignore[arg-type] # it was one
+        one.cost_usd = None if cost is None else format(cost, "f")
+    return one
+
+
+def _when(recorded: str | None) -> datetime:
+    """Return when a cassette was recorded, for the prices of that time."""
+    try:
+        return datetime.strptime(recorded or "", "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.now(UTC)
+
+
+def _call(held: Interaction) -> Call:
+    body = held.request.get("body")
+    extra = {"use_responses_api": True} if held.request["url"].endswith("/responses") else {}
+    streamed = "events" in held.response or "lines" in held.response
+    stream = streamed or (isinstance(body, dict) and bool(body.get("stream")))
+    endpoint = Endpoint(base_url="https://cassette.invalid")
+    return Call(model=held.model or "", endpoint=endpoint, messages=(), stream=stream, extra=extra)
+
+
+def _usage(vendor: Vendor, call: Call, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
+    if not call.stream:
+        message = vendor.decode_response(call, body, headers)
+        return dict(message.usage_metadata) if message.usage_metadata else None
+    decoder = vendor.stream_decoder(call, headers)
+    chunks = [*decoder.feed(body), *decoder.close()]
+    found = [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]
+    return dict(found[-1]) if found else None

@@ -1,0 +1,309 @@
+"""Connections: one sync transport, one async transport per running event loop, made on first use.
+
+Requests go to httpx's transports directly: no redirects, cookies or hooks between us and the wire, so a
+credential reaches the host it was built for and no other. A user's own `httpx.Client` is used as it is,
+with redirects off.
+
+Patience is enforced on every single read, by a network backend around httpcore's: a server that drips one
+byte at a time cannot outlive a deadline, in either colour, and without cancelling anything (cancelling
+leaks httpcore's pool slots: encode/httpcore#1093). The pools stay httpcore's: keys travel through them, and
+vcrpy, respx and pytest-httpx hook in there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import urllib.request
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from langchain_llmdispatch.errors import (
+    AttemptTimeoutError,
+    ConnectionFailedError,
+    DispatchError,
+    MalformedResponseError,
+)
+from langchain_llmdispatch.transport.asyncio_backend import LoopBackend
+from langchain_llmdispatch.transport.deadline import Patience
+from langchain_llmdispatch.transport.deadline_backend import AsyncBackend, Backend
+from langchain_llmdispatch.transport.middleware import Wire, athrough, through
+from langchain_llmdispatch.transport.pool import AsyncPool, Pool
+
+# httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
+# 2,000 connections. Equal numbers keep them.
+LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=60.0)
+CONNECT_TIMEOUT = 10.0
+# Extensions of a request that name a user's own client to send it with.
+SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
+
+
+@cache
+def ssl_context() -> ssl.SSLContext:
+    """Return the one TLS context of the process: making it costs about 20 ms, and it is immutable to us."""
+    return httpx.create_ssl_context()
+
+
+def _proxy_of(url: httpx.URL) -> str | None:
+    proxies = urllib.request.getproxies()
+    if not proxies or urllib.request.proxy_bypass(url.host):
+        return None
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+def _sync_transport(proxy: str | None) -> httpx.HTTPTransport:
+    transport = httpx.HTTPTransport(verify=ssl_context(), limits=LIMITS, trust_env=False)
+    backend = Backend(httpcore.SyncBackend(), together=proxy is None)
+    # Neither a pool nor a pool's backend can be handed to httpx.
+    transport._pool = Pool(ssl_context(), LIMITS, backend, proxy)  # noqa: SLF001
+    return transport
+
+
+def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
+    transport = httpx.AsyncHTTPTransport(verify=ssl_context(), limits=LIMITS, trust_env=False)
+    backend = AsyncBackend(LoopBackend(), together=proxy is None)
+    transport._pool = AsyncPool(ssl_context(), LIMITS, backend, proxy)  # noqa: SLF001
+    return transport
+
+
+def _make_endable(client: Any, request: httpx.Request, backend: type[Backend | AsyncBackend]) -> None:
+    """Let a request through a user's own client lose a race: its pool's new connections can be ended."""
+    attempt = request.extensions.get("llmdispatch")
+    if attempt is None or attempt.dispatch.race is None:
+        return
+    pool = getattr(client._transport_for_url(request.url), "_pool", None)  # noqa: SLF001 - none in mocks
+    own = getattr(pool, "_network_backend", None)
+    if pool is not None and own is not None and not isinstance(own, backend):
+        pool._network_backend = backend(own)  # noqa: SLF001
+
+
+class Transport:
+    """The owner of all connections of one model. Threads and loops may share it.
+
+    Attributes:
+        wires: Layers over the network, the outermost first. None outside tests; set on one transport, or by
+            `langchain_llmdispatch.testing` on the class, for all models of the process while a test runs.
+    """
+
+    wires: tuple[Wire, ...] = ()
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._proxies: dict[str, str | None] = {}
+        self._sync: dict[str | None, httpx.HTTPTransport] = {}
+        self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
+
+    @property
+    def replays(self) -> bool:
+        """Whether no request will reach a server: a layer answers them all."""
+        return any(wire.replays for wire in self.wires)
+
+    def send(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+        """Return the response with its body still unread; close it.
+
+        Raises:
+            ConnectionFailedError: No connection, or it broke.
+            AttemptTimeoutError: Patience ran out.
+            MalformedResponseError: The peer does not speak HTTP.
+        """
+        request.extensions["timeout"] = _timeouts(patience)
+        try:
+            return through(self.wires, patience, self._send)(request) if self.wires else self._send(request)
+        except httpx.HTTPError as error:
+            failure = _failure(error, patience)
+        raise failure
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        # A user's own client (`VendorConfig.http_client`) is used as it is; it stays theirs to close.
+        client = request.extensions.get(SYNC_CLIENT)
+        if client is not None:
+            _make_endable(client, request, Backend)
+            return client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
+        return self._transport(request.url).handle_request(request)
+
+    async def asend(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+        """Return the response with its body still unread; see `send`."""
+        request.extensions["timeout"] = _timeouts(patience)
+        try:
+            send = athrough(self.wires, patience, self._asend) if self.wires else self._asend
+            return await send(request)
+        except httpx.HTTPError as error:
+            failure = _failure(error, patience)
+        raise failure
+
+    async def _asend(self, request: httpx.Request) -> httpx.Response:
+        client = request.extensions.get(ASYNC_CLIENT)
+        if client is not None:
+            _make_endable(client, request, AsyncBackend)
+            return await client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
+        transport = await self._loop_transport(request.url)
+        return await transport.handle_async_request(request)
+
+    def close(self) -> None:
+        """Close the sync connections, and drop those of loops that have ended."""
+        with self._lock:
+            transports, self._sync = self._sync, {}
+            self._async = {loop: held for loop, held in self._async.items() if not loop.is_closed()}
+        for transport in transports.values():
+            transport.close()
+
+    async def aclose(self) -> None:
+        """Close the sync connections and those of the running loop."""
+        self.close()
+        with self._lock:
+            held = self._async.pop(asyncio.get_running_loop(), None)
+        if held is not None:
+            await held.aclose()
+
+    def _proxy(self, url: httpx.URL) -> str | None:
+        # Looked up once per host: reading the environment costs more than the rest of a request.
+        if url.host not in self._proxies:
+            self._proxies[url.host] = _proxy_of(url)
+        return self._proxies[url.host]
+
+    def _transport(self, url: httpx.URL) -> httpx.HTTPTransport:
+        proxy = self._proxy(url)
+        transport = self._sync.get(proxy)
+        if transport is None:
+            with self._lock:
+                transport = self._sync.setdefault(proxy, _sync_transport(proxy))
+        return transport
+
+    async def _loop_transport(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+        loop = asyncio.get_running_loop()
+        held = self._async.get(loop)
+        if held is None:
+            held = _LoopTransports()
+            with self._lock:
+                # A closed loop's connections are dead; a client kept for it would fail (or keep it alive).
+                self._async = {k: v for k, v in self._async.items() if not k.is_closed()}
+                self._async[loop] = held
+            await held.keep()
+        return held.get(self._proxy(url))
+
+
+class _LoopTransports:
+    """The transports of one event loop; they close themselves when `asyncio.run` ends the loop."""
+
+    def __init__(self) -> None:
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._keeper = self._keep()
+
+    def get(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        if proxy not in self._transports:
+            self._transports[proxy] = _async_transport(proxy)
+        return self._transports[proxy]
+
+    async def keep(self) -> None:
+        await anext(self._keeper)
+
+    async def aclose(self) -> None:
+        await self._keeper.aclose()
+
+    async def _keep(self) -> AsyncGenerator[None, None]:
+        # A suspended async generator is closed by loop.shutdown_asyncgens(), which asyncio.run calls: the
+        # only hook a loop offers for "you are about to end".
+        try:
+            yield
+        finally:
+            transports, self._transports = self._transports, {}
+            for transport in transports.values():
+                with suppress(httpx.HTTPError, RuntimeError, OSError):
+                    await transport.aclose()
+
+
+def _timeouts(patience: Patience) -> dict[str, float | None]:
+    connect = min(CONNECT_TIMEOUT, float(patience))
+    return {"connect": connect, "read": patience, "write": patience, "pool": float(patience)}
+
+
+def read(response: httpx.Response, patience: Patience) -> Iterator[bytes]:
+    """Yield the body's pieces as they arrive, decoded if the server compressed them.
+
+    Raises:
+        ConnectionFailedError: The connection broke.
+        AttemptTimeoutError: Patience ran out.
+    """
+    failure: DispatchError | None = None
+    try:
+        for piece in _pieces(response):
+            yield piece
+            if patience.left() <= 0:
+                failure = timed_out(patience)
+                break
+    except httpx.HTTPError as error:
+        failure = _failure(error, patience)
+    if failure is not None:
+        raise failure
+
+
+async def aread(response: httpx.Response, patience: Patience) -> AsyncIterator[bytes]:
+    """Yield the body's pieces as they arrive; see `read`."""
+    failure: DispatchError | None = None
+    try:
+        async for piece in _apieces(response):
+            yield piece
+            if patience.left() <= 0:
+                failure = timed_out(patience)
+                break
+    except httpx.HTTPError as error:
+        failure = _failure(error, patience)
+    if failure is not None:
+        raise failure
+
+
+def finish(pieces: Iterator[bytes]) -> None:
+    """Read a body to its end, if patience lasts, and keep nothing: its connection can be used again then."""
+    with suppress(DispatchError):
+        for _ in pieces:
+            pass
+
+
+async def afinish(pieces: AsyncIterator[bytes]) -> None:
+    """Read a body to its end; see `finish`."""
+    with suppress(DispatchError):
+        async for _ in pieces:
+            pass
+
+
+def _pieces(response: httpx.Response) -> Iterable[bytes]:
+    # The stream itself skips httpx's chunker and byte counter; compressed bodies need its decoders, and a
+    # body that is there already (`httpx.MockTransport`) has no stream any more.
+    whole = response.is_stream_consumed or "content-encoding" in response.headers
+    return response.iter_bytes() if whole else response.stream  # type: ignore[return-value] # its colour
+
+
+def _apieces(response: httpx.Response) -> AsyncIterable[bytes]:
+    whole = response.is_stream_consumed or "content-encoding" in response.headers
+    return response.aiter_bytes() if whole else response.stream  # type: ignore[return-value] # its colour
+
+
+def timed_out(patience: Patience) -> AttemptTimeoutError:
+    """Return the error that says what was waited for in vain."""
+    return AttemptTimeoutError(f"timed out waiting for {patience.what}", code=patience.what.replace(" ", "_"))
+
+
+def _failure(error: httpx.HTTPError, patience: Patience) -> DispatchError:
+    """Return ours for httpx's. It is raised outside the handler: httpx's error holds the request."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return AttemptTimeoutError("timed out connecting", code="connect")
+    if isinstance(error, httpx.PoolTimeout):
+        return AttemptTimeoutError("timed out waiting for a free connection", code="pool")
+    if isinstance(error, httpx.TimeoutException):
+        return timed_out(patience)
+    if isinstance(error, (httpx.DecodingError, httpx.LocalProtocolError)):
+        return MalformedResponseError(f"{type(error).__name__}: {error}")
+    return ConnectionFailedError(f"{type(error).__name__}: {error or 'connection closed'}")
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a URL, for messages that must not hold its path or query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,184 @@
+"""Anthropic's Messages API."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_core.messages import AIMessage
+
+from langchain_llmdispatch.catalog.models import facts
+from langchain_llmdispatch.errors import MalformedResponseError
+from langchain_llmdispatch.framing import parse_json
+from langchain_llmdispatch.types import LimitState
+from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, content, metadata, usage_metadata
+from langchain_llmdispatch.vendors.anthropic.errors import make_error, read_body, read_error
+from langchain_llmdispatch.vendors.anthropic.request import betas, body
+from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStream
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    ErrorBody,
+    HistoryRules,
+    Vendor,
+    json_request,
+    vendor_error,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import httpx
+
+    from langchain_llmdispatch.errors import VendorError
+    from langchain_llmdispatch.types import Call, Endpoint
+    from langchain_llmdispatch.vendors.base import StreamDecoder
+
+_MEDIA = frozenset({"image", "image_url", "pdf", "pdf_url"})
+_BEARER = "Bearer "
+_OAUTH = "sk-ant-oat"
+_DATED = "20" + "[0-9]" * 6
+_TOOLS = ("web_search", "web_fetch", "code_execution", "text_editor", "bash", "computer", "memory", "advisor")
+
+
+class AnthropicVendor(Vendor):
+    """Claude models, over `POST /v1/messages`."""
+
+    name: ClassVar[str] = "anthropic"
+    aliases: ClassVar[tuple[str, ...]] = ("claude",)
+    provider: ClassVar[str] = PROVIDER
+    base_url: ClassVar[str | None] = "https://api.anthropic.com"
+    environment: ClassVar[Environment] = Environment(
+        keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
+        urls=("ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL"),
+        timeout="ANTHROPIC_TIMEOUT",
+        bearers=("ANTHROPIC_AUTH_TOKEN",),
+    )
+    model_names: ClassVar[tuple[str, ...]] = ("claude-*",)
+    default_model: ClassVar[str | None] = "claude-haiku-5-5"
+    api_version: ClassVar[str | None] = "2023-06-01"
+    history: ClassVar[HistoryRules] = HistoryRules(
+        provider=PROVIDER,
+        system="leading",
+        alternate=True,
+        first_user=True,
+        last_user=True,
+        names="drop",
+        tool_id=re.compile(r"\A[a-zA-Z0-9_-]+\Z"),
+        user_media=_MEDIA,
+        tool_media=_MEDIA,
+        reasoning="signed",
+        same_model=True,
+        cache_control=True,
+        citations=True,
+    )
+    # Each is dated without hyphens; OpenAI has tools of the same names with other dates.
+    server_tools: ClassVar[tuple[str, ...]] = (
+        *(f"{tool}_{_DATED}" for tool in _TOOLS), "tool_search_tool_*", "mcp_toolset",
+    )  # fmt: skip
+
+    def encode_request(self, call: Call) -> httpx.Request:
+        """Return the HTTP request for `call`; the only place where its key is unwrapped."""
+        made = body(call, facts(self.name, call.model))
+        endpoint = call.endpoint
+        headers = {"anthropic-version": endpoint.api_version or self.api_version or "", **_auth(endpoint)}
+        own = {name.lower(): value for name, value in endpoint.headers.items()}
+        named = [name.strip() for name in own.pop("anthropic-beta", "").split(",") if name.strip()]
+        features = dict.fromkeys((*named, *betas(call, made)))
+        if features:
+            headers["anthropic-beta"] = ",".join(features)
+        return json_request(_url(endpoint.base_url), {**headers, **own}, made)
+
+    def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+        """Return the message in a successful response."""
+        answer = self._answer(call, body, headers)
+        said = content(call, answer, answer["content"])
+        return AIMessage(
+            content=said.content,
+            tool_calls=said.tool_calls,
+            invalid_tool_calls=said.invalid_tool_calls,
+            usage_metadata=usage_metadata(answer.get("usage")),
+            response_metadata=metadata(call, answer),
+        )
+
+    def _answer(self, call: Call, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        # The headers of a 200 speak of limits (`retry-after` even), not of an error inside it.
+        known = {k: headers[k] for k in ("request-id",) if k in headers}
+        try:
+            answer = parse_json(body)
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict) and answer.get("type") == "error":
+            raise make_error(self, call, read_error(answer), status=None, headers=known)
+        blocks = answer.get("content") if isinstance(answer, dict) else None
+        if not isinstance(blocks, list) or not all(isinstance(b, dict) and "type" in b for b in blocks):
+            what = ErrorBody("the response is no message")
+            raise vendor_error(MalformedResponseError, self, call, what, headers=known)
+        return dict(answer)
+
+    def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
+        """Return a fresh decoder for one streamed answer."""
+        return AnthropicStream(self, call, headers)
+
+    def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
+        """Return the error that a response with an error status means; see `anthropic_errors`."""
+        return make_error(self, call, read_body(body), status=status, headers=headers)
+
+    def request_id(self, headers: Mapping[str, str]) -> str | None:
+        """Return Anthropic's id for the request; a gateway's own `x-request-id` serves in its place."""
+        return headers.get("request-id") or headers.get("x-request-id")
+
+    def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
+        """Return what the `anthropic-ratelimit-*` headers say, one state for each kind of limit."""
+        return [state for name in _LIMITS if (state := _limit(headers, name)) is not None]
+
+
+def _auth(endpoint: Endpoint) -> dict[str, str]:
+    if endpoint.token_provider:
+        return {"authorization": _BEARER + endpoint.token_provider()}
+    if endpoint.api_key is None:
+        return {}
+    key = endpoint.api_key.get_secret_value()
+    if key.startswith(_BEARER):
+        return {"authorization": key}
+    # OAuth tokens and gateways' tokens (ANTHROPIC_AUTH_TOKEN) are bearers, API keys are not.
+    return {"authorization": _BEARER + key} if key.startswith(_OAUTH) else {"x-api-key": key}
+
+
+def _url(base: str) -> str:
+    # People write the base with and without the version.
+    return f"{base}/messages" if base.endswith("/v1") else f"{base}/v1/messages"
+
+
+# `requests`, and tokens three ways: all, input, output. Whichever is used up first holds.
+_LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
+
+
+def _limit(headers: Mapping[str, str], name: str) -> LimitState | None:
+    prefix = f"anthropic-ratelimit-{name}-"
+    left, limit = _count(headers.get(prefix + "remaining")), _count(headers.get(prefix + "limit"))
+    if left is None and limit is None:
+        return None
+    kind = "requests" if name == "requests" else "tokens"
+    reset = _seconds_until(headers.get(prefix + "reset"), headers.get("date"))
+    return LimitState(kind, left, limit, reset)  # type: ignore[arg-type]  # one of the two literals
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def _seconds_until(moment: str | None, now: str | None) -> float | None:
+    """Return the seconds from the response's own `date` to an RFC 3339 moment; codecs have no clock."""
+    if not moment or not now:
+        return None
+    try:
+        until, since = datetime.fromisoformat(moment), parsedate_to_datetime(now)
+    except ValueError:
+        return None
+    return max(0.0, (_aware(until) - _aware(since)).total_seconds())
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,315 @@
+"""Tools, tool choice and answer shapes: from what LangChain's users pass to neutral values, and names.
+
+Neutral values are kept in the binding and compiled per attempt (`compiler.py`); the schemas' dialects are
+in `tools_schemas.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+
+from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from langchain_llmdispatch.vendors.compile.json_schema import (
+    SCHEMAS,
+    SchemaRules,
+    compile_schema,
+    schema_rules,
+)
+
+__all__ = [
+    "NAMES",
+    "SCHEMAS",
+    "SchemaRules",
+    "compile_names",
+    "compile_schema",
+    "neutral_choice",
+    "neutral_output",
+    "neutral_tools",
+    "schema_rules",
+    "server_type",
+]
+
+_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
+_FUNCTION_KEYS = frozenset({"type", "function", "name", "description", "parameters", "strict"})
+_ANTHROPIC_KEYS = frozenset({"type", "name", "description", "input_schema", "strict"})
+
+# -- tools -----------------------------------------------------------------------------------------
+
+
+def neutral_tools(
+    tools: Iterable[Any], *, strict: bool | None = None
+) -> tuple[tuple[ToolSpec, ...], tuple[Mapping[str, Any], ...]]:
+    """Return tools in neutral form, and apart from them those that a vendor runs itself, verbatim.
+
+    Args:
+        tools: Whatever `bind_tools` takes: functions, pydantic classes, TypedDicts, `BaseTool`s, dicts in
+            OpenAI's, Anthropic's, Bedrock's or Gemini's form, JSON schemas with a title, vendors' own
+            tools, or `ToolSpec`s, which pass unchanged.
+        strict: For tools that do not say themselves whether arguments must follow the schema.
+
+    Raises:
+        ValueError: Something is no tool.
+    """
+    specs: list[ToolSpec] = []
+    server: list[Mapping[str, Any]] = []
+    for tool in tools:
+        for made in _neutral(tool, strict):
+            if isinstance(made, ToolSpec):
+                specs.append(made)
+            else:
+                server.append(made)
+    return tuple(specs), tuple(server)
+
+
+class BoundTool(dict[str, Any]):
+    """A bound tool: OpenAI's dict, as tracers like to show it, which keeps the neutral tool it stands for.
+
+    Binding converts once; every call then finds the very same `ToolSpec`, and schemas compiled for it.
+    """
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: ToolSpec) -> None:
+        function: dict[str, Any] = {"name": spec.name, "description": spec.description}
+        function["parameters"] = dict(spec.parameters)
+        if spec.strict is not None:
+            function["strict"] = spec.strict
+        super().__init__(type="function", function=function)
+        self.spec = spec
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the tool it stands for."""
+        return (BoundTool, (self.spec,))
+
+
+def bound_tools(tools: Iterable[Any], *, strict: bool | None = None) -> list[Mapping[str, Any]]:
+    """Return tools for a binding; see `neutral_tools`.
+
+    Raises:
+        ValueError: Something is no tool.
+    """
+    specs, server = neutral_tools(tools, strict=strict)
+    return [*map(BoundTool, specs), *server]
+
+
+def _neutral(tool: Any, strict: bool | None) -> Sequence[ToolSpec | Mapping[str, Any]]:
+    if isinstance(tool, BoundTool):
+        return [tool.spec]
+    if isinstance(tool, ToolSpec):
+        return [tool]
+    if isinstance(tool, Mapping):
+        return _of_mapping(dict(tool), strict)
+    made = convert_to_openai_tool(tool, strict=strict)
+    if made.get("type") != "function":
+        return [made]
+    extras = tool.extras if isinstance(tool, BaseTool) and tool.extras else {}
+    return [_spec(made["function"], strict, extras)]
+
+
+def _of_mapping(tool: dict[str, Any], strict: bool | None) -> Sequence[ToolSpec | Mapping[str, Any]]:
+    if isinstance(tool.get("function"), Mapping):
+        return [_spec(tool["function"], strict, _rest(tool, _FUNCTION_KEYS))]
+    if "input_schema" in tool and "name" in tool:
+        as_function = {**tool, "parameters": tool["input_schema"]}
+        return [_spec(as_function, strict, _rest(tool, _ANTHROPIC_KEYS))]
+    if tool.get("type") == "function" and "name" in tool:
+        return [_spec(tool, strict, _rest(tool, _FUNCTION_KEYS))]
+    declared = tool.get("function_declarations") or tool.get("functionDeclarations")
+    if isinstance(declared, Sequence):
+        return [_spec(_declaration(each), strict, {}) for each in declared]
+    if _is_server_tool(tool):
+        return [tool]
+    return [_spec(convert_to_openai_tool(tool)["function"], strict, {})]
+
+
+def _declaration(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    schema = declared.get("parametersJsonSchema") or declared.get("parameters_json_schema")
+    return {**declared, "parameters": schema} if schema else declared
+
+
+def _is_server_tool(tool: Mapping[str, Any]) -> bool:
+    kind = tool.get("type")
+    if isinstance(kind, str):
+        # A JSON schema is a tool of the caller's own; any other type is a vendor's.
+        return kind != "object" or not ("title" in tool or "properties" in tool)
+    return not any(key in tool for key in ("name", "title", "toolSpec", "properties", "parameters", "$defs"))
+
+
+def _rest(tool: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in tool.items() if key not in known}
+
+
+def _spec(function: Mapping[str, Any], strict: bool | None, extras: Mapping[str, Any]) -> ToolSpec:
+    own = function.get("strict")
+    return ToolSpec(
+        name=str(function["name"]),
+        description=str(function.get("description") or ""),
+        parameters=function.get("parameters") or _NO_ARGUMENTS,
+        strict=own if own is not None else strict,
+        extras=extras,
+    )
+
+
+def server_type(tool: Mapping[str, Any]) -> str:
+    """Return the word by which a vendor's own tool is known: its `type`, or Gemini's only key."""
+    return str(tool.get("type") or next(iter(tool), ""))
+
+
+# -- tool choice -----------------------------------------------------------------------------------
+
+_WORDS: Mapping[str, ToolChoice] = {
+    "auto": ToolChoice("auto"),
+    "none": ToolChoice("none"),
+    "any": ToolChoice("any"),
+    "required": ToolChoice("any"),
+    "validated": ToolChoice("auto"),
+}
+
+
+def neutral_choice(choice: Any, tools: Sequence[ToolSpec]) -> ToolChoice | None:
+    """Return what the caller demands of tool use, or None for nothing.
+
+    Args:
+        choice: None, False, True, a word (`auto none any required`), a tool's name, a `ToolChoice`, or a
+            dict as OpenAI, Anthropic, Bedrock or Gemini have it.
+        tools: The tools that there are to choose from.
+
+    Raises:
+        ValueError: It names a tool that is not bound, or makes no sense.
+    """
+    if choice is None or choice is False:
+        return None
+    if choice is True:
+        return _WORDS["any"]
+    if isinstance(choice, ToolChoice):
+        return choice if choice.mode != "tool" else _named(str(choice.name), tools)
+    if isinstance(choice, str):
+        return _WORDS.get(choice.lower()) or _named(choice, tools)
+    if isinstance(choice, Mapping):
+        return _of_choice(choice, tools)
+    raise ValueError(f"tool_choice={choice!r} is neither a word, a tool's name nor a vendor's dict")
+
+
+def _of_choice(choice: Mapping[str, Any], tools: Sequence[ToolSpec]) -> ToolChoice:
+    gemini = choice.get("function_calling_config") or choice.get("functionCallingConfig")
+    if isinstance(gemini, Mapping):
+        allowed = gemini.get("allowed_function_names") or gemini.get("allowedFunctionNames") or ()
+        if len(names := [str(name) for name in allowed]) == 1:
+            return _named(names[0], tools)
+        return _word(str(gemini.get("mode", "auto")))
+    for part in (choice.get("function"), choice.get("tool"), choice):
+        if isinstance(part, Mapping) and part.get("name"):
+            return _named(str(part["name"]), tools)
+    return _word(str(choice.get("type") or next(iter(choice), "")))
+
+
+def _word(word: str) -> ToolChoice:
+    found = _WORDS.get(word.lower())
+    if found is None:
+        raise ValueError(f"tool_choice of type {word!r} is not known; use one of {', '.join(_WORDS)}")
+    return found
+
+
+def _named(name: str, tools: Sequence[ToolSpec]) -> ToolChoice:
+    names = [tool.name for tool in tools]
+    if name not in names:
+        near = get_close_matches(name, [*names, *_WORDS], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"tool_choice names {name!r}, which is none of the tools {names}{hint}")
+    return ToolChoice("tool", name)
+
+
+# -- answer shapes ---------------------------------------------------------------------------------
+
+
+def neutral_output(response_format: Any) -> OutputSchema | None:
+    """Return the shape that `response_format` asks for, or None for free text.
+
+    Args:
+        response_format: OpenAI's dict (`json_schema`, `json_object`, `text`; a `method` beside `type` says
+            how the caller wants it done), a pydantic class, a TypedDict, or a JSON schema with a title.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if response_format is None or isinstance(response_format, OutputSchema):
+        return response_format
+    if isinstance(response_format, Mapping) and response_format.get("type") in _FORMATS:
+        return _FORMATS[response_format["type"]](response_format)
+    if isinstance(response_format, Mapping) and "title" not in response_format:
+        raise ValueError(
+            f"response_format of type {response_format.get('type')!r} is not known; use json_schema, "
+            "json_object or text, or a JSON schema with a title",
+        )
+    schema = convert_to_json_schema(response_format)
+    return OutputSchema(str(schema["title"]), schema)
+
+
+def _json_schema(given: Mapping[str, Any]) -> OutputSchema:
+    inner = given.get("json_schema", given)
+    schema = inner.get("schema")
+    if not isinstance(schema, Mapping):
+        raise ValueError("response_format of type json_schema has no schema")  # noqa: TRY004 - a wrong value
+    name = inner.get("name") or schema.get("title") or "answer"
+    return OutputSchema(str(name), schema, inner.get("strict"), given.get("method"))
+
+
+_FORMATS: Mapping[str, Callable[[Mapping[str, Any]], OutputSchema | None]] = {
+    "json_schema": _json_schema,
+    "json_object": lambda _: OutputSchema("answer", None, method="json_mode"),
+    "text": lambda _: None,
+}
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+_USUAL_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+NAMES: Mapping[str, tuple[re.Pattern[str], int]] = {
+    "default": (_USUAL_NAME, 64),
+    "anthropic": (_USUAL_NAME, 128),
+    # https://ai.google.dev/api/caching#FunctionDeclaration: begins with a letter or underscore.
+    "google": (re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]*"), 64),
+    # docs.cohere.com: letters, digits, underscores; no digit first.
+    "cohere": (re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*"), 64),
+    "ollama": (re.compile(r".+", re.DOTALL), 1024),
+    "local": (re.compile(r".+", re.DOTALL), 1024),
+}
+"""What a vendor's tool names must match, and how long they may be, by vendor."""
+
+
+def compile_names(names: Iterable[str], pattern: re.Pattern[str], max_length: int) -> dict[str, str]:
+    """Return the caller's names -> legal ones, for those that are not legal; no two become one.
+
+    Args:
+        names: Every name in use, legal ones too.
+        pattern: What a name must match whole.
+        max_length: How long it may be.
+    """
+    unique = list(dict.fromkeys(names))
+    legal = {name for name in unique if len(name) <= max_length and pattern.fullmatch(name)}
+    taken, mapping = set(legal), {}
+    for name in unique:
+        if name not in legal:
+            mapping[name] = next(c for c in _spellings(name, pattern, max_length) if c not in taken)
+            taken.add(mapping[name])
+    return mapping
+
+
+def _spellings(name: str, pattern: re.Pattern[str], max_length: int) -> Iterable[str]:
+    plain = re.sub(r"[^a-zA-Z0-9_]+", "_", name).strip("_")
+    stem = plain if plain and not plain[0].isdigit() else f"tool_{plain}"
+    if len(stem) <= max_length and pattern.fullmatch(stem):
+        yield stem
+    # A hash of the whole name keeps names apart that are cut or spelled alike; the same in every call.
+    tries = 0
+    while True:
+        digest = hashlib.sha256(f"{name}#{tries}".encode()).hexdigest()[:8]
+        yield f"{stem[: max_length - 9]}_{digest}"
+        tries += 1

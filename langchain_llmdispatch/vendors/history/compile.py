@@ -1,0 +1,341 @@
+r"""Any LangChain history, made legal for one target; each change reported, stored messages never touched.
+
+One rule for each incompatibility that users reported (numbers as in the design's reference, 2.2):
+
+    ==  ==============================  ==============================================================
+     #  what differs                    rule
+    ==  ==============================  ==============================================================
+     1  form of tool-call ids           hash of the id where `tool_id` does not match, call and result
+                                        alike; a second use of an id gets a hash of its own; results
+                                        without id answer by name, then by order
+     2  item ids (`rs_ msg_ fc_ lc_`)   kept only on turns of the very vendor, and never `lc_` ones
+     3  encrypted reasoning             kept only for the provider, the vendor (`llmdispatch` metadata)
+                                        and, with `same_model`, the model that wrote it
+     4  thinking signatures             as 3; a kept block is the object it was, byte for byte
+     5  thinking on, history has none   see `compiler.py`: thinking is switched off for that leg
+     6  Gemini's call signatures        own ones stay; a turn whose calls have none gets
+                                        `call_signature` on its first call
+     7  results without a name          the name of the call
+     8  text beside tool calls          kept, in order
+     9  empty turns                     dropped
+    10  blank text                      dropped, unless `blank_text`
+    11  system messages                 `leading`: those at the front are folded into one, later ones
+                                        become user turns `<system>\\n...\\n</system>`
+    12  assistant last                  with `last_user`, a user turn "Continue." follows
+    13  `name`                          `slug`: spelled `[a-zA-Z0-9_-]{1,64}`; `drop`: dropped
+    14  media formats                   one v1 block for all; `data:` URLs become base64; media in
+                                        assistant turns and tool results that may not be there move
+                                        to a user turn, a placeholder stays; media that the target
+                                        cannot take from a user make the history illegal
+    15  alternation, first turn         `alternate`: neighbours are merged; `first_user`: "Begin."
+    16  messages after tool results     results stand right after their calls, in the calls' order
+    17  unanswered calls                an error result "No result: the call was interrupted."
+        results without a call          text in a user turn
+    18  cache markers                   kept only with `cache_control`
+    19  server tools' calls, results    own ones stay; of others the readable text stays
+    20  tool names                      mapped as the caller of this module says
+    21  citations                       kept only on own answers with `citations`
+     -  refusals                        text
+     -  calls whose arguments are       kept with empty arguments if answered, else dropped
+        no JSON object
+    ==  ==============================  ==============================================================
+
+Compiling twice changes nothing more. Ids are hashes, so the same history always compiles to the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.vendors.history.blocks import Block, as_blocks, is_blank, text_block
+from langchain_llmdispatch.vendors.history.reader import Reader, says_only_text
+from langchain_llmdispatch.vendors.history.tool_results import paired
+from langchain_llmdispatch.vendors.history.turns import Turn, calls_of, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from langchain_llmdispatch.types import Change
+    from langchain_llmdispatch.vendors.base import HistoryRules
+    from langchain_llmdispatch.vendors.history.filters import Filters
+
+FIRST_USER = "Begin."
+"""The user turn before an assistant's that would come first."""
+LAST_USER = "Continue."
+"""The user turn after an assistant's that would come last."""
+SYSTEM_OPEN, SYSTEM_CLOSE = "<system>\n", "\n</system>"
+"""What wraps a late system message that becomes a user turn."""
+
+Verdict: TypeAlias = Literal["legal", "lossy", "illegal"]
+_NO_NAMES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Whether a history can go to a target, and what that takes.
+
+    Attributes:
+        verdict: `legal`: everything arrives; `lossy`: something the caller gave does not; `illegal`: it
+            cannot be sent.
+        changes: What would be altered.
+        reasons: Why it is illegal.
+    """
+
+    verdict: Verdict
+    changes: tuple[Change, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+LEGAL = Assessment("legal")
+"""What `assess` returns for a history of strings in good order."""
+
+
+def compile_messages(
+    messages: Sequence[BaseMessage],
+    rules: HistoryRules,
+    *,
+    model: str,
+    tool_names: Mapping[str, str] = _NO_NAMES,
+    vendor: str = "",
+) -> tuple[list[BaseMessage], list[Change]]:
+    """Return `messages` as the target takes them, and what was altered.
+
+    Args:
+        messages: The conversation; nothing of it is mutated, and messages that need no change are passed on.
+        rules: What the target accepts.
+        model: The target's model, for reasoning that only its own model can read.
+        tool_names: The caller's tool names -> the target's, where they differ.
+        vendor: The target's name, for ciphertext that only one vendor of a provider can read.
+
+    Raises:
+        UnsupportedFeatureError: The target cannot take it: media, or nothing left to send.
+        ValueError: A `RemoveMessage`, which is nothing to send.
+        TypeError: A message of a class that no vendor has a role for.
+    """
+    if not tool_names and _is_plain(messages, rules):
+        return list(messages), []
+    turns, filters = _compile(messages, rules, model, tool_names, vendor)
+    if filters.reasons:
+        raise UnsupportedFeatureError("; ".join(filters.reasons), vendor=vendor or None)
+    return [message_of(turn) for turn in turns], filters.changes
+
+
+def assess(
+    messages: Sequence[BaseMessage],
+    rules: HistoryRules,
+    *,
+    model: str,
+    tool_names: Mapping[str, str] = _NO_NAMES,
+    vendor: str = "",
+) -> Assessment:
+    """Return whether `messages` can go to the target; arguments as `compile_messages`."""
+    if _is_plain(messages, rules):
+        return LEGAL
+    _, filters = _compile(messages, rules, model, tool_names, vendor)
+    lossy = any(change.lossy for change in filters.changes)
+    verdict: Verdict = "illegal" if filters.reasons else "lossy" if lossy else "legal"
+    return Assessment(verdict, tuple(filters.changes), tuple(filters.reasons))
+
+
+def _is_plain(messages: Sequence[BaseMessage], rules: HistoryRules) -> bool:  # noqa: C901 - one pass, for speed
+    """Whether there is nothing to do: strings and whole tool loops, in an order that suits everyone.
+
+    Nearly every history is; it is known in a microsecond a message.
+    """
+    leading, last = rules.system == "leading", None
+    waiting: list[Any] = []
+    seen: set[str] = set()
+    for message in messages:
+        cls = type(message)
+        if cls is ToolMessage:
+            if not waiting or not _answers(message, waiting.pop(0)):  # type: ignore[arg-type]
+                return False
+        elif waiting or message.name is not None or not isinstance(message.content, str):
+            return False
+        elif cls is AIMessage:
+            waiting = list(message.tool_calls)  # type: ignore[attr-defined]
+            if waiting and not _are_legal(waiting, seen, rules):
+                return False
+            if not says_only_text(message, with_calls=True) or (rules.first_user and last in _BEFORE_TALK):  # type: ignore[arg-type]
+                return False
+        elif not message.content or message.content.isspace():
+            return False
+        elif cls is SystemMessage:
+            if last is not None and leading:
+                return False
+        elif cls is not HumanMessage:
+            return False
+        if cls is last and rules.alternate and cls is not ToolMessage:
+            return False
+        last = cls
+    return not waiting and (last in _MAY_END or (last is AIMessage and not rules.last_user))
+
+
+_BEFORE_TALK = (None, SystemMessage)
+_MAY_END = (HumanMessage, ToolMessage)
+
+
+def _answers(result: ToolMessage, call: Mapping[str, Any]) -> bool:
+    content = result.content
+    return (
+        result.tool_call_id == call["id"]
+        and result.name == call["name"]
+        and isinstance(content, str)
+        and not content.isspace()
+    )
+
+
+def _are_legal(calls: list[Any], seen: set[str], rules: HistoryRules) -> bool:
+    """Whether an assistant's calls can stay as they are; their ids become `seen`."""
+    if rules.call_signature is not None:
+        return False
+    for call in calls:
+        id_ = call["id"]
+        if not id_ or id_ in seen or (rules.tool_id is not None and not rules.tool_id.fullmatch(id_)):
+            return False
+        if not isinstance(call["args"], dict) or call.get("extras"):
+            return False
+        seen.add(id_)
+    return True
+
+
+def _compile(
+    messages: Sequence[BaseMessage],
+    rules: HistoryRules,
+    model: str,
+    tool_names: Mapping[str, str],
+    vendor: str,
+) -> tuple[list[Turn], Filters]:
+    reader = Reader(rules, model, vendor)
+    turns = paired(reader.read(messages), reader, tool_names)
+    turns = _without_empty(turns, reader)
+    if rules.system == "leading":
+        turns = _led(turns, reader)
+    if rules.alternate:
+        turns = _merged(turns, reader)
+    _close(turns, reader)
+    if rules.call_signature is not None:
+        for turn in turns:
+            _sign(turn, rules.call_signature, reader)
+    return turns, reader
+
+
+# -- empty turns -----------------------------------------------------------------------------------
+
+
+def _without_empty(turns: list[Turn], filters: Filters) -> list[Turn]:
+    kept: list[Turn] = []
+    for turn in turns:
+        if not _is_empty(turn, filters.rules):
+            kept.append(turn)
+        else:
+            filters.note("empty_turn_dropped", f"a turn of the {turn.role}'s without content", turn.index)
+    return kept
+
+
+def _is_empty(turn: Turn, rules: HistoryRules) -> bool:
+    content = turn.content
+    if turn.role == "tool" or (isinstance(content, str) and content and not content.isspace()):
+        return False
+    if isinstance(content, str):
+        return turn.role != "user" or not rules.blank_text
+    return not content
+
+
+# -- system messages -------------------------------------------------------------------------------
+
+
+def _led(turns: list[Turn], filters: Filters) -> list[Turn]:
+    """Fold the system messages at the front into one; make later ones tagged user turns."""
+    front = 0
+    while front < len(turns) and turns[front].role == "system":
+        front += 1
+    head = turns[:front]
+    if front > 1:
+        filters.note("system_folded", f"{front} system messages became one", head[0].index)
+        head = [Turn("system", _joined([turn.content for turn in head]), index=head[0].index)]
+    return head + [_tagged(turn, filters) for turn in turns[front:]]
+
+
+def _tagged(turn: Turn, filters: Filters) -> Turn:
+    if turn.role != "system":
+        return turn
+    filters.note("system_to_user", "a later system message became a tagged user turn", turn.index)
+    content: str | list[Block]
+    if isinstance(turn.content, str):
+        content = f"{SYSTEM_OPEN}{turn.content}{SYSTEM_CLOSE}"
+    else:
+        content = [text_block(SYSTEM_OPEN.strip()), *turn.content, text_block(SYSTEM_CLOSE.strip())]
+    return Turn("user", content, index=turn.index)
+
+
+# -- order -----------------------------------------------------------------------------------------
+
+
+def _joined(contents: list[str | list[Block]]) -> str | list[Block]:
+    texts = [content for content in contents if isinstance(content, str)]
+    if len(texts) == len(contents):
+        return "\n\n".join(text for text in texts if not is_blank(text))
+    return [block for content in contents for block in as_blocks(content)]
+
+
+def _merged(turns: list[Turn], filters: Filters) -> list[Turn]:
+    """Make one turn of neighbours of one role. Results of several calls are no neighbours in this sense."""
+    out: list[Turn] = []
+    for turn in turns:
+        if out and out[-1].role == turn.role != "tool":
+            filters.note("turns_merged", f"two turns of the {turn.role}'s became one", turn.index)
+            out[-1] = _one(out[-1], turn, filters)
+        else:
+            out.append(turn)
+    return out
+
+
+def _one(first: Turn, second: Turn, filters: Filters) -> Turn:
+    # What is trusted or native of either needs the metadata that says so.
+    def standing(turn: Turn) -> tuple[bool, bool]:
+        source = turn.source
+        return turn.trusted, source is not None and filters.is_native(source.response_metadata)
+
+    source = second.source if standing(second) > standing(first) else first.source
+    name = first.name if first.name == second.name else None
+    content = _joined([first.content, second.content])
+    return Turn(first.role, content, source, first.index, name, first.trusted or second.trusted)
+
+
+def _close(turns: list[Turn], filters: Filters) -> None:
+    """Put a user turn before the first and after the last where the target wants one."""
+    rules = filters.rules
+    start = next((n for n, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    if not turns:
+        filters.reasons.append("nothing is left to send")
+        return
+    alone = start == len(turns)
+    if (alone and rules.system == "leading") or (
+        not alone and rules.first_user and turns[start].role == "assistant"
+    ):
+        turns.insert(start, Turn("user", FIRST_USER))
+        filters.note("first_user_added", f'the user begins with "{FIRST_USER}"', None)
+    if rules.last_user and turns[-1].role == "assistant":
+        turns.append(Turn("user", LAST_USER))
+        filters.note("last_user_added", f'the user ends with "{LAST_USER}"', turns[-2].index)
+
+
+# -- signatures ------------------------------------------------------------------------------------
+
+
+def _sign(turn: Turn, signature: str, filters: Filters) -> None:
+    if turn.role != "assistant":
+        return
+    calls = calls_of(turn)
+    if not calls or any((call.get("extras") or {}).get("signature") for call in calls):
+        return
+    blocks = as_blocks(turn.content)
+    place = blocks.index(calls[0])
+    extras: dict[str, Any] = {**(calls[0].get("extras") or {}), "signature": signature}
+    turn.content = [*blocks[:place], {**calls[0], "extras": extras}, *blocks[place + 1 :]]
+    filters.note("signature_added", "a call from elsewhere got the documented placeholder", turn.index)

@@ -1,0 +1,292 @@
+"""What a target's rules leave of each block, and the record of what was altered."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_llmdispatch.types import Change
+from langchain_llmdispatch.vendors.history.blocks import (
+    FOREIGN_INPUT,
+    MEDIA,
+    Block,
+    arguments,
+    is_blank,
+    media_kinds,
+    spoken,
+    text_block,
+    without,
+    without_made_up_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_llmdispatch.vendors.base import HistoryRules
+    from langchain_llmdispatch.vendors.history.turns import Turn
+
+# Vertex AI and the Gemini API share content and signatures.
+_SAME_PROVIDER = {"google_vertexai": "google_genai"}
+_SLUG = re.compile(r"[^a-zA-Z0-9_-]+")
+_NAME_LENGTH = 64
+_SNAPSHOT = re.compile(r"(?:-latest|[-@]\d{8}|-\d{4}-\d{2}-\d{2}|-\d{3})$")
+
+
+@lru_cache(maxsize=1024)
+def family(model: str) -> str:
+    """Return a model's name without vendor prefix and snapshot date, so that aliases compare equal."""
+    return _SNAPSHOT.sub("", model.rpartition("/")[2].lower())
+
+
+class Filters:
+    """Keeps of each block what one target's rules allow, and notes each change.
+
+    Attributes:
+        rules: The target's rules.
+        changes: What was altered, in order.
+        reasons: Why the history cannot be sent at all, if it cannot.
+    """
+
+    def __init__(self, rules: HistoryRules, model: str, vendor: str) -> None:
+        self.rules = rules
+        self.changes: list[Change] = []
+        self.reasons: list[str] = []
+        self._model = family(model)
+        self._vendor = vendor
+        self.opaque = rules.reasoning == "signed"
+
+    def note(self, kind: str, detail: str, index: int | None, *, lossy: bool = False) -> None:
+        """Record one change."""
+        self.changes.append(Change(kind, detail, lossy, index))
+
+    def is_native(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether the target's own vendor wrote the message."""
+        provider = str(metadata.get("model_provider") or "")
+        ours = metadata.get("llmdispatch")
+        # OpenAI and Azure share a provider name and shapes, but not each other's ciphertext.
+        vendor = ours.get("vendor") if isinstance(ours, dict) else None
+        same_house = not (vendor and self._vendor) or vendor == self._vendor
+        return bool(provider) and same_house and _SAME_PROVIDER.get(provider, provider) == self.rules.provider
+
+    def is_model(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether the target's own model wrote it, where that matters."""
+        name = metadata.get("model_name") or metadata.get("model")
+        return not self.rules.same_model or (isinstance(name, str) and family(name) == self._model)
+
+    def named(self, name: str | None, index: int, *, lossy: bool = False) -> str | None:
+        """Return the message's name as the target takes it."""
+        if name is None:
+            return None
+        slug = _SLUG.sub("_", name).strip("_")[:_NAME_LENGTH] if self.rules.names == "slug" else ""
+        if not slug:
+            self.note("name_dropped", "the target takes no such message name", index, lossy=lossy)
+        elif slug != name:
+            self.note("name_changed", "spelled as the target wants it", index)
+        return slug or None
+
+    # -- filters of input blocks -------------------------------------------------------------------
+
+    def filtered(
+        self, blocks: list[Block], keep: Callable[[Block, int], Block | None], index: int
+    ) -> list[Block]:
+        """Return what `keep` leaves of input blocks, without cache markers where they are unknown."""
+        kept = (keep(block, index) for block in blocks)
+        return [self._uncached(block, index) for block in kept if block is not None]
+
+    def user(self, block: Block, index: int) -> Block | None:
+        """Return what may stay of a user's block; what may not makes the history illegal."""
+        kind = block["type"]
+        if kind == "text":
+            return self._text(block, index)
+        if kind in MEDIA:
+            if not self._takes(block, self.rules.user_media):
+                self.reasons.append(f"message {index} holds {_a(block)}, which the target does not take")
+            return block
+        if kind == "non_standard":
+            return self._vendor_block(block, index)
+        return block
+
+    def system(self, block: Block, index: int) -> Block | None:
+        """Return what may stay of a system message's block."""
+        if block["type"] == "text":
+            return self._text(block, index)
+        if block["type"] == "text-plain":
+            return text_block(block["text"])
+        self.note("block_dropped", f"{_a(block)} in a system message", index, lossy=True)
+        return None
+
+    def tool(self, block: Block, index: int, turn: Turn) -> Block | None:
+        """Return what may stay of a tool result's block; media may move to `turn.moved`."""
+        kind = block["type"]
+        if kind == "text":
+            return self._text(block, index)
+        if kind == "text-plain":
+            return text_block(block["text"])
+        if kind == "non_standard":
+            return self._vendor_block(block, index)
+        if kind not in MEDIA or self._takes(block, self.rules.tool_media):
+            return block if kind in MEDIA else None
+        return self._move(block, turn, "the target takes none in tool results")
+
+    def _move(self, block: Block, turn: Turn, why: str) -> Block:
+        word = block["type"]
+        if self._takes(block, self.rules.user_media):
+            turn.moved.append(block)
+            self.note("media_moved", f"{_a(block)} went to a user turn: {why}", turn.index)
+            return text_block(f"[{word}: see the next user message]")
+        self.note("media_dropped", f"{_a(block)} was left out: {why}", turn.index, lossy=True)
+        return text_block(f"[{word} left out]")
+
+    def _takes(self, block: Block, allowed: frozenset[str]) -> bool:
+        return any(kind in allowed for kind in media_kinds(block))
+
+    def _text(self, block: Block, index: int) -> Block | None:
+        if is_blank(block["text"]) and not self.rules.blank_text:
+            self.note("blank_text_dropped", "a text block without text", index)
+            return None
+        if "citations" in block or "annotations" in block:
+            self.note("citations_dropped", "citations are only for answers", index)
+            return without(block, "citations", "annotations")
+        return block
+
+    def _vendor_block(self, block: Block, index: int) -> Block | None:
+        value = block.get("value")
+        value = value if isinstance(value, dict) else {"text": str(value)}
+        kind = str(value.get("type") or next(iter(value), ""))
+        owner = FOREIGN_INPUT.get(kind)
+        if owner is None or owner == self.rules.provider:
+            return block
+        self.note("block_dropped", f"{kind} blocks are {owner}'s own", index, lossy=True)
+        text = spoken(value)
+        return text_block(text) if text else None
+
+    def _uncached(self, block: Block, index: int | None) -> Block:
+        extras = block.get("extras")
+        inside = isinstance(extras, dict) and "cache_control" in extras
+        if self.rules.cache_control or not (inside or "cache_control" in block):
+            return block
+        self.note("cache_control_dropped", "the target has no cache markers", index)
+        block = without(block, "cache_control")
+        if inside:
+            block["extras"] = without(extras or {}, "cache_control")
+        return block if block.get("extras") else without(block, "extras")
+
+    # -- filters of an assistant's blocks ----------------------------------------------------------
+
+    def said(self, blocks: list[Block], turn: Turn, *, native: bool) -> list[Block]:
+        """Return what may go back of an assistant's blocks."""
+        kept = (self._kinds.get(block["type"], Filters._drop)(self, block, turn, native) for block in blocks)
+        return [block for block in kept if block is not None]
+
+    def _said(self, block: Block, turn: Turn, native: bool) -> Block | None:
+        kept = text_block(str(block.get("text") or ""))
+        if turn.trusted:
+            kept = _without_marks(block, "annotations", "cache_control")
+        if notes := block.get("annotations"):
+            if native and self.rules.citations:
+                kept["annotations"] = notes
+            else:
+                self.note("citations_dropped", "the target does not take them back", turn.index)
+        if self.rules.cache_control and "cache_control" in block:
+            kept["cache_control"] = block["cache_control"]
+        # A signature is worth sending back even without text (Gemini).
+        signed = "signature" in (kept.get("extras") or ())
+        if is_blank(kept["text"]) and not signed and (not kept["text"] or not self.rules.blank_text):
+            return None
+        return block if kept == block else kept
+
+    def _thought(self, block: Block, turn: Turn, native: bool) -> Block | None:
+        if self.rules.reasoning == "text" and native and block.get("reasoning"):
+            return {"type": "reasoning", "reasoning": block["reasoning"]}
+        if turn.trusted and _is_signed(block):
+            return _without_marks(block)
+        detail = "its own, which it does not take back" if native else "another model's"
+        self.note("reasoning_dropped", detail, turn.index, lossy=not native)
+        return None
+
+    def _call(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+        args = arguments(block.get("args"))
+        valid = args is not None and block["type"] != "invalid_tool_call"
+        kept: Block = {
+            # The pairing of calls and results keeps an invalid call only if it was answered.
+            "type": "tool_call" if valid else "invalid_tool_call",
+            "id": block.get("id"),
+            "name": block.get("name") or "",
+            "args": args or {},
+        }
+        extras = dict(block.get("extras") or {})
+        if not turn.trusted:
+            marked = extras.get("signature") == self.rules.call_signature is not None
+            extras = {"signature": extras["signature"]} if marked else {}
+        if extras:
+            kept["extras"] = extras
+        return kept
+
+    def _server(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+        if turn.trusted:
+            return without(block, "index")
+        self.note("server_tool_dropped", "another vendor ran it", turn.index, lossy=True)
+        text = spoken(block.get("output")) if block["type"] == "server_tool_result" else ""
+        return text_block(f"[Result of a tool]\n{text}") if text else None
+
+    def _refusal(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+        text = block.get("refusal")
+        if is_blank(text):
+            return None
+        self.note("refusal_to_text", "a refusal goes on as text", turn.index)
+        return text_block(str(text))
+
+    def _shown(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+        return self._move(without(block, "index"), turn, "an assistant's turn may not hold it")
+
+    def _plain(self, block: Block, turn: Turn, native: bool) -> Block | None:
+        return self._said({"type": "text", "text": block.get("text")}, turn, native)
+
+    def _native_only(self, block: Block, turn: Turn, native: bool) -> Block | None:
+        value = block.get("value")
+        if isinstance(value, dict) and value.get("type") == "redacted_thinking":
+            signed = {**block, "extras": {"signature": True}}
+            return without(block, "index") if self._thought(signed, turn, native) else None
+        if turn.trusted:
+            return without(block, "index")
+        return self._drop(block, turn, native)
+
+    def _drop(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+        self.note("block_dropped", "another vendor's own block", turn.index, lossy=True)
+        text = spoken(block.get("value"))
+        return text_block(text) if text else None
+
+    _kinds: ClassVar[Mapping[str, Callable[[Filters, Block, Turn, bool], Block | None]]] = {
+        "text": _said,
+        "text-plain": _plain,
+        "reasoning": _thought,
+        "refusal": _refusal,
+        "tool_call": _call,
+        "tool_call_chunk": _call,
+        "invalid_tool_call": _call,
+        "server_tool_call": _server,
+        "server_tool_result": _server,
+        "non_standard": _native_only,
+        **dict.fromkeys(MEDIA, _shown),
+    }
+
+
+def _is_signed(block: Block) -> bool:
+    extras = block.get("extras") or {}
+    opaque = any(extras.get(key) for key in ("signature", "encrypted_content", "redacted_content", "data"))
+    return opaque or bool(block.get("encrypted_content")) or str(block.get("id", "")).startswith("rs_")
+
+
+def _without_marks(block: Block, *keys: str) -> Block:
+    """Return a native block without a stream's numbers and LangChain's own ids."""
+    return without_made_up_id(without(block, "index", *keys))
+
+
+def _a(block: Block) -> str:
+    """Name a media block for people."""
+    if block["type"] not in MEDIA:
+        return f"a block of type {block['type']}"
+    kind = media_kinds(block)[0]
+    where = " given by URL" if block.get("url") else ""
+    return f"{kind.removesuffix('_url')} input{where}"

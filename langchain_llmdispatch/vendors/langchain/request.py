@@ -1,0 +1,200 @@
+"""A compiled call, spelled for a LangChain chat model: tools bound, messages as it reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+
+from langchain_llmdispatch.errors import UnsupportedFeatureError
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
+    from langchain_llmdispatch.vendors.langchain.integrations import Provider
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "max_tokens": (
+        "max_tokens",
+        "max_output_tokens",
+        "max_completion_tokens",
+        "num_predict",
+        "max_new_tokens",
+    ),
+    "temperature": ("temperature",),
+    "top_p": ("top_p", "p"),
+    "top_k": ("top_k", "k"),
+    "min_p": ("min_p",),
+    "seed": ("seed", "random_seed"),
+    "frequency_penalty": ("frequency_penalty",),
+    "presence_penalty": ("presence_penalty",),
+    "reasoning_effort": ("reasoning_effort",),
+    "service_tier": ("service_tier",),
+}
+"""The fields in which integrations keep a neutral parameter."""
+KEYWORDS: Mapping[str, frozenset[str]] = {
+    "anthropic": frozenset({"temperature", "max_tokens", "top_p", "top_k", "thinking", "service_tier"}),
+}
+"""What goes as keywords of a call where not everything does."""
+_NO_TOOLS = object()
+_NONE: Mapping[str, Any] = {"openai": "none", "anthropic": {"type": "none"}}
+_TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a chat model: arguments of `_generate` and its kin.
+
+    Attributes:
+        model: The model, or a copy with the call's parameters.
+        messages: The conversation.
+        stop: Stop sequences, or None.
+        kwargs: Keywords: bound tools, answer shape, parameters, the caller's own.
+    """
+
+    model: BaseChatModel
+    messages: list[BaseMessage]
+    stop: list[str] | None
+    kwargs: dict[str, Any]
+
+
+def question(model: BaseChatModel, provider: Provider, call: Call, timeout: float | None) -> Question:
+    """Return `call` as a question for `model`.
+
+    Args:
+        model: The chat model.
+        provider: Its integration's habits.
+        call: The compiled call.
+        timeout: Seconds for the answer, for integrations that take it per call.
+
+    Raises:
+        UnsupportedFeatureError: The model takes no tools.
+    """
+    kwargs: dict[str, Any] = {}
+    if call.tools or call.server_tools:
+        kwargs |= _bound(model, provider, call)
+    if call.output is not None:
+        kwargs["response_format"] = _format(call.output)
+    fields = {}
+    for name, value in call.params.items():
+        field = field_of(model, name)
+        if name == "stop":
+            continue
+        if provider.keywords or field is None:
+            kwargs[name] = value
+        else:
+            fields[field] = value
+    if provider.times and timeout is not None:
+        kwargs |= _bounded(model, timeout)
+    stop = call.params.get("stop")
+    return Question(
+        model.model_copy(update=fields) if fields else model,
+        [spelled(message, provider) for message in call.messages],
+        list(stop) if stop else None,
+        {**kwargs, **call.extra},
+    )
+
+
+def field_of(model: BaseChatModel, parameter: str) -> str | None:
+    """Return the model's field for a neutral parameter, or None if it has none."""
+    known = type(model).model_fields
+    return next((name for name in FIELDS.get(parameter, ()) if name in known), None)
+
+
+def _bounded(model: BaseChatModel, seconds: float) -> dict[str, float]:
+    """Return the keyword that ends the model's call after `seconds`, or sooner where it says so itself."""
+    nested = "deadline" in type(model).model_fields  # one of our own, with retries of its own in its time
+    names = ("deadline",) if nested else _TIMEOUTS
+    values = (getattr(model, name, None) for name in names)
+    own = next((float(v) for v in values if isinstance(v, (int, float)) and v > 0), seconds)
+    return {"deadline" if nested else "timeout": min(seconds, own)}
+
+
+# -- tools and answer shape ------------------------------------------------------------------------
+
+
+def can_bind(model: BaseChatModel) -> bool:
+    """Whether the model has a `bind_tools` of its own."""
+    return type(model).bind_tools is not BaseChatModel.bind_tools
+
+
+def _bound(model: BaseChatModel, provider: Provider, call: Call) -> dict[str, Any]:
+    tools = [*(_tool(tool, provider) for tool in call.tools), *(dict(tool) for tool in call.server_tools)]
+    options = _choice(call, provider)
+    if options.get("tool_choice") is _NO_TOOLS:
+        return {}
+    if provider.switches and call.parallel_tool_calls is not None:
+        options["parallel_tool_calls"] = call.parallel_tool_calls
+    if not can_bind(model):
+        raise UnsupportedFeatureError(f"{type(model).__name__} takes no tools", vendor="langchain")
+    bound = model.bind_tools(tools, **options)
+    kwargs = getattr(bound, "kwargs", None)
+    if not isinstance(kwargs, Mapping):
+        raise UnsupportedFeatureError(
+            f"{type(model).__name__}.bind_tools returns no binding", vendor="langchain"
+        )
+    return dict(kwargs)
+
+
+def _choice(call: Call, provider: Provider) -> dict[str, Any]:
+    choice = call.tool_choice
+    if choice is None or choice.mode == "auto":
+        return {}
+    if choice.mode == "none":
+        # The others might take the word for a tool's name: they get no tools instead.
+        return {"tool_choice": _NONE.get(provider.answers_as, _NO_TOOLS)}
+    return {"tool_choice": choice.name if choice.mode == "tool" else choice.mode}
+
+
+def _tool(tool: ToolSpec, provider: Provider) -> dict[str, Any]:
+    if provider.answers_as == "anthropic":
+        strict = {} if tool.strict is None else {"strict": tool.strict}
+        about = {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)}
+        return {**about, **strict, **tool.extras}
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _format(output: OutputSchema) -> dict[str, Any]:
+    if output.schema is None:
+        return {"type": "json_object"}
+    named: dict[str, Any] = {"name": output.name, "schema": dict(output.schema)}
+    if output.strict is not None:
+        named["strict"] = output.strict
+    return {"type": "json_schema", "json_schema": named}
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+def spelled(message: BaseMessage, provider: Provider) -> BaseMessage:
+    """Return a compiled message as the integration reads it.
+
+    Its own answers are passed as they were; of others those that know no v1 blocks get plain text and the
+    image form that all know.
+    """
+    content = message.content
+    if isinstance(content, str) or provider.reads_v1:
+        return message
+    if isinstance(message, AIMessage) and message.response_metadata.get("output_version") != "v1":
+        return message  # the integration's own
+    blocks = [block for block in content if isinstance(block, dict)]
+    if isinstance(message, AIMessage) or all(block.get("type") == "text" for block in blocks):
+        text = "\n\n".join(str(block["text"]) for block in blocks if block.get("type") == "text")
+        return message.model_copy(update={"content": text})
+    return message.model_copy(update={"content": [_media(block) for block in blocks]})
+
+
+def _media(block: dict[str, Any]) -> dict[str, Any]:
+    if block.get("type") != "image":
+        return block
+    url = block.get("url") or f"data:{block.get('mime_type') or 'image/png'};base64,{block.get('base64', '')}"
+    return {"type": "image_url", "image_url": {"url": url}}

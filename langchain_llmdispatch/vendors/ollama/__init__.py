@@ -1,0 +1,5 @@
+"""Ollama's chat API.
+
+Owns: requests, answers, streams and errors of that format.
+Must not know: other vendors' formats.
+"""

@@ -1,0 +1,135 @@
+"""Azure: OpenAI models by deployment, AI Foundry's model inference, and GitHub Models.
+
+Where a request goes is read off the endpoint, in this order (V: the version, MODEL: the deployment):
+
+    base URL                              API version      request
+    ------------------------------------  ---------------  ---------------------------------------------
+    .../chat/completions ("target URI")   any              as it is, ?api-version=V if dated
+    models.github.ai/inference,           any              BASE/chat/completions
+    models.inference.ai.azure.com
+    .../models, .../inference             any              BASE/chat/completions?api-version=V
+    *.models.ai.azure.com (serverless)    any              BASE/v1/chat/completions
+    .../openai/deployments/NAME           any              BASE/chat/completions?api-version=V
+    .../openai/v1                         any              BASE/chat/completions
+    any other                             dated            BASE/openai/deployments/MODEL/chat/..?api-version=V
+    any other                             none, v1         BASE/openai/v1/chat/completions
+    any other                             preview, latest  BASE/openai/v1/chat/completions?api-version=V
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules
+from langchain_llmdispatch.vendors.openai.chat_request import Dialect
+from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_llmdispatch.types import Call
+
+_FOREIGN = re.compile(
+    r"deepseek|grok|llama|mistral|ministral|codestral|phi-?\d|kimi|cohere|command|jais|mai-|gpt-oss|qwen|jamba",
+    re.IGNORECASE,
+)
+_FIRST_USAGE_VERSION = "2024-09-01"
+
+
+class _Site(NamedTuple):
+    """What a base URL says about the service behind it."""
+
+    base: str
+    kind: str
+    bearer: bool
+
+
+@lru_cache(maxsize=256)
+def _site(base_url: str) -> _Site:
+    base = base_url.rstrip("/")
+    parts = urlsplit(base)
+    host, path = parts.hostname or "", parts.path
+    github = host in {"models.github.ai", "models.inference.ai.azure.com"}
+    if path.endswith("/chat/completions"):
+        return _Site(base, "complete", github)
+    if github or path.endswith(("/models", "/inference")):
+        return _Site(base, "inference", github)
+    if host.endswith(".models.ai.azure.com"):
+        return _Site(base.removesuffix("/v1"), "serverless", bearer=True)
+    if "/openai/deployments/" in path:
+        return _Site(base, "deployment", bearer=False)
+    if path.endswith("/openai/v1"):
+        return _Site(base.removesuffix("/openai/v1"), "v1", bearer=False)
+    return _Site(base.removesuffix("/openai"), "resource", bearer=False)
+
+
+class AzureVendor(OpenAIVendor):
+    """Azure OpenAI and its neighbours. The model is the deployment's name."""
+
+    name = "azure"
+    aliases = ("azure-openai", "azure_openai")
+    base_url = None
+    environment = Environment(
+        # Never OPENAI_API_KEY: that key belongs to another host.
+        keys=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+        urls=("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"),
+        versions=("OPENAI_API_VERSION", "AZURE_API_VERSION"),
+        timeout="AZURE_OPENAI_TIMEOUT",
+    )
+    model_names = ()
+    default_model = None
+    history: ClassVar[HistoryRules] = OpenAIVendor.history
+
+    def url(self, call: Call, path: str = "chat/completions") -> str:
+        """Return where `path` of the API is; see the table at the top."""
+        site, version = _site(call.endpoint.base_url), call.endpoint.api_version
+        dated = version if version and version[0].isdigit() else None
+        query = f"?api-version={version}" if version else ""
+        if site.kind == "complete":
+            return f"{site.base}{query}" if dated and not site.bearer else site.base
+        if site.kind in {"inference", "deployment"}:
+            return f"{site.base}/{path}{'' if site.bearer else query}"
+        if site.kind == "serverless":
+            return f"{site.base}/v1/{path}"
+        if site.kind == "v1" or not dated:
+            return f"{site.base}/openai/v1/{path}{'' if dated or version == 'v1' else query}"
+        if path == "responses":  # the one path without the deployment's name
+            return f"{site.base}/openai/{path}{query}"
+        return f"{site.base}/openai/deployments/{quote(call.model, safe='')}/{path}{query}"
+
+    def credentials(self, call: Call) -> dict[str, str]:
+        """Return `api-key`, or a bearer: an Entra token, or where the host wants the key so."""
+        endpoint = call.endpoint
+        if endpoint.token_provider or _site(endpoint.base_url).bearer or not endpoint.api_key:
+            return super().credentials(call)
+        return {"api-key": endpoint.api_key.get_secret_value()}
+
+    def dialect(self, call: Call) -> Dialect:
+        """Return the spelling for the model that the deployment's name suggests."""
+        version = call.endpoint.api_version or ""
+        # Older versions refuse the option. A version that is no date is a new one.
+        usage = not version[:1].isdigit() or version >= _FIRST_USAGE_VERSION
+        if self._foreign(call):
+            return Dialect(text_parts=False)
+        return replace(super().dialect(call), stream_usage=usage)
+
+    def uses_responses(self, call: Call) -> bool:
+        """Return whether `call` goes to the Responses API, which only Azure OpenAI has."""
+        here = _site(call.endpoint.base_url).kind in {"resource", "v1"} and not _FOREIGN.search(call.model)
+        return here and super().uses_responses(call)
+
+    def provider_of(self, call: Call) -> str:
+        """Return `openai` for OpenAI's models; the others' reasoning would be hidden by its translator."""
+        return "azure" if self._foreign(call) else "openai"
+
+    def _foreign(self, call: Call) -> bool:
+        inference = _site(call.endpoint.base_url).kind in {"inference", "serverless"}
+        return bool(_FOREIGN.search(call.model)) or (inference and "gpt" not in call.model)
+
+    def request_id(self, headers: Mapping[str, str]) -> str | None:
+        """Return Azure's id for the request."""
+        return headers.get("apim-request-id") or super().request_id(headers)

@@ -1,0 +1,307 @@
+"""From a compiled call to the body of a chat completion, in the words of the OpenAI family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.compile.parameters import effort_of
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.types import Call, OutputSchema, ToolChoice, ToolSpec
+
+Json: TypeAlias = dict[str, Any]
+
+_SHORT = 9
+NOT_SENT = frozenset({"use_responses_api"})
+"""Parameters that choose a codec and never reach the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one server of the family spells what the others spell otherwise.
+
+    Attributes:
+        max_tokens: Name of the output limit.
+        system: Role of instructions.
+        stream_usage: Whether `stream_options` may ask for usage.
+        text_parts: Whether turns of text alone may be lists of parts; many small servers take strings only.
+        reasoning: Field in which an assistant's own reasoning goes back inside a tool loop, or None.
+        short_ids: Whether tool-call ids must be nine letters and digits (Mistral).
+        thinking: Whether there is a `thinking` switch beside `reasoning_effort`; others refuse the field.
+    """
+
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    system: Literal["system", "developer"] = "system"
+    stream_usage: bool = True
+    text_parts: bool = True
+    reasoning: str | None = None
+    short_ids: bool = False
+    thinking: bool = False
+
+
+def chat_body(call: Call, dialect: Dialect) -> Json:
+    """Return the JSON body of `POST /chat/completions` for `call`."""
+    body: Json = {"model": call.model, "messages": chat_messages(call.messages, dialect)}
+    body |= _params(call.params, dialect)
+    if tools := [*map(_tool, call.tools), *map(dict, call.server_tools)]:
+        body["tools"] = tools
+    if call.tool_choice:
+        body["tool_choice"] = tool_choice(call.tool_choice)
+    if call.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = call.parallel_tool_calls
+    if call.output:
+        body["response_format"] = _response_format(call.output)
+    if call.stream:
+        body["stream"] = True
+        if dialect.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    return merged(body, call.extra)
+
+
+def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
+    said: Json = {}
+    for name, value in params.items():
+        if name == "thinking" and not dialect.thinking:
+            if (effort := effort_of(value)) is not None:
+                said.setdefault("reasoning_effort", effort)
+        elif name not in NOT_SENT:
+            said[dialect.max_tokens if name == "max_tokens" else name] = value
+    return said
+
+
+def merged(body: Json, extra: Mapping[str, Any]) -> Json:
+    """Return `body` with the caller's own fields: theirs win, objects are merged one level deep."""
+    for name, value in extra.items():
+        if name in NOT_SENT:
+            continue
+        old = body.get(name)
+        body[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return body
+
+
+# -- tools and output ----------------------------------------------------------------------------------
+
+
+def function_of(tool: ToolSpec) -> Json:
+    """Return the description of a function as both APIs of the family want it."""
+    function: Json = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = dict(tool.parameters)
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return function
+
+
+def _tool(tool: ToolSpec) -> Json:
+    return {"type": "function", "function": function_of(tool)}
+
+
+def tool_choice(choice: ToolChoice, *, flat: bool = False) -> str | Json:
+    """Return the demand on tool use; `flat` is the spelling of the Responses API."""
+    if choice.mode != "tool":
+        return "required" if choice.mode == "any" else choice.mode
+    if flat:
+        return {"type": "function", "name": choice.name}
+    return {"type": "function", "function": {"name": choice.name}}
+
+
+def _response_format(output: OutputSchema) -> Json:
+    schema = schema_of(output)
+    return {"type": "json_schema", "json_schema": schema} if schema else {"type": "json_object"}
+
+
+def schema_of(output: OutputSchema) -> Json | None:
+    """Return name, schema and strictness of a native schema, or None for any JSON object."""
+    if output.method == "json_mode" or output.schema is None:
+        return None
+    named: Json = {"name": output.name, "schema": dict(output.schema)}
+    if isinstance(about := output.schema.get("description"), str):
+        named["description"] = about
+    if output.strict is not None:
+        named["strict"] = output.strict
+    return named
+
+
+# -- messages ------------------------------------------------------------------------------------------
+
+
+def chat_messages(messages: Sequence[BaseMessage], dialect: Dialect) -> list[Json]:
+    """Return the conversation as a list of role messages."""
+    return [_message(message, dialect) for message in messages]
+
+
+def _message(message: BaseMessage, dialect: Dialect) -> Json:
+    if isinstance(message, AIMessage):
+        return _assistant(message, dialect)
+    if isinstance(message, ToolMessage):
+        text = message.content if isinstance(message.content, str) else _tool_content(message)
+        identity = _id(message.tool_call_id, dialect)
+        return {"role": "tool", "tool_call_id": identity, "content": text}
+    role = dialect.system if isinstance(message, SystemMessage) else "user"
+    body: Json = {"role": role, "content": _content(message, dialect)}
+    if message.name and isinstance(message, HumanMessage | SystemMessage):
+        body["name"] = message.name
+    return body
+
+
+def _content(message: BaseMessage, dialect: Dialect) -> str | list[Json]:
+    if isinstance(message.content, str):
+        return message.content
+    blocks = blocks_of(message)
+    if not dialect.text_parts and all(block["type"] == "text" for block in blocks):
+        return "\n\n".join(block["text"] for block in blocks)
+    return [_part(block) for block in blocks]
+
+
+def blocks_of(message: BaseMessage) -> list[Json]:
+    """Return the blocks of a message whose content is a list."""
+    return [b if isinstance(b, dict) else {"type": "text", "text": b} for b in message.content]
+
+
+def _tool_content(message: ToolMessage) -> str | list[Json]:
+    blocks = blocks_of(message)
+    if all(block["type"] == "text" for block in blocks):
+        return "\n".join(block["text"] for block in blocks)
+    return [_part(block) for block in blocks]
+
+
+def _assistant(message: AIMessage, dialect: Dialect) -> Json:
+    calls = [_call(call, dialect) for call in message.tool_calls]
+    text = assistant_text(message)
+    body: Json = {"role": "assistant", "content": text or (None if calls else "")}
+    if calls:
+        body["tool_calls"] = calls
+        # Servers that want it want it inside a tool loop only; elsewhere it is dead weight in the prompt.
+        if dialect.reasoning and (thought := _reasoning(message)):
+            body[dialect.reasoning] = thought
+    return body
+
+
+def assistant_text(message: AIMessage) -> str:
+    """Return an assistant's text as one string: it was one answer, cut by calls or citations."""
+    if isinstance(message.content, str):
+        return message.content
+    return "".join(block.get("text", "") for block in blocks_of(message) if block.get("type") == "text")
+
+
+def _reasoning(message: AIMessage) -> str:
+    if isinstance(message.content, str):
+        return str(message.additional_kwargs.get("reasoning_content") or "")
+    found = (block for block in blocks_of(message) if block.get("type") == "reasoning")
+    return "".join(block.get("reasoning", "") for block in found)
+
+
+def _call(call: Mapping[str, Any], dialect: Dialect) -> Json:
+    function = {"name": call["name"], "arguments": arguments_of(call)}
+    return {"id": _id(call["id"], dialect), "type": "function", "function": function}
+
+
+def _id(identity: str, dialect: Dialect) -> str:
+    if not dialect.short_ids or (len(identity) == _SHORT and identity.isascii() and identity.isalnum()):
+        return identity
+    return sha256(identity.encode()).hexdigest()[:_SHORT]
+
+
+def arguments_of(call: Mapping[str, Any]) -> str:
+    """Return a tool call's arguments as the JSON text that the family wants."""
+    return dump_json(call["args"]).decode()
+
+
+# -- parts ---------------------------------------------------------------------------------------------
+
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-m4a": "m4a"}
+
+
+def _part(block: Json) -> Json:
+    build = _PARTS.get(block["type"])
+    if build is None:
+        raise UnsupportedFeatureError(f"chat completions take no {block['type']!r} block")
+    return build(block)
+
+
+def _text(block: Json) -> Json:
+    part: Json = {"type": "text", "text": block["text"]}
+    # OpenAI's and OpenRouter's prompt cache markers ride on text parts.
+    for name in ("prompt_cache_breakpoint", "cache_control"):
+        if (mark := extra_of(block, name)) is not None:
+            part[name] = mark
+    return part
+
+
+def extra_of(block: Json, name: str) -> Any:
+    """Return what a block says under `name`, directly or in its extras."""
+    return block[name] if name in block else (block.get("extras") or {}).get(name)
+
+
+def data_url(block: Json) -> str:
+    """Return the block's URL, or its bytes as a data URL.
+
+    Raises:
+        UnsupportedFeatureError: It holds neither.
+    """
+    if url := block.get("url"):
+        return str(url)
+    if data := block.get("base64"):
+        return f"data:{block.get('mime_type', 'application/octet-stream')};base64,{data}"
+    raise UnsupportedFeatureError(f"a {block['type']} needs a URL or bytes here")
+
+
+def _image(block: Json) -> Json:
+    image: Json = {"url": data_url(block)}
+    if detail := extra_of(block, "detail"):
+        image["detail"] = detail
+    return {"type": "image_url", "image_url": image}
+
+
+def _video(block: Json) -> Json:
+    return {"type": "video_url", "video_url": {"url": data_url(block)}}
+
+
+def input_audio(block: Json) -> Json:
+    """Return an audio block as `input_audio`, which both APIs spell alike.
+
+    Raises:
+        UnsupportedFeatureError: It holds no bytes.
+    """
+    if not (data := block.get("base64")):
+        raise UnsupportedFeatureError("audio must be given as bytes here, not by URL")
+    kind = str(block.get("mime_type", "audio/wav")).rpartition("/")[2]
+    return {
+        "type": "input_audio",
+        "input_audio": {"data": data, "format": _AUDIO_FORMATS.get(kind, kind)},
+    }
+
+
+def file_of(block: Json) -> Json:
+    """Return a file by id or by bytes, as both APIs name its fields.
+
+    Raises:
+        UnsupportedFeatureError: It is given by URL.
+    """
+    if file_id := block.get("file_id"):
+        return {"file_id": file_id}
+    if not block.get("base64"):
+        raise UnsupportedFeatureError("files must be given as bytes or by id here, not by URL")
+    # A name is mandatory beside bytes; its ending tells OpenAI the kind.
+    kind = str(block.get("mime_type", "application/pdf")).rpartition("/")[2]
+    name = extra_of(block, "filename") or extra_of(block, "name") or f"file.{kind}"
+    return {"filename": name, "file_data": data_url(block)}
+
+
+_PARTS: dict[str, Callable[[Json], Json]] = {
+    "text": _text,
+    "text-plain": lambda block: {"type": "text", "text": block.get("text", "")},
+    "image": _image,
+    "audio": input_audio,
+    "video": _video,
+    "file": lambda block: {"type": "file", "file": file_of(block)},
+    "non_standard": lambda block: dict(block["value"]),
+}

@@ -1,0 +1,60 @@
+"""Any server that speaks OpenAI's chat completions, by its base URL.
+
+Recorded and known: llama.cpp, vLLM, SGLang, Groq, OpenRouter, Mistral, DeepSeek, Together, Fireworks,
+Cerebras, xAI, Z.ai, Moonshot, Perplexity. What all take is the default; the table has what some want.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
+
+from langchain_llmdispatch.vendors.base import HistoryRules
+from langchain_llmdispatch.vendors.openai.chat_request import Dialect
+from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.types import Call
+
+_PLAIN = Dialect(text_parts=False)
+_HOSTS: dict[str, Dialect] = {
+    # Refuse unknown fields and send usage in streams unasked.
+    "api.mistral.ai": Dialect(text_parts=False, stream_usage=False, short_ids=True),
+    "api.perplexity.ai": Dialect(text_parts=False, stream_usage=False),
+    # Want the reasoning that led to a tool call back with its result.
+    "api.deepseek.com": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "api.moonshot.ai": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "api.moonshot.cn": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "api.z.ai": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    "open.bigmodel.cn": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
+    # Takes parts, which carry cache markers for the models behind it.
+    "openrouter.ai": Dialect(reasoning="reasoning"),
+}
+
+
+@lru_cache(maxsize=256)
+def _dialect(base_url: str) -> Dialect:
+    return _HOSTS.get(urlsplit(base_url).hostname or "", _PLAIN)
+
+
+class CompatibleVendor(ChatCompletions):
+    """An OpenAI-compatible server; `base_url` says which.
+
+    Its answers are not marked as OpenAI's: LangChain's translator for those would hide their reasoning.
+    """
+
+    name = "compatible"
+    aliases: ClassVar[tuple[str, ...]] = ("openai-compatible", "openai_compatible")
+    provider = "compatible"
+    needs_key = False
+    slashed_names = True
+    history: ClassVar[HistoryRules] = HistoryRules(
+        provider="compatible",
+        user_media=frozenset({"image", "image_url", "audio", "video"}),
+        reasoning="text",
+    )
+
+    def dialect(self, call: Call) -> Dialect:
+        """Return what the host is known to want, or what nearly all take."""
+        return _dialect(call.endpoint.base_url)

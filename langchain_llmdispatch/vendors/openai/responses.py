@@ -1,0 +1,159 @@
+"""OpenAI's Responses API: which calls go there, and how they are spelled.
+
+The calls are stateless: nothing is stored at the vendor, and a reasoning model's encrypted reasoning travels
+in the thread. A caller who wants the stored kind says `store: true` or `previous_response_id` in the extra
+fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_llmdispatch.catalog.models import facts
+from langchain_llmdispatch.vendors.openai.chat_request import (
+    NOT_SENT,
+    Json,
+    function_of,
+    merged,
+    schema_of,
+    tool_choice,
+)
+from langchain_llmdispatch.vendors.openai.responses_answer import response_message
+from langchain_llmdispatch.vendors.openai.responses_input import input_items
+from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_llmdispatch.types import Call, ToolSpec
+
+__all__ = ["NOT_TAKEN", "ResponsesStreamDecoder", "response_message", "responses_body", "wanted"]
+
+NOT_TAKEN = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
+"""Neutral parameters that this API has no word for; the compiler leaves them out and says so."""
+_ONLY_HERE = frozenset(
+    {
+        "background",
+        "context_management",
+        "conversation",
+        "include",
+        "max_tool_calls",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "truncation",
+    }
+)
+_ENCRYPTED = "reasoning.encrypted_content"
+_LOGPROBS = "message.output_text.logprobs"
+
+
+def wanted(call: Call, vendor: str) -> bool:
+    """Return whether `call` goes to Responses rather than to chat completions.
+
+    The caller's `use_responses_api` decides; else fields and tools that only this API has; else what the
+    catalog says of the model: always, or with tools unless it is told not to reason.
+    """
+    for said in (call.extra, call.params):
+        if (flag := said.get("use_responses_api")) is not None:
+            return bool(flag)
+    if call.server_tools or not _ONLY_HERE.isdisjoint(call.extra) or not _ONLY_HERE.isdisjoint(call.params):
+        return True
+    use = facts(vendor, call.model).responses_api
+    if use == "tools":
+        return bool(call.tools) and call.params.get("reasoning_effort") != "none"
+    return use == "always"
+
+
+def responses_body(call: Call, vendor: str) -> Json:
+    """Return the JSON body of `POST /responses` for `call`."""
+    stored = call.extra.get("store") is True or "previous_response_id" in call.extra
+    body: Json = {"model": call.model, "input": input_items(call.messages, stored=stored)}
+    if not stored:
+        body["store"] = False
+    for name, value in call.params.items():
+        _PARAMS.get(name, _same)(body, name, value)
+    if tools := [*map(_tool, call.tools), *map(dict, call.server_tools)]:
+        body["tools"] = tools
+    if call.tool_choice:
+        body["tool_choice"] = tool_choice(call.tool_choice, flat=True)
+    if call.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = call.parallel_tool_calls
+    if call.output:
+        named = schema_of(call.output)
+        kind = {"type": "json_schema", **named} if named else {"type": "json_object"}
+        body.setdefault("text", {})["format"] = kind
+    if call.stream:
+        body["stream"] = True
+    # Other models refuse to be asked for it.
+    if not stored and facts(vendor, call.model).reasoning:
+        _include(body, _ENCRYPTED)
+    return _with_extra(body, call.extra)
+
+
+def _with_extra(body: Json, extra: Mapping[str, Any]) -> Json:
+    wishes = [wish for wish in body.get("include", ()) if wish not in extra.get("include", ())]
+    body = merged(body, extra)
+    if wishes and "include" in extra:
+        body["include"] = [*extra["include"], *wishes]
+    return body
+
+
+def _tool(tool: ToolSpec) -> Json:
+    # This API is strict where nothing is said; chat completions are not, and the schema was made for those.
+    spec: Json = {"type": "function", **function_of(tool)}
+    spec.setdefault("strict", False)
+    if "defer_loading" in tool.extras:
+        spec["defer_loading"] = tool.extras["defer_loading"]
+    return spec
+
+
+# -- parameters ----------------------------------------------------------------------------------------
+
+
+def _include(body: Json, wish: str) -> None:
+    body.setdefault("include", []).append(wish)
+
+
+def _same(body: Json, name: str, value: Any) -> None:
+    body[name] = value
+
+
+def _nothing(body: Json, name: str, value: Any) -> None:
+    """Leave the parameter out."""
+
+
+def _max_tokens(body: Json, _: str, value: Any) -> None:
+    body["max_output_tokens"] = value
+
+
+def _effort(body: Json, _: str, value: Any) -> None:
+    body.setdefault("reasoning", {})["effort"] = value
+
+
+def _reasoning(body: Json, _: str, value: Any) -> None:
+    body.setdefault("reasoning", {}).update(value)
+
+
+def _verbosity(body: Json, _: str, value: Any) -> None:
+    body.setdefault("text", {})["verbosity"] = value
+
+
+def _text(body: Json, _: str, value: Any) -> None:
+    body.setdefault("text", {}).update(value)
+
+
+def _logprobs(body: Json, _: str, value: Any) -> None:
+    if value:
+        _include(body, _LOGPROBS)
+
+
+_PARAMS: dict[str, Callable[[Json, str, Any], None]] = {
+    **dict.fromkeys(NOT_TAKEN | NOT_SENT, _nothing),
+    "max_tokens": _max_tokens,
+    "reasoning_effort": _effort,
+    "reasoning": _reasoning,
+    "verbosity": _verbosity,
+    "text": _text,
+    "logprobs": _logprobs,
+}

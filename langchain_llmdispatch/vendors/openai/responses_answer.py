@@ -1,0 +1,159 @@
+"""From a response of OpenAI's Responses API to a message.
+
+The content is the list of output items in the shape that langchain-openai calls `responses/v1`, which
+LangChain's `openai` block translator reads; it is a list for plain text too, since a stream cannot know yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
+
+from langchain_llmdispatch.errors import MalformedResponseError
+from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
+from langchain_llmdispatch.vendors.openai.chat_answer import Calls, tool_calls, with_details
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.types import Call, FinishReason
+    from langchain_llmdispatch.vendors.base import Vendor
+
+_INCOMPLETE: dict[Any, FinishReason] = {
+    "max_output_tokens": "length",
+    "max_tool_calls": "length",
+    "content_filter": "content_filter",
+}
+_KEPT = ("id", "service_tier", "incomplete_details", "conversation", "previous_response_id")
+
+
+def response_message(vendor: Vendor, call: Call, reply: Mapping[str, Any]) -> AIMessage:
+    """Return the message in a finished response.
+
+    Raises:
+        MalformedResponseError: It has no output, or is not finished.
+    """
+    output = reply.get("output")
+    if not isinstance(output, list) or reply.get("status") not in {"completed", "incomplete", None}:
+        text = f"no finished response: {reply.get('status') or 'no output'}"
+        raise vendor_error(MalformedResponseError, vendor, call, ErrorBody(text))
+    items = [item for item in output if isinstance(item, Mapping)]
+    calls = _calls(items, call.tool_names)
+    metadata = response_metadata(reply, call.model, calls=bool(calls.valid or calls.invalid))
+    if logprobs := [entry for item in items for entry in _logprobs(item)]:
+        metadata["logprobs"] = {"content": logprobs}
+    return AIMessage(
+        content=[block for item in items for block in _blocks(item, call.tool_names)],
+        tool_calls=calls.valid,
+        invalid_tool_calls=calls.invalid,
+        usage_metadata=response_usage(reply.get("usage")),
+        response_metadata=metadata,
+    )
+
+
+def response_metadata(reply: Mapping[str, Any], model: str, *, calls: bool) -> dict[str, Any]:
+    """Return what is told of the answer beside its content."""
+    reason: FinishReason = "tool_calls" if calls else "stop"
+    if reply.get("status") == "incomplete":
+        why = (reply.get("incomplete_details") or {}).get("reason")
+        reason = _INCOMPLETE.get(why, "length")
+    return {
+        "model_provider": "openai",
+        "model_name": reply.get("model") or model,
+        "finish_reason": reason,
+        **{name: reply[name] for name in _KEPT if reply.get(name)},
+    }
+
+
+def response_usage(usage: Any) -> UsageMetadata | None:
+    """Return a response's usage in LangChain's terms, or None if it does not count both sides."""
+    if not isinstance(usage, Mapping):
+        return None
+    read, written = usage.get("input_tokens"), usage.get("output_tokens")
+    if not isinstance(read, int) or not isinstance(written, int):
+        return None
+    inputs, outputs = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
+    total = usage.get("total_tokens")
+    return with_details(
+        UsageMetadata(
+            input_tokens=read,
+            output_tokens=written,
+            total_tokens=total if isinstance(total, int) else read + written,
+        ),
+        {"cache_read": inputs.get("cached_tokens"), "cache_creation": inputs.get("cache_write_tokens")},
+        {"reasoning": outputs.get("reasoning_tokens")},
+    )
+
+
+# -- items ---------------------------------------------------------------------------------------------
+
+
+def _blocks(item: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    if item.get("type") == "message":
+        for part in item.get("content") or ():
+            yield from _part(part, item)
+    else:
+        yield whole_block(item, names)
+
+
+def _part(part: Mapping[str, Any], item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if part.get("type") == "refusal":
+        block = {"type": "refusal", "refusal": part.get("refusal", "")}
+    elif part.get("type") == "output_text":
+        block = {"type": "text", "text": part.get("text", "")}
+        if notes := part.get("annotations"):
+            block["annotations"] = [annotation_block(note) for note in notes]
+    else:
+        return
+    yield {**block, **message_marks(item)}
+
+
+def message_marks(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a message item says of its parts: its id, and whether it is commentary or the answer."""
+    return {name: item[name] for name in ("id", "phase") if item.get(name)}
+
+
+def annotation_block(note: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a citation; LangChain keeps the key `index` for itself, to merge chunks by."""
+    block = dict(note)
+    if note.get("type") == "file_citation" and "index" in block:
+        block["file_index"] = block.pop("index")
+    return block
+
+
+def whole_block(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return any other item as a block: as it came, without what is null."""
+    block = {name: value for name, value in item.items() if value is not None}
+    if block.get("type") == "function_call":
+        block["name"] = names.get(block.get("name", ""), block.get("name"))
+        block.pop("status", None)
+    elif block.get("type") == "reasoning":
+        # Neither is said in full by a stream; an empty `content` is refused when it goes back.
+        block.pop("status", None)
+        if not block.get("content"):
+            block.pop("content", None)
+    return block
+
+
+def _calls(items: list[Mapping[str, Any]], names: Mapping[str, str]) -> Calls:
+    pieces = []
+    for item in items:
+        if item.get("type") == "function_call":
+            pieces.append(
+                (item.get("call_id") or item.get("id"), item.get("name"), item.get("arguments") or "")
+            )
+        elif item.get("type") == "custom_tool_call":
+            pieces.append((item.get("call_id"), item.get("name"), custom_arguments(item)))
+    return tool_calls(((str(identity), name, text) for identity, name, text in pieces), names)
+
+
+def custom_arguments(item: Mapping[str, Any]) -> str:
+    """Return a free-text tool's input as the arguments that LangChain gives such tools."""
+    return dump_json({"__arg1": item.get("input", "")}).decode()
+
+
+def _logprobs(item: Mapping[str, Any]) -> list[Any]:
+    parts = (item.get("content") or ()) if item.get("type") == "message" else ()
+    return [entry for part in parts for entry in part.get("logprobs") or ()]

@@ -1,0 +1,238 @@
+"""OpenAI, and the base of every vendor that speaks its chat completions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_llmdispatch.catalog.models import facts
+from langchain_llmdispatch.errors import MalformedResponseError, VendorError
+from langchain_llmdispatch.framing import parse_json
+from langchain_llmdispatch.types import LimitState
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    ErrorBody,
+    HistoryRules,
+    Vendor,
+    json_request,
+    vendor_error,
+)
+from langchain_llmdispatch.vendors.openai import chat_answer as openai_answers
+from langchain_llmdispatch.vendors.openai import errors as openai_errors
+from langchain_llmdispatch.vendors.openai import responses
+from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
+from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
+
+if TYPE_CHECKING:
+    import httpx
+    from langchain_core.messages import AIMessage
+
+    from langchain_llmdispatch.types import Call
+    from langchain_llmdispatch.vendors.base import StreamDecoder
+
+
+class ChatCompletions(Vendor):
+    """A vendor of the OpenAI family. Subclasses say where it is, how it spells, and who may enter."""
+
+    # -- what differs ------------------------------------------------------------------------------
+
+    def dialect(self, call: Call) -> Dialect:  # noqa: ARG002 - some servers differ by model or host
+        """Return how the server of `call` spells things."""
+        return Dialect(text_parts=False)
+
+    def url(self, call: Call, path: str = "chat/completions") -> str:
+        """Return where `path` of the API is."""
+        return f"{call.endpoint.base_url.rstrip('/')}/{path}"
+
+    def credentials(self, call: Call) -> dict[str, str]:
+        """Return the headers that let the request in."""
+        endpoint = call.endpoint
+        if endpoint.token_provider:
+            return {"authorization": f"Bearer {endpoint.token_provider()}"}
+        if endpoint.api_key:
+            return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
+        return {}
+
+    def provider_of(self, call: Call) -> str:  # noqa: ARG002 - Azure differs by model
+        """Return the block translator that understands the answer."""
+        return self.provider or self.name
+
+    def extras(self, headers: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG002 - few use them
+        """Return metadata that only the response's headers tell."""
+        return {}
+
+    # -- the codec ---------------------------------------------------------------------------------
+
+    def encode_request(self, call: Call) -> httpx.Request:
+        """Return the request for a chat completion."""
+        return self.request(call, self.url(call), chat_body(call, self.dialect(call)))
+
+    def request(self, call: Call, url: str, body: Mapping[str, Any]) -> httpx.Request:
+        """Return a POST of `body` with credentials; the user's own headers win."""
+        own = {name.lower(): value for name, value in call.endpoint.headers.items()}
+        return json_request(url, {**self.credentials(call), **own}, body)
+
+    def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+        """Return the message in a chat completion."""
+        reply = self.reply(call, body)
+        choices = reply.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+            raise vendor_error(MalformedResponseError, self, call, ErrorBody("an answer without choices"))
+        reason = choices[0].get("finish_reason")
+        if isinstance(reason, str) and reason in openai_answers.FAILED:
+            text = f"the answer was given up: {reason}"
+            raise vendor_error(MalformedResponseError, self, call, ErrorBody(text))
+        message = openai_answers.chat_message(
+            reply, choices[0], provider=self.provider_of(call), model=call.model, names=call.tool_names
+        )
+        message.response_metadata.update(self.extras(headers))
+        return message
+
+    def reply(self, call: Call, body: bytes) -> Mapping[str, Any]:
+        """Return the object in a successful body.
+
+        Raises:
+            VendorError: It is an error after all, or no JSON object.
+        """
+        try:
+            reply = parse_json(body)
+        except ValueError:
+            raise vendor_error(
+                MalformedResponseError, self, call, ErrorBody("the answer is not JSON")
+            ) from None
+        if not isinstance(reply, Mapping) or reply.get("error"):
+            raise openai_errors.error_inside(self, call, openai_errors.error_body(reply))
+        return reply
+
+    def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
+        """Return a decoder for a streamed chat completion."""
+        return ChatStreamDecoder(self, call, self.provider_of(call), self.extras(headers))
+
+    def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
+        """Return the error by the table of `openai_errors`."""
+        return openai_errors.error_of(self, call, status, headers, body)
+
+    def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
+        """Return what `x-ratelimit-*` says of requests and tokens; negative numbers say nothing."""
+        return [state for kind in ("requests", "tokens") if (state := _limit(headers, kind))]
+
+
+class OpenAIVendor(ChatCompletions):
+    """OpenAI: chat completions, and the Responses API for models and features that need it."""
+
+    name = "openai"
+    provider = "openai"
+    base_url: ClassVar[str | None] = "https://api.openai.com/v1"
+    environment = Environment(
+        keys=("OPENAI_API_KEY",),
+        urls=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+        timeout="OPENAI_TIMEOUT",
+    )
+    model_names: ClassVar[tuple[str, ...]] = (
+        "gpt-[0-9]*",
+        "chatgpt-*",
+        "o[1-9]*",
+        "codex-*",
+        "computer-use-*",
+        "ft:gpt-*",
+    )
+    default_model: ClassVar[str | None] = "gpt-6-luna"
+    history: ClassVar[HistoryRules] = HistoryRules(
+        provider="openai",
+        names="slug",
+        # Longer ids are refused; anything printable is taken.
+        tool_id=re.compile(r"[!-~]{1,40}\Z"),
+        user_media=frozenset({"image", "image_url", "pdf", "audio", "file"}),
+        reasoning="signed",
+        blank_text=True,
+    )
+    server_tools = (
+        "web_search",
+        "web_search_preview*",
+        "web_search_????_??_??",
+        "file_search",
+        "code_interpreter",
+        "image_generation",
+        "mcp",
+        "computer",
+        "computer[-_]use*",
+        "local_shell",
+        "shell",
+        "apply_patch",
+        "tool_search",
+        "custom",
+    )
+
+    def dialect(self, call: Call) -> Dialect:
+        """Return OpenAI's own spelling of what the catalog says; unknown models are taken for new ones."""
+        known = facts(self.name, call.model)
+        old = known.max_tokens_field == "max_tokens"
+        return Dialect(max_tokens="max_tokens" if old else "max_completion_tokens", system=known.system_role)
+
+    def uses_responses(self, call: Call) -> bool:
+        """Return whether `call` goes to the Responses API."""
+        return responses.wanted(call, self.name)
+
+    def refused(self, call: Call) -> Collection[str]:
+        """Return what the Responses API does not take, where the call goes there."""
+        unspoken = responses.NOT_TAKEN & call.params.keys()
+        return unspoken if unspoken and self.uses_responses(call) else ()
+
+    def encode_request(self, call: Call) -> httpx.Request:
+        """Return a request to Responses or to chat completions."""
+        if self.uses_responses(call):
+            body = responses.responses_body(call, self.name)
+            return self.request(call, self.url(call, "responses"), body)
+        return super().encode_request(call)
+
+    def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+        """Return the message of either API."""
+        if self.uses_responses(call):
+            return responses.response_message(self, call, self.reply(call, body))
+        return super().decode_response(call, body, headers)
+
+    def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
+        """Return a decoder for the stream of either API."""
+        if self.uses_responses(call):
+            return responses.ResponsesStreamDecoder(self, call)
+        return super().stream_decoder(call, headers)
+
+
+# -- limits --------------------------------------------------------------------------------------------
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def _limit(headers: Mapping[str, str], kind: Any) -> LimitState | None:
+    remaining = _count(headers.get(f"x-ratelimit-remaining-{kind}"))
+    if remaining is None:
+        return None
+    return LimitState(
+        kind=kind,
+        remaining=remaining,
+        limit=_count(headers.get(f"x-ratelimit-limit-{kind}")),
+        reset_after=duration(headers.get(f"x-ratelimit-reset-{kind}")),
+    )
+
+
+def _count(text: str | None) -> int | None:
+    # Azure has sent -1 for "unknown"; OpenRouter and others send decimals.
+    try:
+        value = int(float(text or ""))
+    except (ValueError, OverflowError):
+        return None
+    return value if value >= 0 else None
+
+
+def duration(text: str | None) -> float | None:
+    """Return seconds of "6m0s", "28ms", "7.66s" (OpenAI, Groq) or "7" (Azure); None if it is no time."""
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        parts = _DURATION.findall(text)
+        return sum(float(n) * _SECONDS[unit] for n, unit in parts) if parts else None
+    return seconds if seconds >= 0 else None

@@ -1,0 +1,292 @@
+"""A vendor of a third party, in this one file: a codec of its own, and one that answers by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Generator, Mapping
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+
+from langchain_llmdispatch import Deployment, DispatcherChatModel, StreamInterruptedError, Vendor, errors
+from langchain_llmdispatch.types import Call
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    ErrorBody,
+    HistoryRules,
+    json_request,
+    vendor_error,
+)
+from langchain_llmdispatch.vendors.compile.parameters import ParameterRules
+from tests.fakes import FakeClock
+from tests.loopback.faults import Fault
+from tests.loopback.server import LoopbackServer
+
+_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
+_ERRORS = {401: errors.AuthenticationError, 429: errors.RateLimitError, 400: errors.InvalidRequestError}
+
+
+class AcmeVendor(Vendor):
+    """Speaks a format of lines (Ollama's, which the loopback server understands), from scratch."""
+
+    name = "acme"
+    aliases = ("acme-ai",)
+    environment = Environment(keys=("ACME_API_KEY",), urls=("ACME_URL",))
+    model_names = ("acme-*",)
+    default_model = "acme-1"
+    history: ClassVar[HistoryRules] = HistoryRules(provider="acme", system="leading", reasoning="text")
+    parameters: ClassVar[ParameterRules | None] = ParameterRules(
+        frozenset({"temperature", "stop"}), most_stops=1
+    )
+    server_tools = ("acme_search",)
+
+    def encode_request(self, call: Call) -> httpx.Request:
+        """Return the request."""
+        key = call.endpoint.api_key.get_secret_value() if call.endpoint.api_key else ""
+        body: dict[str, Any] = {
+            "model": call.model,
+            "messages": [_message(message) for message in call.messages],
+            "stream": call.stream,
+            "options": dict(call.params),
+        }
+        if call.tools:
+            body["tools"] = [_tool(tool) for tool in call.tools]
+        url = f"{call.endpoint.base_url}/api/chat"
+        return json_request(url, {"authorization": f"Bearer {key}"}, body)
+
+    def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+        """Return the message."""
+        said = json.loads(body)
+        return AIMessage(said["message"]["content"], tool_calls=_calls(said), **_facts(said))
+
+    def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> AcmeStream:
+        """Return a decoder."""
+        return AcmeStream()
+
+    def decode_error(
+        self, call: Call, status: int, headers: Mapping[str, str], body: bytes
+    ) -> errors.VendorError:
+        """Return the error."""
+        cls = _ERRORS.get(status, errors.ServerError)
+        text = ErrorBody(body.decode(errors="replace"))
+        return vendor_error(cls, self, call, text, status=status, headers=headers)
+
+    def capabilities(self, model: str) -> None:
+        """Say nothing."""
+
+
+class AcmeStream:
+    """Decodes lines."""
+
+    def __init__(self) -> None:
+        self._rest, self.done = b"", False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last line was seen."""
+        return self.done
+
+    def feed(self, data: bytes) -> list[AIMessageChunk]:
+        """Return the chunks of whole lines."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [self._chunk(json.loads(line)) for line in lines if line]
+
+    def _chunk(self, said: dict[str, Any]) -> AIMessageChunk:
+        pieces = [
+            {"name": call["name"], "args": json.dumps(call["args"]), "id": call["id"], "index": n}
+            for n, call in enumerate(_calls(said))
+        ]
+        self.done = said["done"]
+        facts = _facts(said) if self.done else {"response_metadata": {"model_provider": "acme"}}
+        position = "last" if self.done else None
+        text = said["message"]["content"]
+        return AIMessageChunk(text, tool_call_chunks=pieces, chunk_position=position, **facts)
+
+    def close(self) -> list[AIMessageChunk]:
+        """Refuse a stream without its last line."""
+        if not self.done:
+            raise errors.TruncatedStreamError("no last line")
+        return []
+
+
+def _message(message: BaseMessage) -> dict[str, Any]:
+    made: dict[str, Any] = {"role": _ROLES[message.type], "content": message.text}
+    if isinstance(message, AIMessage) and message.tool_calls:
+        made["tool_calls"] = [
+            {"id": c["id"], "function": {"name": c["name"], "arguments": c["args"]}}
+            for c in message.tool_calls
+        ]
+    return made
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _calls(said: dict[str, Any]) -> list[Any]:
+    return [
+        {"name": one["function"]["name"], "args": one["function"]["arguments"], "id": one["id"]}
+        for one in said["message"].get("tool_calls", ())
+    ]
+
+
+def _facts(said: dict[str, Any]) -> dict[str, Any]:
+    used, made = said["prompt_eval_count"], said["eval_count"]
+    return {
+        "usage_metadata": {"input_tokens": used, "output_tokens": made, "total_tokens": used + made},
+        "response_metadata": {
+            "model_provider": "acme",
+            "model_name": said["model"],
+            "finish_reason": said["done_reason"],
+        },
+    }
+
+
+TOOL = {
+    "title": "magic_function",
+    "description": "Magic.",
+    "type": "object",
+    "properties": {"input": {"type": "integer"}},
+    "required": ["input"],
+}
+
+
+def router(server: LoopbackServer, **fields: Any) -> DispatcherChatModel:
+    """Return a router on another vendor that has learned the new one, whose key is in the environment."""
+    env = {"ACME_API_KEY": "acme-key-1234", "ACME_URL": server.base_url("ollama")}
+    url = server.base_url("cohere")
+    spare = Deployment("cohere:command-a-03-2025", base_url=url, api_key="key")
+    settings: dict[str, Any] = {"models": [spare], "env": env, "clock": FakeClock()}
+    model = DispatcherChatModel(**{**settings, **fields})
+    model.register_vendor(AcmeVendor())
+    return model
+
+
+def test_it_is_asked_like_any_other(server: LoopbackServer) -> None:
+    """By its name, an alias or a well-known model name; whole, streamed and async."""
+    model = router(server)
+    for wanted in ("acme:acme-1", "acme-ai:acme-1", "acme-2"):
+        answer = model.invoke("Hello", model=wanted)
+        facts = answer.response_metadata
+        assert (facts["llmdispatch"]["vendor"], facts["model_provider"]) == ("acme", "acme")
+        assert "Hello" in answer.text
+    assert {"acme"} < set(model.get_vendors())
+    assert (model.is_available("acme"), model.get_vendor("acme-ai").name) == (True, "acme")
+    whole = "".join(chunk.text for chunk in model.stream("Hello", model="acme:acme-1"))
+    assert whole == model.invoke("Hello", model="acme:acme-1").text
+    assert asyncio.run(model.ainvoke("Hello", model="acme:acme-1")).text == whole
+    assert server.requests[0].headers["authorization"] == "Bearer acme-key-1234"
+    assert model.get_stats().vendor_stats["acme"].requests == 6
+
+
+def test_tools_history_and_its_own_parameter_rules(server: LoopbackServer) -> None:
+    """Everything that is compiled for a vendor is compiled for this one: by the data in its class."""
+    model = router(server).bind_tools([TOOL])
+    question = HumanMessage("What is magic_function(3)? Use the tool.")
+    asked = {"model": "acme:acme-1", "temperature": 0.5, "top_p": 0.1, "stop": ["a", "b"]}
+    call = model.invoke([question], **asked)
+    adapted = [change["kind"] for change in call.response_metadata["llmdispatch"]["adapted"]]
+    assert adapted == ["top_p_dropped", "stop_adapted"]
+    assert server.requests[-1].body["options"] == {"temperature": 0.5, "stop": ["a"]}
+    result = ToolMessage("42", tool_call_id=call.tool_calls[0]["id"])
+    # Begun here, finished at the other vendor, and the other way round.
+    assert "42" in model.invoke([question, call, result]).text
+    call = model.invoke([question])
+    result = ToolMessage("42", tool_call_id=call.tool_calls[0]["id"])
+    assert "42" in model.invoke([question, call, result], model="acme:acme-1").text
+
+
+def test_errors_retries_and_broken_streams(server: LoopbackServer) -> None:
+    """The engine retries, and refuses half an answer."""
+    model = router(server)
+    server.script("ollama", [Fault.error("rate_limit"), Fault.error("server_error")])
+    answer = model.invoke("Hello", model="acme:acme-1")
+    attempts = answer.response_metadata["llmdispatch"]["attempts"]
+    assert [a["error"] for a in attempts] == ["RateLimitError", "ServerError", None]
+    server.script("ollama", [Fault.no_end_marker()])
+    with pytest.raises(StreamInterruptedError):
+        list(model.stream("Hello", model="acme:acme-1"))
+
+
+def test_it_is_known_to_one_model_only(server: LoopbackServer) -> None:
+    """Registering changes no global state."""
+    router(server)
+    other = DispatcherChatModel(model="ollama:llama3.1", env={})
+    with pytest.raises(errors.ConfigurationError, match="acme"):
+        other.get_vendor("acme")
+
+
+def test_a_built_in_vendor_may_be_replaced(server: LoopbackServer) -> None:
+    """The same name, another codec; deployments that exist already are spoken for by the new one."""
+
+    class Loud(type(DispatcherChatModel(model="ollama:x", env={}).get_vendor("ollama"))):  # type: ignore[misc]
+        def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+            message = super().decode_response(call, body, headers)
+            return message.model_copy(update={"content": message.text.upper()})
+
+    model = DispatcherChatModel(model="ollama:llama3.1", base_url=server.base_url("ollama"), env={})
+    model.register_vendor(Loud())
+    assert model.invoke("Hello").text.isupper()
+
+
+class ParrotVendor(AcmeVendor):
+    """Answers by itself, without HTTP."""
+
+    name = "parrot"
+    aliases = ()
+    model_names = ()
+    needs_key = False
+    base_url = "http://localhost"
+    runs = True
+
+    def generate(self, call: Call, timeout: float | None) -> AIMessage:
+        """Say it again."""
+        if call.messages[-1].text == "fail":
+            raise errors.ServerError("no")
+        metadata = {"model_provider": "parrot", "model_name": call.model, "finish_reason": "stop"}
+        return AIMessage(call.messages[-1].text, response_metadata=metadata)
+
+    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:  # noqa: ASYNC109
+        """Say it again."""
+        return self.generate(call, timeout)
+
+    def stream(self, call: Call, timeout: float | None) -> Generator[bytes, None, None]:
+        """Say it in lines."""
+        said = self.generate(call, timeout).text
+        counts = {"prompt_eval_count": 1, "eval_count": 1, "done_reason": "stop", "model": call.model}
+        yield json.dumps({"message": {"content": said}, "done": False}).encode() + b"\n"
+        yield json.dumps({"message": {"content": ""}, "done": True, **counts}).encode() + b"\n"
+
+    async def astream(
+        self,
+        call: Call,
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> AsyncGenerator[bytes, None]:
+        """Say it in lines."""
+        for line in self.stream(call, timeout):
+            yield line
+
+
+def test_a_vendor_may_answer_by_itself(server: LoopbackServer) -> None:
+    """In all four ways, with the engine's retries around it."""
+    model = router(server)
+    model.register_vendor(ParrotVendor())
+
+    async def stream() -> str:
+        return "".join([chunk.text async for chunk in model.astream("Hi", model="parrot:grey")])
+
+    said = [
+        model.invoke("Hi", model="parrot:grey").text,
+        asyncio.run(model.ainvoke("Hi", model="parrot:grey")).text,
+        "".join(chunk.text for chunk in model.stream("Hi", model="parrot:grey")),
+        asyncio.run(stream()),
+    ]
+    assert said == ["Hi"] * 4
+    assert not server.requests
+    with pytest.raises(errors.AllDeploymentsFailedError) as caught:
+        model.invoke("fail", model="parrot:grey")
+    assert len(caught.value.attempts) == 3
