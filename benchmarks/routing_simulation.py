@@ -156,7 +156,7 @@ class Simulation:
         self.rng, self.clock = random.Random(seed), VirtualClock()
         self.router, self.scenario, self.requests = Router(strategy), scenario, requests
         self.health, self.retries = Health(rng=random.Random(seed)), RetryBudget()
-        self.targets = _fleet()
+        self.targets = _registry()
         self.vendors = {target.name: Vendor() for target in self.targets}
         self.length = requests / RATE
         self.policy = Policy(RetryPolicy(), 6, TimeLimits(TIMEOUT, 120.0))
@@ -278,7 +278,7 @@ PRICES = (0.25, 1.0, 0.5, 2.0, 3.0, 1.0, 1.5, 0.75, 2.5, 1.25)
 CHEAPEST = min(PRICES)
 
 
-def _fleet() -> Sequence[Target]:
+def _registry() -> Sequence[Target]:
     resolver = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "k"})
     made = (
         Deployment("openai:gpt-5.4-mini", name=f"d{n}", input_price=price, output_price=4 * price)

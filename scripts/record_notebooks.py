@@ -31,7 +31,7 @@ from langchain_llmdispatch.testing.middleware import attempt_of, installed
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.testing.cassettes.file import Interaction
-    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.middleware import AsyncSend, Send
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,11 +51,13 @@ class Redirect:
     depth: ClassVar[int] = 40  # within the faults, around the cassette
     replays: ClassVar[bool] = False
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:  # noqa: ARG002
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:  # noqa: ARG002
         """Forward it to the stand-in."""
         return forward(self._turned(request))
 
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:  # noqa: ARG002
+    async def asend(
+        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
+    ) -> httpx.Response:
         """Forward it to the stand-in."""
         return await forward(self._turned(request))
 

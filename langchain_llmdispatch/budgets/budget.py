@@ -138,7 +138,7 @@ class Worst(Protocol):
         """Return them; `said`: tokens of a broken answer that it would be given to continue."""
 
 
-class Purse:
+class CallBudget:
     """What one call may spend: its own limit, and what shared budgets have left.
 
     Args:

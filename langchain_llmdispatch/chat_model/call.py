@@ -21,13 +21,13 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from pydantic import Field, PrivateAttr
 
-from langchain_llmdispatch.budgets.budget import Budget, Purse, RetryBudget
+from langchain_llmdispatch.budgets.budget import Budget, CallBudget, RetryBudget
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.chat_model.run_context import ObservedChatModel
 from langchain_llmdispatch.chat_model.run_options import OPTIONS, RunOptions
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.schema import DispatchFields
-from langchain_llmdispatch.deployments.registry import Fleet
+from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.dispatch.hedging import Hedging
@@ -59,7 +59,7 @@ class _Desk:
 
     router: Router
     policy: Policy
-    fleet: Fleet
+    fleet: DeploymentRegistry
     health: Health
     affinity: Affinity
     retry_budget: RetryBudget
@@ -82,7 +82,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
     health: Health | None = Field(default=None, exclude=True, repr=False)
     budget: Budget | None = Field(default=None, exclude=True, repr=False)
 
-    _fleet: Fleet = PrivateAttr()
+    _registry: DeploymentRegistry = PrivateAttr()
     _limiter: Limiter = PrivateAttr()
     _desk: _Desk = PrivateAttr()
 
@@ -95,7 +95,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         Raises:
             ConfigurationError: A rule leads nowhere.
         """
-        fleet = self._fleet
+        fleet = self._registry
         router = Router(
             self.strategy,
             rules=self.routing_rules,
@@ -127,7 +127,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         for rule in self.routing_rules:
             if rule.vendor is not None:
                 try:
-                    self._fleet.vendor(rule.vendor)
+                    self._registry.vendor(rule.vendor)
                 except ConfigurationError as error:
                     raise ConfigurationError(f"routing_rules: {error}") from None
 
@@ -163,7 +163,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         decision = desk.router.decide(ask)
         if desk.router.takes_turns and decision.targets:
             desk.health.chosen(decision.targets[0])
-        purse = self._purse(ask.forecast, options)
+        purse = self._call_budget(ask.forecast, options)
         dispatch = Dispatch(
             decision.targets,
             _within(desk.policy, options),
@@ -219,13 +219,15 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             amounts.append(self.budget.left(self.clock.now()))
         return min(amounts, default=None)
 
-    def _purse(self, forecast: Forecast, options: RunOptions) -> Purse | None:
+    def _call_budget(self, forecast: Forecast, options: RunOptions) -> CallBudget | None:
         limit = self._limit(options, whole=True)
         if limit is None and self.budget is None:
             return None
-        return Purse(forecast.worst, limit=limit, budgets=(self.budget,) if self.budget is not None else ())
+        return CallBudget(
+            forecast.worst, limit=limit, budgets=(self.budget,) if self.budget is not None else ()
+        )
 
-    def _ears(self, desk: _Desk, run: Run, purse: Purse | None, thread: str | None) -> Observers:
+    def _ears(self, desk: _Desk, run: Run, purse: CallBudget | None, thread: str | None) -> Observers:
         """Return who hears of a call."""
         affinity = desk.affinity if thread is not None else None
         hedging = desk.policy.hedging
@@ -334,7 +336,7 @@ def _within(policy: Policy, options: RunOptions) -> Policy:
     return replace(policy, times=replace(policy.times, **chosen)) if chosen else policy
 
 
-def _clearance(health: Health, purse: Purse | None) -> Callable[[Attempt], None]:
+def _clearance(health: Health, purse: CallBudget | None) -> Callable[[Attempt], None]:
     """Return what keeps a request back whose deployment is out, or whose worst case nobody pays for."""
 
     def clear(attempt: Attempt) -> None:

@@ -23,7 +23,7 @@ from langchain_llmdispatch.chat_model.structured_output import OutputMethod, str
 from langchain_llmdispatch.config.files import read_litellm
 from langchain_llmdispatch.config.schema import DispatcherConfig, environment
 from langchain_llmdispatch.deployments.deployment import check_fields
-from langchain_llmdispatch.deployments.registry import Fleet
+from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.drivers.drivers import AsyncDriver, SyncDriver
 from langchain_llmdispatch.limits.limiter import Limiter
@@ -94,12 +94,12 @@ class DispatcherChatModel(RoutedChatModel):
     @model_validator(mode="after")
     def _assemble_llmdispatch(self) -> DispatcherChatModel:
         self._add_version("langchain-llmdispatch", __version__)
-        self._fleet = Fleet(self, self.env if self.env is not None else environment())
+        self._registry = DeploymentRegistry(self, self.env if self.env is not None else environment())
         self._observe(self.clock, metrics=self.enable_metrics, console=self.enable_logging)
         self._route_by(self.max_retries)
         self._connect()
         if self.profile is None:
-            self.profile = self._fleet.profile()
+            self.profile = self._registry.profile()
         return self
 
     def _connect(self) -> None:
@@ -275,11 +275,11 @@ class DispatcherChatModel(RoutedChatModel):
 
     def register_vendor(self, vendor: Vendor) -> None:
         """Add a vendor of your own, or replace one, for this model alone."""
-        self._fleet.register(vendor)
+        self._registry.register(vendor)
 
     def get_vendors(self) -> list[str]:
         """Return the names of the vendors that this model can speak to."""
-        return self._fleet.vendor_names()
+        return self._registry.vendor_names()
 
     def get_vendor(self, name: str) -> Vendor:
         """Return a vendor by name or alias.
@@ -287,15 +287,15 @@ class DispatcherChatModel(RoutedChatModel):
         Raises:
             ConfigurationError: There is none; the message names the nearest.
         """
-        return self._fleet.vendor(name)
+        return self._registry.vendor(name)
 
     def is_available(self, vendor: str) -> bool:
         """Return whether the vendor is configured and at least one of its deployments may be tried now."""
-        return self._fleet.is_available(vendor) and self._may_be_tried(vendor)
+        return self._registry.is_available(vendor) and self._may_be_tried(vendor)
 
     def deployments(self) -> Sequence[Target]:
         """Return the targets of this model, those of its routes included, in configured order."""
-        return self._fleet.all()
+        return self._registry.all()
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
@@ -344,7 +344,7 @@ class DispatcherChatModel(RoutedChatModel):
         return {
             **state,
             "__pydantic_private__": None,
-            "__dict__": self._fleet.without_keys(state["__dict__"]),
+            "__dict__": self._registry.without_keys(state["__dict__"]),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -360,13 +360,13 @@ class DispatcherChatModel(RoutedChatModel):
     def _identifying_params(self) -> Mapping[str, Any]:
         return {
             "model": self.model if isinstance(self.model, str) else None,
-            "deployments": self._fleet.fingerprint(),
+            "deployments": self._registry.fingerprint(),
             "model_kwargs": dict(self.model_kwargs),
             **self._defaults(),
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        target = self._fleet.planned(kwargs.get("model"))
+        target = self._registry.planned(kwargs.get("model"))
         params = LangSmithParams(ls_model_type="chat")
         params["ls_provider"] = target.vendor.traced_as if target else "llmdispatch"
         params["ls_model_name"] = target.model if target else kwargs.get("model") or "unknown"
@@ -379,7 +379,7 @@ class DispatcherChatModel(RoutedChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return self._fleet.profile()
+        return self._registry.profile()
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return one id per estimated token: no vendor publishes ids, and no tokenizer is downloaded."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 256
 
 
-class Fleet:
+class DeploymentRegistry:
     """Resolves what a model's fields describe, once, at construction; nothing here sends or waits.
 
     Args:

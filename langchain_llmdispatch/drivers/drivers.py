@@ -96,10 +96,10 @@ class SyncDriver:
             return runners.answer(exchange)
         if exchange.starts_server and not self._transport.replays:
             exchange.locate(local.base_url(exchange.call.model))
-        response = self._transport.send(exchange.request(), exchange.patience)
+        response = self._transport.send(exchange.request(), exchange.read_deadline)
         try:
             exchange.answered(response)
-            body = b"".join(read(response, exchange.patience))
+            body = b"".join(read(response, exchange.read_deadline))
         finally:
             response.close()
         return exchange.decode(response, body)
@@ -112,12 +112,12 @@ class SyncDriver:
             return
         if exchange.starts_server and not self._transport.replays:
             exchange.locate(local.base_url(exchange.call.model))
-        response = self._transport.send(exchange.request(), exchange.patience)
+        response = self._transport.send(exchange.request(), exchange.read_deadline)
         try:
             exchange.answered(response)
             if response.status_code != exchange.OK:
-                exchange.refuse(response, b"".join(read(response, exchange.patience)))
-            relay, pieces = Relay(exchange, response.headers), read(response, exchange.patience)
+                exchange.refuse(response, b"".join(read(response, exchange.read_deadline)))
+            relay, pieces = Relay(exchange, response.headers), read(response, exchange.read_deadline)
             try:
                 for piece in pieces:
                     for chunk in relay.feed(piece):
@@ -206,10 +206,10 @@ class AsyncDriver:
             return await runners.aanswer(exchange)
         if exchange.starts_server and not self._transport.replays:
             exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
-        response = await self._transport.asend(exchange.request(), exchange.patience)
+        response = await self._transport.asend(exchange.request(), exchange.read_deadline)
         try:
             exchange.answered(response)
-            body = b"".join([piece async for piece in aread(response, exchange.patience)])
+            body = b"".join([piece async for piece in aread(response, exchange.read_deadline)])
         finally:
             await response.aclose()
         return exchange.decode(response, body)
@@ -222,12 +222,14 @@ class AsyncDriver:
             return
         if exchange.starts_server and not self._transport.replays:
             exchange.locate(await asyncio.to_thread(local.base_url, exchange.call.model))
-        response = await self._transport.asend(exchange.request(), exchange.patience)
+        response = await self._transport.asend(exchange.request(), exchange.read_deadline)
         try:
             exchange.answered(response)
             if response.status_code != exchange.OK:
-                exchange.refuse(response, b"".join([p async for p in aread(response, exchange.patience)]))
-            relay, pieces = Relay(exchange, response.headers), aread(response, exchange.patience)
+                exchange.refuse(
+                    response, b"".join([p async for p in aread(response, exchange.read_deadline)])
+                )
+            relay, pieces = Relay(exchange, response.headers), aread(response, exchange.read_deadline)
             try:
                 async for piece in pieces:
                     for chunk in relay.feed(piece):

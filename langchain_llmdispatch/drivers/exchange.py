@@ -23,7 +23,7 @@ from langchain_llmdispatch.errors import (
     TruncatedStreamError,
     VendorError,
 )
-from langchain_llmdispatch.transport.deadline import Patience, Wait
+from langchain_llmdispatch.transport.deadline import ReadDeadline, Wait
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.vendors.compile.call import compile_call, output_tool
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper
@@ -49,7 +49,7 @@ class Exchange:
     """
 
     OK: ClassVar[int] = 200
-    patience: Patience
+    read_deadline: ReadDeadline
     decoder: StreamDecoder | None = None
     permit: Permit | None = None
     seam: Seam | None = None
@@ -89,7 +89,7 @@ class Exchange:
         self.begin()
         config = self.attempt.target.config
         encoded.extensions |= {
-            "llmdispatch": self.attempt,  # for a `Wire`
+            "llmdispatch": self.attempt,  # for a `Middleware`
             SYNC_CLIENT: config.http_client,
             ASYNC_CLIENT: config.http_async_client,
         }
@@ -103,11 +103,11 @@ class Exchange:
         first = attempt.times.first_token if self.call.stream else None
         if first is not None and clock.monotonic() + first < until:
             until, what = clock.monotonic() + first, "the first token"
-        self.patience = Patience(clock, min(until, attempt.deadline), what)
+        self.read_deadline = ReadDeadline(clock, min(until, attempt.deadline), what)
         if (race := attempt.dispatch.race) is not None:
-            self.patience.wait = Wait()
-            if race.is_lost_for(attempt):  # since it was sent: nobody had a patience to end yet
-                self.patience.abandon()
+            self.read_deadline.wait = Wait()
+            if race.is_lost_for(attempt):  # since it was sent: nobody had a read_deadline to end yet
+                self.read_deadline.abandon()
         return self.call
 
     def answered(self, response: httpx.Response) -> None:
@@ -171,8 +171,8 @@ class Exchange:
 
     def abandon(self) -> None:
         """Wait no longer for an answer."""
-        if "patience" in self.__dict__:
-            self.patience.abandon()
+        if "read_deadline" in self.__dict__:
+            self.read_deadline.abandon()
 
     def finished(self, message: AIMessage) -> ChatGeneration:
         """Return a whole message with the facts of the call, which go on if it is not good enough."""
@@ -333,7 +333,7 @@ class Relay:
 
     def _wait(self, seconds: float, what: str) -> None:
         until = self._attempt.dispatch.clock.monotonic() + seconds
-        self._exchange.patience.extend(min(until, self._attempt.deadline), what)
+        self._exchange.read_deadline.extend(min(until, self._attempt.deadline), what)
 
     def _check_empty(self, last: AIMessageChunk) -> None:
         ended = last.response_metadata.get("finish_reason") in {"stop", "tool_calls"}

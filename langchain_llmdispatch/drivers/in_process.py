@@ -69,12 +69,12 @@ async def achunks(exchange: Exchange) -> AsyncGenerator[ChatGenerationChunk, Non
 
 
 def _left(exchange: Exchange) -> float | None:
-    left = exchange.patience.left()
+    left = exchange.read_deadline.left()
     return left if left < _FOREVER else None
 
 
 def _in_time(exchange: Exchange) -> None:
-    if exchange.patience.left() <= 0:
+    if exchange.read_deadline.left() <= 0:
         raise _late(exchange)
 
 
@@ -89,4 +89,4 @@ async def _within(exchange: Exchange, coming: Awaitable[Any]) -> Any:
 
 
 def _late(exchange: Exchange) -> AttemptTimeoutError:
-    return AttemptTimeoutError(f"{exchange.patience.what} did not come in time")
+    return AttemptTimeoutError(f"{exchange.read_deadline.what} did not come in time")

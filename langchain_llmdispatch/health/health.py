@@ -26,7 +26,7 @@ from langchain_llmdispatch.health.breaker import (
     State,
     jittered,
 )
-from langchain_llmdispatch.health.latency import FADES, Speed, freshness
+from langchain_llmdispatch.health.latency import FADES, LatencyEstimate, freshness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +101,7 @@ class _Entry:
     __slots__ = ("breaker", "calls", "flights", "fresh", "last_sent", "learned", "speed", "turn", "warned")
 
     def __init__(self) -> None:
-        self.breaker, self.speed = Breaker(), Speed()
+        self.breaker, self.speed = Breaker(), LatencyEstimate()
         self.flights: dict[object, tuple[float, int]] = {}
         self.calls = self.turn = 0
         self.last_sent: float | None = None
@@ -140,7 +140,7 @@ class Health:
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._troubled: set[tuple[str, str]] = set()
         self._turns = 0
-        self._speed = Speed()
+        self._speed = LatencyEstimate()
 
     def __reduce__(self) -> tuple[type[Health], tuple[()]]:
         """Pickle as a new one: health is of this process and this moment."""

@@ -26,7 +26,7 @@ OUTPUT_FORGOTTEN = 0.05
 """The same for the length of answers, which is the caller's habit rather than the vendor's mood."""
 
 
-class Speed:
+class LatencyEstimate:
     """Decayed means of one deployment's speed, in seconds and tokens. Not locked: its owner is.
 
     Attributes:

@@ -22,7 +22,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.limits.loop_thread import LoopThread
 from langchain_llmdispatch.limits.permit import NEGLIGIBLE, Permit, no_room
-from langchain_llmdispatch.limits.queue import Entry, Gate, Limits, SharedLimits
+from langchain_llmdispatch.limits.queue import Entry, LimitQueue, Limits, SharedLimits
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
@@ -73,8 +73,8 @@ class Limiter:
 
     def _renew(self) -> None:
         self._lock = threading.RLock()
-        self._gates: dict[tuple[str, Limits], Gate] = {}
-        self._ways: dict[int, tuple[Target, tuple[Gate, ...]]] = {}  # by identity: the fast way
+        self._gates: dict[tuple[str, Limits], LimitQueue] = {}
+        self._ways: dict[int, tuple[Target, tuple[LimitQueue, ...]]] = {}  # by identity: the fast way
         self._closed: dict[_Quota, float] = {}
 
     # -- what drivers use --------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Limiter:
         self._loop.close()
         self._renew()
 
-    def forget(self, gates: Sequence[Gate]) -> None:
+    def forget(self, gates: Sequence[LimitQueue]) -> None:
         """Let no further attempt through these gates: they belong to a loop that has ended."""
         with self._lock:
             self._gates = {key: gate for key, gate in self._gates.items() if gate not in gates}
@@ -222,7 +222,7 @@ class Limiter:
         permit.told()
         self._loop.post_if_started(permit.abandon)
 
-    def _way(self, target: Target) -> tuple[Gate, ...]:
+    def _way(self, target: Target) -> tuple[LimitQueue, ...]:
         """Return the gates before `target`: its own, and that of its account."""
         found = self._ways.get(id(target))
         if found is not None and found[0] is target:
@@ -239,13 +239,13 @@ class Limiter:
             self._ways[id(target)] = (target, way)
         return way
 
-    def _gate(self, name: str, limits: Limits) -> Gate | None:
+    def _gate(self, name: str, limits: Limits) -> LimitQueue | None:
         if limits == Limits():
             return None
         gate = self._gates.get((name, limits))
         if gate is None:
             post = self._loop.post_if_started
-            gate = Gate(name, limits, self.burst, self.clock, post, self._shared)
+            gate = LimitQueue(name, limits, self.burst, self.clock, post, self._shared)
             self._gates[name, limits] = gate
         return gate
 

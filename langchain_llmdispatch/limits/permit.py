@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from langchain_llmdispatch.errors import LimitTimeoutError, RateLimitError
 from langchain_llmdispatch.limits.loop_thread import pacing
-from langchain_llmdispatch.limits.queue import Entry, Gate, NoRoomError
+from langchain_llmdispatch.limits.queue import Entry, LimitQueue, NoRoomError
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -45,7 +45,7 @@ class Permit:
         "waited",
     )
 
-    def __init__(self, limiter: Limiter, attempt: Attempt, gates: Sequence[Gate], entry: Entry) -> None:
+    def __init__(self, limiter: Limiter, attempt: Attempt, gates: Sequence[LimitQueue], entry: Entry) -> None:
         self._limiter, self._attempt, self._gates, self._entry = limiter, attempt, gates, entry
         self.passed: Future[None] | None = None
         self.waited = self._began = 0.0
@@ -138,13 +138,13 @@ class Permit:
             return
         self._give_back(requests=0.0, tokens=0.0)
         if isinstance(error, (TimeoutError, NoRoomError)):
-            error = no_room(getattr(error, "seconds", None), self._entry.patience)
+            error = no_room(getattr(error, "seconds", None), self._entry.max_wait)
         self.passed.set_exception(error)
 
     async def _pass(self) -> None:
         entry = self._entry
-        entry.until = self._began + entry.patience
-        async with asyncio.timeout_at(entry.until if entry.patience < float("inf") else None):
+        entry.until = self._began + entry.max_wait
+        async with asyncio.timeout_at(entry.until if entry.max_wait < float("inf") else None):
             async with AsyncExitStack() as turns:
                 for place, gate in enumerate(self._gates):
                     if place:

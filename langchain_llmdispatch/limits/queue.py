@@ -53,7 +53,7 @@ class Charge:
         shared: The moment in the shared budget's own time, or None if only this process knows of it.
     """
 
-    gate: Gate
+    gate: LimitQueue
     draw: Draw
     at: float
     shared: float | None = None
@@ -65,16 +65,16 @@ class Entry:
 
     Attributes:
         tokens: How many it is expected to use.
-        patience: Seconds it may wait altogether.
+        max_wait: Seconds it may wait altogether.
         charges: What it has taken so far.
         slots: The gates whose slots it holds.
-        until: The moment its patience ends, set when it arrives.
+        until: The moment its longest wait ends, set when it arrives.
     """
 
     tokens: float
-    patience: float
+    max_wait: float
     charges: list[Charge] = field(default_factory=list)
-    slots: list[Gate] = field(default_factory=list)
+    slots: list[LimitQueue] = field(default_factory=list)
     until: float = float("inf")
 
 
@@ -83,7 +83,7 @@ class Reservation(NamedTuple):
 
     Attributes:
         wait: Seconds until the request may go.
-        granted: Whether it may: False if the wait is longer than it has patience for. Nothing is taken then.
+        granted: Whether it may: False if the wait is longer than `max_wait`. Nothing is taken then.
         at: The moment it goes, in the shared budget's own time.
         used: What is in use in each budget now, in the order of the draws.
     """
@@ -97,7 +97,7 @@ class Reservation(NamedTuple):
 class SharedLimits(Protocol):
     """A budget that several processes draw from. Awaited on the limiter's loop."""
 
-    async def reserve(self, name: str, draws: Sequence[Draw], patience: float) -> Reservation | None:
+    async def reserve(self, name: str, draws: Sequence[Draw], max_wait: float) -> Reservation | None:
         """Take `draws` from the budgets of the gate `name`; None if nobody answers."""
 
     async def correct(self, name: str, draw: Draw, at: float, difference: float) -> None:
@@ -116,7 +116,7 @@ class NoRoomError(Exception):
         self.seconds = seconds
 
 
-class Gate:
+class LimitQueue:
     """The limits of one deployment or account.
 
     Args:
@@ -317,9 +317,9 @@ class Gate:
                 await shared.correct(self.name, charge.draw, answer.at, -charge.draw.amount)
 
     async def _asked(
-        self, shared: SharedLimits, draws: Sequence[Draw], patience: float
+        self, shared: SharedLimits, draws: Sequence[Draw], max_wait: float
     ) -> Reservation | None:
-        asking = asyncio.ensure_future(shared.reserve(self.name, draws, patience))
+        asking = asyncio.ensure_future(shared.reserve(self.name, draws, max_wait))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:

@@ -22,8 +22,8 @@ class RedisHealth(Health):
         state = RedisState("redis://localhost:6379/0")
         DispatcherChatModel(models=[...], health=RedisHealth(state))
 
-    Speed and success rates stay each process's own. A decision never waits for the server: it reads what is
-    known, at most `RedisState.refresh` old. While the server is lost, each process goes by its own health.
+    Latency estimates and success rates are per process. A decision never waits for the server: it reads
+    what is known, at most `RedisState.refresh` old. While the server is lost, each process goes by its own health.
 
     Args:
         state: Where holds are shared.

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.clock import Clock
 
 # A budget is a hash: `l` its level, as of `t`, and under numbers what went in each slice of the last minute.
-# ARGV: now (negative: the server's), patience, slice, then for each key: per minute, burst, allowed, amount.
+# ARGV: now (negative: the server's), max_wait, slice, then for each key: per minute, burst, allowed, amount.
 _RESERVE = """
 local now = tonumber(ARGV[1])
 if now < 0 then
   local t = redis.call('TIME')
   now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 end
-local patience, grain = tonumber(ARGV[2]), tonumber(ARGV[3])
+local max_wait, grain = tonumber(ARGV[2]), tonumber(ARGV[3])
 local wait, budgets = 0, {}
 for i, key in ipairs(KEYS) do
   local limit, burst = tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
@@ -58,7 +58,7 @@ for i, key in ipairs(KEYS) do
   end
   budgets[i] = {rate, level, amount, over}
 end
-local granted = wait <= patience
+local granted = wait <= max_wait
 local answer = {granted and '1' or '0', string.format('%.6f', wait), string.format('%.6f', now + wait)}
 for i, key in ipairs(KEYS) do
   local rate, level, amount, over = unpack(budgets[i])
@@ -139,10 +139,10 @@ class RedisLimits:
         """Whether the server answered last."""
         return self._server.is_up
 
-    async def reserve(self, name: str, draws: Sequence[Draw], patience: float) -> Reservation | None:
+    async def reserve(self, name: str, draws: Sequence[Draw], max_wait: float) -> Reservation | None:
         """Take `draws` from the budgets of the gate `name`; None if the server does not answer."""
         keys = [self._key(name, draw) for draw in draws]
-        numbers: list[float] = [self._now(), min(patience, 1e9), Window.GRAIN]
+        numbers: list[float] = [self._now(), min(max_wait, 1e9), Window.GRAIN]
         for draw in draws:
             bucket = draw.bucket
             numbers += [bucket.per_minute, bucket.burst, bucket.allowed, draw.amount]

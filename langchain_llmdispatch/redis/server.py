@@ -1,4 +1,4 @@
-"""A Redis server that may be slow or gone: asked with little patience, and left alone while it is down.
+"""A Redis server that may be slow or gone: short timeouts, and no calls while it is down.
 
 Whoever asks gets None instead of an error, and goes on with what this process knows. The first failure of an
 outage is warned of, once; the server is then tried again in the background every few seconds.

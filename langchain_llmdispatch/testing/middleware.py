@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
-from langchain_llmdispatch.transport.middleware import Wire
+from langchain_llmdispatch.transport.middleware import Middleware
 from langchain_llmdispatch.transport.transport import Transport
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
     from langchain_llmdispatch.dispatch.dispatch import Attempt
-    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.middleware import AsyncSend, Send
 
 
-class Layer(Wire, Protocol):
+class Layer(Middleware, Protocol):
     """A wire that knows its place."""
 
     @property
@@ -39,15 +39,15 @@ def installed(layer: Layer, model: DispatcherChatModel | None = None) -> Iterato
     """
     owner = Transport if model is None else model._transport  # noqa: SLF001 - ours
     with _LOCK:
-        owner.wires = tuple(sorted([*owner.wires, layer], key=_depth))
+        owner.middlewares = tuple(sorted([*owner.middlewares, layer], key=_depth))
     try:
         yield
     finally:
         with _LOCK:
-            owner.wires = tuple(wire for wire in owner.wires if wire is not layer)
+            owner.middlewares = tuple(wire for wire in owner.middlewares if wire is not layer)
 
 
-def _depth(wire: Wire) -> int:
+def _depth(wire: Middleware) -> int:
     return getattr(wire, "depth", 0)
 
 
@@ -117,14 +117,14 @@ class NoNetwork:
         if self.tried and kind is None:
             raise CallLeftError(f"{len(self.tried)} call(s) tried to leave: {', '.join(self.tried)}")
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:  # noqa: ARG002
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:  # noqa: ARG002
         """Refuse."""
         raise self._refusal(request)
 
     async def asend(
         self,
         request: httpx.Request,
-        patience: Patience,  # noqa: ARG002
+        read_deadline: ReadDeadline,  # noqa: ARG002
         forward: AsyncSend,  # noqa: ARG002
     ) -> httpx.Response:
         """Refuse."""

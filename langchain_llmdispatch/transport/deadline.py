@@ -1,4 +1,4 @@
-"""Patience: how long the wire may keep an attempt waiting, and how a wait is ended from outside."""
+"""ReadDeadline: how long the wire may keep an attempt waiting, and how a wait is ended from outside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import httpcore
 from langchain_llmdispatch.clock import Clock
 
 
-class Patience(float):
+class ReadDeadline(float):
     """How long the wire may still keep us waiting: a float for httpx, a moment for us.
 
     httpcore hands the timeout it was given to each read unchanged, so one object per attempt can be moved
@@ -34,9 +34,9 @@ class Patience(float):
 
     def __new__(cls, clock: Clock, until: float, what: str) -> Self:
         """Make one that ends at the moment `until`."""
-        patience = super().__new__(cls, max(0.001, min(until - clock.monotonic(), 1e6)))
-        patience.until, patience.what, patience.clock = until, what, clock
-        return patience
+        read_deadline = super().__new__(cls, max(0.001, min(until - clock.monotonic(), 1e6)))
+        read_deadline.until, read_deadline.what, read_deadline.clock = until, what, clock
+        return read_deadline
 
     def left(self) -> float:
         """Return the seconds left, negative when it is over."""

@@ -1,4 +1,4 @@
-"""What httpcore's pools reach the network through: any backend, `Patience` kept on each read and write."""
+"""Network backends for httpcore's pools: `ReadDeadline` is kept on each read and write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
-from langchain_llmdispatch.transport.deadline import Patience
+from langchain_llmdispatch.transport.deadline import ReadDeadline
 
 if TYPE_CHECKING:
     import ssl
@@ -16,7 +16,7 @@ _TOGETHER = 64 * 1024  # bytes of a request that are kept back for those that fo
 
 
 def _left(timeout: float | None, over: type[Exception]) -> float | None:
-    if not isinstance(timeout, Patience):
+    if not isinstance(timeout, ReadDeadline):
         return timeout
     left = timeout.left()
     if left <= 0:
@@ -25,15 +25,15 @@ def _left(timeout: float | None, over: type[Exception]) -> float | None:
 
 
 class Stream(httpcore.NetworkStream):
-    """A connection whose reads and writes keep to a `Patience`."""
+    """A connection whose reads and writes keep to a `ReadDeadline`."""
 
     def __init__(self, stream: httpcore.NetworkStream, *, together: bool) -> None:
         self._stream, self._together, self._unsent = stream, together, b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what arrives within the patience."""
+        """Return what arrives within the read_deadline."""
         left = _left(timeout, httpcore.ReadTimeout)
-        if isinstance(timeout, Patience) and timeout.wait is not None:
+        if isinstance(timeout, ReadDeadline) and timeout.wait is not None:
             with timeout.wait.on(self._stream):
                 return self._stream.read(max_bytes, left)
         return self._stream.read(max_bytes, left)
@@ -63,7 +63,7 @@ class Stream(httpcore.NetworkStream):
 
 
 class Backend(httpcore.NetworkBackend):
-    """Connects through another backend, and keeps to a `Patience` then.
+    """Connects through another backend, and keeps to a `ReadDeadline` then.
 
     Args:
         backend: Whose connections they are.
@@ -89,15 +89,15 @@ class Backend(httpcore.NetworkBackend):
 
 
 class AsyncStream(httpcore.AsyncNetworkStream):
-    """A connection whose reads and writes keep to a `Patience`."""
+    """A connection whose reads and writes keep to a `ReadDeadline`."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, *, together: bool) -> None:
         self._stream, self._together, self._unsent = stream, together, b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """Return what arrives within the patience."""
+        """Return what arrives within the read_deadline."""
         left = _left(timeout, httpcore.ReadTimeout)
-        if isinstance(timeout, Patience) and timeout.wait is not None:
+        if isinstance(timeout, ReadDeadline) and timeout.wait is not None:
             with timeout.wait.on(self._stream):
                 return await self._stream.read(max_bytes, left)
         return await self._stream.read(max_bytes, left)
@@ -130,7 +130,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
 
 class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Connects through another backend, and keeps to a `Patience` then; see `Backend`."""
+    """Connects through another backend, and keeps to a `ReadDeadline` then; see `Backend`."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, *, together: bool = False) -> None:
         self._backend, self._together = backend, together

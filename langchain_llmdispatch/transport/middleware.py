@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     import httpx
 
-    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.deadline import ReadDeadline
 
 Send: TypeAlias = "Callable[[httpx.Request], httpx.Response]"
 AsyncSend: TypeAlias = "Callable[[httpx.Request], Awaitable[httpx.Response]]"
 
 
-class Wire(Protocol):
+class Middleware(Protocol):
     """A layer between a model and the network.
 
     `request.extensions["llmdispatch"]` is the attempt that a request serves. Errors are httpx's, as a network
@@ -26,22 +26,24 @@ class Wire(Protocol):
     def replays(self) -> bool:
         """Whether it never forwards a request."""
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
         """Return a response with its body unread, of one's own or from `forward(request)`."""
 
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
+    async def asend(
+        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
+    ) -> httpx.Response:
         """Return a response with its body unread; see `send`."""
 
 
-def through(wires: Sequence[Wire], patience: Patience, send: Send) -> Send:
-    """Return `send` behind the wires, the first one outermost."""
-    for wire in reversed(wires):
-        send = partial(wire.send, patience=patience, forward=send)
+def through(middlewares: Sequence[Middleware], read_deadline: ReadDeadline, send: Send) -> Send:
+    """Return `send` behind the middlewares, the first one outermost."""
+    for wire in reversed(middlewares):
+        send = partial(wire.send, read_deadline=read_deadline, forward=send)
     return send
 
 
-def athrough(wires: Sequence[Wire], patience: Patience, send: AsyncSend) -> AsyncSend:
-    """Return `send` behind the wires, the first one outermost."""
-    for wire in reversed(wires):
-        send = partial(wire.asend, patience=patience, forward=send)
+def athrough(middlewares: Sequence[Middleware], read_deadline: ReadDeadline, send: AsyncSend) -> AsyncSend:
+    """Return `send` behind the middlewares, the first one outermost."""
+    for wire in reversed(middlewares):
+        send = partial(wire.asend, read_deadline=read_deadline, forward=send)
     return send

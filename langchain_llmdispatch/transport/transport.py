@@ -4,7 +4,7 @@ Requests go to httpx's transports directly: no redirects, cookies or hooks betwe
 credential reaches the host it was built for and no other. A user's own `httpx.Client` is used as it is,
 with redirects off.
 
-Patience is enforced on every single read, by a network backend around httpcore's: a server that drips one
+ReadDeadline is enforced on every single read, by a network backend around httpcore's: a server that drips one
 byte at a time cannot outlive a deadline, in either colour, and without cancelling anything (cancelling
 leaks httpcore's pool slots: encode/httpcore#1093). The pools stay httpcore's: keys travel through them, and
 vcrpy, respx and pytest-httpx hook in there.
@@ -32,9 +32,9 @@ from langchain_llmdispatch.errors import (
     MalformedResponseError,
 )
 from langchain_llmdispatch.transport.asyncio_backend import LoopBackend
-from langchain_llmdispatch.transport.deadline import Patience
+from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import AsyncBackend, Backend
-from langchain_llmdispatch.transport.middleware import Wire, athrough, through
+from langchain_llmdispatch.transport.middleware import Middleware, athrough, through
 from langchain_llmdispatch.transport.pool import AsyncPool, Pool
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
@@ -88,11 +88,11 @@ class Transport:
     """The owner of all connections of one model. Threads and loops may share it.
 
     Attributes:
-        wires: Layers over the network, the outermost first. None outside tests; set on one transport, or by
+        middlewares: Around the network, the outermost first. None outside tests; set on one transport, or by
             `langchain_llmdispatch.testing` on the class, for all models of the process while a test runs.
     """
 
-    wires: tuple[Wire, ...] = ()
+    middlewares: tuple[Middleware, ...] = ()
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -103,21 +103,25 @@ class Transport:
     @property
     def replays(self) -> bool:
         """Whether no request will reach a server: a layer answers them all."""
-        return any(wire.replays for wire in self.wires)
+        return any(wire.replays for wire in self.middlewares)
 
-    def send(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         """Return the response with its body still unread; close it.
 
         Raises:
             ConnectionFailedError: No connection, or it broke.
-            AttemptTimeoutError: Patience ran out.
+            AttemptTimeoutError: ReadDeadline ran out.
             MalformedResponseError: The peer does not speak HTTP.
         """
-        request.extensions["timeout"] = _timeouts(patience)
+        request.extensions["timeout"] = _timeouts(read_deadline)
         try:
-            return through(self.wires, patience, self._send)(request) if self.wires else self._send(request)
+            return (
+                through(self.middlewares, read_deadline, self._send)(request)
+                if self.middlewares
+                else self._send(request)
+            )
         except httpx.HTTPError as error:
-            failure = _failure(error, patience)
+            failure = _failure(error, read_deadline)
         raise failure
 
     def _send(self, request: httpx.Request) -> httpx.Response:
@@ -128,14 +132,14 @@ class Transport:
             return client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
         return self._transport(request.url).handle_request(request)
 
-    async def asend(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+    async def asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         """Return the response with its body still unread; see `send`."""
-        request.extensions["timeout"] = _timeouts(patience)
+        request.extensions["timeout"] = _timeouts(read_deadline)
         try:
-            send = athrough(self.wires, patience, self._asend) if self.wires else self._asend
+            send = athrough(self.middlewares, read_deadline, self._asend) if self.middlewares else self._asend
             return await send(request)
         except httpx.HTTPError as error:
-            failure = _failure(error, patience)
+            failure = _failure(error, read_deadline)
         raise failure
 
     async def _asend(self, request: httpx.Request) -> httpx.Response:
@@ -219,48 +223,48 @@ class _LoopTransports:
                     await transport.aclose()
 
 
-def _timeouts(patience: Patience) -> dict[str, float | None]:
-    connect = min(CONNECT_TIMEOUT, float(patience))
-    return {"connect": connect, "read": patience, "write": patience, "pool": float(patience)}
+def _timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
+    connect = min(CONNECT_TIMEOUT, float(read_deadline))
+    return {"connect": connect, "read": read_deadline, "write": read_deadline, "pool": float(read_deadline)}
 
 
-def read(response: httpx.Response, patience: Patience) -> Iterator[bytes]:
+def read(response: httpx.Response, read_deadline: ReadDeadline) -> Iterator[bytes]:
     """Yield the body's pieces as they arrive, decoded if the server compressed them.
 
     Raises:
         ConnectionFailedError: The connection broke.
-        AttemptTimeoutError: Patience ran out.
+        AttemptTimeoutError: ReadDeadline ran out.
     """
     failure: DispatchError | None = None
     try:
         for piece in _pieces(response):
             yield piece
-            if patience.left() <= 0:
-                failure = timed_out(patience)
+            if read_deadline.left() <= 0:
+                failure = timed_out(read_deadline)
                 break
     except httpx.HTTPError as error:
-        failure = _failure(error, patience)
+        failure = _failure(error, read_deadline)
     if failure is not None:
         raise failure
 
 
-async def aread(response: httpx.Response, patience: Patience) -> AsyncIterator[bytes]:
+async def aread(response: httpx.Response, read_deadline: ReadDeadline) -> AsyncIterator[bytes]:
     """Yield the body's pieces as they arrive; see `read`."""
     failure: DispatchError | None = None
     try:
         async for piece in _apieces(response):
             yield piece
-            if patience.left() <= 0:
-                failure = timed_out(patience)
+            if read_deadline.left() <= 0:
+                failure = timed_out(read_deadline)
                 break
     except httpx.HTTPError as error:
-        failure = _failure(error, patience)
+        failure = _failure(error, read_deadline)
     if failure is not None:
         raise failure
 
 
 def finish(pieces: Iterator[bytes]) -> None:
-    """Read a body to its end, if patience lasts, and keep nothing: its connection can be used again then."""
+    """Discard a body's rest, within the deadline, so that its connection can be used again."""
     with suppress(DispatchError):
         for _ in pieces:
             pass
@@ -285,19 +289,21 @@ def _apieces(response: httpx.Response) -> AsyncIterable[bytes]:
     return response.aiter_bytes() if whole else response.stream  # type: ignore[return-value] # its colour
 
 
-def timed_out(patience: Patience) -> AttemptTimeoutError:
+def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
     """Return the error that says what was waited for in vain."""
-    return AttemptTimeoutError(f"timed out waiting for {patience.what}", code=patience.what.replace(" ", "_"))
+    return AttemptTimeoutError(
+        f"timed out waiting for {read_deadline.what}", code=read_deadline.what.replace(" ", "_")
+    )
 
 
-def _failure(error: httpx.HTTPError, patience: Patience) -> DispatchError:
+def _failure(error: httpx.HTTPError, read_deadline: ReadDeadline) -> DispatchError:
     """Return ours for httpx's. It is raised outside the handler: httpx's error holds the request."""
     if isinstance(error, httpx.ConnectTimeout):
         return AttemptTimeoutError("timed out connecting", code="connect")
     if isinstance(error, httpx.PoolTimeout):
         return AttemptTimeoutError("timed out waiting for a free connection", code="pool")
     if isinstance(error, httpx.TimeoutException):
-        return timed_out(patience)
+        return timed_out(read_deadline)
     if isinstance(error, (httpx.DecodingError, httpx.LocalProtocolError)):
         return MalformedResponseError(f"{type(error).__name__}: {error}")
     return ConnectionFailedError(f"{type(error).__name__}: {error or 'connection closed'}")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.budgets.budget import Budget, Purse, RetryBudget
+from langchain_llmdispatch.budgets.budget import Budget, CallBudget, RetryBudget
 from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
@@ -122,7 +122,7 @@ def test_a_budget_pickles_as_a_fresh_one() -> None:
 # -- per call --------------------------------------------------------------------------------------------
 
 
-def walk(purse: Purse, *outcomes: object, fleet: str = "ab", policy: Policy | None = None) -> list[str]:
+def walk(purse: CallBudget, *outcomes: object, fleet: str = "ab", policy: Policy | None = None) -> list[str]:
     """Walk a call whose requests end so, in order; return whom it asked, and the final error's name."""
     clock, asked, script = FakeClock(), [], list(outcomes)
     dispatch = Dispatch(
@@ -158,37 +158,37 @@ def answer(attempt: Attempt, outcome: object) -> None:
 
 def test_a_call_whose_worst_case_does_not_fit_is_refused_before_sending() -> None:
     """Nothing leaves, and the error says what did not fit."""
-    purse = Purse(lambda _: Decimal(2), limit=Decimal(1))
+    purse = CallBudget(lambda _: Decimal(2), limit=Decimal(1))
     assert walk(purse) == ["BudgetExceededError"]
 
 
 def test_what_fails_over_to_a_cheaper_one_may_still_fit() -> None:
     """A dear first choice is passed over for one that fits."""
-    purse = Purse(lambda t: Decimal(2) if t.name == "a" else Decimal(1), limit=Decimal(1))
+    purse = CallBudget(lambda t: Decimal(2) if t.name == "a" else Decimal(1), limit=Decimal(1))
     assert walk(purse, "0.5") == ["b"]
 
 
 def test_refused_requests_cost_nothing_and_lost_ones_the_worst() -> None:
     """A 503 is not billed; of a broken connection nobody knows, so the worst is entered."""
-    refused = Purse(lambda _: Decimal("0.5"), limit=Decimal("0.6"))
+    refused = CallBudget(lambda _: Decimal("0.5"), limit=Decimal("0.6"))
     assert walk(refused, errors.ServerError("x", status_code=503), "0.2") == ["a", "a"]
     assert refused.spent == Decimal("0.2")
-    lost = Purse(lambda _: Decimal("0.5"), limit=Decimal("0.6"))
+    lost = CallBudget(lambda _: Decimal("0.5"), limit=Decimal("0.6"))
     assert walk(lost, errors.ConnectionFailedError("x")) == ["a", "AllDeploymentsFailedError"]
     assert lost.spent == Decimal("0.5")
 
 
 def test_an_unknown_worst_case_fits_no_budget() -> None:
     """What nobody knows cannot be promised."""
-    assert walk(Purse(lambda _: None, limit=Decimal(1))) == ["BudgetExceededError"]
+    assert walk(CallBudget(lambda _: None, limit=Decimal(1))) == ["BudgetExceededError"]
 
 
 def test_shared_budgets_are_charged_and_given_back_together() -> None:
     """With two budgets, one that is empty leaves the other untouched."""
     full, empty = Budget(1), Budget(0)
-    assert walk(Purse(lambda _: CENT, budgets=(full, empty))) == ["BudgetExceededError"]
+    assert walk(CallBudget(lambda _: CENT, budgets=(full, empty))) == ["BudgetExceededError"]
     assert full.left(NOON) == 1
-    purse = Purse(lambda _: CENT, budgets=(full,))
+    purse = CallBudget(lambda _: CENT, budgets=(full,))
     assert walk(purse, "0.004") == ["a"]
     day = datetime(2026, 11, 24, tzinfo=UTC)
     assert full.spent(day) == Decimal("0.004")
@@ -203,7 +203,7 @@ def test_no_fault_schedule_overspends_a_call(script: list, tenths: int, attempts
     """What a call really spends, unreported answers at their worst, never exceeds its limit."""
     limit, worst = Decimal(tenths) / 10, Decimal("0.3")
     faults = {503: errors.ServerError("x", status_code=503), "lost": errors.ConnectionFailedError("x")}
-    purse = Purse(lambda _: worst, limit=limit)
+    purse = CallBudget(lambda _: worst, limit=limit)
     asked = walk(purse, *[faults.get(each, each) for each in script], policy=Policy(max_attempts=attempts))
     assert purse.spent <= limit
     assert len(asked) <= attempts + 1

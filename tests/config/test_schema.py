@@ -169,13 +169,13 @@ def test_dotenv_is_read_and_the_process_wins(tmp_path: Path, monkeypatch: pytest
 
 def test_override_per_call_names_route_deployment_or_model() -> None:
     """`model=` at call time means a route, a deployment, a sibling or another configured vendor's model."""
-    fleet = model(models=["openai:gpt-6-luna"], routes={"smart": ["anthropic:claude-sonnet-5-5"]})._fleet
+    fleet = model(models=["openai:gpt-6-luna"], routes={"smart": ["anthropic:claude-sonnet-5-5"]})._registry
     assert [t.name for t in fleet.targets("smart")] == ["anthropic:claude-sonnet-5-5"]
     assert [t.name for t in fleet.targets("openai:gpt-6-luna")] == ["openai:gpt-6-luna"]
     assert [t.name for t in fleet.targets("gpt-6.1-terra")] == ["openai:gpt-6.1-terra"]
     assert [t.name for t in fleet.targets("anthropic:claude-haiku-5-5")] == ["anthropic:claude-haiku-5-5"]
     with pytest.raises(ConfigurationError, match="no vendor is known"):
-        model(models=["openai:gpt-6-luna", "claude-haiku-5-5"])._fleet.targets("nonsense")
+        model(models=["openai:gpt-6-luna", "claude-haiku-5-5"])._registry.targets("nonsense")
 
 
 def test_equal_names_are_numbered() -> None:
@@ -225,7 +225,7 @@ def test_litellm_configuration_is_carried_over() -> None:
         read_litellm(LITELLM, {"AZ": "k-az"})
     with pytest.warns(UserWarning, match="success_callback"):
         found = DispatcherChatModel.from_litellm_config(LITELLM, strict=False, env={"AZ": "k-az"})
-    first, second = found._fleet.targets("fast")
+    first, second = found._registry.targets("fast")
     assert (first.vendor.name, first.model, first.deployment.rpm) == ("azure", "gpt-x", 9)
     assert (first.deployment.input_price, first.deployment.output_price) == (1, 2)
     assert second.vendor.name == "anthropic"

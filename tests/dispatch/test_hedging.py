@@ -23,7 +23,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.dispatch.hedging import ENOUGH, Hedging, LostRaceError, Race
-from langchain_llmdispatch.transport.deadline import Patience
+from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import AsyncSend, Send
 from tests.dispatch.test_dispatch import targets
 from tests.end_to_end.test_failover import COLOURS, deployment, model_of, total
@@ -57,13 +57,15 @@ class Hold:
     def __init__(self, **until: Callable[[Dispatch], Any]) -> None:
         self._until = until
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
         """Forward it in time."""
         while self._holds(request):
             time.sleep(0.001)
         return forward(request)
 
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
+    async def asend(
+        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
+    ) -> httpx.Response:
         """Forward it in time."""
         while self._holds(request):
             await asyncio.sleep(0.001)
@@ -87,7 +89,7 @@ def one_failed(dispatch: Dispatch) -> bool:
 
 def held(dispatcher: DispatcherChatModel, **until: Callable[[Dispatch], Any]) -> DispatcherChatModel:
     """Return the model with requests of some deployments held back."""
-    dispatcher._transport.wires = (Hold(**until),)
+    dispatcher._transport.middlewares = (Hold(**until),)
     return dispatcher
 
 

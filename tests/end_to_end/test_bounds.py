@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.dispatch.attempt import Attempt
-from langchain_llmdispatch.transport.deadline import Patience
+from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import AsyncSend, Send
 from tests.end_to_end.test_failover import COLOURS
 from tests.fakes import FakeClock
@@ -42,7 +42,7 @@ class Step:
 
     Attributes:
         kind: `answer`, `cut` (the answer breaks off), `stall`, `connect`, or an HTTP status.
-        takes: Share of its patience that it takes.
+        takes: Share of its read_deadline that it takes.
         billed: Tokens of output that the vendor bills, told or not.
         pieces: Words of a stream that arrive before it breaks off.
         finish: Why an answer ends, in OpenAI's words.
@@ -82,25 +82,27 @@ class Vendors:
         self.sent = self.open = 0
         self.billed = Decimal(0)
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
         """Answer by the next step."""
         step, attempt = self._begin(request)
         try:
             ends = time.monotonic() + 0.03
             while step.late and attempt.dispatch.sent < 2 and time.monotonic() < ends:
                 time.sleep(0.001)
-            return self._answer(step, request, attempt, patience)
+            return self._answer(step, request, attempt, read_deadline)
         finally:
             self._end()
 
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
+    async def asend(
+        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
+    ) -> httpx.Response:
         """Answer by the next step."""
         step, attempt = self._begin(request)
         try:
             ends = time.monotonic() + 0.03
             while step.late and attempt.dispatch.sent < 2 and time.monotonic() < ends:
                 await asyncio.sleep(0.001)
-            return self._answer(step, request, attempt, patience)
+            return self._answer(step, request, attempt, read_deadline)
         finally:
             self._end()
 
@@ -115,11 +117,11 @@ class Vendors:
             self.open -= 1
 
     def _answer(
-        self, step: Step, request: httpx.Request, attempt: Attempt, patience: Patience
+        self, step: Step, request: httpx.Request, attempt: Attempt, read_deadline: ReadDeadline
     ) -> httpx.Response:
         if step.kind == "connect":
             raise httpx.ConnectError("refused")
-        left = patience.left()
+        left = read_deadline.left()
         if 0 < left < 1e5:
             self._clock.advance(left if step.kind == "stall" else left * step.takes)
         if step.kind.isdigit():
@@ -254,7 +256,7 @@ def test_no_fault_schedule_exceeds_the_bound(
     clock = FakeClock()
     model = model_of(data, clock)
     vendors = Vendors(clock, steps, share)
-    model._transport.wires = (vendors,)
+    model._transport.middlewares = (vendors,)
     try:
         for _ in range(2):
             check(model, vendors, clock, colour)

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.health.health import Health, Outcome, outcome_of
-from langchain_llmdispatch.health.latency import Speed
+from langchain_llmdispatch.health.latency import LatencyEstimate
 from tests.fakes import FakeClock
 from tests.fleet import fail, learn, target, targets
 
@@ -524,7 +524,7 @@ def test_an_answer_teaches_and_what_was_never_sent_does_not() -> None:
 @given(st.lists(st.integers(1, 2000), min_size=2, max_size=40), st.floats(0.05, 5), st.floats(0.0005, 0.1))
 def test_both_parts_of_speed_are_found_in_streams(lengths: list[int], first: float, each: float) -> None:
     """From streamed answers of any lengths: the time to the first token, and the time per token."""
-    speed = Speed()
+    speed = LatencyEstimate()
     for n, tokens in enumerate(lengths):
         speed.learn(n * 1.0, first + tokens * each, first, tokens)
     found_first, found_each = speed.estimate()
@@ -537,7 +537,7 @@ def test_whole_answers_are_predicted_at_their_usual_length(
     lengths: list[int], first: float, each: float
 ) -> None:
     """From whole answers: what lies on a line is predicted by it, at the lengths that were seen."""
-    speed = Speed()
+    speed = LatencyEstimate()
     for n, tokens in enumerate(lengths):
         speed.learn(n * 1.0, first + tokens * each, None, tokens)
     found_first, found_each = speed.estimate()
@@ -571,7 +571,7 @@ def test_a_request_overdue_is_news_before_its_answer_comes() -> None:
 
 def test_thin_traffic_averages_over_a_few_answers_and_heavy_traffic_over_half_a_minute() -> None:
     """One odd answer an hour moves the estimate by a third; one of many a second hardly at all."""
-    thin, heavy = Speed(), Speed()
+    thin, heavy = LatencyEstimate(), LatencyEstimate()
     for n in range(200):
         thin.learn(n * 3600.0, 1.0, 1.0, None)
         heavy.learn(n * 0.1, 1.0, 1.0, None)

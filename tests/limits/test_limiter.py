@@ -536,7 +536,7 @@ class SlowBudget:
         self.asked, self.go_on = threading.Event(), threading.Event()
         self.corrected: list[float] = []
 
-    async def reserve(self, name: str, draws: Sequence[Draw], patience: float) -> Reservation:
+    async def reserve(self, name: str, draws: Sequence[Draw], max_wait: float) -> Reservation:
         """Grant everything, when told to go on."""
         self.asked.set()
         await asyncio.to_thread(self.go_on.wait)

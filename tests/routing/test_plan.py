@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, RoutingRule, errors
-from langchain_llmdispatch.budgets.budget import Purse
+from langchain_llmdispatch.budgets.budget import CallBudget
 from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.health.health import Health
@@ -121,7 +121,7 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
     asked = ask(fleet, request("x" * 400, params={"max_tokens": 1000}), limit=limit)
     router, clock = Router("lowest_cost"), FakeClock()
     bound, decision = make_plan(router, asked, policy).bound, router.decide(asked)
-    purse = Purse(asked.forecast.worst, limit=limit)
+    purse = CallBudget(asked.forecast.worst, limit=limit)
     dispatch = Dispatch(
         decision.targets, policy, clock=clock, rng=random.Random(1), observer=purse, clearance=purse.take
     )

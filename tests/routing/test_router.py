@@ -427,7 +427,7 @@ def test_choices_of_the_wrong_kind_are_named(wrong: dict) -> None:
 # -- real calls --------------------------------------------------------------------------------------------
 
 
-class Fleet:
+class DeploymentRegistry:
     """A model over deployments of the loopback server, in virtual time."""
 
     def __init__(self, server: LoopbackServer, *accounts: str, **fields: Any) -> None:
@@ -486,7 +486,7 @@ WAYS = ("invoke", "ainvoke", "stream", "astream")
 @pytest.mark.parametrize("how", WAYS)
 def test_a_run_chooses_route_vendors_and_thread(server: LoopbackServer, how: str) -> None:
     """`configurable` reaches every way of calling, and what answered a thread keeps it."""
-    fleet = Fleet(server, strategy="round_robin")
+    fleet = DeploymentRegistry(server, strategy="round_robin")
     assert [fleet.call(how) for _ in range(4)] == ["a", "b", "c", "a"]
     config = {"configurable": {"thread_id": "t", "api_key": "never"}}
     stays = fleet.call(how, config)
@@ -505,7 +505,7 @@ def test_a_breaker_opens_over_calls_and_one_probe_brings_the_deployment_back(
 ) -> None:
     """After five failures nothing goes there; after some seconds one request does, and all follow."""
     server.script("openai", [Fault.error("server_error")] * 5, "a")
-    fleet = Fleet(server, "a", "b", retry_policy=RetryPolicy(max_retries=0))
+    fleet = DeploymentRegistry(server, "a", "b", retry_policy=RetryPolicy(max_retries=0))
     assert [fleet.call(how) for _ in range(8)] == ["b"] * 8
     assert len(server.requests_to("openai", "a")) == 5
     assert not fleet.model.is_available("openai") or fleet.model.explain("hi").excluded
@@ -518,8 +518,8 @@ def test_two_models_share_health_only_when_handed_the_same(server: LoopbackServe
     """Isolation by default; sharing by the same object."""
     shared = Health()
     server.script("openai", [Fault.error("auth")], "a", repeat=True)
-    first, second = (Fleet(server, "a", "b", health=shared) for _ in range(2))
-    alone = Fleet(server, "a", "b")
+    first, second = (DeploymentRegistry(server, "a", "b", health=shared) for _ in range(2))
+    alone = DeploymentRegistry(server, "a", "b")
     assert first.call("invoke") == "b"
     assert [each.deployment for each in second.model.explain("hi").excluded] == ["a"]
     assert alone.model.explain("hi").excluded == ()
@@ -530,7 +530,9 @@ def test_a_budget_is_shared_settled_and_refuses_before_sending(server: LoopbackS
     """Two models hold one budget; what an answer cost is entered; then nothing more is sent."""
     prices = {"input_price": 100.0, "output_price": 1000.0}
     budget = Budget(0.5, "day")
-    one, two = (Fleet(server, "a", deployment=prices, budget=budget, max_tokens=100) for _ in range(2))
+    one, two = (
+        DeploymentRegistry(server, "a", deployment=prices, budget=budget, max_tokens=100) for _ in range(2)
+    )
     one.call(how)
     spent = budget.spent(one.clock.now())
     used = server.usage()["openai@a"]
@@ -547,7 +549,7 @@ def test_a_budget_is_shared_settled_and_refuses_before_sending(server: LoopbackS
 
 def test_a_seed_decides_what_chance_decides(server: LoopbackServer) -> None:
     """The same seed asks the same deployment; different ones reach them all."""
-    fleet = Fleet(server, strategy="weighted")
+    fleet = DeploymentRegistry(server, strategy="weighted")
 
     def asked(seed: int) -> str:
         return fleet.call("invoke", {"configurable": {"seed": seed}})
@@ -558,7 +560,7 @@ def test_a_seed_decides_what_chance_decides(server: LoopbackServer) -> None:
 
 def test_choices_of_the_run_around_it_count(server: LoopbackServer) -> None:
     """Inside a chain or a graph's node the model finds the thread although nobody hands it on."""
-    fleet = Fleet(server, strategy="round_robin")
+    fleet = DeploymentRegistry(server, strategy="round_robin")
     chain = RunnableLambda(lambda text: fleet.call("invoke", text=text))
     config = {"configurable": {"thread_id": "t"}}
     assert len({chain.invoke("hi", config) for _ in range(4)}) == 1
@@ -571,7 +573,7 @@ def test_tags_and_metadata_of_a_run_reach_rules(server: LoopbackServer) -> None:
         RoutingRule(deployment="c", tags={"smart"}),
         RoutingRule(deployment="b", metadata={"tier": "low"}),
     ]
-    fleet = Fleet(server, routing_rules=rules)
+    fleet = DeploymentRegistry(server, routing_rules=rules)
     for how in WAYS:
         assert fleet.call(how, {"tags": ["smart"]}) == "c"
         assert fleet.call(how, {"metadata": {"tier": "low"}}) == "b"
@@ -581,7 +583,7 @@ def test_tags_and_metadata_of_a_run_reach_rules(server: LoopbackServer) -> None:
 def test_a_deadline_of_the_run_holds(server: LoopbackServer) -> None:
     """A run may have less time than the model."""
     server.script("openai", [Fault(status=429, headers={"retry-after": "30"})], "a")
-    fleet = Fleet(server, "a")
+    fleet = DeploymentRegistry(server, "a")
     with pytest.raises(errors.core.ModelRateLimitError):
         fleet.call("invoke", {"configurable": {"deadline": 5}})
     assert fleet.clock.monotonic() < 5

@@ -37,7 +37,7 @@ from langchain_llmdispatch.testing.no_network import ClosedNetwork
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.clock import Clock
-    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.middleware import AsyncSend, Send
 
 Mode: TypeAlias = Literal["none", "once", "rewrite", "verify"]
@@ -204,13 +204,13 @@ class Cassette:
 
     # -- the wire ----------------------------------------------------------------------------------
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
         """Record or replay a model's request."""
         __tracebackhide__ = True
         asked, spoilt = asked_of(request, self.scrubber, self.secrets), is_spoilt(request)
         held = self.playback.find(asked, spoilt=spoilt)
         if held is None and self.records:
-            slot = self.recorder.slot(patience.clock)
+            slot = self.recorder.slot(read_deadline.clock)
             return self._recorded(slot, asked, request, forward(request))
         held = held or self.playback.take(asked, spoilt=spoilt)
         if self.mode == "verify":
@@ -219,15 +219,17 @@ class Cassette:
                 self._compare(held, live, live.read())
             finally:
                 live.close()
-        return self._answer(held, patience.clock)
+        return self._answer(held, read_deadline.clock)
 
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
+    async def asend(
+        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
+    ) -> httpx.Response:
         """Record or replay a model's request."""
         __tracebackhide__ = True
         asked, spoilt = asked_of(request, self.scrubber, self.secrets), is_spoilt(request)
         held = self.playback.find(asked, spoilt=spoilt)
         if held is None and self.records:
-            slot = self.recorder.slot(patience.clock)
+            slot = self.recorder.slot(read_deadline.clock)
             return self._recorded(slot, asked, request, await forward(request))
         held = held or self.playback.take(asked, spoilt=spoilt)
         if self.mode == "verify":
@@ -236,7 +238,7 @@ class Cassette:
                 self._compare(held, live, await live.aread())
             finally:
                 await live.aclose()
-        return self._answer(held, patience.clock)
+        return self._answer(held, read_deadline.clock)
 
     def _recorded(
         self, slot: Slot, asked: Asked, request: httpx.Request, response: httpx.Response

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import httpx
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.deadline import ReadDeadline
 
 _SSE_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 # What marks the end of an answer in any vendor's stream: finish reasons and final events.
@@ -25,7 +25,7 @@ class Wait:
     """A pause within a body.
 
     Attributes:
-        seconds: How long; infinity is until patience ends.
+        seconds: How long; infinity is until read_deadline ends.
     """
 
     seconds: float
@@ -76,13 +76,13 @@ class EventSplitter:
         return [rest] if rest else []
 
 
-def pause(patience: Patience, seconds: float) -> float:
-    """Return how long to pause; at most until patience ends.
+def pause(read_deadline: ReadDeadline, seconds: float) -> float:
+    """Return how long to pause; at most until read_deadline ends.
 
     Raises:
         AssertionError: The pause would never end.
     """
-    left = patience.left()
+    left = read_deadline.left()
     if min(seconds, left) == float("inf"):
         raise AssertionError("this stall would never end: the model has no timeout and no deadline")
     return max(0.0, min(seconds, left))
@@ -91,8 +91,8 @@ def pause(patience: Patience, seconds: float) -> float:
 class ShapedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
     """The body of a response, through a shaper."""
 
-    def __init__(self, response: httpx.Response, shaper: Shaper, patience: Patience) -> None:
-        self._response, self._shaper, self._patience = response, shaper, patience
+    def __init__(self, response: httpx.Response, shaper: Shaper, read_deadline: ReadDeadline) -> None:
+        self._response, self._shaper, self._patience = response, shaper, read_deadline
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield what the client sees."""
@@ -143,14 +143,14 @@ class ShapedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
         yield self._shaper.close()
 
 
-def _check(patience: Patience) -> None:
-    if patience.left() <= 0:
+def _check(read_deadline: ReadDeadline) -> None:
+    if read_deadline.left() <= 0:
         raise httpx.ReadTimeout("timed out")
 
 
-def shaped(response: httpx.Response, shaper: Shaper, patience: Patience) -> httpx.Response:
+def shaped(response: httpx.Response, shaper: Shaper, read_deadline: ReadDeadline) -> httpx.Response:
     """Return the response with its body through a shaper; its encoding is undone."""
-    stream = ShapedBody(response, shaper, patience)
+    stream = ShapedBody(response, shaper, read_deadline)
     return httpx.Response(
         response.status_code, headers=plain_headers(response), stream=stream, extensions=response.extensions
     )

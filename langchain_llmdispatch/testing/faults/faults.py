@@ -37,7 +37,7 @@ from langchain_llmdispatch.testing.middleware import attempt_of, installed, matc
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.middleware import AsyncSend, Send
 
 Kind: TypeAlias = Refusal | Breakage | Damage
@@ -160,7 +160,7 @@ class Faults:
         return self._add(Fault(deployments, kind, **when))
 
     def timeout(self, deployments: str = "*", **when: Any) -> Fault:
-        """Give no answer until the model's patience ends."""
+        """Give no answer until the model's read_deadline ends."""
         return self._add(Fault(deployments, Breakage(httpx.ReadTimeout, "timed out", waits=True), **when))
 
     # -- in the answer -----------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class Faults:
         return self._add(Fault(deployments, kind, **when))
 
     def stall(self, deployments: str = "*", *, after_events: int = 0, **when: Any) -> Fault:
-        """Fall silent after some events, until the model's patience ends."""
+        """Fall silent after some events, until the model's read_deadline ends."""
         return self._add(Fault(deployments, Damage(partial(Stall, after_events=after_events)), **when))
 
     def slow_first_token(self, deployments: str = "*", *, seconds: float, **when: Any) -> Fault:
@@ -214,29 +214,31 @@ class Faults:
 
     # -- the wire ----------------------------------------------------------------------------------
 
-    def send(self, request: httpx.Request, patience: Patience, forward: Send) -> httpx.Response:
+    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
         """Send a request through the rules."""
         kind = self._kind(request)
         if isinstance(kind, Refusal):
             return kind.response(_vendor(request))
         if isinstance(kind, Breakage):
             if kind.waits:
-                patience.clock.sleep(pause(patience, FOREVER))
+                read_deadline.clock.sleep(pause(read_deadline, FOREVER))
             raise kind.error(kind.text)
         response = forward(request)
-        return response if kind is None else _damaged(kind, response, patience)
+        return response if kind is None else _damaged(kind, response, read_deadline)
 
-    async def asend(self, request: httpx.Request, patience: Patience, forward: AsyncSend) -> httpx.Response:
+    async def asend(
+        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
+    ) -> httpx.Response:
         """Send a request through the rules."""
         kind = self._kind(request)
         if isinstance(kind, Refusal):
             return kind.response(_vendor(request))
         if isinstance(kind, Breakage):
             if kind.waits:
-                await patience.clock.asleep(pause(patience, FOREVER))
+                await read_deadline.clock.asleep(pause(read_deadline, FOREVER))
             raise kind.error(kind.text)
         response = await forward(request)
-        return response if kind is None else _damaged(kind, response, patience)
+        return response if kind is None else _damaged(kind, response, read_deadline)
 
     def _kind(self, request: httpx.Request) -> Kind | None:
         names = names_of(request)
@@ -264,11 +266,11 @@ def _vendor(request: httpx.Request) -> str:
     return attempt.target.vendor.name if attempt is not None else ""
 
 
-def _damaged(kind: Damage, response: httpx.Response, patience: Patience) -> httpx.Response:
+def _damaged(kind: Damage, response: httpx.Response, read_deadline: ReadDeadline) -> httpx.Response:
     if kind.shaper is not None:
-        return shaped(response, kind.shaper(response.headers.get("content-type", "")), patience)
+        return shaped(response, kind.shaper(response.headers.get("content-type", "")), read_deadline)
     shaper = _Instead(kind.body)
-    response = shaped(response, shaper, patience)
+    response = shaped(response, shaper, read_deadline)
     response.headers["content-type"] = kind.content_type or ""
     return response
 

@@ -56,7 +56,7 @@ class Breakage:
     Attributes:
         error: httpx's error class.
         text: What it says.
-        waits: Whether the client's patience runs out first.
+        waits: Whether the client's read_deadline runs out first.
     """
 
     error: type[httpx.HTTPError]
@@ -151,7 +151,7 @@ class Cut(EventShaper):
 
 
 class Stall(EventShaper):
-    """Silence in the middle of the body, until the client's patience ends."""
+    """Silence in the middle of the body, until the client's read_deadline ends."""
 
     def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:
         """Fall silent; half of a plain body has passed."""

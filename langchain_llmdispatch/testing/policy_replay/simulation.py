@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.transport.deadline import Patience
+    from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.middleware import AsyncSend, Send
     from langchain_llmdispatch.types import Call
 
@@ -179,7 +179,7 @@ class SimulatedNetwork:
     def send(
         self,
         request: httpx.Request,  # noqa: ARG002
-        patience: Patience,  # noqa: ARG002
+        read_deadline: ReadDeadline,  # noqa: ARG002
         forward: Send,  # noqa: ARG002
     ) -> httpx.Response:
         """Refuse: a simulation is async.
@@ -192,7 +192,7 @@ class SimulatedNetwork:
     async def asend(
         self,
         request: httpx.Request,
-        patience: Patience,
+        read_deadline: ReadDeadline,
         forward: AsyncSend,  # noqa: ARG002 - nothing goes on from here
     ) -> httpx.Response:
         """Let the oracle's outcome come true."""
@@ -200,16 +200,16 @@ class SimulatedNetwork:
         assert attempt is not None  # noqa: S101 - only models send here
         outcome = ORACLE.get()(attempt.target)
         if outcome.error == "AttemptTimeoutError":
-            await _wait(patience, _FOREVER)
+            await _wait(read_deadline, _FOREVER)
         if outcome.error == "ConnectionFailedError":
-            await _wait(patience, outcome.latency_s)
+            await _wait(read_deadline, outcome.latency_s)
             raise httpx.ConnectError("simulated")
         if outcome.status not in {None, _OK}:
-            await _wait(patience, outcome.latency_s)
+            await _wait(read_deadline, outcome.latency_s)
             return _refusal(outcome)
         if outcome.ttft_s is None:
-            await _wait(patience, outcome.latency_s)
-        return httpx.Response(_OK, stream=_Body(outcome, patience))
+            await _wait(read_deadline, outcome.latency_s)
+        return httpx.Response(_OK, stream=_Body(outcome, read_deadline))
 
 
 def _refusal(outcome: Outcome) -> httpx.Response:
@@ -219,8 +219,8 @@ def _refusal(outcome: Outcome) -> httpx.Response:
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, outcome: Outcome, patience: Patience) -> None:
-        self._outcome, self._patience = outcome, patience
+    def __init__(self, outcome: Outcome, read_deadline: ReadDeadline) -> None:
+        self._outcome, self._patience = outcome, read_deadline
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         outcome = self._outcome
@@ -233,11 +233,11 @@ class _Body(httpx.AsyncByteStream):
         yield outcome.body()
 
 
-async def _wait(patience: Patience, seconds: float) -> None:
+async def _wait(read_deadline: ReadDeadline, seconds: float) -> None:
     """Wait, at most as long as the client does."""
     seconds = max(0.0, seconds)
-    await patience.clock.asleep(pause(patience, seconds))
-    if patience.left() <= 0:
+    await read_deadline.clock.asleep(pause(read_deadline, seconds))
+    if read_deadline.left() <= 0:
         raise httpx.ReadTimeout("simulated")
 
 

@@ -1,6 +1,6 @@
 """Google Gemini by its own API: `generateContent` and `streamGenerateContent`.
 
-Wire format: https://ai.google.dev/api/generate-content. The key travels in a header, never in the URL.
+Middleware format: https://ai.google.dev/api/generate-content. The key travels in a header, never in the URL.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Echo:
     def __init__(self, key: str, status: int, content_type: str) -> None:
         self.key, self.status, self.type = key, status, content_type
 
-    def send(self, request: httpx.Request, patience: Any, forward: Any) -> httpx.Response:
+    def send(self, request: httpx.Request, read_deadline: Any, forward: Any) -> httpx.Response:
         """Answer."""
         text = (
             f"Incorrect API key provided: {self.key}. Organization org-Canary0123456789, call {request.url}"
@@ -80,9 +80,9 @@ class Echo:
         ]
         return httpx.Response(self.status, headers=headers, stream=httpx.ByteStream(bodies[self.type]))
 
-    async def asend(self, request: httpx.Request, patience: Any, forward: Any) -> httpx.Response:
+    async def asend(self, request: httpx.Request, read_deadline: Any, forward: Any) -> httpx.Response:
         """Answer."""
-        return self.send(request, patience, forward)
+        return self.send(request, read_deadline, forward)
 
 
 def canary_model(vendor: str, key: str) -> DispatcherChatModel:
