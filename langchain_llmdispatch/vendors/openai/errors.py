@@ -129,6 +129,7 @@ _PHRASES: tuple[tuple[str, type[VendorError]], ...] = (
     ("encrypted content", ForeignSignatureError),  # Azure sends no code for it
     ("encrypted_content", ForeignSignatureError),
     ("incorrect api key", AuthenticationError),
+    ("model not found", ModelNotFoundError),  # xAI, a 400
     ("unrecognized request argument", UnsupportedParameterError),
     ("not supported with this model", UnsupportedParameterError),
     ("not supported on this model", UnsupportedParameterError),
@@ -138,7 +139,15 @@ _PHRASES: tuple[tuple[str, type[VendorError]], ...] = (
 )
 # Codes that say no more than the status does, so that prose may still be read.
 _VAGUE = frozenset(
-    {"", "invalid_request_error", "badrequest", "bad_request", "invalid_argument", "validation"}
+    {
+        "",
+        "invalid_request_error",
+        "badrequest",
+        "bad_request",
+        "invalid_argument",
+        "invalid-argument",  # xAI
+        "validation",
+    }
 )
 
 

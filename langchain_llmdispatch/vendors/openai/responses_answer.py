@@ -6,7 +6,7 @@ LangChain's `openai` block translator reads; it is a list for plain text too, si
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
@@ -26,7 +26,17 @@ _INCOMPLETE: dict[Any, FinishReason] = {
     "max_tool_calls": "length",
     "content_filter": "content_filter",
 }
-_KEPT = ("id", "service_tier", "incomplete_details", "conversation", "previous_response_id")
+_UNFINISHED = frozenset({"queued", "in_progress", "cancelled", "failed"})
+"""Statuses without an answer; a word that is not known here is an end, as in chat completions."""
+_KEPT = (
+    "id",
+    "service_tier",
+    "incomplete_details",
+    "conversation",
+    "previous_response_id",
+    "content_filters",  # Azure
+)
+_RAW = {"kind": "reasoning_text"}
 
 
 def response_message(vendor: Vendor, call: Call, reply: Mapping[str, Any]) -> AIMessage:
@@ -36,7 +46,7 @@ def response_message(vendor: Vendor, call: Call, reply: Mapping[str, Any]) -> AI
         MalformedResponseError: It has no output, or is not finished.
     """
     output = reply.get("output")
-    if not isinstance(output, list) or reply.get("status") not in {"completed", "incomplete", None}:
+    if not isinstance(output, list) or reply.get("status") in _UNFINISHED:
         text = f"no finished response: {reply.get('status') or 'no output'}"
         raise vendor_error(MalformedResponseError, vendor, call, ErrorBody(text))
     items = [item for item in output if isinstance(item, Mapping)]
@@ -45,7 +55,7 @@ def response_message(vendor: Vendor, call: Call, reply: Mapping[str, Any]) -> AI
     if logprobs := [entry for item in items for entry in _logprobs(item)]:
         metadata["logprobs"] = {"content": logprobs}
     return AIMessage(
-        content=[block for item in items for block in _blocks(item, call.tool_names)],
+        content=[block for item in items for block in item_blocks(item, call.tool_names)],
         tool_calls=calls.valid,
         invalid_tool_calls=calls.invalid,
         usage_metadata=response_usage(reply.get("usage")),
@@ -90,24 +100,27 @@ def response_usage(usage: Any) -> UsageMetadata | None:
 # -- items ---------------------------------------------------------------------------------------------
 
 
-def _blocks(item: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def item_blocks(item: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the content blocks of an item: one for each part that says something, or the item itself."""
     if item.get("type") == "message":
-        for part in item.get("content") or ():
-            yield from _part(part, item)
-    else:
-        yield whole_block(item, names)
+        return [block for part in item.get("content") or () if (block := part_block(part, item))]
+    if item.get("type") == "reasoning":
+        return thought_blocks(item)
+    return [whole_block(item, names)]
 
 
-def _part(part: Mapping[str, Any], item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def part_block(part: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a part of a message as a block, or None if it says nothing."""
     if part.get("type") == "refusal":
-        block = {"type": "refusal", "refusal": part.get("refusal", "")}
+        block = {"type": "refusal", "refusal": part.get("refusal") or ""}
     elif part.get("type") == "output_text":
-        block = {"type": "text", "text": part.get("text", "")}
+        block = {"type": "text", "text": part.get("text") or ""}
         if notes := part.get("annotations"):
             block["annotations"] = [annotation_block(note) for note in notes]
     else:
-        return
-    yield {**block, **message_marks(item)}
+        return None
+    said = any(block.get(name) for name in ("text", "refusal", "annotations"))
+    return {**block, **message_marks(item)} if said else None
 
 
 def message_marks(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,12 +142,36 @@ def whole_block(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     if block.get("type") == "function_call":
         block["name"] = names.get(block.get("name", ""), block.get("name"))
         block.pop("status", None)
-    elif block.get("type") == "reasoning":
-        # Neither is said in full by a stream; an empty `content` is refused when it goes back.
-        block.pop("status", None)
-        if not block.get("content"):
-            block.pop("content", None)
     return block
+
+
+def thought_blocks(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a reasoning item as blocks: one for each piece of raw text, and the item with its summary.
+
+    LangChain's translator shows a summary only. Raw text, which open models send, is given as its own kind of
+    block, and is marked so that it goes back as what it was.
+    """
+    # The status is not said in full by a stream; an empty `content` is refused when it goes back.
+    marks = {name: value for name, value in item.items() if value is not None and name != "status"}
+    summary = marks.pop("summary", None) or []
+    raw = [text for part in marks.pop("content", None) or () if (text := part.get("text"))]
+    if not raw:
+        return [{**marks, "summary": summary}]
+    blocks = [raw_thought(text, item.get("id")) for text in raw]
+    blocks[0] |= marks
+    if summary:
+        blocks.append({"type": "reasoning", **thought_marks(item.get("id")), "summary": summary})
+    return blocks
+
+
+def raw_thought(text: str, identity: Any) -> dict[str, Any]:
+    """Return raw reasoning text as a block."""
+    return {"type": "reasoning", **thought_marks(identity), "reasoning": text, "extras": dict(_RAW)}
+
+
+def thought_marks(identity: Any) -> dict[str, Any]:
+    """Return what the blocks of one reasoning item share."""
+    return {"id": identity} if identity else {}
 
 
 def _calls(items: list[Mapping[str, Any]], names: Mapping[str, str]) -> Calls:

@@ -164,9 +164,13 @@ def _reasoning(group: list[Json]) -> Json:
     item: Json = {"type": "reasoning"}
     if identity := group[0].get("id"):
         item["id"] = identity
+    said = [block for block in group if block.get("reasoning")]
+    raw = [block for block in said if extra_of(block, "kind") == "reasoning_text"]
     item["summary"] = [
-        {"type": "summary_text", "text": block["reasoning"]} for block in group if block.get("reasoning")
+        {"type": "summary_text", "text": block["reasoning"]} for block in said if block not in raw
     ]
+    if raw:
+        item["content"] = [{"type": "reasoning_text", "text": block["reasoning"]} for block in raw]
     if cipher := next((c for block in group if (c := extra_of(block, "encrypted_content"))), None):
         item["encrypted_content"] = cipher
     return item

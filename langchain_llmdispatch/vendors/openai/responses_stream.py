@@ -1,12 +1,14 @@
 """The decoder of a streamed response of OpenAI's Responses API.
 
 The events are semantic and typed; `response.completed` or `response.incomplete` ends the answer, and there is
-no `[DONE]`. Each content block gets the next index when it begins; items are known by their `output_index`.
+no `[DONE]`. Each content block gets the next index when it begins. What no delta said is taken from the event
+that says that an item is done, and what no such event said from the complete response.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessageChunk
@@ -17,6 +19,7 @@ from langchain_llmdispatch.vendors.openai import responses_answer as answers
 from langchain_llmdispatch.vendors.openai.chat_answer import arguments
 from langchain_llmdispatch.vendors.openai.chat_stream import Frames
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
+from langchain_llmdispatch.vendors.openai.responses_items import StreamedItems
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.framing import SSEvent
@@ -24,22 +27,31 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.base import Vendor
 
 Event = Mapping[str, Any]
-_HANDLED_IN_PIECES = frozenset({"message", "function_call", "reasoning"})
+Block = dict[str, Any]
+_Pieces = tuple[list[Block], list[ToolCallChunk]]
+_Place = tuple[int, str, int]
+"""An item, "item" or a kind of part, and the part's number; each place becomes a block."""
+_SAID_FIRST = frozenset({"id", "summary", "reasoning", "extras"})
+"""What the first pieces of reasoning have said when its item is done."""
 
 
 class ResponsesStreamDecoder(Frames):
     """Chunks of a response."""
 
-    __slots__ = ("_args", "_done", "_indices", "_items", "_logprobs", "_said")
+    __slots__ = ("_args", "_done", "_indices", "_items", "_logprobs", "_named", "_notes", "_said")
 
     def __init__(self, vendor: Vendor, call: Call) -> None:
         super().__init__(vendor, call)
         self._done = False
-        self._indices: dict[tuple[int, int], int] = {}
-        self._items: dict[int, Event] = {}
+        self._items = StreamedItems()
+        self._indices: dict[_Place, int] = {}
+        self._said: dict[_Place, None] = {}
+        """The blocks that have begun, in order."""
+        self._notes: Counter[int] = Counter()
+        """How many citations each block has."""
         self._args: dict[int, list[str]] = {}
-        self._said: set[int] = set()
-        self._logprobs: list[Any] = []
+        self._named: set[int] = set()
+        self._logprobs: dict[int, list[Any]] = {}
 
     @property
     def finished(self) -> bool:
@@ -67,146 +79,202 @@ class ResponsesStreamDecoder(Frames):
 
     # -- blocks ------------------------------------------------------------------------------------
 
-    def _index(self, event: Event, part: int = -1) -> int:
-        key = (event.get("output_index", 0), part)
-        return self._indices.setdefault(key, len(self._indices))
+    def _index(self, place: _Place) -> int:
+        return self._indices.setdefault(place, len(self._indices))
 
-    def _chunk(self, block: dict[str, Any], calls: list[ToolCallChunk] | None = None) -> AIMessageChunk:
-        return AIMessageChunk(
-            content=[block],
-            tool_call_chunks=calls or [],
-            response_metadata={"model_provider": "openai"},
-        )
-
-    def _begins(self, index: int) -> bool:
+    def _begins(self, place: _Place) -> bool:
         """Whether this is the first piece of a block, which alone carries ids."""
-        if index in self._said:
+        if place in self._said:
             return False
-        self._said.add(index)
+        self._said[place] = None
         return True
 
     def _added(self, event: Event) -> AIMessageChunk | None:
         item = event["item"]
-        self._items[event.get("output_index", 0)] = item
-        if item.get("type") == "reasoning":
-            self._index(event)  # its place in the order, though it may say nothing before it is done
-        if item.get("type") != "function_call":
-            return None
-        index = self._index(event)
-        text = item.get("arguments") or ""
-        self._args[index] = [text]
-        block = {**answers.whole_block(item, self._call.tool_names), "arguments": text, "index": index}
-        identity = item.get("call_id") or item.get("id")
-        return self._chunk(block, [_call_chunk(index, text, name=block.get("name"), identity=identity)])
+        slot = self._items.begin(event, item)
+        return _chunk(*self._call_begins(slot, item)) if item.get("type") == "function_call" else None
 
     def _text(self, event: Event) -> AIMessageChunk | None:
-        self._logprobs += event.get("logprobs") or ()
-        if not event["delta"]:
+        return self._message_piece(event, "text", event["delta"])
+
+    def _text_done(self, event: Event) -> AIMessageChunk | None:
+        place = self._part(event)
+        if place not in self._said:
+            return self._message_piece(event, "text", event.get("text"))
+        if event.get("logprobs"):
+            self._logprobs.setdefault(self._index(place), event["logprobs"])
+        return None
+
+    def _refusal(self, event: Event) -> AIMessageChunk | None:
+        return self._message_piece(event, "refusal", event["delta"])
+
+    def _message_piece(self, event: Event, kind: str, text: str | None) -> AIMessageChunk | None:
+        place = self._part(event)
+        if event.get("logprobs"):
+            self._logprobs.setdefault(self._index(place), []).extend(event["logprobs"])
+        if not text:
             return None
-        index = self._index(event, event.get("content_index", 0))
-        block: dict[str, Any] = {"type": "text", "text": event["delta"], "index": index}
-        if self._begins(index):
-            block |= self._marks(event)
-        return self._chunk(block)
+        block: Block = {"type": kind, kind: text, "index": self._index(place)}
+        if self._begins(place):
+            block |= answers.message_marks(self._items[place[0]])
+        return _chunk([block])
 
-    def _marks(self, event: Event) -> dict[str, Any]:
-        item = self._items.get(event.get("output_index", 0)) or {"id": event.get("item_id")}
-        return answers.message_marks(item)
+    def _part(self, event: Event) -> _Place:
+        return self._items.slot(event, "message"), "part", event.get("content_index", 0)
 
-    def _annotation(self, event: Event) -> AIMessageChunk:
+    def _annotation(self, event: Event) -> AIMessageChunk | None:
         note = answers.annotation_block(event["annotation"])
-        index = self._index(event, event.get("content_index", 0))
-        return self._chunk({"type": "text", "annotations": [note], "index": index})
-
-    def _refusal(self, event: Event) -> AIMessageChunk:
-        index = self._index(event, event.get("content_index", 0))
-        block: dict[str, Any] = {"type": "refusal", "refusal": event["delta"], "index": index}
-        if self._begins(index):
-            block |= self._marks(event)
-        return self._chunk(block)
+        index = self._index(self._part(event))
+        self._notes[index] += 1
+        return _chunk([{"type": "text", "annotations": [note], "index": index}])
 
     def _arguments(self, event: Event) -> AIMessageChunk | None:
+        return _chunk(*self._argument_piece(self._items.slot(event, "function_call"), event["delta"]))
+
+    def _arguments_done(self, event: Event) -> AIMessageChunk | None:
+        slot = self._items.slot(event, "function_call")
+        if any(self._args.get(slot, ())):
+            return None
+        return _chunk(*self._argument_piece(slot, event.get("arguments")))
+
+    def _argument_piece(self, slot: int, text: str | None) -> _Pieces:
+        if not text:
+            return [], []
+        self._args.setdefault(slot, []).append(text)
+        index = self._index((slot, "item", 0))
+        return [{"type": "function_call", "arguments": text, "index": index}], [_call_chunk(index, text)]
+
+    def _call_begins(self, slot: int, item: Event) -> _Pieces:
+        index, text = self._index((slot, "item", 0)), item.get("arguments") or ""
+        self._named.add(slot)
+        self._args.setdefault(slot, []).append(text)
+        block = {**answers.whole_block(item, self._call.tool_names), "arguments": text, "index": index}
+        identity = item.get("call_id") or item.get("id")
+        return [block], [_call_chunk(index, text, name=block.get("name"), identity=identity)]
+
+    def _summary(self, event: Event) -> AIMessageChunk | None:
+        place = self._items.slot(event, "reasoning"), "item", 0
+        part = {"type": "summary_text", "text": event["delta"], "index": event.get("summary_index", 0)}
+        block: Block = {"type": "reasoning", "summary": [part], "index": self._index(place)}
+        if self._begins(place):
+            block |= answers.thought_marks(event.get("item_id"))
+        return _chunk([block])
+
+    def _reasoning_text(self, event: Event) -> AIMessageChunk | None:
         text = event["delta"]
         if not text:
             return None
-        index = self._index(event)
-        self._args.setdefault(index, []).append(text)
-        block = {"type": "function_call", "arguments": text, "index": index}
-        return self._chunk(block, [_call_chunk(index, text)])
+        place = self._items.slot(event, "reasoning"), "raw", event.get("content_index", 0)
+        block: Block = {"type": "reasoning", "reasoning": text}
+        if self._begins(place):
+            block = answers.raw_thought(text, event.get("item_id"))
+        return _chunk([{**block, "index": self._index(place)}])
 
-    def _summary(self, event: Event) -> AIMessageChunk:
-        part = {"type": "summary_text", "text": event["delta"], "index": event.get("summary_index", 0)}
-        return self._thought(event, {"summary": [part]})
+    # -- what no piece said ------------------------------------------------------------------------
 
-    def _reasoning_text(self, event: Event) -> AIMessageChunk:
-        part = {"type": "reasoning_text", "text": event["delta"], "index": event.get("content_index", 0)}
-        return self._thought(event, {"content": [part]})
+    def _item_done(self, event: Event) -> AIMessageChunk | None:
+        return _chunk(*self._rest(self._items.finish(event), event["item"]))
 
-    def _thought(self, event: Event, said: dict[str, Any]) -> AIMessageChunk:
-        index = self._index(event)
-        block: dict[str, Any] = {"type": "reasoning", **said, "index": index}
-        if self._begins(index):
-            block |= {"id": event["item_id"]} if event.get("item_id") else {}
-            block.setdefault("summary", [])
-        return self._chunk(block)
+    def _rest(self, slot: int, item: Event) -> _Pieces:
+        kind = item.get("type")
+        if kind == "message":
+            return self._message_rest(slot, item), []
+        if kind == "reasoning":
+            return self._thought_rest(slot, item), []
+        if kind == "function_call":
+            return self._call_rest(slot, item)
+        block = self._block((slot, "item", 0), answers.whole_block(item, self._call.tool_names))
+        if kind != "custom_tool_call":
+            return [block], []
+        text = answers.custom_arguments(item)
+        self._args[slot] = [text]
+        self._named.add(slot)
+        name = self._call.tool_names.get(item.get("name", ""), item.get("name"))
+        return [block], [_call_chunk(block["index"], text, name=name, identity=item.get("call_id"))]
+
+    def _block(self, place: _Place, block: Block) -> Block:
+        self._said[place] = None
+        return {**block, "index": self._index(place)}
+
+    def _message_rest(self, slot: int, item: Event) -> list[Block]:
+        # Parts are matched by their order: servers count them from 0 or from 1.
+        begun = [place for place in self._said if place[:2] == (slot, "part")]
+        rest: list[Block] = []
+        for number, block in enumerate(answers.item_blocks(item, self._call.tool_names)):
+            if number >= len(begun):
+                rest.append(self._block((slot, "part", number), block))
+                continue
+            index = self._index(begun[number])
+            if notes := block.get("annotations", [])[self._notes[index] :]:
+                rest.append({"type": "text", "annotations": notes, "index": index})
+        return rest
+
+    def _thought_rest(self, slot: int, item: Event) -> list[Block]:
+        begun = {place[1]: place for place in reversed(self._said) if place[0] == slot}
+        rest: list[Block] = []
+        for number, block in enumerate(answers.thought_blocks(item)):
+            kind = "raw" if "reasoning" in block else "item"
+            if kind not in begun and (not begun or block.get("summary") != []):
+                rest.append(self._block((slot, kind, number), block))
+                continue
+            # Ciphertext is whole only here; text that came in pieces is not said again.
+            marks = {name: value for name, value in block.items() if name not in _SAID_FIRST}
+            if len(marks) > 1:
+                place = begun.get(kind) or next(iter(begun.values()))
+                rest.append({**marks, "index": self._index(place)})
+        return rest
+
+    def _call_rest(self, slot: int, item: Event) -> _Pieces:
+        said = any(self._args.get(slot, ()))
+        if slot not in self._named:
+            return self._call_begins(slot, {**item, "arguments": ""} if said else item)
+        return ([], []) if said else self._argument_piece(slot, item.get("arguments"))
 
     # -- ends --------------------------------------------------------------------------------------
 
-    def _item_done(self, event: Event) -> AIMessageChunk | None:
-        item = event["item"]
-        kind = item.get("type")
-        if kind == "reasoning":
-            return self._reasoning_done(event, item)
-        if kind == "function_call":
-            return self._call_done(event, item)
-        if kind in _HANDLED_IN_PIECES:
-            return None
-        index = self._index(event)
-        block = {**answers.whole_block(item, self._call.tool_names), "index": index}
-        if kind != "custom_tool_call":
-            return self._chunk(block)
-        text = answers.custom_arguments(item)
-        self._args[index] = [text]
-        name = self._call.tool_names.get(item.get("name", ""), item.get("name"))
-        return self._chunk(block, [_call_chunk(index, text, name=name, identity=item.get("call_id"))])
-
-    def _reasoning_done(self, event: Event, item: Event) -> AIMessageChunk | None:
-        # Ciphertext is whole only here; text that came in pieces is not said again.
-        index = self._index(event)
-        block = answers.whole_block(item, self._call.tool_names)
-        if not self._begins(index):
-            block = {name: block[name] for name in ("type", "encrypted_content") if name in block}
-        return self._chunk({**block, "index": index}) if len(block) > 1 else None
-
-    def _call_done(self, event: Event, item: Event) -> AIMessageChunk | None:
-        # A server may send the arguments in one piece at the end.
-        index, text = self._index(event), item.get("arguments") or ""
-        if not text or any(self._args.get(index, ())):
-            return None
-        self._args[index] = [text]
-        block = {"type": "function_call", "arguments": text, "index": index}
-        return self._chunk(block, [_call_chunk(index, text)])
-
     def _completed(self, event: Event) -> AIMessageChunk:
         reply = event["response"]
-        for pieces in self._args.values():
-            if arguments("".join(pieces)) is None:
-                raise self._error(TruncatedToolCallError, "a tool call's arguments are no whole JSON object")
+        blocks: list[Block] = []
+        calls: list[ToolCallChunk] = []
+        output = [item for item in reply.get("output") or () if isinstance(item, Mapping)]
+        for slot, item in self._items.unfinished(output):
+            more, called = self._rest(slot, item)
+            blocks += more
+            calls += called
+        self._check_calls()
         self._done = True
         metadata = answers.response_metadata(reply, self._call.model, calls=bool(self._args))
-        if self._logprobs:
-            metadata["logprobs"] = {"content": self._logprobs}
+        if logprobs := [entry for entries in self._logprobs.values() for entry in entries]:
+            metadata["logprobs"] = {"content": logprobs}
         return AIMessageChunk(
-            content=[],
+            content=[*blocks],
+            tool_call_chunks=calls,
             usage_metadata=answers.response_usage(reply.get("usage")),
             response_metadata=metadata,
             chunk_position="last",
         )
 
+    def _check_calls(self) -> None:
+        for slot, pieces in self._args.items():
+            if slot not in self._named:
+                raise self._error(TruncatedToolCallError, "a tool call has no name")
+            if arguments("".join(pieces)) is None:
+                raise self._error(TruncatedToolCallError, "a tool call's arguments are no whole JSON object")
+
     def _failed(self, event: Event) -> AIMessageChunk:
         response = event.get("response") or {}
         said = response if response.get("error") else event
         raise error_inside(self._vendor, self._call, error_body(said))
+
+
+def _chunk(blocks: list[Block], calls: Sequence[ToolCallChunk] = ()) -> AIMessageChunk | None:
+    if not blocks:
+        return None
+    return AIMessageChunk(
+        content=[*blocks],
+        tool_call_chunks=[*calls],
+        response_metadata={"model_provider": "openai"},
+    )
 
 
 def _call_chunk(index: int, text: str, name: Any = None, identity: Any = None) -> ToolCallChunk:
@@ -217,9 +285,11 @@ _HANDLERS: dict[str, Callable[[ResponsesStreamDecoder, Event], AIMessageChunk | 
     "response.output_item.added": ResponsesStreamDecoder._added,  # noqa: SLF001 - its own table
     "response.output_item.done": ResponsesStreamDecoder._item_done,  # noqa: SLF001
     "response.output_text.delta": ResponsesStreamDecoder._text,  # noqa: SLF001
+    "response.output_text.done": ResponsesStreamDecoder._text_done,  # noqa: SLF001
     "response.output_text.annotation.added": ResponsesStreamDecoder._annotation,  # noqa: SLF001
     "response.refusal.delta": ResponsesStreamDecoder._refusal,  # noqa: SLF001
     "response.function_call_arguments.delta": ResponsesStreamDecoder._arguments,  # noqa: SLF001
+    "response.function_call_arguments.done": ResponsesStreamDecoder._arguments_done,  # noqa: SLF001
     "response.reasoning_summary_text.delta": ResponsesStreamDecoder._summary,  # noqa: SLF001
     "response.reasoning_text.delta": ResponsesStreamDecoder._reasoning_text,  # noqa: SLF001
     "response.completed": ResponsesStreamDecoder._completed,  # noqa: SLF001
