@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
     from tests.recordings.expected import Expected
 
-FOLDERS = ("openai_compat", "ollama", "cohere", "gemini", "anthropic")
+FOLDERS = dict.fromkeys(("openai_compat", "ollama", "cohere", "gemini", "anthropic"), ("chat.completions",))
 """Where such exchanges are; of the vendors with codecs of their own only their compatible endpoints."""
-APIS = ("chat.completions",)
 
 
 def expected(exchange: dict[str, Any]) -> Expected | None:

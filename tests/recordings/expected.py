@@ -7,6 +7,8 @@ from typing import Any
 
 from langchain_llmdispatch.errors import DispatchError
 
+Json = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -24,6 +26,12 @@ class Expected:
         usage: `usage_metadata` fields that must be equal; nested details as `{"input_token_details": {...}}`.
         model: `response_metadata["model_name"]`, or None if not checked.
         id: `response_metadata["id"]`, or None if not checked.
+        told: Other entries of `response_metadata` that must be equal.
+        call_ids: Ids of all tool calls, in order, or None if not checked.
+        content: The blocks of `content` without their `index`, or None if not checked.
+        refusal: What the refusal blocks say, joined, or None if not checked.
+        citations: Where each citation leads, in order, or None if not checked.
+        server_tools: `(name, id)` of each tool that ran at the vendor, or None if not checked.
     """
 
     error: type[DispatchError] | None = None
@@ -37,3 +45,9 @@ class Expected:
     usage: dict[str, Any] | None = None
     model: str | None = None
     id: str | None = None
+    told: Json = field(default_factory=dict)
+    call_ids: list[str] | None = None
+    content: list[Json] | None = None
+    refusal: str | None = None
+    citations: list[str] | None = None
+    server_tools: list[tuple[str, str]] | None = None

@@ -12,7 +12,7 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Call, Endpoint, ToolSpec
 from tests.recordings.expected import Expected
 
-FOLDERS = ("gemini", "vertex")
+FOLDERS = {"gemini": None, "vertex": None}
 
 SKIPPED = {
     "chat.completions": "Google's OpenAI-compatible endpoint: the OpenAI codec's business",

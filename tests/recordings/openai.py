@@ -1,4 +1,7 @@
-"""What recorded chat completions say, read with nothing but `json.loads`, line by line.
+"""What recorded exchanges with OpenAI say, read with nothing but `json.loads`, line by line.
+
+Chat completions are read here, the Responses API in `responses`; other servers of the latter are judged with
+OpenAI's codec, since that is the one a base URL leads to it.
 
 The other vendors of the family share this reading: their servers differ, the facts are in the same places.
 """
@@ -13,14 +16,17 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Call, Endpoint
+from tests.recordings import responses
 from tests.recordings.expected import Expected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FOLDERS: dict[str, tuple[str, ...] | None] = {"openai": None, "openai_compat": ("responses",)}
 SKIPPED = {
     "embeddings": "embeddings are no chat",
     "models": "the list of models is no chat",
+    **responses.SKIPPED,
 }
 _FINISH = {
     "stop": "stop",
@@ -34,10 +40,14 @@ _FINISH = {
 }
 _WORDS: tuple[tuple[str, type[errors.DispatchError]], ...] = (
     ("maximum context length", errors.ContextOverflowError),
+    ("context_length_exceeded", errors.ContextOverflowError),
+    ("model_not_found", errors.ModelNotFoundError),
+    ("Model not found", errors.ModelNotFoundError),
     ("Request too large", errors.RequestTooLargeError),
     ("insufficient_quota", errors.QuotaExceededError),
     ("content_filter", errors.ContentFilterError),
     ("Unsupported parameter", errors.UnsupportedParameterError),
+    ("Unsupported value", errors.UnsupportedParameterError),
     ("Unknown parameter", errors.UnsupportedParameterError),
     ("Unrecognized request argument", errors.UnsupportedParameterError),
     ("not supported on this model", errors.UnsupportedParameterError),
@@ -64,7 +74,7 @@ _BY_STATUS: dict[int, type[errors.DispatchError]] = {
 
 def expected(exchange: dict[str, Any]) -> Expected | None:
     """Return what must be found in the exchange, or None if it is no chat of this codec."""
-    if exchange["api"] != "chat.completions":
+    if exchange["api"] not in {"chat.completions", "responses"}:
         assert exchange["api"] in SKIPPED, exchange["api"]
         return None
     return reading(exchange)
@@ -80,24 +90,30 @@ def call(exchange: dict[str, Any]) -> Call:
     streams = exchange["response"]["body"].lstrip().startswith((":", "data:", "event:"))
     return Call(
         model=body.get("model") or "the-model",
-        endpoint=Endpoint(url.partition("?")[0].removesuffix("/chat/completions"), SecretStr("key-of-tests")),
+        endpoint=Endpoint(_base(url), SecretStr("key-of-tests")),
         messages=[HumanMessage("hello")],
         stream=streams or bool(body.get("stream")),
-        # OpenAI sends tools of newer models to its other API; these exchanges are chat completions.
-        extra={"use_responses_api": False},
+        # The exchange decides, whatever the codec would choose for the model.
+        extra={"use_responses_api": exchange["api"] == "responses"},
     )
+
+
+def _base(url: str) -> str:
+    return url.partition("?")[0].removesuffix("/chat/completions").removesuffix("/responses")
 
 
 # -- shared with the family ----------------------------------------------------------------------------
 
 
 def reading(exchange: dict[str, Any]) -> Expected:
-    """Return what a chat completion's exchange says."""
+    """Return what an exchange of either API says."""
     response = exchange["response"]
     headers = {name.lower(): value for name, value in (response["headers"] or {}).items()}
     if response["status"] != 200:
         cls = error_class(response["status"], response["body"])
         return Expected(error=cls, retry_after=_wait(headers, response["body"]))
+    if exchange["api"] == "responses":
+        return responses.answer(response["body"])
     objects, broken = _objects(response["body"])
     for said in objects:
         if said.get("error"):

@@ -2,8 +2,8 @@
 
 One item is one recording. What it must say comes from the vendor's oracle in `tests/recordings`, which reads
 the bytes without our codecs. An oracle module has `expected(exchange)`, `call(exchange)`, and may have
-`FOLDERS` (where its recordings are; its own name by default), `APIS` (only these), `SKIPPED` (reasons by API)
-and `skipped(exchange)`.
+`FOLDERS` (where its recordings are, each with the APIs that are its own there, or None for all; by default the
+folder of its name), `SKIPPED` (reasons by API) and `skipped(exchange)`.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ def _recordings() -> Iterator[Any]:
     manifest = json.loads((root / "manifest.json").read_text())
     for vendor in VENDORS:
         oracle = _oracle(vendor)
-        folders = getattr(oracle, "FOLDERS", (vendor,))
-        apis = getattr(oracle, "APIS", None)
+        folders = getattr(oracle, "FOLDERS", {vendor: None})
         for entry in manifest:
-            if entry["file"].split("/")[0] in folders and (apis is None or entry["api"] in apis):
+            folder = entry["file"].split("/")[0]
+            if folder in folders and (folders[folder] is None or entry["api"] in folders[folder]):
                 recording = Recording(vendor, entry["file"])
                 yield pytest.param(recording, id=str(recording))
 
@@ -255,7 +255,10 @@ def _check_cut(
 def _check_message(codec: Vendor, message: AIMessage, expected: Expected) -> None:
     assert message.text == expected.text
     assert [(call["name"], call["args"]) for call in message.tool_calls] == expected.tool_calls
-    assert all(call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls))
+    ids = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
+    assert all(ids)
+    if expected.call_ids is not None:
+        assert ids == expected.call_ids
     _check_metadata(codec, message.response_metadata, expected)
     _check_usage(message, expected)
     _check_blocks(message, expected)
@@ -269,6 +272,7 @@ def _check_metadata(codec: Vendor, metadata: dict[str, Any], expected: Expected)
         assert metadata["model_name"] == expected.model
     if expected.id is not None:
         assert metadata["id"] == expected.id
+    assert expected.told == {name: metadata.get(name) for name in expected.told}
 
 
 def _check_usage(message: AIMessage, expected: Expected) -> None:
@@ -291,7 +295,37 @@ def _check_blocks(message: AIMessage, expected: Expected) -> None:
     if isinstance(message.content, str) and expected.text:
         assert len(texts) == 1
     calls = [(block["name"], block["args"]) for block in blocks if block["type"] == "tool_call"]
+    # LangChain's reader has no word for OpenAI's free-text tools.
+    own = [block["value"] for block in blocks if block["type"] == "non_standard"]
+    calls += [(v["name"], {"__arg1": v["input"]}) for v in own if v.get("type") == "custom_tool_call"]
     assert sorted(calls, key=repr) == sorted(expected.tool_calls, key=repr)
     if expected.reasoning is not None:
         said = [block.get("reasoning", "") for block in blocks if block["type"] == "reasoning"]
         assert "".join(said) == expected.reasoning
+    _check_native(message, expected)
+
+
+def _check_native(message: AIMessage, expected: Expected) -> None:
+    """Check the vendor's own blocks, and what LangChain's reader makes of them."""
+    blocks: list[Any] = message.content_blocks
+    if expected.content is not None:
+        assert _unnumbered(message.content) == expected.content
+    if expected.refusal is not None:
+        assert "".join(block["refusal"] for block in blocks if block["type"] == "refusal") == expected.refusal
+    if expected.citations is not None:
+        notes = [note for block in blocks for note in block.get("annotations") or ()]
+        assert [_target(note) for note in notes] == expected.citations
+    if expected.server_tools is not None:
+        calls = [(block["name"], block["id"]) for block in blocks if block["type"] == "server_tool_call"]
+        assert calls == expected.server_tools
+
+
+def _target(note: dict[str, Any]) -> Any:
+    return note.get("url") or note.get("title") or note["value"]["filename"]
+
+
+def _unnumbered(value: Any) -> Any:
+    """Return content without the marks by which a stream's pieces find together."""
+    if isinstance(value, dict):
+        return {name: _unnumbered(inner) for name, inner in value.items() if name != "index"}
+    return [_unnumbered(inner) for inner in value] if isinstance(value, list) else value
