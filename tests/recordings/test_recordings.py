@@ -13,13 +13,13 @@ import json
 import os
 import random
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from langchain_llmdispatch.errors import DispatchError, VendorError
+from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.base import Vendor
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.recordings.expected import Expected
 
 VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama", "compatible")
+CODECS = builtin_vendors()
 CUTS = 6
 LONG = 100_000
 """Bodies above this are fed byte by byte only in part: a codec has seen all it can see by then."""
@@ -56,22 +57,8 @@ def _root() -> Path | None:
     return Path(name) if name else None
 
 
-@cache
-def _oracle(vendor: str) -> ModuleType | None:
-    try:
-        return importlib.import_module(f"tests.recordings.{vendor}")
-    except ModuleNotFoundError:
-        return None
-
-
-@cache
-def _codec(vendor: str) -> Vendor | None:
-    try:
-        module = importlib.import_module(f"langchain_llmdispatch.vendors.{vendor}")
-    except ModuleNotFoundError:
-        return None
-    classes = (cls for cls in vars(module).values() if isinstance(cls, type) and issubclass(cls, Vendor))
-    return next((cls() for cls in classes if getattr(cls, "name", None) == vendor), None)
+def _oracle(vendor: str) -> ModuleType:
+    return importlib.import_module(f"tests.recordings.{vendor}")
 
 
 def _recordings() -> Iterator[Any]:
@@ -94,9 +81,9 @@ def _recordings() -> Iterator[Any]:
 @pytest.mark.parametrize("recording", list(_recordings()))
 def test_recording(recording: Recording) -> None:
     """The codec finds in the recorded bytes what they say."""
-    oracle, codec, root = _oracle(recording.vendor), _codec(recording.vendor), _root()
-    if oracle is None or codec is None or root is None:
-        pytest.skip(f"no codec or no oracle for {recording.vendor}")
+    root = _root()
+    assert root is not None
+    oracle, codec = _oracle(recording.vendor), CODECS[recording.vendor]
     exchange = json.loads((root / recording.path).read_text())
     expected = oracle.expected(exchange)
     if expected is None:
