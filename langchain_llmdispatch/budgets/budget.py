@@ -14,8 +14,8 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from langchain_llmdispatch.deployments.deployment import nearest
 from langchain_llmdispatch.errors import BudgetExceededError, ConfigurationError
+from langchain_llmdispatch.settings import nearest
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target

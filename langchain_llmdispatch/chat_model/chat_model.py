@@ -22,11 +22,11 @@ from langchain_llmdispatch.chat_model.run_context import inspected
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.config.files import read_litellm
 from langchain_llmdispatch.config.schema import DispatcherConfig, environment
-from langchain_llmdispatch.deployments.deployment import check_fields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.drivers.drivers import AsyncDriver, SyncDriver
 from langchain_llmdispatch.limits.limiter import Limiter
+from langchain_llmdispatch.settings import check_fields
 from langchain_llmdispatch.transport.transport import Transport
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_choice, neutral_tools

@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from langchain_llmdispatch.deployments.deployment import nearest
+from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import OutputMethod
 
 if TYPE_CHECKING:

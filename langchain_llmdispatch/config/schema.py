@@ -12,11 +12,12 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from langchain_llmdispatch.config.files import read_config
-from langchain_llmdispatch.deployments.deployment import Deployment, Settings, VendorConfig
+from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
+from langchain_llmdispatch.settings import Settings
 from langchain_llmdispatch.types import UnsupportedParams
 
 ModelLike: TypeAlias = str | Deployment | BaseChatModel

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 
 from langchain_llmdispatch.deployments.unwrap import unwrapped
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import Settings
 
 ApiKey: TypeAlias = SecretStr | Callable[[], str]
 """A key, or a function that returns a fresh bearer token for each request (Azure Entra)."""
@@ -23,46 +23,11 @@ _PLACEHOLDERS = frozenset(
 )
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean 'x'?` for the known word nearest to `word`, or an empty string."""
-    words = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(word.casefold(), words, n=1, cutoff=0.6)
-    return f" Did you mean {words[found[0]]!r}?" if found else ""
-
-
 def is_placeholder(value: str) -> bool:
     """Return whether a key is one of the stand-ins that example files carry."""
     word = value.strip().strip("<>[]{}'\"").casefold()
     stand_in = word.startswith(("your", "insert", "replace", "enter", "example"))
     return word in _PLACEHOLDERS or stand_in or set(word) <= {"x", "*", "-", "."} or "api-key-here" in word
-
-
-class Settings(BaseModel):
-    """Base of everything configurable: frozen, no unknown fields, input never repeated in errors."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_nearest_field(cls, values: Any) -> Any:
-        if isinstance(values, Mapping):
-            check_fields(cls.__name__, values, cls.model_fields)
-        return values
-
-
-def check_fields(owner: str, values: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse fields that `owner` does not have.
-
-    Raises:
-        ConfigurationError: A field is unknown; the message names it and the nearest known one.
-    """
-    known = tuple(known)
-    for name in values:
-        if name not in known:
-            hint = nearest(name, known) or f" Known fields: {', '.join(sorted(known))}."
-            raise ConfigurationError(f"{owner} has no field {name!r}.{hint}")
 
 
 class VendorConfig(Settings):

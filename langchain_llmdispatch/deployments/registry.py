@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 
 from langchain_llmdispatch.catalog.models import facts, profile, shared_profile
-from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, nearest
+from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.deployments.target import Resolver, Target, unique_names
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.langchain.vendor import LangChainVendor
 

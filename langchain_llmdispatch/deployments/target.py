@@ -19,9 +19,9 @@ from langchain_llmdispatch.deployments.deployment import (
     VendorConfig,
     check_url,
     is_placeholder,
-    nearest,
 )
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import Endpoint, TimeLimits
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.langchain.vendor import HAND_IN, LangChainVendor

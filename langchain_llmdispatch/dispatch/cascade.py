@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage
 
-from langchain_llmdispatch.deployments.deployment import nearest
 from langchain_llmdispatch.dispatch.json_schema import fits
 from langchain_llmdispatch.errors import ConfigurationError, ContentFilterError, DispatchError
+from langchain_llmdispatch.settings import nearest
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import ChatRequest

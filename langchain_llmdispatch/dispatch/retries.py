@@ -19,7 +19,7 @@ from tenacity import (
 from tenacity.wait import wait_base
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.deployments.deployment import Settings, nearest
+from langchain_llmdispatch.settings import Settings, nearest
 
 RetryOn: TypeAlias = Callable[[BaseException], bool] | tuple[type[BaseException], ...]
 

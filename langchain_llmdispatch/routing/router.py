@@ -12,7 +12,6 @@ from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from langchain_llmdispatch.deployments.deployment import nearest
 from langchain_llmdispatch.errors import (
     BudgetExceededError,
     ConfigurationError,
@@ -24,6 +23,7 @@ from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.routing.forecast import Outlook
 from langchain_llmdispatch.routing.rules import RoutingRule, is_vendor
 from langchain_llmdispatch.routing.strategies import Criteria, Strategy, order_of, weighs_cost
+from langchain_llmdispatch.settings import nearest
 
 if TYPE_CHECKING:
     from decimal import Decimal

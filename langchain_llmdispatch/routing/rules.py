@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from langchain_llmdispatch.deployments.deployment import Settings
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import Settings
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target

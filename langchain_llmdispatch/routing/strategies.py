@@ -16,9 +16,9 @@ from operator import itemgetter
 from random import Random
 from typing import Any, TypeAlias
 
-from langchain_llmdispatch.deployments.deployment import nearest
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing.candidate import Candidate
+from langchain_llmdispatch.settings import nearest
 
 Order: TypeAlias = Callable[[Sequence[Candidate], Random], Sequence[Candidate]]
 Strategy: TypeAlias = str | Mapping[str, float] | Callable[..., Any]

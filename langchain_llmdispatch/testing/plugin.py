@@ -83,7 +83,7 @@ def llmdispatch_cassette(
     request: pytest.FixtureRequest, llmdispatch_config: Mapping[str, Any]
 ) -> Iterator[Cassette]:
     """Replay the test's model calls from its cassette, or record them; return the `Cassette`."""
-    from langchain_llmdispatch.deployments.deployment import check_fields  # noqa: PLC0415 - not before it is used
+    from langchain_llmdispatch.settings import check_fields  # noqa: PLC0415 - not before it is used
     from langchain_llmdispatch.testing.cassettes.cassette import Cassette  # noqa: PLC0415
 
     marker = request.node.get_closest_marker(MARKER)

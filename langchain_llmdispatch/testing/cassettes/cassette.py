@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, get_args
 
 import httpx
 
-from langchain_llmdispatch.deployments.deployment import nearest
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.testing.cassettes.comparing import RecordingOutdatedError, differences, novelties
 from langchain_llmdispatch.testing.cassettes.dummy_keys import keys_for
 from langchain_llmdispatch.testing.cassettes.file import Interaction, Tape, merged

@@ -1,0 +1,46 @@
+"""Base of everything that is configured: frozen models, and errors that name the nearest right field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from langchain_llmdispatch.errors import ConfigurationError
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the known word nearest to `word`, or an empty string."""
+    words = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(word.casefold(), words, n=1, cutoff=0.6)
+    return f" Did you mean {words[found[0]]!r}?" if found else ""
+
+
+def check_fields(owner: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Check that `owner` has all the fields in `names`.
+
+    Raises:
+        ConfigurationError: A field is unknown; the message names it and the nearest known one.
+    """
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known) or f" Known fields: {', '.join(sorted(known))}."
+            raise ConfigurationError(f"{owner} has no field {name!r}.{hint}")
+
+
+class Settings(BaseModel):
+    """Base of everything configurable: frozen, no unknown fields, input never repeated in errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_nearest_field(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            check_fields(cls.__name__, values, cls.model_fields)
+        return values
