@@ -1,7 +1,8 @@
-"""HTML for notebooks: plain tables and bars for light and dark, everything escaped, no scripts, no keys.
+"""HTML primitives for notebooks: tables, cards, bars and numbers; everything escaped, no scripts.
 
-Colours are Okabe and Ito's, which colour-blind people can tell apart, and never carry a meaning alone. Text
+Colours are Okabe and Ito's, distinguishable by colour-blind readers, and never carry a meaning alone. Text
 takes the notebook's own colour, lines and backgrounds are translucent, so one style sheet serves every theme.
+Each owner of data renders it with these: `stats/html.py`, `health/html.py`, `routing/plan_html.py`, ...
 """
 
 from __future__ import annotations
@@ -13,21 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from langchain_llmdispatch.callbacks.usage import Usage, UsageCallbackHandler
-    from langchain_llmdispatch.health.health import HealthView
-    from langchain_llmdispatch.stats.stats import Stats
-    from langchain_llmdispatch.stats.tally import Tally
-
 GOOD, WARN, BAD, QUIET = "#009E73", "#E69F00", "#D55E00", "#888888"
-"""Okabe and Ito's bluish green, orange and vermilion; grey for what waits or is of no use any more."""
+"""Okabe and Ito's bluish green, orange and vermilion; grey for waiting and for answers that were not used."""
 BLUE, SKY = "#0072B2", "#56B4E9"
 NOTHING = "\N{EN DASH}"
 MOST_ROWS = 25
-"""Rows of a table that are open to see; the rest is folded."""
+"""Rows of a table that are shown at once; the rest is folded."""
 
-_GOOD_SHARE = 0.8  # below it a breaker thinks of opening
 _EMPTY = (None, "", NOTHING)
-# JupyterLab, VS Code and Colab style tables of their own accord: hence the exclamation marks.
+_TINY = 0.001  # dollars; smaller amounts are shown with seven decimals
+# JupyterLab, VS Code and Colab style tables themselves: hence the exclamation marks.
 _STYLE = """<style>
 .llmd{font:13px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;
 overflow-x:auto}
@@ -79,17 +75,17 @@ def text(value: Any) -> Markup:
 
 
 def heading(title: Any, note: Any = "") -> Markup:
-    """Return a title, with a quieter note beside it."""
-    return Markup(f'<div class="h">{text(title)}{f" {soft(note)}" if note else ""}</div>')
+    """Return a title, with a muted note beside it."""
+    return Markup(f'<div class="h">{text(title)}{f" {muted(note)}" if note else ""}</div>')
 
 
-def soft(words: Any) -> Markup:
-    """Return words in the background, within a line."""
+def muted(words: Any) -> Markup:
+    """Return muted words within a line."""
     return Markup(f'<span class="q">{text(words)}</span>')
 
 
-def quiet(words: Any) -> Markup:
-    """Return words in the background, on a line of their own."""
+def muted_line(words: Any) -> Markup:
+    """Return muted words on a line of their own."""
     return Markup(f'<div class="q">{text(words)}</div>')
 
 
@@ -99,19 +95,19 @@ def tag(words: Any) -> Markup:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, kinds: str = "") -> Markup:
-    """Return a table without columns that hold nothing; beyond `MOST_ROWS` rows the rest is folded.
+    """Return a table without its empty columns; beyond `MOST_ROWS` rows the rest is folded.
 
     Args:
         columns: Their titles.
         rows: The cells; Markup is taken as it is.
-        kinds: A letter per column: `w` words, `n` numbers, which stand right, `l` long words that may wrap;
+        kinds: A letter per column: `w` words, `n` numbers, aligned right, `l` long words that may wrap;
             default: words in the first one, numbers in all others.
     """
     kinds, cells = kinds or "w" + "n" * (len(columns) - 1), list(rows)
     kept = [n for n in range(len(columns)) if not cells or any(row[n] not in _EMPTY for row in cells)]
     columns, kinds = [columns[n] for n in kept], "".join(kinds[n] for n in kept)
     cells = [[row[n] for n in kept] for row in cells]
-    shown = MOST_ROWS if len(cells) > MOST_ROWS + 5 else len(cells)  # a few more do not matter
+    shown = MOST_ROWS if len(cells) > MOST_ROWS + 5 else len(cells)  # a few more are not worth folding
     opened = _table(columns, cells[:shown], kinds)
     if shown == len(cells):
         return opened
@@ -140,56 +136,55 @@ def dot(words: Any, colour: str) -> Markup:
     return Markup(f'<span class="d" style="background:{colour}"></span>{text(words)}')
 
 
+def bar(pieces: Iterable[tuple[float, float, str]]) -> Markup:
+    """Return a bar of pieces: the start and end of each as a share of the width (0 to 1), and its CSS."""
+    inner = "".join(
+        f'<i style="left:min({start:.2%},100% - 2px);width:{max(0.0, end - start):.2%};{style}"></i>'
+        for start, end, style in pieces
+    )
+    return Markup(f'<div class="t">{inner}</div>')
+
+
+def legend(entries: Mapping[str, str]) -> Markup:
+    """Return the meaning of a bar's pieces: CSS by word; nothing where a single one needs no explanation."""
+    keys = [f'<span class="k" style="{style}"></span>{text(word)}' for word, style in entries.items()]
+    return Markup(f"<div>{''.join(keys)}</div>" if len(keys) > 1 else "")
+
+
 def folded(summary: Any, *parts: str) -> Markup:
     """Return parts that open when their summary is clicked."""
     return Markup(f"<details><summary>{text(summary)}</summary>{''.join(parts)}</details>")
 
 
-def standing(view: HealthView, now: float | None = None) -> Markup:
-    """Return how a deployment is doing.
-
-    Args:
-        view: Its health.
-        now: The moment, in monotonic seconds; None where it does not matter for how long it is out.
-    """
-    left = max(0.0, view.open_until - now) if now is not None else 0.0
-    time, reason = f" {seconds(left)}" if left else "", f" ({view.reason})" if view.reason else ""
-    if view.state == "half_open":
-        return dot(f"on trial{reason}", WARN)
-    if view.state == "open":
-        return dot(
-            f"{'cooling down' if view.cooling else 'out'}{time}{reason}", WARN if view.cooling else BAD
-        )
-    if not view.calls:
-        return dot("not asked yet", QUIET)
-    if view.success is None or view.success >= 1:
-        return dot("good", GOOD)
-    # Rounded down: it must not say 100 % while something fails.
-    return dot(f"{math.floor(view.success * 100)} % answered", GOOD if view.success >= _GOOD_SHARE else WARN)
-
-
 # -- numbers -------------------------------------------------------------------------------------------
+
+# Below so many seconds: the factor, the digits and the unit. What rounds to a second is shown as one.
+_DURATIONS = (
+    (0.001, 1000, ".1f", "ms"),
+    (0.9995, 1000, ".0f", "ms"),
+    (10, 1, ".2f", "s"),
+    (600, 1, ".0f", "s"),
+    (7200, 1 / 60, ".0f", "min"),
+    (math.inf, 1 / 3600, ".1f", "h"),
+)
 
 
 def seconds(value: float | None) -> str:
-    """Return a duration for people: `0.8 ms`, `340 ms`, `2.41 s`, `75 s`, `44 min`, `3.5 h`."""
+    """Return a duration in a fitting unit: `0.8 ms`, `340 ms`, `2.41 s`, `75 s`, `44 min`, `3.5 h`."""
     if not value:
         return NOTHING
-    if value >= 600:  # noqa: PLR2004 - ten minutes
-        return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"  # noqa: PLR2004
-    if value < 0.9995:  # noqa: PLR2004 - what rounds to a second is one
-        return f"{value * 1000:.0f} ms" if value >= 0.001 else f"{value * 1000:.1f} ms"  # noqa: PLR2004
-    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"  # noqa: PLR2004 - digits that matter
+    factor, digits, unit = next(row for below, *row in _DURATIONS if value < below)
+    return f"{value * factor:{digits}} {unit}"
 
 
 def dollars(value: Any, *, unknown: int = 0, answers: int = 0) -> str:
-    """Return money for people; `unknown` of `answers` answers have no known price."""
+    """Return an amount of US dollars; `unknown` of `answers` answers have no known price."""
     if value is None or (unknown and unknown >= answers and not value):
         return "unknown"
     amount = float(value)
     coarse = amount >= 1 or amount == round(amount, 2)
     shown = f"${amount:,.2f}" if coarse else f"${amount:.4f}"
-    if 0 < amount < 0.001:  # noqa: PLR2004 - digits that matter
+    if 0 < amount < _TINY:
         shown = f"${amount:.7f}".rstrip("0")
     elif amount == 0:
         shown = "$0"
@@ -206,8 +201,8 @@ def aligned(values: Iterable[Any], sign: str = "$") -> list[str]:
     amounts = [None if value is None else float(value) for value in values]
     known = [amount for amount in amounts if amount]
     wanted = 1 - math.floor(math.log10(min(known, default=1.0)))  # two digits of the smallest
-    room = 6 - math.floor(math.log10(max(known, default=1.0)))  # seven digits of the largest
-    places = max(2, min(wanted, room))
+    most = 6 - math.floor(math.log10(max(known, default=1.0)))  # seven digits of the largest
+    places = max(2, min(wanted, most))
     return [_amount(amount, places, sign) for amount in amounts]
 
 
@@ -225,123 +220,11 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
-def many(number: int, word: str) -> str:
+def plural(number: int, word: str) -> str:
     """Return a number of things: `1 request`, `2 requests`."""
     return f"{count(number)} {word}{'' if number == 1 else 's'}"
 
 
 def share(part: int, whole: int) -> str:
-    """Return a percentage, rounded down: it must not say 100 % while something fails."""
+    """Return a percentage, rounded down: 100 % is shown only where nothing failed."""
     return f"{math.floor(part / whole * 1000) / 10:.1f}%" if whole else NOTHING
-
-
-# -- statistics ----------------------------------------------------------------------------------------
-
-_STAT_COLUMNS = (
-    *("requests", "failed", "retries", "rate limited", "median", "p95", "first token"),
-    *("tokens in", "tokens out", "cost", "wasted"),
-)
-
-
-def stats_html(stats: Stats) -> Markup:
-    """Return statistics: the most important numbers, a table by deployment, the rest folded."""
-    total = stats.totals
-    begun, until = stats.since.strftime("%Y-%m-%d %H:%M"), stats.until.strftime("%Y-%m-%d %H:%M")
-    until = until[11:] if until[:10] == begun[:10] else until
-    title = heading("Statistics", f"{begun} to {until} UTC")
-    if not (total.requests or stats.calls.calls or stats.in_flight):
-        return page(title, quiet("nothing counted yet"))
-    parts = [title, cards(_summary(stats))]
-    if total.requests:
-        parts.append(_by("deployment", stats))
-        others = [by for by in ("vendor", "model", "route", "tag") if stats.groups[by]]
-        parts += [folded(f"by {by}", _by(by, stats)) for by in others]
-        parts.append(quiet("latencies of answered requests; percentiles within 1 %"))
-    return page(*parts)
-
-
-def _summary(stats: Stats) -> dict[str, Any]:
-    total = stats.totals
-    values: dict[str, Any] = {
-        "calls": count(stats.calls.calls),
-        "requests": count(total.requests),
-        "answered": share(total.successes, total.requests),
-        "cost": _cost(total, dollars(total.cost)),
-        "tokens": count(total.total_tokens),
-        "median": seconds(total.p50_latency if total.successes else None),
-        "p95": seconds(total.p95_latency if total.successes else None),
-        "retries": count(total.retries),
-        "fallbacks": count(total.fallbacks),
-    }
-    values |= {"first token": seconds(total.p50_ttft)} if total.first_token.count else {}
-    extra = {"hedges": total.hedges, "in flight": stats.in_flight, "abandoned": total.abandoned}
-    values |= {name: count(number) for name, number in extra.items() if number}
-    values |= {"throttled": seconds(total.throttled)} if total.throttled else {}
-    return values | ({"wasted": dollars(total.wasted)} if total.wasted else {})
-
-
-def _by(by: str, stats: Stats) -> Markup:
-    """Return a table, the most asked first."""
-    groups = sorted(stats.groups[by].items(), key=lambda item: -item[1].requests)  # type: ignore[index]
-    costs = aligned(tally.cost for _, tally in groups)
-    wasted = aligned(tally.wasted for _, tally in groups)
-    rows = [
-        (
-            name,
-            count(tally.requests),
-            dot(count(tally.failures), BAD) if tally.failures else "0",
-            count(tally.retries),
-            dot(count(tally.rate_limited), WARN) if tally.rate_limited else "0",
-            seconds(tally.p50_latency if tally.successes else None),
-            seconds(tally.p95_latency if tally.successes else None),
-            seconds(tally.p50_ttft if tally.first_token.count else None),
-            count(tally.input_tokens),
-            count(tally.output_tokens),
-            _cost(tally, cost),
-            lost if tally.wasted else NOTHING,
-        )
-        for (name, tally), cost, lost in zip(groups, costs, wasted, strict=True)
-    ]
-    return table([by, *_STAT_COLUMNS], rows)
-
-
-def _cost(tally: Tally, shown: str) -> str:
-    """Return what is shown of a cost: it may be unknown, in part or as a whole."""
-    if not tally.cost and (not tally.successes or tally.unpriced_requests >= tally.successes):
-        return "unknown" if tally.successes else NOTHING
-    return f"≥ {shown}" if tally.unpriced_requests else shown
-
-
-# -- usage ---------------------------------------------------------------------------------------------
-
-
-def usage_html(handler: UsageCallbackHandler) -> Markup:
-    """Return what a chain used, altogether and by deployment."""
-    total = handler.total
-    shown = {
-        "answers": count(total.answers),
-        "cost": dollars(total.cost, unknown=total.unpriced_answers, answers=total.answers),
-        "tokens in": count(total.input_tokens),
-        "tokens out": count(total.output_tokens),
-        "failed requests": count(total.failed_requests),
-    }
-    if total.wasted:
-        shown["wasted"] = dollars(total.wasted)
-    if total.cached_answers:
-        shown["from cache"] = count(total.cached_answers)
-    if handler.budget_usd is not None:
-        shown["budget"] = dollars(handler.budget_usd)
-    groups = sorted(handler.by_deployment.items(), key=lambda item: -item[1].cost)
-    costs = aligned(usage.cost for _, usage in groups)
-    rows = [_usage_row(name, usage, cost) for (name, usage), cost in zip(groups, costs, strict=True)]
-    columns = ("deployment", "answers", "failed", "tokens in", "tokens out", "cost")
-    return page(heading("Usage"), cards(shown), table(columns, rows) if rows else "")
-
-
-def _usage_row(name: str, usage: Usage, cost: str) -> Sequence[Any]:
-    if usage.unpriced_answers and not usage.cost:
-        cost = "unknown"
-    elif usage.unpriced_answers:
-        cost = f"≥ {cost}"
-    tokens = count(usage.input_tokens), count(usage.output_tokens)
-    return name, count(usage.answers), count(usage.failed_requests), *tokens, cost

@@ -193,9 +193,9 @@ class UsageCallbackHandler(BaseCallbackHandler):
 
     def _repr_html_(self) -> str:
         """Show it in a notebook."""
-        from langchain_llmdispatch.html import usage_html  # noqa: PLC0415 - only notebooks need it
+        from langchain_llmdispatch.callbacks.usage_html import usage_html  # noqa: PLC0415 - only notebooks need it
 
-        return usage_html(self)
+        return usage_html(self.total, self.by_deployment, self.budget_usd)
 
     # -- LangChain's events ------------------------------------------------------------------------
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.catalog.prices import estimate, prices_as_of
+from langchain_llmdispatch.health.html import health_html
 from langchain_llmdispatch.html import (
     NOTHING,
     Markup,
     aligned,
     count,
     heading,
-    many,
+    muted,
+    muted_line,
     page,
-    quiet,
+    plural,
     seconds,
-    soft,
-    standing,
     table,
     text,
 )
@@ -44,14 +44,17 @@ def model_html(model: DispatcherChatModel) -> Markup:
         strict=True,
     )
     rows = [_row(model, target, stats, price) for target, price in zip(targets, prices, strict=True)]
-    priced = quiet(f"prices: {prices_as_of()}") if rows else ""
+    priced = muted_line(f"prices: {prices_as_of()}") if rows else ""
     shown = table(_COLUMNS, rows, kinds="wwwwnnnnn")
     return page(heading("DispatcherChatModel", ", ".join(_facts(model))), shown, priced)
 
 
 def _facts(model: DispatcherChatModel) -> list[str]:
     """Return what holds for all deployments."""
-    facts = [f"strategy {_strategy(model.strategy)}", f"at most {many(model.max_attempts, 'request')} a call"]
+    facts = [
+        f"strategy {_strategy(model.strategy)}",
+        f"at most {plural(model.max_attempts, 'request')} a call",
+    ]
     if model.deadline is not None:
         facts.append(f"within {seconds(model.deadline)}")
     if model.hedge_after is not None:
@@ -76,8 +79,8 @@ def _row(model: DispatcherChatModel, target: Target, stats: Stats, prices: tuple
     health, now = model._desk.health, model.clock.monotonic()  # noqa: SLF001 - it displays what is inside
     return (
         target.name,
-        Markup(f"{soft(target.vendor.name)} {text(target.model)}"),
-        standing(health.snapshot(target, now), now),
+        Markup(f"{muted(target.vendor.name)} {text(target.model)}"),
+        health_html(health.snapshot(target, now), now),
         _limits(target),
         count(window) if window else None,
         *prices,

@@ -1,4 +1,4 @@
-"""One answer in a notebook: where it came from, attempt by attempt, on a line of time."""
+"""One answer in a notebook: its attempts on a timeline."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from langchain_llmdispatch.html import (
     SKY,
     WARN,
     Markup,
+    bar,
     cards,
     count,
     dollars,
     dot,
     heading,
-    many,
+    legend,
+    muted_line,
     page,
-    quiet,
+    plural,
     seconds,
     table,
     text,
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-"""What a record says of a request that another one, sent later, was faster than."""
 LEGEND = {
     "waited": QUIET,
     "until the first token": SKY,
@@ -39,18 +40,18 @@ LEGEND = {
     "overtaken": QUIET,
     "not good enough": WARN,
 }
-"""What a line of time may show, and in which colour."""
+"""The pieces of a timeline, and their colours."""
 
 
-class Timed(NamedTuple):
-    """An attempt on a line of time, in seconds from the start of its call.
+class TimedAttempt(NamedTuple):
+    """An attempt on a timeline, in seconds from the start of its call.
 
     Attributes:
         record: Its record.
-        begin: When it was begun: from then on it waits.
+        begin: When its wait (backoff, limits) began.
         sent: When it was sent.
-        first: When its answer began; None if it was not streamed, or brought none.
-        end: When it was over.
+        first: When its content began; None if it was not streamed, or brought none.
+        end: When it ended.
     """
 
     record: Mapping[str, Any]
@@ -69,26 +70,26 @@ class Timed(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What became of it: `answered`, `OverloadedError (503)`, `overtaken`."""
+        """Its result in words: `answered`, `OverloadedError (503)`, `overtaken`."""
         if self.outcome != "failed":
             return self.outcome
         status = self.record.get("status")
         return f"{self.record['error']}{f' ({status})' if status else ''}"
 
     def pieces(self) -> list[tuple[str, float, float]]:
-        """Return what it did, by the words of `LEGEND`, from when to when."""
+        """Return its pieces: the word of `LEGEND`, start and end of each."""
         out = [("waited", self.begin, self.sent)] if self.sent > self.begin else []
-        spoke = self.first if self.first is not None and not self.record.get("error") else self.sent
-        if spoke > self.sent:
-            out.append(("until the first token", self.sent, spoke))
-        return [*out, (self.outcome, spoke, self.end)]
+        content = self.first if self.first is not None and not self.record.get("error") else self.sent
+        if content > self.sent:
+            out.append(("until the first token", self.sent, content))
+        return [*out, (self.outcome, content, self.end)]
 
 
 def attempts_of(message: BaseMessage | BaseException) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
     """Return the attempts behind an answer or an error, and the facts of the call.
 
     Raises:
-        ValueError: It holds none: another model made it.
+        ValueError: The message carries none: another chat model made it.
     """
     if isinstance(message, BaseException):
         facts = getattr(message, "llmdispatch", {})
@@ -99,39 +100,40 @@ def attempts_of(message: BaseMessage | BaseException) -> tuple[list[Mapping[str,
     return list(facts["attempts"]), facts
 
 
-def timed(attempts: Iterable[Mapping[str, Any]]) -> list[Timed]:
-    """Return attempts on a line of time: by their own starts, or one after the other where none is noted."""
+def timed(attempts: Iterable[Mapping[str, Any]]) -> list[TimedAttempt]:
+    """Return attempts on a timeline: by their recorded starts, or else one after the other."""
     out, at = [], 0.0
     for one in attempts:
         started = one.get("started_ms")
         begin = at if started is None else started / 1000
         sent = begin + one["wait_ms"] / 1000
         first, at = one.get("ttft_ms"), sent + one["latency_ms"] / 1000
-        out.append(Timed(one, begin, sent, None if first is None else sent + first / 1000, at))
+        out.append(TimedAttempt(one, begin, sent, None if first is None else sent + first / 1000, at))
     return out
 
 
 def answer_html(message: BaseMessage | BaseException) -> Markup:
-    """Return where one answer (or the error of a call) came from: its attempts on a line of time."""
+    """Return the display of an answer, or of the error of a call: its attempts on a timeline."""
     attempts, facts = attempts_of(message)
     line = timed(attempts)
     whole = max((one.end for one in line), default=0.0) or 0.001
     rows = [_row(number, one, whole) for number, one in enumerate(line, 1)]
     columns = ("#", "deployment", "outcome", "waited", "first token", "took", f"0 to {seconds(whole)}")
     shown = {word for one in line for word, *_ in one.pieces()}
-    legend = [f'<span class="k" style="{_style(word)}"></span>{word}' for word in LEGEND if word in shown]
     return page(
         _heading(message, facts, line),
-        table(columns, rows, kinds="nwwnnnw") if rows else quiet("nothing was sent"),
-        Markup(f"<div>{''.join(legend)}</div>") if len(legend) > 1 else "",
+        table(columns, rows, kinds="nwwnnnw") if rows else muted_line("nothing was sent"),
+        legend({word: _style(word) for word in LEGEND if word in shown}),
     )
 
 
-def _heading(message: BaseMessage | BaseException, facts: Mapping[str, Any], line: Sequence[Timed]) -> str:
+def _heading(
+    message: BaseMessage | BaseException, facts: Mapping[str, Any], line: Sequence[TimedAttempt]
+) -> str:
     if isinstance(message, BaseException):
         wasted = facts.get("cost_usd")
         spent = f", {dollars(wasted)} spent" if wasted is not None else ""
-        return heading(dot(type(message).__name__, BAD), f"{many(len(line), 'request')}{spent}")
+        return heading(dot(type(message).__name__, BAD), f"{plural(len(line), 'request')}{spent}")
     metadata, usage = message.response_metadata, getattr(message, "usage_metadata", None)
     shown: dict[str, Any] = {"model": metadata.get("model_name"), "requests": count(len(line))}
     if usage and "input_tokens" in usage:  # a cached answer may hold only its mark
@@ -139,11 +141,11 @@ def _heading(message: BaseMessage | BaseException, facts: Mapping[str, Any], lin
     shown["cost"] = dollars(facts.get("cost_usd"))
     shown["ended by"] = metadata.get("finish_reason")
     adapted = [f"{change['kind']}: {change['detail']}" for change in facts.get("adapted", ())]
-    notes = quiet(Markup("<br>".join(text(note) for note in adapted))) if adapted else ""
+    notes = muted_line(Markup("<br>".join(text(note) for note in adapted))) if adapted else ""
     return heading(f"answered by {facts.get('deployment')}", _story(facts, line)) + cards(shown) + notes
 
 
-def _story(facts: Mapping[str, Any], line: Sequence[Timed]) -> str:
+def _story(facts: Mapping[str, Any], line: Sequence[TimedAttempt]) -> str:
     outcomes = {one.outcome for one in line if one.record["deployment"] != facts.get("deployment")}
     notes = {
         "after a fallback": facts.get("fallback") and "failed" in outcomes,
@@ -154,7 +156,7 @@ def _story(facts: Mapping[str, Any], line: Sequence[Timed]) -> str:
     return ", ".join(note for note, holds in notes.items() if holds)
 
 
-def _row(number: int, one: Timed, whole: float) -> Sequence[Any]:
+def _row(number: int, one: TimedAttempt, whole: float) -> Sequence[Any]:
     record, first = one.record, one.record.get("ttft_ms")
     return (
         number,
@@ -163,24 +165,15 @@ def _row(number: int, one: Timed, whole: float) -> Sequence[Any]:
         seconds(record["wait_ms"] / 1000),
         seconds(first / 1000 if first is not None else None),
         seconds(record["latency_ms"] / 1000) if record["latency_ms"] else "< 1 ms",
-        _bar((start / whole, end / whole, _style(word)) for word, start, end in one.pieces()),
+        bar((start / whole, end / whole, _style(word)) for word, start, end in one.pieces()),
     )
 
 
 def _style(word: str) -> str:
-    """Return how a piece is drawn: by shape as well as by colour."""
+    """Return the CSS of a piece: distinguished by shape as well as by colour."""
     colour = LEGEND[word]
     if word == "waited":
         return f"background:linear-gradient({colour},{colour}) center/100% 2px no-repeat"
     if word == "failed":
         return f"background:repeating-linear-gradient(135deg,{colour} 0 5px,{colour}b0 5px 8px)"
     return f"background:{colour}{'80' if word == 'overtaken' else ''}"
-
-
-def _bar(pieces: Iterable[tuple[float, float, str]]) -> Markup:
-    """Return a bar of pieces, each from one share of the width to another (0 to 1) in a style."""
-    inner = "".join(
-        f'<i style="left:min({start:.2%},100% - 2px);width:{max(0.0, end - start):.2%};{style}"></i>'
-        for start, end, style in pieces
-    )
-    return Markup(f'<div class="t">{inner}</div>')

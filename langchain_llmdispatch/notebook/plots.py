@@ -1,8 +1,8 @@
-"""For notebooks: displays of what has none of its own, tables of answers, and plots that return their axes.
+"""For notebooks: displays of answers, tables of answers, and plots that return their axes.
 
     from langchain_llmdispatch import notebook
 
-    notebook.show(message)                      # where an answer came from, attempt by attempt
+    notebook.show(message)                      # the attempts behind an answer, on a timeline
     table = notebook.to_pandas(messages)        # one row per answer: add a column with your own scores
     notebook.plot_latency(model.get_stats())
     notebook.plot_cost(model.get_stats())
@@ -10,7 +10,7 @@
     notebook.plot_attempts(message)
 
 Plots need matplotlib, tables pandas: `pip install 'langchain-llmdispatch[notebook]'`. Colours are Okabe and
-Ito's, which colour-blind people can tell apart; labels stand beside what they name.
+Ito's, distinguishable by colour-blind readers; labels stand beside their marks.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_llmdispatch.html import BAD, BLUE, QUIET, SKY, Markup, dollars, many, seconds
-from langchain_llmdispatch.notebook.answer import LEGEND, Timed, answer_html, attempts_of, timed
+from langchain_llmdispatch.html import BAD, BLUE, QUIET, SKY, Markup, dollars, plural, seconds
+from langchain_llmdispatch.notebook.answer import LEGEND, TimedAttempt, answer_html, attempts_of, timed
 from langchain_llmdispatch.stats.quantiles import middle_of
 from langchain_llmdispatch.stats.stats import DIMENSIONS, Stats
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.stats.tally import Tally
 
 _ALPHA = {"waited": 0.8, "overtaken": 0.5}
-# Share, mark, its size, and how many answers there must be for it to mean anything.
+# Share, mark, size of the mark, and the least number of answers for it to be meaningful.
 _PERCENTILES = ((0.5, "o", 8, 1), (0.95, "D", 7, 20), (0.99, "|", 13, 100))
-_SMOOTH = 5  # the width of the bell that smooths a distribution, in buckets of two per cent
-_LEAST = 0.004  # the least width of a piece on a line of time, as a share of the whole
+_SMOOTH = 5  # the standard deviation of the smoothing Gaussian, in buckets of two per cent
+_LEAST = 0.004  # the least width of a piece on a timeline, as a share of the whole
 _COLUMNS = (
     *("vendor", "deployment", "model", "route", "attempts", "fallback", "latency_s", "ttft_s", "queue_s"),
     *("total_s", "input_tokens", "output_tokens", "cost_usd", "finish_reason"),
@@ -60,7 +60,7 @@ def show(thing: Any) -> Display:
     """Return a display of an answer, an error of a call, statistics, a plan, or a model.
 
     Raises:
-        TypeError: There is nothing to show of it.
+        TypeError: There is no display of this kind of object.
     """
     if isinstance(thing, (BaseMessage, BaseException)):
         return Display(answer_html(thing))
@@ -70,7 +70,7 @@ def show(thing: Any) -> Display:
 
 
 def to_pandas(messages: Iterable[BaseMessage]) -> pd.DataFrame:
-    """Return a table with one row per answer: who gave it, how long it took, what it cost.
+    """Return a table with one row per answer: deployment, durations, tokens, cost.
 
     Args:
         messages: Answers, as from `batch`; other messages of a conversation, and failures, are left out.
@@ -112,7 +112,7 @@ def _row(message: AIMessage) -> dict[str, Any]:
 def plot_latency(
     stats: Stats, *, by: By = "deployment", of: Literal["latency", "first_token"] = "latency", ax: Any = None
 ) -> Axes:
-    """Plot how long answers took: the whole distribution as dots, median and percentiles as marks.
+    """Plot how long answers took: the distribution as a shape, median and percentiles as marks.
 
     Args:
         stats: The statistics.
@@ -126,7 +126,7 @@ def plot_latency(
     names = sorted(groups, key=lambda name: groups[name].quantile(0.5), reverse=True)
     for line, name in enumerate(names):
         _spread(ax, line, groups[name])
-    labels = [f"{name}\n{many(groups[name].count, 'answer')}" for name in names]
+    labels = [f"{name}\n{plural(groups[name].count, 'answer')}" for name in names]
     ax.set_yticks(range(len(names)), labels, parse_math=False)
     ax.set_ylim(-0.6, len(names) - 0.4)
     what = "answered in" if of == "latency" else "first token after"
@@ -137,7 +137,7 @@ def plot_latency(
 
 
 def _spread(ax: Any, line: int, spread: Distribution) -> None:
-    """Draw a distribution's shape on its line, and its percentiles where enough is known."""
+    """Draw a distribution's shape on its line, and its percentiles where there are enough samples."""
     at, high = _outline(spread)
     ax.fill_between(
         at, [line - h for h in high], [line + h for h in high], color=SKY, alpha=0.45, linewidth=0
@@ -154,7 +154,7 @@ def _spread(ax: Any, line: int, spread: Distribution) -> None:
 
 
 def _outline(spread: Distribution) -> tuple[list[float], list[float]]:
-    """Return where a distribution is how high (at most 0.32), smoothed with a bell."""
+    """Return positions and heights (at most 0.32) of a distribution, smoothed with a Gaussian."""
     reach = 3 * _SMOOTH
     bell = [math.exp(-0.5 * (n / _SMOOTH) ** 2) for n in range(-reach, reach + 1)]
     heights: dict[int, float] = {}
@@ -166,7 +166,7 @@ def _outline(spread: Distribution) -> tuple[list[float], list[float]]:
 
 
 def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
-    """Plot what was spent, with what failed requests cost set apart.
+    """Plot dollars spent, those of failed requests set apart.
 
     Args:
         stats: The statistics.
@@ -210,7 +210,7 @@ def plot_tradeoff(
     best: Literal["low", "high"] | None = None,
     ax: Any = None,
 ) -> Axes:
-    """Plot one quantity against another, with the Pareto front: what nothing else beats in both.
+    """Plot one quantity against another, with the Pareto front: points not beaten in both.
 
     Args:
         data: Statistics (cost per answer, latency), or a table as of `to_pandas`, with columns of your own.
@@ -231,7 +231,9 @@ def plot_tradeoff(
     ax.set_xlabel("cost per answer (US dollars)" if isinstance(data, Stats) else _label(x))
     ax.set_ylabel("median latency (seconds)" if isinstance(data, Stats) else _label(y))
     corner = "upper left" if high else "lower left"
-    ax.set_title(f"{corner} is better; the line joins what nothing beats in both", loc="left", fontsize=10)
+    ax.set_title(
+        f"{corner} is better; the line joins the points that no other beats in both", loc="left", fontsize=10
+    )
     ax.margins(0.15)
     if x.endswith(("_s", "_usd", "_ms", "_tokens")):
         ax.set_xlim(left=min(0, -0.03 * ax.get_xlim()[1]))
@@ -291,7 +293,7 @@ def _draw_points(
 
 
 def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], *, ax: Any = None) -> Axes:
-    """Plot the attempts behind one or several answers on a line of time, each answer from its own start.
+    """Plot the attempts behind one or several answers on a timeline, each answer from its own start.
 
     Args:
         answers: An answer, several, or the error of a call.
@@ -317,7 +319,7 @@ def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], 
     return _finish(ax, grid="x", empty=not lines)
 
 
-def _draw_attempt(ax: Any, line: int, one: Timed, whole: float) -> None:
+def _draw_attempt(ax: Any, line: int, one: TimedAttempt, whole: float) -> None:
     for word, start, end in one.pieces():
         waited, width = word == "waited", max(end - start, whole * _LEAST)
         hatched = word == "failed" and width > whole / 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmdispatch.health.html import health_html
 from langchain_llmdispatch.html import (
     Markup,
     aligned,
@@ -11,11 +12,10 @@ from langchain_llmdispatch.html import (
     count,
     dollars,
     heading,
-    many,
+    muted,
     page,
+    plural,
     seconds,
-    soft,
-    standing,
     table,
     tag,
     text,
@@ -54,9 +54,9 @@ def _summary(plan: Plan) -> dict[str, Any]:
     bound, first = plan.bound, plan.candidates[0] if plan.candidates else None
     return {
         "first choice": first.deployment if first else "nobody",
-        "prompt": f"≈ {many(plan.input_tokens, 'token')}",
+        "prompt": f"≈ {plural(plan.input_tokens, 'token')}",
         "expected cost": dollars(first.cost_usd) if first else None,
-        "at most": many(bound.requests, "request"),
+        "at most": plural(bound.requests, "request"),
         "at worst": dollars(bound.usd),
         "no longer than": "unlimited" if bound.seconds is None else seconds(bound.seconds),
     }
@@ -71,9 +71,9 @@ def _row(number: int, planned: PlannedDeployment, cost: str, worst: str) -> Sequ
     wait = f" after {seconds(planned.wait_s)}" if planned.wait_s else ""
     return (
         number,
-        Markup(f"{text(planned.deployment)}{''.join(map(tag, planned.why))}{soft(wait) if wait else ''}"),
-        Markup(f"{soft(planned.vendor)} {text(planned.model)}"),
-        standing(planned.health),
+        Markup(f"{text(planned.deployment)}{''.join(map(tag, planned.why))}{muted(wait) if wait else ''}"),
+        Markup(f"{muted(planned.vendor)} {text(planned.model)}"),
+        health_html(planned.health),
         cost,
         worst,
         seconds(planned.latency_s),

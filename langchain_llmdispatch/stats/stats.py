@@ -324,7 +324,7 @@ class Stats:
 
     def _repr_html_(self) -> str:
         """Show it in a notebook."""
-        from langchain_llmdispatch.html import stats_html  # noqa: PLC0415 - only notebooks need it
+        from langchain_llmdispatch.stats.html import stats_html  # noqa: PLC0415 - only notebooks need it
 
         return stats_html(self)
 

@@ -86,7 +86,7 @@ def test_a_model_shows_its_deployments(model: DispatcherChatModel) -> None:
 
 def test_a_model_shows_how_its_deployments_do(model: DispatcherChatModel, server: LoopbackServer) -> None:
     """Before any request nothing is claimed; then who is well, who is out, for how long and why."""
-    assert words(model._repr_html_()).count("not asked yet") == 2
+    assert words(model._repr_html_()).count("not tried yet") == 2
     server.script("openai", [Fault.error("auth")])
     model.invoke("hello")
     shown = words(model._repr_html_())
@@ -100,7 +100,7 @@ def test_a_plan_looks_like_the_rest(model: DispatcherChatModel) -> None:
     shown = words(html)
     assert f"{NASTY} first choice" in shown
     assert "at most" in shown
-    assert "not asked yet" in shown
+    assert "not tried yet" in shown
     assert "50 requests" in shown
     assert html.startswith(str(page())[:200])
 
