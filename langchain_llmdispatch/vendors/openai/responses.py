@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.catalog.models import facts
+from langchain_llmdispatch.catalog.models import facts, profile
 from langchain_llmdispatch.vendors.openai.chat_request import (
     NOT_SENT,
     Json,
@@ -44,6 +44,8 @@ _ONLY_HERE = frozenset(
         "truncation",
     }
 )
+_LEAST_TOKENS = 16
+"""A lower limit of the output is refused; chat completions take any."""
 _ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
 
@@ -68,7 +70,11 @@ def wanted(call: Call, vendor: str) -> bool:
 def responses_body(call: Call, vendor: str) -> Json:
     """Return the JSON body of `POST /responses` for `call`."""
     stored = call.extra.get("store") is True or "previous_response_id" in call.extra
-    body: Json = {"model": call.model, "input": input_items(call.messages, stored=stored)}
+    reasons = (profile(vendor, call.model) or {}).get("reasoning_output", True)
+    body: Json = {
+        "model": call.model,
+        "input": input_items(call.messages, stored=stored, reasons=reasons),
+    }
     if not stored:
         body["store"] = False
     for name, value in call.params.items():
@@ -124,7 +130,7 @@ def _nothing(body: Json, name: str, value: Any) -> None:
 
 
 def _max_tokens(body: Json, _: str, value: Any) -> None:
-    body["max_output_tokens"] = value
+    body["max_output_tokens"] = max(value, _LEAST_TOKENS)
 
 
 def _effort(body: Json, _: str, value: Any) -> None:

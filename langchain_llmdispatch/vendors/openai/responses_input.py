@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.history.blocks import spoken
 from langchain_llmdispatch.vendors.openai.chat_request import (
     Json,
     arguments_of,
@@ -19,21 +20,22 @@ from langchain_llmdispatch.vendors.openai.chat_request import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
-def input_items(messages: Sequence[BaseMessage], *, stored: bool) -> list[Json]:
+def input_items(messages: Sequence[BaseMessage], *, stored: bool, reasons: bool = True) -> list[Json]:
     """Return the conversation as input items.
 
     Args:
         messages: The compiled history.
         stored: Whether the vendor keeps earlier items, so that they may be named by id alone.
+        reasons: Whether the model takes reasoning items; a model that does not reason refuses them.
     """
     items: list[Json] = []
     custom: set[str] = set()
     for message in messages:
         if isinstance(message, AIMessage):
-            said = list(_assistant(message, stored=stored))
+            said = _complete(_assistant(message, stored=stored), reasons=reasons)
             custom.update(item["call_id"] for item in said if item["type"] == "custom_tool_call")
             items += said
         elif isinstance(message, ToolMessage):
@@ -42,6 +44,14 @@ def input_items(messages: Sequence[BaseMessage], *, stored: bool) -> list[Json]:
             role = "system" if isinstance(message, SystemMessage) else "user"
             items.append({"type": "message", "role": role, "content": _content(message)})
     return items
+
+
+def _complete(items: Iterable[Json], *, reasons: bool) -> list[Json]:
+    """Return the items of a turn without reasoning that nothing follows, which the vendor refuses."""
+    said = [item for item in items if reasons or item["type"] != "reasoning"]
+    while said and said[-1]["type"] == "reasoning":
+        said.pop()
+    return said
 
 
 def _content(message: BaseMessage) -> str | list[Json]:
@@ -187,6 +197,8 @@ _STATUS = {"success": "completed", "error": "failed"}
 
 def _server_tool(group: list[Json]) -> Json | None:
     call, result = group[0], group[1] if len(group) > 1 else {}
+    if call.get("name") == "code_interpreter" and not extra_of(call, "container_id"):
+        return _result_text(result)  # the vendor knows a run by its container
     build = _SERVER_TOOLS.get(call.get("name", ""))
     if build is None:
         return None
@@ -195,6 +207,11 @@ def _server_tool(group: list[Json]) -> Json | None:
     status = _STATUS.get(said) or (result.get("extras") or {}).get("status") or "completed"
     item = {"type": kind, "id": call.get("id"), "status": status, **fields}
     return {name: value for name, value in item.items() if value is not None}
+
+
+def _result_text(result: Json) -> Json | None:
+    text = spoken(result.get("output"))
+    return _message([{"text": f"[Result of a tool]\n{text}"}]) if text else None
 
 
 def _web_search(call: Json, _: Json) -> tuple[str, Json]:
@@ -207,10 +224,11 @@ def _file_search(call: Json, result: Json) -> tuple[str, Json]:
 
 
 def _code_interpreter(call: Json, result: Json) -> tuple[str, Json]:
+    output = result.get("output")
     return "code_interpreter_call", {
         "code": (call.get("args") or {}).get("code"),
         "container_id": extra_of(call, "container_id"),
-        "outputs": result.get("output"),
+        "outputs": [{"type": "logs", "logs": output}] if isinstance(output, str) else output,
     }
 
 
