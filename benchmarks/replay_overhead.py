@@ -25,6 +25,7 @@ from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.testing import Cassette, Faults, replay
 from langchain_llmdispatch.testing.middleware import installed
 from langchain_llmdispatch.testing.policy_replay.journal import Entry, Try
+from langchain_llmdispatch.transport.middleware import Flow
 
 ROUNDS, CALLS = 7, 200
 BODY = (
@@ -41,15 +42,12 @@ class Answering:
     depth = 95
     replays = True
 
-    def send(self, *_: Any, **__: Any) -> httpx.Response:
+    def flow(self, *_: Any) -> Flow:
         """Answer."""
+        yield from ()
         return httpx.Response(
             200, headers={"content-type": "application/json"}, stream=httpx.ByteStream(BODY)
         )
-
-    async def asend(self, *_: Any, **__: Any) -> httpx.Response:
-        """Answer."""
-        return self.send()
 
 
 def main() -> None:

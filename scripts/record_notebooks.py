@@ -32,7 +32,7 @@ from langchain_llmdispatch.testing.middleware import attempt_of, installed
 if TYPE_CHECKING:
     from langchain_llmdispatch.testing.cassettes.file import Interaction
     from langchain_llmdispatch.transport.deadline import ReadDeadline
-    from langchain_llmdispatch.transport.middleware import AsyncSend, Send
+    from langchain_llmdispatch.transport.middleware import Flow
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS, CASSETTES = ROOT / "notebooks", ROOT / "cassettes" / "notebooks"
@@ -51,15 +51,10 @@ class Redirect:
     depth: ClassVar[int] = 40  # within the faults, around the cassette
     replays: ClassVar[bool] = False
 
-    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:  # noqa: ARG002
+    def flow(self, request: httpx.Request, _: ReadDeadline) -> Flow:
         """Forward it to the stand-in."""
-        return forward(self._turned(request))
-
-    async def asend(
-        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
-    ) -> httpx.Response:
-        """Forward it to the stand-in."""
-        return await forward(self._turned(request))
+        response: httpx.Response = yield self._turned(request)
+        return response
 
     def _turned(self, request: httpx.Request) -> httpx.Request:
         attempt = attempt_of(request)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from langchain_llmdispatch.transport.middleware import Middleware
 from langchain_llmdispatch.transport.transport import Transport
@@ -17,38 +17,28 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
     from langchain_llmdispatch.dispatch.dispatch import Attempt
     from langchain_llmdispatch.transport.deadline import ReadDeadline
-    from langchain_llmdispatch.transport.middleware import AsyncSend, Send
-
-
-class Layer(Middleware, Protocol):
-    """A wire that knows its place."""
-
-    @property
-    def depth(self) -> int:
-        """Small numbers are near the model, large ones near the network."""
+    from langchain_llmdispatch.transport.middleware import Flow
 
 
 _LOCK = threading.Lock()
 
 
 @contextmanager
-def installed(layer: Layer, model: DispatcherChatModel | None = None) -> Iterator[None]:
+def installed(layer: Middleware, model: DispatcherChatModel | None = None) -> Iterator[None]:
     """Put a layer under one model, or under every model of the process, while the context lasts.
 
     Process-wide on purpose: an application under test makes its own models, threads and event loops.
     """
-    owner = Transport if model is None else model._transport  # noqa: SLF001 - ours
+    owner, name = (
+        (Transport, "process_middlewares") if model is None else (model._transport, "middlewares")  # noqa: SLF001 - ours
+    )
     with _LOCK:
-        owner.middlewares = tuple(sorted([*owner.middlewares, layer], key=_depth))
+        setattr(owner, name, (*getattr(owner, name), layer))
     try:
         yield
     finally:
         with _LOCK:
-            owner.middlewares = tuple(wire for wire in owner.middlewares if wire is not layer)
-
-
-def _depth(wire: Middleware) -> int:
-    return getattr(wire, "depth", 0)
+            setattr(owner, name, tuple(other for other in getattr(owner, name) if other is not layer))
 
 
 def attempt_of(request: httpx.Request) -> Attempt | None:
@@ -117,20 +107,12 @@ class NoNetwork:
         if self.tried and kind is None:
             raise CallLeftError(f"{len(self.tried)} call(s) tried to leave: {', '.join(self.tried)}")
 
-    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:  # noqa: ARG002
-        """Refuse."""
-        raise self._refusal(request)
+    def flow(self, request: httpx.Request, _: ReadDeadline) -> Flow:
+        """Refuse.
 
-    async def asend(
-        self,
-        request: httpx.Request,
-        read_deadline: ReadDeadline,  # noqa: ARG002
-        forward: AsyncSend,  # noqa: ARG002
-    ) -> httpx.Response:
-        """Refuse."""
-        raise self._refusal(request)
-
-    def _refusal(self, request: httpx.Request) -> CallLeftError:
+        Raises:
+            CallLeftError: Always.
+        """
         what = f"{names_of(request)[0]} at {request.url.host}"
         self.tried.append(what)
-        return CallLeftError(f"a call tried to leave the process: {what}")
+        raise CallLeftError(f"a call tried to leave the process: {what}")

@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import httpcore
@@ -34,7 +34,7 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.transport.asyncio_backend import LoopBackend
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import AsyncBackend, Backend
-from langchain_llmdispatch.transport.middleware import Middleware, athrough, through
+from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
 from langchain_llmdispatch.transport.pool import AsyncPool, Pool
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
@@ -87,14 +87,19 @@ def _make_endable(client: Any, request: httpx.Request, backend: type[Backend | A
 class Transport:
     """The owner of all connections of one model. Threads and loops may share it.
 
+    Args:
+        middlewares: Layers around the network.
+
     Attributes:
-        middlewares: Around the network, the outermost first. None outside tests; set on one transport, or by
-            `langchain_llmdispatch.testing` on the class, for all models of the process while a test runs.
+        middlewares: Layers of this transport.
+        process_middlewares: Layers of every transport of the process. Empty, except while a test runs:
+            `langchain_llmdispatch.testing.middleware.installed` is the only place that sets it.
     """
 
-    middlewares: tuple[Middleware, ...] = ()
+    process_middlewares: ClassVar[tuple[Middleware, ...]] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, middlewares: Iterable[Middleware] = ()) -> None:
+        self.middlewares = tuple(middlewares)
         self._lock = threading.Lock()
         self._proxies: dict[str, str | None] = {}
         self._sync: dict[str | None, httpx.HTTPTransport] = {}
@@ -102,8 +107,11 @@ class Transport:
 
     @property
     def replays(self) -> bool:
-        """Whether no request will reach a server: a layer answers them all."""
-        return any(wire.replays for wire in self.middlewares)
+        """Whether no request will reach a server, because a layer responds to them all."""
+        return any(layer.replays for layer in self._layers())
+
+    def _layers(self) -> list[Middleware]:
+        return sorted((*self.middlewares, *self.process_middlewares), key=lambda layer: layer.depth)
 
     def send(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         """Return the response with its body still unread; close it.
@@ -115,11 +123,9 @@ class Transport:
         """
         request.extensions["timeout"] = _timeouts(read_deadline)
         try:
-            return (
-                through(self.middlewares, read_deadline, self._send)(request)
-                if self.middlewares
-                else self._send(request)
-            )
+            if self.middlewares or self.process_middlewares:
+                return send_through(self._layers(), request, read_deadline, self._send)
+            return self._send(request)
         except httpx.HTTPError as error:
             failure = _failure(error, read_deadline)
         raise failure
@@ -136,8 +142,9 @@ class Transport:
         """Return the response with its body still unread; see `send`."""
         request.extensions["timeout"] = _timeouts(read_deadline)
         try:
-            send = athrough(self.middlewares, read_deadline, self._asend) if self.middlewares else self._asend
-            return await send(request)
+            if self.middlewares or self.process_middlewares:
+                return await asend_through(self._layers(), request, read_deadline, self._asend)
+            return await self._asend(request)
         except httpx.HTTPError as error:
             failure = _failure(error, read_deadline)
         raise failure

@@ -24,7 +24,7 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.dispatch.hedging import ENOUGH, Hedging, LostRaceError, Race
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.middleware import AsyncSend, Send
+from langchain_llmdispatch.transport.middleware import Flow, Sleep
 from tests.dispatch.test_dispatch import targets
 from tests.end_to_end.test_failover import COLOURS, deployment, model_of, total
 from tests.fakes import FakeClock
@@ -50,26 +50,20 @@ def model(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherCha
 
 
 class Hold:
-    """A wire that holds a deployment's request back until something has happened: no timing, no chance."""
+    """A middleware that holds a deployment's request back until something has happened: no timing, no chance."""
 
+    depth = 0
     replays = False
 
     def __init__(self, **until: Callable[[Dispatch], Any]) -> None:
         self._until = until
 
-    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
+    def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
         """Forward it in time."""
         while self._holds(request):
-            time.sleep(0.001)
-        return forward(request)
-
-    async def asend(
-        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
-    ) -> httpx.Response:
-        """Forward it in time."""
-        while self._holds(request):
-            await asyncio.sleep(0.001)
-        return await forward(request)
+            yield Sleep(0.001, Clock())
+        response: httpx.Response = yield request
+        return response
 
     def _holds(self, request: httpx.Request) -> bool:
         attempt: Attempt = request.extensions["llmdispatch"]

@@ -7,7 +7,6 @@ resumes. Time is virtual and nothing is sent.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import threading
@@ -24,9 +23,10 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
 from langchain_llmdispatch.budgets.budget import Budget
+from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.middleware import AsyncSend, Send
+from langchain_llmdispatch.transport.middleware import Flow, Sleep
 from tests.end_to_end.test_failover import COLOURS
 from tests.fakes import FakeClock
 
@@ -72,8 +72,9 @@ STEPS = st.builds(
 
 
 class Vendors:
-    """A wire that answers by a schedule, keeps count of requests, and knows what is really billed."""
+    """A middleware that answers by a schedule, counts requests and computes what is really billed."""
 
+    depth = 0
     replays = True
 
     def __init__(self, clock: FakeClock, steps: Sequence[Step], share: float) -> None:
@@ -82,26 +83,13 @@ class Vendors:
         self.sent = self.open = 0
         self.billed = Decimal(0)
 
-    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
+    def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
         """Answer by the next step."""
         step, attempt = self._begin(request)
         try:
             ends = time.monotonic() + 0.03
             while step.late and attempt.dispatch.sent < 2 and time.monotonic() < ends:
-                time.sleep(0.001)
-            return self._answer(step, request, attempt, read_deadline)
-        finally:
-            self._end()
-
-    async def asend(
-        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
-    ) -> httpx.Response:
-        """Answer by the next step."""
-        step, attempt = self._begin(request)
-        try:
-            ends = time.monotonic() + 0.03
-            while step.late and attempt.dispatch.sent < 2 and time.monotonic() < ends:
-                await asyncio.sleep(0.001)
+                yield Sleep(0.001, Clock())
             return self._answer(step, request, attempt, read_deadline)
         finally:
             self._end()

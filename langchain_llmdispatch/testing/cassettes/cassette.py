@@ -38,7 +38,7 @@ from langchain_llmdispatch.testing.no_network import ClosedNetwork
 if TYPE_CHECKING:
     from langchain_llmdispatch.clock import Clock
     from langchain_llmdispatch.transport.deadline import ReadDeadline
-    from langchain_llmdispatch.transport.middleware import AsyncSend, Send
+    from langchain_llmdispatch.transport.middleware import Flow
 
 Mode: TypeAlias = Literal["none", "once", "rewrite", "verify"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -204,40 +204,19 @@ class Cassette:
 
     # -- the wire ----------------------------------------------------------------------------------
 
-    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
+    def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
         """Record or replay a model's request."""
         __tracebackhide__ = True
         asked, spoilt = asked_of(request, self.scrubber, self.secrets), is_spoilt(request)
         held = self.playback.find(asked, spoilt=spoilt)
         if held is None and self.records:
             slot = self.recorder.slot(read_deadline.clock)
-            return self._recorded(slot, asked, request, forward(request))
+            response = yield request
+            return self._recorded(slot, asked, request, response)
         held = held or self.playback.take(asked, spoilt=spoilt)
         if self.mode == "verify":
-            live = forward(request)
-            try:
-                self._compare(held, live, live.read())
-            finally:
-                live.close()
-        return self._answer(held, read_deadline.clock)
-
-    async def asend(
-        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
-    ) -> httpx.Response:
-        """Record or replay a model's request."""
-        __tracebackhide__ = True
-        asked, spoilt = asked_of(request, self.scrubber, self.secrets), is_spoilt(request)
-        held = self.playback.find(asked, spoilt=spoilt)
-        if held is None and self.records:
-            slot = self.recorder.slot(read_deadline.clock)
-            return self._recorded(slot, asked, request, await forward(request))
-        held = held or self.playback.take(asked, spoilt=spoilt)
-        if self.mode == "verify":
-            live = await forward(request)
-            try:
-                self._compare(held, live, await live.aread())
-            finally:
-                await live.aclose()
+            live = yield request
+            self._compare(held, (yield live))
         return self._answer(held, read_deadline.clock)
 
     def _recorded(
@@ -260,8 +239,8 @@ class Cassette:
         whole = held.response.get("seconds", 0.0)
         return _Pacer(clock, [at / 1000 * self.pace for at in times] or [whole * self.pace])
 
-    def _compare(self, held: Interaction, live: httpx.Response, body: bytes) -> None:
-        packed = packed_body(body, live.headers.get("content-type", ""), self.scrubber)
+    def _compare(self, held: Interaction, live: httpx.Response) -> None:
+        packed = packed_body(live.content, live.headers.get("content-type", ""), self.scrubber)
         headers = self.scrubber.response_headers(live.headers.multi_items())
         now = {"status": live.status_code, "headers": headers, **packed}
         number = self.tape.interactions.index(held) + 1

@@ -34,11 +34,12 @@ from langchain_llmdispatch.testing.faults.kinds import (
     Stall,
 )
 from langchain_llmdispatch.testing.middleware import attempt_of, installed, matches, names_of, spoil
+from langchain_llmdispatch.transport.middleware import Sleep
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
     from langchain_llmdispatch.transport.deadline import ReadDeadline
-    from langchain_llmdispatch.transport.middleware import AsyncSend, Send
+    from langchain_llmdispatch.transport.middleware import Flow
 
 Kind: TypeAlias = Refusal | Breakage | Damage
 
@@ -214,30 +215,16 @@ class Faults:
 
     # -- the wire ----------------------------------------------------------------------------------
 
-    def send(self, request: httpx.Request, read_deadline: ReadDeadline, forward: Send) -> httpx.Response:
+    def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
         """Send a request through the rules."""
         kind = self._kind(request)
         if isinstance(kind, Refusal):
             return kind.response(_vendor(request))
         if isinstance(kind, Breakage):
             if kind.waits:
-                read_deadline.clock.sleep(pause(read_deadline, FOREVER))
+                yield Sleep(pause(read_deadline, FOREVER), read_deadline.clock)
             raise kind.error(kind.text)
-        response = forward(request)
-        return response if kind is None else _damaged(kind, response, read_deadline)
-
-    async def asend(
-        self, request: httpx.Request, read_deadline: ReadDeadline, forward: AsyncSend
-    ) -> httpx.Response:
-        """Send a request through the rules."""
-        kind = self._kind(request)
-        if isinstance(kind, Refusal):
-            return kind.response(_vendor(request))
-        if isinstance(kind, Breakage):
-            if kind.waits:
-                await read_deadline.clock.asleep(pause(read_deadline, FOREVER))
-            raise kind.error(kind.text)
-        response = await forward(request)
+        response = yield request
         return response if kind is None else _damaged(kind, response, read_deadline)
 
     def _kind(self, request: httpx.Request) -> Kind | None:

@@ -25,6 +25,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import VendorError
 from langchain_llmdispatch.testing.faults.body_streams import pause
 from langchain_llmdispatch.testing.middleware import attempt_of
+from langchain_llmdispatch.transport.middleware import Sleep
 from langchain_llmdispatch.vendors.base import Vendor
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.transport.deadline import ReadDeadline
-    from langchain_llmdispatch.transport.middleware import AsyncSend, Send
+    from langchain_llmdispatch.transport.middleware import Flow
     from langchain_llmdispatch.types import Call
 
 # Real seconds until a simulation that waits for something outside it counts as stuck.
@@ -176,40 +177,26 @@ class SimulatedNetwork:
     depth: ClassVar[int] = 0  # above cassettes and faults, which are not for what is only imagined
     replays: ClassVar[bool] = True
 
-    def send(
-        self,
-        request: httpx.Request,  # noqa: ARG002
-        read_deadline: ReadDeadline,  # noqa: ARG002
-        forward: Send,  # noqa: ARG002
-    ) -> httpx.Response:
-        """Refuse: a simulation is async.
-
-        Raises:
-            RuntimeError: Always.
-        """
-        raise RuntimeError("a simulation is async")
-
-    async def asend(
-        self,
-        request: httpx.Request,
-        read_deadline: ReadDeadline,
-        forward: AsyncSend,  # noqa: ARG002 - nothing goes on from here
-    ) -> httpx.Response:
+    def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
         """Let the oracle's outcome come true."""
         attempt = attempt_of(request)
         assert attempt is not None  # noqa: S101 - only models send here
         outcome = ORACLE.get()(attempt.target)
+        refused = outcome.status not in {None, _OK}
         if outcome.error == "AttemptTimeoutError":
-            await _wait(read_deadline, _FOREVER)
+            yield _sleep(read_deadline, _FOREVER)
+        elif refused or outcome.error == "ConnectionFailedError" or outcome.ttft_s is None:
+            yield _sleep(read_deadline, outcome.latency_s)
+        if read_deadline.left() <= 0:
+            raise httpx.ReadTimeout("simulated")
         if outcome.error == "ConnectionFailedError":
-            await _wait(read_deadline, outcome.latency_s)
             raise httpx.ConnectError("simulated")
-        if outcome.status not in {None, _OK}:
-            await _wait(read_deadline, outcome.latency_s)
-            return _refusal(outcome)
-        if outcome.ttft_s is None:
-            await _wait(read_deadline, outcome.latency_s)
-        return httpx.Response(_OK, stream=_Body(outcome, read_deadline))
+        return _refusal(outcome) if refused else httpx.Response(_OK, stream=_Body(outcome, read_deadline))
+
+
+def _sleep(read_deadline: ReadDeadline, seconds: float) -> Sleep:
+    """Return a wait, at most as long as the client's."""
+    return Sleep(pause(read_deadline, max(0.0, seconds)), read_deadline.clock)
 
 
 def _refusal(outcome: Outcome) -> httpx.Response:
@@ -235,8 +222,7 @@ class _Body(httpx.AsyncByteStream):
 
 async def _wait(read_deadline: ReadDeadline, seconds: float) -> None:
     """Wait, at most as long as the client does."""
-    seconds = max(0.0, seconds)
-    await read_deadline.clock.asleep(pause(read_deadline, seconds))
+    await read_deadline.clock.asleep(_sleep(read_deadline, seconds).seconds)
     if read_deadline.left() <= 0:
         raise httpx.ReadTimeout("simulated")
 

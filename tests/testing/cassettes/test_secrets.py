@@ -24,6 +24,7 @@ from langchain_llmdispatch.testing.cassettes.recording import packed_body
 from langchain_llmdispatch.testing.cassettes.scrubbing import Scrubber
 from langchain_llmdispatch.testing.cassettes.secrets import REDACTED, Secrets
 from langchain_llmdispatch.testing.middleware import installed
+from langchain_llmdispatch.transport.middleware import Flow
 from tests.end_to_end.test_failover import MODELS
 
 VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama")
@@ -56,8 +57,9 @@ class Echo:
     def __init__(self, key: str, status: int, content_type: str) -> None:
         self.key, self.status, self.type = key, status, content_type
 
-    def send(self, request: httpx.Request, read_deadline: Any, forward: Any) -> httpx.Response:
+    def flow(self, request: httpx.Request, read_deadline: Any) -> Flow:
         """Answer."""
+        yield from ()
         text = (
             f"Incorrect API key provided: {self.key}. Organization org-Canary0123456789, call {request.url}"
         )
@@ -79,10 +81,6 @@ class Echo:
             ("server", self.key),
         ]
         return httpx.Response(self.status, headers=headers, stream=httpx.ByteStream(bodies[self.type]))
-
-    async def asend(self, request: httpx.Request, read_deadline: Any, forward: Any) -> httpx.Response:
-        """Answer."""
-        return self.send(request, read_deadline, forward)
 
 
 def canary_model(vendor: str, key: str) -> DispatcherChatModel:
