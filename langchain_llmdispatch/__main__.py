@@ -20,7 +20,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-from langchain_llmdispatch.config.schema import DispatcherConfig, environment, explain_validation
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.schema import DispatcherConfig, explain_validation
 from langchain_llmdispatch.deployments.target import Resolver
 from langchain_llmdispatch.errors import ConfigurationError, DispatchError
 from langchain_llmdispatch.local.server import LocalModelError

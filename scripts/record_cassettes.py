@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from langchain_llmdispatch import ConfigurationError  # noqa: E402
-from langchain_llmdispatch.config.schema import environment, explain_validation  # noqa: E402
+from langchain_llmdispatch.config.environment import environment  # noqa: E402
+from langchain_llmdispatch.config.schema import explain_validation  # noqa: E402
 from langchain_llmdispatch.local.server import base_url  # noqa: E402
 from langchain_llmdispatch.testing import Cassette  # noqa: E402
 from langchain_llmdispatch.vendors import builtin_vendors  # noqa: E402

@@ -20,8 +20,9 @@ from langchain_llmdispatch.chat_model.call import RoutedChatModel, options_of
 from langchain_llmdispatch.chat_model.request import freeze
 from langchain_llmdispatch.chat_model.run_context import inspected
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
-from langchain_llmdispatch.config.files import read_litellm
-from langchain_llmdispatch.config.schema import DispatcherConfig, environment
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.litellm import read_litellm
+from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.drivers.drivers import AsyncDriver, SyncDriver

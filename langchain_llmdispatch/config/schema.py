@@ -1,16 +1,15 @@
-"""Configuration: one schema for constructor, file and mapping; keys from the environment and `.env`."""
+"""One schema for constructor, file and mapping."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
@@ -179,17 +178,3 @@ def explain_validation(error: ValidationError) -> str:
         text = detail["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {text}" if where else text)
     return "\n".join(lines)
-
-
-def environment(dotenv: str | Path | None = ".env") -> Mapping[str, str]:
-    """Return the process's variables over those of a `.env` file, if there is one.
-
-    Args:
-        dotenv: The file; None for none.
-    """
-    if dotenv is None or not Path(dotenv).is_file():
-        return os.environ
-    from pydantic_settings import BaseSettings, DotEnvSettingsSource  # noqa: PLC0415 - slow, seldom needed
-
-    found = DotEnvSettingsSource(BaseSettings, env_file=Path(dotenv), case_sensitive=True).env_vars
-    return {**{name: value for name, value in found.items() if value is not None}, **os.environ}

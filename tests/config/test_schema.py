@@ -19,8 +19,7 @@ from langchain_llmdispatch import (
     VendorConfig,
     errors,
 )
-from langchain_llmdispatch.config.files import read_litellm
-from langchain_llmdispatch.config.schema import DispatchFields, environment
+from langchain_llmdispatch.config.schema import DispatchFields
 from langchain_llmdispatch.vendors import builtin_vendors
 
 KEYS = {"OPENAI_API_KEY": "sk-test-1", "ANTHROPIC_API_KEY": "sk-test-2"}
@@ -147,26 +146,6 @@ def test_from_config(form: str, tmp_path: Path) -> None:
     assert found.deadline == 30
 
 
-def test_a_missing_variable_is_named_with_its_field(tmp_path: Path) -> None:
-    """The error says where the reference stands."""
-    with pytest.raises(ConfigurationError, match=r"vendors\.openai\.api_key: the variable NOPE is not set"):
-        DispatcherConfig.load({"vendors": {"openai": {"api_key": "${NOPE}"}}}, {})
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        DispatcherConfig.load(tmp_path / "none.yaml", {})
-    bad = tmp_path / "bad.yaml"
-    bad.write_text("models: [")
-    with pytest.raises(ConfigurationError, match="line"):
-        DispatcherConfig.load(bad, {})
-
-
-def test_dotenv_is_read_and_the_process_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values of `.env` are used unless the process has them."""
-    (tmp_path / ".env").write_text("OPENAI_API_KEY=from-file\nCOHERE_API_KEY=from-file\n")
-    monkeypatch.setenv("OPENAI_API_KEY", "from-process")
-    found = environment(tmp_path / ".env")
-    assert (found["OPENAI_API_KEY"], found["COHERE_API_KEY"]) == ("from-process", "from-file")
-
-
 def test_override_per_call_names_route_deployment_or_model() -> None:
     """`model=` at call time means a route, a deployment, a sibling or another configured vendor's model."""
     fleet = model(models=["openai:gpt-6-luna"], routes={"smart": ["anthropic:claude-sonnet-5-5"]})._registry
@@ -193,43 +172,6 @@ def test_vendor_config_and_deployment_precedence() -> None:
     ).deployments()
     assert [t.timeouts["timeout"] for t in found] == [1, 2]
     assert found[0].endpoint.api_key.get_secret_value() == "k-vendor"  # type: ignore[union-attr]
-
-
-LITELLM = {
-    "model_list": [
-        {
-            "model_name": "fast",
-            "litellm_params": {
-                "model": "azure/gpt-x",
-                "api_base": "https://a.example",
-                "api_key": "os.environ/AZ",
-                "rpm": 9,
-            },
-            "model_info": {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002},
-        },
-        {"model_name": "smart", "litellm_params": {"model": "anthropic/claude-haiku-5-5", "api_key": "k-2"}},
-    ],
-    "router_settings": {
-        "routing_strategy": "simple-shuffle",
-        "num_retries": 1,
-        "fallbacks": [{"fast": ["smart"]}],
-    },
-    "litellm_settings": {"drop_params": True, "success_callback": ["langfuse"]},
-    "general_settings": {"master_key": "sk-master"},
-}
-
-
-def test_litellm_configuration_is_carried_over() -> None:
-    """Aliases, keys, limits, prices, strategy and fallbacks survive; what has no counterpart is listed."""
-    with pytest.raises(ConfigurationError, match=r"litellm_settings\.success_callback"):
-        read_litellm(LITELLM, {"AZ": "k-az"})
-    with pytest.warns(UserWarning, match="success_callback"):
-        found = DispatcherChatModel.from_litellm_config(LITELLM, strict=False, env={"AZ": "k-az"})
-    first, second = found._registry.targets("fast")
-    assert (first.vendor.name, first.model, first.deployment.rpm) == ("azure", "gpt-x", 9)
-    assert (first.deployment.input_price, first.deployment.output_price) == (1, 2)
-    assert second.vendor.name == "anthropic"
-    assert (found.strategy, found.unsupported_params) == ("weighted", "drop")
 
 
 class _Seen(httpx.MockTransport):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from langchain_llmdispatch.config.schema import environment
+from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.deployments.deployment import is_placeholder
 from langchain_llmdispatch.vendors import builtin_vendors
 

@@ -1,0 +1,37 @@
+"""Configuration files: `${ENV}` references, and errors that say where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from langchain_llmdispatch import ConfigurationError, DispatcherConfig
+from langchain_llmdispatch.config.files import read_config
+
+
+def test_a_missing_variable_is_named_with_its_field(tmp_path: Path) -> None:
+    """The error says where the reference stands."""
+    with pytest.raises(ConfigurationError, match=r"vendors\.openai\.api_key: the variable NOPE is not set"):
+        DispatcherConfig.load({"vendors": {"openai": {"api_key": "${NOPE}"}}}, {})
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        DispatcherConfig.load(tmp_path / "none.yaml", {})
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("models: [")
+    with pytest.raises(ConfigurationError, match="line"):
+        DispatcherConfig.load(bad, {})
+
+
+def test_references_are_resolved_at_any_depth() -> None:
+    """In nested mappings and lists; other values stay as they are."""
+    source = {"a": ["${ONE}", {"b": "${TWO:-two} ${ONE}"}], "c": 3, "d": None}
+    assert read_config(source, {"ONE": "1"}) == {"a": ["1", {"b": "two 1"}], "c": 3, "d": None}
+
+
+@pytest.mark.parametrize("text", ["- a list", "just text"])
+def test_a_file_holds_a_mapping(tmp_path: Path, text: str) -> None:
+    """Anything else is refused with the type that was found."""
+    path = tmp_path / "dispatch.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match="not a mapping of fields"):
+        read_config(path, {})

@@ -1,0 +1,86 @@
+"""LiteLLM's `config.yaml`, carried over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_llmdispatch import ConfigurationError, DispatcherChatModel
+from langchain_llmdispatch.config.litellm import read_litellm
+
+LITELLM = {
+    "model_list": [
+        {
+            "model_name": "fast",
+            "litellm_params": {
+                "model": "azure/gpt-x",
+                "api_base": "https://a.example",
+                "api_key": "os.environ/AZ",
+                "rpm": 9,
+            },
+            "model_info": {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002},
+        },
+        {"model_name": "smart", "litellm_params": {"model": "anthropic/claude-haiku-5-5", "api_key": "k-2"}},
+    ],
+    "router_settings": {
+        "routing_strategy": "simple-shuffle",
+        "num_retries": 1,
+        "fallbacks": [{"fast": ["smart"]}],
+    },
+    "litellm_settings": {"drop_params": True, "success_callback": ["langfuse"]},
+    "general_settings": {"master_key": "sk-master"},
+}
+
+
+def test_litellm_configuration_is_carried_over() -> None:
+    """Aliases, keys, limits, prices, strategy and fallbacks survive; what has no counterpart is listed."""
+    with pytest.raises(ConfigurationError, match=r"litellm_settings\.success_callback"):
+        read_litellm(LITELLM, {"AZ": "k-az"})
+    with pytest.warns(UserWarning, match="success_callback"):
+        found = DispatcherChatModel.from_litellm_config(LITELLM, strict=False, env={"AZ": "k-az"})
+    first, second = found._registry.targets("fast")
+    assert (first.vendor.name, first.model, first.deployment.rpm) == ("azure", "gpt-x", 9)
+    assert (first.deployment.input_price, first.deployment.output_price) == (1, 2)
+    assert second.vendor.name == "anthropic"
+    assert (found.strategy, found.unsupported_params) == ("weighted", "drop")
+
+
+@pytest.mark.parametrize(
+    ("params", "model"),
+    [
+        ({"model": "gemini/gemini-x"}, "google:gemini-x"),
+        ({"model": "openai/gpt-x", "api_base": "https://x.example"}, "compatible:gpt-x"),
+        ({"model": "groq/llama", "api_base": "https://x.example"}, "compatible:llama"),
+        ({"model": "gpt-6-luna"}, "gpt-6-luna"),
+    ],
+)
+def test_prefixes_name_our_vendors(params: dict[str, Any], model: str) -> None:
+    """A prefix becomes a vendor; one with an address of its own an OpenAI-compatible server."""
+    config = {"model_list": [{"model_name": "m", "litellm_params": params}]}
+    assert read_litellm(config, {})["routes"]["m"][0]["model"] == model
+
+
+def test_what_cannot_be_carried_over_is_an_error() -> None:
+    """An unknown prefix, a missing variable and an empty list are named."""
+    for params, message in (
+        ({"model": "bedrock/x"}, "bedrock"),
+        ({"model": "x", "api_key": "os.environ/NO"}, "NO"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            read_litellm({"model_list": [{"litellm_params": params}]}, {})
+    with pytest.raises(ConfigurationError, match="model_list"):
+        read_litellm({}, {})
+
+
+def test_aliases_order_and_timeouts() -> None:
+    """`order` sorts a group, aliases copy one, and both sections may set retries and timeouts."""
+    entries = [
+        {"model_name": "m", "litellm_params": {"model": "openai/second", "order": 2, "temperature": 0}},
+        {"model_name": "m", "litellm_params": {"model": "openai/first", "order": 1}},
+    ]
+    router = {"model_group_alias": {"n": "m", "o": {"model": "m"}}, "num_retries": 3, "timeout": 9}
+    fields = read_litellm({"model_list": entries, "router_settings": router}, {})
+    assert [each["model"] for each in fields["routes"]["n"]] == ["openai:first", "openai:second"]
+    assert fields["routes"]["o"][1]["params"] == {"temperature": 0}
+    assert (fields["retry_policy"], fields["timeout"]) == ({"max_retries": 3}, 9)
