@@ -16,7 +16,8 @@ import asyncio
 import ssl
 import threading
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any, ClassVar
@@ -104,6 +105,8 @@ class Transport:
         self._proxies: dict[str, str | None] = {}
         self._sync: dict[str | None, httpx.HTTPTransport] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
+        # A model that is dropped without being closed leaves no open sockets behind.
+        weakref.finalize(self, _close, self._sync)
 
     @property
     def replays(self) -> bool:
@@ -160,10 +163,10 @@ class Transport:
     def close(self) -> None:
         """Close the sync connections, and drop those of loops that have ended."""
         with self._lock:
-            transports, self._sync = self._sync, {}
+            transports = dict(self._sync)
+            self._sync.clear()
             self._async = {loop: held for loop, held in self._async.items() if not loop.is_closed()}
-        for transport in transports.values():
-            transport.close()
+        _close(transports)
 
     async def aclose(self) -> None:
         """Close the sync connections and those of the running loop."""
@@ -198,6 +201,11 @@ class Transport:
                 self._async[loop] = held
             await held.keep()
         return held.get(self._proxy(url))
+
+
+def _close(transports: Mapping[str | None, httpx.HTTPTransport]) -> None:
+    for transport in transports.values():
+        transport.close()
 
 
 class _LoopTransports:
