@@ -117,13 +117,32 @@ class SSEDecoder:
         return SSEvent(self._event.decode("utf-8", "replace"), data.decode("utf-8", "replace"))
 
 
-class NDJSONDecoder:
-    """Newline-delimited JSON: one value a line, blank lines skipped."""
+class LineDecoder:
+    """Lines that end in a line feed, without it; blank ones are skipped."""
 
     __slots__ = ("_buffer",)
 
     def __init__(self) -> None:
         self._buffer = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes."""
+        *lines, self._buffer = (self._buffer + data if self._buffer else data).split(b"\n")
+        return [line for line in lines if line.strip()]
+
+    def close(self) -> list[bytes]:
+        """Return the last, unterminated line, if there is one."""
+        rest, self._buffer = self._buffer.strip(), b""
+        return [rest] if rest else []
+
+
+class NDJSONDecoder:
+    """Newline-delimited JSON: one value a line, blank lines skipped."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines = LineDecoder()
 
     def feed(self, data: bytes) -> list[Any]:
         """Return the values that `data` completes.
@@ -131,8 +150,7 @@ class NDJSONDecoder:
         Raises:
             ValueError: A line is not JSON.
         """
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [parse_json(line) for line in lines if line.strip()]
+        return [parse_json(line) for line in self._lines.feed(data)]
 
     def close(self) -> list[Any]:
         """Return the value in the last, unterminated line, if it is whole.
@@ -140,5 +158,4 @@ class NDJSONDecoder:
         Raises:
             ValueError: The rest is not JSON, as after a cut.
         """
-        rest, self._buffer = self._buffer.strip(), b""
-        return [parse_json(rest)] if rest else []
+        return [parse_json(line) for line in self._lines.close()]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
-from langchain_core.messages.tool import ToolCall, invalid_tool_call, tool_call
 
-from langchain_llmdispatch.framing import dump_json, parse_json
+from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, usage_of
 
 if TYPE_CHECKING:
-    from langchain_core.messages.content import InvalidToolCall
+    from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.types import FinishReason
 
 KWARGS = ("refusal", "annotations", "audio", "images")
 """Parts of a message or delta that LangChain keeps in `additional_kwargs`."""
-HEAD = frozenset(
-    {"id", "system_fingerprint", "service_tier", "prompt_filter_results", "provider", "citations"}
-)
+HEAD = ("id", "system_fingerprint", "service_tier", "prompt_filter_results", "provider", "citations")
 """Fields of the response that are worth keeping as metadata."""
 TAIL = ("content_filter_results", "native_finish_reason", "stop_reason", "matched_stop")
 """Fields of the choice that are worth keeping as metadata."""
@@ -41,14 +38,14 @@ _FINISH: dict[str, FinishReason] = {
     "safety": "content_filter",
 }
 FAILED = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
-"""Finish reasons that say the answer was given up: OpenRouter and Mistral, vLLM, Z.ai, DeepSeek."""
+"""Finish reasons of answers that failed on the way: OpenRouter and Mistral, vLLM, Z.ai, DeepSeek."""
 
 
 def finish_reason(raw: Any, *, calls: bool) -> FinishReason:
     """Return the normal form of a finish reason.
 
-    Forced calls end with `stop` on OpenAI, and so do all calls on some servers: what the caller must do
-    next is answer them. A word that is not known here is still an end.
+    Forced calls end with `stop` on OpenAI, and so do all calls on some servers: they must be answered next
+    all the same. An unknown word is still an end.
     """
     reason = _FINISH.get(raw.lower() if isinstance(raw, str) else "", "stop")
     return "tool_calls" if calls and reason == "stop" else reason
@@ -56,30 +53,28 @@ def finish_reason(raw: Any, *, calls: bool) -> FinishReason:
 
 # -- usage ---------------------------------------------------------------------------------------------
 
-
-def usage_of(reply: Mapping[str, Any]) -> Any:
-    """Return what a response or chunk says of usage; Groq's streams put it aside in `x_groq`."""
-    return reply.get("usage") or (reply.get("x_groq") or {}).get("usage")
+_COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 
 
 def usage_metadata(usage: Any) -> UsageMetadata | None:
     """Return a chat completion's usage in LangChain's terms, or None if it does not count both sides."""
     if not isinstance(usage, Mapping):
         return None
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    prompt, completion, total = (
+        usage.get("prompt_tokens"),
+        usage.get("completion_tokens"),
+        usage.get("total_tokens"),
+    )
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return None
+    total = total if isinstance(total, int) else None
+    if usage.keys() <= _COUNTS:
+        return usage_of(prompt, completion, total)
     read, written = _details(usage, "prompt"), _details(usage, "completion")
     reasoning = _first_int(written.get("reasoning_tokens"), usage.get("reasoning_tokens"))
-    total = usage.get("total_tokens")
-    # xAI counts reasoning beside the completion instead of within it; only the total tells.
+    # xAI counts reasoning beside the completion instead of within it; only the total shows that.
     if reasoning and total == prompt + completion + reasoning:
         completion += reasoning
-    result = UsageMetadata(
-        input_tokens=prompt,
-        output_tokens=completion,
-        total_tokens=total if isinstance(total, int) and total else prompt + completion,
-    )
     cached = _first_int(
         read.get("cached_tokens"),
         usage.get("cached_tokens"),  # Together
@@ -91,18 +86,12 @@ def usage_metadata(usage: Any) -> UsageMetadata | None:
         "cache_creation": read.get("cache_write_tokens"),
     }
     outputs = {"audio": written.get("audio_tokens"), "reasoning": reasoning}
-    return with_details(result, inputs, outputs)
+    return usage_of(prompt, completion, total, inputs=inputs, outputs=outputs)
 
 
-def with_details(
-    usage: UsageMetadata, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
-) -> UsageMetadata:
-    """Return `usage` with those details that the vendor sent as numbers."""
-    if found := {k: v for k, v in inputs.items() if isinstance(v, int)}:
-        usage["input_token_details"] = InputTokenDetails(**found)  # type: ignore[typeddict-item]
-    if found := {k: v for k, v in outputs.items() if isinstance(v, int)}:
-        usage["output_token_details"] = OutputTokenDetails(**found)  # type: ignore[typeddict-item]
-    return usage
+def raw_usage(reply: Mapping[str, Any]) -> Any:
+    """Return the usage of a response or chunk; Groq's streams put it aside in `x_groq`."""
+    return reply.get("usage") or (reply.get("x_groq") or {}).get("usage")
 
 
 def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
@@ -123,13 +112,13 @@ def text_of(content: Any) -> tuple[str, str]:
         return content, ""
     if not isinstance(content, list):
         return "", ""
-    text, thought = [], []
+    text, reasoning = [], []
     for part in content:
         if isinstance(part, Mapping) and part.get("type") == "thinking":
-            thought.append(text_of(part.get("thinking"))[0])
+            reasoning.append(text_of(part.get("thinking"))[0])
         elif isinstance(part, Mapping) and isinstance(part.get("text"), str):
             text.append(part["text"])
-    return "".join(text), "".join(thought)
+    return "".join(text), "".join(reasoning)
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
@@ -158,15 +147,15 @@ def call_parts(call: Mapping[str, Any]) -> tuple[Any, str]:
     function = call.get("function")
     if not isinstance(function, Mapping):
         return None, ""
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        return function.get("name"), arguments
+    args = function.get("arguments")
+    if isinstance(args, str):
+        return function.get("name"), args
     # TGI sends an object where the family sends its text.
-    return function.get("name"), "" if arguments is None else dump_json(arguments).decode()
+    return function.get("name"), "" if args is None else dump_json(args).decode()
 
 
 def seed_of(reply: Mapping[str, Any]) -> str:
-    """Return what tells this answer from others: its id, or its time where there is none (TGI)."""
+    """Return what distinguishes this answer from others: its id, or its time where there is none (TGI)."""
     return str(reply.get("id") or reply.get("created") or "")
 
 
@@ -175,39 +164,6 @@ def call_id(raw: Any, seed: str, index: int) -> str:
     if isinstance(raw, str) and raw:
         return raw
     return f"call_{sha256(seed.encode()).hexdigest()[:12]}_{index}"
-
-
-def arguments(text: str) -> dict[str, Any] | None:
-    """Return the arguments in `text`, or None if it is no JSON object; nothing and null mean none."""
-    if not text.strip():
-        return {}
-    try:
-        value = parse_json(text)
-    except ValueError:
-        return None
-    if value is None:
-        return {}
-    return value if isinstance(value, dict) else None
-
-
-class Calls(NamedTuple):
-    """Tool calls by validity."""
-
-    valid: list[ToolCall]
-    invalid: list[InvalidToolCall]
-
-
-def tool_calls(pieces: Iterable[tuple[str, Any, str]], names: Mapping[str, str]) -> Calls:
-    """Return calls from `(id, name, argument text)`, under the names that the caller knows."""
-    calls = Calls([], [])
-    for identity, name, text in pieces:
-        args = arguments(text)
-        if args is None or not isinstance(name, str) or not name:
-            error = "no name" if args is not None else "arguments are no JSON object"
-            calls.invalid.append(invalid_tool_call(name=name or None, args=text, id=identity, error=error))
-        else:
-            calls.valid.append(tool_call(name=names.get(name, name), args=args, id=identity))
-    return calls
 
 
 # -- the message ---------------------------------------------------------------------------------------
@@ -222,28 +178,39 @@ def chat_message(
     names: Mapping[str, str],
 ) -> AIMessage:
     """Return the message in the first choice of a chat completion."""
-    said = choice.get("message") or {}  # Azure leaves it out where its filter took everything
-    text, thought = text_of(said.get("content"))
-    kwargs = {name: said[name] for name in KWARGS if said.get(name)}
-    if thought := reasoning_of(said) or thought:
-        kwargs["reasoning_content"] = thought
-    pieces = [
-        (call_id(call.get("id"), seed_of(reply), index), *call_parts(call))
-        for index, call in enumerate(raw_calls(said))
-    ]
-    calls = tool_calls(pieces, names)
+    raw = choice.get("message") or {}  # Azure leaves it out where its filter took everything
+    text, reasoning, kwargs = raw.get("content"), "", {}
+    if not isinstance(text, str):
+        text, reasoning = text_of(text)
+    for name in KWARGS:
+        if raw.get(name):
+            kwargs[name] = raw[name]
+    if reasoning := reasoning_of(raw) or reasoning:
+        kwargs["reasoning_content"] = reasoning
+    calls = ToolCalls(names)
+    if raw.get("tool_calls") or raw.get("function_call"):
+        _add_calls(calls, raw, seed_of(reply))
     metadata = {
         "model_provider": provider,
         "model_name": reply.get("model") or model,
-        "finish_reason": finish_reason(choice.get("finish_reason"), calls=bool(pieces)),
-        **{name: reply[name] for name in HEAD if reply.get(name)},
-        **{name: choice[name] for name in (*TAIL, "logprobs") if choice.get(name)},
+        "finish_reason": finish_reason(choice.get("finish_reason"), calls=bool(calls)),
     }
+    for source, kept in ((reply, HEAD), (choice, TAIL), (choice, ("logprobs",))):
+        for name in kept:
+            if source.get(name):
+                metadata[name] = source[name]
     return AIMessage(
         content=text,
         additional_kwargs=kwargs,
         tool_calls=calls.valid,
         invalid_tool_calls=calls.invalid,
-        usage_metadata=usage_metadata(usage_of(reply)),
+        usage_metadata=usage_metadata(raw_usage(reply)),
         response_metadata=metadata,
     )
+
+
+def _add_calls(calls: ToolCalls, raw: Mapping[str, Any], seed: str) -> None:
+    for index, call in enumerate(raw_calls(raw)):
+        name, text = call_parts(call)
+        args = arguments(text)
+        calls.add(name, text if args is None else args, call_id(call.get("id"), seed, index))

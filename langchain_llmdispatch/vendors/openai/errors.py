@@ -19,125 +19,101 @@ most compatible servers send none.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.errors import (
-    AuthenticationError,
-    ContentFilterError,
-    ContextOverflowError,
-    ForeignSignatureError,
-    InvalidRequestError,
-    MalformedResponseError,
-    ModelNotFoundError,
-    OverloadedError,
-    PermissionDeniedError,
-    QuotaExceededError,
-    RateLimitError,
-    RequestTooLargeError,
-    ServerError,
-    UnsupportedParameterError,
-    VendorError,
-)
+from langchain_llmdispatch import errors
 from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
+from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_llmdispatch.vendors.errors import ErrorContext
 
 _CODES: dict[str, type[VendorError]] = {
-    "context_length_exceeded": ContextOverflowError,
-    "exceed_context_size_error": ContextOverflowError,  # llama.cpp
-    "insufficient_quota": QuotaExceededError,
-    "billing_hard_limit_reached": QuotaExceededError,
-    "billing_not_active": QuotaExceededError,
-    "credit_balance_exhausted": QuotaExceededError,
-    "organization_spend_limit_exceeded": QuotaExceededError,
-    "project_spend_limit_exceeded": QuotaExceededError,
-    "organization_usage_limit_exceeded": QuotaExceededError,
-    "rate_limit_exceeded": RateLimitError,
-    "rate_limit_error": RateLimitError,
-    "ratelimitreached": RateLimitError,  # Azure AI Foundry, GitHub Models
-    "rate_limited": RateLimitError,  # Mistral
-    "request_quota_exceeded": RateLimitError,  # Cerebras: requests per second
-    "token_quota_exceeded": RateLimitError,  # Cerebras: tokens per minute
-    "slow_down": RateLimitError,
-    "model_not_found": ModelNotFoundError,
-    "model_decommissioned": ModelNotFoundError,  # Groq
-    "deploymentnotfound": ModelNotFoundError,
-    "unknown_model": ModelNotFoundError,  # GitHub Models
-    "unavailable_model": ModelNotFoundError,  # GitHub Models
-    "model_not_supported": ModelNotFoundError,  # Hugging Face's router: no provider serves it
-    "invalid_model": ModelNotFoundError,  # Mistral
-    "unsupported_parameter": UnsupportedParameterError,
-    "unsupported_value": UnsupportedParameterError,
-    "unknown_parameter": UnsupportedParameterError,
-    "extra_forbidden": UnsupportedParameterError,  # Mistral, FastAPI servers
-    "template_error": UnsupportedParameterError,  # TGI: the model has no chat or tool template
-    "content_filter": ContentFilterError,
-    "content_policy_violation": ContentFilterError,
-    "image_content_policy_violation": ContentFilterError,
-    "responsibleaipolicyviolation": ContentFilterError,
-    "invalid_prompt": ContentFilterError,
-    "content_filter_error": ServerError,  # Azure: the filter did not run
-    "invalid_encrypted_content": ForeignSignatureError,
-    "tool_use_failed": MalformedResponseError,
-    "json_validate_failed": MalformedResponseError,  # Groq
-    "incomplete_generation": MalformedResponseError,  # TGI
-    "invalid_api_key": AuthenticationError,
-    "wrong_api_key": AuthenticationError,  # Cerebras
-    "authentication_error": AuthenticationError,
-    "permission_error": PermissionDeniedError,
-    "unsupported_country_region_territory": PermissionDeniedError,
-    "request_too_large": RequestTooLargeError,  # Groq
-    "server_is_overloaded": OverloadedError,
-    "engine_overloaded": OverloadedError,
-    "overloaded_error": OverloadedError,
-    "overloaded": OverloadedError,  # TGI
-    "nocapacity": OverloadedError,  # Azure AI Foundry, a 429
-    "server_error": ServerError,
-    "internal_server_error": ServerError,
-    "internal_error": ServerError,
-    "vector_store_timeout": ServerError,
+    "context_length_exceeded": errors.ContextOverflowError,
+    "exceed_context_size_error": errors.ContextOverflowError,  # llama.cpp
+    "insufficient_quota": errors.QuotaExceededError,
+    "billing_hard_limit_reached": errors.QuotaExceededError,
+    "billing_not_active": errors.QuotaExceededError,
+    "credit_balance_exhausted": errors.QuotaExceededError,
+    "organization_spend_limit_exceeded": errors.QuotaExceededError,
+    "project_spend_limit_exceeded": errors.QuotaExceededError,
+    "organization_usage_limit_exceeded": errors.QuotaExceededError,
+    "rate_limit_exceeded": errors.RateLimitError,
+    "rate_limit_error": errors.RateLimitError,
+    "ratelimitreached": errors.RateLimitError,  # Azure AI Foundry, GitHub Models
+    "rate_limited": errors.RateLimitError,  # Mistral
+    "request_quota_exceeded": errors.RateLimitError,  # Cerebras: requests per second
+    "token_quota_exceeded": errors.RateLimitError,  # Cerebras: tokens per minute
+    "slow_down": errors.RateLimitError,
+    "model_not_found": errors.ModelNotFoundError,
+    "model_decommissioned": errors.ModelNotFoundError,  # Groq
+    "deploymentnotfound": errors.ModelNotFoundError,
+    "unknown_model": errors.ModelNotFoundError,  # GitHub Models
+    "unavailable_model": errors.ModelNotFoundError,  # GitHub Models
+    "model_not_supported": errors.ModelNotFoundError,  # Hugging Face's router: no provider serves it
+    "invalid_model": errors.ModelNotFoundError,  # Mistral
+    "unsupported_parameter": errors.UnsupportedParameterError,
+    "unsupported_value": errors.UnsupportedParameterError,
+    "unknown_parameter": errors.UnsupportedParameterError,
+    "extra_forbidden": errors.UnsupportedParameterError,  # Mistral, FastAPI servers
+    "template_error": errors.UnsupportedParameterError,  # TGI: the model has no chat or tool template
+    "content_filter": errors.ContentFilterError,
+    "content_policy_violation": errors.ContentFilterError,
+    "image_content_policy_violation": errors.ContentFilterError,
+    "responsibleaipolicyviolation": errors.ContentFilterError,
+    "invalid_prompt": errors.ContentFilterError,
+    "content_filter_error": errors.ServerError,  # Azure: the filter did not run
+    "invalid_encrypted_content": errors.ForeignSignatureError,
+    "tool_use_failed": errors.MalformedResponseError,
+    "json_validate_failed": errors.MalformedResponseError,  # Groq
+    "incomplete_generation": errors.MalformedResponseError,  # TGI
+    "invalid_api_key": errors.AuthenticationError,
+    "wrong_api_key": errors.AuthenticationError,  # Cerebras
+    "authentication_error": errors.AuthenticationError,
+    "permission_error": errors.PermissionDeniedError,
+    "unsupported_country_region_territory": errors.PermissionDeniedError,
+    "request_too_large": errors.RequestTooLargeError,  # Groq
+    "server_is_overloaded": errors.OverloadedError,
+    "engine_overloaded": errors.OverloadedError,
+    "overloaded_error": errors.OverloadedError,
+    "overloaded": errors.OverloadedError,  # TGI
+    "nocapacity": errors.OverloadedError,  # Azure AI Foundry, a 429
+    "server_error": errors.ServerError,
+    "internal_server_error": errors.ServerError,
+    "internal_error": errors.ServerError,
+    "vector_store_timeout": errors.ServerError,
 }
 
-_STATUSES: dict[int, type[VendorError]] = {
-    401: AuthenticationError,
-    402: QuotaExceededError,
-    403: PermissionDeniedError,
-    404: ModelNotFoundError,
-    408: ServerError,
-    409: ServerError,
-    413: RequestTooLargeError,
-    424: ServerError,  # Azure AI Foundry: the model behind the gateway failed
-    429: RateLimitError,
-    503: OverloadedError,
-    529: OverloadedError,
-}
+_STATUSES: dict[int, type[VendorError]] = {424: errors.ServerError}  # Azure AI Foundry: its model failed
 
-# Said by OpenAI itself although a code is there (the code is shared) or is null.
+# Sent by OpenAI itself although there is a code, which is shared, or null.
 _TOO_LARGE = "Request too large for"
-# Said where there is no code: vLLM, llama.cpp, TGI, DeepSeek, OpenRouter, xAI; older OpenAI errors.
-_PHRASES: tuple[tuple[str, type[VendorError]], ...] = (
-    ("maximum context length", ContextOverflowError),
-    ("exceeds the context window", ContextOverflowError),
-    ("context window", ContextOverflowError),
-    ("context size", ContextOverflowError),
-    ("prompt is too long", ContextOverflowError),
-    ("`inputs` tokens + `max_new_tokens`", ContextOverflowError),
-    ("`inputs` must have less than", ContextOverflowError),
-    ("encrypted content", ForeignSignatureError),  # Azure sends no code for it
-    ("encrypted_content", ForeignSignatureError),
-    ("incorrect api key", AuthenticationError),
-    ("model not found", ModelNotFoundError),  # xAI, a 400
-    ("unrecognized request argument", UnsupportedParameterError),
-    ("not supported with this model", UnsupportedParameterError),
-    ("not supported on this model", UnsupportedParameterError),
-    ("does not support", UnsupportedParameterError),
-    ("unsupported parameter", UnsupportedParameterError),
-    ("are not used by the model", UnsupportedParameterError),
+# Sent where there is no code: vLLM, llama.cpp, TGI, DeepSeek, OpenRouter, xAI; older OpenAI errors.
+_PHRASES: Phrases = (
+    ("maximum context length", errors.ContextOverflowError),
+    ("exceeds the context window", errors.ContextOverflowError),
+    ("context window", errors.ContextOverflowError),
+    ("context size", errors.ContextOverflowError),
+    ("prompt is too long", errors.ContextOverflowError),
+    ("`inputs` tokens + `max_new_tokens`", errors.ContextOverflowError),
+    ("`inputs` must have less than", errors.ContextOverflowError),
+    ("encrypted content", errors.ForeignSignatureError),  # Azure sends no code for it
+    ("encrypted_content", errors.ForeignSignatureError),
+    ("incorrect api key", errors.AuthenticationError),
+    ("model not found", errors.ModelNotFoundError),  # xAI, a 400
+    ("unrecognized request argument", errors.UnsupportedParameterError),
+    ("not supported with this model", errors.UnsupportedParameterError),
+    ("not supported on this model", errors.UnsupportedParameterError),
+    ("does not support", errors.UnsupportedParameterError),
+    ("unsupported parameter", errors.UnsupportedParameterError),
+    ("are not used by the model", errors.UnsupportedParameterError),
 )
-# Codes that say no more than the status does, so that prose may still be read.
+# Codes that mean no more than the status, so that prose may still be read.
 _VAGUE = frozenset(
     {
         "",
@@ -153,46 +129,42 @@ _VAGUE = frozenset(
 
 def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
     """Return the error that a response with an error status means."""
-    said = error_body(_parsed(body))
-    cls = _class_of(said, status)
-    return vendor_error(cls, vendor, call, said, status=status, headers=headers, wait=_wait(said))
+    error = error_body(_parsed(body))
+    cls = _class_of(error, status)
+    return vendor_error(cls, vendor, call, error, status=status, headers=headers, wait=_wait(error))
 
 
-def error_inside(vendor: Vendor, call: Call, said: ErrorBody) -> VendorError:
+def error_inside(context: ErrorContext, error: ErrorBody) -> VendorError:
     """Return the error that an answer with status 200 turned into.
 
     The request was accepted, so an unspecific "bad request" is the vendor's failure, not the caller's.
     """
-    code = said.code or str(said.details.get("status_code") or "")
-    cls = _class_of(said, int(code) if code.isdigit() else 500)
-    if cls is InvalidRequestError:
-        cls = ServerError
-    return vendor_error(cls, vendor, call, said)
+    code = error.code or str(error.details.get("status_code") or "")
+    cls = _class_of(error, int(code) if code.isdigit() else HTTPStatus.INTERNAL_SERVER_ERROR)
+    return context.error(errors.ServerError if cls is errors.InvalidRequestError else cls, error)
 
 
-def _class_of(said: ErrorBody, status: int) -> type[VendorError]:
-    if _TOO_LARGE in said.message and status == 429:  # noqa: PLR2004 - the code is that of any other 429
-        return RequestTooLargeError
-    inner = said.details.get("innererror")
-    words = (said.code, said.type, inner.get("code") if isinstance(inner, Mapping) else "")
+def _class_of(error: ErrorBody, status: int) -> type[VendorError]:
+    if _TOO_LARGE in error.message and status == HTTPStatus.TOO_MANY_REQUESTS:
+        return errors.RequestTooLargeError  # its code is that of any other 429
+    inner = error.details.get("innererror")
+    words = (error.code, error.type, inner.get("code") if isinstance(inner, Mapping) else "")
     for word in words:
         if cls := _CODES.get(str(word).lower()):
             return cls
-    if 400 <= status < 500 and status not in _STATUSES:  # noqa: PLR2004 - client errors
-        return _by_phrase(said)
-    return _STATUSES.get(status) or (ServerError if status >= 500 else InvalidRequestError)  # noqa: PLR2004
+    by_status = class_of_status(status, _STATUSES)
+    if by_status is errors.InvalidRequestError and _is_vague(error.code):
+        return class_of_phrase(_PHRASES, error.message) or by_status
+    return by_status
 
 
-def _by_phrase(said: ErrorBody) -> type[VendorError]:
-    if said.code.lower() not in _VAGUE and not said.code.isdigit() and " " not in said.code:
-        return InvalidRequestError
-    text = said.message.lower()
-    return next((cls for phrase, cls in _PHRASES if phrase in text), InvalidRequestError)
+def _is_vague(code: str) -> bool:
+    return code.lower() in _VAGUE or code.isdigit() or " " in code
 
 
-def _wait(said: ErrorBody) -> float | None:
-    # Hugging Face says how long a model needs to load.
-    seconds = said.details.get("estimated_time")
+def _wait(error: ErrorBody) -> float | None:
+    # Hugging Face sends the time that a model needs to load.
+    seconds = error.details.get("estimated_time")
     return float(seconds) if isinstance(seconds, int | float) else None
 
 

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
-from langchain_llmdispatch.vendors.openai.chat_answer import Calls, tool_calls, with_details
+from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, usage_of
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.types import Call, FinishReason
-    from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_core.messages.ai import UsageMetadata
+
+    from langchain_llmdispatch.types import FinishReason
+    from langchain_llmdispatch.vendors.errors import ErrorContext
 
 _INCOMPLETE: dict[Any, FinishReason] = {
     "max_output_tokens": "length",
@@ -39,7 +39,7 @@ _KEPT = (
 _RAW = {"kind": "reasoning_text"}
 
 
-def response_message(vendor: Vendor, call: Call, reply: Mapping[str, Any]) -> AIMessage:
+def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessage:
     """Return the message in a finished response.
 
     Raises:
@@ -47,11 +47,12 @@ def response_message(vendor: Vendor, call: Call, reply: Mapping[str, Any]) -> AI
     """
     output = reply.get("output")
     if not isinstance(output, list) or reply.get("status") in _UNFINISHED:
-        text = f"no finished response: {reply.get('status') or 'no output'}"
-        raise vendor_error(MalformedResponseError, vendor, call, ErrorBody(text))
+        text = f"the response is not finished: {reply.get('status') or 'no output'}"
+        raise context.error(MalformedResponseError, text)
+    call = context.call
     items = [item for item in output if isinstance(item, Mapping)]
     calls = _calls(items, call.tool_names)
-    metadata = response_metadata(reply, call.model, calls=bool(calls.valid or calls.invalid))
+    metadata = response_metadata(reply, call.model, calls=bool(calls))
     if logprobs := [entry for item in items for entry in _logprobs(item)]:
         metadata["logprobs"] = {"content": logprobs}
     return AIMessage(
@@ -86,14 +87,15 @@ def response_usage(usage: Any) -> UsageMetadata | None:
         return None
     inputs, outputs = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
     total = usage.get("total_tokens")
-    return with_details(
-        UsageMetadata(
-            input_tokens=read,
-            output_tokens=written,
-            total_tokens=total if isinstance(total, int) else read + written,
-        ),
-        {"cache_read": inputs.get("cached_tokens"), "cache_creation": inputs.get("cache_write_tokens")},
-        {"reasoning": outputs.get("reasoning_tokens")},
+    return usage_of(
+        read,
+        written,
+        total if isinstance(total, int) else None,
+        inputs={
+            "cache_read": inputs.get("cached_tokens"),
+            "cache_creation": inputs.get("cache_write_tokens"),
+        },
+        outputs={"reasoning": outputs.get("reasoning_tokens")},
     )
 
 
@@ -174,16 +176,20 @@ def thought_marks(identity: Any) -> dict[str, Any]:
     return {"id": identity} if identity else {}
 
 
-def _calls(items: list[Mapping[str, Any]], names: Mapping[str, str]) -> Calls:
-    pieces = []
+def _calls(items: list[Mapping[str, Any]], names: Mapping[str, str]) -> ToolCalls:
+    calls = ToolCalls(names)
     for item in items:
         if item.get("type") == "function_call":
-            pieces.append(
-                (item.get("call_id") or item.get("id"), item.get("name"), item.get("arguments") or "")
-            )
+            text = item.get("arguments") or ""
         elif item.get("type") == "custom_tool_call":
-            pieces.append((item.get("call_id"), item.get("name"), custom_arguments(item)))
-    return tool_calls(((str(identity), name, text) for identity, name, text in pieces), names)
+            text = custom_arguments(item)
+        else:
+            continue
+        args = arguments(text)
+        calls.add(
+            item.get("name"), text if args is None else args, str(item.get("call_id") or item.get("id"))
+        )
+    return calls
 
 
 def custom_arguments(item: Mapping[str, Any]) -> str:

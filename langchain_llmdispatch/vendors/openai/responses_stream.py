@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
+from langchain_llmdispatch.vendors.answer import arguments
 from langchain_llmdispatch.vendors.openai import responses_answer as answers
-from langchain_llmdispatch.vendors.openai.chat_answer import arguments
-from langchain_llmdispatch.vendors.openai.chat_stream import Frames
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.openai.responses_items import StreamedItems
+from langchain_llmdispatch.vendors.stream import EventDecoder
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.framing import SSEvent
@@ -35,14 +35,15 @@ _SAID_FIRST = frozenset({"id", "summary", "reasoning", "extras"})
 """What the first pieces of reasoning have said when its item is done."""
 
 
-class ResponsesStreamDecoder(Frames):
+class ResponsesStreamDecoder(EventDecoder):
     """Chunks of a response."""
 
-    __slots__ = ("_args", "_done", "_indices", "_items", "_logprobs", "_named", "_notes", "_said")
+    __slots__ = ("_args", "_indices", "_items", "_logprobs", "_named", "_notes", "_said")
 
-    def __init__(self, vendor: Vendor, call: Call) -> None:
-        super().__init__(vendor, call)
-        self._done = False
+    end_marker: ClassVar[str] = "response.completed"
+
+    def __init__(self, vendor: Vendor, call: Call, headers: Mapping[str, str]) -> None:
+        super().__init__(vendor, call, headers)
         self._items = StreamedItems()
         self._indices: dict[_Place, int] = {}
         self._said: dict[_Place, None] = {}
@@ -53,29 +54,14 @@ class ResponsesStreamDecoder(Frames):
         self._named: set[int] = set()
         self._logprobs: dict[int, list[Any]] = {}
 
-    @property
-    def finished(self) -> bool:
-        """Whether the response is complete, or incomplete for good."""
-        return self._done
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more needs reading."""
-        return self._done
-
-    def _event(self, event: SSEvent) -> AIMessageChunk | None:
-        if event.data == "[DONE]" or not event.data.strip():
+    def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
+        if frame.data == "[DONE]" or not frame.data.strip():
             return None
-        said = self._json(event.data)
-        handle = _HANDLERS.get(said.get("type", ""))
-        if handle is None:
-            if said.get("error"):
-                raise error_inside(self._vendor, self._call, error_body(said))
-            return None
-        return handle(self, said)
+        return super()._frame(frame)
 
-    def _last(self) -> AIMessageChunk:
-        raise self._truncated()
+    def _other(self, event: Event) -> None:
+        if event.get("error"):
+            raise error_inside(self._context, error_body(event))
 
     # -- blocks ------------------------------------------------------------------------------------
 
@@ -242,7 +228,7 @@ class ResponsesStreamDecoder(Frames):
             blocks += more
             calls += called
         self._check_calls()
-        self._done = True
+        self.finished = self.done = True
         metadata = answers.response_metadata(reply, self._call.model, calls=bool(self._args))
         if logprobs := [entry for entries in self._logprobs.values() for entry in entries]:
             metadata["logprobs"] = {"content": logprobs}
@@ -264,7 +250,24 @@ class ResponsesStreamDecoder(Frames):
     def _failed(self, event: Event) -> AIMessageChunk:
         response = event.get("response") or {}
         said = response if response.get("error") else event
-        raise error_inside(self._vendor, self._call, error_body(said))
+        raise error_inside(self._context, error_body(said))
+
+    handlers: ClassVar[Mapping[str, Callable[[Any, Event], AIMessageChunk | None]]] = {
+        "response.output_item.added": _added,
+        "response.output_item.done": _item_done,
+        "response.output_text.delta": _text,
+        "response.output_text.done": _text_done,
+        "response.output_text.annotation.added": _annotation,
+        "response.refusal.delta": _refusal,
+        "response.function_call_arguments.delta": _arguments,
+        "response.function_call_arguments.done": _arguments_done,
+        "response.reasoning_summary_text.delta": _summary,
+        "response.reasoning_text.delta": _reasoning_text,
+        "response.completed": _completed,
+        "response.incomplete": _completed,
+        "response.failed": _failed,
+        "error": _failed,
+    }
 
 
 def _chunk(blocks: list[Block], calls: Sequence[ToolCallChunk] = ()) -> AIMessageChunk | None:
@@ -279,21 +282,3 @@ def _chunk(blocks: list[Block], calls: Sequence[ToolCallChunk] = ()) -> AIMessag
 
 def _call_chunk(index: int, text: str, name: Any = None, identity: Any = None) -> ToolCallChunk:
     return ToolCallChunk(type="tool_call_chunk", name=name, args=text, id=identity, index=index)
-
-
-_HANDLERS: dict[str, Callable[[ResponsesStreamDecoder, Event], AIMessageChunk | None]] = {
-    "response.output_item.added": ResponsesStreamDecoder._added,  # noqa: SLF001 - its own table
-    "response.output_item.done": ResponsesStreamDecoder._item_done,  # noqa: SLF001
-    "response.output_text.delta": ResponsesStreamDecoder._text,  # noqa: SLF001
-    "response.output_text.done": ResponsesStreamDecoder._text_done,  # noqa: SLF001
-    "response.output_text.annotation.added": ResponsesStreamDecoder._annotation,  # noqa: SLF001
-    "response.refusal.delta": ResponsesStreamDecoder._refusal,  # noqa: SLF001
-    "response.function_call_arguments.delta": ResponsesStreamDecoder._arguments,  # noqa: SLF001
-    "response.function_call_arguments.done": ResponsesStreamDecoder._arguments_done,  # noqa: SLF001
-    "response.reasoning_summary_text.delta": ResponsesStreamDecoder._summary,  # noqa: SLF001
-    "response.reasoning_text.delta": ResponsesStreamDecoder._reasoning_text,  # noqa: SLF001
-    "response.completed": ResponsesStreamDecoder._completed,  # noqa: SLF001
-    "response.incomplete": ResponsesStreamDecoder._completed,  # noqa: SLF001
-    "response.failed": ResponsesStreamDecoder._failed,  # noqa: SLF001
-    "error": ResponsesStreamDecoder._failed,  # noqa: SLF001
-}

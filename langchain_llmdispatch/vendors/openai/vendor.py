@@ -10,19 +10,15 @@ from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import MalformedResponseError, VendorError
 from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.types import LimitState
-from langchain_llmdispatch.vendors.base import (
-    Environment,
-    ErrorBody,
-    HistoryRules,
-    Vendor,
-    json_request,
-    vendor_error,
-)
-from langchain_llmdispatch.vendors.openai import chat_answer as openai_answers
-from langchain_llmdispatch.vendors.openai import errors as openai_errors
-from langchain_llmdispatch.vendors.openai import responses
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
+from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.openai.chat_answer import FAILED, chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
+from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of
+from langchain_llmdispatch.vendors.openai.responses_answer import response_message
+from langchain_llmdispatch.vendors.openai.responses_request import NOT_TAKEN, ONLY_HERE, responses_body
+from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
 
 if TYPE_CHECKING:
     import httpx
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class ChatCompletions(Vendor):
-    """A vendor of the OpenAI family. Subclasses say where it is, how it spells, and who may enter."""
+    """A vendor of the OpenAI family. Subclasses define its address, its dialect and its credentials."""
 
     # -- what differs ------------------------------------------------------------------------------
 
@@ -42,24 +38,19 @@ class ChatCompletions(Vendor):
         return Dialect(text_parts=False)
 
     def url(self, call: Call, path: str = "chat/completions") -> str:
-        """Return where `path` of the API is."""
+        """Return the URL of `path` of the API."""
         return f"{call.endpoint.base_url.rstrip('/')}/{path}"
 
     def credentials(self, call: Call) -> dict[str, str]:
-        """Return the headers that let the request in."""
-        endpoint = call.endpoint
-        if endpoint.token_provider:
-            return {"authorization": f"Bearer {endpoint.token_provider()}"}
-        if endpoint.api_key:
-            return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
-        return {}
+        """Return the headers that authorize the request."""
+        return bearer(call.endpoint)
 
     def provider_of(self, call: Call) -> str:  # noqa: ARG002 - Azure differs by model
-        """Return the block translator that understands the answer."""
+        """Return the block translator that reads the answer."""
         return self.provider or self.name
 
     def extras(self, headers: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG002 - few use them
-        """Return metadata that only the response's headers tell."""
+        """Return metadata that only the response's headers hold."""
         return {}
 
     # -- the codec ---------------------------------------------------------------------------------
@@ -75,21 +66,19 @@ class ChatCompletions(Vendor):
 
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a chat completion."""
-        reply = self.reply(call, body)
+        reply = self.reply(call, body, headers)
         choices = reply.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-            raise vendor_error(MalformedResponseError, self, call, ErrorBody("an answer without choices"))
+            raise self._malformed(call, headers, "the answer has no choices")
         reason = choices[0].get("finish_reason")
-        if isinstance(reason, str) and reason in openai_answers.FAILED:
-            text = f"the answer was given up: {reason}"
-            raise vendor_error(MalformedResponseError, self, call, ErrorBody(text))
-        message = openai_answers.chat_message(
-            reply, choices[0], provider=self.provider_of(call), model=call.model, names=call.tool_names
-        )
+        if isinstance(reason, str) and reason in FAILED:
+            raise self._malformed(call, headers, f"the answer failed: {reason}")
+        provider = self.provider_of(call)
+        message = chat_message(reply, choices[0], provider=provider, model=call.model, names=call.tool_names)
         message.response_metadata.update(self.extras(headers))
         return message
 
-    def reply(self, call: Call, body: bytes) -> Mapping[str, Any]:
+    def reply(self, call: Call, body: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
         """Return the object in a successful body.
 
         Raises:
@@ -98,23 +87,25 @@ class ChatCompletions(Vendor):
         try:
             reply = parse_json(body)
         except ValueError:
-            raise vendor_error(
-                MalformedResponseError, self, call, ErrorBody("the answer is not JSON")
-            ) from None
+            raise self._malformed(call, headers, "the answer is not JSON") from None
         if not isinstance(reply, Mapping) or reply.get("error"):
-            raise openai_errors.error_inside(self, call, openai_errors.error_body(reply))
+            raise error_inside(ErrorContext(self, call, headers), error_body(reply))
         return reply
+
+    def _malformed(self, call: Call, headers: Mapping[str, str], message: str) -> VendorError:
+        return ErrorContext(self, call, headers).error(MalformedResponseError, message)
 
     def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
         """Return a decoder for a streamed chat completion."""
-        return ChatStreamDecoder(self, call, self.provider_of(call), self.extras(headers))
+        provider, extras = self.provider_of(call), self.extras(headers)
+        return ChatStreamDecoder(self, call, headers, provider=provider, extras=extras)
 
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
-        """Return the error by the table of `openai_errors`."""
-        return openai_errors.error_of(self, call, status, headers, body)
+        """Return the error by the tables of `openai/errors.py`."""
+        return error_of(self, call, status, headers, body)
 
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
-        """Return what `x-ratelimit-*` says of requests and tokens; negative numbers say nothing."""
+        """Return the limits of requests and tokens in `x-ratelimit-*`; negative numbers mean unknown."""
         return [state for kind in ("requests", "tokens") if (state := _limit(headers, kind))]
 
 
@@ -165,37 +156,48 @@ class OpenAIVendor(ChatCompletions):
     )
 
     def dialect(self, call: Call) -> Dialect:
-        """Return OpenAI's own spelling of what the catalog says; unknown models are taken for new ones."""
+        """Return OpenAI's own spelling by the catalog; unknown models are taken for new ones."""
         known = facts(self.name, call.model)
         old = known.max_tokens_field == "max_tokens"
         return Dialect(max_tokens="max_tokens" if old else "max_completion_tokens", system=known.system_role)
 
     def uses_responses(self, call: Call) -> bool:
-        """Return whether `call` goes to the Responses API."""
-        return responses.wanted(call, self.name)
+        """Return whether `call` goes to the Responses API rather than to chat completions.
+
+        The caller's `use_responses_api` decides; else fields and tools that only this API has; else the
+        catalog: the model is served there always, or with tools unless its reasoning is switched off.
+        """
+        for fields in (call.extra, call.params):
+            if (flag := fields.get("use_responses_api")) is not None:
+                return bool(flag)
+        if call.server_tools or not ONLY_HERE.isdisjoint(call.extra) or not ONLY_HERE.isdisjoint(call.params):
+            return True
+        use = facts(self.name, call.model).responses_api
+        if use == "tools":
+            return bool(call.tools) and call.params.get("reasoning_effort") != "none"
+        return use == "always"
 
     def refused(self, call: Call) -> Collection[str]:
-        """Return what the Responses API does not take, where the call goes there."""
-        unspoken = responses.NOT_TAKEN & call.params.keys()
-        return unspoken if unspoken and self.uses_responses(call) else ()
+        """Return the parameters that the Responses API does not take, where the call goes there."""
+        foreign = NOT_TAKEN & call.params.keys()
+        return foreign if foreign and self.uses_responses(call) else ()
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return a request to Responses or to chat completions."""
         if self.uses_responses(call):
-            body = responses.responses_body(call, self.name)
-            return self.request(call, self.url(call, "responses"), body)
+            return self.request(call, self.url(call, "responses"), responses_body(call, self.name))
         return super().encode_request(call)
 
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message of either API."""
         if self.uses_responses(call):
-            return responses.response_message(self, call, self.reply(call, body))
+            return response_message(ErrorContext(self, call, headers), self.reply(call, body, headers))
         return super().decode_response(call, body, headers)
 
     def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
         """Return a decoder for the stream of either API."""
         if self.uses_responses(call):
-            return responses.ResponsesStreamDecoder(self, call)
+            return ResponsesStreamDecoder(self, call, headers)
         return super().stream_decoder(call, headers)
 
 

@@ -1,8 +1,7 @@
-"""OpenAI's Responses API: which calls go there, and how they are spelled.
+"""From a compiled call to the body of a request to OpenAI's Responses API.
 
 The calls are stateless: nothing is stored at the vendor, and a reasoning model's encrypted reasoning travels
-in the thread. A caller who wants the stored kind says `store: true` or `previous_response_id` in the extra
-fields.
+in the thread. `store: true` or `previous_response_id` in the extra fields of a call choose the stored kind.
 """
 
 from __future__ import annotations
@@ -18,20 +17,16 @@ from langchain_llmdispatch.vendors.openai.chat_request import (
     schema_of,
     tool_choice,
 )
-from langchain_llmdispatch.vendors.openai.responses_answer import response_message
 from langchain_llmdispatch.vendors.openai.responses_input import input_items
-from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from langchain_llmdispatch.types import Call, ToolSpec
 
-__all__ = ["NOT_TAKEN", "ResponsesStreamDecoder", "response_message", "responses_body", "wanted"]
-
 NOT_TAKEN = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
-"""Neutral parameters that this API has no word for; the compiler leaves them out and says so."""
-_ONLY_HERE = frozenset(
+"""Neutral parameters that this API does not have; the compiler leaves them out and reports it."""
+ONLY_HERE = frozenset(
     {
         "background",
         "context_management",
@@ -44,27 +39,11 @@ _ONLY_HERE = frozenset(
         "truncation",
     }
 )
+"""Fields that only this API has."""
 _LEAST_TOKENS = 16
 """A lower limit of the output is refused; chat completions take any."""
 _ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
-
-
-def wanted(call: Call, vendor: str) -> bool:
-    """Return whether `call` goes to Responses rather than to chat completions.
-
-    The caller's `use_responses_api` decides; else fields and tools that only this API has; else what the
-    catalog says of the model: always, or with tools unless it is told not to reason.
-    """
-    for said in (call.extra, call.params):
-        if (flag := said.get("use_responses_api")) is not None:
-            return bool(flag)
-    if call.server_tools or not _ONLY_HERE.isdisjoint(call.extra) or not _ONLY_HERE.isdisjoint(call.params):
-        return True
-    use = facts(vendor, call.model).responses_api
-    if use == "tools":
-        return bool(call.tools) and call.params.get("reasoning_effort") != "none"
-    return use == "always"
 
 
 def responses_body(call: Call, vendor: str) -> Json:
@@ -91,22 +70,22 @@ def responses_body(call: Call, vendor: str) -> Json:
         body.setdefault("text", {})["format"] = kind
     if call.stream:
         body["stream"] = True
-    # Other models refuse to be asked for it.
+    # Other models refuse this.
     if not stored and facts(vendor, call.model).reasoning:
         _include(body, _ENCRYPTED)
     return _with_extra(body, call.extra)
 
 
 def _with_extra(body: Json, extra: Mapping[str, Any]) -> Json:
-    wishes = [wish for wish in body.get("include", ()) if wish not in extra.get("include", ())]
+    own = [field for field in body.get("include", ()) if field not in extra.get("include", ())]
     body = merged(body, extra)
-    if wishes and "include" in extra:
-        body["include"] = [*extra["include"], *wishes]
+    if own and "include" in extra:
+        body["include"] = [*extra["include"], *own]
     return body
 
 
 def _tool(tool: ToolSpec) -> Json:
-    # This API is strict where nothing is said; chat completions are not, and the schema was made for those.
+    # This API is strict by default; chat completions are not, and the schema was made for those.
     spec: Json = {"type": "function", **function_of(tool)}
     spec.setdefault("strict", False)
     if "defer_loading" in tool.extras:
@@ -117,8 +96,8 @@ def _tool(tool: ToolSpec) -> Json:
 # -- parameters ----------------------------------------------------------------------------------------
 
 
-def _include(body: Json, wish: str) -> None:
-    body.setdefault("include", []).append(wish)
+def _include(body: Json, field: str) -> None:
+    body.setdefault("include", []).append(field)
 
 
 def _same(body: Json, name: str, value: Any) -> None:

@@ -1,0 +1,138 @@
+"""What the decoders of answers share, whole or streamed: tool calls, usage, whole answers as chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
+
+from langchain_llmdispatch.errors import MalformedResponseError
+from langchain_llmdispatch.framing import dump_json, parse_json
+
+if TYPE_CHECKING:
+    from langchain_core.messages import InvalidToolCall, ToolCall
+    from langchain_core.messages.ai import UsageMetadata
+
+    from langchain_llmdispatch.vendors.errors import ErrorContext
+
+
+def json_object(body: bytes, context: ErrorContext) -> dict[str, Any]:
+    """Return the JSON object in a whole body.
+
+    Raises:
+        MalformedResponseError: It is none.
+    """
+    try:
+        value = parse_json(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise context.error(MalformedResponseError, "the answer is no JSON object")
+    return value
+
+
+# -- usage ---------------------------------------------------------------------------------------------
+
+
+def usage_of(
+    read: int,
+    written: int,
+    total: int | None = None,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Mapping[str, Any] | None = None,
+) -> UsageMetadata:
+    """Return LangChain's usage.
+
+    Args:
+        read: Tokens of the prompt, cached ones included.
+        written: Tokens of the answer, reasoning included.
+        total: Their sum as the vendor counts it, if it does.
+        inputs: Details of the prompt by LangChain's names (`cache_read`, ...); what is no number is left out.
+        outputs: Details of the answer (`reasoning`, ...), likewise.
+    """
+    usage: dict[str, Any] = {
+        "input_tokens": read,
+        "output_tokens": written,
+        "total_tokens": total or read + written,
+    }
+    for name, details in (("input_token_details", inputs), ("output_token_details", outputs)):
+        if details and (found := {key: value for key, value in details.items() if isinstance(value, int)}):
+            usage[name] = found
+    return cast("UsageMetadata", usage)
+
+
+# -- tool calls ----------------------------------------------------------------------------------------
+
+
+def arguments(text: str) -> dict[str, Any] | None:
+    """Return the arguments in `text`, or None if it is no JSON object; nothing and `null` mean none."""
+    if not text.strip():
+        return {}
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return None
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else None
+
+
+def made_id(answer_id: str | None, index: int) -> str:
+    """Return an id for the tool call at `index` that came without one; the same answer gives the same id."""
+    return f"{answer_id}_call_{index}" if answer_id else f"call_{index}"
+
+
+class ToolCalls:
+    """The tool calls of an answer by validity.
+
+    Args:
+        names: The vendor's names of tools, and the caller's where they differ.
+    """
+
+    __slots__ = ("_names", "invalid", "valid")
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self.valid: list[ToolCall] = []
+        self.invalid: list[InvalidToolCall] = []
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.valid or self.invalid)
+
+    def add(
+        self, name: Any, args: Any, identity: str, error: str = "the arguments are no JSON object"
+    ) -> None:
+        """Add a call.
+
+        Args:
+            name: The tool as the vendor names it; a call without a name is invalid.
+            args: The arguments; anything but a dict makes the call invalid.
+            identity: Its id.
+            error: What is wrong with the arguments if they are no dict.
+        """
+        name = self._names.get(name, name) if isinstance(name, str) else ""
+        if name and isinstance(args, dict):
+            self.valid.append(tool_call(name=name, args=args, id=identity))
+            return
+        error = "the call has no name" if isinstance(args, dict) else error
+        text = args if isinstance(args, str) else dump_json(args).decode()
+        self.invalid.append(invalid_tool_call(name=name or None, args=text, id=identity, error=error))
+
+
+def whole_chunk(message: AIMessage) -> AIMessageChunk:
+    """Return a whole answer as the last chunk of a stream."""
+    calls = [(call["name"], dump_json(call["args"]).decode(), call["id"]) for call in message.tool_calls]
+    calls += [(call["name"] or "", call["args"] or "", call["id"]) for call in message.invalid_tool_calls]
+    fields = message.model_dump(exclude={"type", "tool_calls", "invalid_tool_calls"})
+    return AIMessageChunk(
+        **fields,
+        tool_call_chunks=[
+            tool_call_chunk(name=name, args=args, id=identity, index=index)
+            for index, (name, args, identity) in enumerate(calls)
+        ],
+        chunk_position="last",
+    )

@@ -1,0 +1,85 @@
+"""What the vendors' error tables share: classes by HTTP status, by phrase, and errors inside an answer.
+
+A vendor's own table (`<vendor>/errors.py`) comes first: its structured codes and types. The status is the
+last resort, for front ends and proxies that answer in HTML or with nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from langchain_llmdispatch import errors
+from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.errors import VendorError
+    from langchain_llmdispatch.types import Call
+    from langchain_llmdispatch.vendors.base import Vendor
+
+Phrases: TypeAlias = tuple[tuple[str, type["VendorError"]], ...]
+"""Lower-case phrases and the classes that they stand for; the first match wins."""
+
+STATUSES: Mapping[int, type[VendorError]] = {
+    401: errors.AuthenticationError,
+    402: errors.QuotaExceededError,
+    403: errors.PermissionDeniedError,
+    404: errors.ModelNotFoundError,
+    408: errors.ServerError,
+    409: errors.ServerError,
+    413: errors.RequestTooLargeError,
+    429: errors.RateLimitError,
+    503: errors.OverloadedError,
+    529: errors.OverloadedError,
+}
+"""What a status means to every vendor."""
+
+
+def class_of_status(
+    status: int | None, own: Mapping[int, type[VendorError]] | None = None
+) -> type[VendorError]:
+    """Return the class that a status alone stands for.
+
+    Args:
+        status: The HTTP status; None for an error inside an answer, which was a request accepted.
+        own: The vendor's own statuses; they come before the common ones.
+    """
+    if status is None:
+        return errors.ServerError
+    found = (own or {}).get(status) or STATUSES.get(status)
+    return found or (errors.ServerError if status >= 500 else errors.InvalidRequestError)  # noqa: PLR2004 - 5xx
+
+
+def class_of_phrase(phrases: Iterable[tuple[str, type[VendorError]]], text: str) -> type[VendorError] | None:
+    """Return the class of the first phrase that is in `text`, whatever its case; None if there is none."""
+    text = text.lower()
+    return next((cls for phrase, cls in phrases if phrase in text), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorContext:
+    """What every error inside one answer carries: its vendor, the call, the id of the request.
+
+    Of the response's headers only that id is read: those of a 200 describe limits (`retry-after` even), not
+    an error inside the answer.
+    """
+
+    vendor: Vendor
+    call: Call
+    headers: Mapping[str, str]
+
+    def error(self, cls: type[VendorError], body: ErrorBody | str) -> VendorError:
+        """Return an error of class `cls`; `body` is the vendor's error, or a message of ours."""
+        body = ErrorBody(body) if isinstance(body, str) else body
+        error = vendor_error(cls, self.vendor, self.call, body)
+        error.request_id = self.vendor.request_id(self.headers)
+        return error
+
+    def malformed(self, what: str, cause: Exception) -> VendorError:
+        """Return the error of an answer that has an unknown shape, as Python found out by `cause`."""
+        error = self.error(
+            errors.MalformedResponseError, f"{what} of an unknown shape: {type(cause).__name__}"
+        )
+        error.__cause__ = cause
+        return error

@@ -1,0 +1,203 @@
+"""The skeleton of the vendors' stream decoders: bytes to frames, frames to chunks, the end judged once.
+
+    feed(bytes) -> frames -> `_frame` -> chunks      as often as bytes come
+    close()     -> the rest, then `_finish`          at the end of input
+
+A subclass defines what one frame means, by `_frame`, or by `handlers`, a table from an event's type to a
+method. It sets `finished` when the answer is whole and `done` when nothing more needs reading.
+
+Where the network cuts the bytes changes nothing: the chunks of frames before a bad one are returned first,
+and the error is held for the next `feed` or for `close`. Whatever odd bytes raise becomes a `VendorError` in
+`_collect`, and only there.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_llmdispatch.errors import (
+    MalformedResponseError,
+    TruncatedStreamError,
+    TruncatedToolCallError,
+    VendorError,
+)
+from langchain_llmdispatch.framing import LineDecoder, SSEDecoder, parse_json
+from langchain_llmdispatch.vendors.answer import whole_chunk
+from langchain_llmdispatch.vendors.errors import ErrorContext
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessageChunk
+    from langchain_core.messages.ai import UsageMetadata
+
+    from langchain_llmdispatch.framing import SSEvent
+    from langchain_llmdispatch.types import Call
+    from langchain_llmdispatch.vendors.base import ErrorBody, Vendor
+
+
+class FrameDecoder(ABC):
+    """Decodes one streamed answer; see `StreamDecoder` for what callers may rely on.
+
+    Attributes:
+        finished: Whether the answer is whole; what may still come is bookkeeping.
+        done: Whether nothing more needs reading.
+    """
+
+    __slots__ = ("_body", "_call", "_closing", "_context", "_failure", "_frames", "done", "finished")
+
+    framing: ClassVar[type[SSEDecoder | LineDecoder]] = SSEDecoder
+    """How bytes are cut into frames."""
+    end_marker: ClassVar[str] = "its end marker"
+    """What ends an answer, for the message of the error where it never comes."""
+
+    def __init__(self, vendor: Vendor, call: Call, headers: Mapping[str, str]) -> None:
+        self._context = ErrorContext(vendor, call, headers)
+        self._call = call
+        self._frames = self.framing()
+        # A body of plain JSON in place of events; None once events have come.
+        self._body: bytearray | None = bytearray() if self.framing is SSEDecoder else None
+        self._failure: VendorError | None = None
+        self._closing = False
+        self.finished = self.done = False
+
+    @property
+    def used(self) -> UsageMetadata | None:
+        """The usage that the vendor has reported so far."""
+        return None
+
+    def feed(self, data: bytes) -> list[AIMessageChunk]:
+        """Return the chunks that `data` completes.
+
+        Raises:
+            VendorError: The vendor reported an error inside the stream, or it makes no sense.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._body is not None:
+            data = self._begin(self._body, data)
+        return self._collect(self._decode(self._frames.feed(data)))
+
+    def close(self) -> list[AIMessageChunk]:
+        """Return what the end of input completes.
+
+        Raises:
+            TruncatedStreamError: The end marker never came.
+            VendorError: As for `feed`.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._closing = True
+        chunks = self._collect(self._at_end())
+        self.done = True
+        return chunks
+
+    # -- what subclasses define --------------------------------------------------------------------
+
+    @abstractmethod
+    def _frame(self, frame: Any) -> AIMessageChunk | None:
+        """Return what one frame adds to the answer; None if nothing."""
+
+    def _finish(self) -> AIMessageChunk | None:
+        """Return the last chunk where no event gave it; the end of input has come before the end marker."""
+        raise self._error(TruncatedStreamError, f"the stream ended without {self.end_marker}")
+
+    def _whole(self, body: bytes) -> Iterator[AIMessageChunk]:
+        """Yield the answer in a body of plain JSON: some servers send that, errors most of all."""
+        self._json(body)
+        message = self._context.vendor.decode_response(self._call, body, self._context.headers)
+        if message.invalid_tool_calls:
+            raise self._error(TruncatedToolCallError, "the arguments of a tool call are no JSON object")
+        self.finished = self.done = True
+        yield whole_chunk(message)
+
+    # -- the template ------------------------------------------------------------------------------
+
+    def _begin(self, body: bytearray, data: bytes) -> bytes:
+        """Return `data` once it is known to be events; keep it in `body` where it is plain JSON."""
+        if not body:
+            data = data.lstrip()
+            if data[:1] not in b"{[":
+                self._body = None
+                return data
+        body += data
+        return b""
+
+    def _decode(self, frames: Iterable[Any]) -> Iterator[AIMessageChunk]:
+        for frame in frames:
+            if self.done:
+                return
+            chunk = self._frame(frame)
+            if chunk is not None:
+                yield chunk
+
+    def _at_end(self) -> Iterator[AIMessageChunk]:
+        if self._body:
+            yield from self._whole(bytes(self._body))
+        else:
+            yield from self._decode(self._frames.close())
+        if not self.done and (last := self._finish()) is not None:
+            yield last
+
+    def _collect(self, chunks: Iterator[AIMessageChunk]) -> list[AIMessageChunk]:
+        """Return the chunks, or hold the error that comes after some of them; odd bytes end here."""
+        collected: list[AIMessageChunk] = []
+        try:
+            for chunk in chunks:
+                collected.append(chunk)  # noqa: PERF402 - what came before an error is kept
+        except VendorError as error:
+            failure = error
+        except Exception as cause:  # noqa: BLE001 - JSON of another shape raises anything
+            failure = self._context.malformed("an event", cause)
+        else:
+            return collected
+        self._failure, self.finished = failure, False
+        if collected and not self._closing:
+            return collected
+        raise failure
+
+    # -- for subclasses ----------------------------------------------------------------------------
+
+    def _json(self, data: str | bytes) -> Any:
+        try:
+            return parse_json(data)
+        except ValueError:
+            cls = TruncatedStreamError if self._closing else MalformedResponseError
+            raise self._error(cls, "an event is not whole JSON") from None
+
+    def _object(self, data: str | bytes) -> dict[str, Any]:
+        """Return the JSON object in a frame; what is cut after the answer is whole is nothing.
+
+        Raises:
+            TruncatedStreamError: It is cut by the end of input.
+            MalformedResponseError: It is no object.
+        """
+        try:
+            event = self._json(data)
+        except TruncatedStreamError:
+            if not self.finished:
+                raise
+            return {}
+        if not isinstance(event, dict):
+            raise self._error(MalformedResponseError, "an event is no JSON object")
+        return event
+
+    def _error(self, cls: type[VendorError], body: ErrorBody | str) -> VendorError:
+        return self._context.error(cls, body)
+
+
+class EventDecoder(FrameDecoder):
+    """Decodes a stream of server-sent events, each of them an object with a `type`."""
+
+    __slots__ = ()
+
+    handlers: ClassVar[Mapping[str, Callable[[Any, dict[str, Any]], AIMessageChunk | None]]] = {}
+    """Methods by the type of the event that they handle."""
+
+    def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
+        event = self._object(frame.data)
+        handle = self.handlers.get(event.get("type") or frame.event)
+        return handle(self, event) if handle is not None else self._other(event)
+
+    def _other(self, event: dict[str, Any]) -> AIMessageChunk | None:
+        """Handle an event of a type without a handler; None passes it over."""
