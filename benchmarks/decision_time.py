@@ -23,7 +23,9 @@ sys.path.append(str(Path(__file__).parents[1]))  # where the package is not inst
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment
-from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.dispatch import Policy
 from langchain_llmdispatch.health.health import Health, Outcome
 from langchain_llmdispatch.routing import RoutingRule
@@ -32,7 +34,6 @@ from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.plan import make_plan
 from langchain_llmdispatch.routing.router import Ask, Router
 from langchain_llmdispatch.types import ChatRequest, ToolSpec
-from langchain_llmdispatch.vendors import builtin_vendors
 
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-bench", "ANTHROPIC_API_KEY": "sk-bench", "COHERE_API_KEY": "bench"}
 CLOCK, RNG = Clock(), random.Random(1)
@@ -58,7 +59,7 @@ PLAIN, THREAD, TOOLS = ChatRequest(CHAT), ChatRequest(LONG), ChatRequest(CHAT, t
 
 def targets(count: int) -> Sequence[Target]:
     """Return so many deployments over two vendors."""
-    resolver = Resolver(builtin_vendors(), {}, ENVIRONMENT)
+    resolver = Resolver(VendorTable(), {}, ENVIRONMENT)
     made = (Deployment(MODELS[n % len(MODELS)], name=f"d{n}", weight=1 + n % 3) for n in range(count))
     return tuple(resolver.target(deployment) for deployment in made)
 

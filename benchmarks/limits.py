@@ -13,17 +13,18 @@ import time
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment
-from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
 from langchain_llmdispatch.limits.limiter import Limiter
-from langchain_llmdispatch.vendors import builtin_vendors
 
 THREADS, LOOPS = 16, 2
 
 
 def target(name: str = "m", **limits: float) -> Target:
     """Return a target with limits."""
-    resolver = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "sk-bench"})
+    resolver = Resolver(VendorTable(), {}, {"OPENAI_API_KEY": "sk-bench"})
     return resolver.target(Deployment("openai:m", name=name, **limits))
 
 

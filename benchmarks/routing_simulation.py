@@ -47,7 +47,9 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.budgets.budget import RetryBudget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment
-from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
@@ -56,7 +58,6 @@ from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.router import Ask, Router
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
-from langchain_llmdispatch.vendors import builtin_vendors
 
 STRATEGIES = ("ordered", "weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost", "balanced")
 PRICED = ("ordered", "weighted", "lowest_cost", "balanced")
@@ -279,7 +280,7 @@ CHEAPEST = min(PRICES)
 
 
 def _registry() -> Sequence[Target]:
-    resolver = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "k"})
+    resolver = Resolver(VendorTable(), {}, {"OPENAI_API_KEY": "k"})
     made = (
         Deployment("openai:gpt-5.4-mini", name=f"d{n}", input_price=price, output_price=4 * price)
         for n, price in enumerate(PRICES)
@@ -293,7 +294,7 @@ def price_change(strategy: str, requests: int) -> dict[str, Any]:
     `before` and `after`: its share of calls; `late`: calls that it got after midnight although another was
     cheaper; `cost`: dollars over those of always asking the cheapest.
     """
-    resolver = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "k", "GOOGLE_API_KEY": "k"})
+    resolver = Resolver(VendorTable(), {}, {"OPENAI_API_KEY": "k", "GOOGLE_API_KEY": "k"})
     fleet = [resolver.target(Deployment("google:gemini-4-argon", name="argon"))]
     fleet += [
         resolver.target(Deployment("openai:x", name=f"d{n}", input_price=3.0 + n, output_price=15.0 + n))

@@ -1,9 +1,9 @@
-"""The command line: ask a question, list vendors, check a configuration, replay recorded calls.
+"""The command line: answer a question, list vendors, check a configuration, replay recorded calls.
 
     python -m langchain_llmdispatch "question"        streams the answer; `-` reads standard input
     python -m langchain_llmdispatch vendors           which vendors are configured (no keys are shown)
     python -m langchain_llmdispatch check FILE        validates a configuration file
-    python -m langchain_llmdispatch replay JOURNAL -c FILE   what the configuration would have made of calls
+    python -m langchain_llmdispatch replay JOURNAL -c FILE   what the configuration would have done with calls
 
 Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 interrupted.
 """
@@ -22,10 +22,12 @@ from pydantic import ValidationError
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.schema import DispatcherConfig, explain_validation
-from langchain_llmdispatch.deployments.target import Resolver
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError, DispatchError
 from langchain_llmdispatch.local.server import LocalModelError
-from langchain_llmdispatch.vendors import builtin_vendors
+from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.langchain.vendor import LangChainVendor
 
 LOCAL_MODEL = "local:qwen2.5-coder-0.5b"
 
@@ -42,13 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except BrokenPipeError:  # the reader (`head`) has left
+    except BrokenPipeError:  # the reader (`head`) has closed its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 def _fail(text: str, code: int) -> int:
-    print("\n".join(f"llmdispatch: {line}" for line in text.splitlines()), file=sys.stderr)  # noqa: T201
+    print("\n".join(f"llmdispatch: {line}" for line in text.splitlines()), file=sys.stderr)
     return code
 
 
@@ -56,33 +58,33 @@ def _run(arguments: list[str]) -> int:
     commands = {"vendors": _vendors, "check": _check, "replay": _replay}
     if arguments and arguments[0] in commands:
         return commands[arguments[0]](arguments[1:])
-    return _ask(arguments)
+    return _answer(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m langchain_llmdispatch",
-        description="Ask a question; a vendor with a key answers, or else a model on this machine.",
+        description="Answer a question by a vendor with a key, or else by a model on this machine.",
         epilog="Other commands: vendors; check FILE; replay JOURNAL -c FILE.",
     )
     parser.add_argument("question", help="the question; - reads it from standard input")
     parser.add_argument("-m", "--model", action="append", help="vendor:model; repeat it for fallbacks")
     parser.add_argument("-c", "--config", help="a YAML or JSON configuration file")
     parser.add_argument("--json", action="store_true", help="print the answer and its metadata as JSON")
-    parser.add_argument("--explain", action="store_true", help="say who would be asked, and ask nobody")
+    parser.add_argument("--explain", action="store_true", help="print what would be tried; send nothing")
     return parser
 
 
-def _ask(arguments: list[str]) -> int:
+def _answer(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     question = sys.stdin.read() if options.question == "-" else options.question
     if not question.strip():
         raise ConfigurationError("the question is empty.")
     with _model(options) as model:
         if options.explain:
-            _say(str(model.explain(question)))
+            _print(str(model.explain(question)))
         elif options.json:
-            _say(_as_json(model.invoke(question)))
+            _print(_as_json(model.invoke(question)))
         else:
             _stream(model, question)
     return 0
@@ -94,45 +96,51 @@ def _model(options: argparse.Namespace) -> DispatcherChatModel:
         fields = {"model": options.model[0], "models": options.model[1:]}
     if options.config:
         return DispatcherChatModel.from_config(options.config, **fields)
-    if not fields and not any(vendor.default_model for vendor in _resolver().configured()):
+    if not fields and not _is_any_configured():
         fields = {"model": LOCAL_MODEL}
     return DispatcherChatModel(**fields)
 
 
 def _stream(model: DispatcherChatModel, question: str) -> None:
     for chunk in model.stream(question):
-        print(chunk.text, end="", flush=True)  # noqa: T201
-    print()  # noqa: T201
+        print(chunk.text, end="", flush=True)
+    print()
 
 
 def _as_json(message: Any) -> str:
-    held = {"text": message.text, "usage": message.usage_metadata, "metadata": message.response_metadata}
-    return json.dumps(held, ensure_ascii=False, indent=2)
+    parts = {"text": message.text, "usage": message.usage_metadata, "metadata": message.response_metadata}
+    return json.dumps(parts, ensure_ascii=False, indent=2)
 
 
 def _resolver() -> Resolver:
-    return Resolver(builtin_vendors(), {}, environment())
+    return Resolver(VendorTable(), {}, environment())
+
+
+def _is_any_configured() -> bool:
+    resolver = _resolver()
+    vendors = resolver.vendors.all()
+    return any(vendor.default_model and resolver.is_configured(vendor) for vendor in vendors)
 
 
 def _vendors(arguments: list[str]) -> int:
     if arguments:
         raise ConfigurationError(f"vendors takes no arguments; got {arguments[0]!r}.")
     resolver = _resolver()
-    for vendor in builtin_vendors().values():
-        words = vendor.environment.keys or vendor.environment.urls
-        state = (
-            "configured"
-            if resolver.is_configured(vendor)
-            else f"set {' or '.join(words[:2])}"
-            if words
-            else "-"
-        )
-        if vendor.name == "local":
-            state = "this machine; needs the extra [local]"
-        elif vendor.name == "compatible":
-            state = "any OpenAI-compatible server, by base_url"
-        _say(f"{vendor.name:<12} {state}")
+    for vendor in resolver.vendors.all():
+        if not isinstance(vendor, LangChainVendor):
+            _print(f"{vendor.name:<12} {_state(vendor, resolver)}")
     return 0
+
+
+def _state(vendor: Vendor, resolver: Resolver) -> str:
+    if vendor.name == "local":
+        return "this machine; needs the extra [local]"
+    if vendor.name == "compatible":
+        return "any OpenAI-compatible server, by base_url"
+    if resolver.is_configured(vendor):
+        return "configured"
+    variables = vendor.environment.keys or vendor.environment.urls
+    return f"set {' or '.join(variables[:2])}" if variables else "-"
 
 
 def _check(arguments: list[str]) -> int:
@@ -141,18 +149,18 @@ def _check(arguments: list[str]) -> int:
     config = DispatcherConfig.load(arguments[0])
     model = DispatcherChatModel.from_config(config)
     names = ", ".join(target.name for target in model.deployments())
-    _say(f"{arguments[0]}: valid. Deployments: {names}")
+    _print(f"{arguments[0]}: valid. Deployments: {names}")
     return 0
 
 
 def _replay(arguments: list[str]) -> int:
-    from langchain_llmdispatch.testing.policy_replay import command as replay_command  # noqa: PLC0415 - it is used by one subcommand
+    from langchain_llmdispatch.testing.policy_replay import command  # noqa: PLC0415 - one command needs it
 
-    return replay_command.run(arguments, _say)
+    return command.run(arguments, _print)
 
 
-def _say(text: str) -> None:
-    print(text)  # noqa: T201
+def _print(text: str) -> None:
+    print(text)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,18 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_llmdispatch.deployments.deployment import Deployment
-from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.health.health import Health, Outcome
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.router import Ask
 from langchain_llmdispatch.types import ChatRequest
-from langchain_llmdispatch.vendors import builtin_vendors
 
 KEYS = {f"{vendor}_API_KEY": "test" for vendor in ("OPENAI", "ANTHROPIC", "GOOGLE", "COHERE")}
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-RESOLVER = Resolver(builtin_vendors(), {}, KEYS)
+RESOLVER = Resolver(VendorTable(), {}, KEYS)
 
 
 def target(name: str, model: str = "openai:gpt-5.4-mini", **fields: Any) -> Target:

@@ -32,7 +32,7 @@ from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.dispatch.hedging import Hedging
 from langchain_llmdispatch.dispatch.observer import Observers
-from langchain_llmdispatch.errors import BreakerOpenError, ConfigurationError
+from langchain_llmdispatch.errors import BreakerOpenError
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing.affinity import Affinity
@@ -103,7 +103,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             fallback_vendor=self.fallback_vendor,
             allowed_vendors=self.allowed_vendors,
         )
-        router.check(fleet.all(), fleet.routes)
+        router.check(fleet.all, fleet.routes)
         self._check_rules()
         policy = self.retry_policy
         if retries is not None:
@@ -126,10 +126,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
     def _check_rules(self) -> None:
         for rule in self.routing_rules:
             if rule.vendor is not None:
-                try:
-                    self._registry.vendor(rule.vendor)
-                except ConfigurationError as error:
-                    raise ConfigurationError(f"routing_rules: {error}") from None
+                self._registry.resolver.vendor(rule.vendor, field="routing_rules")
 
     # -- one call ----------------------------------------------------------------------------------
 
@@ -206,7 +203,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             limit=self._limit(options, whole=False),
             longest_wait=self.retry_policy.max_retry_after,
             affinity=desk.affinity,
-            pool=fleet.all() if self.routing_rules else (),
+            pool=fleet.all if self.routing_rules else (),
             routes=fleet.routes,
         )
 
@@ -236,7 +233,7 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
     def _may_be_tried(self, vendor: str) -> bool:
         """Whether a deployment of the vendor may be asked now; true where it has none that could be out."""
         desk, now = self._desk, self.clock.monotonic()
-        own = [target for target in desk.fleet.all() if is_vendor(target, vendor)]
+        own = [target for target in desk.fleet.all if is_vendor(target, vendor)]
         return not own or any(desk.health.blocked(target, now)[0] <= 0 for target in own)
 
     # -- beforehand --------------------------------------------------------------------------------

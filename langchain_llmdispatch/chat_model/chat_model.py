@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
@@ -23,9 +24,13 @@ from langchain_llmdispatch.chat_model.structured_output import OutputMethod, str
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.litellm import read_litellm
 from langchain_llmdispatch.config.schema import DispatcherConfig
+from langchain_llmdispatch.deployments.deployment import Deployment, without_secrets
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.drivers.drivers import AsyncDriver, SyncDriver
+from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.settings import check_fields
 from langchain_llmdispatch.transport.transport import Transport
@@ -95,13 +100,53 @@ class DispatcherChatModel(RoutedChatModel):
     @model_validator(mode="after")
     def _assemble_llmdispatch(self) -> DispatcherChatModel:
         self._add_version("langchain-llmdispatch", __version__)
-        self._registry = DeploymentRegistry(self, self.env if self.env is not None else environment())
+        self._registry = self._deployment_registry()
+        self._warn_of_repeats()
         self._observe(self.clock, metrics=self.enable_metrics, console=self.enable_logging)
         self._route_by(self.max_retries)
         self._connect()
         if self.profile is None:
             self.profile = self._registry.profile()
         return self
+
+    def _deployment_registry(self) -> DeploymentRegistry:
+        variables = self.env if self.env is not None else environment()
+        return DeploymentRegistry(
+            Resolver(VendorTable(self.custom_vendors), self.vendors, variables),
+            model=self._first_deployment(),
+            models=self.models,
+            routes=self.routes,
+            default_vendor=self.default_vendor,
+            fallback_vendor=self.fallback_vendor,
+            allowed_vendors=self.allowed_vendors,
+        )
+
+    def _first_deployment(self) -> Deployment | str | None:
+        """Return the deployment that `model`, `api_key` and `base_url` describe, or the route it names."""
+        own = Deployment(self.model) if isinstance(self.model, BaseChatModel) else self.model
+        fields = {"api_key": self.api_key, "base_url": self.base_url}
+        given = {name: value for name, value in fields.items() if value is not None}
+        if not given:
+            return own
+        if own is None or own in self.routes:
+            raise ConfigurationError(
+                "api_key and base_url belong to `model`; give the model, or a Deployment."
+            )
+        own = Deployment(own) if isinstance(own, str) else own
+        return Deployment(**{**{name: getattr(own, name) for name in own.model_fields_set}, **given})
+
+    def _warn_of_repeats(self) -> None:
+        """Warn of LangChain chat models whose own retries cannot be switched off."""
+        for target in self._registry.all:
+            repeats = getattr(target.vendor, "requests", 1)
+            if repeats > 1:
+                warnings.warn(
+                    f"{target.name} repeats requests by itself ({target.vendor.retries}), which cannot be "
+                    f"switched off from here: one call may send {repeats * self.max_attempts} requests "
+                    f"({self.max_attempts} attempts x {repeats}). Switch it off on the model, or lower "
+                    "max_attempts.",
+                    stacklevel=2,
+                )
 
     def _connect(self) -> None:
         self._transport = Transport()
@@ -288,7 +333,7 @@ class DispatcherChatModel(RoutedChatModel):
         Raises:
             ConfigurationError: There is none; the message names the nearest.
         """
-        return self._registry.vendor(name)
+        return self._registry.resolver.vendors.get(name)
 
     def is_available(self, vendor: str) -> bool:
         """Return whether the vendor is configured and at least one of its deployments may be tried now."""
@@ -296,7 +341,7 @@ class DispatcherChatModel(RoutedChatModel):
 
     def deployments(self) -> Sequence[Target]:
         """Return the targets of this model, those of its routes included, in configured order."""
-        return self._registry.all()
+        return self._registry.all
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
@@ -345,7 +390,7 @@ class DispatcherChatModel(RoutedChatModel):
         return {
             **state,
             "__pydantic_private__": None,
-            "__dict__": self._registry.without_keys(state["__dict__"]),
+            "__dict__": _without_secrets(state["__dict__"]),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -395,3 +440,17 @@ class DispatcherChatModel(RoutedChatModel):
     ) -> int:
         """Return the estimated number of tokens in a conversation, tools included."""
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)
+
+
+def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's fields as they may be pickled: no keys, headers or clients."""
+    own = fields["model"]
+    return {
+        **fields,
+        "api_key": None,
+        "env": None,
+        "model": without_secrets(own) if isinstance(own, Deployment) else own,
+        "models": tuple(map(without_secrets, fields["models"])),
+        "routes": {alias: tuple(map(without_secrets, each)) for alias, each in fields["routes"].items()},
+        "vendors": {name: without_secrets(config) for name, config in fields["vendors"].items()},
+    }

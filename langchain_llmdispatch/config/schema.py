@@ -18,6 +18,7 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
 from langchain_llmdispatch.settings import Settings
 from langchain_llmdispatch.types import UnsupportedParams
+from langchain_llmdispatch.vendors.base import Vendor
 
 ModelLike: TypeAlias = str | Deployment | BaseChatModel
 """What may stand for a deployment: `vendor:model`, a `Deployment`, any LangChain chat model."""
@@ -40,6 +41,8 @@ class DispatchFields(BaseModel):
         models: The deployments, in order of preference.
         routes: Aliases for lists of deployments; `model="fast"` asks for one.
         vendors: Credentials and limits per vendor.
+        custom_vendors: Vendors of your own, named like the built-in ones; one of the same name replaces it.
+            Installed packages offer theirs by the entry-point group `langchain_llmdispatch.vendors`.
         default_vendor: The vendor whose deployments are tried first.
         fallback_vendor: The vendor whose deployments are tried last.
         routing_rules: Who serves which requests.
@@ -77,6 +80,7 @@ class DispatchFields(BaseModel):
     models: Sequence[Deployment] = ()
     routes: Mapping[str, Sequence[Deployment]] = Field(default_factory=dict)
     vendors: Mapping[str, VendorConfig] = Field(default_factory=dict)
+    custom_vendors: Sequence[Vendor] = Field(default=(), exclude=True, repr=False)
     default_vendor: str | None = None
     fallback_vendor: str | None = None
     routing_rules: Sequence[RoutingRule] = ()

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import Field, SecretStr, field_validator
 
-from langchain_llmdispatch.deployments.unwrap import unwrapped
+from langchain_llmdispatch.deployments.bindings import without_bindings
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import Settings
 
 ApiKey: TypeAlias = SecretStr | Callable[[], str]
 """A key, or a function that returns a fresh bearer token for each request (Azure Entra)."""
 
-# Values that example files and tutorials carry; a vendor "configured" with one of them is not.
+# Values in example files and tutorials; a vendor "configured" with one of them is not configured.
 _PLACEHOLDERS = frozenset(
     ["", "changeme", "change-me", "todo", "none", "null", "xxx", "placeholder", "dummy", "your_key", "..."]
 )
 
 
 def is_placeholder(value: str) -> bool:
-    """Return whether a key is one of the stand-ins that example files carry."""
+    """Return whether a key is a placeholder such as those in example files."""
     word = value.strip().strip("<>[]{}'\"").casefold()
-    stand_in = word.startswith(("your", "insert", "replace", "enter", "example"))
-    return word in _PLACEHOLDERS or stand_in or set(word) <= {"x", "*", "-", "."} or "api-key-here" in word
+    if word.startswith(("your", "insert", "replace", "enter", "example")):
+        return True
+    return word in _PLACEHOLDERS or set(word) <= {"x", "*", "-", "."} or "api-key-here" in word
 
 
 class VendorConfig(Settings):
@@ -116,7 +117,7 @@ class Deployment(Settings):
         if model is not None:
             fields["model"] = model
         if isinstance(fields.get("model"), Runnable):
-            fields["model"], bound = unwrapped(fields["model"])
+            fields["model"], bound = without_bindings(fields["model"])
             fields["params"] = {**bound, **fields.get("params", {})} if bound else fields.get("params", {})
         super().__init__(**fields)
 
@@ -148,3 +149,13 @@ def check_url(url: str | None) -> str | None:
     if parsed.userinfo or parsed.query:
         raise ConfigurationError(f"base_url on {parsed.host!r} must hold no credentials and no query.")
     return url.rstrip("/")
+
+
+_SECRETS = {"api_key": None, "headers": {}, "http_client": None, "http_async_client": None}
+_Configured = TypeVar("_Configured", Deployment, VendorConfig)
+
+
+def without_secrets(configured: _Configured) -> _Configured:
+    """Return a deployment or a vendor's configuration as it may be pickled: no key, headers or clients."""
+    fields = type(configured).model_fields
+    return configured.model_copy(update={name: none for name, none in _SECRETS.items() if name in fields})

@@ -1,56 +1,75 @@
-"""The fleet of one model: its targets, by name, route and vendor, and what a call may ask for."""
+"""The targets of one model: the default ones, those of its routes, and those that a call names."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.model_profile import ModelProfile
 
-from langchain_llmdispatch.catalog.models import facts, profile, shared_profile
-from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
-from langchain_llmdispatch.deployments.target import Resolver, Target, unique_names
+from langchain_llmdispatch.catalog.models import facts, shared_profile
+from langchain_llmdispatch.deployments.deployment import Deployment
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.target import Target, unique_names
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.settings import nearest
-from langchain_llmdispatch.vendors import builtin_vendors
-from langchain_llmdispatch.vendors.langchain.vendor import LangChainVendor
+from langchain_llmdispatch.vendors.base import Vendor
 
-if TYPE_CHECKING:
-    from langchain_core.language_models.model_profile import ModelProfile
-
-    from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-    from langchain_llmdispatch.vendors.base import Vendor
-
-# Ad hoc targets (`model="..."` per call) that are remembered; a bound, so that memory stays flat.
-_REMEMBERED = 256
+# Targets of `model="..."` in calls that are kept; a bound, so that memory stays flat.
+_MOST_NAMED = 256
 
 
 class DeploymentRegistry:
-    """Resolves what a model's fields describe, once, at construction; nothing here sends or waits.
+    """Resolves a model's deployments once, at construction; nothing here sends or waits.
 
     Args:
-        model: The model whose fields are read.
-        environment: Where keys and addresses are looked up.
+        resolver: Makes the targets.
+        model: The deployment that is tried first, or the name of a route; None for neither.
+        models: The deployments after it, in order of preference. Without `model`, `models` and `routes`:
+            one per vendor that is configured.
+        routes: Deployments by route.
+        default_vendor: The vendor whose deployments go first.
+        fallback_vendor: The vendor whose deployments go last.
+        allowed_vendors: The only vendors that may be used, or None for all.
+
+    Attributes:
+        resolver: Makes the targets.
+        routes: The targets of each route.
+        all: Every target once: the default ones and those of routes.
 
     Raises:
         ConfigurationError: A vendor, key, address or route is missing or contradictory.
     """
 
-    def __init__(self, model: DispatcherChatModel, environment: Mapping[str, str]) -> None:
-        self._model = model
-        self._environment = environment
-        self._vendors = {**builtin_vendors(), LangChainVendor.name: LangChainVendor()}
+    routes: Mapping[str, Sequence[Target]]
+    all: Sequence[Target]
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        model: Deployment | str | None = None,
+        models: Sequence[Deployment] = (),
+        routes: Mapping[str, Sequence[Deployment]] | None = None,
+        default_vendor: str | None = None,
+        fallback_vendor: str | None = None,
+        allowed_vendors: Sequence[str] | None = None,
+    ) -> None:
+        self.resolver = resolver
+        self._model, self._models, self._deployments_of = model, models, routes or {}
+        self._default_vendor, self._fallback_vendor = default_vendor, fallback_vendor
+        self._allowed = allowed_vendors
         self._lock = threading.Lock()
-        self._ad_hoc: dict[str, tuple[Target, ...]] = {}
-        self._held: dict[int, Target] = {}
-        self._fingerprint: list[str] | None = None
-        self._check_words()
+        self._in_process: dict[int, Target] = {}
+        for field in ("default_vendor", "fallback_vendor"):
+            if (name := getattr(self, f"_{field}")) is not None:
+                resolver.vendor(name, field=field)
+        for name in allowed_vendors or ():
+            resolver.vendor(name, field="allowed_vendors")
         self._resolve()
 
-    # -- what a call asks for ----------------------------------------------------------------------
+    # -- what a call names -------------------------------------------------------------------------
 
     def targets(self, wanted: str | None) -> Sequence[Target]:
         """Return the targets for a call, in configured order, also those that `allowed_vendors` rules out.
@@ -63,37 +82,24 @@ class DeploymentRegistry:
         """
         if wanted is None:
             return self._default
-        if wanted in self._routes:
-            return self._routes[wanted]
-        found = self._ad_hoc.get(wanted)
+        if wanted in self.routes:
+            return self.routes[wanted]
+        found = self._named.get(wanted)
         if found is None:
-            found = self._named(wanted)
+            found = self._find(wanted)
             with self._lock:
-                if len(self._ad_hoc) >= _REMEMBERED:
-                    self._ad_hoc.clear()
-                self._ad_hoc[wanted] = found
+                if len(self._named) >= _MOST_NAMED:
+                    self._named.clear()
+                self._named[wanted] = found
         return found
 
     def planned(self, wanted: str | None) -> Target | None:
-        """Return who would be tried first by configured order, or None if `wanted` is unknown."""
+        """Return the first target in configured order that may be used, or None if `wanted` is unknown."""
         try:
-            targets = self.targets(wanted) if wanted is not None else self._serving
+            targets = self._serving if wanted is None else self.targets(wanted)
         except ConfigurationError:
             return None
         return targets[0] if targets else None
-
-    def all(self) -> Sequence[Target]:
-        """Return every target once: the default ones and those of routes."""
-        seen = {target.name: target for target in self._serving}
-        for targets in self._routes.values():
-            for target in targets:
-                seen.setdefault(target.name, target)
-        return tuple(seen.values())
-
-    @property
-    def routes(self) -> Mapping[str, Sequence[Target]]:
-        """The targets of each route."""
-        return self._routes
 
     def profile(self) -> ModelProfile | None:
         """Return what all default targets share."""
@@ -101,181 +107,118 @@ class DeploymentRegistry:
 
     def fingerprint(self) -> list[str]:
         """Return what identifies the targets in cache keys: names, models, addresses, parameters; no keys."""
-        if self._fingerprint is None:  # LangChain asks at every call
-            self._fingerprint = [
-                f"{t.name}={t.vendor.name}:{t.model}@{t.endpoint.base_url or t.account} "
-                f"{sorted(t.deployment.params.items())}"
-                for t in self.all()
-            ]
-        return list(self._fingerprint)
+        return [
+            f"{t.name}={t.vendor.name}:{t.model}@{t.endpoint.base_url or t.account} "
+            f"{sorted(t.deployment.params.items())}"
+            for t in self.all
+        ]
 
     # -- vendors -----------------------------------------------------------------------------------
 
     def register(self, vendor: Vendor) -> None:
         """Add a vendor, or replace one, and resolve everything anew."""
-        self._vendors[vendor.name] = vendor
+        self.resolver.vendors.add(vendor)
         self._resolve()
 
     def vendor_names(self) -> list[str]:
-        """Return the names of the vendors that are in use or configured."""
-        used = {target.vendor.name for target in self.all()}
-        return [name for name, v in self._vendors.items() if name in used or self._resolver.is_configured(v)]
-
-    def vendor(self, name: str) -> Vendor:
-        """Return a vendor by name or alias."""
-        found = self._resolver.find(name)
-        if found is None:
-            raise ConfigurationError(f"vendor {name!r} is not known.{nearest(name, self._vendors)}")
-        return found
+        """Return the names of the vendors that are in use or configured, those of packages included."""
+        used = {target.vendor.name for target in self.all}
+        vendors = self.resolver.vendors.all()
+        return [v.name for v in vendors if v.name in used or self.resolver.is_configured(v)]
 
     def is_available(self, name: str) -> bool:
         """Return whether a vendor is configured or has a deployment."""
-        vendor = self._resolver.find(name)
+        vendor = self.resolver.vendors.find(name)
         if vendor is None:
             return False
-        in_use = any(target.vendor.name == vendor.name for target in self.all())
-        return in_use or self._resolver.is_configured(vendor)
+        in_use = any(target.vendor.name == vendor.name for target in self.all)
+        return in_use or self.resolver.is_configured(vendor)
 
     # -- resolution --------------------------------------------------------------------------------
 
-    def _check_words(self) -> None:
-        """Check vendor names in fields before anything is resolved, so that the message names the field."""
-        model = self._model
-        fields: dict[str, Sequence[str]] = {
-            "vendors": tuple(model.vendors),
-            "default_vendor": [model.default_vendor] if model.default_vendor else [],
-            "fallback_vendor": [model.fallback_vendor] if model.fallback_vendor else [],
-            "allowed_vendors": model.allowed_vendors or [],
-        }
-        resolver = Resolver(self._vendors, {}, {})
-        for name, words in fields.items():
-            for word in words:
-                if resolver.find(word) is None:
-                    raise ConfigurationError(
-                        f"{name}: vendor {word!r} is not known.{nearest(word, self._vendors)}"
-                    )
-
     def _resolve(self) -> None:
-        model = self._model
-        self._resolver = Resolver(self._vendors, self._configs(), self._environment)
-        self._ad_hoc, self._fingerprint = {}, None
+        self._named: dict[str, tuple[Target, ...]] = {}
         named: dict[str, Target] = {}
-        self._routes = {
-            alias: unique_names([self._target(d, named) for d in deployments])
-            for alias, deployments in model.routes.items()
+        self.routes = {
+            alias: unique_names([self._target(each, named) for each in deployments])
+            for alias, deployments in self._deployments_of.items()
         }
         self._default = tuple(self._default_targets(named))
         self._serving = tuple(target for target in self._default if self._is_allowed(target))
-
-    def _configs(self) -> dict[str, VendorConfig]:
-        resolver = Resolver(self._vendors, {}, {})
-        configs = {}
-        for word, config in self._model.vendors.items():
-            found = resolver.find(word)
-            configs[found.name if found else word] = config
-        return configs
+        if self._default and not self._serving:
+            raise ConfigurationError(f"allowed_vendors={list(self._allowed or ())} leaves no deployment.")
+        once = {target.name: target for target in self._serving}
+        for targets in self.routes.values():
+            for target in targets:
+                once.setdefault(target.name, target)
+        self.all = tuple(once.values())
 
     def _default_targets(self, named: dict[str, Target]) -> Sequence[Target]:
         model = self._model
         first: Sequence[Target] = ()
-        if isinstance(model.model, str) and model.model in self._routes:
-            first = self._routes[model.model]
-        elif model.model is not None:
-            first = [self._target(self._own_deployment(), named)]
-        elif model.api_key is not None or model.base_url is not None:
-            raise ConfigurationError(
-                "api_key and base_url belong to `model`; give the model, or a Deployment."
-            )
-        rest: Sequence[Target] = [self._target(d, named) for d in model.models]
+        if isinstance(model, str) and model in self.routes:
+            first = self.routes[model]
+        elif model is not None:
+            first = [self._target(Deployment(model) if isinstance(model, str) else model, named)]
+        rest: Sequence[Target] = [self._target(each, named) for each in self._models]
         if not first and not rest:
-            rest = self._routes[next(iter(self._routes))] if self._routes else self._from_environment()
-        return self._by_vendor(unique_names([*first, *rest]))
-
-    def _own_deployment(self) -> Deployment:
-        model = self._model
-        own = model.model if isinstance(model.model, Deployment) else Deployment(model.model)
-        given = {
-            name: value for name in ("api_key", "base_url") if (value := getattr(model, name)) is not None
-        }
-        return Deployment(**{**_fields(own), **given}) if given else own
+            rest = next(iter(self.routes.values())) if self.routes else self._from_environment()
+        return sorted(unique_names([*first, *rest]), key=self._rank)
 
     def _from_environment(self) -> Sequence[Target]:
-        found = [
-            self._resolver.target(Deployment(f"{vendor.name}:{vendor.default_model}"))
-            for vendor in self._resolver.configured()
-            if vendor.default_model is not None
-        ]
+        vendors = self.resolver.vendors
+        found = self._configured(vendors.known()) or self._configured(vendors.all())
         if not found:
-            names = [key for vendor in self._vendors.values() for key in vendor.environment.keys[:1]]
+            names = [key for vendor in vendors.known() for key in vendor.environment.keys[:1]]
             raise ConfigurationError(
                 "no model is configured: pass model='vendor:model', or set one of "
                 f"{', '.join(names)} (a .env file works too)."
             )
         return found
 
-    def _by_vendor(self, targets: Sequence[Target]) -> Sequence[Target]:
-        def rank(target: Target) -> int:
-            if self._is(target, self._model.default_vendor):
-                return 0
-            return 2 if self._is(target, self._model.fallback_vendor) else 1
+    def _configured(self, vendors: Sequence[Vendor]) -> Sequence[Target]:
+        return [
+            self.resolver.target(Deployment(f"{vendor.name}:{vendor.default_model}"))
+            for vendor in vendors
+            if vendor.default_model is not None and self.resolver.is_configured(vendor)
+        ]
 
-        if targets and not any(map(self._is_allowed, targets)):
-            allowed = list(self._model.allowed_vendors or ())
-            raise ConfigurationError(f"allowed_vendors={allowed} leaves no deployment.")
-        return sorted(targets, key=rank)
+    def _rank(self, target: Target) -> int:
+        if self._default_vendor is not None and target.is_of(self._default_vendor):
+            return 0
+        return 2 if self._fallback_vendor is not None and target.is_of(self._fallback_vendor) else 1
 
     def _is_allowed(self, target: Target) -> bool:
-        allowed = self._model.allowed_vendors
-        return allowed is None or any(self._is(target, word) for word in allowed)
-
-    def _is(self, target: Target, word: str | None) -> bool:
-        return word is not None and (word == target.vendor.name or word in target.vendor.aliases)
+        return self._allowed is None or any(map(target.is_of, self._allowed))
 
     def _target(self, deployment: Deployment, named: dict[str, Target]) -> Target:
         """Return the deployment's target; one that is written in several places is one target."""
         if isinstance(deployment.model, BaseChatModel):
-            return self._held_target(deployment)
-        target = self._resolver.target(deployment)
+            known = self._in_process.get(id(deployment.model))
+            if known is None or known.deployment != deployment:
+                known = self._in_process[id(deployment.model)] = self.resolver.target(deployment)
+            return known
+        target = self.resolver.target(deployment)
         known = named.setdefault(target.name, target)
         return known if known.deployment == deployment else target
 
-    def _held_target(self, deployment: Deployment) -> Target:
-        """Return the target of a LangChain chat model; one object is looked into, and warned of, once."""
-        known = self._held.get(id(deployment.model))
-        if known is not None and known.deployment == deployment:
-            return known
-        target = self._held[id(deployment.model)] = self._resolver.target(deployment)
-        vendor, most = target.vendor, self._model.max_attempts
-        if isinstance(vendor, LangChainVendor) and vendor.requests > 1 and known is None:
-            warnings.warn(
-                f"{target.name} asks again by itself ({vendor.retries}), which cannot be switched off from "
-                f"here: this call may send {vendor.requests * most} requests ({most} attempts x "
-                f"{vendor.requests}). Switch it off on the model, or lower max_attempts.",
-                stacklevel=2,
-            )
-        return target
-
-    def _named(self, wanted: str) -> tuple[Target, ...]:
-        for target in self.all():
+    def _find(self, wanted: str) -> tuple[Target, ...]:
+        for target in self.all:
             if wanted in {target.name, f"{target.vendor.name}/{target.model}"}:
                 return (target,)
         same_model = tuple(target for target in self._serving if target.model == wanted)
         if same_model:
             return same_model
-        sibling = self._sibling(wanted)
-        if sibling is not None:
-            return (sibling,)
-        target = self._resolver.target(Deployment(wanted))
+        vendor, model = self._meant(wanted)
+        target = self._sibling(vendor, model) or self.resolver.target(Deployment(wanted))
         if not self._is_allowed(target):
-            allowed = list(self._model.allowed_vendors or ())
             raise ConfigurationError(
-                f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={allowed}."
+                f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={list(self._allowed or ())}."
             )
         return (target,)
 
-    def _sibling(self, wanted: str) -> Target | None:
-        """Return another model on an endpoint of this fleet, or None if the vendor meant is not in it."""
-        vendor, model = self._meant(wanted)
+    def _sibling(self, vendor: Vendor, model: str) -> Target | None:
+        """Return another model on the endpoint of a deployment, or None if the vendor has none here."""
         for target in self._serving:
             if target.vendor is vendor:
                 name = f"{vendor.name}:{model}"
@@ -283,56 +226,22 @@ class DeploymentRegistry:
         return None
 
     def _meant(self, wanted: str) -> tuple[Vendor, str]:
-        """Return vendor and model of a name given at call time.
+        """Return vendor and model of a name in a call.
 
-        `vendor:model` is taken at its word. A bare name means the fleet's only vendor, unless it is well
-        known to be another's that is configured.
+        `vendor:model` is taken literally. A bare name means the only vendor in use, unless it is well known
+        to be the model of another vendor that is configured.
         """
-        head, colon, model = wanted.partition(":")
-        explicit = self._resolver.find(head) if colon else None
-        if explicit is not None:
-            return explicit, model
         vendors = {target.vendor.name: target.vendor for target in self._serving if not target.vendor.runs}
         only = next(iter(vendors.values())) if len(vendors) == 1 else None
-        if only is not None and only.slashed_names:
-            return only, wanted
-        try:
-            vendor, model = self._resolver.split(wanted)
-        except ConfigurationError:
-            if only is None:
-                raise
-            return only, wanted
-        known = vendor.name in vendors or self._resolver.is_configured(vendor)
-        return (vendor, model) if known or only is None else (only, wanted)
-
-    def without_keys(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return a model's fields as they may be pickled: no keys, no clients."""
-        vendors = {k: v.model_copy(update=dict.fromkeys(_SECRET, None)) for k, v in fields["vendors"].items()}
-        routes = {alias: [_keyless(d) for d in deps] for alias, deps in fields["routes"].items()}
-        own = fields["model"]
-        return {
-            **fields,
-            "api_key": None,
-            "env": None,
-            "model": _keyless(own) if isinstance(own, Deployment) else own,
-            "models": tuple(_keyless(d) for d in fields["models"]),
-            "routes": routes,
-            "vendors": vendors,
-        }
-
-
-_SECRET = ("api_key", "http_client", "http_async_client")
-
-
-def _keyless(deployment: Deployment) -> Deployment:
-    return deployment.model_copy(update={"api_key": None})
-
-
-def _fields(deployment: Deployment) -> dict[str, Any]:
-    return {name: getattr(deployment, name) for name in deployment.model_fields_set}
+        resolver, (head, colon, _) = self.resolver, wanted.partition(":")
+        if only is None or (colon and resolver.vendors.find(head) is not None):
+            return resolver.split(wanted)
+        found = None if only.slashed_names else resolver.recognise(wanted)
+        if found is not None and (found[0].name in vendors or resolver.is_configured(found[0])):
+            return found
+        return only, wanted
 
 
 def _profile_of(target: Target) -> ModelProfile | None:
-    vendor, own = target.vendor, target.deployment.profile
-    known = vendor.capabilities(target.model) if vendor.runs else profile(vendor.name, target.model)
-    return {**(known or {}), **own} if own else known  # type: ignore[return-value] # user's keys
+    known, own = target.vendor.capabilities(target.model), target.deployment.profile
+    return {**(known or {}), **own} if own else known  # type: ignore[typeddict-item] # the user's keys

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.deployments.deployment import Deployment
-from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.types import TimeLimits
-from langchain_llmdispatch.vendors import builtin_vendors
 from tests.fakes import FakeClock
 
 OK = None
@@ -24,7 +25,7 @@ OK = None
 
 def targets(*models: str) -> list[Target]:
     """Return targets on OpenAI, one per model name."""
-    resolver = Resolver(builtin_vendors(), {}, {"OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-test"})
+    resolver = Resolver(VendorTable(), {}, {"OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-test"})
     return [resolver.target(Deployment(f"openai:{model}", name=model)) for model in models]
 
 

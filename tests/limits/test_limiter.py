@@ -22,14 +22,15 @@ from langchain_core.messages import HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, VendorConfig, errors
-from langchain_llmdispatch.deployments.target import Resolver, Target
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
 from langchain_llmdispatch.limits.bucket import Window
 from langchain_llmdispatch.limits.limiter import _NOTHING, Limiter, _nothing_left
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.limits.queue import Draw, Reservation
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
-from langchain_llmdispatch.vendors import builtin_vendors
 from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -40,7 +41,7 @@ ENVIRONMENT = {"OPENAI_API_KEY": "sk-test"}
 def target(name: str = "a", *, vendor: VendorConfig | None = None, **limits: Any) -> Target:
     """Return a target on OpenAI with limits."""
     configs = {"openai": vendor} if vendor is not None else {}
-    resolver = Resolver(builtin_vendors(), configs, ENVIRONMENT)
+    resolver = Resolver(VendorTable(), configs, ENVIRONMENT)
     return resolver.target(Deployment(f"openai:{name}", name=name, **limits))
 
 

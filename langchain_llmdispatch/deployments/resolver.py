@@ -1,0 +1,264 @@
+"""From a deployment to its target: which vendor, which address, which key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import httpx
+from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
+
+from langchain_llmdispatch.catalog.models import facts
+from langchain_llmdispatch.deployments.deployment import (
+    ApiKey,
+    Deployment,
+    VendorConfig,
+    check_url,
+    is_placeholder,
+)
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
+from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import nearest
+from langchain_llmdispatch.types import Endpoint
+from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.langchain.vendor import HAND_IN, LangChainVendor
+
+# Only means something where this package makes the request.
+_OF_HTTP = ("api_key", "base_url", "headers", "api_version")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_NO_CONFIG = VendorConfig()
+_NO_KEY = SecretStr("none")
+"""Sent to servers on this machine that want a key and check none."""
+
+
+class Resolver:
+    """Makes targets of deployments. Keys and addresses come from the fields or the variables handed in.
+
+    Args:
+        vendors: The vendors that can be named.
+        configs: Settings per vendor, by name or alias.
+        environment: Variables with keys and addresses; nothing else is read.
+
+    Raises:
+        ConfigurationError: `configs` names a vendor that is not known.
+    """
+
+    def __init__(
+        self, vendors: VendorTable, configs: Mapping[str, VendorConfig], environment: Mapping[str, str]
+    ) -> None:
+        self.vendors, self._environment = vendors, environment
+        self._configs: dict[str, VendorConfig] = {}
+        for word, config in configs.items():
+            self._configs[self.vendor(word, field="vendors").name] = config
+
+    def target(self, deployment: Deployment) -> Target:
+        """Return the target for a deployment.
+
+        Raises:
+            ConfigurationError: The vendor is unknown, or a key or address is missing.
+        """
+        if isinstance(deployment.model, BaseChatModel):
+            return self._in_process(deployment, LangChainVendor.of(deployment.model))
+        vendor, model = self.split(deployment.model)
+        if isinstance(vendor, LangChainVendor):
+            raise ConfigurationError(f"model {deployment.model!r}: {HAND_IN}.")
+        config = self._config(vendor)
+        endpoint = self._endpoint(vendor, deployment, config)
+        return Target(
+            name=deployment.name or f"{vendor.name}:{model}",
+            vendor=vendor,
+            model=model,
+            endpoint=endpoint,
+            deployment=deployment,
+            config=config,
+            facts=facts(vendor.catalog, model),
+            timeouts=self._timeouts(vendor, deployment, config),
+            account=_account(vendor, endpoint),
+        )
+
+    def _in_process(self, deployment: Deployment, vendor: LangChainVendor) -> Target:
+        own = [name for name in _OF_HTTP if getattr(deployment, name)]
+        if own:
+            raise ConfigurationError(
+                f"Deployment.{own[0]} has no effect on a LangChain chat model: set it on the model itself."
+            )
+        config = self._config(vendor)
+        return Target(
+            name=deployment.name or f"{vendor.name}:{vendor.model_name}",
+            vendor=vendor,
+            model=vendor.model_name,
+            endpoint=Endpoint(base_url=""),
+            deployment=deployment,
+            config=config,
+            facts=vendor.facts(),
+            timeouts=self._timeouts(vendor, deployment, config),
+            account=f"{vendor.name}-{vendor.identity()}",
+        )
+
+    # -- which vendor ------------------------------------------------------------------------------
+
+    def vendor(self, name: str, *, field: str) -> Vendor:
+        """Return the vendor that a field names.
+
+        Raises:
+            ConfigurationError: It is not known; the message names the field and the nearest vendor.
+        """
+        try:
+            return self.vendors.get(name)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{field}: {error}") from error.__cause__
+
+    def split(self, text: str) -> tuple[Vendor, str]:
+        """Return vendor and model id of `vendor:model`, `vendor/model` or a well-known model name.
+
+        Raises:
+            ConfigurationError: No vendor is named or known for it.
+        """
+        found = self.recognise(text)
+        if found is not None:
+            return found
+        if text[-1:] in {":", "/"} and self.vendors.find(text[:-1]) is not None:
+            raise ConfigurationError(f"model {text!r} names a vendor but no model; write 'vendor:model'.")
+        if (vendor := _well_known(text, self.vendors.all())) is not None:
+            return vendor, text
+        names = sorted(self.vendors.names())
+        hint = nearest(text.partition(":")[0], names) if ":" in text else ""
+        raise ConfigurationError(
+            f"model {text!r}: no vendor is known for it.{hint} Write 'vendor:model' with one of "
+            f"{', '.join(names)}."
+        )
+
+    def recognise(self, text: str) -> tuple[Vendor, str] | None:
+        """Return vendor and model id as `split` does, or None; loads a package only by its name."""
+        for separator in (":", "/"):
+            head, _, model = text.partition(separator)
+            if model and (vendor := self.vendors.find(head)) is not None:
+                return vendor, model
+        vendor = _well_known(text, self.vendors.known())
+        return None if vendor is None else (vendor, text)
+
+    def is_configured(self, vendor: Vendor) -> bool:
+        """Return whether a key (or, where none is needed, an address) is known for the vendor."""
+        config = self._configs.get(vendor.name)
+        if vendor.needs_key:
+            has_key = self._key(vendor, config or _NO_CONFIG) is not None
+            return has_key and self._url(vendor, None, config or _NO_CONFIG) is not None
+        names = vendor.environment.urls + vendor.environment.keys
+        return config is not None or self._variable(names) is not None
+
+    def _config(self, vendor: Vendor) -> VendorConfig:
+        return self._configs.get(vendor.name, _NO_CONFIG)
+
+    # -- address and key ---------------------------------------------------------------------------
+
+    def _endpoint(self, vendor: Vendor, deployment: Deployment, config: VendorConfig) -> Endpoint:
+        url = self._url(vendor, deployment.base_url, config)
+        if url is None:
+            raise ConfigurationError(_missing("base_url", vendor, vendor.environment.urls))
+        key = self._key_for(vendor, deployment, config, url)
+        if key is None and vendor.needs_key:
+            raise ConfigurationError(_missing("api_key", vendor, vendor.environment.keys))
+        return Endpoint(
+            base_url=url,
+            api_key=key if isinstance(key, SecretStr) else None,
+            headers={**config.headers, **deployment.headers},
+            api_version=deployment.api_version
+            or config.api_version
+            or self._variable(vendor.environment.versions)
+            or vendor.api_version,
+            token_provider=None if key is None or isinstance(key, SecretStr) else key,
+        )
+
+    def _key(self, vendor: Vendor, config: VendorConfig) -> ApiKey | None:
+        key = config.api_key
+        if key is not None and not (isinstance(key, SecretStr) and is_placeholder(key.get_secret_value())):
+            return key
+        names = vendor.environment
+        for name in names.keys:
+            if found := self._variable([name]):
+                return SecretStr(f"Bearer {found}" if name in names.bearers else found)
+        return None
+
+    def _key_for(
+        self, vendor: Vendor, deployment: Deployment, config: VendorConfig, url: str
+    ) -> ApiKey | None:
+        if deployment.api_key is not None:
+            return deployment.api_key
+        loopback = httpx.URL(url).host in _LOOPBACK
+        unchecked = _NO_KEY if vendor.needs_key and loopback else None
+        if deployment.base_url is None or config.api_key is not None:
+            return self._key(vendor, config) or unchecked
+        # A key from the environment belongs to the vendor's own host; it is not sent to another one.
+        if vendor.base_url is None or _host(url) in {_host(vendor.base_url), self._own_host(vendor, config)}:
+            return self._key(vendor, config) or unchecked
+        if loopback or not vendor.needs_key:
+            return unchecked
+        raise ConfigurationError(
+            f"deployment {deployment.name or deployment.model!r} has a base_url of its own but no api_key: "
+            f"{vendor.name}'s key from the environment is not sent to {_host(url)}. Pass api_key=..."
+        )
+
+    def _own_host(self, vendor: Vendor, config: VendorConfig) -> str | None:
+        url = self._url(vendor, None, config)
+        return _host(url) if url else None
+
+    def _url(self, vendor: Vendor, own: str | None, config: VendorConfig) -> str | None:
+        url = own or config.base_url
+        if url is None and (found := self._variable(vendor.environment.urls)):
+            url = check_url(vendor.normalise_url(found))
+        return url or vendor.base_url
+
+    def _variable(self, names: Sequence[str]) -> str | None:
+        for name in names:
+            value = self._environment.get(name, "").strip()
+            if value and not is_placeholder(value):
+                return value
+        return None
+
+    # -- times -------------------------------------------------------------------------------------
+
+    def _timeouts(self, vendor: Vendor, deployment: Deployment, config: VendorConfig) -> dict[str, float]:
+        values = {
+            "timeout": deployment.timeout or config.timeout or self._timeout(vendor),
+            "first_token": deployment.first_token_timeout,
+            "stream_idle": deployment.stream_idle_timeout,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _timeout(self, vendor: Vendor) -> float | None:
+        name = vendor.environment.timeout
+        text = self._environment.get(name, "").strip() if name else ""
+        if not text:
+            return None
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if seconds <= 0:
+            raise ConfigurationError(f"{name}={text!r} is no positive number of seconds.")
+        return seconds
+
+
+def _well_known(model: str, vendors: Sequence[Vendor]) -> Vendor | None:
+    """Return the vendor whose model this is by its name alone, or None."""
+    name = model.casefold()
+    return next((v for v in vendors if any(fnmatchcase(name, glob) for glob in v.model_names)), None)
+
+
+def _host(url: str) -> str:
+    parsed = httpx.URL(url)
+    return f"{parsed.scheme}://{parsed.host}:{parsed.port or ''}"
+
+
+def _missing(field: str, vendor: Vendor, variables: Sequence[str]) -> str:
+    where = f" or set {' or '.join(variables)}" if variables else ""
+    return f"{vendor.name} has no {field}: pass {field}=...{where} (a .env file works too)."
+
+
+def _account(vendor: Vendor, endpoint: Endpoint) -> str:
+    key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
+    digest = hashlib.sha256(f"{endpoint.base_url}|{key}".encode()).hexdigest()[:12]
+    return f"{vendor.name}-{digest}"
