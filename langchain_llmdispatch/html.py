@@ -173,7 +173,7 @@ def seconds(value: float | None) -> str:
     """Return a duration in a fitting unit: `0.8 ms`, `340 ms`, `2.41 s`, `75 s`, `44 min`, `3.5 h`."""
     if not value:
         return NOTHING
-    factor, digits, unit = next(row for below, *row in _DURATIONS if value < below)
+    factor, digits, unit = next((f, d, u) for below, f, d, u in _DURATIONS if value < below)
     return f"{value * factor:{digits}} {unit}"
 
 

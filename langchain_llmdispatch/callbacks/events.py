@@ -1,17 +1,17 @@
-"""What LangChain's callbacks hear of a call's attempts: `on_retry`, and custom events on the LLM run.
+"""LangChain's callbacks for a call's attempts: `on_retry`, and custom events on the LLM run.
 
-| event                  | when                                           | data, besides who it was about   |
-|------------------------|------------------------------------------------|----------------------------------|
-| `llmdispatch.attempt`  | a request is over, answered or not             | the record, `usage`, `cost_usd`  |
-| `llmdispatch.retry`    | a failed deployment is about to be asked again | `error`, `status`, `delay_ms`    |
-| `llmdispatch.fallback` | another deployment is about to be asked        | `from`, `to`, `error`, `status`  |
-| `llmdispatch.throttle` | our own limits made a request wait             | `wait_ms`                        |
-| `llmdispatch.hedge`    | another deployment is asked as well            | `deployment`                     |
-| `llmdispatch.usage`    | an answer is whole                             | tokens by kind, `cost_usd`       |
+| event                  | when                                           | data                            |
+|------------------------|------------------------------------------------|---------------------------------|
+| `llmdispatch.attempt`  | a request has ended, answered or not           | the record, `usage`, `cost_usd` |
+| `llmdispatch.retry`    | a failed deployment is about to be retried     | `error`, `status`, `delay_ms`   |
+| `llmdispatch.fallback` | another deployment is about to be tried        | `from`, `to`, `error`, `status` |
+| `llmdispatch.throttle` | a request waited for our own limits            | `wait_ms`                       |
+| `llmdispatch.hedge`    | a second deployment is tried beside a late one |                                 |
+| `llmdispatch.usage`    | an answer is complete                          | tokens by kind, `cost_usd`      |
 
-All data are JSON-safe and hold no prompt, no answer and no key. A `Run` is an observer that keeps events
-until its driver may hand them over: at once before a wait, and at the end. Handlers that listen to none cost
-nothing.
+All hold `attempt`, `vendor`, `model` and `deployment` as well. Data are JSON-safe and hold no prompt, no
+answer and no key. A `Run` is an observer that queues events until its driver delivers them: before each
+further attempt, and at the end. Without a handler for custom events nothing is queued.
 """
 
 from __future__ import annotations
@@ -27,32 +27,34 @@ from langchain_core.callbacks import (
 )
 from langchain_core.callbacks.manager import ahandle_event, handle_event
 
+from langchain_llmdispatch.usage import TokenCounts
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch
+    from langchain_core.messages.ai import UsageMetadata
+
+    from langchain_llmdispatch.dispatch.attempt import Attempt
 
 RunManager: TypeAlias = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
 
 ATTEMPT, RETRY, FALLBACK = "llmdispatch.attempt", "llmdispatch.retry", "llmdispatch.fallback"
 THROTTLE, HEDGE, USAGE = "llmdispatch.throttle", "llmdispatch.hedge", "llmdispatch.usage"
 
-# Shorter waits are our own work, not a limit.
-_NOTICEABLE = 0.002
 _SILENT = {BaseCallbackHandler.on_custom_event, AsyncCallbackHandler.on_custom_event}
 
 AMBIENT: ContextVar[RunManager | None] = ContextVar("llmdispatch_run", default=None)
-"""The LLM run that a stream belongs to: LangChain hands `_stream` none. Read once, when the stream begins."""
+"""The LLM run of a stream that is about to begin: LangChain passes none to `_stream`. Read once."""
 
 
 def ambient_run(own: RunManager | None, *, stream: bool) -> Run:
     """Return the run of a call that begins now.
 
     Args:
-        own: What LangChain handed over.
-        stream: Whether the call is streamed; then the ambient run is taken, and taken only once.
+        own: The run manager that LangChain passed, if it did.
+        stream: Whether the call is streamed; then the ambient run is taken, and cleared.
     """
     if own is None and stream:
         own = AMBIENT.get()
@@ -61,85 +63,62 @@ def ambient_run(own: RunManager | None, *, stream: bool) -> Run:
 
 
 class Run:
-    """One call's LLM run: what it must be told, kept until it may be.
+    """One call's LLM run: the events for its handlers, queued until they may be delivered.
+
+    Args:
+        manager: LangChain's manager of the run; None where there is none.
 
     Attributes:
         tags: The run's tags.
         metadata: The run's metadata.
     """
 
-    __slots__ = ("_listeners", "_manager", "_pending", "metadata", "tags")
+    __slots__ = ("_handlers", "_manager", "_queued", "metadata", "tags")
 
     def __init__(self, manager: RunManager | None) -> None:
         self._manager = manager
-        handlers = manager.handlers if manager is not None else ()
-        self._listeners = [handler for handler in handlers if _listens(handler)]
-        self._pending: list[tuple[str, dict[str, Any]]] = []
-        self.tags: Sequence[str] = manager.tags if manager is not None else ()
-        self.metadata: Mapping[str, Any] = manager.metadata if manager is not None else {}
+        self._queued: list[tuple[str, dict[str, Any]]] = []
+        self._handlers: list[BaseCallbackHandler] = []
+        self.tags: Sequence[str] = ()
+        self.metadata: Mapping[str, Any] = {}
+        if manager is not None:
+            self._handlers = [handler for handler in manager.handlers if _listens(handler)]
+            self.tags, self.metadata = manager.tags, manager.metadata
 
     @property
     def observer(self) -> Run | None:
-        """The run as an observer, or None if nobody listens."""
-        return self if self._listeners else None
+        """The run as an observer; None without a handler for custom events."""
+        return self if self._handlers else None
 
     # -- an observer -------------------------------------------------------------------------------
 
     def started(self, attempt: Attempt) -> None:
-        """Keep word of a hedge."""
+        """Queue the event of a hedge."""
         if attempt.hedge:
-            self._keep(HEDGE, _who(attempt))
+            self._queued.append((HEDGE, _identity(attempt)))
 
     def ended(self, attempt: Attempt) -> None:
-        """Keep word of what became of a request."""
+        """Queue the events of a request that has ended."""
         if not attempt.sent:
             return
-        if attempt.throttled > _NOTICEABLE:
-            self._keep(THROTTLE, {**_who(attempt), "wait_ms": _ms(attempt.throttled)})
-        self._keep(ATTEMPT, _attempt_data(attempt))
+        if attempt.throttled:
+            self._queued.append((THROTTLE, {**_identity(attempt), "wait_ms": _ms(attempt.throttled)}))
+        self._queued.append((ATTEMPT, _attempt_data(attempt)))
         if attempt.record is not None and attempt.record.error is None and attempt.usage is not None:
-            self._keep(USAGE, _usage_data(attempt))
+            self._queued.append((USAGE, _usage_data(attempt, attempt.usage)))
 
-    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
-        """Do nothing: LangChain's own `on_llm_end` and `on_llm_error` follow."""
-
-    # -- its driver's ------------------------------------------------------------------------------
+    # -- delivery ----------------------------------------------------------------------------------
 
     def admit(self, attempt: Attempt) -> None:
-        """Tell that an attempt is about to be waited for, and what was kept."""
-        if attempt.number == 1:
-            return
-        self.flush()
-        if attempt.retry is not None and isinstance(self._manager, CallbackManagerForLLMRun):
-            self._manager.on_retry(attempt.retry)
-        if self._listeners:
-            self._keep_reason(attempt)
-            self.flush()
+        """Deliver what is queued and the reason of a further attempt, before the wait for it."""
+        for _ in self._reasons(attempt, handle_event):
+            pass
 
     async def aadmit(self, attempt: Attempt) -> None:
-        """Tell that an attempt is about to be waited for, and what was kept."""
-        if attempt.number == 1:
-            return
-        await self.aflush()
-        if attempt.retry is not None and isinstance(self._manager, AsyncCallbackManagerForLLMRun):
-            await self._manager.on_retry(attempt.retry)
-        if self._listeners:
-            self._keep_reason(attempt)
-            await self.aflush()
-
-    def flush(self) -> None:
-        """Tell what was kept."""
-        for name, data in self._taken():
-            handle_event(
-                self._listeners, "on_custom_event", "ignore_custom_event", name, data, **self._where()
-            )
-
-    async def aflush(self) -> None:
-        """Tell what was kept."""
-        for name, data in self._taken():
-            await ahandle_event(
-                self._listeners, "on_custom_event", "ignore_custom_event", name, data, **self._where()
-            )
+        """Deliver what is queued and the reason of a further attempt, before the wait for it."""
+        for delivery in self._reasons(attempt, ahandle_event):
+            if delivery is not None:
+                await delivery
 
     def __enter__(self) -> Self:
         """Begin the call."""
@@ -148,9 +127,10 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Tell what was kept."""
-        if self._pending:
-            self.flush()
+        """Deliver what is queued."""
+        if self._queued:
+            for _ in self._deliveries(handle_event):
+                pass
 
     async def __aenter__(self) -> Self:
         """Begin the call."""
@@ -159,39 +139,42 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Tell what was kept."""
-        if self._pending:
-            await self.aflush()
+        """Deliver what is queued."""
+        if self._queued:
+            for delivery in self._deliveries(ahandle_event):
+                await delivery
 
-    def _keep(self, name: str, data: dict[str, Any]) -> None:
-        self._pending.append((name, data))
+    def _reasons(self, attempt: Attempt, deliver: Callable[..., Any]) -> Iterator[Any]:
+        """Make the deliveries before an attempt; each value is awaited in async code."""
+        if attempt.number == 1:
+            return
+        yield from self._deliveries(deliver)
+        if attempt.retry is not None and self._manager is not None:
+            yield self._manager.on_retry(attempt.retry)
+        if self._handlers:
+            self._queued += _reasons_data(attempt)
+            yield from self._deliveries(deliver)
 
-    def _keep_reason(self, attempt: Attempt) -> None:
-        if attempt.retry is not None:
-            self._keep(RETRY, {**_who(attempt), **_last_failure(attempt), "delay_ms": _ms(attempt.delay)})
-        if attempt.fallback:
-            failure = _last_failure(attempt)
-            data = {**_who(attempt), "from": failure["deployment"], "to": attempt.target.name}
-            self._keep(FALLBACK, {**failure, **data, "delay_ms": _ms(attempt.delay)})
-
-    def _taken(self) -> list[tuple[str, dict[str, Any]]]:
-        taken, self._pending = self._pending, []
-        return taken
-
-    def _where(self) -> dict[str, Any]:
-        assert self._manager is not None  # noqa: S101 - there are listeners
-        return {
-            "run_id": self._manager.run_id,
-            "tags": self._manager.tags,
-            "metadata": self._manager.metadata,
-        }
+    def _deliveries(self, deliver: Callable[..., Any]) -> Iterator[Any]:
+        queued, self._queued = self._queued, []
+        for name, data in queued:
+            yield deliver(
+                self._handlers,
+                "on_custom_event",
+                "ignore_custom_event",
+                name,
+                data,
+                run_id=self._manager.run_id if self._manager is not None else None,
+                tags=self.tags,
+                metadata=self.metadata,
+            )
 
 
 def _listens(handler: BaseCallbackHandler) -> bool:
     return type(handler).on_custom_event not in _SILENT and not handler.ignore_custom_event
 
 
-def _who(attempt: Attempt) -> dict[str, Any]:
+def _identity(attempt: Attempt) -> dict[str, Any]:
     target = attempt.target
     return {
         "attempt": attempt.number,
@@ -199,6 +182,16 @@ def _who(attempt: Attempt) -> dict[str, Any]:
         "model": target.model,
         "deployment": target.name,
     }
+
+
+def _reasons_data(attempt: Attempt) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the events of a retry or a fallback that is about to be sent."""
+    failure, delay = _last_failure(attempt), {"delay_ms": _ms(attempt.delay)}
+    if attempt.retry is not None:
+        yield RETRY, {**_identity(attempt), **failure, **delay}
+    if attempt.fallback:
+        way = {"from": failure["deployment"], "to": attempt.target.name}
+        yield FALLBACK, {**failure, **_identity(attempt), **way, **delay}
 
 
 def _last_failure(attempt: Attempt) -> dict[str, Any]:
@@ -212,11 +205,10 @@ def _last_failure(attempt: Attempt) -> dict[str, Any]:
 
 
 def _attempt_data(attempt: Attempt) -> dict[str, Any]:
-    assert attempt.record is not None  # noqa: S101 - it has ended
     request = attempt.dispatch.request
     return {
         "attempt": attempt.number,
-        **attempt.record.to_dict(),
+        **(attempt.record.to_dict() if attempt.record is not None else {}),
         "route": request.route if request is not None else None,
         "retry": attempt.retry is not None,
         "fallback": attempt.fallback,
@@ -227,17 +219,11 @@ def _attempt_data(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _usage_data(attempt: Attempt) -> dict[str, Any]:
-    usage = attempt.usage
-    assert usage is not None  # noqa: S101 - checked by the caller
-    read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+def _usage_data(attempt: Attempt, usage: UsageMetadata) -> dict[str, Any]:
     return {
-        **_who(attempt),
-        "input_tokens": usage["input_tokens"],
-        "output_tokens": usage["output_tokens"],
+        **_identity(attempt),
         "total_tokens": usage["total_tokens"],
-        "cached_tokens": read.get("cache_read") or 0,
-        "reasoning_tokens": made.get("reasoning") or 0,
+        **TokenCounts.of(usage).summed(),
         "cost_usd": _cost_text(attempt),
         "price_source": attempt.cost.source if attempt.cost is not None else None,
     }

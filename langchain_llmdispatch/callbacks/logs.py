@@ -1,10 +1,10 @@
-"""Logs of what calls become, under the logger `langchain_llmdispatch`: never a prompt, an answer or a key.
+"""Logs of calls, under the logger `langchain_llmdispatch`: never a prompt, an answer or a key.
 
 | level   | what                                                                     |
 |---------|--------------------------------------------------------------------------|
 | DEBUG   | every request: sent, ended                                               |
-| INFO    | a call was answered; a retry; a wait for our own limits                  |
-| WARNING | a fallback; a call that failed; a deployment that is set up wrongly      |
+| INFO    | a call was answered; a retry; a hedge; a wait for our own limits         |
+| WARNING | a fallback; a call that failed; a deployment that is configured wrongly  |
 
 Each record carries its facts as attributes (`event`, `vendor`, `deployment`, `model`, `error`, `status`,
 `latency_ms`, `cost_usd`, ...) for structured formatters. Vendors' error texts are left out: they may quote
@@ -19,18 +19,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import DispatchError
+from langchain_llmdispatch.html import plural
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch
+    from langchain_llmdispatch.dispatch.attempt import Attempt
+    from langchain_llmdispatch.dispatch.dispatch import Dispatch
 
 LOGGER = logging.getLogger("langchain_llmdispatch")
 LOGGER.addHandler(logging.NullHandler())
 
-_NOTICEABLE = 0.002
-
 
 class ConsoleFormatter(logging.Formatter):
-    """One readable line: time, level where it matters, what happened."""
+    """One readable line: time, level from WARNING on, message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -42,67 +42,66 @@ class CallLog:
     """An observer that logs.
 
     Args:
-        console: Whether INFO and above is printed, even where no logging is set up.
+        console: Whether INFO and above is printed, even where no logging is configured.
     """
 
     def __init__(self, *, console: bool = False) -> None:
-        self._console = console
+        self.console = console
         self._formatter = ConsoleFormatter()
 
     # -- an observer -------------------------------------------------------------------------------
 
     def started(self, attempt: Attempt) -> None:
-        """Log a retry, a fallback, a wait; the request itself for debugging."""
+        """Log a retry, a fallback or a hedge; at DEBUG every request."""
         name = attempt.target.name
         if attempt.fallback:
-            self._say(logging.WARNING, "fallback", attempt, f"falling back to {name}: {_why(attempt)}")
+            self._log(logging.WARNING, "fallback", attempt, f"falling back to {name}: {_reason(attempt)}")
         elif attempt.retry is not None:
-            text = f"retrying {name} after {_seconds(attempt.delay)}: {_why(attempt)}"
-            self._say(logging.INFO, "retry", attempt, text)
+            text = f"retrying {name} after {_seconds(attempt.delay)}: {_reason(attempt)}"
+            self._log(logging.INFO, "retry", attempt, text)
         if attempt.hedge:
-            self._say(logging.INFO, "hedge", attempt, f"asking {name} as well: no first token yet")
+            self._log(logging.INFO, "hedge", attempt, f"hedging with {name}: no first token yet")
         if LOGGER.isEnabledFor(logging.DEBUG):
-            self._say(logging.DEBUG, "sent", attempt, f"request {attempt.number} sent to {name}")
+            self._log(logging.DEBUG, "sent", attempt, f"request {attempt.number} sent to {name}")
 
     def ended(self, attempt: Attempt) -> None:
-        """Log what became of a request."""
+        """Log a wait for our own limits; at DEBUG the result of every request."""
         if not attempt.sent:
             return
-        name = attempt.target.name
-        if attempt.throttled > _NOTICEABLE:
-            text = f"waited {_seconds(attempt.throttled)} for {name}'s limits"
-            self._say(logging.INFO, "throttle", attempt, text)
+        if attempt.throttled:
+            text = f"waited {_seconds(attempt.throttled)} for the limits of {attempt.target.name}"
+            self._log(logging.INFO, "throttle", attempt, text)
         if LOGGER.isEnabledFor(logging.DEBUG):
-            self._say(logging.DEBUG, "attempt", attempt, _ended(attempt), **_facts(attempt))
+            self._log(logging.DEBUG, "attempt", attempt, _result(attempt), **_facts(attempt))
 
     def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
-        """Log what became of the call."""
+        """Log the result of a call."""
         level = logging.WARNING if dispatch.outcome == "failed" else logging.INFO
-        if not (self._console or LOGGER.isEnabledFor(level)):
+        if not (self.console or LOGGER.isEnabledFor(level)):
             return
         seconds = dispatch.clock.monotonic() - dispatch.started
         facts: dict[str, Any] = {"attempts": len(dispatch.records), "latency_ms": round(seconds * 1000)}
-        count = f"{facts['attempts']} request{'' if facts['attempts'] == 1 else 's'}"
+        requests = plural(facts["attempts"], "request")
         if dispatch.outcome == "failed":
             error = dispatch.failure
             facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
-            text = f"call failed after {count}, {_seconds(seconds)}: {_named(error)}"
+            text = f"call failed after {requests}, {_seconds(seconds)}: {_error(error)}"
             self._emit(level, "failed", text, facts)
         elif dispatch.outcome == "answered" and answer is not None:
-            text = _answered(answer, facts, count, seconds)
+            text = _answered(answer, facts, requests, seconds)
             self._emit(level, "answered", text, facts)
         else:
-            self._emit(level, "abandoned", f"call abandoned after {count}, {_seconds(seconds)}", facts)
+            self._emit(level, "abandoned", f"call abandoned after {requests}, {_seconds(seconds)}", facts)
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def _say(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
+    def _log(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
         target = attempt.target
-        who = {"vendor": target.vendor.name, "model": target.model, "deployment": target.name}
-        self._emit(level, event, text, {"attempt": attempt.number, **who, **facts})
+        names = {"vendor": target.vendor.name, "model": target.model, "deployment": target.name}
+        self._emit(level, event, text, {"attempt": attempt.number, **names, **facts})
 
     def _emit(self, level: int, event: str, text: str, facts: dict[str, Any]) -> None:
-        printed, logged = self._console and level >= logging.INFO, LOGGER.isEnabledFor(level)
+        printed, logged = self.console and level >= logging.INFO, LOGGER.isEnabledFor(level)
         if not printed and not logged:
             return
         record = LOGGER.makeRecord(
@@ -111,7 +110,7 @@ class CallLog:
         if logged:
             LOGGER.handle(record)
         if printed and not (logged and _printed_already(record)):
-            print(self._formatter.format(record), file=sys.stderr)  # noqa: T201 - what was asked for
+            sys.stderr.write(f"{self._formatter.format(record)}\n")
 
 
 def _printed_already(record: logging.LogRecord) -> bool:
@@ -127,24 +126,22 @@ def _printed_already(record: logging.LogRecord) -> bool:
 
 
 def _facts(attempt: Attempt) -> dict[str, Any]:
-    record = attempt.record
-    assert record is not None  # noqa: S101 - it has ended
     names = ("status", "error", "request_id", "latency_ms", "ttft_ms", "wait_ms")
-    return {name: getattr(record, name) for name in names}
+    return {name: getattr(attempt.record, name) for name in names}
 
 
-def _ended(attempt: Attempt) -> str:
+def _result(attempt: Attempt) -> str:
     error = attempt.record.error if attempt.record is not None else None
     what = f"failed: {error}" if error else "answered"
     return f"request {attempt.number} to {attempt.target.name} {what} after {_seconds(attempt.latency)}"
 
 
-def _answered(attempt: Attempt, facts: dict[str, Any], count: str, seconds: float) -> str:
+def _answered(attempt: Attempt, facts: dict[str, Any], requests: str, seconds: float) -> str:
     target, usage, cost = attempt.target, attempt.usage, attempt.cost
     usd = cost.usd if cost is not None else None
     parts = [f"{target.name} answered in {_seconds(seconds)}"]
     if facts["attempts"] > 1:
-        parts.append(count)
+        parts.append(requests)
     if usage is not None:
         parts.append(f"{usage['input_tokens']} + {usage['output_tokens']} tokens")
         facts |= {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
@@ -154,16 +151,16 @@ def _answered(attempt: Attempt, facts: dict[str, Any], count: str, seconds: floa
     return ", ".join(parts)
 
 
-def _why(attempt: Attempt) -> str:
+def _reason(attempt: Attempt) -> str:
     errors = attempt.dispatch.errors
-    return f"{errors[-1].deployment} failed: {_named(errors[-1])}" if errors else "asked for"
+    return f"{errors[-1].deployment} failed: {_error(errors[-1])}" if errors else "the answer was declined"
 
 
-def _named(error: BaseException | None) -> str:
+def _error(error: BaseException | None) -> str:
     status, cause = getattr(error, "status_code", None), error.__cause__ if error is not None else None
     because = f", {type(cause).__name__}" if isinstance(cause, DispatchError) else ""
     return f"{type(error).__name__}{because}{f' (HTTP {status})' if status else ''}"
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"  # noqa: PLR2004 - digits that matter
+    return f"{seconds:.{2 if seconds < 10 else 1}f} s"  # noqa: PLR2004 - the digits that matter

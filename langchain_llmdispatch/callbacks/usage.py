@@ -18,7 +18,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cache
-from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -27,6 +26,7 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_llmdispatch.callbacks.events import ATTEMPT
 from langchain_llmdispatch.errors import BudgetExceededError
+from langchain_llmdispatch.usage import Spending, TokenCounts
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -34,71 +34,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What some model calls used. Immutable; adds up.
+class Usage(Spending):
+    """The tokens, dollars and answers of some model calls. Immutable; adds up.
+
+    Tokens and dollars are those of `Spending`.
 
     Attributes:
         answers: Answers that were billed.
-        cached_answers: Answers that came from LangChain's cache, or that a model around ours passed on, and
-            cost nothing.
+        cached_answers: Answers from LangChain's cache, or passed on by a model around ours: they cost
+            nothing.
         failed_calls: Calls that ended without an answer: in an error, or because the caller left.
         failed_requests: Requests that brought no answer: those that were retried, fallen back from, overtaken
             by a hedge or left by the caller included.
-        input_tokens: Tokens of prompts, failed requests included.
-        output_tokens: Tokens of answers, failed requests included.
-        cached_tokens: Tokens of prompts that were read from a vendor's cache.
-        reasoning_tokens: Tokens of answers that were reasoning.
-        wasted_tokens: Tokens of failed requests.
-        cost: US dollars, exactly, failed requests included.
-        wasted: US dollars of failed requests.
-        unpriced_answers: Answers whose cost nobody knows; they are not in `cost`.
+        unpriced_answers: Answers whose cost is unknown; they are not in `cost`.
     """
 
     answers: int = 0
     cached_answers: int = 0
     failed_calls: int = 0
     failed_requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    wasted_tokens: int = 0
-    cost: Decimal = Decimal(0)
-    wasted: Decimal = Decimal(0)
     unpriced_answers: int = 0
-
-    @property
-    def total_tokens(self) -> int:
-        """Tokens in and out."""
-        return self.input_tokens + self.output_tokens
-
-    @property
-    def cost_usd(self) -> float:
-        """US dollars, failed requests included; `unpriced_answers` are not in it. `cost` is exact."""
-        return float(self.cost)
-
-    @property
-    def wasted_usd(self) -> float:
-        """US dollars of failed requests."""
-        return float(self.wasted)
-
-    def __add__(self, other: Usage) -> Usage:
-        """Return both taken together."""
-        return Usage(*map(add, _VALUES(self), _VALUES(other)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; money as text, exactly."""
-        counted = {name: getattr(self, name) for name in _SUMMED if name not in {"cost", "wasted"}}
+        counted = {each.name: getattr(self, each.name) for each in fields(self) if type(each.default) is int}
         return {**counted, "cost_usd": format(self.cost, "f"), "wasted_usd": format(self.wasted, "f")}
 
 
-_SUMMED = tuple(each.name for each in fields(Usage))
-_VALUES = attrgetter(*_SUMMED)
-_NOTHING, _NOBODY = Usage(), ("", "", "")
+_NOTHING, _UNKNOWN = Usage(), ("", "", "")
 
 
 class UsageCallbackHandler(BaseCallbackHandler):
-    """Totals what a chain's model calls use. Thread-safe; attach it anywhere callbacks are taken.
+    """Totals the tokens and dollars of a chain's model calls. Thread-safe; works wherever callbacks do.
 
     Example:
         ```python
@@ -110,9 +77,9 @@ class UsageCallbackHandler(BaseCallbackHandler):
     Every attribute of `Usage` can be read from the handler itself, for everything together.
 
     Args:
-        budget_usd: US dollars. Once they are spent, the next model call is refused before anything is sent,
+        budget_usd: US dollars. Once they are spent, the next model call raises before anything is sent,
             unless `on_budget` is given. (`budget_usd` of the model itself bounds a single call.)
-        on_budget: Called once, with the handler, when the budget is spent; then nothing is refused.
+        on_budget: Called once, with the handler, when the budget is spent; then no call raises.
     """
 
     raise_error = True
@@ -132,9 +99,9 @@ class UsageCallbackHandler(BaseCallbackHandler):
         self._spent = False
         self._cost = Decimal(0)
         self._parts: dict[tuple[str, str, str], Usage] = {}
-        self._runs: dict[Any, bool] = {}  # runs that are going on: whether their requests are counted singly
+        self._runs: dict[Any, bool] = {}  # open runs: whether events reported their requests one by one
 
-    # -- what was used -----------------------------------------------------------------------------
+    # -- totals ------------------------------------------------------------------------------------
 
     @property
     def total(self) -> Usage:
@@ -159,30 +126,17 @@ class UsageCallbackHandler(BaseCallbackHandler):
         return self._by(2)
 
     def __getattr__(self, name: str) -> Any:
-        """Look up what `Usage` has in `total`."""
+        """Return an attribute of `total`."""
         if name in _READ:
             return getattr(self.total, name)
         raise AttributeError(f"UsageCallbackHandler has no attribute {name!r}")
 
-    if TYPE_CHECKING:
-        answers: int
-        cached_answers: int
-        failed_calls: int
-        failed_requests: int
-        input_tokens: int
-        output_tokens: int
-        total_tokens: int
-        cached_tokens: int
-        reasoning_tokens: int
-        wasted_tokens: int
-        cost: Decimal
-        wasted: Decimal
-        cost_usd: float
-        wasted_usd: float
-        unpriced_answers: int
+    def __dir__(self) -> list[str]:
+        """Return the attributes of `total` too."""
+        return sorted({*super().__dir__(), *_READ})
 
     def __repr__(self) -> str:
-        """Say the most important in one line."""
+        """Return the most important numbers in one line."""
         total = self.total
         unpriced = f", {total.unpriced_answers} of unknown price" if total.unpriced_answers else ""
         wasted = f", ${total.wasted:f} of it wasted" if total.wasted else ""
@@ -192,7 +146,6 @@ class UsageCallbackHandler(BaseCallbackHandler):
         )
 
     def _repr_html_(self) -> str:
-        """Show it in a notebook."""
         from langchain_llmdispatch.callbacks.usage_html import usage_html  # noqa: PLC0415 - only notebooks need it
 
         return usage_html(self.total, self.by_deployment, self.budget_usd)
@@ -207,10 +160,10 @@ class UsageCallbackHandler(BaseCallbackHandler):
         run_id: Any = None,
         **kwargs: Any,  # noqa: ARG002 - as above
     ) -> None:
-        """Refuse the call if the budget is spent.
+        """Check the budget before a call.
 
         Raises:
-            BudgetExceededError: It is, and nobody else decides (`on_budget`).
+            BudgetExceededError: It is spent, and there is no `on_budget`.
         """
         self._check()
         with self._lock:
@@ -224,23 +177,23 @@ class UsageCallbackHandler(BaseCallbackHandler):
             self._outer._check()  # noqa: SLF001 - another of this class
 
     def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
-        """Count an answer; its tokens only if its requests were not heard of."""
-        heard = self._forget(run_id)
+        """Count an answer; its tokens only if no event reported its requests."""
+        reported = self._forget(run_id)
         for generations in response.generations:
             first = generations[0] if generations else None
             message = first.message if isinstance(first, ChatGeneration) else None
             if isinstance(message, AIMessage):
-                self._add(*_answer(message, heard=heard))
+                self._add(*_answer(message, reported=reported))
 
     def on_llm_error(self, error: BaseException, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a call that failed or was left; its requests were counted as they ended."""
         self._forget(run_id)
-        self._add(_NOBODY, Usage(failed_calls=1))
+        self._add(_UNKNOWN, Usage(failed_calls=1))
 
     def on_custom_event(self, name: str, data: Any, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
-        """Count a request that is over, by what its vendor reported."""
+        """Count a request that has ended, with the usage that its vendor reported."""
         if name == ATTEMPT:
-            with self._lock:  # a stream that is left may be told of after its run has ended
+            with self._lock:  # the event of an abandoned stream may come after the end of its run
                 if run_id in self._runs:
                     self._runs[run_id] = True
             self._add((data["vendor"], data["deployment"], data["model"]), _request(data))
@@ -267,7 +220,7 @@ class UsageCallbackHandler(BaseCallbackHandler):
             parts = list(self._parts.items())
         out: dict[str, Usage] = {}
         for names, usage in parts:
-            if names != _NOBODY:
+            if names != _UNKNOWN:
                 out[names[place]] = out.get(names[place], _NOTHING) + usage
         return out
 
@@ -279,7 +232,7 @@ _CURRENT: ContextVar[UsageCallbackHandler | None] = ContextVar("llmdispatch_usag
 
 @cache
 def _hook() -> None:
-    """Make LangChain look for the current handler; once, and not before it is needed: the import is slow."""
+    """Register the current handler with LangChain; once, and only when needed: the import is slow."""
     from langchain_core.tracers.context import register_configure_hook  # noqa: PLC0415
 
     register_configure_hook(_CURRENT, inheritable=True)
@@ -291,11 +244,11 @@ def get_usage_callback(
     budget_usd: float | Decimal | None = None,
     on_budget: Callable[[UsageCallbackHandler], Any] | None = None,
 ) -> Iterator[UsageCallbackHandler]:
-    """Total what all model calls within the `with` block use.
+    """Total the tokens and dollars of all model calls within the `with` block.
 
     It reaches as far as context variables do: tasks, `asyncio.to_thread`, and the threads that LangChain
-    starts (`batch`, `RunnableParallel`, agents' tools). Threads of your own must take it along by
-    `contextvars.copy_context().run(...)`, or be handed a `UsageCallbackHandler` for their calls.
+    starts (`batch`, `RunnableParallel`, agents' tools). Threads of your own need
+    `contextvars.copy_context().run(...)`, or a `UsageCallbackHandler` in their calls' config.
     Blocks nest: what the inner one counts, the outer one counts as well.
 
     Args:
@@ -315,17 +268,17 @@ def get_usage_callback(
         _CURRENT.reset(token)
 
 
-def _answer(message: AIMessage, *, heard: bool) -> tuple[tuple[str, str, str], Usage]:
-    """Return whose answer it is, and what it adds to what was heard of its requests."""
+def _answer(message: AIMessage, *, reported: bool) -> tuple[tuple[str, str, str], Usage]:
+    """Return vendor, deployment and model of an answer, and the usage that its requests did not report."""
     metadata, usage = message.response_metadata, message.usage_metadata
     facts: Mapping[str, Any] = metadata.get("llmdispatch") or {}
     vendor = str(facts.get("vendor") or metadata.get("model_provider") or "")
     deployment, model = facts.get("deployment"), metadata.get("model_name")
-    asked = (one["model"] for one in facts.get("attempts", ()) if one["deployment"] == deployment)
-    part = (vendor, str(deployment or model or ""), str(next(asked, model or "")))
-    if heard:
+    tried = (one["model"] for one in facts.get("attempts", ()) if one["deployment"] == deployment)
+    part = (vendor, str(deployment or model or ""), str(next(tried, model or "")))
+    if reported:
         return part, Usage(answers=1)
-    # One of ours that was not asked for in this run, or one that carries LangChain's mark of a cached answer.
+    # An answer of ours from another run, or one that carries LangChain's mark of a cached answer.
     if facts or (usage is not None and "total_cost" in usage):
         return part, Usage(cached_answers=1)
     return part, Usage(answers=1, unpriced_answers=1, **_tokens(usage))
@@ -341,12 +294,4 @@ def _request(data: Mapping[str, Any]) -> Usage:
 
 
 def _tokens(usage: UsageMetadata | None) -> dict[str, Any]:
-    if usage is None:
-        return {}
-    read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
-    return {
-        "input_tokens": usage["input_tokens"],
-        "output_tokens": usage["output_tokens"],
-        "cached_tokens": read.get("cache_read") or 0,
-        "reasoning_tokens": made.get("reasoning") or 0,
-    }
+    return {} if usage is None else TokenCounts.of(usage).summed()

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_llmdispatch.catalog.models import plain_name, read_data, undated, vendor_key
+from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,26 +68,17 @@ class Rates:
         return usd + max(ZERO, self.written, self.written + self.written_1h) * read if caches else usd
 
     def of_usage(self, usage: UsageMetadata) -> Decimal | None:
-        """Return the cost of `usage`, USD; None if its counts contradict each other or do not settle it.
-
-        Cache writes come as `cache_creation`, or split by how long they last
-        (`ephemeral_5m_input_tokens`, `ephemeral_1h_input_tokens`), or both.
-        """
-        usd = self.request + self.input * usage["input_tokens"] + self.output * usage["output_tokens"]
-        read: Mapping[str, Any] = usage.get("input_token_details") or {}
-        if read:
-            cached, audio = read.get("cache_read") or 0, read.get("audio") or 0
-            long = read.get("ephemeral_1h_input_tokens") or 0
-            short = read.get("ephemeral_5m_input_tokens") or 0
-            written = max(read.get("cache_creation") or 0, long + short)
-            special = cached + written + (audio if self.audio_in else 0)
-            if special > usage["input_tokens"] or (self.overlaps and audio and cached):
-                return None
-            usd += self.cached * cached + self.written * written + self.written_1h * long
-            usd += self.audio_in * audio
-        made: Mapping[str, Any] = usage.get("output_token_details") or {}
-        if made:
-            usd += self.audio_out * (made.get("audio") or 0) + self.reasoning * (made.get("reasoning") or 0)
+        """Return the cost of `usage`, USD; None if its counts contradict each other or do not settle it."""
+        tokens = TokenCounts.of(usage)
+        special = tokens.cached + tokens.written + (tokens.audio_in if self.audio_in else 0)
+        if special > tokens.input or (self.overlaps and tokens.audio_in and tokens.cached):
+            return None
+        usd = self.request + self.input * tokens.input + self.output * tokens.output
+        if special or tokens.audio_in:
+            usd += self.cached * tokens.cached + self.audio_in * tokens.audio_in
+            usd += self.written * tokens.written + self.written_1h * tokens.written_1h
+        if tokens.reasoning or tokens.audio_out:
+            usd += self.reasoning * tokens.reasoning + self.audio_out * tokens.audio_out
         return usd
 
 

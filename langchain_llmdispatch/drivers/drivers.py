@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import ChatRequest
 
 
+_NOTICEABLE = 0.002  # seconds; a shorter wait for the limiter is its own work, not a limit's
+
+
+def _noticeable(seconds: float) -> float:
+    return seconds if seconds > _NOTICEABLE else 0.0
+
+
 class SyncDriver:
     """Walks a call's attempts in the caller's thread."""
 
@@ -72,7 +79,7 @@ class SyncDriver:
         tokens = limiter.tokens(attempt.target, exchange.chat_request)
         asked = attempt.dispatch.clock.monotonic()
         exchange.permit = permit = limiter.acquire(attempt, tokens)
-        attempt.throttled = attempt.dispatch.clock.monotonic() - asked
+        attempt.throttled = _noticeable(attempt.dispatch.clock.monotonic() - asked)
         return permit
 
     def _first_of(self, exchange: Exchange, source: Callable[[Exchange], Lane]) -> Lane:
@@ -180,7 +187,7 @@ class AsyncDriver:
         tokens = limiter.tokens(attempt.target, exchange.chat_request)
         asked = attempt.dispatch.clock.monotonic()
         exchange.permit = permit = await limiter.aacquire(attempt, tokens)
-        attempt.throttled = attempt.dispatch.clock.monotonic() - asked
+        attempt.throttled = _noticeable(attempt.dispatch.clock.monotonic() - asked)
         return permit
 
     def _first_of(self, exchange: Exchange, source: Callable[[Exchange], AsyncLane]) -> AsyncLane:

@@ -1,4 +1,4 @@
-"""Tallies: what became of some requests, or of whole calls, as immutable values that add and subtract."""
+"""Tallies: the results of requests, or of whole calls, as immutable values that add and subtract."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ from decimal import Decimal
 from typing import Any
 
 from langchain_llmdispatch.stats.quantiles import Distribution
+from langchain_llmdispatch.usage import Spending, Summable
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What became of some requests: all of them, or those of one vendor, deployment, model, route or tag.
+class Tally(Spending):
+    """The results of requests: all of them, or those of one vendor, deployment, model, route or tag.
+
+    Tokens and dollars are those of `Spending`.
 
     Attributes:
-        requests: Requests that left the process and are over.
+        requests: Requests that left the process and have ended.
         successes: Those that were answered.
         failures: Those that ended in an error.
-        abandoned: Those that the caller, or a faster hedged request, left behind.
+        abandoned: Those that the caller left, or that a hedged request overtook.
         retries: Requests that repeated a failed one on the same deployment.
         fallbacks: Requests that went to another deployment after a failure.
-        hedges: Requests that were sent while an earlier one was still open.
+        hedges: Requests that were sent beside a late one.
         rate_limited: Failures because of a rate limit (429).
         timeouts: Failures because of a timeout.
-        input_tokens: Tokens of prompts, cached ones included, as vendors reported them.
-        output_tokens: Tokens of answers, reasoning included.
-        cached_tokens: Tokens of prompts that were read from a vendor's cache.
-        reasoning_tokens: Tokens of answers that were reasoning.
-        wasted_tokens: Tokens of requests that brought no answer.
-        unpriced_requests: Successes whose cost nobody knows; they are not in `cost`.
-        cost: US dollars, exactly, failed requests included.
-        wasted: US dollars of requests that brought no answer.
+        unpriced_requests: Successes whose cost is unknown; they are not in `cost`.
         throttled: Seconds spent waiting for our own limits.
         backoff: Seconds slept between retries.
         latency: Successful requests, from sending to the end of the answer.
@@ -47,33 +43,11 @@ class Tally:
     hedges: int = 0
     rate_limited: int = 0
     timeouts: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    wasted_tokens: int = 0
     unpriced_requests: int = 0
-    cost: Decimal = Decimal(0)
-    wasted: Decimal = Decimal(0)
     throttled: float = 0.0
     backoff: float = 0.0
     latency: Distribution = field(default_factory=Distribution)
     first_token: Distribution = field(default_factory=Distribution)
-
-    @property
-    def total_tokens(self) -> int:
-        """Tokens in and out."""
-        return self.input_tokens + self.output_tokens
-
-    @property
-    def cost_usd(self) -> float:
-        """US dollars, failed requests included; `unpriced_requests` are not in it. `cost` is exact."""
-        return float(self.cost)
-
-    @property
-    def wasted_usd(self) -> float:
-        """US dollars of requests that brought no answer."""
-        return float(self.wasted)
 
     @property
     def average_latency(self) -> float:
@@ -115,14 +89,6 @@ class Tally:
         """Seconds to the first content that 99 % of the streamed requests did not exceed; within 1 %."""
         return self.first_token.quantile(0.99)
 
-    def __add__(self, other: Tally) -> Tally:
-        """Return both taken together."""
-        return Tally(*(getattr(self, name) + getattr(other, name) for name in _TALLIED))
-
-    def __sub__(self, earlier: Tally) -> Tally:
-        """Return what happened since an earlier snapshot of the same."""
-        return Tally(*(getattr(self, name) - getattr(earlier, name) for name in _TALLIED))
-
     def to_dict(self, *, buckets: bool = False) -> dict[str, Any]:
         """Return JSON-safe values; money as numbers, durations in seconds."""
         out: dict[str, Any] = {name: getattr(self, name) for name in _COUNTED}
@@ -148,16 +114,21 @@ class Tally:
         )
 
 
-_TALLIED = tuple(each.name for each in fields(Tally))
-_COUNTED = _TALLIED[: _TALLIED.index("cost")]
+_COUNTED = tuple(each.name for each in fields(Tally) if type(each.default) is int)
+COLUMNS = (
+    *_COUNTED,
+    *("average_latency", "p50_latency", "p95_latency", "p99_latency", "ttft", "p95_ttft"),
+    *("cost_usd", "wasted_usd", "throttled", "backoff"),
+)
+"""The attributes of a tally that are plain numbers, in the order of a table."""
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
-    """What became of whole calls, over all their retries and fallbacks.
+class CallTally(Summable):
+    """The results of whole calls, over all their retries and fallbacks.
 
     Attributes:
-        calls: Calls that are over.
+        calls: Calls that have ended.
         answered: Those that returned an answer.
         failed: Those that raised.
         abandoned: Those that the caller left before their end.
@@ -170,24 +141,16 @@ class Calls:
     abandoned: int = 0
     latency: Distribution = field(default_factory=Distribution)
 
-    def __add__(self, other: Calls) -> Calls:
-        """Return both taken together."""
-        return Calls(*(getattr(self, name) + getattr(other, name) for name in _CALLED))
-
-    def __sub__(self, earlier: Calls) -> Calls:
-        """Return what happened since an earlier snapshot of the same."""
-        return Calls(*(getattr(self, name) - getattr(earlier, name) for name in _CALLED))
-
     def to_dict(self, *, buckets: bool = False) -> dict[str, Any]:
         """Return JSON-safe values, durations in seconds."""
-        counts = {name: getattr(self, name) for name in _CALLED[:-1]}
+        counts = {name: getattr(self, name) for name in _CALLED}
         return {**counts, "latency": self.latency.to_dict(buckets=buckets)}
 
     @classmethod
-    def from_dict(cls, held: Mapping[str, Any]) -> Calls:
-        """Return what `to_dict(buckets=True)` wrote."""
-        counts = {name: int(held[name]) for name in _CALLED[:-1]}
+    def from_dict(cls, held: Mapping[str, Any]) -> CallTally:
+        """Return the tally that `to_dict(buckets=True)` wrote."""
+        counts = {name: int(held[name]) for name in _CALLED}
         return cls(**counts, latency=Distribution.from_dict(held["latency"]))
 
 
-_CALLED = tuple(each.name for each in fields(Calls))
+_CALLED = tuple(each.name for each in fields(CallTally) if type(each.default) is int)

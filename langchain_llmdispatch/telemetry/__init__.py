@@ -5,7 +5,7 @@
     model = DispatcherChatModel(models=[...], callbacks=[OpenTelemetryCallbackHandler()])
     chain.invoke(question, {"callbacks": [PrometheusCallbackHandler()]})
 
-Attach each handler in one place: two handlers that hear the same call count it twice. The extras `[otel]` and
+Attach each handler in one place: two handlers of the same kind count a call twice. The extras `[otel]` and
 `[prometheus]` bring what they need; without it, importing a handler is fine and making one is an ImportError
 that says so.
 """

@@ -1,4 +1,4 @@
-"""Messages in the form of the GenAI conventions, for traces that are to hold what was said."""
+"""Messages in the form of the GenAI conventions, for traces that capture content."""
 
 from __future__ import annotations
 

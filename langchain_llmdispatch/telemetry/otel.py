@@ -1,15 +1,16 @@
 """OpenTelemetry: one span per call, one per request beneath it, and the GenAI metrics.
 
 Names are the GenAI conventions', written out, since they have left OpenTelemetry's own packages and still
-move; what has no name there begins with `llmdispatch.`. Prompts and answers are captured only if asked for.
+change; attributes without a name there begin with `llmdispatch.`. Prompts and answers are captured only on
+request.
 
 | span               | kind     | stands for                                  |
 |--------------------|----------|---------------------------------------------|
 | `chat <model>`     | INTERNAL | the call, from `invoke` to the whole answer |
 | `chat <model>`     | CLIENT   | one request to one vendor                   |
 
-Retries, fallbacks, waits and hedges are events on the call's span. What failed has the status ERROR and
-`error.type`; a request that its caller left, or that another hedged one overtook, has neither, but
+Retries, fallbacks, waits and hedges are events on the call's span. A failure has the status ERROR and
+`error.type`; a request that was abandoned or overtaken by a hedge has neither, but
 `llmdispatch.outcome="abandoned"`.
 """
 
@@ -26,14 +27,16 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
 from langchain_llmdispatch.callbacks.events import ATTEMPT
+from langchain_llmdispatch.telemetry.labels import ABANDONED, OK, outcome_label
 from langchain_llmdispatch.telemetry.messages import as_json
-from langchain_llmdispatch.telemetry.outcome import ABANDONED, OK, outcome
+from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from langchain_core.messages import BaseMessage
+    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import LLMResult
 
 CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -57,13 +60,13 @@ _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 
 
 class OpenTelemetryCallbackHandler(BaseCallbackHandler):
-    """Makes spans and metrics of what a model's calls become.
+    """Records a model's calls as spans and metrics.
 
     Args:
-        tracer_provider: Where spans go; default: the process's own.
-        meter_provider: Where metrics go; default: the process's own.
-        capture_content: Whether prompts and answers are put on the call's span; default: what the variable
-            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no where it is not set.
+        tracer_provider: Where spans go; default: the global one.
+        meter_provider: Where metrics go; default: the global one.
+        capture_content: Whether prompts and answers are put on the call's span; default: the value
+            of the variable `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`, false if unset.
 
     Raises:
         ImportError: OpenTelemetry is not installed.
@@ -82,8 +85,10 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             raise ImportError(hint) from error
         self._trace = trace
         self._tracer = trace.get_tracer("langchain_llmdispatch", tracer_provider=tracer_provider)
-        self._meters = _Meters(metrics.get_meter("langchain_llmdispatch", meter_provider=meter_provider))
-        self._captures = _wants_content() if capture_content is None else capture_content
+        self._instruments = _Instruments(
+            metrics.get_meter("langchain_llmdispatch", meter_provider=meter_provider)
+        )
+        self._captures = _content_is_wanted() if capture_content is None else capture_content
         self._lock = threading.RLock()
         self._calls: dict[UUID, tuple[Any, float, dict[str, Any]]] = {}
 
@@ -98,18 +103,18 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
         metadata: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Begin the call's span, under whatever span is current."""
-        metadata, asked = metadata or {}, kwargs.get("invocation_params") or {}
-        model = str(metadata.get("ls_model_name") or asked.get("model") or "unknown")
+        """Begin the call's span, under the current span."""
+        metadata, params = metadata or {}, kwargs.get("invocation_params") or {}
+        model = str(metadata.get("ls_model_name") or params.get("model") or "unknown")
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.request.model": model,
             "gen_ai.provider.name": _provider(str(metadata.get("ls_provider") or "llmdispatch")),
         }
         for name, attribute in _REQUESTED.items():
-            if isinstance(value := asked.get(name, metadata.get(f"ls_{name}")), (int, float)):
+            if isinstance(value := params.get(name, metadata.get(f"ls_{name}")), (int, float)):
                 attributes[attribute] = value
-        if stop := asked.get("stop") or metadata.get("ls_stop"):
+        if stop := params.get("stop") or metadata.get("ls_stop"):
             attributes["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
         if (thread := metadata.get("thread_id")) is not None:
             attributes["gen_ai.conversation.id"] = str(thread)
@@ -120,23 +125,23 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             self._calls[run_id] = span, time.perf_counter(), _labels(attributes)
 
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
-        """Make a span of a request that is over, and an event of everything else."""
+        """Record a request that has ended as a span, everything else as an event."""
         held = self._calls.get(run_id)
         if held is None or not name.startswith("llmdispatch."):
             return
         if name == ATTEMPT:
             self._request_span(held[0], data)
-            self._meters.request(data)
+            self._instruments.request(data)
         else:
             flat = {f"llmdispatch.{key}": value for key, value in data.items() if value is not None}
             held[0].add_event(name, flat)
-            self._meters.happened(name, data)
+            self._instruments.event(name, data)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
-        """End the call's span with what was answered."""
+        """End the call's span with the answer's attributes."""
         first = response.generations[0][0] if response.generations and response.generations[0] else None
         message = first.message if isinstance(first, ChatGeneration) else None
-        attributes = _answered(message) if isinstance(message, AIMessage) else {}
+        attributes = _answer_attributes(message) if isinstance(message, AIMessage) else {}
         if self._captures and message is not None:
             attributes["gen_ai.output.messages"] = as_json([message])
         self._end(run_id, attributes, None)
@@ -155,14 +160,14 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             context=self._trace.set_span_in_context(parent),
             kind=self._trace.SpanKind.CLIENT,
             start_time=ended - data["latency_ms"] * 1_000_000,
-            attributes=_requested(data),
+            attributes=_request_attributes(data),
         )
         self._mark(span, data["error"])
         span.end(end_time=ended)
 
     def _mark(self, span: Any, error: str | None) -> None:
-        """Set a span's status; a request that was left, or overtaken by another one, did not fail."""
-        if outcome(error) not in {OK, ABANDONED}:
+        """Set a span's status; a request that was abandoned or overtaken did not fail."""
+        if outcome_label(error) not in {OK, ABANDONED}:
             span.set_status(self._trace.StatusCode.ERROR, error)
 
     def _end(self, run_id: UUID, attributes: dict[str, Any], error: str | None) -> None:
@@ -170,16 +175,16 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             held = self._calls.pop(run_id, None)
         if held is None:
             return
-        span, begun, asked = held
-        attributes |= _ended(error)
+        span, begun, labels = held
+        attributes |= _end_attributes(error)
         self._mark(span, error)
         span.set_attributes({name: value for name, value in attributes.items() if value is not None})
         span.end()
-        self._meters.call({**asked, **attributes}, time.perf_counter() - begun)
+        self._instruments.call({**labels, **attributes}, time.perf_counter() - begun)
 
 
-class _Meters:
-    """The metrics: the GenAI conventions' own, and counters of ours."""
+class _Instruments:
+    """The metrics: those of the GenAI conventions, and counters of ours."""
 
     def __init__(self, meter: Any) -> None:
         histogram, counter = meter.create_histogram, meter.create_counter
@@ -190,33 +195,33 @@ class _Meters:
         self._tokens = histogram("gen_ai.client.token.usage", **tokens)
         self._requests = counter("llmdispatch.requests", unit="{request}")
         self._cost = counter("llmdispatch.cost", unit="{USD}")
-        self._happened = {
+        self._events = {
             f"llmdispatch.{word}": counter(f"llmdispatch.{name}", unit="{request}")
             for word, name in (("retry", "retries"), ("fallback", "fallbacks"), ("hedge", "hedges"))
         }
         self._waited = counter("llmdispatch.throttled", unit="s")
 
     def request(self, data: Mapping[str, Any]) -> None:
-        """Measure a request that is over."""
-        who = _whose(data)
-        self._requests.add(1, {**who, **_ended(data["error"])})
+        """Measure a request that has ended."""
+        labels = _identity(data)
+        self._requests.add(1, {**labels, **_end_attributes(data["error"])})
         if data["ttft_ms"] is not None:
-            self._first.record(data["ttft_ms"] / 1000, who)
+            self._first.record(data["ttft_ms"] / 1000, labels)
         if data["cost_usd"] is not None:
-            self._cost.add(float(data["cost_usd"]), who)
+            self._cost.add(float(data["cost_usd"]), labels)
         if usage := data["usage"]:
             for kind in ("input", "output"):
-                self._tokens.record(usage[f"{kind}_tokens"], {**who, "gen_ai.token.type": kind})
+                self._tokens.record(usage[f"{kind}_tokens"], {**labels, "gen_ai.token.type": kind})
 
-    def happened(self, name: str, data: Mapping[str, Any]) -> None:
+    def event(self, name: str, data: Mapping[str, Any]) -> None:
         """Count a retry, a fallback, a hedge, or the seconds of a wait."""
-        if name in self._happened:
-            self._happened[name].add(1, _whose(data))
+        if name in self._events:
+            self._events[name].add(1, _identity(data))
         elif name == "llmdispatch.throttle":
-            self._waited.add(data["wait_ms"] / 1000, _whose(data))
+            self._waited.add(data["wait_ms"] / 1000, _identity(data))
 
     def call(self, attributes: Mapping[str, Any], seconds: float) -> None:
-        """Measure a call that is over."""
+        """Measure a call that has ended."""
         self._duration.record(seconds, {"gen_ai.operation.name": "chat", **_labels(attributes)})
 
 
@@ -230,23 +235,23 @@ def _labels(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: attributes[name] for name in _LABELS if attributes.get(name) is not None}
 
 
-def _ended(error: str | None) -> dict[str, str]:
-    """Return how a request or a call ended, where it was not answered."""
+def _end_attributes(error: str | None) -> dict[str, str]:
+    """Return the attributes of a request or a call that ended without an answer."""
     if error is None:
         return {}
-    return {"llmdispatch.outcome": ABANDONED} if outcome(error) == ABANDONED else {"error.type": error}
+    return {"llmdispatch.outcome": ABANDONED} if outcome_label(error) == ABANDONED else {"error.type": error}
 
 
-def _wants_content() -> bool:
-    said = os.environ.get(CAPTURE_VARIABLE, "").strip().lower()
-    return said in {"true", "1", "span_only", "span_and_event"}
+def _content_is_wanted() -> bool:
+    value = os.environ.get(CAPTURE_VARIABLE, "").strip().lower()
+    return value in {"true", "1", "span_only", "span_and_event"}
 
 
 def _provider(vendor: str) -> str:
     return PROVIDERS.get(vendor, vendor)
 
 
-def _whose(data: Mapping[str, Any]) -> dict[str, str]:
+def _identity(data: Mapping[str, Any]) -> dict[str, str]:
     return {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": _provider(data["vendor"]),
@@ -255,9 +260,9 @@ def _whose(data: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _requested(data: Mapping[str, Any]) -> dict[str, Any]:
+def _request_attributes(data: Mapping[str, Any]) -> dict[str, Any]:
     attributes = {
-        **_whose(data),
+        **_identity(data),
         "llmdispatch.attempt": data["attempt"],
         "llmdispatch.retry": data["retry"],
         "llmdispatch.fallback": data["fallback"],
@@ -266,15 +271,15 @@ def _requested(data: Mapping[str, Any]) -> dict[str, Any]:
         "llmdispatch.cost_usd": None if data["cost_usd"] is None else float(data["cost_usd"]),
         "llmdispatch.request_id": data["request_id"],
         "http.response.status_code": data["status"],
-        **_ended(data["error"]),
-        **_used(data["usage"]),
+        **_end_attributes(data["error"]),
+        **_usage_attributes(data["usage"]),
     }
     if data["ttft_ms"] is not None:
         attributes["gen_ai.response.time_to_first_chunk"] = data["ttft_ms"] / 1000
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _answered(message: AIMessage) -> dict[str, Any]:
+def _answer_attributes(message: AIMessage) -> dict[str, Any]:
     metadata = message.response_metadata
     facts: Mapping[str, Any] = metadata.get("llmdispatch") or {}
     reasons: Sequence[str] | None = [reason] if (reason := metadata.get("finish_reason")) else None
@@ -286,7 +291,7 @@ def _answered(message: AIMessage) -> dict[str, Any]:
         "gen_ai.response.model": metadata.get("model_name"),
         "gen_ai.response.id": metadata.get("id"),
         "gen_ai.response.finish_reasons": reasons,
-        **_used(message.usage_metadata),
+        **_usage_attributes(message.usage_metadata),
         "llmdispatch.deployment": facts.get("deployment"),
         "llmdispatch.route": facts.get("route"),
         "llmdispatch.attempts": len(facts["attempts"]) if facts else None,
@@ -295,14 +300,14 @@ def _answered(message: AIMessage) -> dict[str, Any]:
     }
 
 
-def _used(usage: Mapping[str, Any] | None) -> dict[str, Any]:
-    if not usage:
+def _usage_attributes(usage: UsageMetadata | None) -> dict[str, Any]:
+    if not usage or "input_tokens" not in usage:  # a cached answer may hold only LangChain's mark
         return {}
-    read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+    tokens = TokenCounts.of(usage)
     return {
-        "gen_ai.usage.input_tokens": usage.get("input_tokens"),
-        "gen_ai.usage.output_tokens": usage.get("output_tokens"),
-        "gen_ai.usage.cache_read.input_tokens": read.get("cache_read"),
-        "gen_ai.usage.cache_creation.input_tokens": read.get("cache_creation"),
-        "gen_ai.usage.reasoning.output_tokens": made.get("reasoning"),
+        "gen_ai.usage.input_tokens": tokens.input,
+        "gen_ai.usage.output_tokens": tokens.output,
+        "gen_ai.usage.cache_read.input_tokens": tokens.cached or None,
+        "gen_ai.usage.cache_creation.input_tokens": tokens.written or None,
+        "gen_ai.usage.reasoning.output_tokens": tokens.reasoning or None,
     }

@@ -29,7 +29,8 @@ from weakref import WeakKeyDictionary
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_llmdispatch.callbacks.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
-from langchain_llmdispatch.telemetry.outcome import OK, outcome
+from langchain_llmdispatch.telemetry.labels import OK, outcome_label
+from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -40,17 +41,17 @@ MOST_DEPLOYMENTS = 200
 """Deployments that get labels of their own."""
 OTHER = "(other)"
 
-_WHO = ("vendor", "model", "deployment")
+_LABELS = ("vendor", "model", "deployment")
 _REQUEST_SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 _FIRST_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30)
 
-# A registry takes each metric once, and a notebook's cell runs many times.
-_KNOWN: WeakKeyDictionary[Any, _Metrics] = WeakKeyDictionary()
+# A registry accepts each metric once, and a notebook's cell runs many times.
+_KNOWN: WeakKeyDictionary[Any, _RegistryMetrics] = WeakKeyDictionary()
 _KNOWN_LOCK = threading.RLock()
 
 
-class _Metrics:
-    """The metrics of one registry, and who has labels in it."""
+class _RegistryMetrics:
+    """The metrics of one registry, and the deployments that have labels of their own in it."""
 
     def __init__(self, registry: Any) -> None:
         from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - an extra
@@ -59,27 +60,27 @@ class _Metrics:
             return Counter(f"llmdispatch_{name}", words, labels, registry=registry)
 
         def histogram(name: str, words: str, buckets: tuple[float, ...]) -> Any:
-            return Histogram(f"llmdispatch_{name}", words, _WHO, buckets=buckets, registry=registry)
+            return Histogram(f"llmdispatch_{name}", words, _LABELS, buckets=buckets, registry=registry)
 
-        self.requests = counter("requests", "Requests that left the process.", *_WHO, "outcome")
+        self.requests = counter("requests", "Requests that left the process.", *_LABELS, "outcome")
         self.seconds = histogram("request_seconds", "Seconds of answered requests.", _REQUEST_SECONDS)
         self.first = histogram("first_token_seconds", "Seconds to the first content.", _FIRST_SECONDS)
-        self.tokens = counter("tokens", "Tokens as vendors reported them.", *_WHO, "kind")
-        self.cost = counter("cost_usd", "US dollars, failed requests included.", *_WHO)
-        self.wasted = counter("wasted_usd", "US dollars of failed requests.", *_WHO)
-        self.throttled = counter("throttled_seconds", "Seconds spent waiting for our own limits.", *_WHO)
+        self.tokens = counter("tokens", "Tokens as vendors reported them.", *_LABELS, "kind")
+        self.cost = counter("cost_usd", "US dollars, failed requests included.", *_LABELS)
+        self.wasted = counter("wasted_usd", "US dollars of failed requests.", *_LABELS)
+        self.throttled = counter("throttled_seconds", "Seconds spent waiting for our own limits.", *_LABELS)
         self.happened = {
-            RETRY: counter("retries", "Retries.", *_WHO),
-            FALLBACK: counter("fallbacks", "Fallbacks to the deployment.", *_WHO),
-            HEDGE: counter("hedges", "Hedges.", *_WHO),
+            RETRY: counter("retries", "Retries.", *_LABELS),
+            FALLBACK: counter("fallbacks", "Fallbacks to the deployment.", *_LABELS),
+            HEDGE: counter("hedges", "Hedges.", *_LABELS),
         }
         self.calls = counter("calls", "Calls.", "outcome")
-        self.in_flight = Gauge("llmdispatch_calls_in_flight", "Calls that are going on.", registry=registry)
+        self.in_flight = Gauge("llmdispatch_calls_in_flight", "Calls in progress.", registry=registry)
         self._seen: set[tuple[str, str, str]] = set()
         self._lock = threading.RLock()
 
-    def who(self, data: Mapping[str, Any]) -> tuple[str, str, str]:
-        """Return the labels of a deployment, shared ones where there are too many."""
+    def labels_of(self, data: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return the labels of a deployment; shared ones beyond `MOST_DEPLOYMENTS`."""
         labels = str(data["vendor"]), str(data["model"]), str(data["deployment"])
         with self._lock:
             if labels not in self._seen:
@@ -90,12 +91,12 @@ class _Metrics:
 
 
 class PrometheusCallbackHandler(BaseCallbackHandler):
-    """Counts what a model's calls become, for a Prometheus server to scrape.
+    """Counts the results of a model's calls, for a Prometheus server to scrape.
 
     Handlers of one registry share its metrics, so a notebook's cell may run again.
 
     Args:
-        registry: Where the metrics are registered; default: the process's own.
+        registry: Where the metrics are registered; default: the global one.
 
     Raises:
         ImportError: `prometheus_client` is not installed.
@@ -113,7 +114,7 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
         registry = REGISTRY if registry is None else registry
         with _KNOWN_LOCK:
             if registry not in _KNOWN:
-                _KNOWN[registry] = _Metrics(registry)
+                _KNOWN[registry] = _RegistryMetrics(registry)
             self._metrics = _KNOWN[registry]
         self._runs: set[UUID] = set()
 
@@ -134,46 +135,38 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
         self._ended(run_id, OK)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
-        """Count a call that failed, or that its caller left."""
-        self._ended(run_id, outcome(type(error).__name__))
+        """Count a call that failed, or was abandoned."""
+        self._ended(run_id, outcome_label(type(error).__name__))
 
-    def _ended(self, run_id: UUID, how: str) -> None:
-        if run_id in self._runs:  # a model that is no chat model begins otherwise, and is not counted
+    def _ended(self, run_id: UUID, label: str) -> None:
+        if (
+            run_id in self._runs
+        ):  # models other than chat models begin with another event, and are not counted
             self._runs.discard(run_id)
             self._metrics.in_flight.dec()
-            self._metrics.calls.labels(how).inc()
+            self._metrics.calls.labels(label).inc()
 
     def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a request, a retry, a fallback, a hedge or a wait."""
         if name == ATTEMPT:
-            self._count(data, self._metrics.who(data))
+            self._count(data, self._metrics.labels_of(data))
         elif name in self._metrics.happened:
-            self._metrics.happened[name].labels(*self._metrics.who(data)).inc()
+            self._metrics.happened[name].labels(*self._metrics.labels_of(data)).inc()
         elif name == THROTTLE:
-            self._metrics.throttled.labels(*self._metrics.who(data)).inc(data["wait_ms"] / 1000)
+            self._metrics.throttled.labels(*self._metrics.labels_of(data)).inc(data["wait_ms"] / 1000)
 
-    def _count(self, data: Mapping[str, Any], who: tuple[str, str, str]) -> None:
+    def _count(self, data: Mapping[str, Any], labels: tuple[str, str, str]) -> None:
         metrics, error = self._metrics, data["error"]
-        metrics.requests.labels(*who, outcome(error)).inc()
+        metrics.requests.labels(*labels, outcome_label(error)).inc()
         if error is None:
-            metrics.seconds.labels(*who).observe(data["latency_ms"] / 1000)
+            metrics.seconds.labels(*labels).observe(data["latency_ms"] / 1000)
         if data["ttft_ms"] is not None:
-            metrics.first.labels(*who).observe(data["ttft_ms"] / 1000)
+            metrics.first.labels(*labels).observe(data["ttft_ms"] / 1000)
         if data["cost_usd"] is not None:
-            metrics.cost.labels(*who).inc(float(data["cost_usd"]))
+            metrics.cost.labels(*labels).inc(float(data["cost_usd"]))
             if error is not None:
-                metrics.wasted.labels(*who).inc(float(data["cost_usd"]))
-        for kind, tokens in _kinds(data["usage"]).items():
-            metrics.tokens.labels(*who, kind).inc(tokens)
-
-
-def _kinds(usage: Mapping[str, Any] | None) -> dict[str, int]:
-    if not usage:
-        return {}
-    read, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
-    return {
-        "input": usage["input_tokens"],
-        "output": usage["output_tokens"],
-        "cached": read.get("cache_read") or 0,
-        "reasoning": made.get("reasoning") or 0,
-    }
+                metrics.wasted.labels(*labels).inc(float(data["cost_usd"]))
+        if data["usage"]:
+            tokens = TokenCounts.of(data["usage"])
+            for kind in ("input", "output", "cached", "reasoning"):
+                metrics.tokens.labels(*labels, kind).inc(getattr(tokens, kind))

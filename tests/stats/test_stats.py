@@ -38,10 +38,7 @@ _SECONDS = st.lists(st.floats(0.001, 5000), min_size=1, max_size=300)
 
 def sketched(values: list[float]) -> Distribution:
     """Return the distribution of some durations."""
-    sketch = Sketch()
-    for value in values:
-        sketch.add(value)
-    return sketch.snapshot()
+    return Sketch(values).snapshot()
 
 
 @given(values=_SECONDS, share=st.floats(0.001, 1))
@@ -86,6 +83,7 @@ def fake_attempt(name: str = "a", *, route: str | None = None, tags: frozenset[s
         target=target,
         dispatch=SimpleNamespace(request=request),
         record=SimpleNamespace(error=None),
+        number=1,
         sent=True,
         error=None,
         retry=None,
@@ -218,7 +216,7 @@ def test_names_without_end_are_bounded() -> None:
     assert stats.total_requests == MOST_GROUPS + 100
     assert len(stats.tag_stats) == MOST_GROUPS
     assert stats.deployment_stats[OTHER].requests == 100
-    assert len(held._leaves) <= MOST_GROUPS + 2
+    assert len(held._groups) <= MOST_GROUPS + 2
 
 
 def test_counting_is_thread_safe() -> None:
@@ -424,5 +422,5 @@ def test_counting_is_cheap() -> None:
     for _ in range(1000):
         held.started(attempt)
         held.ended(attempt)
-    assert len(held._leaves) == 1
+    assert len(held._groups) == 1
     assert counters.Counters is Counters

@@ -1,4 +1,4 @@
-"""What telemetry calls the end of a request or a call: answered, abandoned, or the class of its error."""
+"""The label for the end of a request or a call: answered, abandoned, or the class of its error."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ OK, ABANDONED = "ok", "abandoned"
 _LEFT = frozenset({OVERTAKEN, "GeneratorExit", "CancelledError", "KeyboardInterrupt"})
 
 
-def outcome(error: str | None) -> str:
-    """Return a label: nobody failed where the caller left, or another hedged request was faster.
+def outcome_label(error: str | None) -> str:
+    """Return a label; nothing failed where the caller left, or another hedged request was faster.
 
     Args:
         error: The error's class name; None where there was none.
