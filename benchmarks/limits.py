@@ -44,7 +44,7 @@ def crowd(limiter: Limiter, to: Target, tokens: float, seconds: float) -> list[f
         together.wait()
         while time.monotonic() - began < seconds:
             one = attempt(to)
-            with limiter.acquire(one, tokens):
+            with limiter.acquire(one, tokens=tokens):
                 one.send()
                 went.append(time.monotonic() - began)
 
@@ -52,7 +52,7 @@ def crowd(limiter: Limiter, to: Target, tokens: float, seconds: float) -> list[f
         async def worker() -> None:
             while time.monotonic() - began < seconds:
                 one = attempt(to)
-                with await limiter.aacquire(one, tokens):
+                with await limiter.aacquire(one, tokens=tokens):
                     one.send()
                     went.append(time.monotonic() - began)
 
@@ -88,12 +88,12 @@ def cost(name: str, rounds: int, **limits: float) -> None:
 
     def once() -> float:
         began = time.perf_counter()
-        limiter.acquire(one, 1.0).release()
+        limiter.acquire(one, tokens=1.0).release()
         return time.perf_counter() - began
 
     async def aonce() -> float:
         began = time.perf_counter()
-        (await limiter.aacquire(one, 1.0)).release()
+        (await limiter.aacquire(one, tokens=1.0)).release()
         return time.perf_counter() - began
 
     async def many() -> list[float]:

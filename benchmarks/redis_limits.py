@@ -59,7 +59,7 @@ def worker(url: str, limits: dict[str, float], sizes: tuple[float, ...], start: 
         rng = random.Random(seed)
         while time.monotonic() < until:
             one, size = attempt(to), rng.choice(sizes)
-            with limiter.acquire(one, size):
+            with limiter.acquire(one, tokens=size):
                 one.send()
                 went.append((time.monotonic(), size))
 
@@ -68,7 +68,7 @@ def worker(url: str, limits: dict[str, float], sizes: tuple[float, ...], start: 
             rng = random.Random(seed)
             while time.monotonic() < until:
                 one, size = attempt(to), rng.choice(sizes)
-                with await limiter.aacquire(one, size):
+                with await limiter.aacquire(one, tokens=size):
                     one.send()
                     went.append((time.monotonic(), size))
 
@@ -109,7 +109,7 @@ def cost(url: str) -> None:
     times = []
     for _ in range(2000):
         began = time.perf_counter()
-        limiter.acquire(one, 1.0).release()
+        limiter.acquire(one, tokens=1.0).release()
         times.append((time.perf_counter() - began) * 1e6)
     times.sort()
     print(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Clock:
-    """The real clock. Tests pass one of their own, so that nothing waits for real.
-
-    Attributes:
-        virtual: Whether another clock stands in for the real one, as in tests.
-    """
-
-    virtual: ClassVar[bool] = False
+    """The real clock. Tests pass one of their own, so that nothing waits for real."""
 
     def monotonic(self) -> float:
         """Return seconds that only ever grow; for durations and deadlines."""
@@ -32,3 +29,19 @@ class Clock:
     async def asleep(self, seconds: float) -> None:
         """Wait in this task."""
         await asyncio.sleep(seconds)
+
+    def select(
+        self,
+        select: Callable[[float | None], list[T]],
+        timeout: float | None,
+        *,
+        idle: bool,  # noqa: ARG002 - for clocks of tests
+    ) -> list[T]:
+        """Wait for events at most `timeout` seconds: what the selector of an event loop on this clock does.
+
+        Args:
+            select: Waits for events so many real seconds at most (None: without bound), and returns them.
+            timeout: Seconds of this clock; None for no bound.
+            idle: Whether some task of the loop waits for nothing but time; only then virtual time may move.
+        """
+        return select(timeout)

@@ -28,6 +28,7 @@ class Target:
         account: An opaque id of vendor and key: deployments with the same one share a quota. Holds no part of
             the key.
         key: Identifies it where several models share limits or health: name and account.
+        limited: Whether its deployment or its account has limits (rpm, tpm, concurrency).
         price: What it costs.
     """
 
@@ -41,10 +42,12 @@ class Target:
     timeouts: Mapping[str, float] = field(default_factory=dict)
     account: str = ""
     key: tuple[str, str] = field(init=False, repr=False, compare=False)
+    limited: bool = field(init=False, repr=False, compare=False)
     price: PriceTag = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        own = self.deployment
+        own, common = self.deployment, self.config
+        limits = (own.rpm, own.tpm, own.max_concurrency, common.rpm, common.tpm)
         price = PriceTag(
             self.vendor.catalog or self.vendor.name,
             self.model,
@@ -54,6 +57,7 @@ class Target:
         )
         object.__setattr__(self, "key", (self.name, self.account))
         object.__setattr__(self, "price", price)
+        object.__setattr__(self, "limited", any(limit is not None for limit in limits))
 
     def is_of(self, vendor: str) -> bool:
         """Return whether `vendor` is the name or an alias of the target's vendor."""

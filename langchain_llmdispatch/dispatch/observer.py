@@ -30,16 +30,6 @@ class CallObserver(Observer, Protocol):
         """The call is over; its `outcome` is known, and `answer` is the attempt that answered. Told once."""
 
 
-@runtime_checkable
-class ThrottleObserver(Observer, Protocol):
-    """An observer that also wants to know, at once, when limits of our own made an attempt wait."""
-
-    __slots__ = ()
-
-    def throttled(self, attempt: Attempt, seconds: float) -> None:
-        """The attempt has waited so long for its limits; it goes now, or gives up."""
-
-
 class Observers:
     """Tells several observers, in order; an empty one tells nobody."""
 
@@ -63,9 +53,3 @@ class Observers:
         """Tell that a call is over."""
         for observer in self._callers:
             observer.finished(dispatch, answer)
-
-    def throttled(self, attempt: Attempt, seconds: float) -> None:
-        """Tell that an attempt has waited for its limits."""
-        for observer in self._observers:
-            if isinstance(observer, ThrottleObserver):
-                observer.throttled(attempt, seconds)

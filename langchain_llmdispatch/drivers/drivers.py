@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, closing
+from contextlib import AbstractContextManager, aclosing, closing, nullcontext
 from typing import TYPE_CHECKING
 
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch.attempt import Attempt
     from langchain_llmdispatch.dispatch.dispatch import Dispatch
     from langchain_llmdispatch.limits.limiter import Limiter
-    from langchain_llmdispatch.limits.permit import Permit
     from langchain_llmdispatch.types import ChatRequest
 
 
@@ -46,7 +45,7 @@ class SyncDriver:
         with run:
             for attempt in dispatch.attempts():
                 with attempt:
-                    exchange = Exchange(attempt, request)
+                    exchange = Exchange(attempt, request, self._limiter)
                     with self._admit(exchange, run):
                         answers = list(self._first_of(exchange, self._answers))
                 if dispatch.outcome == "answered":
@@ -63,23 +62,23 @@ class SyncDriver:
         with run:
             for attempt in dispatch.attempts():
                 with attempt:
-                    exchange = Exchange(attempt, request)
+                    exchange = Exchange(attempt, request, self._limiter)
                     with self._admit(exchange, run):
                         yield from self._first_of(exchange, self._chunks)
                 if dispatch.outcome == "answered":
                     return
             yield from dispatch.settled()
 
-    def _admit(self, exchange: Exchange, run: Run | None) -> Permit:
-        attempt, limiter = exchange.attempt, self._limiter
+    def _admit(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
+        attempt = exchange.attempt
         if run is not None:
             run.admit(attempt)
         if attempt.delay > 0:
             attempt.dispatch.clock.sleep(attempt.delay)
-        tokens = limiter.tokens(attempt.target, exchange.chat_request)
-        asked = attempt.dispatch.clock.monotonic()
-        exchange.permit = permit = limiter.acquire(attempt, tokens)
-        attempt.throttled = _noticeable(attempt.dispatch.clock.monotonic() - asked)
+        permit = exchange.permit = self._limiter.acquire(attempt, exchange.chat_request)
+        if permit is None:
+            return nullcontext()
+        attempt.throttled = _noticeable(permit.waited)
         return permit
 
     def _first_of(self, exchange: Exchange, source: Callable[[Exchange], Lane]) -> Lane:
@@ -89,7 +88,7 @@ class SyncDriver:
 
         def another(attempt: Attempt) -> Lane:
             with attempt:
-                hedge = Exchange(attempt, exchange.chat_request).beside(exchange)
+                hedge = Exchange(attempt, exchange.chat_request, self._limiter).beside(exchange)
                 with self._admit(hedge, None):
                     yield from source(hedge)
 
@@ -154,7 +153,7 @@ class AsyncDriver:
         async with run:
             for attempt in dispatch.attempts():
                 with attempt:
-                    exchange = Exchange(attempt, request)
+                    exchange = Exchange(attempt, request, self._limiter)
                     with await self._admit(exchange, run):
                         answers = [answer async for answer in self._first_of(exchange, self._answers)]
                 if dispatch.outcome == "answered":
@@ -168,7 +167,7 @@ class AsyncDriver:
         async with run:
             for attempt in dispatch.attempts():
                 with attempt:
-                    exchange = Exchange(attempt, request)
+                    exchange = Exchange(attempt, request, self._limiter)
                     with await self._admit(exchange, run):
                         async with aclosing(self._first_of(exchange, self._chunks)) as chunks:
                             async for chunk in chunks:
@@ -178,16 +177,16 @@ class AsyncDriver:
             for chunk in dispatch.settled():
                 yield chunk
 
-    async def _admit(self, exchange: Exchange, run: Run | None) -> Permit:
-        attempt, limiter = exchange.attempt, self._limiter
+    async def _admit(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
+        attempt = exchange.attempt
         if run is not None:
             await run.aadmit(attempt)
         if attempt.delay > 0:
             await attempt.dispatch.clock.asleep(attempt.delay)
-        tokens = limiter.tokens(attempt.target, exchange.chat_request)
-        asked = attempt.dispatch.clock.monotonic()
-        exchange.permit = permit = await limiter.aacquire(attempt, tokens)
-        attempt.throttled = _noticeable(attempt.dispatch.clock.monotonic() - asked)
+        permit = exchange.permit = await self._limiter.aacquire(attempt, exchange.chat_request)
+        if permit is None:
+            return nullcontext()
+        attempt.throttled = _noticeable(permit.waited)
         return permit
 
     def _first_of(self, exchange: Exchange, source: Callable[[Exchange], AsyncLane]) -> AsyncLane:
@@ -197,7 +196,7 @@ class AsyncDriver:
 
         async def another(attempt: Attempt) -> AsyncLane:
             with attempt:
-                hedge = Exchange(attempt, exchange.chat_request).beside(exchange)
+                hedge = Exchange(attempt, exchange.chat_request, self._limiter).beside(exchange)
                 with await self._admit(hedge, None):
                     async with aclosing(source(hedge)) as pieces:
                         async for piece in pieces:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.dispatch.dispatch import Attempt
+    from langchain_llmdispatch.limits.limiter import Limiter
     from langchain_llmdispatch.limits.permit import Permit
     from langchain_llmdispatch.types import Call, ChatRequest
     from langchain_llmdispatch.vendors.base import StreamDecoder
@@ -54,8 +55,8 @@ class Exchange:
     permit: Permit | None = None
     seam: Seam | None = None
 
-    def __init__(self, attempt: Attempt, request: ChatRequest) -> None:
-        self.attempt, self.chat_request = attempt, request
+    def __init__(self, attempt: Attempt, request: ChatRequest, limiter: Limiter) -> None:
+        self.attempt, self.chat_request, self._limiter = attempt, request, limiter
         target = attempt.target
         self.vendor = target.vendor
         self.call, attempt.changes = compile_call(
@@ -113,8 +114,7 @@ class Exchange:
     def answered(self, response: httpx.Response) -> None:
         """Note the response's head."""
         self.attempt.answered(response.status_code, self.vendor.request_id(response.headers))
-        if self.permit is not None:
-            self.permit.heard(response.headers)
+        self._limiter.apply_headers(self.attempt.target, response.headers)
 
     def decode(self, response: httpx.Response, body: bytes) -> ChatGeneration:
         """Return the answer in a whole response.

@@ -1,7 +1,7 @@
-"""A private event loop on a daemon thread, for what threads and event loops must share.
+"""An event loop on a daemon thread of its own, for what threads and event loops share.
 
-It starts at first use, ends with its owner, and is forgotten in a forked child. With a clock that is not the
-real one it sleeps on that clock, so that tests wait in virtual time.
+The thread starts at first use and ends with its owner; a forked child starts a new one. Timers go by a
+`Clock`, so that tests wait in virtual time.
 """
 
 from __future__ import annotations
@@ -17,54 +17,41 @@ from typing import Any
 
 from langchain_llmdispatch.clock import Clock
 
-# A virtual sleep ends this much after its timer, so that rounding cannot leave the timer a hair ahead.
-_NUDGE = 1e-6
-# Virtual time stands still while only another thread can go on; how long to look away, in real seconds.
-_GLANCE = 0.001
-
 
 class ClockLoop(asyncio.SelectorEventLoop):
-    """An event loop that reads a `Clock`.
+    """An event loop whose timers go by a `Clock`.
 
     Attributes:
-        pacing: How many tasks wait for nothing but time; only then may virtual time be moved.
+        pacing: How many tasks wait for nothing but time; only then may a virtual clock move.
         at_end: What is awaited before the loop is closed.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._source = clock
+        self._clock = clock
         self.pacing = 0
         self.at_end: list[Callable[[], Awaitable[object]]] = []
         super().__init__(_ClockSelector(clock, weakref.ref(self)))
 
     def time(self) -> float:
         """Return the clock's monotonic seconds."""
-        return self._source.monotonic()
+        return self._clock.monotonic()
 
 
 class _ClockSelector(selectors.DefaultSelector):
-    """Sleeps on a clock instead of waiting for sockets, where nothing but time is waited for."""
+    """Leaves the wait for sockets and timers to the clock."""
 
     def __init__(self, clock: Clock, loop: weakref.ref[ClockLoop]) -> None:
         super().__init__()
-        self._clock, self._of = clock, loop
+        self._clock, self._loop = clock, loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        real = type(self._clock) is Clock and not Clock.virtual
-        if real or timeout is None or timeout <= 0:
-            return super().select(timeout)
-        loop, ready = self._of(), super().select(0)
-        if ready or loop is None:
-            return ready
-        if not loop.pacing:
-            return super().select(min(timeout, _GLANCE))
-        self._clock.sleep(timeout + _NUDGE)
-        return []
+        loop = self._loop()
+        return self._clock.select(super().select, timeout, idle=loop is not None and loop.pacing > 0)
 
 
 @contextmanager
 def pacing() -> Iterator[None]:
-    """Say that the current task waits for nothing but time."""
+    """Mark the current task as waiting for nothing but time."""
     loop = asyncio.get_running_loop()
     if not isinstance(loop, ClockLoop):
         yield
@@ -80,8 +67,8 @@ class LoopThread:
     """A daemon thread that runs one event loop, from the first `post` on.
 
     Args:
-        clock: What the loop reads.
-        renew: A method that is called in a forked child, where the thread is gone; held weakly.
+        clock: What the loop's timers go by.
+        renew: A method that is called in a forked child, where the thread does not exist; held weakly.
     """
 
     def __init__(self, clock: Clock, renew: Callable[[], None] | None = None) -> None:
@@ -99,15 +86,15 @@ class LoopThread:
         return self._loop is not None
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Have `function` called on the loop, soon; from any thread, without waiting."""
-        with self._lock:  # what is posted to a loop before it is told to stop is still called
+        """Call `function` on the loop soon; from any thread, without waiting."""
+        with self._lock:  # what is posted before the loop is stopped is still called
             (self._loop or self._start()).call_soon_threadsafe(function, *args)
 
     def post_if_started(self, function: Callable[..., object], *args: Any) -> None:
-        """Have `function` called on the loop if there is one; never raises."""
+        """Call `function` on the loop if there is one; never raises."""
         loop = self._loop
         if loop is not None:
-            with suppress(RuntimeError):  # closed meanwhile: nothing is left to be told
+            with suppress(RuntimeError):  # closed meanwhile
                 loop.call_soon_threadsafe(function, *args)
 
     def close(self) -> None:
@@ -119,6 +106,17 @@ class LoopThread:
                 self._end = None
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+    def renew(self) -> None:
+        """Reset in a forked child: the thread does not exist there, and locks may never be released."""
+        if self._end is not None:
+            self._end.detach()
+        if self._loop is not None:
+            _PARENTS_LOOPS.append(self._loop)
+        self._lock, self._loop, self._thread, self._end = threading.RLock(), None, None, None
+        renew = self._renew() if self._renew is not None else None
+        if renew is not None:
+            renew()
 
     def _start(self) -> ClockLoop:
         with self._lock:
@@ -132,34 +130,26 @@ class LoopThread:
                 self._loop = loop
             return self._loop
 
-    def _forget(self) -> None:
-        """Start anew in a forked child: the thread is gone, and locks may be held by nobody."""
-        if self._end is not None:
-            self._end.detach()
-        if self._loop is not None:
-            _BURIED.append(self._loop)
-        self._lock, self._loop, self._thread, self._end = threading.RLock(), None, None, None
-        renew = self._renew() if self._renew is not None else None
-        if renew is not None:
-            renew()
-
 
 def _run(loop: ClockLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.set_exception_handler(_ignore_late)
+    loop.set_exception_handler(_report)
     try:
         loop.run_forever()
     finally:
-        loop.run_until_complete(asyncio.sleep(0))  # what was posted meanwhile
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(_cancel_all())
         for close in loop.at_end:
             with suppress(Exception):
                 loop.run_until_complete(_await(close))
         loop.close()
+
+
+async def _cancel_all() -> None:
+    await asyncio.sleep(0)  # what was posted meanwhile may make tasks
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _await(function: Callable[[], Awaitable[object]]) -> None:
@@ -171,21 +161,21 @@ def _stop(loop: ClockLoop) -> None:
         loop.call_soon_threadsafe(loop.stop)
 
 
-def _ignore_late(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
-    """Report what went wrong on the loop, unless its caller has left before it could be told."""
+def _report(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """Report an error on the loop, unless it is a result for a caller that has left."""
     if not isinstance(context.get("exception"), asyncio.InvalidStateError):
         loop.default_exception_handler(dict(context))
 
 
-# Loops of a parent process: closing one would reach into the parent's selector.
-_BURIED: list[ClockLoop] = []
+# Loops of the parent of a forked child: closing one would reach into the parent's selector.
+_PARENTS_LOOPS: list[ClockLoop] = []
 _LIVE: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 
 
-def _forget_all() -> None:
+def _renew_all() -> None:
     for thread in list(_LIVE):
-        thread._forget()  # noqa: SLF001 - the fork hook of this module
+        thread.renew()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_renew_all)

@@ -1,76 +1,71 @@
-"""A permit: leave to send one attempt, from the wait for it to the settlement after it."""
+"""A permit: the right to send one attempt, from the wait for it to the settlement after it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import LimitTimeoutError, RateLimitError
 from langchain_llmdispatch.limits.loop_thread import pacing
-from langchain_llmdispatch.limits.queue import Entry, LimitQueue, NoRoomError
+from langchain_llmdispatch.limits.queue import LimitQueue, Waiter, limit_timeout
+from langchain_llmdispatch.limits.quota import Quota
 
-if TYPE_CHECKING:
-    from langchain_core.messages.ai import UsageMetadata
-
-    from langchain_llmdispatch.dispatch.dispatch import Attempt
-    from langchain_llmdispatch.limits.limiter import Limiter
-
-# A wait shorter than this many seconds is none: no event, no reason to go elsewhere.
-NEGLIGIBLE = 0.005
 _OK = 200
 
 
 class Permit:
-    """Leave to send one attempt: a context manager that gives back what it holds, and settles.
+    """The right to send one attempt: a context manager that frees its slots and settles what it reserved.
+
+    Args:
+        attempt: The attempt; its deadline bounds the wait.
+        queues: The queues of its deployment and its account.
+        quota: The vendor's own limit.
+        tokens: Tokens that it is expected to use.
+        clock: The source of time.
 
     Attributes:
-        passed: Done when the attempt may be sent; None if it need not wait.
+        granted: Resolves when the attempt may be sent; None if it need not wait.
         waited: Seconds it waited for that.
     """
 
     __slots__ = (
         "_attempt",
         "_began",
-        "_entry",
-        "_gates",
-        "_limiter",
-        "_over",
+        "_clock",
+        "_queues",
+        "_quota",
+        "_released",
         "_task",
-        "_used",
-        "passed",
+        "_waiter",
+        "granted",
         "waited",
     )
 
-    def __init__(self, limiter: Limiter, attempt: Attempt, gates: Sequence[LimitQueue], entry: Entry) -> None:
-        self._limiter, self._attempt, self._gates, self._entry = limiter, attempt, gates, entry
-        self.passed: Future[None] | None = None
-        self.waited = self._began = 0.0
+    def __init__(
+        self, attempt: Attempt, queues: Sequence[LimitQueue], quota: Quota, tokens: float, clock: Clock
+    ) -> None:
+        self._attempt, self._queues, self._quota, self._clock = attempt, queues, quota, clock
+        self._waiter = Waiter(tokens, attempt.left())
+        self.granted: Future[None] | None = None
+        self.waited, self._began = 0.0, clock.monotonic()
         self._task: asyncio.Task[None] | None = None
-        self._used: float | None = None
-        self._over = False
-
-    def heard(self, headers: Mapping[str, str]) -> None:
-        """Believe a response's headers where they say that nothing is left."""
-        self._limiter.heard(self._attempt.target, headers)
-
-    def settle(self, usage: UsageMetadata | None) -> None:
-        """Note what the vendor says was used; without it `release` asks the attempt."""
-        if usage is not None:
-            self._used = float(usage["total_tokens"])
+        self._released = False
 
     def release(self) -> None:
-        """Give back the slot and settle; at once, from any thread, once."""
-        if self._over or not self._gates:
+        """Free the slots and settle; at once, from any thread, once."""
+        if self._released or not self._queues:
             return
-        self._over = True
-        attempt, entry = self._attempt, self._entry
+        self._released = True
+        attempt = self._attempt
         if attempt.usage is not None and not attempt.partial:
-            self._gates[0].learn(attempt.usage["output_tokens"])
-        self._give_back(requests=1.0 if attempt.sent else 0.0, tokens=self._tokens_used(entry.tokens))
+            self._queues[0].learn(attempt.usage["output_tokens"])
+        self._settle(requests=1.0 if attempt.sent else 0.0, tokens=self._tokens_used())
 
     def __enter__(self) -> Self:
         """Hold it."""
@@ -79,122 +74,105 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release it; a rate limit that names a time holds those up who are in line."""
-        if self._gates and isinstance(error, RateLimitError) and error.retry_after:
-            self._limiter.close_for(self._attempt.target, error.retry_after)
+        """Release it; a rate limit that names a time holds back the queued attempts."""
+        if self._queues and isinstance(error, RateLimitError) and error.retry_after:
+            self._quota.close_for(error.retry_after)
         self.release()
 
     # -- for the limiter ---------------------------------------------------------------------------
 
-    def try_pass(self) -> bool:
-        """Pass if that needs no waiting, and return whether it did."""
-        self._began = self._limiter.clock.monotonic()
-        if all(gate.try_pass(self._entry) for gate in self._gates):
+    def try_enter(self) -> bool:
+        """Grant it if it need not wait, and return whether that is so."""
+        if not self._quota.closed_in() and all(queue.try_enter(self._waiter) for queue in self._queues):
             return True
-        self._give_back(requests=0.0, tokens=0.0)
+        self._settle(requests=0.0, tokens=0.0)
         return False
 
-    def line_up(self) -> Future[None]:
-        """Take a place in the first line, and return what is done when the attempt may be sent."""
-        self.passed, self._began = Future(), self._limiter.clock.monotonic()
-        for gate in self._gates[:1]:
-            gate.line_up(self._entry)
-        return self.passed
+    def enqueue(self) -> None:
+        """Join the first queue; `granted` resolves when the attempt may be sent.
 
-    def told(self) -> None:
-        """Tell whoever observes the call that it waited."""
-        if self.waited > NEGLIGIBLE:
-            self._attempt.dispatch.observer.throttled(self._attempt, self.waited)
+        Raises:
+            LimitTimeoutError: The predicted wait ends after the deadline.
+        """
+        waits = [queue.paced_in(self._waiter.tokens) for queue in self._queues]
+        wait = max([self._quota.closed_in(), *waits])
+        if wait > self._waiter.max_wait:
+            raise limit_timeout(wait, self._waiter.max_wait)
+        self.granted = Future()
+        for queue in self._queues[:1]:
+            queue.join(self._waiter)
 
-    # -- on the loop -------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Begin to wait."""
-        if self.passed is None or not self.passed.set_running_or_notify_cancel():
-            return
+    def start(self) -> bool:
+        """Begin to wait, and return False if the queues belong to a loop that was closed. On the loop."""
+        granted = self.granted
+        if granted is None or not granted.set_running_or_notify_cancel():
+            return True
         loop = asyncio.get_running_loop()
-        if all(gate.waits_on(loop) for gate in self._gates):
-            self._task = loop.create_task(self._pass())
-            self._task.add_done_callback(self._arrived)
-        else:  # it lined up while the limiter was being closed
-            self._limiter.forget(self._gates)
-            self.passed.set_exception(LimitTimeoutError("the limiter was closed"))
+        if not all(queue.belongs_to(loop) for queue in self._queues):
+            granted.set_exception(LimitTimeoutError("the limiter was closed"))
+            return False
+        self._task = loop.create_task(self._wait())
+        self._task.add_done_callback(lambda task: self._end_wait(task, granted))
+        return True
 
     def abandon(self) -> None:
-        """Give everything back: whoever waited has left."""
-        self._over = True
+        """Give everything back: the caller that waited has left. On the loop."""
+        self._released = True
         if self._task is None:
-            self._leave_line()
+            self._leave_queue()
         elif not self._task.cancel():
-            self._give_back(requests=0.0, tokens=0.0)  # it had just passed
+            self._settle(requests=0.0, tokens=0.0)  # granted between the end of the wait and this call
 
-    def _arrived(self, task: asyncio.Task[None]) -> None:
-        assert self.passed is not None  # noqa: S101 - made before the task
-        self._leave_line()
-        self.waited = self._limiter.clock.monotonic() - self._began
+    def _end_wait(self, task: asyncio.Task[None], granted: Future[None]) -> None:
+        self._leave_queue()
+        self.waited = self._clock.monotonic() - self._began
         error = LimitTimeoutError("the limiter was closed") if task.cancelled() else task.exception()
         if error is None:
-            self.passed.set_result(None)
+            granted.set_result(None)
             return
-        self._give_back(requests=0.0, tokens=0.0)
-        if isinstance(error, (TimeoutError, NoRoomError)):
-            error = no_room(getattr(error, "seconds", None), self._entry.max_wait)
-        self.passed.set_exception(error)
+        self._settle(requests=0.0, tokens=0.0)
+        timed_out = isinstance(error, TimeoutError) and not isinstance(error, LimitTimeoutError)
+        granted.set_exception(limit_timeout(None, self._waiter.max_wait) if timed_out else error)
 
-    async def _pass(self) -> None:
-        entry = self._entry
-        entry.until = self._began + entry.max_wait
-        async with asyncio.timeout_at(entry.until if entry.max_wait < float("inf") else None):
+    async def _wait(self) -> None:
+        waiter = self._waiter
+        waiter.until = self._began + waiter.max_wait
+        async with asyncio.timeout_at(waiter.until if waiter.max_wait < float("inf") else None):
             async with AsyncExitStack() as turns:
-                for place, gate in enumerate(self._gates):
+                for place, queue in enumerate(self._queues):
                     if place:
-                        gate.line_up(entry)
-                        turns.callback(gate.leave_line, entry)
-                    await turns.enter_async_context(gate.turn)
+                        queue.join(waiter)
+                        turns.callback(queue.leave, waiter)
+                    await turns.enter_async_context(queue.turn)
                     await self._opened()
-                    await gate.admit(entry)
+                    await queue.admit(waiter)
                 await self._opened()
 
-    def _leave_line(self) -> None:
-        for gate in self._gates[:1]:
-            gate.leave_line(self._entry)
+    async def _opened(self) -> None:
+        while (seconds := self._quota.closed_in()) > 0:
+            with pacing():
+                await asyncio.sleep(seconds)
+
+    def _leave_queue(self) -> None:
+        for queue in self._queues[:1]:
+            queue.leave(self._waiter)
 
     # -- anywhere ----------------------------------------------------------------------------------
 
-    def _tokens_used(self, reserved: float) -> float:
-        attempt = self._attempt
-        if self._used is not None:
-            return self._used
+    def _tokens_used(self) -> float:
+        attempt, reserved = self._attempt, self._waiter.tokens
         if attempt.usage is not None:
             used = float(attempt.usage["total_tokens"])
             return max(used, reserved) if attempt.partial else used
         refused = attempt.status not in {None, _OK}
         return 0.0 if refused or not attempt.sent else reserved
 
-    def _give_back(self, *, requests: float, tokens: float) -> None:
-        entry = self._entry
-        charges, slots, entry.charges, entry.slots = entry.charges, entry.slots, [], []
+    def _settle(self, *, requests: float, tokens: float) -> None:
+        waiter = self._waiter
+        charges, slots, waiter.charges, waiter.slots = waiter.charges, waiter.slots, [], []
         for charge in charges:
-            charge.gate.correct(charge, requests if charge.draw.kind == "requests" else tokens)
+            charge.queue.correct(charge, requests if charge.demand.kind == "requests" else tokens)
         if slots:
-            held = self._limiter.clock.monotonic() - self._began - self.waited
-            for gate in slots:
-                gate.leave(held)
-
-    async def _opened(self) -> None:
-        while (seconds := self._limiter.closed_in(self._attempt.target)) > 0:
-            with pacing():
-                await asyncio.sleep(seconds)
-
-
-def no_room(seconds: float | None, left: float) -> LimitTimeoutError:
-    """Return the error of a wait that does not fit.
-
-    Args:
-        seconds: How long it would have been, or None if unknown.
-        left: Seconds that were left for it.
-    """
-    when = f"for {seconds:.1f} s" if seconds is not None else "in time"
-    return LimitTimeoutError(
-        f"the limits have no room {when}, and {max(left, 0.0):.1f} s are left", retry_after=seconds
-    )
+            held = self._clock.monotonic() - self._began - self.waited
+            for queue in slots:
+                queue.free_slot(held)

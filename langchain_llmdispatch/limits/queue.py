@@ -1,4 +1,4 @@
-"""A gate: the limits of one deployment or one account, and the line before it. First come, first served."""
+"""FIFO wait queue for the limits of one deployment or account."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.errors import LimitTimeoutError
 from langchain_llmdispatch.limits.bucket import Bucket
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.clock import Clock
 
 
 class Limits(NamedTuple):
-    """What a gate lets through.
+    """The limits of one queue.
 
     Attributes:
         rpm: Requests per minute.
@@ -28,13 +27,13 @@ class Limits(NamedTuple):
     max_concurrency: int | None = None
 
 
-class Draw(NamedTuple):
-    """What one request takes from one budget.
+class Demand(NamedTuple):
+    """What one request takes from one bucket.
 
     Attributes:
         kind: `requests` or `tokens`.
-        amount: How much.
-        bucket: The budget, as this process sees it.
+        amount: How many.
+        bucket: The bucket of this process.
     """
 
     kind: str
@@ -47,28 +46,28 @@ class Charge:
     """What was taken, so that it can be corrected.
 
     Attributes:
-        gate: Where.
-        draw: What.
+        queue: Where.
+        demand: What.
         at: The moment, in the clock's monotonic seconds.
-        shared: The moment in the shared budget's own time, or None if only this process knows of it.
+        shared_at: The moment in the shared limit's own time, or None if only this process counts it.
     """
 
-    gate: LimitQueue
-    draw: Draw
+    queue: LimitQueue
+    demand: Demand
     at: float
-    shared: float | None = None
+    shared_at: float | None = None
 
 
 @dataclass(slots=True)
-class Entry:
-    """One request on its way through gates. Touched by one thread at a time.
+class Waiter:
+    """One request on its way through queues. Touched by one thread at a time.
 
     Attributes:
         tokens: How many it is expected to use.
         max_wait: Seconds it may wait altogether.
         charges: What it has taken so far.
-        slots: The gates whose slots it holds.
-        until: The moment its longest wait ends, set when it arrives.
+        slots: The queues of which it holds a slot.
+        until: The moment at which its wait times out, set when it begins.
     """
 
     tokens: float
@@ -78,14 +77,14 @@ class Entry:
     until: float = float("inf")
 
 
-class Reservation(NamedTuple):
-    """What a shared budget answers.
+class Admission(NamedTuple):
+    """What a shared limit answers.
 
     Attributes:
-        wait: Seconds until the request may go.
+        wait: Seconds until the request may be sent.
         granted: Whether it may: False if the wait is longer than `max_wait`. Nothing is taken then.
-        at: The moment it goes, in the shared budget's own time.
-        used: What is in use in each budget now, in the order of the draws.
+        at: The moment of sending, in the shared limit's own time.
+        used: What is in use in each bucket now, in the order of the demands.
     """
 
     wait: float
@@ -95,40 +94,28 @@ class Reservation(NamedTuple):
 
 
 class SharedLimits(Protocol):
-    """A budget that several processes draw from. Awaited on the limiter's loop."""
+    """Limits that several processes draw from. Awaited on the limiter's loop."""
 
-    async def reserve(self, name: str, draws: Sequence[Draw], max_wait: float) -> Reservation | None:
-        """Take `draws` from the budgets of the gate `name`; None if nobody answers."""
+    async def reserve(self, name: str, demands: Sequence[Demand], max_wait: float) -> Admission | None:
+        """Take `demands` from the shared buckets of the queue `name`; None if the server is lost."""
 
-    async def correct(self, name: str, draw: Draw, at: float, difference: float) -> None:
-        """Note that what was reserved for the moment `at` was more, or less."""
-
-
-class NoRoomError(Exception):
-    """A shared budget has no room in time.
-
-    Attributes:
-        seconds: When it would have.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
+    async def correct(self, name: str, demand: Demand, at: float, difference: float) -> None:
+        """Add `difference` to what was taken for the moment `at`."""
 
 
 class LimitQueue:
-    """The limits of one deployment or account.
+    """The limits of one deployment or account, and the requests that wait for them.
 
     Args:
-        name: What it is called in a shared budget.
-        limits: What it lets through.
-        share: How much of a minute's budget may go at once, as a share.
+        name: Its name in a shared limit.
+        limits: The limits.
+        share: The part of a minute's amount that may be admitted at once.
         clock: The source of time.
-        post: Has something called on the loop.
-        shared: Where the budget is kept if other processes draw from it too.
+        post: Calls a function on the loop.
+        shared: The shared limits if other processes draw from them too.
     """
 
-    # Weight of the newest observation in what a request holds its slot for and answers with.
+    # Weight of the newest observation of how long slots are held and how many tokens answers have.
     NEWEST: ClassVar[float] = 0.2
     # Tokens that an answer is expected to have before the first one is known.
     FIRST_GUESS: ClassVar[float] = 256.0
@@ -144,17 +131,18 @@ class LimitQueue:
     ) -> None:
         self.name, self._clock, self._post, self._shared = name, clock, post, shared
         self.turn = asyncio.Lock()
-        # Reentrant, like all locks that a call's end takes: the garbage collector may close an abandoned
-        # stream within any allocation, this lock held.
+        # Reentrant, as all locks that the end of a call takes: the garbage collector may close an abandoned
+        # stream within any allocation, while this lock is held.
         self._lock = threading.RLock()
         self._requests = Bucket(limits.rpm, share, clock) if limits.rpm else None
         self._tokens = Bucket(limits.tpm, share, clock) if limits.tpm else None
         self._slots, self._held = limits.max_concurrency, 0
         self._freed = asyncio.Event()
-        self._line_requests, self._line_tokens = 0, 0.0
-        self._hold = 1.0
+        self._queued_requests, self._queued_tokens = 0, 0.0
+        self._seconds_held = 1.0
         self.output_tokens = self.FIRST_GUESS
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._corrections: set[asyncio.Task[None]] = set()  # a loop holds its tasks only weakly
 
     @property
     def counts_tokens(self) -> bool:
@@ -163,132 +151,134 @@ class LimitQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits or holds a slot."""
-        return not self._line_requests and not self._held
+        """Whether no request waits or holds a slot."""
+        return not self._queued_requests and not self._held
 
     # -- from any thread ---------------------------------------------------------------------------
 
-    def try_pass(self, entry: Entry) -> bool:
-        """Let `entry` pass if nobody waits and there is room now, and return whether it did."""
+    def try_enter(self, waiter: Waiter) -> bool:
+        """Admit `waiter` if none is queued and the limits allow it now, and return whether they did."""
         if self._shared is not None and (self._requests is not None or self._tokens is not None):
             return False
         with self._lock:
             full = self._slots is not None and self._held >= self._slots
-            if self._line_requests or full or not self._try_take(entry):
+            if self._queued_requests or full or not self._try_take(waiter):
                 return False
             if self._slots is not None:
                 self._held += 1
-                entry.slots.append(self)
+                waiter.slots.append(self)
             return True
 
-    def line_up(self, entry: Entry) -> None:
-        """Count a request that waits: nobody overtakes it, and others see how long it would take."""
+    def join(self, waiter: Waiter) -> None:
+        """Count a request that waits: no other overtakes it, and predictions include it."""
         with self._lock:
-            self._line_requests += 1
-            self._line_tokens += entry.tokens
+            self._queued_requests += 1
+            self._queued_tokens += waiter.tokens
 
-    def leave_line(self, entry: Entry) -> None:
-        """Count it no more."""
+    def leave(self, waiter: Waiter) -> None:
+        """Stop counting a request that waited."""
         with self._lock:
-            self._line_requests -= 1
-            self._line_tokens = max(0.0, self._line_tokens - entry.tokens) if self._line_requests else 0.0
+            self._queued_requests -= 1
+            left = max(0.0, self._queued_tokens - waiter.tokens)
+            self._queued_tokens = left if self._queued_requests else 0.0
 
-    def leave(self, seconds: float) -> None:
-        """Free a slot that was held for so long."""
+    def free_slot(self, seconds: float) -> None:
+        """Free a slot that was held for `seconds`."""
         with self._lock:
             self._held -= 1
-            self._hold += self.NEWEST * (seconds - self._hold)
-            waited_for = self._line_requests > 0
+            self._seconds_held += self.NEWEST * (seconds - self._seconds_held)
+            waited_for = self._queued_requests > 0
         if waited_for:
-            self._post(self._free)
+            self._post(self._notify)
 
     def correct(self, charge: Charge, amount: float) -> None:
-        """Note what a request really used."""
-        difference = amount - charge.draw.amount
+        """Set what a request really used."""
+        demand = charge.demand
+        difference = amount - demand.amount
         if not difference:
             return
-        charge.draw.bucket.correct(charge.at, difference)
-        if charge.shared is not None:
-            self._post(self._tell, charge.draw, charge.shared, difference)
-        if difference < 0 and self._line_requests:
-            self._post(charge.draw.bucket.look_again)
+        demand.bucket.correct(charge.at, difference)
+        if charge.shared_at is not None:
+            self._post(self._correct_shared, demand, charge.shared_at, difference)
+        if difference < 0 and self._queued_requests:
+            self._post(demand.bucket.wake)
 
     def learn(self, output_tokens: float) -> None:
-        """Note how long an answer was."""
+        """Learn how many tokens an answer had."""
         self.output_tokens += self.NEWEST * (output_tokens - self.output_tokens)
 
     def paced_in(self, tokens: float) -> float:
-        """Return the seconds until the budgets have room, after those who wait already."""
+        """Return the seconds until the buckets admit a request, after those that wait already."""
         waits = [0.0]
         if self._requests is not None:
-            waits.append(self._requests.ready_in(1.0, float(self._line_requests)))
+            waits.append(self._requests.ready_in(1.0, float(self._queued_requests)))
         if self._tokens is not None:
-            waits.append(self._tokens.ready_in(tokens, self._line_tokens))
+            waits.append(self._tokens.ready_in(tokens, self._queued_tokens))
         return max(waits)
 
     def slot_in(self) -> float:
-        """Return the seconds until a slot may be expected, from how long slots are held."""
+        """Return the seconds until a slot is expected to be free, from how long slots are held."""
         if self._slots is None:
             return 0.0
-        missing = self._held + self._line_requests + 1 - self._slots
-        return max(0.0, missing * self._hold / self._slots)
+        missing = self._held + self._queued_requests + 1 - self._slots
+        return max(0.0, missing * self._seconds_held / self._slots)
 
     def headroom(self) -> dict[str, float]:
-        """Return what may go at once, now, by kind."""
-        room = {draw.kind: draw.bucket.room() for draw in self._draws(0.0)}
-        return room if self._slots is None else {**room, "concurrency": float(self._slots - self._held)}
+        """Return what may be sent at once, now, by kind."""
+        left = {demand.kind: demand.bucket.available() for demand in self._demands(0.0)}
+        return left if self._slots is None else {**left, "concurrency": float(self._slots - self._held)}
 
-    def _try_take(self, entry: Entry) -> bool:
+    def _try_take(self, waiter: Waiter) -> bool:
         taken: list[Charge] = []
-        for draw in self._draws(entry.tokens):
-            at = draw.bucket.try_take(draw.amount)
+        for demand in self._demands(waiter.tokens):
+            at = demand.bucket.try_take(demand.amount)
             if at is None:
                 for charge in taken:
-                    charge.draw.bucket.correct(charge.at, -charge.draw.amount)
+                    charge.demand.bucket.correct(charge.at, -charge.demand.amount)
                 return False
-            taken.append(Charge(self, draw, at))
-        entry.charges += taken
+            taken.append(Charge(self, demand, at))
+        waiter.charges += taken
         return True
 
-    def _draws(self, tokens: float) -> list[Draw]:
-        draws = [Draw("requests", 1.0, self._requests)] if self._requests is not None else []
+    def _demands(self, tokens: float) -> list[Demand]:
+        demands = [Demand("requests", 1.0, self._requests)] if self._requests is not None else []
         if self._tokens is not None:
-            draws.append(Draw("tokens", tokens, self._tokens))
-        return draws
+            demands.append(Demand("tokens", tokens, self._tokens))
+        return demands
 
     # -- on the loop -------------------------------------------------------------------------------
 
-    def waits_on(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Return whether this is the loop that its line waits on: the first one that asks."""
+    def belongs_to(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Return whether its requests wait on this loop; the first one that is passed stays."""
         if self._loop is None:
             self._loop = loop
         return self._loop is loop
 
-    def _free(self) -> None:
-        if self.waits_on(asyncio.get_running_loop()):
-            self._freed.set()
-
-    async def admit(self, entry: Entry) -> None:
-        """Wait until `entry` may pass; its turn has come.
+    async def admit(self, waiter: Waiter) -> None:
+        """Wait until the limits admit `waiter`, the first of the queue.
 
         Raises:
-            NoRoomError: A shared budget has no room in time.
+            LimitTimeoutError: A shared limit does not admit it in time.
         """
-        await self._take_slot(entry)
-        draws = self._draws(entry.tokens)
-        if not draws or (self._shared is not None and await self._reserve(self._shared, entry, draws)):
+        await self._take_slot(waiter)
+        demands = self._demands(waiter.tokens)
+        if not demands or (self._shared is not None and await self._reserve(self._shared, waiter, demands)):
             return
-        for draw in draws:
-            at = await draw.bucket.take(draw.amount)
-            entry.charges.append(Charge(self, draw, at))
+        for demand in demands:
+            at = await demand.bucket.take(demand.amount)
+            waiter.charges.append(Charge(self, demand, at))
 
-    async def _take_slot(self, entry: Entry) -> None:
+    def _notify(self) -> None:
+        if self.belongs_to(asyncio.get_running_loop()):
+            self._freed.set()
+
+    async def _take_slot(self, waiter: Waiter) -> None:
         if self._slots is None:
             return
         while not self._try_slot(self._slots):
             self._freed.clear()
             await self._freed.wait()
-        entry.slots.append(self)
+        waiter.slots.append(self)
 
     def _try_slot(self, slots: int) -> bool:
         with self._lock:
@@ -296,49 +286,59 @@ class LimitQueue:
             self._held += free
             return free
 
-    async def _reserve(self, shared: SharedLimits, entry: Entry, draws: Sequence[Draw]) -> bool:
-        """Take from the shared budget, and return whether it answered."""
+    async def _reserve(self, shared: SharedLimits, waiter: Waiter, demands: Sequence[Demand]) -> bool:
+        """Take from the shared limits, and return whether the server answered."""
         while True:
-            answer = await self._asked(shared, draws, entry.until - self._clock.monotonic())
-            if answer is None:
+            left = waiter.until - self._clock.monotonic()
+            admission = await self._admission(shared, demands, left)
+            if admission is None:
                 return False
-            for draw, used in zip(draws, answer.used, strict=True):
-                draw.bucket.mirror(used)
-            if not answer.granted:
-                raise NoRoomError(answer.wait)
-            at = self._clock.monotonic() + max(0.0, answer.wait)
-            taken = [Charge(self, draw, at, answer.at) for draw in draws]
-            entry.charges += taken
-            if answer.wait <= 0 or await draws[-1].bucket.pause(answer.wait):
+            for demand, used in zip(demands, admission.used, strict=True):
+                demand.bucket.mirror(used)
+            if not admission.granted:
+                raise limit_timeout(admission.wait, waiter.max_wait)
+            at = self._clock.monotonic() + max(0.0, admission.wait)
+            taken = [Charge(self, demand, at, admission.at) for demand in demands]
+            waiter.charges += taken
+            if admission.wait <= 0 or await demands[-1].bucket.pause(admission.wait):
                 return True
-            # There is room earlier than was thought: give it back and ask again.
+            # An amount was returned meanwhile: return this one too, and reserve again.
             for charge in taken:
-                entry.charges.remove(charge)
-                await shared.correct(self.name, charge.draw, answer.at, -charge.draw.amount)
+                waiter.charges.remove(charge)
+                await shared.correct(self.name, charge.demand, admission.at, -charge.demand.amount)
 
-    async def _asked(
-        self, shared: SharedLimits, draws: Sequence[Draw], max_wait: float
-    ) -> Reservation | None:
-        asking = asyncio.ensure_future(shared.reserve(self.name, draws, max_wait))
+    async def _admission(
+        self, shared: SharedLimits, demands: Sequence[Demand], max_wait: float
+    ) -> Admission | None:
+        reserving = asyncio.ensure_future(shared.reserve(self.name, demands, max_wait))
         try:
-            return await asyncio.shield(asking)
+            return await asyncio.shield(reserving)
         except asyncio.CancelledError:
-            asking.add_done_callback(lambda done: self._return(done, draws))
+            reserving.add_done_callback(lambda done: self._return(done, demands))
             raise
 
-    def _return(self, asked: asyncio.Future[Reservation | None], draws: Sequence[Draw]) -> None:
-        """Give back what was granted to somebody who has left."""
-        answer = None if asked.cancelled() or asked.exception() else asked.result()
-        if answer is not None and answer.granted:
-            for draw in draws:
-                self._tell(draw, answer.at, -draw.amount)
+    def _return(self, reserved: asyncio.Future[Admission | None], demands: Sequence[Demand]) -> None:
+        """Release a grant whose waiter was cancelled."""
+        admission = None if reserved.cancelled() or reserved.exception() else reserved.result()
+        if admission is not None and admission.granted:
+            for demand in demands:
+                self._correct_shared(demand, admission.at, -demand.amount)
 
-    def _tell(self, draw: Draw, at: float, difference: float) -> None:
+    def _correct_shared(self, demand: Demand, at: float, difference: float) -> None:
         if self._shared is not None:
-            task = asyncio.ensure_future(self._shared.correct(self.name, draw, at, difference))
-            _TELLING.add(task)
-            task.add_done_callback(_TELLING.discard)
+            task = asyncio.ensure_future(self._shared.correct(self.name, demand, at, difference))
+            self._corrections.add(task)
+            task.add_done_callback(self._corrections.discard)
 
 
-# Corrections under way; a loop holds its tasks only weakly.
-_TELLING: set[asyncio.Task[None]] = set()
+def limit_timeout(seconds: float | None, left: float) -> LimitTimeoutError:
+    """Return the error of a wait that does not end before the deadline.
+
+    Args:
+        seconds: How long the wait would be, or None if unknown.
+        left: Seconds that were left for it.
+    """
+    when = f"for {seconds:.1f} s" if seconds is not None else "in time"
+    return LimitTimeoutError(
+        f"the limits admit no request {when}, and {max(left, 0.0):.1f} s are left", retry_after=seconds
+    )

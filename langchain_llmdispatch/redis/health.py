@@ -23,7 +23,7 @@ class RedisHealth(Health):
         DispatcherChatModel(models=[...], health=RedisHealth(state))
 
     Latency estimates and success rates are per process. A decision never waits for the server: it reads
-    what is known, at most `RedisState.refresh` old. While the server is lost, each process goes by its own health.
+    what is known, at most `RedisState.refresh` old. While the server is lost, health is per process.
 
     Args:
         state: Where holds are shared.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.limits.bucket import MINUTE, Window
-from langchain_llmdispatch.limits.queue import Draw, Reservation
+from langchain_llmdispatch.limits.queue import Admission, Demand
 from langchain_llmdispatch.redis.server import RedisServer
 
 if TYPE_CHECKING:
@@ -139,27 +139,27 @@ class RedisLimits:
         """Whether the server answered last."""
         return self._server.is_up
 
-    async def reserve(self, name: str, draws: Sequence[Draw], max_wait: float) -> Reservation | None:
-        """Take `draws` from the budgets of the gate `name`; None if the server does not answer."""
-        keys = [self._key(name, draw) for draw in draws]
+    async def reserve(self, name: str, demands: Sequence[Demand], max_wait: float) -> Admission | None:
+        """Take `demands` from the budgets of the gate `name`; None if the server does not answer."""
+        keys = [self._key(name, demand) for demand in demands]
         numbers: list[float] = [self._now(), min(max_wait, 1e9), Window.GRAIN]
-        for draw in draws:
-            bucket = draw.bucket
-            numbers += [bucket.per_minute, bucket.burst, bucket.allowed, draw.amount]
+        for demand in demands:
+            bucket = demand.bucket
+            numbers += [bucket.per_minute, bucket.burst, bucket.allowed, demand.amount]
         answer = await self._server.run(_RESERVE, keys, numbers)
         if answer is None:
             return None
         granted, wait, at, *used = answer
-        return Reservation(float(wait), granted == "1", float(at), [float(level) for level in used])
+        return Admission(float(wait), granted == "1", float(at), [float(level) for level in used])
 
-    async def correct(self, name: str, draw: Draw, at: float, difference: float) -> None:
+    async def correct(self, name: str, demand: Demand, at: float, difference: float) -> None:
         """Note that what was reserved for the moment `at` was more, or less."""
-        numbers = (self._now(), at, Window.GRAIN, draw.bucket.per_minute, difference)
-        await self._server.run(_CORRECT, [self._key(name, draw)], numbers)
+        numbers = (self._now(), at, Window.GRAIN, demand.bucket.per_minute, difference)
+        await self._server.run(_CORRECT, [self._key(name, demand)], numbers)
 
-    def _key(self, name: str, draw: Draw) -> str:
+    def _key(self, name: str, demand: Demand) -> str:
         # The braces keep the budgets of one gate on one node of a cluster.
-        return f"{self._prefix}:{{{name}}}:{draw.kind}"
+        return f"{self._prefix}:{{{name}}}:{demand.kind}"
 
     def _now(self) -> float:
         return self._clock.monotonic() if self._clock is not None else -1.0

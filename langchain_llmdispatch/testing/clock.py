@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from langchain_llmdispatch.clock import Clock
 
-_METHODS = ("monotonic", "now", "sleep", "asleep")
+T = TypeVar("T")
+_METHODS = ("monotonic", "now", "sleep", "asleep", "select")
+# A virtual sleep ends this much after its timer, so that rounding cannot leave the timer a hair ahead.
+_NUDGE = 1e-6
+# Real seconds between two looks while virtual time stands still, because only another thread can go on.
+_POLL = 0.001
 _EPOCH = datetime(2026, 11, 24, tzinfo=UTC)
 
 
@@ -58,6 +63,20 @@ class FakeClock(Clock):
         self.sleep(seconds)
         await asyncio.sleep(0)
 
+    def select(
+        self, select: Callable[[float | None], list[T]], timeout: float | None, *, idle: bool
+    ) -> list[T]:
+        """Return the events there are; move time where an event loop waits for nothing else."""
+        if timeout is None or timeout <= 0:
+            return select(timeout)
+        ready = select(0)
+        if ready:
+            return ready
+        if not idle:
+            return select(min(timeout, _POLL))
+        self.sleep(timeout + _NUDGE)
+        return []
+
 
 class UnhurriedClock(FakeClock):
     """The real time, plus every wait that was asked for and skipped: what replay runs on.
@@ -100,13 +119,11 @@ def use_clock(clock: Clock) -> Iterator[Clock]:
         saved = {name: Clock.__dict__[name] for name in _METHODS}
         for name in _METHODS:
             setattr(Clock, name, _delegate(clock, name))
-        Clock.virtual = True
     try:
         yield clock
     finally:
         with _StandIn.lock:
             _StandIn.clocks.remove(clock)
-            Clock.virtual = bool(_StandIn.clocks)
             for name, method in saved.items():
                 setattr(Clock, name, method)
 
@@ -114,8 +131,8 @@ def use_clock(clock: Clock) -> Iterator[Clock]:
 def _delegate(clock: Clock, name: str) -> object:
     method = getattr(clock, name)
 
-    def call(_: Clock, *args: float) -> object:
-        return method(*args)
+    def call(_: Clock, *args: Any, **kwargs: Any) -> object:
+        return method(*args, **kwargs)
 
     return call
 

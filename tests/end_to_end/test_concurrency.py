@@ -132,18 +132,18 @@ def test_the_deadline_holds_whatever_the_server_does(server: LoopbackServer, col
 
 def _locks_of(model: DispatcherChatModel, budget: Budget) -> dict[str, Any]:
     """Return every lock that the end of an abandoned stream takes, by whose it is."""
-    gate = next(iter(model._limiter._gates.values()))
+    queue = next(iter(model._limiter._queues.values()))
     return {
         "pool": model._transport._sync[None]._pool._optional_thread_lock,
-        "gate": gate._lock,
-        "bucket": gate._requests._lock,
+        "queue": queue._lock,
+        "bucket": queue._requests._lock,
         "health": model._desk.health._lock,
         "counters": model._counters._lock,
         "budget": budget._lock,
     }
 
 
-@pytest.mark.parametrize("held", ["pool", "gate", "bucket", "health", "counters", "budget"])
+@pytest.mark.parametrize("held", ["pool", "queue", "bucket", "health", "counters", "budget"])
 def test_a_stream_that_the_garbage_collector_closes_blocks_nobody(server: LoopbackServer, held: str) -> None:
     """It may do so within any allocation, and so while its thread holds the very lock that the end needs."""
     budget = Budget(1.0)

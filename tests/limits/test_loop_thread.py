@@ -1,4 +1,4 @@
-"""One budget for threads and event loops, in virtual time."""
+"""One limit for all threads and event loops, in virtual time."""
 
 from __future__ import annotations
 
@@ -6,27 +6,20 @@ import asyncio
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.deployments.target import Target
-from tests.limits.test_limiter import Bench, target
+from langchain_llmdispatch.limits.permit import Permit
+from langchain_llmdispatch.limits.quota import Quota
+from tests.limits.bench import Bench, target
 
 THREADS, LOOPS, EACH = 16, 2, 40
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    """Return a bench whose thread ends with the test."""
-    made = Bench()
-    yield made
-    made.limiter.close()
-
-
 def crowd(bench: Bench, limited: Target, tokens: float) -> list[tuple[str, float]]:
-    """Send from sixteen threads and two event loops at once; return who went when."""
+    """Send from sixteen threads and two event loops at once; return their names and moments."""
     went: list[tuple[str, float]] = []
     together = threading.Barrier(THREADS + LOOPS)
 
@@ -37,7 +30,9 @@ def crowd(bench: Bench, limited: Target, tokens: float) -> list[tuple[str, float
     async def in_loop(name: str) -> None:
         async def one() -> None:
             attempt = bench.attempt(limited)
-            with await bench.limiter.aacquire(attempt, tokens) as permit:
+            permit = await bench.limiter.aacquire(attempt, tokens=tokens)
+            assert permit is not None
+            with permit:
                 attempt.send()
                 went.append((name, bench.moment(permit)))
 
@@ -65,10 +60,10 @@ def crowd(bench: Bench, limited: Target, tokens: float) -> list[tuple[str, float
         ({"rpm": 6000, "tpm": 60_000, "max_concurrency": 4}, 100.0, (THREADS + LOOPS) * EACH / 10 - 6),
     ],
 )
-def test_threads_and_loops_draw_from_one_budget(
+def test_threads_and_loops_share_one_limit(
     bench: Bench, limits: dict[str, float], tokens: float, ideal: float
 ) -> None:
-    """All together they are as fast as the limit allows, within a tenth, and no faster; nobody starves."""
+    """All together they are as fast as the limit allows, within a tenth, and no faster; none starves."""
     went = crowd(bench, target(**limits), tokens)
     assert len(went) == (THREADS + LOOPS) * EACH
     last = max(when for _, when in went)
@@ -79,7 +74,7 @@ def test_threads_and_loops_draw_from_one_budget(
     assert set(Counter(name for name, _ in went).values()) == {EACH}
 
 
-def test_repeated_event_loops_share_the_budget(bench: Bench) -> None:
+def test_repeated_event_loops_share_the_limit(bench: Bench) -> None:
     """`asyncio.run` again and again, as scripts and notebooks do, goes on where the last one stopped."""
     limited = target(rpm=60)
     for _ in range(3):
@@ -94,17 +89,19 @@ async def test_a_sync_call_inside_a_running_loop_just_waits(bench: Bench) -> Non
     assert [bench.go(limited) for _ in range(8)][-1] == pytest.approx(2.0, abs=0.01)
 
 
-def test_closing_while_others_wait_hangs_nobody(bench: Bench) -> None:
-    """Whoever waits at that moment is told; whoever comes after it begins anew."""
+def test_closing_while_others_wait_hangs_none(bench: Bench) -> None:
+    """An attempt that waits at that moment gets an error; later ones begin anew."""
     limited, ended = target(rpm=6_000_000, max_concurrency=1), []
     stop = threading.Event()
 
     def work() -> None:
         while not stop.is_set():
             try:
-                bench.limiter.acquire(bench.attempt(limited)).release()
+                permit = bench.limiter.acquire(bench.attempt(limited))
+                assert permit is not None
+                permit.release()
             except errors.LimitTimeoutError:
-                ended.append("told")
+                ended.append("closed")
         ended.append("done")
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
@@ -123,19 +120,21 @@ def test_closing_while_others_wait_hangs_nobody(bench: Bench) -> None:
     assert ended.count("done") == len(threads)
 
 
-def test_a_gate_of_a_closed_limiter_turns_away_and_is_replaced(bench: Bench) -> None:
-    """A request that lined up while the limiter was closed is refused in words, and only that one."""
+def test_a_queue_of_a_closed_limiter_refuses_and_is_replaced(bench: Bench) -> None:
+    """A request that was queued while the limiter was closed is refused with a reason, and only that one."""
     limited = target(max_concurrency=1)
     held = bench.take(limited)
-    waiting = bench.limiter._permit(bench.attempt(limited), 0.0)
-    assert waiting is not None
-    assert waiting.passed is not None
+    queues = bench.limiter._queues_of(limited)
+    waiting = Permit(bench.attempt(limited), queues, Quota(bench.clock), 0.0, bench.clock)
+    waiting.enqueue()
+    assert waiting.granted is not None
     ended = asyncio.new_event_loop()
     ended.close()
-    for gate in waiting._gates:
-        gate.waits_on(ended)
-    bench.limiter._loop.post(waiting.start)
+    for queue in queues:
+        queue.belongs_to(ended)
+    bench.limiter._loop.post(bench.limiter._start, waiting, queues)
     with pytest.raises(errors.LimitTimeoutError, match="closed"):
-        waiting.passed.result(5)
+        waiting.granted.result(5)
     held.release()
+    bench.settled()
     assert bench.go(limited) == 0.0

@@ -30,7 +30,7 @@ from langchain_llmdispatch.redis.limits import RedisLimits
 from langchain_llmdispatch.redis.server import RedisServer
 from langchain_llmdispatch.redis.state import RedisState
 from tests.fakes import FakeClock
-from tests.limits.test_limiter import Bench, target, usage
+from tests.limits.bench import Bench, target, usage
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -165,7 +165,7 @@ def test_what_was_not_used_is_given_back_to_all(pair: tuple[Bench, Bench]) -> No
     """A reservation of 600 of which 100 were used leaves 500 for the other process."""
     limited = target(tpm=6000)
     with pair[0].take(limited, 600) as permit:
-        permit.settle(usage(100))
+        permit._attempt.usage = usage(100)
     _quiet(pair[0])
     assert pair[1].go(limited, 500) - 1000 == pytest.approx(0.0, abs=0.01)
     assert pair[1].go(limited, 100) - 1000 == pytest.approx(1.0, abs=0.02)
@@ -202,6 +202,7 @@ async def test_cancelled_waiters_give_their_place_back(pair: tuple[Bench, Bench]
     """Whoever leaves the line leaves nothing behind on the server."""
     bench, limited = pair[0], target(rpm=60, max_concurrency=1)
     holder = await bench.limiter.aacquire(bench.attempt(limited))
+    assert holder is not None
     waiters = [asyncio.ensure_future(bench.limiter.aacquire(bench.attempt(limited))) for _ in range(3)]
     await asyncio.sleep(0.01)
     for waiter in waiters:
@@ -293,7 +294,9 @@ def test_a_slow_server_costs_its_timeout_once(fragile: RedisProcess) -> None:
     fragile.command("CLIENT", "PAUSE", "5000", "ALL")
     began = time.monotonic()
     for _ in range(20):
-        limiter.acquire(bench.attempt(limited)).release()
+        permit = limiter.acquire(bench.attempt(limited))
+        assert permit is not None
+        permit.release()
     assert 0.02 < time.monotonic() - began < 2.0
     assert not shared.is_up
     limiter.close()
