@@ -88,14 +88,16 @@ def made_id(answer_id: str | None, index: int) -> str:
 class ToolCalls:
     """The tool calls of an answer by validity.
 
-    Args:
-        names: The vendor's names of tools, and the caller's where they differ.
+    Attributes:
+        names: The caller's names of tools by the vendor's, where they differ.
+        valid: The calls that can be made.
+        invalid: The others.
     """
 
-    __slots__ = ("_names", "invalid", "valid")
+    __slots__ = ("invalid", "names", "valid")
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
+        self.names = names
         self.valid: list[ToolCall] = []
         self.invalid: list[InvalidToolCall] = []
 
@@ -105,8 +107,8 @@ class ToolCalls:
 
     def add(
         self, name: Any, args: Any, identity: str, error: str = "the arguments are no JSON object"
-    ) -> None:
-        """Add a call.
+    ) -> bool:
+        """Add a call, and return whether it is valid.
 
         Args:
             name: The tool as the vendor names it; a call without a name is invalid.
@@ -114,13 +116,33 @@ class ToolCalls:
             identity: Its id.
             error: What is wrong with the arguments if they are no dict.
         """
-        name = self._names.get(name, name) if isinstance(name, str) else ""
+        name = self.names.get(name, name) if isinstance(name, str) else ""
         if name and isinstance(args, dict):
             self.valid.append(tool_call(name=name, args=args, id=identity))
-            return
+            return True
         error = "the call has no name" if isinstance(args, dict) else error
         text = args if isinstance(args, str) else dump_json(args).decode()
         self.invalid.append(invalid_tool_call(name=name or None, args=text, id=identity, error=error))
+        return False
+
+
+# -- chunks --------------------------------------------------------------------------------------------
+
+_EMPTY = AIMessageChunk(content="")
+
+
+def content_chunk(content: str | list[Any], provider: str) -> AIMessageChunk:
+    """Return a chunk with content only: a copy of a valid one, at half the cost of validating anew."""
+    chunk = _EMPTY.__copy__()
+    chunk.__dict__.update(
+        content=content,
+        response_metadata={"model_provider": provider},
+        additional_kwargs={},
+        tool_calls=[],
+        invalid_tool_calls=[],
+        tool_call_chunks=[],
+    )
+    return chunk
 
 
 def whole_chunk(message: AIMessage) -> AIMessageChunk:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 
 if TYPE_CHECKING:
@@ -48,13 +50,22 @@ def class_of_status(
     if status is None:
         return errors.ServerError
     found = (own or {}).get(status) or STATUSES.get(status)
-    return found or (errors.ServerError if status >= 500 else errors.InvalidRequestError)  # noqa: PLR2004 - 5xx
+    client = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return found or (errors.InvalidRequestError if client else errors.ServerError)
 
 
 def class_of_phrase(phrases: Iterable[tuple[str, type[VendorError]]], text: str) -> type[VendorError] | None:
     """Return the class of the first phrase that is in `text`, whatever its case; None if there is none."""
     text = text.lower()
     return next((cls for phrase, cls in phrases if phrase in text), None)
+
+
+def json_or_text(body: bytes) -> Any:
+    """Return the JSON value in an error's body, or its text where proxies answered in another format."""
+    try:
+        return parse_json(body)
+    except ValueError:
+        return body.decode("utf-8", "replace").strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,29 +8,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessageChunk
 
-from langchain_llmdispatch.errors import (
-    MalformedResponseError,
-    TruncatedStreamError,
-    TruncatedToolCallError,
-    VendorError,
-)
-from langchain_llmdispatch.framing import SSEDecoder, SSEvent, dump_json, parse_json
+from langchain_llmdispatch.errors import TruncatedToolCallError
+from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.answer import arguments, content_chunk, made_id
 from langchain_llmdispatch.vendors.anthropic.answer import (
     CUT,
     PROVIDER,
-    call_id,
     clean,
     merge_usage,
     metadata,
     named,
     usage_metadata,
 )
-from langchain_llmdispatch.vendors.anthropic.errors import make_error, read_error
-from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
+from langchain_llmdispatch.vendors.anthropic.errors import error_inside
+from langchain_llmdispatch.vendors.stream import EventDecoder
 
 if TYPE_CHECKING:
     from langchain_core.messages import ToolCallChunk
@@ -66,85 +61,27 @@ def _has_document(content: Any) -> bool:
     )
 
 
-class AnthropicStream:
-    """Decodes one streamed answer."""
+class AnthropicStreamDecoder(EventDecoder):
+    """Chunks of a message."""
 
-    __slots__ = (
-        "_answer", "_args", "_call", "_emitted", "_headers", "_held", "_last_block", "_listing", "_sse",
-        "_types", "_usage", "_vendor", "done",
-    )  # fmt: skip
+    __slots__ = ("_answer", "_args", "_emitted", "_last_block", "_listing", "_types", "_usage")
+
+    end_marker: ClassVar[str] = "message_stop"
 
     def __init__(self, vendor: Vendor, call: Call, headers: Mapping[str, str]) -> None:
-        self._vendor, self._call = vendor, call
-        # The headers of a 200 speak of limits (`retry-after` even), not of an error inside it.
-        self._headers = {k: headers[k] for k in ("request-id",) if k in headers}
-        self._sse = SSEDecoder()
+        super().__init__(vendor, call, headers)
         self._listing = may_list(call)
         self._emitted = False
-        self._held: VendorError | None = None
         self._answer: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._types: dict[int, str] = {}
         self._args: dict[int, list[str]] = {}
         self._last_block = -1
-        self.done = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether `message_stop` was seen; nothing comes after it."""
-        return self.done
 
     @property
     def used(self) -> UsageMetadata | None:
-        """What the vendor has said of usage so far: the prompt at the start, the answer at the end."""
+        """The usage that the vendor has reported so far: the prompt at the start, the answer at the end."""
         return usage_metadata(self._usage)
-
-    def feed(self, data: bytes) -> list[AIMessageChunk]:
-        """Return the chunks that `data` completes; an error after some of them waits for the next call."""
-        if self._held:
-            raise self._held
-        return self._decode(self._sse.feed(data), MalformedResponseError)
-
-    def close(self) -> list[AIMessageChunk]:
-        """Return what the end of input completes, or raise if the answer is not whole."""
-        if self._held:
-            raise self._held
-        chunks = self._decode(self._sse.close(), TruncatedStreamError)
-        if not self.done and not self._held:
-            self._held = self._error(TruncatedStreamError, "the stream ended without message_stop")
-        if self._held:
-            raise self._held
-        return chunks
-
-    def _decode(self, events: list[SSEvent], unreadable: type[VendorError]) -> list[AIMessageChunk]:
-        chunks: list[AIMessageChunk] = []
-        try:
-            for event in events:
-                if self.done:
-                    break
-                chunk = self._take(event, unreadable)
-                if chunk is not None:
-                    chunks.append(chunk)
-        except VendorError as error:
-            # Text that came before the error in the same bytes is not lost with it.
-            self._held = error
-            if not chunks:
-                raise
-        return chunks
-
-    def _take(self, event: SSEvent, unreadable: type[VendorError]) -> AIMessageChunk | None:
-        try:
-            data = parse_json(event.data)
-            # Gateways send errors of their own with no type at all.
-            kind = data.get("type") or event.event or ("error" if "error" in data else "")
-            handle = _HANDLERS.get(kind)
-            return handle(self, data) if handle else None
-        except (ValueError, KeyError, TypeError, AttributeError) as cause:
-            # A ValueError is broken JSON (or what pydantic refuses); the others are missing or odd fields.
-            raise self._error(unreadable, f"unreadable {event.event or 'event'} in the stream") from cause
-
-    def _error(self, cls: type[VendorError], message: str) -> VendorError:
-        return vendor_error(cls, self._vendor, self._call, ErrorBody(message), headers=self._headers)
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -171,7 +108,9 @@ class AnthropicStream:
         self._listing = self._listing or not self._emitted
 
     def _tool(self, index: int, block: dict[str, Any]) -> AIMessageChunk:
-        block = named(self._call, {**block, "id": block.get("id") or call_id(self._answer.get("id"), index)})
+        block = named(
+            self._call.tool_names, {**block, "id": block.get("id") or made_id(self._answer.get("id"), index)}
+        )
         # Most inputs come in pieces; some servers give the whole of it at once.
         whole = block["input"] if block.get("input") else None
         args = dump_json(whole).decode() if whole else ""
@@ -205,7 +144,7 @@ class AnthropicStream:
             self._list()
         if not self._listing:
             self._emitted = True
-            return _chunk(text)
+            return content_chunk(text, PROVIDER)
         block: dict[str, Any] = {"type": "text", "text": text, "index": index}
         if citations:
             block["citations"] = citations
@@ -228,7 +167,7 @@ class AnthropicStream:
 
     def _piece(self, block: dict[str, Any]) -> AIMessageChunk:
         self._emitted = True
-        return _chunk([block])
+        return content_chunk([block], PROVIDER)
 
     def _update(self, event: Event) -> None:
         merge_usage(self._usage, event.get("usage"))
@@ -238,7 +177,7 @@ class AnthropicStream:
 
     def _stop(self, _: Event) -> AIMessageChunk:
         self._check_calls()
-        self.done = True
+        self.finished = self.done = True
         answer = {**self._answer, "usage": self._usage} if self._usage else self._answer
         return AIMessageChunk(
             content=[] if self._listing and self._types else "",
@@ -250,48 +189,26 @@ class AnthropicStream:
     def _check_calls(self) -> None:
         cut = self._last_block if self._answer.get("stop_reason") in CUT else None
         for index, pieces in self._args.items():
-            if not _is_object("".join(pieces), empty=index != cut):
+            text = "".join(pieces).strip()
+            if arguments(text) is None or text == "null" or (index == cut and not text):
                 raise self._error(TruncatedToolCallError, "the arguments of a tool call are not whole")
 
     def _fail(self, event: Event) -> None:
-        raise make_error(self._vendor, self._call, read_error(event), status=None, headers=self._headers)
+        raise error_inside(self._context, event)
 
+    def _other(self, event: Event) -> None:
+        if not event.get("type") and "error" in event:  # as gateways send their own
+            self._fail(event)
 
-_EMPTY = AIMessageChunk(content="", response_metadata={"model_provider": PROVIDER})
-
-
-def _chunk(content: str | list[str | dict[str, Any]]) -> AIMessageChunk:
-    # A copy of a valid chunk costs half of what validating a new one does, and most chunks are these.
-    chunk = _EMPTY.__copy__()
-    chunk.__dict__.update(
-        content=content,
-        additional_kwargs={},
-        response_metadata={"model_provider": PROVIDER},
-        tool_calls=[],
-        invalid_tool_calls=[],
-        tool_call_chunks=[],
-    )
-    return chunk
+    handlers: ClassVar[Mapping[str, Callable[[Any, dict[str, Any]], AIMessageChunk | None]]] = {
+        "message_start": _start,
+        "content_block_start": _block,
+        "content_block_delta": _delta,
+        "message_delta": _update,
+        "message_stop": _stop,
+        "error": _fail,
+    }
 
 
 def _call_chunk(index: int, args: str, id_: str | None = None, name: str | None = None) -> ToolCallChunk:
     return {"type": "tool_call_chunk", "index": index, "args": args, "id": id_, "name": name}
-
-
-def _is_object(text: str, *, empty: bool) -> bool:
-    if not text.strip():
-        return empty
-    try:
-        return isinstance(parse_json(text), dict)
-    except ValueError:
-        return False
-
-
-_HANDLERS: Mapping[str, Callable[[AnthropicStream, Event], AIMessageChunk | None]] = {
-    "message_start": AnthropicStream._start,  # noqa: SLF001 - the table belongs to the class
-    "content_block_start": AnthropicStream._block,  # noqa: SLF001
-    "content_block_delta": AnthropicStream._delta,  # noqa: SLF001
-    "message_delta": AnthropicStream._update,  # noqa: SLF001
-    "message_stop": AnthropicStream._stop,  # noqa: SLF001
-    "error": AnthropicStream._fail,  # noqa: SLF001
-}

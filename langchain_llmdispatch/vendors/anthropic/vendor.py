@@ -5,31 +5,22 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from langchain_core.messages import AIMessage
+from typing import TYPE_CHECKING, ClassVar
 
 from langchain_llmdispatch.catalog.models import facts
-from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.types import LimitState
-from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, content, metadata, usage_metadata
-from langchain_llmdispatch.vendors.anthropic.errors import make_error, read_body, read_error
+from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
+from langchain_llmdispatch.vendors.anthropic.errors import error_of
 from langchain_llmdispatch.vendors.anthropic.request import betas, body
-from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStream
-from langchain_llmdispatch.vendors.base import (
-    Environment,
-    ErrorBody,
-    HistoryRules,
-    Vendor,
-    json_request,
-    vendor_error,
-)
+from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStreamDecoder
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, json_request
+from langchain_llmdispatch.vendors.errors import ErrorContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import httpx
+    from langchain_core.messages import AIMessage
 
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call, Endpoint
@@ -92,38 +83,15 @@ class AnthropicVendor(Vendor):
 
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a successful response."""
-        answer = self._answer(call, body, headers)
-        said = content(call, answer, answer["content"])
-        return AIMessage(
-            content=said.content,
-            tool_calls=said.tool_calls,
-            invalid_tool_calls=said.invalid_tool_calls,
-            usage_metadata=usage_metadata(answer.get("usage")),
-            response_metadata=metadata(call, answer),
-        )
-
-    def _answer(self, call: Call, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-        # The headers of a 200 speak of limits (`retry-after` even), not of an error inside it.
-        known = {k: headers[k] for k in ("request-id",) if k in headers}
-        try:
-            answer = parse_json(body)
-        except ValueError:
-            answer = None
-        if isinstance(answer, dict) and answer.get("type") == "error":
-            raise make_error(self, call, read_error(answer), status=None, headers=known)
-        blocks = answer.get("content") if isinstance(answer, dict) else None
-        if not isinstance(blocks, list) or not all(isinstance(b, dict) and "type" in b for b in blocks):
-            what = ErrorBody("the response is no message")
-            raise vendor_error(MalformedResponseError, self, call, what, headers=known)
-        return dict(answer)
+        return decode_answer(ErrorContext(self, call, headers), body)
 
     def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
         """Return a fresh decoder for one streamed answer."""
-        return AnthropicStream(self, call, headers)
+        return AnthropicStreamDecoder(self, call, headers)
 
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
-        """Return the error that a response with an error status means; see `anthropic_errors`."""
-        return make_error(self, call, read_body(body), status=status, headers=headers)
+        """Return the error that a response with an error status means; see `anthropic/errors.py`."""
+        return error_of(self, call, status, headers, body)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """Return Anthropic's id for the request; a gateway's own `x-request-id` serves in its place."""

@@ -1,6 +1,6 @@
-"""What a Cohere answer says, whole or streamed: content, citations, tool calls, usage, metadata.
+"""From a Cohere answer to a message: content, citations, tool calls, usage, metadata.
 
-`cohere_stream.py` ends in the same functions, so that the same answer means the same message either way.
+Whole bodies and streams end in the functions here, so that the same answer gives the same message either way.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
-from langchain_core.messages.tool import invalid_tool_call, tool_call
 
-from langchain_llmdispatch.errors import MalformedResponseError, VendorError
-from langchain_llmdispatch.framing import parse_json
-from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
-from langchain_llmdispatch.vendors.cohere.errors import failed_answer
+from langchain_llmdispatch.errors import MalformedResponseError
+from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, made_id, usage_of
+from langchain_llmdispatch.vendors.cohere.errors import error_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from langchain_core.messages import InvalidToolCall, ToolCall
+    from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.types import Call, FinishReason
-    from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_llmdispatch.vendors.errors import ErrorContext
 
 PROVIDER = "cohere"
 
@@ -37,21 +34,20 @@ _FINISH: Mapping[str, FinishReason] = MappingProxyType(
 )
 
 
-def decode_answer(vendor: Vendor, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
     """Return the message in the body of an answer that was not streamed.
 
     Raises:
-        MalformedResponseError: It is no answer, or the vendor gave up on it.
+        MalformedResponseError: It has no message, or failed on the way.
         VendorError: It is an error after all.
     """
-    answer = _object(vendor, call, headers, body)
-    failed = failed_answer(vendor, call, headers, answer.get("finish_reason"), answer)
-    if failed:
+    answer = json_object(body, context)
+    if failed := error_inside(context, answer.get("finish_reason"), answer):
         raise failed
     message = answer.get("message")
     if not isinstance(message, dict):
-        raise _bad(vendor, call, headers, "an answer without a message")
-    calls, invalid = _tool_calls(call, answer, message.get("tool_calls") or ())
+        raise context.error(MalformedResponseError, "the answer has no message")
+    calls = _tool_calls(context.call, answer, message.get("tool_calls") or ())
     items = message.get("content") or []
     if isinstance(items, str):
         items = [{"type": "text", "text": items}]
@@ -63,25 +59,11 @@ def decode_answer(vendor: Vendor, call: Call, body: bytes, headers: Mapping[str,
             **({"reasoning_content": thinking} if thinking else {}),
             **({"citations": stray} if stray else {}),
         },
-        tool_calls=calls,
-        invalid_tool_calls=invalid,
+        tool_calls=calls.valid,
+        invalid_tool_calls=calls.invalid,
         usage_metadata=usage_metadata(answer.get("usage")),
-        response_metadata=metadata(call, answer, called=bool(calls or invalid)),
+        response_metadata=metadata(context.call, answer, called=bool(calls)),
     )
-
-
-def _object(vendor: Vendor, call: Call, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    try:
-        answer = parse_json(body)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise _bad(vendor, call, headers, "the answer is no JSON object")
-    return answer
-
-
-def _bad(vendor: Vendor, call: Call, headers: Mapping[str, str], message: str) -> VendorError:
-    return vendor_error(MalformedResponseError, vendor, call, ErrorBody(message), headers=headers)
 
 
 # -- content -------------------------------------------------------------------------------------------
@@ -130,7 +112,7 @@ def cited_place(citation: Mapping[str, Any], text: int) -> int | None:
 
 
 def annotation(citation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return LangChain's standard citation; what Cohere says beyond it is in `extras`.
+    """Return LangChain's standard citation; Cohere's other fields are in `extras`.
 
     Cohere's `text` is the stretch of the answer, not of the source, so it is no `cited_text`.
     """
@@ -154,45 +136,15 @@ def _first(sources: Iterable[Mapping[str, Any]], name: str) -> str | None:
     return None
 
 
-# -- tool calls ----------------------------------------------------------------------------------------
-
-
-def _tool_calls(
-    call: Call, answer: Mapping[str, Any], said: Sequence[Mapping[str, Any]]
-) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-    calls: list[ToolCall] = []
-    invalid: list[InvalidToolCall] = []
-    for index, item in enumerate(said):
+def _tool_calls(call: Call, answer: Mapping[str, Any], raw: Sequence[Mapping[str, Any]]) -> ToolCalls:
+    calls = ToolCalls(call.tool_names)
+    for index, item in enumerate(raw):
         function = item.get("function") or {}
-        name, id_ = tool_name(call, function), item.get("id") or call_id(answer.get("id"), index)
         text = function.get("arguments") or ""
         args = arguments(text)
-        if args is not None:
-            calls.append(tool_call(name=name, args=args, id=id_))
-        else:
-            invalid.append(invalid_tool_call(name=name, args=text, id=id_, error="no JSON object"))
-    return calls, invalid
-
-
-def tool_name(call: Call, function: Mapping[str, Any]) -> str:
-    """Return the name by which the caller knows the tool."""
-    name = function.get("name") or ""
-    return call.tool_names.get(name, name)
-
-
-def call_id(answer_id: str | None, index: int) -> str:
-    """Return a stable id for a tool call that came without one."""
-    return f"{answer_id}_call_{index}" if answer_id else f"call_{index}"
-
-
-def arguments(text: str) -> dict[str, Any] | None:
-    """Return the arguments in `text`, or None if they are no JSON object; a tool without any gets `null`."""
-    try:
-        args = parse_json(text) if text.strip() else {}
-    except ValueError:
-        return None
-    args = {} if args is None else args
-    return args if isinstance(args, dict) else None
+        identity = item.get("id") or made_id(answer.get("id"), index)
+        calls.add(function.get("name"), text if args is None else args, identity)
+    return calls
 
 
 # -- usage and metadata --------------------------------------------------------------------------------
@@ -204,35 +156,35 @@ def usage_metadata(usage: Mapping[str, Any] | None) -> UsageMetadata | None:
     `tokens` counts what the model read and wrote, `billed_units` what is paid for; the latter stands in
     only where the former is missing. Cohere sends numbers, not always whole ones.
     """
-    said = usage or {}
-    tokens = said.get("tokens") or said.get("billed_units") or {}
+    usage = usage or {}
+    tokens = usage.get("tokens") or usage.get("billed_units") or {}
     if tokens.get("input_tokens") is None and tokens.get("output_tokens") is None:
         return None
-    taken, given = int(tokens.get("input_tokens") or 0), int(tokens.get("output_tokens") or 0)
-    result = UsageMetadata(input_tokens=taken, output_tokens=given, total_tokens=taken + given)
-    if said.get("cached_tokens") is not None:
-        result["input_token_details"] = InputTokenDetails(cache_read=int(said["cached_tokens"]))
-    if tokens.get("reasoning_tokens") is not None:
-        result["output_token_details"] = OutputTokenDetails(reasoning=int(tokens["reasoning_tokens"]))
-    return result
+    cached, reasoning = usage.get("cached_tokens"), tokens.get("reasoning_tokens")
+    return usage_of(
+        int(tokens.get("input_tokens") or 0),
+        int(tokens.get("output_tokens") or 0),
+        inputs={"cache_read": None if cached is None else int(cached)},
+        outputs={"reasoning": None if reasoning is None else int(reasoning)},
+    )
 
 
 def metadata(call: Call, answer: Mapping[str, Any], *, called: bool) -> dict[str, Any]:
     """Return the response metadata of an answer.
 
     Args:
-        call: What was asked; Cohere does not name the model in its answers.
+        call: The call that is answered; Cohere does not name the model in its answers.
         answer: `id`, `finish_reason`, `usage`, `logprobs` as Cohere sent them.
         called: Whether the answer holds tool calls.
     """
     reason = answer.get("finish_reason") or ""
     finish = _FINISH.get(reason, "stop")
-    said: dict[str, Any] = {
+    found: dict[str, Any] = {
         "model_provider": PROVIDER,
         "model_name": call.model,
         "finish_reason": "tool_calls" if called and finish == "stop" else finish,
     }
     if reason:
-        said["stop_reason"] = reason
-    said.update((name, answer[name]) for name in ("id", "usage", "logprobs") if answer.get(name))
-    return said
+        found["stop_reason"] = reason
+    found.update((name, answer[name]) for name in ("id", "usage", "logprobs") if answer.get(name))
+    return found

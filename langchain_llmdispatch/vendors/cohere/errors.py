@@ -11,128 +11,92 @@ from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.errors import (
-    AuthenticationError,
-    ContentFilterError,
-    ContextOverflowError,
-    InvalidRequestError,
-    MalformedResponseError,
-    ModelNotFoundError,
-    OverloadedError,
-    PermissionDeniedError,
-    QuotaExceededError,
-    RateLimitError,
-    RequestTooLargeError,
-    ServerError,
-    UnsupportedParameterError,
-    VendorError,
-)
-from langchain_llmdispatch.framing import parse_json
+from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
+from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status, json_or_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_llmdispatch.vendors.errors import ErrorContext
 
 # `error_type`, where it is sent (recorded: TOO_MANY_TOKENS).
-_TYPES: Mapping[str, type[VendorError]] = MappingProxyType({"too_many_tokens": ContextOverflowError})
+_TYPES: Mapping[str, type[VendorError]] = MappingProxyType({"too_many_tokens": errors.ContextOverflowError})
 
 _STATUSES: Mapping[int, type[VendorError]] = MappingProxyType(
     {
-        401: AuthenticationError,
-        402: QuotaExceededError,
-        403: PermissionDeniedError,
-        404: ModelNotFoundError,
-        408: ServerError,
-        409: ServerError,
-        413: RequestTooLargeError,
-        429: RateLimitError,
-        498: ContentFilterError,  # "a request or response contains a deny-listed token"
-        499: VendorError,  # "cancelled by the user": not by us, and nothing to retry
-        501: UnsupportedParameterError,  # "the requested feature is not implemented"
-        503: OverloadedError,
-        529: OverloadedError,
+        498: errors.ContentFilterError,  # "a request or response contains a deny-listed token"
+        499: errors.VendorError,  # "cancelled by the user": not by us, and nothing to retry
+        501: errors.UnsupportedParameterError,  # "the requested feature is not implemented"
     }
 )
 
-# Lower case, first match wins, only under these statuses (None is an error inside a stream).
-_BAD = frozenset({400, 422, None})
-_TEXTS: tuple[tuple[str, frozenset[int | None], type[VendorError]], ...] = (
+_BAD_REQUEST: Phrases = (
     # Of the parameter: "too many tokens: max tokens must be less than or equal to 4096, the maximum ..."
-    ("max tokens must be", _BAD, UnsupportedParameterError),
+    ("max tokens must be", errors.UnsupportedParameterError),
     # Of the prompt: "too many tokens: size limit exceeded by 11326 tokens. Try using shorter inputs."
-    ("too many tokens", _BAD, ContextOverflowError),
+    ("too many tokens", errors.ContextOverflowError),
     # Such as "unknown field: parameter name is not a valid field."
-    ("unknown field", _BAD, UnsupportedParameterError),
+    ("unknown field", errors.UnsupportedParameterError),
     # Such as "response_format is not supported with RAG", "model 'x' is not supported by the ... API"
-    ("not supported", _BAD, UnsupportedParameterError),
-    ("does not support", _BAD, UnsupportedParameterError),
+    ("not supported", errors.UnsupportedParameterError),
+    ("does not support", errors.UnsupportedParameterError),
     # Such as "only one of 'presence_penalty' and 'frequency_penalty' can be specified for this model"
-    ("for this model", _BAD, UnsupportedParameterError),
-    # "You are using a Trial key, which is limited to 1000 API calls / month": no wait helps
-    ("calls / month", frozenset({429}), QuotaExceededError),
+    ("for this model", errors.UnsupportedParameterError),
 )
+_PHRASES: Mapping[int | None, Phrases] = MappingProxyType(
+    {
+        400: _BAD_REQUEST,
+        422: _BAD_REQUEST,
+        None: _BAD_REQUEST,
+        # "You are using a Trial key, which is limited to 1000 API calls / month": no wait helps
+        429: (("calls / month", errors.QuotaExceededError),),
+    }
+)
+"""Phrases by the status under which they are read; None is an error inside an answer."""
 
 _FAILED: Mapping[str, type[VendorError]] = MappingProxyType(
-    {"ERROR": MalformedResponseError, "TIMEOUT": ServerError}
+    {"ERROR": errors.MalformedResponseError, "TIMEOUT": errors.ServerError}
 )
-"""Finish reasons that mean there is no answer."""
+"""Finish reasons of answers that failed."""
 
 
-def decode_failure(
-    vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes
-) -> VendorError:
+def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
     """Return the error that a response with an error status means."""
-    said = read_error(body)
-    cls = _error_class(status, said)
-    return vendor_error(cls, vendor, call, said, status=status, headers=headers, wait=_until_reset(headers))
+    error = _parts(json_or_text(body))
+    cls = _class_of(error, status) or class_of_status(status, _STATUSES)
+    return vendor_error(cls, vendor, call, error, status=status, headers=headers, wait=_until_reset(headers))
 
 
-def failed_answer(
-    vendor: Vendor, call: Call, headers: Mapping[str, str], reason: Any, said: Mapping[str, Any]
-) -> VendorError | None:
+def error_inside(context: ErrorContext, reason: Any, value: Mapping[str, Any]) -> VendorError | None:
     """Return the error that a finish reason, or an error inside a 200, stands for; None for an answer.
 
     Args:
-        vendor: Who answered.
-        call: What was asked.
-        headers: Response headers.
+        context: The answer.
         reason: The finish reason.
-        said: Where `error` and `error_type` would be.
+        value: The object that would hold `error` and `error_type`.
     """
-    message = said.get("error")
+    message = value.get("error")
     if reason not in _FAILED and not message:
         return None
-    kind = str(said.get("error_type") or "")
-    body = ErrorBody(str(message or f"the answer failed: {reason}"), type=kind.lower(), code=kind)
-    cls = _TYPES.get(body.type) or _text_class(None, body.message) or _FAILED.get(reason, ServerError)
-    return vendor_error(cls, vendor, call, body, headers=headers)
+    error = _parts({**value, "message": message or f"the answer failed: {reason}"})
+    return context.error(_class_of(error, None) or _FAILED.get(reason, errors.ServerError), error)
 
 
-def read_error(body: bytes) -> ErrorBody:
-    """Return the parts of an error body, whoever wrote it."""
-    try:
-        said = parse_json(body)
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        return ErrorBody(body.decode("utf-8", "replace").strip())
-    kind = str(said.get("error_type") or "")
-    message = said.get("message") or said.get("error") or said.get("detail") or said
+def _parts(value: Any) -> ErrorBody:
+    if not isinstance(value, dict):
+        return ErrorBody(str(value))
+    kind = str(value.get("error_type") or "")
+    message = value.get("message") or value.get("error") or value.get("detail") or value
     return ErrorBody(str(message), type=kind.lower(), code=kind)
 
 
-def _error_class(status: int, said: ErrorBody) -> type[VendorError]:
-    cls = _TYPES.get(said.type) or _text_class(status, said.message) or _STATUSES.get(status)
-    return cls or (ServerError if status >= 500 else InvalidRequestError)  # noqa: PLR2004
-
-
-def _text_class(status: int | None, message: str) -> type[VendorError] | None:
-    text = message.lower()
-    return next((cls for needle, statuses, cls in _TEXTS if needle in text and status in statuses), None)
+def _class_of(error: ErrorBody, status: int | None) -> type[VendorError] | None:
+    return _TYPES.get(error.type) or class_of_phrase(_PHRASES.get(status, ()), error.message)
 
 
 # -- limits --------------------------------------------------------------------------------------------
@@ -147,8 +111,8 @@ def _until_reset(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def read_limits(headers: Mapping[str, str]) -> Sequence[LimitState]:
-    """Return what `x-ratelimit-*`, or a trial key's own headers, say about requests per minute."""
+def limits(headers: Mapping[str, str]) -> Sequence[LimitState]:
+    """Return what `x-ratelimit-*`, or a trial key's own headers, report of requests per minute."""
     for prefix in ("x-ratelimit", "x-trial-endpoint-call"):
         limit, remaining = _count(headers.get(f"{prefix}-limit")), _count(headers.get(f"{prefix}-remaining"))
         if remaining is not None:

@@ -12,25 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import AIMessageChunk, ToolMessage
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_llmdispatch.errors import (
-    MalformedResponseError,
-    TruncatedStreamError,
-    TruncatedToolCallError,
-    VendorError,
-)
-from langchain_llmdispatch.framing import SSEDecoder, parse_json
-from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
+from langchain_llmdispatch.errors import MalformedResponseError, TruncatedStreamError, TruncatedToolCallError
+from langchain_llmdispatch.vendors.answer import arguments, content_chunk, made_id
 from langchain_llmdispatch.vendors.cohere.answer import (
     PROVIDER,
     annotation,
-    arguments,
-    call_id,
     cited_place,
     metadata,
-    tool_name,
     usage_metadata,
 )
-from langchain_llmdispatch.vendors.cohere.errors import failed_answer
+from langchain_llmdispatch.vendors.cohere.errors import error_inside
+from langchain_llmdispatch.vendors.stream import EventDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,19 +54,16 @@ def may_cite(call: Call) -> bool:
     return bool(call.extra.get("documents")) or any(isinstance(m, ToolMessage) for m in call.messages)
 
 
-class CohereStream:
-    """Decodes one streamed answer."""
+class CohereStreamDecoder(EventDecoder):
+    """Chunks of an answer."""
 
-    __slots__ = (
-        "_args", "_call", "_cited", "_headers", "_held", "_id", "_last_text", "_logprobs", "_opened",
-        "_places", "_sse", "_vendor", "done", "finished",
-    )  # fmt: skip
+    __slots__ = ("_args", "_cited", "_id", "_last_text", "_logprobs", "_opened", "_places")
+
+    end_marker: ClassVar[str] = "message-end"
 
     def __init__(self, vendor: Vendor, call: Call, headers: Mapping[str, str]) -> None:
-        self._vendor, self._call, self._headers = vendor, call, headers
-        self._sse = SSEDecoder()
+        super().__init__(vendor, call, headers)
         self._cited = may_cite(call)
-        self._held: VendorError | None = None
         self._id: str | None = None
         self._logprobs: list[Any] = []
         # Where there is text to cite, None for the tool plan.
@@ -83,89 +72,53 @@ class CohereStream:
         # Arguments so far by call, and the calls whose arguments were seen to begin as an object.
         self._args: dict[int, list[str]] = {}
         self._opened: set[int] = set()
-        self.done = False
-        self.finished = False
 
-    def feed(self, data: bytes) -> list[AIMessageChunk]:
-        """Return the chunks that `data` completes; an error after some of them waits for the next call."""
-        if self._held:
-            raise self._held
-        return self._decode(self._sse.feed(data), MalformedResponseError)
-
-    def close(self) -> list[AIMessageChunk]:
-        """Return what the end of input completes, or raise if the answer is not whole."""
-        if self._held:
-            raise self._held
-        chunks = self._decode(self._sse.close(), TruncatedStreamError)
-        if not self.finished and not self._held:
-            self._held = self._error(TruncatedStreamError, "the stream ended without message-end")
-        if self._held:
-            raise self._held
-        self.done = True
-        return chunks
-
-    def _decode(self, events: list[SSEvent], unreadable: type[VendorError]) -> list[AIMessageChunk]:
-        chunks: list[AIMessageChunk] = []
-        try:
-            for event in events:
-                if self.finished:
-                    self.done = self.done or event.data.strip() == "[DONE]"
-                elif chunk := self._take(event.data, unreadable):
-                    chunks.append(chunk)
-        except VendorError as error:
-            if not chunks:
-                raise
-            self._held = error
-        return chunks
-
-    def _take(self, data: str, unreadable: type[VendorError]) -> AIMessageChunk | None:
-        if data.startswith("[DONE]"):
-            raise self._error(TruncatedStreamError, "[DONE] came without message-end")
-        try:
-            event = parse_json(data)
-        except ValueError:
-            raise self._error(unreadable, "an event is not whole JSON") from None
-        if not isinstance(event, dict):
-            raise self._error(MalformedResponseError, "an event is no JSON object")
-        handle = self._HANDLERS.get(event.get("type") or "")
-        if handle is None:
-            self._pass_over(event)
+    def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
+        end = frame.data.startswith("[DONE]")
+        if self.finished:
+            self.done = end
             return None
-        return handle(self, event, event.get("delta"))
+        if end:
+            raise self._error(TruncatedStreamError, "[DONE] came without message-end")
+        return super()._frame(frame)
 
-    def _pass_over(self, event: Event) -> None:
-        """Pass over an event of a kind we do not know, unless it is an error."""
+    def _finish(self) -> AIMessageChunk | None:
+        # `[DONE]` may be missing.
+        return None if self.finished else super()._finish()
+
+    def _other(self, event: Event) -> None:
+        """Pass over an event of an unknown kind, unless it is an error."""
         message = event.get("message") or event.get("error")
         if event.get("type") in {None, "error"} and message:
-            said = {"error": message, "error_type": event.get("error_type")}
-            failed = failed_answer(self._vendor, self._call, self._headers, None, said)
-            if failed:
+            error = {"error": message, "error_type": event.get("error_type")}
+            if failed := error_inside(self._context, None, error):
                 raise failed
 
-    def _at(self, delta: Any, *path: str) -> Event:
-        """Return the object under `path`."""
+    def _at(self, event: Event, *path: str) -> Event:
+        """Return the object under `path` in an event's delta."""
+        found: Any = event.get("delta")
         for name in path:
-            delta = delta.get(name) if isinstance(delta, dict) else None
-        if not isinstance(delta, dict):
+            found = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
             raise self._error(MalformedResponseError, f"an event without {'.'.join(path) or 'delta'}")
-        return delta
+        return found
 
     # -- events ----------------------------------------------------------------------------------------
 
-    def _start(self, event: Event, _: Any) -> None:
+    def _start(self, event: Event) -> None:
         self._id = event.get("id")
 
-    def _plan(self, _: Event, delta: Any) -> AIMessageChunk | None:
-        text = self._at(delta, "message").get("tool_plan")
+    def _plan(self, event: Event) -> AIMessageChunk | None:
+        text = self._at(event, "message").get("tool_plan")
         return self._text(text, None, _PLAN) if text else None
 
-    def _content(self, event: Event, delta: Any) -> AIMessageChunk | None:
+    def _content(self, event: Event) -> AIMessageChunk | None:
         if event.get("logprobs"):
             self._logprobs.append(event["logprobs"])
-        said = self._at(delta, "message", "content")
-        if thinking := said.get("thinking"):
+        content = self._at(event, "message", "content")
+        if thinking := content.get("thinking"):
             return self._chunk(additional_kwargs={"reasoning_content": thinking})
-        text = said.get("text")
+        text = content.get("text")
         if not text:
             return None
         place = self._last_text = event.get("index") or 0
@@ -173,33 +126,33 @@ class CohereStream:
 
     def _text(self, text: str, place: int | None, index: int) -> AIMessageChunk:
         if not self._cited:
-            return self._chunk(text)
+            return content_chunk(text, PROVIDER)
         self._places.add(place)
-        return self._chunk([{"type": "text", "text": text, "index": index}])
+        return content_chunk([{"type": "text", "text": text, "index": index}], PROVIDER)
 
-    def _citation(self, _: Event, delta: Any) -> AIMessageChunk:
-        citation = self._at(delta, "message", "citations")
+    def _citation(self, event: Event) -> AIMessageChunk:
+        citation = self._at(event, "message", "citations")
         place = cited_place(citation, self._last_text)
         if place not in self._places:  # not foreseen, or of something that is no text: kept as it came
             return self._chunk(additional_kwargs={"citations": [citation]})
         index = _PLAN if place is None else _FIRST_TEXT + place
         block = {"type": "text", "text": "", "annotations": [annotation(citation)], "index": index}
-        return self._chunk([block])
+        return content_chunk([block], PROVIDER)
 
-    def _call_start(self, event: Event, delta: Any) -> AIMessageChunk:
-        index, said = event.get("index") or 0, self._at(delta, "message", "tool_calls")
-        function = self._at(said, "function")
+    def _call_start(self, event: Event) -> AIMessageChunk:
+        index, raw = event.get("index") or 0, self._at(event, "message", "tool_calls")
+        function = self._at(event, "message", "tool_calls", "function")
         self._args[index] = []
         text = self._add_args(index, function.get("arguments") or "")
-        name, id_ = tool_name(self._call, function), said.get("id") or call_id(self._id, index)
-        return self._call_chunk(index, text, name, id_)
+        name, identity = function.get("name") or "", raw.get("id") or made_id(self._id, index)
+        return self._call_chunk(index, text, self._call.tool_names.get(name, name), identity)
 
-    def _call_delta(self, event: Event, delta: Any) -> AIMessageChunk | None:
+    def _call_delta(self, event: Event) -> AIMessageChunk | None:
         index = event.get("index") or 0
         if index not in self._args:
             raise self._error(MalformedResponseError, f"arguments of tool call {index}, which never began")
-        said = self._at(delta, "message", "tool_calls", "function")
-        text = self._add_args(index, said.get("arguments") or "")
+        function = self._at(event, "message", "tool_calls", "function")
+        text = self._add_args(index, function.get("arguments") or "")
         return self._call_chunk(index, text) if text else None
 
     def _add_args(self, index: int, text: str) -> str:
@@ -215,20 +168,19 @@ class CohereStream:
         return held
 
     def _call_chunk(
-        self, index: int, args: str, name: str | None = None, id_: str | None = None
+        self, index: int, args: str, name: str | None = None, identity: str | None = None
     ) -> AIMessageChunk:
-        return self._chunk(tool_call_chunks=[_tool_chunk(index, args, name, id_)])
+        return self._chunk(tool_call_chunks=[_tool_chunk(index, args, name, identity)])
 
-    def _end(self, event: Event, delta: Any) -> AIMessageChunk:
-        said = self._at(delta)
-        reason = said.get("finish_reason")
-        failed = failed_answer(self._vendor, self._call, self._headers, reason, said)
-        if failed:
+    def _end(self, event: Event) -> AIMessageChunk:
+        delta = self._at(event)
+        reason = delta.get("finish_reason")
+        if failed := error_inside(self._context, reason, delta):
             raise failed
         answer = {
             "id": self._id or event.get("id"),
             "finish_reason": reason,
-            "usage": said.get("usage"),
+            "usage": delta.get("usage"),
             "logprobs": self._logprobs,
         }
         calls = self._finished_calls()
@@ -236,7 +188,7 @@ class CohereStream:
         return AIMessageChunk(
             content=[] if self._cited else "",
             tool_call_chunks=calls,
-            usage_metadata=usage_metadata(said.get("usage")),
+            usage_metadata=usage_metadata(delta.get("usage")),
             response_metadata=metadata(self._call, answer, called=bool(self._args)),
             chunk_position="last",
         )
@@ -250,15 +202,11 @@ class CohereStream:
 
     # -- chunks ----------------------------------------------------------------------------------------
 
-    def _chunk(self, content: Any = None, **fields: Any) -> AIMessageChunk:
-        if content is None:
-            content = [] if self._cited else ""
+    def _chunk(self, **fields: Any) -> AIMessageChunk:
+        content: list[Any] | str = [] if self._cited else ""
         return AIMessageChunk(content=content, response_metadata={"model_provider": PROVIDER}, **fields)
 
-    def _error(self, cls: type[VendorError], message: str) -> VendorError:
-        return vendor_error(cls, self._vendor, self._call, ErrorBody(message), headers=self._headers)
-
-    _HANDLERS: ClassVar[Mapping[str, Callable[[CohereStream, Event, Any], AIMessageChunk | None]]] = {
+    handlers: ClassVar[Mapping[str, Callable[[Any, Event], AIMessageChunk | None]]] = {
         "message-start": _start,
         "tool-plan-delta": _plan,
         "content-start": _content,
@@ -270,5 +218,5 @@ class CohereStream:
     }
 
 
-def _tool_chunk(index: int, args: str, name: str | None = None, id_: str | None = None) -> ToolCallChunk:
-    return tool_call_chunk(name=name, args=args, id=id_, index=_FIRST_CALL + index)
+def _tool_chunk(index: int, args: str, name: str | None = None, identity: str | None = None) -> ToolCallChunk:
+    return tool_call_chunk(name=name, args=args, id=identity, index=_FIRST_CALL + index)

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import arguments
+from langchain_llmdispatch.vendors.answer import arguments, content_chunk
 from langchain_llmdispatch.vendors.openai import chat_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.stream import FrameDecoder
@@ -182,7 +182,7 @@ class ChatStreamDecoder(FrameDecoder):
         if text.__class__ is str and len(delta) == 1:  # by far the most frequent: text alone
             if not text:
                 return None
-            return AIMessageChunk(content=text, response_metadata={"model_provider": self._provider})
+            return content_chunk(text, self._provider)
         text, reasoning = answers.text_of(text)
         kwargs = {name: delta[name] for name in answers.KWARGS if delta.get(name)}
         if reasoning := answers.reasoning_of(delta) or reasoning:

@@ -23,9 +23,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
-from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status
+from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status, json_or_text
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.errors import VendorError
@@ -129,7 +128,7 @@ _VAGUE = frozenset(
 
 def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
     """Return the error that a response with an error status means."""
-    error = error_body(_parsed(body))
+    error = error_body(json_or_text(body))
     cls = _class_of(error, status)
     return vendor_error(cls, vendor, call, error, status=status, headers=headers, wait=_wait(error))
 
@@ -169,13 +168,6 @@ def _wait(error: ErrorBody) -> float | None:
 
 
 # -- shapes --------------------------------------------------------------------------------------------
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return parse_json(body)
-    except ValueError:
-        return body.decode("utf-8", "replace").strip()
 
 
 def error_body(value: Any) -> ErrorBody:
