@@ -26,7 +26,7 @@ from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
-from langchain_llmdispatch.dispatch.dispatch import Policy
+from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.health.health import Health, Outcome
 from langchain_llmdispatch.routing import RoutingRule
 from langchain_llmdispatch.routing.forecast import Forecast
@@ -114,7 +114,9 @@ def measure(count: int) -> Mapping[str, float]:
     for strategy in ("weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost", "balanced"):
         router = Router(strategy)
         figures[strategy] = lambda router=router: router.decide(asked(fleet, good))
-    figures["explain (plan with all predictions)"] = lambda: make_plan(plain, asked(fleet, good), Policy())
+    figures["explain (plan with all predictions)"] = lambda: make_plan(
+        plain, asked(fleet, good), CallPolicy()
+    )
     return {name: microseconds(call) for name, call in figures.items()}
 
 

@@ -16,8 +16,12 @@ from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
-from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
+from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.dispatch.call_state import CallState
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.limits.limiter import Limiter
+from langchain_llmdispatch.types import ChatRequest
 
 THREADS, LOOPS = 16, 2
 
@@ -30,8 +34,8 @@ def target(name: str = "m", **limits: float) -> Target:
 
 def attempt(to: Target) -> Attempt:
     """Return a first attempt at a target."""
-    dispatch = Dispatch([to], Policy(), clock=Clock(), rng=random.Random(1))
-    return next(iter(dispatch.attempts()))
+    call = CallState(ChatRequest(()), [to], CallPolicy(), Clock())
+    return next(Dispatch(call, rng=random.Random(1)).attempts())
 
 
 def crowd(limiter: Limiter, to: Target, tokens: float, seconds: float) -> list[float]:

@@ -44,15 +44,18 @@ sys.path.append(str(Path(__file__).parents[1]))  # where the package is not inst
 from routing_figures import BAD_FROM, BAD_UNTIL, Result
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.budgets.budget import RetryBudget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
-from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch, Policy
+from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.dispatch.call_state import CallState
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
+from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
+from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
@@ -160,7 +163,7 @@ class Simulation:
         self.targets = _registry()
         self.vendors = {target.name: Vendor() for target in self.targets}
         self.length = requests / RATE
-        self.policy = Policy(RetryPolicy(), 6, TimeLimits(TIMEOUT, 120.0))
+        self.policy = CallPolicy(RetryPolicy(), 6, TimeLimits(TIMEOUT, 120.0))
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.counted = 0
         self.firsts: deque[bool] = deque(maxlen=100)
@@ -189,22 +192,18 @@ class Simulation:
         decision = self.router.decide(ask)
         if self.router.takes_turns:
             self.health.chosen(decision.targets[0])
-        dispatch = Dispatch(
+        call = CallState(
+            REQUEST,
             decision.targets,
             self.policy,
-            clock=self.clock,
-            rng=self.rng,
-            observer=Observers(self.health),
+            self.clock,
             waits=decision.waits,
-            clearance=self._clear,
-            retry_budget=self.retries,
+            observers=Observers(self.health),
+            send_checks=(self.health.check,),
         )
+        dispatch = Dispatch(call, rng=self.rng, retry_budget=self.retries)
         self._watch(decision.targets[0].name)
         Walk(self, dispatch).next()
-
-    def _clear(self, attempt: Attempt) -> None:
-        if not self.health.permit(attempt.target, self.clock.time, last_resort=attempt.last_resort):
-            raise errors.BreakerOpenError("open")
 
     def _weather(self) -> None:
         moment = self.clock.time / self.length

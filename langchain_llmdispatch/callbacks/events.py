@@ -195,9 +195,10 @@ def _reasons_data(attempt: Attempt) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _last_failure(attempt: Attempt) -> dict[str, Any]:
-    errors, declined = attempt.dispatch.errors, attempt.dispatch.declined
-    if declined and declined[-1].record is attempt.dispatch.records[-1]:
-        return {"deployment": declined[-1].target.name, "error": None, "status": declined[-1].status}
+    errors, declined = attempt.call.errors, attempt.call.declined
+    if declined and declined[-1].record is attempt.call.records[-1]:
+        record = declined[-1].record
+        return {"deployment": record.deployment, "error": None, "status": record.status}
     if not errors:
         return {"deployment": None, "error": None, "status": None}
     last = errors[-1]
@@ -205,17 +206,16 @@ def _last_failure(attempt: Attempt) -> dict[str, Any]:
 
 
 def _attempt_data(attempt: Attempt) -> dict[str, Any]:
-    request = attempt.dispatch.request
     return {
         "attempt": attempt.number,
         **(attempt.record.to_dict() if attempt.record is not None else {}),
-        "route": request.route if request is not None else None,
+        "route": attempt.call.request.route,
         "retry": attempt.retry is not None,
         "fallback": attempt.fallback,
         "hedge": attempt.hedge,
         "usage": dict(attempt.usage) if attempt.usage is not None else None,
         "cost_usd": _cost_text(attempt),
-        "ended_at": attempt.dispatch.clock.now().isoformat(timespec="microseconds"),
+        "ended_at": attempt.call.clock.now().isoformat(timespec="microseconds"),
     }
 
 

@@ -23,7 +23,7 @@ from langchain_llmdispatch.html import plural
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch.attempt import Attempt
-    from langchain_llmdispatch.dispatch.dispatch import Dispatch
+    from langchain_llmdispatch.dispatch.call_state import CallState
 
 LOGGER = logging.getLogger("langchain_llmdispatch")
 LOGGER.addHandler(logging.NullHandler())
@@ -74,20 +74,20 @@ class CallLog:
         if LOGGER.isEnabledFor(logging.DEBUG):
             self._log(logging.DEBUG, "attempt", attempt, _result(attempt), **_facts(attempt))
 
-    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
+    def finished(self, call: CallState, answer: Attempt | None) -> None:
         """Log the result of a call."""
-        level = logging.WARNING if dispatch.outcome == "failed" else logging.INFO
+        level = logging.WARNING if call.outcome == "failed" else logging.INFO
         if not (self.console or LOGGER.isEnabledFor(level)):
             return
-        seconds = dispatch.clock.monotonic() - dispatch.started
-        facts: dict[str, Any] = {"attempts": len(dispatch.records), "latency_ms": round(seconds * 1000)}
+        seconds = call.clock.monotonic() - call.started
+        facts: dict[str, Any] = {"attempts": len(call.records), "latency_ms": round(seconds * 1000)}
         requests = plural(facts["attempts"], "request")
-        if dispatch.outcome == "failed":
-            error = dispatch.failure
+        if call.outcome == "failed":
+            error = call.failure
             facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
             text = f"call failed after {requests}, {_seconds(seconds)}: {_error(error)}"
             self._emit(level, "failed", text, facts)
-        elif dispatch.outcome == "answered" and answer is not None:
+        elif call.outcome == "answered" and answer is not None:
             text = _answered(answer, facts, requests, seconds)
             self._emit(level, "answered", text, facts)
         else:
@@ -152,7 +152,7 @@ def _answered(attempt: Attempt, facts: dict[str, Any], requests: str, seconds: f
 
 
 def _reason(attempt: Attempt) -> str:
-    errors = attempt.dispatch.errors
+    errors = attempt.call.errors
     return f"{errors[-1].deployment} failed: {_error(errors[-1])}" if errors else "the answer was declined"
 
 

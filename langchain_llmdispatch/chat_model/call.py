@@ -9,11 +9,10 @@ for itself: `config={"configurable": {...}}`. LangChain hands a model its run's 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -21,18 +20,20 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from pydantic import Field, PrivateAttr
 
-from langchain_llmdispatch.budgets.budget import Budget, CallBudget, RetryBudget
+from langchain_llmdispatch.budgets.budget import Budget
+from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.chat_model.run_context import ObservedChatModel
 from langchain_llmdispatch.chat_model.run_options import OPTIONS, RunOptions
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.schema import DispatchFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
+from langchain_llmdispatch.dispatch.call_state import CallState
 from langchain_llmdispatch.dispatch.cascade import Cascade
-from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
-from langchain_llmdispatch.dispatch.hedging import Hedging
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
-from langchain_llmdispatch.errors import BreakerOpenError
+from langchain_llmdispatch.dispatch.policy import CallPolicy
+from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing.affinity import Affinity
@@ -42,10 +43,6 @@ from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Ask, Router
 from langchain_llmdispatch.routing.rules import is_vendor
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.dispatch.dispatch import Attempt
 
 CHOICES = "llmdispatch"
 """Where a run's own choices stand among its metadata."""
@@ -58,7 +55,7 @@ class _Desk:
     """What a model routes with. One object, because pydantic is slow to find private attributes."""
 
     router: Router
-    policy: Policy
+    policy: CallPolicy
     fleet: DeploymentRegistry
     health: Health
     affinity: Affinity
@@ -112,16 +109,12 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         resume, cascade = self.on_stream_error == "resume", Cascade.of(self.escalate_when)
         self._desk = _Desk(
             router,
-            Policy(policy, self.max_attempts, times, resume, cascade, self._hedging()),
+            CallPolicy(policy, self.max_attempts, times, resume, cascade, self.hedge_after),
             fleet,
             self.health if self.health is not None else Health(rng=self.rng),
             Affinity(),
             RetryBudget(),
         )
-
-    def _hedging(self) -> Hedging | None:
-        after = self.hedge_after
-        return None if after is None else Hedging(after, self.hedge_budget_usd)
 
     def _check_rules(self) -> None:
         for rule in self.routing_rules:
@@ -161,22 +154,25 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         if desk.router.takes_turns and decision.targets:
             desk.health.chosen(decision.targets[0])
         purse = self._call_budget(ask.forecast, options)
-        dispatch = Dispatch(
+        health = desk.health
+        call = CallState(
+            request,
             decision.targets,
             _within(desk.policy, options),
-            clock=self.clock,
-            rng=ask.rng,
-            observer=self._ears(desk, run, purse, ask.thread),
-            ready_in=self._limiter.readiness(request),
+            self.clock,
             waits=decision.waits,
-            clearance=_clearance(desk.health, purse),
+            thread=ask.thread,
+            observers=self._observers_of(desk, run, purse, ask.thread),
+            send_checks=(health.check,) if purse is None else (purse.reserve, health.check),
+        )
+        return Dispatch(
+            call,
+            rng=ask.rng,
+            refusal=None if decision.targets else decision.error(),
+            queue_wait=self._limiter.readiness(request),
+            breaker_wait=health.breaker_wait,
             retry_budget=desk.retry_budget,
         )
-        dispatch.request, dispatch.thread, dispatch.worst = request, ask.thread, ask.forecast.worst
-        dispatch.kept_back = partial(_kept_back, desk.health, self.clock)
-        if not decision.targets:
-            dispatch.refusal = decision.error()
-        return dispatch
 
     def _ask(
         self,
@@ -224,11 +220,12 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
             forecast.worst, limit=limit, budgets=(self.budget,) if self.budget is not None else ()
         )
 
-    def _ears(self, desk: _Desk, run: Run, purse: CallBudget | None, thread: str | None) -> Observers:
-        """Return who hears of a call."""
+    def _observers_of(
+        self, desk: _Desk, run: Run, call_budget: CallBudget | None, thread: str | None
+    ) -> Observers:
+        """Return the observers of a call."""
         affinity = desk.affinity if thread is not None else None
-        hedging = desk.policy.hedging
-        return Observers(self._counters, self._log, run.observer, desk.health, affinity, purse, hedging)
+        return Observers(self._counters, self._log, run.observer, desk.health, affinity, call_budget)
 
     def _may_be_tried(self, vendor: str) -> bool:
         """Whether a deployment of the vendor may be asked now; true where it has none that could be out."""
@@ -326,33 +323,11 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
         return super().astream(input, with_choices(config), stop=stop, **kwargs)
 
 
-def _within(policy: Policy, options: RunOptions) -> Policy:
+def _within(policy: CallPolicy, options: RunOptions) -> CallPolicy:
     """Return the policy with the call's own times, if it has some."""
     own = {"deadline": options.deadline, "timeout": options.timeout}
     chosen = {name: float(seconds) for name, seconds in own.items() if seconds is not None}
     return replace(policy, times=replace(policy.times, **chosen)) if chosen else policy
-
-
-def _clearance(health: Health, purse: CallBudget | None) -> Callable[[Attempt], None]:
-    """Return what keeps a request back whose deployment is out, or whose worst case nobody pays for."""
-
-    def clear(attempt: Attempt) -> None:
-        if purse is not None:
-            purse.take(attempt)
-        if health.quiet:
-            return
-        now = attempt.dispatch.clock.monotonic()
-        if not health.permit(attempt.target, now, last_resort=attempt.last_resort):
-            raise BreakerOpenError("its breaker is open", deployment=attempt.target.name)
-
-    return clear
-
-
-def _kept_back(health: Health, clock: Clock, target: Target) -> float:
-    if health.quiet:
-        return 0.0
-    left, cooling = health.blocked(target, clock.monotonic())
-    return 0.0 if cooling else left
 
 
 def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:

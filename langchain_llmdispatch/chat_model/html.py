@@ -58,8 +58,7 @@ def _facts(model: DispatcherChatModel) -> list[str]:
     if model.deadline is not None:
         facts.append(f"within {seconds(model.deadline)}")
     if model.hedge_after is not None:
-        after = model.hedge_after
-        facts.append(f"a second one after {after if isinstance(after, str) else seconds(after)}")
+        facts.append(f"a second one after {seconds(model.hedge_after)}")
     if model.routes:
         facts.append("routes " + ", ".join(f"{name} ({len(to)})" for name, to in model.routes.items()))
     return facts

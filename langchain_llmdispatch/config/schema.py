@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
@@ -54,12 +54,10 @@ class DispatchFields(BaseModel):
         first_token_timeout: Seconds from sending to the first streamed content; reasoning counts.
         stream_idle_timeout: Seconds between two pieces of streamed content; keep-alives do not count.
         on_stream_error: What happens when a stream breaks after content: `raise`, or `resume` elsewhere.
-        hedge_after: Seconds (or `"p95"`) without a first token after which another deployment is asked too.
+        hedge_after: Seconds without a first token after which a second deployment is tried as well.
         escalate_when: Which answers send a call on to the next deployment: `refusal`, `length`,
             `invalid_schema`, a function of the message, or several of these. Streams are held back until an
             answer is accepted; if none is, the last one is returned (`llmdispatch.accepted` is false).
-        hedge_budget_usd: US dollars that asking another one too may cost at worst; a dearer request, or one
-            of unknown price, is not sent. None for no bound.
         budget_usd: US dollars that one call may cost at worst; a dearer one is refused before sending.
         temperature: Sampling temperature.
         max_tokens: Tokens of the answer at most.
@@ -92,8 +90,7 @@ class DispatchFields(BaseModel):
     first_token_timeout: float | None = Field(default=None, gt=0)
     stream_idle_timeout: float | None = Field(default=120.0, gt=0)
     on_stream_error: Literal["raise", "resume"] = "raise"
-    hedge_after: Annotated[float, Field(ge=0)] | Literal["p95"] | None = None
-    hedge_budget_usd: float | None = Field(default=None, ge=0)
+    hedge_after: float | None = Field(default=None, ge=0)
     escalate_when: EscalateWhen | None = None
     budget_usd: float | None = Field(default=None, ge=0)
     temperature: float | None = Field(default=None, ge=0)

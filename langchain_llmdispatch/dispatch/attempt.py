@@ -1,96 +1,89 @@
-"""One request to one deployment: what is noted of it while it is on its way, and what became of it."""
+"""One request to one deployment: what happens while it is open, and how it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from tenacity import RetryCallState
+
+from langchain_llmdispatch.catalog.prices import Cost
+from langchain_llmdispatch.dispatch.call_state import CallState, DeclinedAnswer, TargetState
 from langchain_llmdispatch.dispatch.hedging import LostRaceError
 from langchain_llmdispatch.dispatch.resume import caused, interrupted
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
 from langchain_llmdispatch.types import AttemptRecord, Change
 
-if TYPE_CHECKING:
-    from langchain_core.messages import AIMessageChunk
-    from langchain_core.messages.ai import UsageMetadata
-    from tenacity import RetryCallState
-
-    from langchain_llmdispatch.catalog.prices import Cost
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.dispatch.dispatch import Dispatch
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A target's standing within one call."""
-
-    target: Target
-    rank: int
-    tries: int = 0
-    ready_at: float = 0.0
-    alive: bool = True
-
 
 class Attempt:
-    """One request to one deployment: a context manager that records what became of it.
+    """One request to one deployment: a context manager that records how it ended.
+
+    Args:
+        call: The call that it belongs to.
+        candidate: Its target's state within the call.
+        number: Its place in the call, from 1.
+        delay: Seconds to wait before sending.
+        retry: Tenacity's state if it repeats the deployment that just failed, else None.
+        fallback: Whether it goes to another deployment than the attempt before it.
+        hedge: Whether it is sent while an earlier one is still open.
 
     Attributes:
-        number: Its place in the call, from 1.
         target: Where it goes.
-        delay: Seconds to wait before sending.
-        retry: Tenacity's state where it repeats the deployment that just failed, else None.
-        fallback: Whether it goes to another deployment than the attempt before it.
-        deadline: The moment the whole call ends, in the clock's monotonic seconds.
+        deadline: When the whole call ends at the latest, in the clock's monotonic seconds.
         times: The time limits that hold for its target.
         error: What it ended with, or None.
+        record: Its record; None until it is over.
         changes: What was altered so that the request fits the target.
+        status: The HTTP status of its response, or None.
+        request_id: The vendor's id for the request, or None.
         committed: Whether content has been handed to the caller.
-        declined: Whether its answer was whole, but not good enough (see `Cascade`).
+        chunks: What has been handed to the caller.
         lost: Whether another request of the call answered first (see `Race`).
-        candidate: Its target's standing within the call.
-        usage: What the vendor says it used, also where the answer was no good; None if it did not say.
-        partial: Whether `usage` is what was said before the answer broke off: more may have been used.
-        cost: What that cost; None where the usage is unknown.
+        usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
+        partial: Whether `usage` was reported before the answer broke off: more may have been used.
+        cost: The cost of `usage`; None if that is unknown.
         waited: Seconds slept or queued before sending.
         throttled: Seconds of them spent waiting for our own limits.
         latency: Seconds from sending to the end.
         ttft: Seconds from sending to the first streamed content, or None.
+        ended_at: When it ended, in the clock's monotonic seconds.
     """
 
-    partial = False
-    hedge = False  # whether it was sent while an earlier one was still open
+    partial = committed = lost = False
+    changes: Sequence[Change] = ()
     usage: UsageMetadata | None = None
     cost: Cost | None = None
-    waited = throttled = latency = 0.0
+    error: DispatchError | None = None
+    record: AttemptRecord | None = None
+    status: int | None = None
+    request_id: str | None = None
+    waited = throttled = latency = ended_at = 0.0
     ttft: float | None = None
+    _sent_at: float | None = None
+    _first_at: float | None = None
+    _declined: Callable[[], list[Any]] | None = None
 
     def __init__(
         self,
-        dispatch: Dispatch,
-        candidate: Candidate,
+        call: CallState,
+        candidate: TargetState,
         *,
         number: int,
-        delay: float,
-        retry: RetryCallState | None,
-        fallback: bool,
+        delay: float = 0.0,
+        retry: RetryCallState | None = None,
+        fallback: bool = False,
+        hedge: bool = False,
     ) -> None:
-        self._dispatch, self.candidate = dispatch, candidate
-        self.number, self.target, self.delay = number, candidate.target, delay
-        self.retry, self.fallback = retry, fallback
-        self.deadline = dispatch.deadline
-        self.times = candidate.target.limits(dispatch.policy.times)
-        self.changes: Sequence[Change] = ()
-        self.error: DispatchError | None = None
-        self.committed = self.declined = self.lost = False
-        self.record: AttemptRecord | None = None
-        self.status: int | None = None
-        self.request_id: str | None = None
+        self.call, self.candidate, self.target = call, candidate, candidate.target
+        self.number, self.delay, self.retry = number, delay, retry
+        self.fallback, self.hedge = fallback, hedge
+        self.deadline = call.deadline
+        self.times = candidate.target.limits(call.policy.times)
         self.chunks: list[AIMessageChunk] = []
-        self._opened_at = dispatch.clock.monotonic()
-        self._sent_at: float | None = None
-        self._first_at: float | None = None
+        self._opened_at = call.clock.monotonic()
 
     @property
     def sent(self) -> bool:
@@ -103,80 +96,94 @@ class Attempt:
         return self._first_at is not None
 
     @property
+    def declined(self) -> bool:
+        """Whether its answer was whole, but not accepted (see `Cascade`)."""
+        return self._declined is not None
+
+    @property
     def accepted(self) -> bool:
         """Whether its answer is the call's, once it is over."""
         return self.error is None and not self.declined and not self.lost
 
     @property
-    def dispatch(self) -> Dispatch:
-        """The call that this attempt belongs to."""
-        return self._dispatch
-
-    @property
     def last_resort(self) -> bool:
-        """Whether nobody else is left to ask."""
-        return self._dispatch.has_only(self.candidate)
+        """Whether no other deployment is left to try."""
+        return not self.call.others(self.candidate)
 
     def left(self) -> float:
         """Return the seconds until the call's deadline."""
-        return self.deadline - self._dispatch.clock.monotonic()
+        return self.deadline - self.call.clock.monotonic()
+
+    # -- while it is open --------------------------------------------------------------------------
 
     def send(self) -> None:
-        """Note that the request leaves the process now.
+        """Record that the request leaves the process now.
 
         Raises:
             DeadlineExceededError: There is no time left to send it.
-            BreakerOpenError: Its deployment is out, and another one is left.
-            BudgetExceededError: Its worst case does not fit what is left of a budget.
+            BreakerOpenError: Its deployment's breaker is open, and another deployment is left.
+            BudgetExceededError: Its worst-case cost does not fit what is left of a budget.
             LostRaceError: Another request of the call has answered meanwhile.
         """
+        call = self.call
         if self.left() <= 0:
             raise DeadlineExceededError("the call's deadline has passed", deployment=self.target.name)
-        with self._dispatch.lock:
+        with call.lock:
             if self.record is not None:
                 raise LostRaceError
-            self._dispatch.clear(self)
-            self._sent_at = self._dispatch.clock.monotonic()
-            self._dispatch.sent += 1
-            self._dispatch.observer.started(self)
+            for check in call.send_checks:
+                check(self)
+            self._sent_at = call.clock.monotonic()
+            call.sent += 1
+            for started in call.observers.started:
+                started(self)
 
     def answered(self, status: int, request_id: str | None) -> None:
-        """Note that a response has begun."""
+        """Record the head of the response."""
         self.status, self.request_id = status, request_id
 
     def content(self) -> None:
-        """Note that the first content has arrived; from now on nothing can be taken back."""
+        """Record that content has arrived; only the first time counts."""
         if self._first_at is None:
-            self._first_at = self._dispatch.clock.monotonic()
+            self._first_at = self.call.clock.monotonic()
 
-    def succeed(self) -> AttemptRecord:
-        """Note that the answer is whole, and return the attempt's record.
+    def claim(self) -> None:
+        """Make this the request that answers the call, if several are open.
+
+        Raises:
+            LostRaceError: Another one has answered already.
+        """
+        if self.record is not None:
+            raise LostRaceError
+        if self.call.race is not None:
+            self.call.race.claim(self)
+
+    def decline(self, outputs: Callable[[], list[Any]]) -> None:
+        """Record that its whole answer is not accepted, before `succeed`.
+
+        Args:
+            outputs: Builds what the caller gets if no better answer comes.
+        """
+        self._declined = outputs
+
+    # -- its end -----------------------------------------------------------------------------------
+
+    def succeed(self) -> None:
+        """Record that the answer is whole.
 
         Raises:
             LostRaceError: Another request of the call has answered meanwhile.
         """
         self.claim()
-        self.record = self._record(None)
-        self._dispatch.end(self)
-        return self.record
-
-    def claim(self) -> None:
-        """Answer the call, rather than another request that is on its way too.
-
-        Raises:
-            LostRaceError: That one has answered already.
-        """
-        if self.record is not None:
-            raise LostRaceError
-        if self._dispatch.race is not None:
-            self._dispatch.race.claim(self)
+        self.record = self._recorded(None)
+        self._end(self.record)
 
     def lose(self) -> None:
-        """Note that another request of the call answered first."""
+        """Record that another request of the call answered first."""
         self._close(LostRaceError())
 
     def fail(self, error: DispatchError) -> None:
-        """Note how it ended, before its `with` does."""
+        """Record how it ended, before its `with` does."""
         self._close(error)
 
     def __enter__(self) -> Self:
@@ -186,22 +193,42 @@ class Attempt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Record the outcome; swallow errors that policy decides upon."""
-        return self._close(error) and self.error is not None
+        """Record the outcome; swallow a `DispatchError`, which the policy decides upon."""
+        return self.record is None and self._close(error) and self.error is not None
 
     def _close(self, error: BaseException | None) -> bool:
-        """Record the outcome, once; whatever happens after that is the caller's."""
-        with self._dispatch.lock:
+        """Record the outcome, once, and return whether that was now."""
+        with self.call.lock:
             if self.record is not None:
                 return False
             if isinstance(error, DispatchError):
-                self.error = self._judged(error)
+                self.error = self._completed(error)
             self.lost = isinstance(error, LostRaceError)
-            self.record = self._record(error)
-        self._dispatch.end(self)
+            self.record = self._recorded(error)
+        self._end(self.record)
         return True
 
-    def _judged(self, error: DispatchError) -> DispatchError:
+    def _end(self, record: AttemptRecord) -> None:
+        call = self.call
+        with call.lock:
+            if self._sent_at is not None:
+                call.records.append(record)
+            if self.cost is not None:
+                call.costs.append(self.cost)
+            if self.error is not None:
+                call.errors.append(self.error)
+                call.delivered += self.chunks
+            if self._declined is not None:
+                declined = DeclinedAnswer(self.target, record, self.usage, self.cost, self._declined)
+                call.declined.append(declined)
+            for ended in call.observers.ended:
+                ended(self)
+            if self.accepted:
+                answered = record.error is None
+                call.finish("answered" if answered else "abandoned", self if answered else None)
+
+    def _completed(self, error: DispatchError) -> DispatchError:
+        """Return an error with everything that is known of it, and without the transport's errors."""
         _forget_transport(error)
         if isinstance(error, AttemptTimeoutError) and self.left() <= 0:
             error = caused(DeadlineExceededError(f"the call's deadline has passed: {error.message}"), error)
@@ -210,25 +237,26 @@ class Attempt:
         error.request_id = error.request_id or self.request_id
         if error.status_code is None and self.status not in {None, 200}:
             error.status_code = self.status
-        return interrupted(error, [*self._dispatch.delivered, *self.chunks]) if self.committed else error
+        return interrupted(error, [*self.call.delivered, *self.chunks]) if self.committed else error
 
-    def _record(self, error: BaseException | None) -> AttemptRecord:
-        now, sent = self._dispatch.clock.monotonic(), self._sent_at
+    def _recorded(self, error: BaseException | None) -> AttemptRecord:
+        now, opened, sent, first = self.call.clock.monotonic(), self._opened_at, self._sent_at, self._first_at
         shown = self.error or error
-        self.waited = (now if sent is None else sent) - self._opened_at
-        self.latency = now - sent if sent is not None else 0.0
-        self.ttft = self._first_at - sent if self._first_at is not None and sent is not None else None
+        self.ended_at = now
+        self.waited = (now if sent is None else sent) - opened
+        self.latency = 0.0 if sent is None else now - sent
+        self.ttft = None if first is None or sent is None else first - sent
         return AttemptRecord(
             vendor=self.target.vendor.name,
             model=self.target.model,
             deployment=self.target.name,
             status=self.status if self.status is not None else getattr(shown, "status_code", None),
             error=type(shown).__name__ if shown is not None else None,
-            wait_ms=_ms(self.waited),
-            latency_ms=_ms(self.latency),
-            ttft_ms=_ms(self.ttft) if self.ttft is not None else None,
+            wait_ms=max(0, round(self.waited * 1000)),
+            latency_ms=max(0, round(self.latency * 1000)),
+            ttft_ms=None if self.ttft is None else max(0, round(self.ttft * 1000)),
             request_id=self.request_id or getattr(shown, "request_id", None),
-            started_ms=_ms(self._opened_at - self._dispatch.started),
+            started_ms=max(0, round((opened - self.call.started) * 1000)),
         )
 
 
@@ -241,7 +269,3 @@ def _forget_transport(error: BaseException) -> None:
             if linked is not None and type(linked).__module__.partition(".")[0] in {"httpx", "httpcore"}:
                 setattr(seen, name, None)
         seen = seen.__cause__ or seen.__context__
-
-
-def _ms(seconds: float) -> int:
-    return max(0, round(seconds * 1000))

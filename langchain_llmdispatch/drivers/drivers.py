@@ -47,10 +47,10 @@ class SyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request, self._limiter)
                     with self._admit(exchange, run):
-                        answers = list(self._first_of(exchange, self._answers))
-                if dispatch.outcome == "answered":
+                        answers = list(self._first_of(dispatch, exchange, self._answers))
+                if dispatch.call.outcome == "answered":
                     return Exchange.result(*answers)
-        return Exchange.result(*dispatch.settled())
+        return Exchange.result(*dispatch.call.declined[-1].outputs())
 
     def stream(self, dispatch: Dispatch, request: ChatRequest, run: Run) -> Iterator[ChatGenerationChunk]:
         """Yield the chunks of the first answer that begins.
@@ -64,26 +64,26 @@ class SyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request, self._limiter)
                     with self._admit(exchange, run):
-                        yield from self._first_of(exchange, self._chunks)
-                if dispatch.outcome == "answered":
+                        yield from self._first_of(dispatch, exchange, self._chunks)
+                if dispatch.call.outcome == "answered":
                     return
-            yield from dispatch.settled()
+            yield from dispatch.call.declined[-1].outputs()
 
     def _admit(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
         attempt = exchange.attempt
         if run is not None:
             run.admit(attempt)
         if attempt.delay > 0:
-            attempt.dispatch.clock.sleep(attempt.delay)
+            attempt.call.clock.sleep(attempt.delay)
         permit = exchange.permit = self._limiter.acquire(attempt, exchange.chat_request)
         if permit is None:
             return nullcontext()
         attempt.throttled = _noticeable(permit.waited)
         return permit
 
-    def _first_of(self, exchange: Exchange, source: Callable[[Exchange], Lane]) -> Lane:
+    def _first_of(self, dispatch: Dispatch, exchange: Exchange, source: Callable[[Exchange], Lane]) -> Lane:
         """Return what comes of a request, or of another one beside it if it is late."""
-        if exchange.attempt.dispatch.policy.hedging is None:
+        if exchange.attempt.call.policy.hedge_after is None:
             return source(exchange)
 
         def another(attempt: Attempt) -> Lane:
@@ -92,7 +92,7 @@ class SyncDriver:
                 with self._admit(hedge, None):
                     yield from source(hedge)
 
-        return race(exchange, source(exchange), another)
+        return race(dispatch, exchange, source(exchange), another)
 
     def _answers(self, exchange: Exchange) -> Lane:
         yield self._answer(exchange)
@@ -155,10 +155,12 @@ class AsyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request, self._limiter)
                     with await self._admit(exchange, run):
-                        answers = [answer async for answer in self._first_of(exchange, self._answers)]
-                if dispatch.outcome == "answered":
+                        answers = [
+                            answer async for answer in self._first_of(dispatch, exchange, self._answers)
+                        ]
+                if dispatch.call.outcome == "answered":
                     return Exchange.result(*answers)
-        return Exchange.result(*dispatch.settled())
+        return Exchange.result(*dispatch.call.declined[-1].outputs())
 
     async def stream(
         self, dispatch: Dispatch, request: ChatRequest, run: Run
@@ -169,12 +171,12 @@ class AsyncDriver:
                 with attempt:
                     exchange = Exchange(attempt, request, self._limiter)
                     with await self._admit(exchange, run):
-                        async with aclosing(self._first_of(exchange, self._chunks)) as chunks:
+                        async with aclosing(self._first_of(dispatch, exchange, self._chunks)) as chunks:
                             async for chunk in chunks:
                                 yield chunk
-                if dispatch.outcome == "answered":
+                if dispatch.call.outcome == "answered":
                     return
-            for chunk in dispatch.settled():
+            for chunk in dispatch.call.declined[-1].outputs():
                 yield chunk
 
     async def _admit(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
@@ -182,16 +184,18 @@ class AsyncDriver:
         if run is not None:
             await run.aadmit(attempt)
         if attempt.delay > 0:
-            await attempt.dispatch.clock.asleep(attempt.delay)
+            await attempt.call.clock.asleep(attempt.delay)
         permit = exchange.permit = await self._limiter.aacquire(attempt, exchange.chat_request)
         if permit is None:
             return nullcontext()
         attempt.throttled = _noticeable(permit.waited)
         return permit
 
-    def _first_of(self, exchange: Exchange, source: Callable[[Exchange], AsyncLane]) -> AsyncLane:
+    def _first_of(
+        self, dispatch: Dispatch, exchange: Exchange, source: Callable[[Exchange], AsyncLane]
+    ) -> AsyncLane:
         """Return what comes of a request, or of another one beside it if it is late."""
-        if exchange.attempt.dispatch.policy.hedging is None:
+        if exchange.attempt.call.policy.hedge_after is None:
             return source(exchange)
 
         async def another(attempt: Attempt) -> AsyncLane:
@@ -202,7 +206,7 @@ class AsyncDriver:
                         async for piece in pieces:
                             yield piece
 
-        return arace(exchange, source(exchange), another, self._kept)
+        return arace(dispatch, exchange, source(exchange), another, self._kept)
 
     async def _answers(self, exchange: Exchange) -> AsyncLane:
         yield await self._answer(exchange)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from langchain_llmdispatch.dispatch.answer_checks import check_answer, is_empty
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
 from langchain_llmdispatch.dispatch.resume import Seam, resumed
 from langchain_llmdispatch.errors import (
@@ -25,6 +24,7 @@ from langchain_llmdispatch.errors import (
 )
 from langchain_llmdispatch.transport.deadline import ReadDeadline, Wait
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
+from langchain_llmdispatch.vendors.answer_checks import check_answer, is_empty
 from langchain_llmdispatch.vendors.compile.call import compile_call, output_tool
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper
 from langchain_llmdispatch.vendors.openai.local import LAZY_URL
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import httpx
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.dispatch.dispatch import Attempt
+    from langchain_llmdispatch.dispatch.attempt import Attempt
     from langchain_llmdispatch.limits.limiter import Limiter
     from langchain_llmdispatch.limits.permit import Permit
     from langchain_llmdispatch.types import Call, ChatRequest
@@ -67,7 +67,7 @@ class Exchange:
             defaults=target.deployment.params,
             facts=target.facts,
         )
-        if delivered := attempt.dispatch.delivered:
+        if delivered := attempt.call.delivered:
             self.call, self.seam = resumed(delivered, self.call, target.facts)
 
     def unwrapper(self) -> OutputUnwrapper | None:
@@ -98,14 +98,14 @@ class Exchange:
 
     def begin(self) -> Call:
         """Note that the vendor is asked now, and return what it is asked."""
-        attempt, clock = self.attempt, self.attempt.dispatch.clock
+        attempt, clock = self.attempt, self.attempt.call.clock
         attempt.send()
         until, what = clock.monotonic() + (attempt.times.timeout or float("inf")), "the answer"
         first = attempt.times.first_token if self.call.stream else None
         if first is not None and clock.monotonic() + first < until:
             until, what = clock.monotonic() + first, "the first token"
         self.read_deadline = ReadDeadline(clock, min(until, attempt.deadline), what)
-        if (race := attempt.dispatch.race) is not None:
+        if (race := attempt.call.race) is not None:
             self.read_deadline.wait = Wait()
             if race.is_lost_for(attempt):  # since it was sent: nobody had a read_deadline to end yet
                 self.read_deadline.abandon()
@@ -156,7 +156,7 @@ class Exchange:
         Raises:
             LostRaceError: It is over already.
         """
-        race = late.attempt.dispatch.race
+        race = late.attempt.call.race
         assert race is not None  # noqa: S101 - it asked for this one
         race.enter(self)
         return self
@@ -175,23 +175,22 @@ class Exchange:
             self.read_deadline.abandon()
 
     def finished(self, message: AIMessage) -> ChatGeneration:
-        """Return a whole message with the facts of the call, which go on if it is not good enough."""
-        self.judge(message)
+        """Return a whole message with the facts of the call, which goes on if a cascade declines it."""
+        if self.declines(message):
+            self.attempt.decline(lambda: [self.generation(message)])
         self.attempt.succeed()
-        if self.attempt.declined:
-            self.attempt.dispatch.settled = lambda: [self.generation(message)]
         return self.generation(message)
 
-    def judge(self, message: AIMessage) -> None:
-        """Note whether a whole answer is good enough."""
-        cascade = self.attempt.dispatch.policy.cascade
-        self.attempt.declined = cascade is not None and cascade.declines(message, self.chat_request)
+    def declines(self, message: AIMessage) -> bool:
+        """Return whether the call's cascade, if any, does not accept a whole answer."""
+        cascade = self.attempt.call.policy.cascade
+        return cascade is not None and cascade.declines(message, self.chat_request)
 
     def generation(self, message: AIMessage) -> ChatGeneration:
         """Return a message with the facts of the call so far."""
         metadata = message.response_metadata
         model = metadata.get("model_name") or self.call.model
-        metadata["llmdispatch"] = report(self.attempt, self.chat_request, message.usage_metadata, model)
+        metadata["llmdispatch"] = report(self.attempt)
         return ChatGeneration(message=message, generation_info=gateway(self.attempt, model))
 
     def refuse(self, response: httpx.Response, body: bytes) -> NoReturn:
@@ -227,7 +226,7 @@ class Relay:
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._settled = False
-        self._buffers = exchange.attempt.dispatch.policy.cascade is not None
+        self._buffers = exchange.attempt.call.policy.cascade is not None
         self._unwrapper, self._seam = exchange.unwrapper(), exchange.seam
 
     @property
@@ -271,11 +270,11 @@ class Relay:
         whole = self._held[0] + [*self._held[1:], last] if self._held else last
         message = message_chunk_to_message(whole)
         assert isinstance(message, AIMessage)  # noqa: S101 - chunks of one make one
-        self._exchange.judge(message)
-        if self._attempt.declined:
-            self._attempt.succeed()
-            self._attempt.dispatch.settled = lambda: [*map(self._hand_over, self._held), self._told(last)]
-        return self._attempt.declined
+        if not self._exchange.declines(message):
+            return False
+        self._attempt.decline(lambda: [*map(self._hand_over, self._held), self._told(last)])
+        self._attempt.succeed()
+        return True
 
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
         out: list[ChatGenerationChunk] = []
@@ -332,7 +331,7 @@ class Relay:
         self._wait(self.LINGER, "the end of the response")
 
     def _wait(self, seconds: float, what: str) -> None:
-        until = self._attempt.dispatch.clock.monotonic() + seconds
+        until = self._attempt.call.clock.monotonic() + seconds
         self._exchange.read_deadline.extend(min(until, self._attempt.deadline), what)
 
     def _check_empty(self, last: AIMessageChunk) -> None:
@@ -349,6 +348,6 @@ class Relay:
     def _told(self, last: AIMessageChunk) -> ChatGenerationChunk:
         exchange = self._exchange
         model = last.response_metadata.get("model_name") or exchange.call.model
-        facts = report(self._attempt, exchange.chat_request, last.usage_metadata, model)
+        facts = report(self._attempt)
         last.response_metadata["llmdispatch"] = facts
         return ChatGenerationChunk(message=last, generation_info=gateway(self._attempt, model))

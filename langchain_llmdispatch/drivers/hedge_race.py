@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_llmdispatch.errors import DispatchError
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.dispatch.dispatch import Attempt
+    from langchain_llmdispatch.dispatch.attempt import Attempt
+    from langchain_llmdispatch.dispatch.dispatch import Dispatch
     from langchain_llmdispatch.drivers.exchange import Exchange
 
 Lane: TypeAlias = Generator[Any, None, None]
@@ -67,10 +68,11 @@ class _Runner:
             self._lane.close()
 
 
-def race(exchange: Exchange, lane: Lane, another: Callable[[Attempt], Lane]) -> Lane:
+def race(dispatch: Dispatch, exchange: Exchange, lane: Lane, another: Callable[[Attempt], Lane]) -> Lane:
     """Yield what the first of two requests to begin yields.
 
     Args:
+        dispatch: The attempts of the call.
         exchange: The request that is about to be sent.
         lane: Sends it, and yields its pieces.
         another: Does the same for the second attempt, and records its outcome.
@@ -79,12 +81,12 @@ def race(exchange: Exchange, lane: Lane, another: Callable[[Attempt], Lane]) -> 
         DispatchError: The only request failed. Of two, each failure is recorded where it happens.
     """
     attempt, bell = exchange.attempt, threading.Condition()
-    run = attempt.dispatch.begin_race(exchange)
+    run = dispatch.begin_race(exchange)
     runners = [_Runner(attempt, lane, bell)]
     try:
         with bell:
-            late = not bell.wait_for(lambda: runners[0].done, attempt.dispatch.late_after(attempt))
-        if late and (hedge := attempt.dispatch.hedge(attempt)) is not None:
+            late = not bell.wait_for(lambda: runners[0].done, attempt.call.policy.hedge_after)
+        if late and (hedge := dispatch.hedge(attempt)) is not None:
             runners.append(_Runner(hedge, another(hedge), bell))
         waiting = list(runners)
         while waiting:
@@ -144,6 +146,7 @@ class _AsyncRunner:
 
 
 async def arace(
+    dispatch: Dispatch,
     exchange: Exchange,
     lane: AsyncLane,
     another: Callable[[Attempt], AsyncLane],
@@ -152,18 +155,19 @@ async def arace(
     """Yield what the first of two requests to begin yields; see `race`.
 
     Args:
+        dispatch: The attempts of the call.
         exchange: The request that is about to be sent.
         lane: Sends it, and yields its pieces.
         another: Does the same for the second attempt, and records its outcome.
         kept: Holds the tasks until they end.
     """
     attempt = exchange.attempt
-    run = attempt.dispatch.begin_race(exchange)
+    run = dispatch.begin_race(exchange)
     runners = [_AsyncRunner(attempt, lane, kept)]
     try:
-        await asyncio.wait([runners[0].task], timeout=attempt.dispatch.late_after(attempt))
+        await asyncio.wait([runners[0].task], timeout=attempt.call.policy.hedge_after)
         late = not runners[0].done
-        if late and (hedge := attempt.dispatch.hedge(attempt)) is not None:
+        if late and (hedge := dispatch.hedge(attempt)) is not None:
             runners.append(_AsyncRunner(hedge, another(hedge), kept))
         waiting = list(runners)
         while waiting:

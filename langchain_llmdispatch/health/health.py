@@ -15,7 +15,7 @@ import random
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_llmdispatch.errors import AttemptTimeoutError, AuthenticationError
+from langchain_llmdispatch.errors import AttemptTimeoutError, AuthenticationError, BreakerOpenError
 from langchain_llmdispatch.health.breaker import (
     FIRST_OUT,
     LONGEST_ASKED,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.dispatch.dispatch import Attempt
+    from langchain_llmdispatch.dispatch.attempt import Attempt
 
 __all__ = ["UNSEEN", "Health", "HealthView", "Outcome", "outcome_of"]
 
@@ -150,16 +150,27 @@ class Health:
 
     def started(self, attempt: Attempt) -> None:
         """Note that a request leaves now."""
-        self.begin(attempt.target, attempt.dispatch.clock.monotonic(), attempt)
+        self.begin(attempt.target, attempt.call.clock.monotonic(), attempt)
 
     def ended(self, attempt: Attempt) -> None:
         """Learn from what became of it."""
         if not attempt.sent:
             return
-        now = attempt.dispatch.clock.monotonic()
+        now = attempt.call.clock.monotonic()
         self.learn(attempt.target, now, attempt, outcome_of(attempt))
         if isinstance(attempt.error, AuthenticationError):
-            self._suspect(attempt.target, attempt.dispatch.keyed_like(attempt.target), now)
+            self._suspect(attempt.target, attempt.call.keyed_like(attempt.target), now)
+
+    def check(self, attempt: Attempt) -> None:
+        """Check, right before a request leaves, that its deployment's breaker admits it.
+
+        Raises:
+            BreakerOpenError: The breaker is open, and another deployment is left to try.
+        """
+        if self._troubled and not self.permit(
+            attempt.target, attempt.call.clock.monotonic(), last_resort=attempt.last_resort
+        ):
+            raise BreakerOpenError("its breaker is open", deployment=attempt.target.name)
 
     def begin(self, target: Target, now: float, flight: object) -> None:
         """Note that a request, known by `flight`, leaves now."""
@@ -240,6 +251,13 @@ class Health:
         breaker = entry.breaker
         left = max(breaker.open_until, breaker.cool_until) - now
         return (left, not breaker.tripped) if left > 0 else (0.0, False)
+
+    def breaker_wait(self, target: Target, now: float) -> float:
+        """Return the seconds for which the deployment's breaker admits no request; a cooldown is none."""
+        if not self._troubled:
+            return 0.0
+        left, cooling = self.blocked(target, now)
+        return 0.0 if cooling else left
 
     def probing(self, target: Target, now: float) -> bool:
         """Return whether the deployment's one probe is under way, so that nobody else may ask it."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.budgets.budget import Budget, Period, Reservation
+from langchain_llmdispatch.budgets.budget import Budget, BudgetReservation, Period
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.redis.state import RedisState
@@ -52,16 +52,16 @@ class RedisBudget(Budget):
         """Return the dollars that anybody may still set aside in the period of `at`."""
         return max(Decimal(0), self.usd - self._total("committed", self._period_of(at)))
 
-    def reserve(self, usd: Decimal, at: datetime) -> Reservation | None:
+    def reserve(self, usd: Decimal, at: datetime) -> BudgetReservation | None:
         """Set dollars aside; None if they are not left."""
         period = self._period_of(at)
         with self._lock:
             if self._total("committed", period) + usd > self.usd:
                 return None
             self._add("committed", period, usd)
-        return Reservation(self, period, usd)
+        return BudgetReservation(self, period, usd)
 
-    def settle(self, reservation: Reservation, spent: Decimal) -> None:
+    def settle(self, reservation: BudgetReservation, spent: Decimal) -> None:
         """Enter what a request cost, in the period in which it was sent."""
         self._add("committed", reservation.period, spent - reservation.usd)
         self._add("spent", reservation.period, spent)

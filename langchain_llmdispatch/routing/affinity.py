@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.dispatch.dispatch import Attempt
+    from langchain_llmdispatch.dispatch.attempt import Attempt
 
 LASTS = 600.0
 """Seconds for which a thread is remembered after its last answer; vendors' caches last 5 to 60 minutes."""
@@ -56,16 +56,13 @@ class Affinity:
             if self._bound.get(thread, ("", 0.0))[0] == deployment:
                 del self._bound[thread]
 
-    def started(self, attempt: Attempt) -> None:
-        """Do nothing: only an answer binds."""
-
     def ended(self, attempt: Attempt) -> None:
         """Bind the call's thread to who answered it; loose it from who failed it."""
-        thread, record = attempt.dispatch.thread, attempt.record
+        thread, record = attempt.call.thread, attempt.record
         if thread is None or record is None or not attempt.sent:
             return
         if attempt.error is not None:
             if attempt.error.blame != "none":
                 self.loose(thread, attempt.target.name)
         elif record.error is None and attempt.accepted:
-            self.bind(thread, attempt.target.name, attempt.dispatch.clock.monotonic())
+            self.bind(thread, attempt.target.name, attempt.call.clock.monotonic())

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.clock import Clock
+    from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.dispatch.attempt import Attempt
-    from langchain_llmdispatch.dispatch.dispatch import Dispatch
+    from langchain_llmdispatch.dispatch.call_state import CallState, DeclinedAnswer
 
 MOST_GROUPS = 1000
 """Combinations of deployment, route and tags that are told apart."""
@@ -103,7 +104,7 @@ class _Group:
         for name, tokens in TokenCounts.of(usage).summed().items():
             self._counts[name] += tokens
 
-    def waste(self, attempt: Attempt) -> None:
+    def waste(self, attempt: Attempt | DeclinedAnswer) -> None:
         """Count the tokens and dollars of an attempt that brought no answer, or none that was used."""
         if attempt.usage is not None:
             self._counts["wasted_tokens"] += attempt.usage["input_tokens"] + attempt.usage["output_tokens"]
@@ -148,17 +149,17 @@ class Counters:
         if attempt.sent:
             with self._lock:
                 self._in_flight -= 1
-                self._group(attempt).count(attempt)
+                self._group(attempt.target, attempt.call).count(attempt)
 
-    def finished(self, dispatch: Dispatch, answer: Attempt | None) -> None:
+    def finished(self, call: CallState, answer: Attempt | None) -> None:
         """Count a call; answers that were declined were wasted, except one that had to do."""
         with self._lock:
-            for declined in dispatch.declined:
-                if declined is not answer:
-                    self._group(declined).waste(declined)
-            self._calls[dispatch.outcome or "abandoned"] += 1
-            if dispatch.outcome == "answered":
-                self._latency.pending.append(dispatch.clock.monotonic() - dispatch.started)
+            for declined in call.declined:
+                if answer is None or declined.record is not answer.record:
+                    self._group(declined.target, call).waste(declined)
+            self._calls[call.outcome or "abandoned"] += 1
+            if call.outcome == "answered":
+                self._latency.pending.append(call.clock.monotonic() - call.started)
                 if len(self._latency.pending) >= _PENDING:
                     self._latency.fold()
 
@@ -184,14 +185,11 @@ class Counters:
         with self._lock:
             self._begin()
 
-    def _group(self, attempt: Attempt) -> _Group:
-        target, request = attempt.target, attempt.dispatch.request
-        tags, route = target.deployment.tags, None
-        if request is not None:
-            route = request.route
-            if request.tags:
-                tags = tags | {tag for tag in request.tags if not tag.startswith("seq:step:")}
-        key = _GroupKey(target.vendor.name, target.model, target.name, route, tags)
+    def _group(self, target: Target, call: CallState) -> _Group:
+        tags, request = target.deployment.tags, call.request
+        if request.tags:
+            tags = tags | {tag for tag in request.tags if not tag.startswith("seq:step:")}
+        key = _GroupKey(target.vendor.name, target.model, target.name, request.route, tags)
         group = self._groups.get(key)
         return group if group is not None else self._new_group(key)
 

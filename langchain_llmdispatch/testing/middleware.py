@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
     from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-    from langchain_llmdispatch.dispatch.dispatch import Attempt
+    from langchain_llmdispatch.dispatch.attempt import Attempt
     from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.middleware import Flow
 

@@ -77,7 +77,7 @@ def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
 def _make_endable(client: Any, request: httpx.Request, backend: type[Backend | AsyncBackend]) -> None:
     """Let a request through a user's own client lose a race: its pool's new connections can be ended."""
     attempt = request.extensions.get("llmdispatch")
-    if attempt is None or attempt.dispatch.race is None:
+    if attempt is None or attempt.call.race is None:
         return
     pool = getattr(client._transport_for_url(request.url), "_pool", None)  # noqa: SLF001 - none in mocks
     own = getattr(pool, "_network_backend", None)

@@ -15,9 +15,11 @@ from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
-from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.types import TimeLimits
+from tests.calls import dispatch_of
 from tests.fakes import FakeClock
 
 OK = None
@@ -34,7 +36,7 @@ class Walk:
     """A walk through a call's attempts: what each deployment answers, and what was done."""
 
     answers: dict[str, list[errors.DispatchError | None]]
-    policy: Policy = field(default_factory=Policy)
+    policy: CallPolicy = field(default_factory=CallPolicy)
     seconds: float = 1.0
     clock: FakeClock = field(default_factory=FakeClock)
     asked: list[str] = field(default_factory=list)
@@ -44,7 +46,7 @@ class Walk:
 
     def run(self, models: Sequence[Target]) -> Walk:
         """Walk until an answer or the final error."""
-        self.dispatch = Dispatch(models, self.policy, clock=self.clock, rng=random.Random(7))
+        self.dispatch = dispatch_of(models, self.policy, clock=self.clock, rng=random.Random(7))
         try:
             for attempt in self.dispatch.attempts():
                 with attempt:
@@ -63,11 +65,11 @@ class Walk:
         return self
 
 
-def steady(**fields: object) -> Policy:
+def steady(**fields: object) -> CallPolicy:
     """Return a policy without jitter."""
     retries = RetryPolicy(jitter=False, **fields.pop("retries", {}))  # type: ignore[arg-type]
     times = TimeLimits(**fields.pop("times", {}))  # type: ignore[arg-type]
-    return Policy(retries=retries, times=times, **fields)  # type: ignore[arg-type]
+    return CallPolicy(retries=retries, times=times, **fields)  # type: ignore[arg-type]
 
 
 def test_transient_errors_are_retried_with_growing_waits_then_fall_back() -> None:
@@ -192,7 +194,7 @@ def test_retryable_errors_in_words_restrict_retries() -> None:
 
 def test_a_bug_passes_through_and_is_blamed_on_nobody() -> None:
     """An exception that is not ours ends the call untouched, after one attempt."""
-    dispatch = Dispatch(targets("a", "b"), steady(), clock=FakeClock(), rng=random.Random(1))
+    dispatch = dispatch_of(targets("a", "b"), steady(), clock=FakeClock())
     asked = []
     with pytest.raises(ZeroDivisionError):
         for attempt in dispatch.attempts():
@@ -201,29 +203,29 @@ def test_a_bug_passes_through_and_is_blamed_on_nobody() -> None:
                 asked.append(attempt.target.name)
                 _ = 1 / 0
     assert asked == ["a"]
-    assert dispatch.errors == []
+    assert dispatch.call.errors == []
 
 
 def test_no_deployment_is_a_clear_error() -> None:
     """An empty plan raises before anything is sent."""
     with pytest.raises(errors.NoDeploymentError):
-        next(Dispatch([], steady(), clock=FakeClock(), rng=random.Random(1)).attempts())
+        next(dispatch_of([], steady(), clock=FakeClock()).attempts())
 
 
 def test_nobody_is_waited_for_beyond_the_deadline() -> None:
     """Where the only deployment cools down for longer than the call has, the call ends at once."""
     clock, policy = FakeClock(), steady(times={"deadline": 10.0})
-    dispatch = Dispatch(targets("a"), policy, clock=clock, rng=random.Random(1), waits=(40.0,))
+    dispatch = dispatch_of(targets("a"), policy, clock=clock, waits=(40.0,))
     with pytest.raises(errors.DeadlineExceededError) as raised:
         next(dispatch.attempts())
-    assert (dispatch.outcome, clock.slept, raised.value.retry_after) == ("failed", [], 40.0)
+    assert (dispatch.call.outcome, clock.slept, raised.value.retry_after) == ("failed", [], 40.0)
 
 
 def test_records_say_when_each_attempt_began() -> None:
     """From the call's start, before its own wait: one begins where the one before it ended."""
     walk = Walk({"a": [errors.ServerError("x"), errors.ServerError("x"), OK]}, steady()).run(targets("a"))
     assert walk.dispatch is not None
-    times = [(r.started_ms, r.wait_ms, r.latency_ms) for r in walk.dispatch.records]
+    times = [(r.started_ms, r.wait_ms, r.latency_ms) for r in walk.dispatch.call.records]
     assert times == [(0, 0, 1000), (1000, 500, 1000), (2500, 1000, 1000)]
 
 
@@ -261,9 +263,9 @@ def test_every_call_is_bounded(
         name: [e and e("x", retry_after=waits[i % len(waits)]) for i, e in enumerate(column)]
         for name, column in zip(names, script, strict=True)
     }
-    policy = Policy(RetryPolicy(), bound, TimeLimits(deadline=deadline))
+    policy = CallPolicy(RetryPolicy(), bound, TimeLimits(deadline=deadline))
     walk = Walk(answers, policy, seconds=seconds).run(targets(*names))
     assert 1 <= len(walk.asked) <= bound
     assert walk.clock.monotonic() - seconds < deadline
     assert walk.dispatch is not None
-    assert len(walk.dispatch.records) == len(walk.asked)
+    assert len(walk.dispatch.call.records) == len(walk.asked)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -21,10 +19,12 @@ from pydantic import ValidationError
 from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel, VendorConfig, errors
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch.attempt import Attempt
-from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
-from langchain_llmdispatch.dispatch.hedging import ENOUGH, Hedging, LostRaceError, Race
+from langchain_llmdispatch.dispatch.call_state import CallState
+from langchain_llmdispatch.dispatch.hedging import LostRaceError
+from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import Flow, Sleep
+from tests.calls import dispatch_of
 from tests.dispatch.test_dispatch import targets
 from tests.end_to_end.test_failover import COLOURS, deployment, model_of, total
 from tests.fakes import FakeClock
@@ -55,7 +55,7 @@ class Hold:
     depth = 0
     replays = False
 
-    def __init__(self, **until: Callable[[Dispatch], Any]) -> None:
+    def __init__(self, **until: Callable[[CallState], Any]) -> None:
         self._until = until
 
     def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
@@ -68,20 +68,20 @@ class Hold:
     def _holds(self, request: httpx.Request) -> bool:
         attempt: Attempt = request.extensions["llmdispatch"]
         until = self._until.get(attempt.target.name)
-        return until is not None and not until(attempt.dispatch)
+        return until is not None and not until(attempt.call)
 
 
-def both_sent(dispatch: Dispatch) -> bool:
+def both_sent(call: CallState) -> bool:
     """Return whether the second request has left."""
-    return dispatch.sent >= 2
+    return call.sent >= 2
 
 
-def one_failed(dispatch: Dispatch) -> bool:
+def one_failed(call: CallState) -> bool:
     """Return whether one request has failed."""
-    return bool(dispatch.errors)
+    return bool(call.errors)
 
 
-def held(dispatcher: DispatcherChatModel, **until: Callable[[Dispatch], Any]) -> DispatcherChatModel:
+def held(dispatcher: DispatcherChatModel, **until: Callable[[CallState], Any]) -> DispatcherChatModel:
     """Return the model with requests of some deployments held back."""
     dispatcher._transport.middlewares = (Hold(**until),)
     return dispatcher
@@ -212,7 +212,7 @@ def test_the_callers_own_fault_ends_both(server: LoopbackServer, call: Call) -> 
 
 @pytest.mark.parametrize(
     "fields",
-    [{"max_attempts": 1}, {"hedge_budget_usd": 0.0}, {"hedge_after": "p95"}, {"hedge_after": None}],
+    [{"max_attempts": 1}, {"hedge_after": None}],
     ids=str,
 )
 def test_no_second_request(server: LoopbackServer, call: Call, fields: dict[str, Any]) -> None:
@@ -236,9 +236,9 @@ def test_what_the_loser_has_used_is_counted(server: LoopbackServer, colour: str)
     """A vendor that has named tokens before it was left is believed: they are wasted, not forgotten."""
     server.script("anthropic", [Fault.stall(after_events=1)], account="a")
 
-    def spoken(dispatch: Dispatch) -> Any:
-        assert dispatch.race is not None
-        return getattr(dispatch.race._runners[0].decoder, "used", None)
+    def spoken(call: CallState) -> Any:
+        assert call.race is not None
+        return getattr(call.race._racers[0].decoder, "used", None)
 
     with held(model(server, "anthropic", "openai"), b=spoken) as dispatcher:
         COLOURS[colour](dispatcher, "hello")
@@ -457,9 +457,7 @@ def test_handlers_hear_of_a_hedge_in_their_own_context(server: LoopbackServer, c
 
 def test_content_ends_the_wait() -> None:
     """Once content has come, however slow the rest is, nobody else is asked."""
-    dispatch = Dispatch(
-        targets("a", "b"), Policy(hedging=Hedging(0)), clock=FakeClock(), rng=random.Random(1)
-    )
+    dispatch = dispatch_of(targets("a", "b"), CallPolicy(hedge_after=0), clock=FakeClock())
     first = next(dispatch.attempts())
     first.send()
     first.content()
@@ -469,56 +467,17 @@ def test_content_ends_the_wait() -> None:
 # -- policy alone ------------------------------------------------------------------------------------
 
 
-def ended(hedging: Hedging, seconds: float, *, fails: bool = False) -> None:
-    """Let an attempt end after so many virtual seconds."""
-    clock = FakeClock()
-    dispatch = Dispatch(targets("a"), Policy(), clock=clock, rng=random.Random(1), observer=hedging)
-    attempt = next(dispatch.attempts())
-    with attempt:
-        attempt.send()
-        clock.advance(seconds)
-        if fails:
-            raise errors.AuthenticationError("x")
-
-
-def test_how_late_is_late() -> None:
-    """The 95th percentile of answers, known after 20; failures are no answers, and old ones are forgotten."""
-    hedging, target = Hedging("p95"), targets("a")[0]
-    for n in range(ENOUGH - 1):
-        ended(hedging, float(n))
-    ended(hedging, 99.0, fails=True)
-    assert hedging.after(target, stream=False) is None
-    ended(hedging, float(ENOUGH - 1))
-    assert hedging.after(target, stream=False) == 19.0
-    assert hedging.after(target, stream=True) is None
-    assert hedging.after(targets("b")[0], stream=False) is None
-    for _ in range(200):
-        ended(hedging, 1.0)
-    assert hedging.after(target, stream=False) == 1.0
-    assert Hedging(2.5).after(target, stream=True) == 2.5
-
-
-def test_what_a_hedge_may_cost() -> None:
-    """Within the budget it is sent; where nobody knows the price, only without a budget."""
-    assert Hedging(1.0).affords(None)
-    assert Hedging(1.0, 0.01).affords(Decimal("0.01"))
-    assert not Hedging(1.0, 0.01).affords(Decimal("0.02"))
-    assert not Hedging(1.0, 0.01).affords(None)
-
-
 def test_only_one_can_win() -> None:
     """However many threads claim at once, one wins, and each other attempt is recorded as lost once."""
     for _ in range(20):
-        policy = Policy(hedging=Hedging(0))
-        dispatch = Dispatch(targets("a", "b"), policy, clock=Clock(), rng=random.Random(1))
+        dispatch = dispatch_of(targets("a", "b"), CallPolicy(hedge_after=0), clock=Clock())
         first = next(dispatch.attempts())
         first.send()
         second = dispatch.hedge(first)
         assert second is not None
         second.send()
-        race = dispatch.race = Race()
-        for attempt in (first, second):
-            race.enter(_Runner(attempt))  # type: ignore[arg-type] # what a race asks of an exchange
+        race = dispatch.begin_race(_Racer(first))
+        race.enter(_Racer(second))
         won: list[Attempt] = []
         gate = threading.Barrier(2)
 
@@ -536,22 +495,25 @@ def test_only_one_can_win() -> None:
         for thread in threads:
             thread.join()
         assert won == [race.winner]
-        assert sorted(record.error or "" for record in dispatch.records) == ["", "LostRaceError"]
-        assert dispatch.outcome == "answered"
+        assert sorted(record.error or "" for record in dispatch.call.records) == ["", "LostRaceError"]
+        assert dispatch.call.outcome == "answered"
 
 
-class _Runner:
-    """What a race knows of a request."""
+class _Racer:
+    """A request of a race."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
 
     def lose(self) -> None:
-        """Give up."""
+        """End the attempt as lost."""
         self.attempt.lose()
 
+    def abandon(self) -> None:
+        """Do nothing: it waits for nothing."""
 
-@pytest.mark.parametrize("wrong", [{"hedge_after": -1}, {"hedge_after": "p99"}, {"hedge_budget_usd": -1}])
+
+@pytest.mark.parametrize("wrong", [{"hedge_after": -1}, {"hedge_after": "p99"}])
 def test_settings_that_mean_nothing(wrong: dict[str, Any]) -> None:
     """They are errors that name the field."""
     with pytest.raises((ValidationError, errors.ConfigurationError), match=next(iter(wrong))):

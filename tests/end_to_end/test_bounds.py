@@ -88,7 +88,7 @@ class Vendors:
         step, attempt = self._begin(request)
         try:
             ends = time.monotonic() + 0.03
-            while step.late and attempt.dispatch.sent < 2 and time.monotonic() < ends:
+            while step.late and attempt.call.sent < 2 and time.monotonic() < ends:
                 yield Sleep(0.001, Clock())
             return self._answer(step, request, attempt, read_deadline)
         finally:

@@ -24,9 +24,9 @@ from hypothesis.stateful import (
 )
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.health.health import Health, Outcome, outcome_of
 from langchain_llmdispatch.health.latency import LatencyEstimate
+from tests.calls import dispatch_of
 from tests.fakes import FakeClock
 from tests.fleet import fail, learn, target, targets
 
@@ -470,7 +470,7 @@ def test_sixteen_threads_lose_nothing() -> None:
 def ended(error: BaseException | None, *, sent: bool = True) -> tuple[Health, Any]:
     """Return health after one attempt that ended so, and the attempt."""
     health, clock = Health(), FakeClock()
-    dispatch = Dispatch([A], Policy(), clock=clock, rng=random.Random(1), observer=health)
+    dispatch = dispatch_of([A], clock=clock, observers=[health])
     attempt = next(dispatch.attempts())
     try:
         with attempt:

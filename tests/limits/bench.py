@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,10 +16,11 @@ from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.attempt import Attempt
-from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
+from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.types import TimeLimits
+from tests.calls import dispatch_of
 from tests.fakes import FakeClock
 
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-test"}
@@ -69,9 +69,8 @@ class Bench:
 
     def attempt(self, to: Target, deadline: float | None = None) -> Attempt:
         """Return a first attempt at a target."""
-        policy = Policy(times=TimeLimits(deadline=deadline))
-        dispatch = Dispatch([to], policy, clock=self.clock, rng=random.Random(1))
-        return next(iter(dispatch.attempts()))
+        policy = CallPolicy(times=TimeLimits(deadline=deadline))
+        return next(dispatch_of([to], policy, clock=self.clock).attempts())
 
     def take(self, to: Target, tokens: float = 0.0, deadline: float | None = None) -> Permit:
         """Return a permit for an attempt that is then sent."""

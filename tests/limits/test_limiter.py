@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import random
 import time
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +13,9 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_llmdispatch import VendorConfig, errors
-from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.types import ChatRequest
+from tests.calls import dispatch_of
 from tests.limits.bench import Bench, target
 
 ZERO = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "7s"}
@@ -74,8 +73,7 @@ def test_the_real_clock_keeps_the_pace_too() -> None:
     """On the real clock, where time passes between any two lines: a burst of 30, then a thousand a second."""
     limiter, limited, began = Limiter(burst=0.0005), target(rpm=60_000), time.monotonic()
     for _ in range(60):
-        dispatch = Dispatch([limited], Policy(), clock=limiter.clock, rng=random.Random(1))
-        attempt = next(iter(dispatch.attempts()))
+        attempt = next(dispatch_of([limited], clock=limiter.clock).attempts())
         permit = limiter.acquire(attempt)
         assert permit is not None
         with permit:

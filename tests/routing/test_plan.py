@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, RoutingRule, errors
-from langchain_llmdispatch.budgets.budget import CallBudget
+from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.catalog.prices import Cost
-from langchain_llmdispatch.dispatch.dispatch import Dispatch, Policy
+from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.plan import make_plan
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import TimeLimits, ToolSpec
+from tests.calls import dispatch_of
 from tests.fakes import FakeClock
 from tests.fleet import ask, fail, learn, request, target, targets
 from tests.loopback.faults import Fault
@@ -116,14 +117,14 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
     retries = RetryPolicy(max_retries=data.draw(st.integers(0, 3)))
     deadline = data.draw(st.sampled_from([None, 10.0, 100.0, 600.0]))
     timeout = data.draw(st.sampled_from([5.0, 60.0]))
-    policy = Policy(retries, data.draw(st.integers(1, 8)), TimeLimits(timeout, deadline))
+    policy = CallPolicy(retries, data.draw(st.integers(1, 8)), TimeLimits(timeout, deadline))
     limit = data.draw(st.none() | st.floats(0.001, 0.2).map(lambda usd: Decimal(str(usd))))
     asked = ask(fleet, request("x" * 400, params={"max_tokens": 1000}), limit=limit)
     router, clock = Router("lowest_cost"), FakeClock()
     bound, decision = make_plan(router, asked, policy).bound, router.decide(asked)
     purse = CallBudget(asked.forecast.worst, limit=limit)
-    dispatch = Dispatch(
-        decision.targets, policy, clock=clock, rng=random.Random(1), observer=purse, clearance=purse.take
+    dispatch = dispatch_of(
+        decision.targets, policy, clock=clock, observers=[purse], send_checks=[purse.reserve]
     )
     try:
         for attempt in dispatch.attempts():
@@ -144,7 +145,7 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
                 attempt.succeed()
     except errors.DispatchError:
         pass
-    assert len(dispatch.records) <= bound.requests
+    assert len(dispatch.call.records) <= bound.requests
     assert bound.usd is not None
     assert purse.spent <= bound.usd
     if bound.seconds is not None:
@@ -153,18 +154,21 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
 
 def test_a_bound_is_honest_where_nothing_bounds() -> None:
     """Unknown prices and missing time limits are said to be so; a budget bounds the dollars again."""
-    policy = Policy(times=TimeLimits(None, None))
+    policy = CallPolicy(times=TimeLimits(None, None))
     bound = make_plan(Router(), ask(FLEET), policy).bound
     assert (bound.requests, bound.usd, bound.seconds) == (6, None, None)
     assert str(bound) == "at most 6 requests, an unknown price, no time limit"
     asked = ask(FLEET[:1], request(params={"max_tokens": 10}), limit=Decimal("0.01"))
     assert make_plan(Router(), asked, policy).bound.usd <= Decimal("0.01")  # type: ignore[operator]
     streamed = ask(FLEET[:1], request(stream=True))
-    assert make_plan(Router(), streamed, Policy(times=TimeLimits(5, 600))).bound.seconds == 600
+    assert make_plan(Router(), streamed, CallPolicy(times=TimeLimits(5, 600))).bound.seconds == 600
     limited = ask(targets("a", rpm=1))
-    assert make_plan(Router(), limited, Policy(times=TimeLimits(5, 600))).bound.seconds == 600
-    repeated = make_plan(Router(), ask(FLEET[:1]), Policy(), repeats=True)
-    assert (make_plan(Router(), ask(FLEET[:1]), Policy()).bound.requests, repeated.bound.requests) == (3, 6)
+    assert make_plan(Router(), limited, CallPolicy(times=TimeLimits(5, 600))).bound.seconds == 600
+    repeated = make_plan(Router(), ask(FLEET[:1]), CallPolicy(), repeats=True)
+    assert (make_plan(Router(), ask(FLEET[:1]), CallPolicy()).bound.requests, repeated.bound.requests) == (
+        3,
+        6,
+    )
 
 
 # -- how it looks ------------------------------------------------------------------------------------------
@@ -205,7 +209,9 @@ def showcase() -> Any:
     asked = request(history, tools=(SEARCH,), params={"temperature": 0.2}, route="smart")
     headroom = {"requests": 3.0, "tokens": 1200.0}
     router = Router("balanced", rules=[rule], allowed_vendors=["openai", "anthropic", "google"])
-    return make_plan(router, ask((*FLEET, evil), asked, health=health), Policy(), headroom=lambda _: headroom)
+    return make_plan(
+        router, ask((*FLEET, evil), asked, health=health), CallPolicy(), headroom=lambda _: headroom
+    )
 
 
 def test_a_plan_reads_as_text() -> None:

@@ -81,7 +81,7 @@ def fake_attempt(name: str = "a", *, route: str | None = None, tags: frozenset[s
     request = SimpleNamespace(route=route, tags=frozenset())
     return SimpleNamespace(
         target=target,
-        dispatch=SimpleNamespace(request=request),
+        call=SimpleNamespace(request=request),
         record=SimpleNamespace(error=None),
         number=1,
         sent=True,

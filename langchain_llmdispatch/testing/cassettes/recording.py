@@ -18,7 +18,8 @@ from langchain_llmdispatch.testing.middleware import attempt_of
 if TYPE_CHECKING:
     import httpx
 
-    from langchain_llmdispatch.dispatch.dispatch import Attempt, Dispatch
+    from langchain_llmdispatch.dispatch.attempt import Attempt
+    from langchain_llmdispatch.dispatch.call_state import CallState
     from langchain_llmdispatch.testing.cassettes.secrets import Secrets
     from langchain_llmdispatch.vendors.base import Vendor
 
@@ -77,7 +78,7 @@ class Recorder:
     def __init__(self, scrubber: Scrubber, calls: int = 0) -> None:
         self._scrubber, self._before = scrubber, calls
         self._slots: list[Interaction | None] = []
-        self._calls: dict[int, tuple[int, Dispatch]] = {}
+        self._calls: dict[int, tuple[int, CallState]] = {}
         self._lock = threading.Lock()
 
     def interactions(self) -> list[Interaction]:
@@ -88,7 +89,7 @@ class Recorder:
     def vendors(self) -> set[str]:
         """Return the vendors that recorded calls might have gone to, and that need a key."""
         with self._lock:
-            return {vendor.name for _, dispatch in self._calls.values() for vendor in _vendors(dispatch)}
+            return {vendor.name for _, call in self._calls.values() for vendor in _vendors(call)}
 
     def slot(self, clock: Clock | None = None) -> Slot:
         """Take the next place, for a request that leaves now."""
@@ -124,18 +125,18 @@ class Recorder:
             response,
             deployment=self._scrubber.text(attempt.target.name),
             model=attempt.target.model,
-            call=self._call(attempt.dispatch),
+            call=self._call(attempt.call),
             attempt=attempt.number,
         )
 
-    def _call(self, dispatch: Dispatch) -> int:
+    def _call(self, call: CallState) -> int:
         with self._lock:
-            # The dispatch is kept with its number, so that its identity is not given to another.
-            return self._calls.setdefault(id(dispatch), (self._before + len(self._calls) + 1, dispatch))[0]
+            # The call is kept with its number, so that its identity is not given to another.
+            return self._calls.setdefault(id(call), (self._before + len(self._calls) + 1, call))[0]
 
 
-def _vendors(dispatch: Dispatch) -> Iterator[Vendor]:
-    for candidate in dispatch._candidates:  # noqa: SLF001 - ours
+def _vendors(call: CallState) -> Iterator[Vendor]:
+    for candidate in call.candidates:
         target = candidate.target
         own = target.deployment.api_key or target.config.api_key
         if target.vendor.needs_key and own is None:  # the environment's

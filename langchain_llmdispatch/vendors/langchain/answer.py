@@ -16,13 +16,13 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_llmdispatch.dispatch.answer_checks import is_empty
 from langchain_llmdispatch.errors import (
     EmptyAnswerError,
     MalformedResponseError,
     TruncatedStreamError,
     TruncatedToolCallError,
 )
+from langchain_llmdispatch.vendors.answer_checks import is_empty
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatResult

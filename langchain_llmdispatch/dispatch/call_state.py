@@ -1,0 +1,154 @@
+"""The state of one call, shared by its `Dispatch` and its attempts, and read by observers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from threading import Lock
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+
+from langchain_llmdispatch.catalog.prices import Cost
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.dispatch.hedging import Race
+from langchain_llmdispatch.dispatch.observer import Observers
+from langchain_llmdispatch.dispatch.policy import CallPolicy
+from langchain_llmdispatch.errors import DispatchError
+from langchain_llmdispatch.types import AttemptRecord, ChatRequest
+
+CallOutcome: TypeAlias = Literal["answered", "failed", "abandoned"]
+SendCheck: TypeAlias = Callable[[Any], None]
+"""Called with an attempt right before its request leaves; raises a `DispatchError` to keep it back."""
+
+_FOREVER = float("inf")
+_NO_OBSERVERS = Observers()
+
+
+@dataclass(slots=True)
+class TargetState:
+    """The state of one target within one call.
+
+    Attributes:
+        target: The target.
+        rank: Its place in the order of preference, from 0.
+        ready_at: When it may be tried again, in the clock's monotonic seconds.
+        tries: How many attempts it has had.
+        alive: Whether it may be tried again in this call.
+    """
+
+    target: Target
+    rank: int
+    ready_at: float
+    tries: int = 0
+    alive: bool = True
+
+
+class DeclinedAnswer(NamedTuple):
+    """A whole answer that a cascade did not accept.
+
+    Attributes:
+        target: The target that gave it.
+        record: Its attempt's record.
+        usage: What the vendor reports as used, or None.
+        cost: The cost of `usage`, or None.
+        outputs: Builds what the caller gets if no better answer comes, with the facts of the call by then.
+    """
+
+    target: Target
+    record: AttemptRecord
+    usage: UsageMetadata | None
+    cost: Cost | None
+    outputs: Callable[[], list[Any]]
+
+
+class CallState:
+    """One call: its inputs, and what has happened so far.
+
+    Args:
+        request: The request.
+        targets: The targets to try, in order of preference.
+        policy: What bounds the call.
+        clock: The source of time.
+        waits: Seconds until each target may be tried, in their order; empty if all may be now.
+        thread: The conversation's id, or None.
+        observers: Notified of attempts and of the call's end.
+        send_checks: Called in order right before each request leaves.
+
+    Attributes:
+        started: When it began, in the clock's monotonic seconds.
+        deadline: When it ends at the latest, in the clock's monotonic seconds.
+        candidates: The state of each target.
+        sent: How many requests have left the process.
+        records: Records of these requests, in the order of their ends.
+        errors: Errors of the attempts, in order.
+        costs: Costs of the requests whose vendors reported their usage.
+        delivered: Chunks that the caller has of streams that broke.
+        declined: Whole answers that the cascade did not accept.
+        race: The requests that are open at once while one is hedged; else None.
+        outcome: None until the call is over.
+        failure: The error that the call ended with, if it failed.
+        lock: Held while an attempt is sent or ends: hedged ones do so in several threads.
+    """
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        targets: Sequence[Target],
+        policy: CallPolicy,
+        clock: Clock,
+        *,
+        waits: Sequence[float] = (),
+        thread: str | None = None,
+        observers: Observers = _NO_OBSERVERS,
+        send_checks: Sequence[SendCheck] = (),
+    ) -> None:
+        self.request, self.policy, self.clock, self.thread = request, policy, clock, thread
+        self.observers, self.send_checks = observers, send_checks
+        self.started = started = clock.monotonic()
+        seconds = policy.times.deadline
+        self.deadline = _FOREVER if seconds is None else started + seconds
+        ready = zip(targets, waits or repeat(0.0), strict=False)
+        self.candidates = [
+            TargetState(target, rank, started + wait) for rank, (target, wait) in enumerate(ready)
+        ]
+        self.sent, self.lock = 0, Lock()
+        self.records: list[AttemptRecord] = []
+        self.errors: list[DispatchError] = []
+        self.costs: list[Cost] = []
+        self.delivered: list[AIMessageChunk] = []
+        self.declined: list[DeclinedAnswer] = []
+        self.race: Race | None = None
+        self.outcome: CallOutcome | None = None
+        self.failure: DispatchError | None = None
+
+    def others(self, current: TargetState) -> list[TargetState]:
+        """Return the other targets that may be tried; one that lost a race, as often as one that failed."""
+        most = self.policy.retries.max_retries
+        return [c for c in self.candidates if c.alive and c is not current and c.tries <= most]
+
+    def keyed_like(self, target: Target) -> list[Target]:
+        """Return the call's other targets that send the same key to the same address."""
+        others = [candidate.target for candidate in self.candidates]
+        return [other for other in others if other is not target and _same_key(other, target)]
+
+    def finish(self, outcome: CallOutcome, answer: Any = None) -> None:
+        """Set the outcome, once, and notify the observers.
+
+        Args:
+            outcome: How the call ended.
+            answer: The attempt (`Attempt`) whose answer is the call's, or None.
+        """
+        if self.outcome is None:
+            self.outcome = outcome
+            for finished in self.observers.finished:
+                finished(self, answer)
+
+
+def _same_key(one: Target, other: Target) -> bool:
+    ours, theirs = one.endpoint, other.endpoint
+    keyed = ours.api_key is not None and ours.token_provider is None and theirs.token_provider is None
+    return keyed and one.account == other.account and ours.headers == theirs.headers
