@@ -22,7 +22,7 @@ from langchain_llmdispatch.errors import (
     TruncatedStreamError,
     VendorError,
 )
-from langchain_llmdispatch.transport.deadline import ReadDeadline, Wait
+from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.vendors.answer_checks import check_answer, is_empty
 from langchain_llmdispatch.vendors.compile.call import compile_call, output_tool
@@ -106,7 +106,7 @@ class Exchange:
             until, what = clock.monotonic() + first, "the first token"
         self.read_deadline = ReadDeadline(clock, min(until, attempt.deadline), what)
         if (race := attempt.call.race) is not None:
-            self.read_deadline.wait = Wait()
+            self.read_deadline.interrupt = ReadInterrupt()
             if race.is_lost_for(attempt):  # since it was sent: nobody had a read_deadline to end yet
                 self.read_deadline.abandon()
         return self.call

@@ -1,7 +1,7 @@
-"""How httpcore's async pool reaches the network: asyncio's own transports, without a layer between.
+"""A network backend for httpcore's async pool on asyncio's own transports.
 
-httpcore's default goes through anyio, which visits the event loop several times for each read and write. What
-arrives here is kept until it is asked for. TLS, proxies and the pool stay httpcore's and asyncio's.
+httpcore's default goes through anyio, which visits the event loop several times for each read and write. Here
+what arrives is kept until the next read. TLS, proxies and the pool stay httpcore's and asyncio's.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-_BACKLOG = 256 * 1024  # unread bytes at which a server is told to wait
+_BACKLOG = 256 * 1024  # unread bytes at which the transport stops reading
 _EYEBALLS = 0.25  # seconds after which the next address is tried as well
 _INFO = {"ssl_object": "ssl_object", "socket": "socket", "client_addr": "sockname", "server_addr": "peername"}
 
 
-class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
+class AsyncioStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     """One connection of one event loop.
 
     Args:
@@ -34,7 +34,7 @@ class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    # -- what the loop says ------------------------------------------------------------------------
+    # -- asyncio's protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
         """Keep the transport."""
@@ -59,11 +59,11 @@ class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._wake()
 
     def pause_writing(self) -> None:
-        """Note that the server reads more slowly than we write."""
+        """Note that the send buffer is full."""
         self._full = True
 
     def resume_writing(self) -> None:
-        """Note that it has caught up."""
+        """Note that the send buffer has drained."""
         self._full = False
         self._wake()
 
@@ -71,9 +71,9 @@ class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # -- what httpcore asks ------------------------------------------------------------------------
+    # -- httpcore's stream -------------------------------------------------------------------------
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what has arrived, at least one byte; nothing at the end of input."""
         while not self._pieces:
             if self._error is not None:
@@ -88,7 +88,7 @@ class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._pieces, self._size = [rest] if rest else [], len(rest)
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of `buffer`."""
         if not buffer:
             return
@@ -104,10 +104,7 @@ class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._transport.abort()
 
     async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Return the stream, encrypted from now on."""
         try:
@@ -124,17 +121,18 @@ class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         except BaseException:
             self._transport.abort()
             raise
-        assert secure is not None  # noqa: S101 - it is for what has not been closed
+        if secure is None:  # asyncio's word for a transport that was closed meanwhile
+            raise httpcore.ConnectError("the connection was closed during the TLS handshake")
         self._transport = secure
         return self
 
     def get_extra_info(self, info: str) -> Any:
         """Return a fact of the connection, by httpcore's names."""
-        if info == "is_readable":  # of an idle connection: it is of no use any more
+        if info == "is_readable":  # of an idle connection: it cannot be used any more
             return bool(self._pieces) or self._over or self._transport.is_closing()
         return self._transport.get_extra_info(_INFO[info]) if info in _INFO else None
 
-    async def _wait(self, timeout: float | None, over: type[Exception]) -> None:  # noqa: ASYNC109
+    async def _wait(self, timeout: float | None, over: type[Exception]) -> None:
         self._waiter = waiter = self._loop.create_future()
         timer = None if timeout is None else self._loop.call_later(timeout, _give_up, waiter, over)
         try:
@@ -145,26 +143,26 @@ class LoopStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
                 timer.cancel()
 
 
-class LoopBackend(httpcore.AsyncNetworkBackend):
-    """Connects through the running event loop."""
+class AsyncioBackend(httpcore.AsyncNetworkBackend):
+    """Connects through the running event loop, asyncio's or uvloop's."""
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Return a connection."""
         loop = asyncio.get_running_loop()
-        # uvloop knows no such option.
-        known = isinstance(loop, asyncio.BaseEventLoop)
-        options: dict[str, Any] = {"happy_eyeballs_delay": _EYEBALLS} if known else {}
+        # uvloop has no such option.
+        eyeballs = isinstance(loop, asyncio.BaseEventLoop)
+        options: dict[str, Any] = {"happy_eyeballs_delay": _EYEBALLS} if eyeballs else {}
         try:
             async with asyncio.timeout(timeout):
                 transport, stream = await loop.create_connection(
-                    lambda: LoopStream(loop),
+                    lambda: AsyncioStream(loop),
                     host,
                     port,
                     local_addr=None if local_address is None else (local_address, 0),

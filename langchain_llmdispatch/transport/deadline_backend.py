@@ -1,8 +1,8 @@
-"""Network backends for httpcore's pools: `ReadDeadline` is kept on each read and write."""
+"""Network backends for httpcore's pools that apply a `ReadDeadline` to each read and write."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpcore
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-_TOGETHER = 64 * 1024  # bytes of a request that are kept back for those that follow
+Socket = TypeVar("Socket", httpcore.NetworkStream, httpcore.AsyncNetworkStream)
+_TOGETHER = 64 * 1024  # bytes of a request that are held back for those that follow
 
 
 def _left(timeout: float | None, over: type[Exception]) -> float | None:
@@ -24,26 +25,42 @@ def _left(timeout: float | None, over: type[Exception]) -> float | None:
     return min(left, 1e6)
 
 
-class Stream(httpcore.NetworkStream):
-    """A connection whose reads and writes keep to a `ReadDeadline`."""
+class _Outgoing(Generic[Socket]):
+    """The stream below, and the bytes that are held back until the rest of their request follows."""
 
-    def __init__(self, stream: httpcore.NetworkStream, *, together: bool) -> None:
+    _stream: Socket
+
+    def __init__(self, stream: Socket, *, together: bool) -> None:
         self._stream, self._together, self._unsent = stream, together, b""
 
+    def _due(self, buffer: bytes) -> bytes | None:
+        """Return what is written now; None while it is held back."""
+        self._unsent += buffer
+        if self._together and buffer and len(self._unsent) <= _TOGETHER:
+            return None
+        due, self._unsent = self._unsent, b""
+        return due
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return a fact of the connection, by httpcore's names."""
+        return self._stream.get_extra_info(info)
+
+
+class DeadlineStream(_Outgoing[httpcore.NetworkStream], httpcore.NetworkStream):
+    """A connection whose reads and writes end at a `ReadDeadline`."""
+
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what arrives within the read_deadline."""
+        """Return what arrives before the deadline."""
         left = _left(timeout, httpcore.ReadTimeout)
-        if isinstance(timeout, ReadDeadline) and timeout.wait is not None:
-            with timeout.wait.on(self._stream):
+        if isinstance(timeout, ReadDeadline) and timeout.interrupt is not None:
+            with timeout.interrupt.on(self._stream):
                 return self._stream.read(max_bytes, left)
         return self._stream.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write, or keep back what belongs together."""
-        self._unsent += buffer
-        if not (self._together and buffer) or len(self._unsent) > _TOGETHER:
-            unsent, self._unsent = self._unsent, b""
-            self._stream.write(unsent, _left(timeout, httpcore.WriteTimeout))
+        """Write, or hold back what leaves together with the rest."""
+        if (due := self._due(buffer)) is not None:
+            self._stream.write(due, _left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         """Close it."""
@@ -55,18 +72,43 @@ class Stream(httpcore.NetworkStream):
         """Return the connection, encrypted from now on."""
         left = _left(timeout, httpcore.ConnectTimeout)
         secure = self._stream.start_tls(ssl_context, server_hostname, left)
-        return Stream(secure, together=self._together)
-
-    def get_extra_info(self, info: str) -> Any:
-        """Return a fact of the connection."""
-        return self._stream.get_extra_info(info)
+        return DeadlineStream(secure, together=self._together)
 
 
-class Backend(httpcore.NetworkBackend):
-    """Connects through another backend, and keeps to a `ReadDeadline` then.
+class AsyncDeadlineStream(_Outgoing[httpcore.AsyncNetworkStream], httpcore.AsyncNetworkStream):
+    """A connection whose reads and writes end at a `ReadDeadline`."""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what arrives before the deadline."""
+        left = _left(timeout, httpcore.ReadTimeout)
+        if isinstance(timeout, ReadDeadline) and timeout.interrupt is not None:
+            with timeout.interrupt.on(self._stream):
+                return await self._stream.read(max_bytes, left)
+        return await self._stream.read(max_bytes, left)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write, or hold back what leaves together with the rest."""
+        if (due := self._due(buffer)) is not None:
+            await self._stream.write(due, _left(timeout, httpcore.WriteTimeout))
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        """Return the connection, encrypted from now on."""
+        left = _left(timeout, httpcore.ConnectTimeout)
+        secure = await self._stream.start_tls(ssl_context, server_hostname, left)
+        return AsyncDeadlineStream(secure, together=self._together)
+
+
+class DeadlineBackend(httpcore.NetworkBackend):
+    """Connects through another backend; its connections apply a `ReadDeadline`.
 
     Args:
-        backend: Whose connections they are.
+        backend: The backend that connects.
         together: Whether a request's head and body leave together. httpcore's HTTP/1.1 writes a head, its
             body and, at the end of both, nothing; HTTP/2 and SOCKS do not.
     """
@@ -85,52 +127,11 @@ class Backend(httpcore.NetworkBackend):
         """Return a connection."""
         left = _left(timeout, httpcore.ConnectTimeout)
         stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
-        return Stream(stream, together=self._together)
+        return DeadlineStream(stream, together=self._together)
 
 
-class AsyncStream(httpcore.AsyncNetworkStream):
-    """A connection whose reads and writes keep to a `ReadDeadline`."""
-
-    def __init__(self, stream: httpcore.AsyncNetworkStream, *, together: bool) -> None:
-        self._stream, self._together, self._unsent = stream, together, b""
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """Return what arrives within the read_deadline."""
-        left = _left(timeout, httpcore.ReadTimeout)
-        if isinstance(timeout, ReadDeadline) and timeout.wait is not None:
-            with timeout.wait.on(self._stream):
-                return await self._stream.read(max_bytes, left)
-        return await self._stream.read(max_bytes, left)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Write, or keep back what belongs together."""
-        self._unsent += buffer
-        if not (self._together and buffer) or len(self._unsent) > _TOGETHER:
-            unsent, self._unsent = self._unsent, b""
-            await self._stream.write(unsent, _left(timeout, httpcore.WriteTimeout))
-
-    async def aclose(self) -> None:
-        """Close it."""
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        """Return the connection, encrypted from now on."""
-        left = _left(timeout, httpcore.ConnectTimeout)
-        secure = await self._stream.start_tls(ssl_context, server_hostname, left)
-        return AsyncStream(secure, together=self._together)
-
-    def get_extra_info(self, info: str) -> Any:
-        """Return a fact of the connection."""
-        return self._stream.get_extra_info(info)
-
-
-class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Connects through another backend, and keeps to a `ReadDeadline` then; see `Backend`."""
+class AsyncDeadlineBackend(httpcore.AsyncNetworkBackend):
+    """Connects through another backend; see `DeadlineBackend`."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, *, together: bool = False) -> None:
         self._backend, self._together = backend, together
@@ -139,14 +140,14 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Return a connection."""
         left = _left(timeout, httpcore.ConnectTimeout)
         stream = await self._backend.connect_tcp(host, port, left, local_address, socket_options)
-        return AsyncStream(stream, together=self._together)
+        return AsyncDeadlineStream(stream, together=self._together)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -1,10 +1,19 @@
-"""httpcore's connection pools, with another way to choose a connection.
+"""The one module on underscored names of httpx and httpcore; `pyproject.toml` pins the tested versions.
 
-httpcore 1.0 looks at all connections for each of them, when a request begins and when it ends, and asks the
-system about every idle one: measured, 512 requests at once spend nearly all their time there. Here a pass
-over all is made now and then, and a request takes the connection that has rested longest: near the front of
-the list, so that the search ends early however many there are. Connecting, TLS, HTTP and closing stay
-httpcore's, and vcrpy, respx and pytest-httpx find its classes where they look for them.
+What it replaces, and why (docs/decisions/httpcore.md has the figures):
+
+- httpcore's choice of a connection (`_assign_requests_to_connections`, over `_connections`, `_requests` and
+  `_max_connections`): httpcore 1.0 examines all connections for each of them, when a request begins and when
+  it ends, and polls every idle socket; 512 requests at once spend nearly all their time there. Here a pass
+  over all is made now and then, and a request takes the connection that has been idle longest: near the
+  front of the list, so that the search ends early however many there are.
+- its pool's lock (`_optional_thread_lock`): reentrant, since the garbage collector may close an abandoned
+  stream at any moment.
+- the pool of an `httpx.HTTPTransport` (`_pool`), and the network backend of the pool of a user's own client
+  (`_transport_for_url`, `_network_backend`): httpx takes neither as an argument.
+
+Connecting, TLS, HTTP and closing stay httpcore's, and vcrpy, respx and pytest-httpx find the classes that
+they patch.
 """
 
 from __future__ import annotations
@@ -16,6 +25,9 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 
+from langchain_llmdispatch.transport.asyncio_backend import AsyncioBackend
+from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
@@ -25,12 +37,13 @@ if TYPE_CHECKING:
 _OFTEN, _SECONDS = 64, 1.0
 
 
-class _Choosing:
-    """What both pools do in place of httpcore's own. Called with the pool's lock held."""
+class _Assignment:
+    """The choice of a connection, for both pools. Called with the pool's lock held."""
 
     _connections: list[Any]
     _requests: list[Any]
     _max_connections: int
+    create_connection: Any
     _turns, _swept = 0, 0.0
 
     def _assign_requests_to_connections(self) -> list[Any]:
@@ -41,7 +54,7 @@ class _Choosing:
             self._sweep(taken, closing)
         for request in [request for request in self._requests if request.is_queued()]:
             origin = request.request.url.origin
-            connection = self._rested(origin, taken, closing) or self._opened(origin, taken, closing)
+            connection = self._idle(origin, taken, closing) or self._opened(origin, taken, closing)
             if connection is None:
                 break
             request.assign_to_connection(connection)
@@ -49,7 +62,7 @@ class _Choosing:
         return closing
 
     def _sweep(self, taken: set[int], closing: list[Any]) -> None:
-        """Forget what is closed; close what rested too long or was closed by its server."""
+        """Drop closed connections; close those that expired or that their server closed."""
         self._turns, self._swept = 0, time.monotonic()
         for connection in self._free(taken):
             if connection.is_closed():
@@ -57,7 +70,7 @@ class _Choosing:
             elif connection.has_expired():
                 self._drop(connection, closing)
 
-    def _rested(self, origin: Any, taken: set[int], closing: list[Any]) -> Any:
+    def _idle(self, origin: Any, taken: set[int], closing: list[Any]) -> Any:
         """Return an idle connection to `origin`, or None."""
         for connection in self._free(taken):
             if not (connection.is_available() and connection.can_handle_request(origin)):
@@ -66,7 +79,7 @@ class _Choosing:
             if connection.has_expired():
                 closing.append(connection)
                 continue
-            self._connections.append(connection)  # to the end: who waits in front has rested longest
+            self._connections.append(connection)  # to the end: those in front have been idle longest
             return connection
         return None
 
@@ -79,55 +92,43 @@ class _Choosing:
             if idle is None:
                 return None
             self._drop(idle, closing)
-        connection = self.create_connection(origin)  # type: ignore[attr-defined] # httpcore's
+        connection = self.create_connection(origin)
         self._connections.append(connection)
         return connection
 
     def _free(self, taken: set[int]) -> Iterator[Any]:
-        # A connection is its request's from here on, though it looks idle until that has begun: whoever asks
-        # it then whether it has expired may find the other's answer on it, and close it.
+        # A connection belongs to its request from here on, though it looks idle until that has begun: a check
+        # for expiry then may find the other request's answer on it, and close it.
         return (connection for connection in list(self._connections) if id(connection) not in taken)
 
     def _drop(self, connection: Any, closing: list[Any] | None = None) -> None:
-        # The garbage collector may have closed a stream, and so changed the list, since we looked.
+        # The garbage collector may have closed a stream, and so changed the list, since the last look.
         if connection in self._connections:
             self._connections.remove(connection)
             if closing is not None:
                 closing.append(connection)
 
 
-class Pool(_Choosing, httpcore.ConnectionPool):
+class Pool(_Assignment, httpcore.ConnectionPool):
     """The connections of all threads.
 
     Args:
         context: For `https`.
-        limits: How many connections there may be, and how long they rest.
-        backend: What reaches the network.
+        limits: How many connections there may be, and how long they stay idle.
         proxy: The address of a proxy (`http`, `https`, `socks5`), credentials included; None for none.
     """
 
-    def __init__(
-        self,
-        context: ssl.SSLContext,
-        limits: httpx.Limits,
-        backend: httpcore.NetworkBackend,
-        proxy: str | None = None,
-    ) -> None:
+    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None = None) -> None:
+        backend = DeadlineBackend(httpcore.SyncBackend(), together=proxy is None)
         super().__init__(**_options(context, limits, proxy), network_backend=backend)
-        # Reentrant, for the garbage collector may close an abandoned stream at any moment, this lock held.
-        self._optional_thread_lock = threading.RLock()  # type: ignore[assignment]
+        self._optional_thread_lock = threading.RLock()  # type: ignore[assignment] # reentrant
 
 
-class AsyncPool(_Choosing, httpcore.AsyncConnectionPool):
+class AsyncPool(_Assignment, httpcore.AsyncConnectionPool):
     """The connections of one event loop; see `Pool`."""
 
-    def __init__(
-        self,
-        context: ssl.SSLContext,
-        limits: httpx.Limits,
-        backend: httpcore.AsyncNetworkBackend,
-        proxy: str | None = None,
-    ) -> None:
+    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None = None) -> None:
+        backend = AsyncDeadlineBackend(AsyncioBackend(), together=proxy is None)
         super().__init__(**_options(context, limits, proxy), network_backend=backend)
 
 
@@ -145,3 +146,28 @@ def _proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
     url = proxy.url  # its credentials are in `raw_auth`
     where = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     return httpcore.Proxy(where, auth=proxy.raw_auth)
+
+
+def sync_transport(context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None) -> httpx.HTTPTransport:
+    """Return an httpx transport on a `Pool`; see there."""
+    transport = httpx.HTTPTransport(verify=context, limits=limits, trust_env=False)
+    transport._pool = Pool(context, limits, proxy)
+    return transport
+
+
+def async_transport(
+    context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None
+) -> httpx.AsyncHTTPTransport:
+    """Return an httpx transport on an `AsyncPool`; see there."""
+    transport = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
+    transport._pool = AsyncPool(context, limits, proxy)
+    return transport
+
+
+def make_interruptible(client: httpx.Client | httpx.AsyncClient, url: httpx.URL) -> None:
+    """Make reads of a user's own client interruptible, on connections that its pool opens from now on."""
+    wanted: type[Any] = DeadlineBackend if isinstance(client, httpx.Client) else AsyncDeadlineBackend
+    pool = getattr(client._transport_for_url(url), "_pool", None)  # transports of tests have none
+    own = getattr(pool, "_network_backend", None)
+    if own is not None and not isinstance(own, wanted):
+        setattr(pool, "_network_backend", wanted(own))

@@ -1,13 +1,11 @@
 """Connections: one sync transport, one async transport per running event loop, made on first use.
 
-Requests go to httpx's transports directly: no redirects, cookies or hooks between us and the wire, so a
-credential reaches the host it was built for and no other. A user's own `httpx.Client` is used as it is,
-with redirects off.
+Requests go to httpx's transports directly: no redirects, cookies or hooks in between, so a credential reaches
+the host it was built for and no other. A user's own `httpx.Client` is used as it is, with redirects off.
 
-ReadDeadline is enforced on every single read, by a network backend around httpcore's: a server that drips one
-byte at a time cannot outlive a deadline, in either colour, and without cancelling anything (cancelling
-leaks httpcore's pool slots: encode/httpcore#1093). The pools stay httpcore's: keys travel through them, and
-vcrpy, respx and pytest-httpx hook in there.
+A `ReadDeadline` is applied to every single read, by a network backend around httpcore's: a server that drips
+one byte at a time cannot outlive a deadline, sync or async, and nothing is cancelled (cancelling leaks
+httpcore's pool slots: encode/httpcore#1093).
 """
 
 from __future__ import annotations
@@ -17,13 +15,12 @@ import ssl
 import threading
 import urllib.request
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
 
 from langchain_llmdispatch.errors import (
@@ -32,11 +29,9 @@ from langchain_llmdispatch.errors import (
     DispatchError,
     MalformedResponseError,
 )
-from langchain_llmdispatch.transport.asyncio_backend import LoopBackend
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.deadline_backend import AsyncBackend, Backend
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
-from langchain_llmdispatch.transport.pool import AsyncPool, Pool
+from langchain_llmdispatch.transport.pool import async_transport, make_interruptible, sync_transport
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
 # 2,000 connections. Equal numbers keep them.
@@ -48,7 +43,7 @@ SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
 
 @cache
 def ssl_context() -> ssl.SSLContext:
-    """Return the one TLS context of the process: making it costs about 20 ms, and it is immutable to us."""
+    """Return the one TLS context of the process: making it costs about 20 ms, and it is not changed."""
     return httpx.create_ssl_context()
 
 
@@ -57,32 +52,6 @@ def _proxy_of(url: httpx.URL) -> str | None:
     if not proxies or urllib.request.proxy_bypass(url.host):
         return None
     return proxies.get(url.scheme) or proxies.get("all")
-
-
-def _sync_transport(proxy: str | None) -> httpx.HTTPTransport:
-    transport = httpx.HTTPTransport(verify=ssl_context(), limits=LIMITS, trust_env=False)
-    backend = Backend(httpcore.SyncBackend(), together=proxy is None)
-    # Neither a pool nor a pool's backend can be handed to httpx.
-    transport._pool = Pool(ssl_context(), LIMITS, backend, proxy)  # noqa: SLF001
-    return transport
-
-
-def _async_transport(proxy: str | None) -> httpx.AsyncHTTPTransport:
-    transport = httpx.AsyncHTTPTransport(verify=ssl_context(), limits=LIMITS, trust_env=False)
-    backend = AsyncBackend(LoopBackend(), together=proxy is None)
-    transport._pool = AsyncPool(ssl_context(), LIMITS, backend, proxy)  # noqa: SLF001
-    return transport
-
-
-def _make_endable(client: Any, request: httpx.Request, backend: type[Backend | AsyncBackend]) -> None:
-    """Let a request through a user's own client lose a race: its pool's new connections can be ended."""
-    attempt = request.extensions.get("llmdispatch")
-    if attempt is None or attempt.call.race is None:
-        return
-    pool = getattr(client._transport_for_url(request.url), "_pool", None)  # noqa: SLF001 - none in mocks
-    own = getattr(pool, "_network_backend", None)
-    if pool is not None and own is not None and not isinstance(own, backend):
-        pool._network_backend = backend(own)  # noqa: SLF001
 
 
 class Transport:
@@ -121,7 +90,7 @@ class Transport:
 
         Raises:
             ConnectionFailedError: No connection, or it broke.
-            AttemptTimeoutError: ReadDeadline ran out.
+            AttemptTimeoutError: The deadline passed.
             MalformedResponseError: The peer does not speak HTTP.
         """
         request.extensions["timeout"] = _timeouts(read_deadline)
@@ -134,11 +103,12 @@ class Transport:
         raise failure
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        # A user's own client (`VendorConfig.http_client`) is used as it is; it stays theirs to close.
-        client = request.extensions.get(SYNC_CLIENT)
+        # A user's own client (`VendorConfig.http_client`) is used as it is; the user closes it.
+        client: httpx.Client | None = request.extensions.get(SYNC_CLIENT)
         if client is not None:
-            _make_endable(client, request, Backend)
-            return client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
+            if request.extensions["timeout"]["read"].interrupt is not None:
+                make_interruptible(client, request.url)
+            return client.send(request, stream=True, follow_redirects=False)
         return self._transport(request.url).handle_request(request)
 
     async def asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
@@ -153,10 +123,11 @@ class Transport:
         raise failure
 
     async def _asend(self, request: httpx.Request) -> httpx.Response:
-        client = request.extensions.get(ASYNC_CLIENT)
+        client: httpx.AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
         if client is not None:
-            _make_endable(client, request, AsyncBackend)
-            return await client.send(request, stream=True, follow_redirects=False)  # type: ignore[no-any-return]
+            if request.extensions["timeout"]["read"].interrupt is not None:
+                make_interruptible(client, request.url)
+            return await client.send(request, stream=True, follow_redirects=False)
         transport = await self._loop_transport(request.url)
         return await transport.handle_async_request(request)
 
@@ -187,7 +158,7 @@ class Transport:
         transport = self._sync.get(proxy)
         if transport is None:
             with self._lock:
-                transport = self._sync.setdefault(proxy, _sync_transport(proxy))
+                transport = self._sync.setdefault(proxy, sync_transport(ssl_context(), LIMITS, proxy))
         return transport
 
     async def _loop_transport(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
@@ -217,7 +188,7 @@ class _LoopTransports:
 
     def get(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
         if proxy not in self._transports:
-            self._transports[proxy] = _async_transport(proxy)
+            self._transports[proxy] = async_transport(ssl_context(), LIMITS, proxy)
         return self._transports[proxy]
 
     async def keep(self) -> None:
@@ -228,7 +199,7 @@ class _LoopTransports:
 
     async def _keep(self) -> AsyncGenerator[None, None]:
         # A suspended async generator is closed by loop.shutdown_asyncgens(), which asyncio.run calls: the
-        # only hook a loop offers for "you are about to end".
+        # only hook that a loop offers for its end.
         try:
             yield
         finally:
@@ -248,13 +219,13 @@ def read(response: httpx.Response, read_deadline: ReadDeadline) -> Iterator[byte
 
     Raises:
         ConnectionFailedError: The connection broke.
-        AttemptTimeoutError: ReadDeadline ran out.
+        AttemptTimeoutError: The deadline passed.
     """
     failure: DispatchError | None = None
     try:
-        for piece in _pieces(response):
+        for piece in _source(response, response.iter_bytes):
             yield piece
-            if read_deadline.left() <= 0:
+            if read_deadline.until <= read_deadline.clock.monotonic():
                 failure = timed_out(read_deadline)
                 break
     except httpx.HTTPError as error:
@@ -267,9 +238,9 @@ async def aread(response: httpx.Response, read_deadline: ReadDeadline) -> AsyncI
     """Yield the body's pieces as they arrive; see `read`."""
     failure: DispatchError | None = None
     try:
-        async for piece in _apieces(response):
+        async for piece in _source(response, response.aiter_bytes):
             yield piece
-            if read_deadline.left() <= 0:
+            if read_deadline.until <= read_deadline.clock.monotonic():
                 failure = timed_out(read_deadline)
                 break
     except httpx.HTTPError as error:
@@ -292,27 +263,22 @@ async def afinish(pieces: AsyncIterator[bytes]) -> None:
             pass
 
 
-def _pieces(response: httpx.Response) -> Iterable[bytes]:
+def _source(response: httpx.Response, decoded: Callable[[], Any]) -> Any:
     # The stream itself skips httpx's chunker and byte counter; compressed bodies need its decoders, and a
     # body that is there already (`httpx.MockTransport`) has no stream any more.
     whole = response.is_stream_consumed or "content-encoding" in response.headers
-    return response.iter_bytes() if whole else response.stream  # type: ignore[return-value] # its colour
-
-
-def _apieces(response: httpx.Response) -> AsyncIterable[bytes]:
-    whole = response.is_stream_consumed or "content-encoding" in response.headers
-    return response.aiter_bytes() if whole else response.stream  # type: ignore[return-value] # its colour
+    return decoded() if whole else response.stream
 
 
 def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
-    """Return the error that says what was waited for in vain."""
+    """Return the error of a deadline that has passed."""
     return AttemptTimeoutError(
         f"timed out waiting for {read_deadline.what}", code=read_deadline.what.replace(" ", "_")
     )
 
 
 def _failure(error: httpx.HTTPError, read_deadline: ReadDeadline) -> DispatchError:
-    """Return ours for httpx's. It is raised outside the handler: httpx's error holds the request."""
+    """Return our error for httpx's; raise it outside the handler, since httpx's error holds the request."""
     if isinstance(error, httpx.ConnectTimeout):
         return AttemptTimeoutError("timed out connecting", code="connect")
     if isinstance(error, httpx.PoolTimeout):

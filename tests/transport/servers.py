@@ -1,0 +1,100 @@
+"""Servers on loopback, event loops and pools for the tests of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_llmdispatch.transport.pool import AsyncPool, Pool
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LOOPS = ["asyncio", "uvloop"]
+
+
+def run(loop: str, main: Callable[[], Awaitable[None]]) -> None:
+    """Run on one kind of event loop."""
+    if loop == "uvloop":
+        if sys.platform == "win32":
+            pytest.skip("uvloop is not for this system")
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())  # type: ignore[arg-type]
+    else:
+        asyncio.run(main())  # type: ignore[arg-type]
+
+
+@contextmanager
+def listening(handle: Handle, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve on loopback in a thread; yield the port."""
+    ready, found = threading.Event(), list[Any]()
+
+    async def serve() -> None:
+        server, over = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context), asyncio.Event()
+        found.extend([server.sockets[0].getsockname()[1], asyncio.get_running_loop(), over])
+        ready.set()
+        await over.wait()
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    port, loop, over = found
+    yield port
+    loop.call_soon_threadsafe(over.set)
+    thread.join(10)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each request with its own body, and with as many bytes more as its path says."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            await answer_one(reader, writer)
+    writer.close()
+
+
+async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request; see `answer`."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(
+        int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+    )
+    body = await reader.readexactly(length)
+    more = b"x" * int(head.split(b" ")[1].rpartition(b"/")[2])
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body + more) + body + more)
+    await writer.drain()
+
+
+async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request, and close the connection a moment later, without having said so."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    await writer.drain()
+    writer.close()
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Never answer."""
+    await reader.read()
+
+
+def apool(limit: int = 10, context: ssl.SSLContext | None = None) -> AsyncPool:
+    """Return an async pool."""
+    return AsyncPool(context or ssl.create_default_context(), _limits(limit))
+
+
+def pool(limit: int = 10) -> Pool:
+    """Return a sync pool."""
+    return Pool(ssl.create_default_context(), _limits(limit))
+
+
+def _limits(limit: int) -> httpx.Limits:
+    return httpx.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=60)

@@ -1,0 +1,121 @@
+"""Backends with deadlines: each read and write gets what is left, a request's head and body leave together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpcore
+import pytest
+
+from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
+from tests.fakes import FakeClock
+
+
+class Below(httpcore.NetworkBackend, httpcore.NetworkStream):
+    """A backend and its only stream: keeps what it is given, with the time that is left."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, float | None]] = []
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *_: Any, **__: Any) -> Below:  # type: ignore[override] # it ignores the rest
+        """Note the connection."""
+        self.calls.append((host, timeout))
+        return self
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Note the read."""
+        self.calls.append(("read", timeout))
+        return b"x"
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Note the write."""
+        self.calls.append((buffer, timeout))
+
+
+class AsyncBelow(httpcore.AsyncNetworkBackend, httpcore.AsyncNetworkStream):
+    """The same, awaited."""
+
+    def __init__(self) -> None:
+        self.below = Below()
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> AsyncBelow:  # type: ignore[override] # as above
+        """Note the connection."""
+        self.below.connect_tcp(*args, **kwargs)
+        return self
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Note the read."""
+        return self.below.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Note the write."""
+        self.below.write(buffer, timeout)
+
+
+def run(colour: str, timeouts: list[float | None], writes: list[bytes], *, together: bool) -> Below:
+    """Connect, write and read with these timeouts in one colour; return what came through."""
+    connect, write, read = timeouts
+    if colour == "sync":
+        below = Below()
+        stream = DeadlineBackend(below, together=together).connect_tcp("host", 443, connect)
+        for data in writes:
+            stream.write(data, write)
+        stream.read(10, read)
+        return below
+    held = AsyncBelow()
+
+    async def main() -> None:
+        stream = await AsyncDeadlineBackend(held, together=together).connect_tcp("host", 443, connect)
+        for data in writes:
+            await stream.write(data, write)
+        await stream.read(10, read)
+
+    asyncio.run(main())
+    return held.below
+
+
+colours = pytest.mark.parametrize("colour", ["sync", "async"])
+
+
+@colours
+def test_each_step_gets_what_is_left(colour: str) -> None:
+    """A deadline becomes the seconds that are left now; plain seconds and no limit pass unchanged."""
+    clock = FakeClock()
+    deadline = ReadDeadline(clock, clock.monotonic() + 5, "the answer")
+    clock.advance(2)
+    below = run(colour, [7.0, None, deadline], [b"hi"], together=False)
+    assert below.calls == [("host", 7.0), (b"hi", None), ("read", pytest.approx(3))]
+
+
+@colours
+@pytest.mark.parametrize(
+    ("step", "error"), list(enumerate([httpcore.ConnectTimeout, httpcore.WriteTimeout, httpcore.ReadTimeout]))
+)
+def test_a_step_after_the_end_is_a_timeout(colour: str, step: int, error: type[Exception]) -> None:
+    """Nothing is begun after the deadline, each kind of step by its own name."""
+    clock = FakeClock()
+    deadline = ReadDeadline(clock, clock.monotonic() + 5, "the answer")
+    clock.advance(6)
+    timeouts: list[float | None] = [None, None, None]
+    timeouts[step] = deadline
+    with pytest.raises(error):
+        run(colour, timeouts, [b"hi"], together=False)
+
+
+@colours
+def test_head_and_body_leave_together(colour: str) -> None:
+    """What httpcore writes in pieces is one write, at the empty one that ends a request."""
+    below = run(colour, [None, None, None], [b"head", b"body", b""], together=True)
+    assert below.calls == [("host", None), (b"headbody", None), ("read", None)]
+    apart = run(colour, [None, None, None], [b"head", b"body", b""], together=False)
+    assert [call for call, _ in apart.calls[1:-1]] == [b"head", b"body", b""]
+
+
+@colours
+def test_large_requests_are_not_held_back(colour: str) -> None:
+    """Beyond 64 KiB pieces leave as they come."""
+    large = b"x" * 70_000
+    below = run(colour, [None, None, None], [b"head", large, b""], together=True)
+    assert [call for call, _ in below.calls[1:-1]] == [b"head" + large, b""]
