@@ -145,9 +145,7 @@ class Run:
                 await delivery
 
     def _reasons(self, attempt: Attempt, deliver: Callable[..., Any]) -> Iterator[Any]:
-        """Make the deliveries before an attempt; each value is awaited in async code."""
-        if attempt.number == 1:
-            return
+        """Make the deliveries before a further attempt; each value is awaited in async code."""
         yield from self._deliveries(deliver)
         if attempt.retry is not None and self._manager is not None:
             yield self._manager.on_retry(attempt.retry)

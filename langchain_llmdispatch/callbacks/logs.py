@@ -38,8 +38,8 @@ class ConsoleFormatter(logging.Formatter):
         return f"{self.formatTime(record, '%H:%M:%S')} llmdispatch  {mark}{record.getMessage()}"
 
 
-class CallLog:
-    """An observer that logs.
+class FailureLog:
+    """An observer that logs retries, fallbacks, hedges and failed calls; it is not notified of anything else.
 
     Args:
         console: Whether INFO and above is printed, even where no logging is configured.
@@ -49,10 +49,8 @@ class CallLog:
         self.console = console
         self._formatter = ConsoleFormatter()
 
-    # -- an observer -------------------------------------------------------------------------------
-
-    def started(self, attempt: Attempt) -> None:
-        """Log a retry, a fallback or a hedge; at DEBUG every request."""
+    def repeated(self, attempt: Attempt) -> None:
+        """Log a retry, a fallback or a hedge."""
         name = attempt.target.name
         if attempt.fallback:
             self._log(logging.WARNING, "fallback", attempt, f"falling back to {name}: {_reason(attempt)}")
@@ -61,39 +59,13 @@ class CallLog:
             self._log(logging.INFO, "retry", attempt, text)
         if attempt.hedge:
             self._log(logging.INFO, "hedge", attempt, f"hedging with {name}: no first token yet")
-        if LOGGER.isEnabledFor(logging.DEBUG):
-            self._log(logging.DEBUG, "sent", attempt, f"request {attempt.number} sent to {name}")
 
-    def ended(self, attempt: Attempt) -> None:
-        """Log a wait for our own limits; at DEBUG the result of every request."""
-        if not attempt.sent:
-            return
-        if attempt.throttled:
-            text = f"waited {_seconds(attempt.throttled)} for the limits of {attempt.target.name}"
-            self._log(logging.INFO, "throttle", attempt, text)
-        if LOGGER.isEnabledFor(logging.DEBUG):
-            self._log(logging.DEBUG, "attempt", attempt, _result(attempt), **_facts(attempt))
-
-    def finished(self, call: CallState, answer: Attempt | None) -> None:
-        """Log the result of a call."""
-        level = logging.WARNING if call.outcome == "failed" else logging.INFO
-        if not (self.console or LOGGER.isEnabledFor(level)):
-            return
-        seconds = call.clock.monotonic() - call.started
-        facts: dict[str, Any] = {"attempts": len(call.records), "latency_ms": round(seconds * 1000)}
-        requests = plural(facts["attempts"], "request")
-        if call.outcome == "failed":
-            error = call.failure
-            facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
-            text = f"call failed after {requests}, {_seconds(seconds)}: {_error(error)}"
-            self._emit(level, "failed", text, facts)
-        elif call.outcome == "answered" and answer is not None:
-            text = _answered(answer, facts, requests, seconds)
-            self._emit(level, "answered", text, facts)
-        else:
-            self._emit(level, "abandoned", f"call abandoned after {requests}, {_seconds(seconds)}", facts)
-
-    # -- writing -----------------------------------------------------------------------------------
+    def failed(self, call: CallState) -> None:
+        """Log a call that raises."""
+        facts, after = _extent(call)
+        error = call.failure
+        facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
+        self._emit(logging.WARNING, "failed", f"call failed after {after}: {_error(error)}", facts)
 
     def _log(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
         target = attempt.target
@@ -111,6 +83,54 @@ class CallLog:
             LOGGER.handle(record)
         if printed and not (logged and _printed_already(record)):
             sys.stderr.write(f"{self._formatter.format(record)}\n")
+
+
+class CallLog(FailureLog):
+    """An observer that logs everything.
+
+    Args:
+        console: Whether INFO and above is printed, even where no logging is configured.
+
+    Attributes:
+        failures: The same log without calls that go well: enough where INFO is not logged.
+    """
+
+    def __init__(self, *, console: bool = False) -> None:
+        super().__init__(console=console)
+        self.failures = FailureLog(console=console)
+
+    def started(self, attempt: Attempt) -> None:
+        """Log a request, at DEBUG."""
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            text = f"request {attempt.number} sent to {attempt.target.name}"
+            self._log(logging.DEBUG, "sent", attempt, text)
+
+    def ended(self, attempt: Attempt) -> None:
+        """Log a wait for our own limits; at DEBUG the result of a request."""
+        if not attempt.sent:
+            return
+        if attempt.throttled:
+            text = f"waited {_seconds(attempt.throttled)} for the limits of {attempt.target.name}"
+            self._log(logging.INFO, "throttle", attempt, text)
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            self._log(logging.DEBUG, "attempt", attempt, _result(attempt), **_facts(attempt))
+
+    def finished(self, call: CallState, answer: Attempt | None) -> None:
+        """Log a call that was answered or abandoned."""
+        if call.outcome == "failed":
+            return
+        facts, after = _extent(call)
+        if answer is not None:
+            self._emit(logging.INFO, "answered", _answered(answer, facts), facts)
+        else:
+            self._emit(logging.INFO, "abandoned", f"call abandoned after {after}", facts)
+
+
+def _extent(call: CallState) -> tuple[dict[str, Any], str]:
+    """Return how many requests a call took and how long, as facts and in words."""
+    seconds, requests = call.clock.monotonic() - call.started, len(call.records)
+    facts = {"attempts": requests, "latency_ms": round(seconds * 1000)}
+    return facts, f"{plural(requests, 'request')}, {_seconds(seconds)}"
 
 
 def _printed_already(record: logging.LogRecord) -> bool:
@@ -136,12 +156,12 @@ def _result(attempt: Attempt) -> str:
     return f"request {attempt.number} to {attempt.target.name} {what} after {_seconds(attempt.latency)}"
 
 
-def _answered(attempt: Attempt, facts: dict[str, Any], requests: str, seconds: float) -> str:
+def _answered(attempt: Attempt, facts: dict[str, Any]) -> str:
     target, usage, cost = attempt.target, attempt.usage, attempt.cost
     usd = cost.usd if cost is not None else None
-    parts = [f"{target.name} answered in {_seconds(seconds)}"]
+    parts = [f"{target.name} answered in {_seconds(facts['latency_ms'] / 1000)}"]
     if facts["attempts"] > 1:
-        parts.append(requests)
+        parts.append(plural(facts["attempts"], "request"))
     if usage is not None:
         parts.append(f"{usage['input_tokens']} + {usage['output_tokens']} tokens")
         facts |= {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}

@@ -8,6 +8,7 @@ for itself: `config={"configurable": {...}}`. LangChain hands a model its run's 
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from pydantic import Field, PrivateAttr
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run
+from langchain_llmdispatch.callbacks.logs import LOGGER
 from langchain_llmdispatch.chat_model.run_context import ObservedChatModel
 from langchain_llmdispatch.chat_model.run_options import OPTIONS, RunOptions
 from langchain_llmdispatch.clock import Clock
@@ -225,7 +227,8 @@ class RoutedChatModel(DispatchFields, ObservedChatModel):
     ) -> Observers:
         """Return the observers of a call."""
         affinity = desk.affinity if thread is not None else None
-        return Observers(self._counters, self._log, run.observer, desk.health, affinity, call_budget)
+        log = self._log if self._log.console or LOGGER.isEnabledFor(logging.INFO) else self._log.failures
+        return Observers(self._counters, log, run.observer, desk.health, affinity, call_budget)
 
     def _may_be_tried(self, vendor: str) -> bool:
         """Whether a deployment of the vendor may be asked now; true where it has none that could be out."""

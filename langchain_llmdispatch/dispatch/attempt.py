@@ -135,6 +135,9 @@ class Attempt:
                 check(self)
             self._sent_at = call.clock.monotonic()
             call.sent += 1
+            if self.number > 1:
+                for repeated in call.observers.repeated:
+                    repeated(self)
             for started in call.observers.started:
                 started(self)
 

@@ -146,6 +146,9 @@ class CallState:
             self.outcome = outcome
             for finished in self.observers.finished:
                 finished(self, answer)
+            if outcome == "failed":
+                for failed in self.observers.failed:
+                    failed(self)
 
 
 def _same_key(one: Target, other: Target) -> bool:

@@ -71,7 +71,7 @@ class SyncDriver:
 
     def _admit(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
         attempt = exchange.attempt
-        if run is not None:
+        if run is not None and attempt.number > 1:
             run.admit(attempt)
         if attempt.delay > 0:
             attempt.call.clock.sleep(attempt.delay)
@@ -181,7 +181,7 @@ class AsyncDriver:
 
     async def _admit(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
         attempt = exchange.attempt
-        if run is not None:
+        if run is not None and attempt.number > 1:
             await run.aadmit(attempt)
         if attempt.delay > 0:
             await attempt.call.clock.asleep(attempt.delay)

@@ -17,8 +17,6 @@ from langchain_llmdispatch.stats.tally import CallTally, Tally
 from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
-    from langchain_core.messages.ai import UsageMetadata
-
     from langchain_llmdispatch.clock import Clock
     from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.dispatch.attempt import Attempt
@@ -79,7 +77,11 @@ class _Group:
         if attempt.ttft is not None:
             self._first_token.pending.append(attempt.ttft)
         if attempt.usage is not None:
-            self._count_tokens(attempt.usage)
+            tokens = TokenCounts.of(attempt.usage)
+            counts["input_tokens"] += tokens.input
+            counts["output_tokens"] += tokens.output
+            counts["cached_tokens"] += tokens.cached
+            counts["reasoning_tokens"] += tokens.reasoning
         if attempt.cost is not None and attempt.cost.usd is not None:
             counts["cost"] += attempt.cost.usd
         elif answered:
@@ -99,10 +101,6 @@ class _Group:
         self._counts["retries"] += attempt.retry is not None
         self._counts["fallbacks"] += attempt.fallback
         self._counts["hedges"] += attempt.hedge
-
-    def _count_tokens(self, usage: UsageMetadata) -> None:
-        for name, tokens in TokenCounts.of(usage).summed().items():
-            self._counts[name] += tokens
 
     def waste(self, attempt: Attempt | DeclinedAnswer) -> None:
         """Count the tokens and dollars of an attempt that brought no answer, or none that was used."""
