@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.routing.plan import Plan
     from langchain_llmdispatch.stats.stats import Stats
     from langchain_llmdispatch.vendors.base import Vendor
-    from langchain_llmdispatch.vendors.compile.call import compile_history
+    from langchain_llmdispatch.vendors.compile.history import compile_history
 
 __all__ = [
     "AllDeploymentsFailedError",
@@ -80,7 +80,7 @@ _ROOMS = {
     "UsageCallbackHandler": "callbacks.usage",
     "Vendor": "vendors.base",
     "VendorConfig": "deployments.deployment",
-    "compile_history": "vendors.compile.call",
+    "compile_history": "vendors.compile.history",
     "get_usage_callback": "callbacks.usage",
 }
 

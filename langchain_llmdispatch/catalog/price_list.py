@@ -1,163 +1,111 @@
-"""The price lists of genai-prices, compiled into rates: what one more token costs, by time and prompt length.
+"""The price lists of genai-prices, compiled into rates by time and prompt length.
 
 genai-prices' own calculation takes about 100 us; a price is linear in each kind of token, so the coefficients
 are taken from it once per model, day and length tier, and a cost is then a few products. Our own dated
-corrections are in `data/prices.json`. `prices.py` asks here, and knows of prices that are the user's own.
+corrections are in `data/prices.json`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, NamedTuple
 
-from langchain_llmdispatch.catalog.models import plain_name, read_data, undated, vendor_key
-from langchain_llmdispatch.usage import TokenCounts
+from langchain_llmdispatch.catalog.files import read_data
+from langchain_llmdispatch.catalog.listing import Listing
+from langchain_llmdispatch.catalog.rates import MILLION, TieredRates, TokenRates
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from langchain_core.messages.ai import UsageMetadata
-
-MILLION = 1_000_000
-ZERO = Decimal(0)
-MOST_MODELS = 4096  # price lookups kept; names come from users, so there must be an end
+MOST_MODELS = 4096  # prices kept; model names come from users, so there must be an end
 MOST_DAYS = 64  # days (or minutes, for prices by the hour) kept per model
 
-Asked: TypeAlias = tuple[str, str, str | None, str | None]  # vendor, model, base URL, service tier
 
+class PriceKey(NamedTuple):
+    """What a price depends on, besides time and prompt length.
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """The price of one more token, USD, at one time and prompt length.
-
-    Cached, written, audio and reasoning tokens are part of the input or output; their rates are what such a
-    token costs over a plain one, so a discount is negative.
+    Attributes:
+        listing: The vendor's listing.
+        model: The model's name, as written.
+        base_url: Where requests go, if not to the vendor's own address: another seller may be there.
+        service_tier: OpenAI's service tier (`flex`, `priority`).
     """
 
-    input: Decimal
-    output: Decimal
-    cached: Decimal = ZERO
-    written: Decimal = ZERO
-    written_1h: Decimal = ZERO
-    audio_in: Decimal = ZERO
-    audio_out: Decimal = ZERO
-    reasoning: Decimal = ZERO
-    request: Decimal = ZERO
-    overlaps: bool = False
-    """Cached audio has a price of its own, so cached and audio tokens together cannot be told apart."""
-    floats: tuple[float, float, float] = field(init=False, repr=False, compare=False)
-    """Dollars per request, input token and output token: enough to compare deployments by."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "floats", (float(self.request), float(self.input), float(self.output)))
-
-    def of_tokens(self, read: int, written: int, cached: int = 0) -> Decimal:
-        """Return what a prompt of `read` tokens, `cached` of them, and an answer of `written` cost, USD."""
-        usd = self.request + self.input * read + self.output * written
-        return usd + self.cached * min(cached, read) if cached else usd
-
-    def at_most(self, read: int, written: int, *, caches: bool) -> Decimal:
-        """Return what so many tokens can cost, USD; `caches` if the prompt may be kept, for an hour."""
-        usd = self.of_tokens(read, written)
-        return usd + max(ZERO, self.written, self.written + self.written_1h) * read if caches else usd
-
-    def of_usage(self, usage: UsageMetadata) -> Decimal | None:
-        """Return the cost of `usage`, USD; None if its counts contradict each other or do not settle it."""
-        tokens = TokenCounts.of(usage)
-        special = tokens.cached + tokens.written + (tokens.audio_in if self.audio_in else 0)
-        if special > tokens.input or (self.overlaps and tokens.audio_in and tokens.cached):
-            return None
-        usd = self.request + self.input * tokens.input + self.output * tokens.output
-        if special or tokens.audio_in:
-            usd += self.cached * tokens.cached + self.audio_in * tokens.audio_in
-            usd += self.written * tokens.written + self.written_1h * tokens.written_1h
-        if tokens.reasoning or tokens.audio_out:
-            usd += self.reasoning * tokens.reasoning + self.audio_out * tokens.audio_out
-        return usd
+    listing: Listing
+    model: str
+    base_url: str | None = None
+    service_tier: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tiers:
-    """One model's rates at one time: a prompt of more than `starts[i]` tokens pays `rates[i + 1]`."""
-
-    starts: Sequence[int]
-    rates: Sequence[Rates]
-    source: str
-
-    def of_length(self, tokens: int) -> Rates:
-        """Return the rates of a prompt of so many tokens."""
-        return self.rates[bisect_left(self.starts, tokens)] if self.starts else self.rates[0]
-
-
-FREE = Tiers((), (Rates(ZERO, ZERO),), "local")
-
-
-class Book:
-    """The price lists of one snapshot of genai-prices, compiled as models are asked for.
+class PriceList:
+    """The prices of one snapshot of genai-prices, compiled when a model is first looked up.
 
     Safe to share between threads: entries are immutable, two threads may at worst compile the same one.
+
+    Args:
+        snapshot: genai-prices' data.
+        source: What costs name as their source.
+        newest: Returns the snapshot that is current.
     """
 
-    def __init__(self, snapshot: Any, source: str) -> None:
-        self.snapshot = snapshot
-        self.source = source
+    def __init__(self, snapshot: Any, source: str, newest: Callable[[], Any]) -> None:
+        self.snapshot, self.source, self.newest = snapshot, source, newest
         self.corrections = read_data("prices.json")
-        self._models: dict[Asked, Model] = {}
+        self._histories: dict[PriceKey, PriceHistory] = {}
 
-    def tiers(self, asked: Asked, at: datetime) -> Tiers | None:
-        """Return the model's rates at a time, or None if nobody knows them."""
-        model = self._models.get(asked)
-        if model is None:
-            if len(self._models) >= MOST_MODELS:
-                self._models.clear()
-            model = self._models[asked] = self._model(*asked)
-        return model.tiers(at)
+    def rates(self, key: PriceKey, at: datetime) -> TieredRates | None:
+        """Return the rates at a time, or None if the price is unknown."""
+        history = self._histories.get(key)
+        if history is None:
+            if len(self._histories) >= MOST_MODELS:
+                self._histories.clear()
+            history = self._histories[key] = self._history(key)
+        return history.rates(at)
 
-    def _model(self, vendor: str, model: str, base_url: str | None, service_tier: str | None) -> Model:
-        vendor = vendor_key(vendor)
-        name = plain_name(vendor, model)
-        provider = self._provider(vendor, model, base_url)
+    def _history(self, key: PriceKey) -> PriceHistory:
+        listing, model = key.listing, key.model
+        name, seller = listing.plain_name(model), self._seller(key)
         rows = [
             row
             for row in self.corrections["rows"]
-            if row["vendor"] == provider and any(fnmatchcase(name, glob) for glob in row["models"])
+            if row["vendor"] == seller and any(fnmatchcase(name, glob) for glob in row["models"])
         ]
-        written = model.strip().lower() if vendor != "huggingface" else name
-        info = _entry(self.snapshot, provider, dict.fromkeys((written, name, undated(name))))
-        context = {"service_tier": service_tier} if service_tier else None
-        return Model(info, context, rows, (self.source, f"llmdispatch {self.corrections['as_of']}"))
+        entry = _entry(self.snapshot, seller, listing.price_names(model))
+        context = {"service_tier": key.service_tier} if key.service_tier else None
+        return PriceHistory(entry, context, rows, (self.source, f"llmdispatch {self.corrections['as_of']}"))
 
-    def _provider(self, vendor: str, model: str, base_url: str | None) -> str:
-        """Return genai-prices' id of who sells the call; an id that it does not have where nobody does."""
-        if base_url:
+    def _seller(self, key: PriceKey) -> str:
+        if key.base_url:
             with suppress(LookupError):  # a proxy, most likely: the vendor's list price is the best guess
-                return str(self.snapshot.find_provider(None, None, base_url).id)
-        # org/model:provider; without one Hugging Face's router chooses, so nobody knows
-        return f"huggingface_{model.lower().partition(':')[2]}" if vendor == "huggingface" else vendor
+                return str(self.snapshot.find_provider(None, None, key.base_url).id)
+        return key.listing.seller_of(key.model)
 
 
-class Model:
-    """One model's prices over time: genai-prices' entry if there is one, and our corrections."""
+class PriceHistory:
+    """One model's prices over time: genai-prices' entry if there is one, and our corrections.
+
+    Args:
+        entry: genai-prices' `ModelInfo`, or None.
+        context: genai-prices' price context, or None.
+        corrections: Rows of `prices.json`; the last one that has begun wins.
+        sources: What costs name as their source: for the entry, and for a correction.
+    """
 
     def __init__(
         self,
-        info: Any,
+        entry: Any,
         context: Mapping[str, str] | None,
         corrections: Sequence[Mapping[str, Any]],
         sources: tuple[str, str],
     ) -> None:
-        self._info, self._context = info, context
+        self._entry, self._context = entry, context
         self._corrections, self._sources = corrections, sources
-        self._by_minute = info is not None and _changes_within_a_day(info)
-        self._known: dict[object, Tiers | None] = {}
+        self._by_minute = entry is not None and _changes_within_a_day(entry)
+        self._known: dict[object, TieredRates | None] = {}
 
-    def tiers(self, at: datetime) -> Tiers | None:
+    def rates(self, at: datetime) -> TieredRates | None:
         """Return the rates at a time, compiled once a day (once a minute for prices by the hour)."""
         at = in_utc(at)
         day = at.toordinal()
@@ -169,13 +117,13 @@ class Model:
             known[key] = self._compile(at)
         return known[key]
 
-    def _compile(self, at: datetime) -> Tiers | None:
+    def _compile(self, at: datetime) -> TieredRates | None:
         prices, source = self._prices(at)
         if prices.get("input_mtok") is None or prices.get("output_mtok") is None:
             return None
         starts = sorted({tier.start for price in prices.values() for tier in getattr(price, "tiers", ())})
         try:
-            return Tiers(starts, [_rates(_flat(prices, start + 1)) for start in (-1, *starts)], source)
+            return TieredRates(starts, [_rates(_flat(prices, start + 1)) for start in (-1, *starts)], source)
         except ValueError:  # prices that genai-prices itself cannot calculate with
             return None
 
@@ -185,21 +133,24 @@ class Model:
         for row in reversed(self._corrections):
             if row["from"] is None or date.fromisoformat(row["from"]) <= at.date():
                 return {key: Decimal(str(usd)) for key, usd in (row["prices"] or {}).items()}, corrected
-        return (vars(self._info.get_prices(at, self._context)) if self._info else {}), listed
+        return (vars(self._entry.get_prices(at, self._context)) if self._entry else {}), listed
 
 
-def _entry(snapshot: Any, provider: str, names: Mapping[str, Any]) -> Any:
-    """Return genai-prices' entry for the first of `names` that `provider` has, or None."""
+# -- genai-prices --------------------------------------------------------------------------------------
+
+
+def _entry(snapshot: Any, seller: str, names: Iterable[str]) -> Any:
+    """Return genai-prices' entry for the first of `names` that `seller` has, or None."""
     for name in names:
         with suppress(LookupError):
-            seller, info = snapshot.find_provider_model(name, None, provider, None)
-            if seller.id == provider:  # and not one whose name merely resembles it
-                return info
+            provider, entry = snapshot.find_provider_model(name, None, seller, None)
+            if provider.id == seller:  # and not one whose name merely resembles it
+                return entry
     return None
 
 
-def _changes_within_a_day(info: Any) -> bool:
-    dated = [*(info.prices if isinstance(info.prices, list) else ()), *(info.price_variants or ())]
+def _changes_within_a_day(entry: Any) -> bool:
+    dated = [*(entry.prices if isinstance(entry.prices, list) else ()), *(entry.price_variants or ())]
     return any(hasattr(each.constraint, "start_time") for each in dated)
 
 
@@ -214,8 +165,8 @@ def _flat(prices: Mapping[str, Any], length: int) -> dict[str, Decimal]:
     return flat
 
 
-def _rates(prices: Mapping[str, Decimal]) -> Rates:
-    """Return the rates behind flat prices, by asking genai-prices what a million of each kind costs."""
+def _rates(prices: Mapping[str, Decimal]) -> TokenRates:
+    """Return the rates behind flat prices: the difference that a million tokens of each kind makes."""
     from genai_prices.types import ModelPrice, Usage  # noqa: PLC0415 - loaded lazily
 
     price = ModelPrice(**prices)
@@ -225,7 +176,7 @@ def _rates(prices: Mapping[str, Decimal]) -> Rates:
         return Decimal(price.calc_price(usage)["total_price"]) / MILLION
 
     request, plain, out, written = usd(), usd("input"), usd("output"), usd("input", "cache_write")
-    return Rates(
+    return TokenRates(
         input=plain - request,
         output=out - request,
         cached=usd("input", "cache_read") - plain,
@@ -239,6 +190,9 @@ def _rates(prices: Mapping[str, Decimal]) -> Rates:
     )
 
 
+# -- the list that is current --------------------------------------------------------------------------
+
+
 def in_utc(at: datetime) -> datetime:
     """Return the same moment in UTC; without a time zone it is taken to be."""
     if at.tzinfo is UTC:
@@ -246,33 +200,31 @@ def in_utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-_opening = Lock()
-_newest: Callable[[], Any] | None = None
-_open_book: Book | None = None
+_loading = Lock()
+_current: PriceList | None = None
 
 
-def book() -> Book:
-    """Return the book of genai-prices' current snapshot: the bundled one, unless the user has it updated."""
-    held = _open_book
-    if held is not None and _newest is not None and held.snapshot is _newest():
-        return held
-    return _opened()
+def current_prices() -> PriceList:
+    """Return the list of genai-prices' current snapshot: the bundled one, unless the user has it updated.
+
+    The first call imports genai-prices, which takes 0.1 to 0.3 s.
+    """
+    held = _current
+    return held if held is not None and held.newest() is held.snapshot else _loaded()
 
 
-def is_open() -> bool:
-    """Return whether `book` costs nothing any more."""
-    return _open_book is not None
+def is_loaded() -> bool:
+    """Return whether genai-prices has been imported."""
+    return _current is not None
 
 
-def _opened() -> Book:
-    """Open the current snapshot, importing genai-prices where this is the first price asked for."""
-    global _newest, _open_book  # noqa: PLW0603 - a cache of immutable data, not state
-    with _opening:
+def _loaded() -> PriceList:
+    global _current  # noqa: PLW0603 - a cache of immutable data, not state
+    with _loading:
         from genai_prices import __version__  # noqa: PLC0415 - costs 0.1 s
         from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
 
-        snapshot, held = get_snapshot(), _open_book
+        snapshot, held = get_snapshot(), _current
         if held is None or held.snapshot is not snapshot:
-            held = _open_book = Book(snapshot, f"genai-prices {__version__}")
-        _newest = get_snapshot
+            held = _current = PriceList(snapshot, f"genai-prices {__version__}", get_snapshot)
         return held

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.catalog.prices import estimate, prices_as_of
+from langchain_llmdispatch.catalog.prices import prices_as_of
 from langchain_llmdispatch.health.html import health_html
 from langchain_llmdispatch.html import (
     NOTHING,
@@ -96,15 +96,5 @@ def _limits(target: Target) -> str:
 
 def _price(target: Target, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
     """Return USD per million tokens of a short prompt."""
-    own = target.deployment
-    cost = estimate(
-        target.vendor.catalog,
-        target.model,
-        input_tokens,
-        output_tokens,
-        at=at,
-        input_price=own.input_price,
-        output_price=own.output_price,
-        base_url=target.endpoint.base_url,
-    )
+    cost = target.price.estimate(input_tokens, output_tokens, at)
     return None if cost.usd is None else cost.usd * 1_000_000

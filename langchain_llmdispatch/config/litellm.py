@@ -9,26 +9,9 @@ from typing import Any
 
 from langchain_llmdispatch.config.files import parsed
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.vendors import builtin_vendors
+from langchain_llmdispatch.vendors.base import Vendor
 
-_VENDORS = {
-    "openai": "openai",
-    "azure": "azure",
-    "anthropic": "anthropic",
-    "gemini": "google",
-    "cohere": "cohere",
-    "cohere_chat": "cohere",
-    "huggingface": "huggingface",
-    "ollama": "ollama",
-    "ollama_chat": "ollama",
-}
-"""Our vendor for each of LiteLLM's prefixes."""
-_COMPATIBLE = frozenset(
-    (
-        *("openai", "openai_like", "hosted_vllm"),
-        *("groq", "openrouter", "mistral", "deepseek", "together_ai", "xai"),
-    )
-)
-"""LiteLLM's prefixes that are OpenAI's format at an `api_base`."""
 _FIELDS = {
     "api_key": "api_key",
     "api_base": "base_url",
@@ -151,11 +134,18 @@ def _model(text: str, params: Mapping[str, Any]) -> str:
     prefix, found, rest = text.partition("/")
     if not found:
         return text
-    if prefix in _COMPATIBLE and "api_base" in params:
-        return f"compatible:{rest}"
-    if prefix in _VENDORS:
-        return f"{_VENDORS[prefix]}:{rest}"
-    raise ConfigurationError(f"model {text!r}: LiteLLM's {prefix!r} has no counterpart here.")
+    vendor = _vendor(prefix, has_address="api_base" in params)
+    if vendor is None:
+        raise ConfigurationError(f"model {text!r}: LiteLLM's {prefix!r} has no counterpart here.")
+    return f"{vendor.name}:{rest}"
+
+
+def _vendor(prefix: str, *, has_address: bool) -> Vendor | None:
+    """Return the vendor that LiteLLM's `prefix` means: with an address, one that has none of its own."""
+    named = [vendor for vendor in builtin_vendors().values() if prefix in vendor.litellm_names]
+    unplaced = [v for v in named if v.base_url is None and not v.environment.urls]
+    usual = [vendor for vendor in named if vendor not in unplaced]
+    return next(iter((unplaced if has_address else []) + usual), None)
 
 
 def _with_fallbacks(

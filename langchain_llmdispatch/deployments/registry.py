@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
 
-from langchain_llmdispatch.catalog.models import facts, shared_profile
+from langchain_llmdispatch.catalog.models import shared_profile
 from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target, unique_names
@@ -222,7 +222,7 @@ class DeploymentRegistry:
         for target in self._serving:
             if target.vendor is vendor:
                 name = f"{vendor.name}:{model}"
-                return dataclasses.replace(target, name=name, model=model, facts=facts(vendor.catalog, model))
+                return dataclasses.replace(target, name=name, model=model, facts=vendor.facts(model))
         return None
 
     def _meant(self, wanted: str) -> tuple[Vendor, str]:

@@ -10,7 +10,6 @@ import httpx
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.deployments.deployment import (
     ApiKey,
     Deployment,
@@ -74,7 +73,7 @@ class Resolver:
             endpoint=endpoint,
             deployment=deployment,
             config=config,
-            facts=facts(vendor.catalog, model),
+            facts=vendor.facts(model),
             timeouts=self._timeouts(vendor, deployment, config),
             account=_account(vendor, endpoint),
         )
@@ -93,7 +92,7 @@ class Resolver:
             endpoint=Endpoint(base_url=""),
             deployment=deployment,
             config=config,
-            facts=vendor.facts(),
+            facts=vendor.facts(vendor.model_name),
             timeouts=self._timeouts(vendor, deployment, config),
             account=f"{vendor.name}-{vendor.identity()}",
         )

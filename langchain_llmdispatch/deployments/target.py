@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from langchain_llmdispatch.catalog.models import ModelFacts
-from langchain_llmdispatch.catalog.prices import PriceTag
+from langchain_llmdispatch.catalog.prices import DeploymentPrice
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.types import Endpoint, TimeLimits
 from langchain_llmdispatch.vendors.base import Vendor
@@ -43,15 +43,17 @@ class Target:
     account: str = ""
     key: tuple[str, str] = field(init=False, repr=False, compare=False)
     limited: bool = field(init=False, repr=False, compare=False)
-    price: PriceTag = field(init=False, repr=False, compare=False)
+    price: DeploymentPrice = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         own, common = self.deployment, self.config
         limits = (own.rpm, own.tpm, own.max_concurrency, common.rpm, common.tpm)
-        price = PriceTag(
-            self.vendor.catalog or self.vendor.name,
+        url = self.endpoint.base_url
+        price = DeploymentPrice(
+            self.vendor.listing,
             self.model,
-            base_url=self.endpoint.base_url,
+            base_url=url,
+            is_free=self.vendor.is_free(self.model, url),
             input_price=own.input_price,
             output_price=own.output_price,
         )

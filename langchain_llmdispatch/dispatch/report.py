@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_llmdispatch.catalog.prices import Cost, price_of
+from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState
 from langchain_llmdispatch.dispatch.hedging import OVERTAKEN
@@ -107,16 +107,7 @@ def cost_of(attempt: Attempt, usage: UsageMetadata, model: str) -> Cost:
         usage: What the vendor reports as used.
         model: The model that answered, by the vendor's response.
     """
-    target = attempt.target
-    return price_of(
-        target.vendor.catalog,
-        model,
-        usage,
-        at=attempt.call.clock.now(),
-        input_price=target.deployment.input_price,
-        output_price=target.deployment.output_price,
-        base_url=target.endpoint.base_url,
-    )
+    return attempt.target.price.cost(usage, attempt.call.clock.now(), model=model)
 
 
 def gateway(attempt: Attempt, model: str) -> dict[str, dict[str, str]]:

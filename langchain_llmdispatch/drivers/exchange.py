@@ -25,8 +25,8 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.vendors.answer_checks import check_answer, is_empty
-from langchain_llmdispatch.vendors.compile.call import compile_call, output_tool
-from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper
+from langchain_llmdispatch.vendors.compile.call import compile_call
+from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
 from langchain_llmdispatch.vendors.openai.local import LAZY_URL
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Exchange:
 
     def unwrapper(self) -> OutputUnwrapper | None:
         """Return what turns the answer back into text where the target gives it as a tool call."""
+        if self.chat_request.output is None:
+            return None
         name = output_tool(self.chat_request, self.call)
         return OutputUnwrapper(name) if name is not None else None
 

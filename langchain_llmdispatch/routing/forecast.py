@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_llmdispatch.catalog.prices import edition
+from langchain_llmdispatch.catalog.prices import DatedPrices, prices_at
 from langchain_llmdispatch.health.health import UNSEEN, Health, HealthView
 
 if TYPE_CHECKING:
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from langchain_llmdispatch.catalog.price_list import Tiers
-    from langchain_llmdispatch.catalog.prices import Edition
+    from langchain_llmdispatch.catalog.rates import TieredRates
     from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.routing.needs import Needs
 
@@ -33,12 +32,12 @@ class Forecast:
         at: The same moment by the calendar, for prices.
     """
 
-    __slots__ = ("_edition", "_health", "at", "needs", "now")
+    __slots__ = ("_health", "_prices", "at", "needs", "now")
 
     def __init__(self, needs: Needs, health: Health | None, now: float, at: datetime) -> None:
         self.needs, self.now, self.at = needs, now, at
         self._health = health
-        self._edition: Edition | None = None
+        self._prices: DatedPrices | None = None
 
     # -- all deployments of a decision at once: what strategies compare --------------------------------
 
@@ -71,11 +70,11 @@ class Forecast:
         costs: list[float | None] = []
         for target, output in zip(targets, outputs, strict=True):
             price = target.price
-            tiers = price.fixed or price.at(self._edition or self._open())
+            tiers = price.fixed or price.rates(self._prices or self._look_up())
             if tiers is None:
                 costs.append(None)
             else:
-                rates = tiers.rates[0] if not tiers.starts else tiers.of_length(tokens)
+                rates = tiers.tiers[0] if not tiers.starts else tiers.of_length(tokens)
                 request, read, written = rates.floats
                 costs.append(request + read * tokens + written * output)
         return costs
@@ -136,12 +135,12 @@ class Forecast:
         tiers = self._tiers(target)
         return None if tiers is None else tiers.of_length(tokens).of_tokens(tokens, output, cached)
 
-    def _tiers(self, target: Target) -> Tiers | None:
-        return target.price.fixed or target.price.at(self._edition or self._open())
+    def _tiers(self, target: Target) -> TieredRates | None:
+        return target.price.fixed or target.price.rates(self._prices or self._look_up())
 
-    def _open(self) -> Edition:
-        self._edition = edition(self.at)
-        return self._edition
+    def _look_up(self) -> DatedPrices:
+        self._prices = prices_at(self.at)
+        return self._prices
 
 
 class Outlook:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_llmdispatch.vendors.compile.call import Fit, fits
+from langchain_llmdispatch.vendors.compile.compatibility import check_request
 from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
 from langchain_llmdispatch.vendors.compile.tools import runs_itself
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
-from langchain_llmdispatch.vendors.history.compile import assess
+from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
@@ -150,7 +150,9 @@ class Needs:
             reasons = [reason for reason in self.fit(target).reasons if reason not in doubts]
         elif self.has_blocks:
             vendor = target.vendor
-            reasons = assess(request.messages, vendor.history, model=target.model, vendor=vendor.name).reasons
+            reasons = check_messages(
+                request.messages, vendor.history, model=target.model, vendor=vendor.name
+            ).reasons
         return "; ".join(reasons) or None
 
     def doubted_by(self, target: Target) -> str | None:
@@ -188,13 +190,13 @@ class Needs:
         kinds = {media_kinds(block)[0].removesuffix("_url") for block in blocks if block["type"] in MEDIA}
         return sorted(_FACTS[kind] for kind in kinds if kind in _FACTS)
 
-    def fit(self, target: Target) -> Fit:
+    def fit(self, target: Target) -> Compatibility:
         """Return everything the compiler has to say about the request and the target."""
         defaults = target.deployment.params
         request = self.request
         if defaults:
             request = replace(request, params={**defaults, **request.params})
-        return fits(target.vendor, request, target.model, target.facts)
+        return check_request(target.vendor, request, target.model, target.facts)
 
 
 def calls_tools(target: Target) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -14,17 +12,9 @@ from genai_prices import Usage, data_snapshot
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from langchain_llmdispatch.catalog import price_list as price_book
-from langchain_llmdispatch.catalog.models import read_data
-from langchain_llmdispatch.catalog.prices import (
-    Cost,
-    PriceTag,
-    edition,
-    estimate,
-    load_prices,
-    price_of,
-    prices_as_of,
-)
+from langchain_llmdispatch.catalog.price_list import current_prices
+from langchain_llmdispatch.catalog.prices import Cost, prices_at
+from tests.catalog.listings import cost, estimate, price
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
@@ -100,7 +90,7 @@ def test_a_cost_is_what_genai_prices_calculates(
     assume(not model.id.startswith("gpt-oss"))
     context = {"service_tier": tier} if tier else None
     listed = vars(model.get_prices(at, context))
-    mine = price_of(provider.id, model.id, usage[0], at=at, service_tier=tier)
+    mine = cost(provider.id, model.id, usage[0], at=at, service_tier=tier)
     if listed.get("input_mtok") is None or listed.get("output_mtok") is None:
         assert mine == Cost(None)
         return
@@ -112,7 +102,7 @@ def test_a_cost_is_what_genai_prices_calculates(
     except ValueError:  # cached audio: the usage does not say how much of it there was
         assert mine == Cost(None)
         return
-    assert mine == Cost(theirs, price_book.book().source)
+    assert mine == Cost(theirs, current_prices().source)
 
 
 @given(st.sampled_from(_entries()), st.integers(0, 500_000), st.integers(0, 500_000), st.integers(0, 500_000))
@@ -123,7 +113,7 @@ def test_an_estimate_is_the_cost_of_that_usage(
     provider, model = entry
     cached = min(cached, inputs)
     mine = estimate(provider.id, model.id, inputs, outputs, at=NOW, cached_tokens=cached)
-    assert mine == price_of(provider.id, model.id, _usage(inputs, outputs, {"cache_read": cached}), at=NOW)
+    assert mine == cost(provider.id, model.id, _usage(inputs, outputs, {"cache_read": cached}), at=NOW)
 
 
 # -- by time and length --------------------------------------------------------------------------------
@@ -166,14 +156,14 @@ def test_a_long_prompt_changes_the_price_of_the_whole_call(
 def test_cache_reads_and_writes_have_their_own_prices() -> None:
     """Claude Haiku 4.5: 1 in, 0.10 read, 1.25 written for 5 minutes, 2 for an hour, 5 out."""
     read = {"cache_read": 100_000, "ephemeral_5m_input_tokens": 100_000, "ephemeral_1h_input_tokens": 100_000}
-    cost = price_of("anthropic", "claude-haiku-4-5", _usage(1_000_000, 100_000, read), at=NOW)
-    assert cost.usd == Decimal("0.7") + Decimal("0.01") + Decimal("0.125") + Decimal("0.2") + Decimal("0.5")
+    spent = cost("anthropic", "claude-haiku-4-5", _usage(1_000_000, 100_000, read), at=NOW)
+    assert spent.usd == Decimal("0.7") + Decimal("0.01") + Decimal("0.125") + Decimal("0.2") + Decimal("0.5")
 
 
 def test_service_tiers_have_their_own_prices() -> None:
     """OpenAI's flex tier is half the price, an unknown tier the ordinary one."""
     plain, flex, odd = (
-        price_of("openai", "gpt-6-luna", _usage(1000, 1000), at=NOW, service_tier=tier).usd
+        cost("openai", "gpt-6-luna", _usage(1000, 1000), at=NOW, service_tier=tier).usd
         for tier in (None, "flex", "no-such-tier")
     )
     assert plain is not None
@@ -215,7 +205,7 @@ def test_an_unknown_price_is_unknown(vendor: str, model: str, base_url: str | No
         ("openai", "openai/gpt-6-luna", None, "0.6"),
         ("openai", "GPT-6-Luna-2026-09-01", None, "0.6"),
         ("openai", "gpt-6-luna", "http://127.0.0.1:8000/v1", "0.6"),
-        ("google_genai", "models/gemini-2.5-flash", None, "2.8"),
+        ("google", "models/gemini-2.5-flash", None, "2.8"),
         ("anthropic", "anthropic/claude-haiku-4-5-20251001", None, "6"),
         ("cohere", "command-a-03-2025", None, "12.5"),
         ("azure", "gpt-4o-2024-08-06", "https://x.openai.azure.com", "12.5"),
@@ -238,15 +228,15 @@ def test_the_seller_is_found(vendor: str, model: str, base_url: str | None, mill
 )
 def test_ones_own_machine_costs_nothing(vendor: str, model: str) -> None:
     """Local models cost 0, from the source `local`."""
-    assert price_of(vendor, model, _usage(10, 10), at=NOW) == Cost(Decimal(0), "local")
+    assert cost(vendor, model, _usage(10, 10), at=NOW) == Cost(Decimal(0), "local")
 
 
 def test_a_deployments_own_price_wins() -> None:
     """Both prices given: nothing is looked up, cached tokens cost as the others."""
     usage = _usage(1000, 1000, {"cache_read": 500}, {"reasoning": 10})
-    own = price_of("openai", "gpt-6-luna", usage, at=NOW, input_price=2, output_price="3.5")
+    own = cost("openai", "gpt-6-luna", usage, at=NOW, input_price=2, output_price="3.5")
     assert own == Cost(Decimal("0.0055"), "deployment")
-    assert price_of("nobody", "x", usage, at=NOW, input_price=2.0, output_price=Decimal("3.5")) == own
+    assert cost("nobody", "x", usage, at=NOW, input_price=2.0, output_price=Decimal("3.5")) == own
 
 
 def test_one_price_of_ones_own_leaves_the_other_to_the_list() -> None:
@@ -270,18 +260,18 @@ def test_a_price_of_zero_is_a_price() -> None:
 )
 def test_contradictory_usage_has_no_cost(read: dict[str, int]) -> None:
     """More cached than sent cannot be: the cost is unknown rather than wrong."""
-    assert price_of("anthropic", "claude-haiku-4-5", _usage(10, 1, read), at=NOW) == Cost(None)
+    assert cost("anthropic", "claude-haiku-4-5", _usage(10, 1, read), at=NOW) == Cost(None)
 
 
 def test_absent_and_null_details_are_zero() -> None:
     """Vendors leave details out or send null; both mean none."""
-    bare = price_of("anthropic", "claude-haiku-4-5", _usage(10, 1), at=NOW)
+    bare = cost("anthropic", "claude-haiku-4-5", _usage(10, 1), at=NOW)
     null = _usage(10, 1, {"cache_read": None, "audio": None}, {"reasoning": None})
     assert bare.usd is not None
-    assert price_of("anthropic", "claude-haiku-4-5", null, at=NOW) == bare
+    assert cost("anthropic", "claude-haiku-4-5", null, at=NOW) == bare
 
 
-# -- price tags ----------------------------------------------------------------------------------------
+# -- prices that are kept -------------------------------------------------------------------------------
 
 
 @given(
@@ -291,14 +281,14 @@ def test_absent_and_null_details_are_zero() -> None:
     st.integers(0, 100_000),
     st.sampled_from([(None, None), (2.5, None), (None, 7), (2.5, 7)]),
 )
-def test_a_tag_says_what_an_estimate_says(
+def test_rates_are_what_an_estimate_uses(
     entry: tuple[Provider, ModelInfo], at: datetime, read: int, written: int, own: tuple[Any, Any]
 ) -> None:
     """Exactly in decimals, and as floats to within what order needs; unknown where that is unknown."""
     vendor, model, (into, out) = entry[0].id, entry[1].id, own
-    tag = PriceTag(vendor, model, input_price=into, output_price=out)
+    own_price = price(vendor, model, input_price=into, output_price=out)
     expected = estimate(vendor, model, read, written, at=at, input_price=into, output_price=out).usd
-    tiers = tag.fixed or tag.at(edition(at))
+    tiers = own_price.fixed or own_price.rates(prices_at(at))
     if tiers is None:
         assert expected is None
         return
@@ -308,119 +298,51 @@ def test_a_tag_says_what_an_estimate_says(
     assert per_request + per_read * read + per_written * written == pytest.approx(float(expected or 0))
 
 
-def test_a_tag_drops_its_price_when_it_changes() -> None:
+def test_a_price_is_dropped_when_it_changes() -> None:
     """The next minute may have another price, and so may another snapshot; within both it is looked up once."""
-    tag = PriceTag("google", "gemini-4-argon")
+    kept = price("google", "gemini-4-argon")
     before, after = (datetime(2026, 11, 30, 23, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
     for at, usd in ((before, "12"), (after, "24"), (before, "12")):
-        tiers = tag.at(edition(at))
+        tiers = kept.rates(prices_at(at))
         assert tiers is not None
-        assert tag.at(edition(at + timedelta(seconds=59))) is tiers
+        assert kept.rates(prices_at(at + timedelta(seconds=59))) is tiers
         assert tiers.of_length(1).of_tokens(1_000_000, 1_000_000) == Decimal(usd)
     try:
         data_snapshot.set_custom_snapshot(data_snapshot.DataSnapshot(providers=[], from_auto_update=True))
-        assert tag.at(edition(before)) is None
+        assert kept.rates(prices_at(before)) is None
     finally:
         data_snapshot.set_custom_snapshot(None)
-    assert tag.at(edition(before)) is not None
+    assert kept.rates(prices_at(before)) is not None
 
 
 def test_prices_of_ones_own_and_free_models_need_no_list() -> None:
     """They are known without opening the price data."""
-    own, free = PriceTag("openai", "x", input_price=1, output_price=2), PriceTag("ollama", "llama3")
+    own, free = price("openai", "x", input_price=1, output_price=2), price("ollama", "llama3")
     assert own.fixed is not None
     assert own.fixed.of_length(1).floats == (0.0, 1e-6, 2e-6)
     assert free.fixed is not None
     assert free.fixed.of_length(1).floats == (0.0, 0.0, 0.0)
-    assert PriceTag("openai", "gpt-6-luna", input_price=1).fixed is None
+    assert price("openai", "gpt-6-luna", input_price=1).fixed is None
 
 
-# -- corrections, freshness, threads -------------------------------------------------------------------
-
-
-def _model_with(*rows: dict[str, Any]) -> price_book.Model:
-    _, info = SNAPSHOT.find_provider_model("gpt-6-luna", None, "openai", None)
-    return price_book.Model(info, None, rows, ("list", "correction"))
-
-
-def test_a_correction_holds_from_its_day() -> None:
-    """The last correction that has begun wins over the list; before it the list holds."""
-    model = _model_with(
-        {"from": "2026-12-01", "prices": {"input_mtok": 7, "output_mtok": "8.5"}},
-        {"from": "2027-01-01", "prices": None},
+def test_the_model_that_answered_is_billed() -> None:
+    """A response may name another model or service tier than was requested: each has its own price."""
+    requested = price("azure", "my-deployment")
+    usage = _usage(1000, 1000)
+    assert requested.cost(usage, NOW) == Cost(None)
+    assert requested.cost(usage, NOW, model="gpt-6-luna") == cost("azure", "gpt-6-luna", usage, at=NOW)
+    flex = requested.cost(usage, NOW, model="gpt-6-luna", service_tier="flex")
+    assert flex == cost("azure", "gpt-6-luna", usage, at=NOW, service_tier="flex")
+    own = price("openai", "gpt-6-luna", output_price=2)
+    assert own.cost(usage, NOW, model="gpt-6.1-sol") == cost(
+        "openai", "gpt-6.1-sol", usage, at=NOW, output_price=2
     )
-    listed, corrected = model.tiers(NOW), model.tiers(datetime(2026, 12, 1, tzinfo=UTC))
-    assert listed is not None
-    assert listed.source == "list"
-    assert corrected is not None
-    assert (corrected.source, corrected.rates[0].input) == ("correction", Decimal("0.000007"))
-    assert model.tiers(datetime(2027, 1, 1, tzinfo=UTC)) is None
 
 
-def test_every_correction_names_its_source() -> None:
-    """A hand-written price has a reason, and keys that genai-prices knows."""
-    for row in read_data("prices.json")["rows"]:
-        assert row["source"]
-        assert set(row) == {"vendor", "models", "from", "prices", "source"}
-        assert set(row["prices"] or ()) <= {
-            "input_mtok",
-            "output_mtok",
-            "cache_read_mtok",
-            "cache_write_mtok",
-        }
-
-
-def test_an_updated_snapshot_replaces_the_old_prices() -> None:
-    """Where the user lets genai-prices update itself, the next price is from the new data."""
-    before = estimate("openai", "gpt-6-luna", 10, 10, at=NOW)
-    empty = data_snapshot.DataSnapshot(providers=[], from_auto_update=True)
-    try:
-        data_snapshot.set_custom_snapshot(empty)
-        assert estimate("openai", "gpt-6-luna", 10, 10, at=NOW) == Cost(None)
-        assert "updated" in prices_as_of()
-    finally:
-        data_snapshot.set_custom_snapshot(None)
-    assert estimate("openai", "gpt-6-luna", 10, 10, at=NOW) == before
-    assert "updated" not in prices_as_of()
-
-
-def test_prices_say_how_old_they_are() -> None:
-    """The version of the data and the day of our corrections."""
-    assert prices_as_of().startswith("genai-prices ")
-    assert "2026-" in prices_as_of()
-
-
-def test_caches_are_bounded() -> None:
-    """Names and days without end do not fill the memory."""
-    for number in range(price_book.MOST_MODELS + 10):
-        estimate("nobody", f"model-{number}", 1, 1, at=NOW)
-    assert len(price_book.book()._models) <= price_book.MOST_MODELS
-    model = _model_with()
-    for day in range(price_book.MOST_DAYS + 10):
-        model.tiers(NOW + timedelta(days=day))
-    assert len(model._known) <= price_book.MOST_DAYS
-
-
-def test_threads_agree() -> None:
-    """Sixteen threads that ask for the first price at once get the same book and cost."""
-    load_prices()
-    barrier = threading.Barrier(16)
-
-    def ask(number: int) -> Cost:
-        barrier.wait()
-        return estimate("openai", "gpt-6.1-sol", 1000, 1000, at=NOW + timedelta(days=number % 4))
-
-    with ThreadPoolExecutor(16) as pool:
-        assert len(set(pool.map(ask, range(16)))) == 1
-
-
-def test_importing_loads_no_prices() -> None:
-    """The module's import brings in neither genai-prices nor any data."""
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, langchain_llmdispatch.catalog.prices as p, langchain_llmdispatch.catalog.models as c;"
-        "assert 'genai_prices' not in sys.modules and not c._load.cache_info().currsize"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
+def test_prices_of_models_that_answered_are_bounded() -> None:
+    """Names come from vendors: they do not fill the memory, and the price stays right."""
+    requested = price("openai", "gpt-6-luna")
+    for number in range(200):
+        assert requested.cost(_usage(1, 1), NOW, model=f"gpt-{number}x") == Cost(None)
+    assert len(requested._others) <= 64
+    assert requested.cost(_usage(1000, 1000), NOW, model="gpt-6-luna").usd is not None

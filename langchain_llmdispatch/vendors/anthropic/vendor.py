@@ -7,13 +7,22 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.types import LimitState
+from langchain_llmdispatch.vendors.anthropic import rules
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
 from langchain_llmdispatch.vendors.anthropic.request import betas, body
 from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStreamDecoder
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, json_request
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    HistoryRules,
+    Listing,
+    ParameterRules,
+    SchemaDialect,
+    ToolNameRules,
+    Vendor,
+    json_request,
+)
 from langchain_llmdispatch.vendors.errors import ErrorContext
 
 if TYPE_CHECKING:
@@ -49,6 +58,11 @@ class AnthropicVendor(Vendor):
     model_names: ClassVar[tuple[str, ...]] = ("claude-*",)
     default_model: ClassVar[str | None] = "claude-haiku-5-5"
     api_version: ClassVar[str | None] = "2023-06-01"
+    listing: ClassVar[Listing] = rules.LISTING
+    litellm_names: ClassVar[tuple[str, ...]] = ("anthropic",)
+    parameters: ClassVar[ParameterRules] = rules.PARAMETERS
+    tool_names: ClassVar[ToolNameRules] = rules.TOOL_NAMES
+    schemas: ClassVar[SchemaDialect] = rules.SCHEMAS
     history: ClassVar[HistoryRules] = HistoryRules(
         provider=PROVIDER,
         system="leading",
@@ -61,6 +75,7 @@ class AnthropicVendor(Vendor):
         tool_media=_MEDIA,
         reasoning="signed",
         same_model=True,
+        thinking_first=True,
         cache_control=True,
         citations=True,
     )
@@ -71,7 +86,7 @@ class AnthropicVendor(Vendor):
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`; the only place where its key is unwrapped."""
-        made = body(call, facts(self.name, call.model))
+        made = body(call, self.facts(call.model))
         endpoint = call.endpoint
         headers = {"anthropic-version": endpoint.api_version or self.api_version or "", **_auth(endpoint)}
         own = {name.lower(): value for name, value in endpoint.headers.items()}

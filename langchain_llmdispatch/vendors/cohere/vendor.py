@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
+from langchain_llmdispatch.vendors.cohere import rules
 from langchain_llmdispatch.vendors.cohere.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.cohere.errors import error_of, limits
 from langchain_llmdispatch.vendors.cohere.request import chat_body
@@ -36,6 +37,11 @@ class CohereVendor(Vendor):
     )
     model_names = ("command-*", "c4ai-*", "north-*")
     default_model = "command-a-03-2025"
+    listing = rules.LISTING
+    litellm_names = ("cohere", "cohere_chat")
+    parameters = rules.PARAMETERS
+    tool_names = rules.TOOL_NAMES
+    schemas = rules.SCHEMAS
     history = HistoryRules(
         provider=PROVIDER, system="leading", last_user=True, reasoning="text", same_model=True
     )

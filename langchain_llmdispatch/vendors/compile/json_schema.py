@@ -1,4 +1,4 @@
-"""JSON Schema in each vendor's dialect, from data: what a vendor refuses is rewritten or left out.
+"""JSON Schema in a vendor's dialect: what its `SchemaRules` refuse is rewritten or left out.
 
 Nothing is mutated; each alteration is reported once by kind.
 """
@@ -6,136 +6,27 @@ Nothing is mutated; each alteration is reported once by kind.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from langchain_llmdispatch.types import Change
+from langchain_llmdispatch.vendors.rules import SchemaRules
 
 Schema: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaRules:
-    """What a vendor takes of JSON Schema.
-
-    Attributes:
-        refs: `inline`: definitions are put in their place; `keep`: `$ref` and `$defs` are understood.
-        additional_properties: `keep`, `drop`, or `force_false` on every object.
-        formats: Values of `format` that are taken; None for any.
-        keywords: The only keywords that are taken; None for any.
-        dropped: Keywords that are refused.
-        root_unions: Whether the root may be a union; else its variants are merged into one object.
-        one_of: Whether `oneOf` is known; else it becomes `anyOf`.
-        all_of: Whether `allOf` is known; else its parts are merged.
-        nullable: How "X or null" is spelled: `union` (`anyOf`) or `list` (`type: [X, null]`).
-        const: Whether `const` is known; else it becomes an `enum` of one.
-        require_all: Every property is required; optional ones become nullable (OpenAI's strict mode).
-        require_some: Every object must require something; one that does not requires all.
-        max_depth: How deep objects may nest; deeper ones become any object. None for any.
-    """
-
-    refs: Literal["keep", "inline"] = "keep"
-    additional_properties: Literal["keep", "drop", "force_false"] = "keep"
-    formats: frozenset[str] | None = None
-    keywords: frozenset[str] | None = None
-    dropped: frozenset[str] = frozenset()
-    root_unions: bool = True
-    one_of: bool = True
-    all_of: bool = True
-    nullable: Literal["union", "list"] = "union"
-    const: bool = True
-    require_all: bool = False
-    require_some: bool = False
-    max_depth: int | None = None
-
-
-# OpenAI: structured outputs guide, "Supported schemas".
-_STRICT = SchemaRules(
-    additional_properties="force_false",
-    formats=frozenset(
-        {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"},
-    ),
-    dropped=frozenset(
-        {
-            "default", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "examples",
-            "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "contains",
-            "minContains", "maxContains", "minProperties", "maxProperties", "uniqueItems", "minLength",
-            "maxLength",
-        },
-    ),
-    root_unions=False,
-    one_of=False,
-    all_of=False,
-    require_all=True,
-    max_depth=10,
-)  # fmt: skip
-# Gemini: https://ai.google.dev/api/generate-content, responseJsonSchema and parametersJsonSchema.
-_GEMINI = SchemaRules(
-    refs="inline",
-    formats=frozenset({"date-time", "date", "time", "int32", "int64", "float", "double", "enum"}),
-    keywords=frozenset(
-        {
-            "type", "format", "title", "description", "enum", "items", "prefixItems", "minItems", "maxItems",
-            "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties", "required",
-            "propertyOrdering", "const", "allOf", "$ref", "$defs", "definitions",
-        },
-    ),
-    all_of=False,
-    const=False,
-)  # fmt: skip
-# Cohere: docs.cohere.com/docs/structured-outputs, "Parameter types support".
-_COHERE_OUTPUT = SchemaRules(
-    dropped=frozenset(
-        {
-            "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems",
-            "maxItems", "uniqueItems", "minLength", "maxLength", "minProperties", "maxProperties",
-            "default", "not",
-        },
-    ),
-    formats=frozenset({"date-time", "date", "time", "uuid"}),
-    root_unions=False,
-    one_of=False,
-    all_of=False,
-    require_some=True,
-)  # fmt: skip
-_ROOT_OBJECT = SchemaRules(root_unions=False)
-
-SCHEMAS: Mapping[str, SchemaRules] = {
-    "default": _ROOT_OBJECT,
-    "openai:strict": _STRICT,
-    "azure:strict": _STRICT,
-    "anthropic:output": replace(_ROOT_OBJECT, one_of=False, all_of=False),
-    "anthropic:strict": replace(
-        _ROOT_OBJECT, one_of=False, all_of=False, additional_properties="force_false"
-    ),
-    "google": _GEMINI,
-    "cohere:output": _COHERE_OUTPUT,
-    "cohere:strict": _COHERE_OUTPUT,
-    # The server keeps only what its own structure of a tool has room for: no definitions, no allOf.
-    "ollama": SchemaRules(refs="inline", all_of=False, root_unions=False, nullable="list"),
-    "ollama:output": SchemaRules(),
-}
-"""Rules by `vendor`, `vendor:output` (answer shapes) and `vendor:strict` (both, where `strict` is asked)."""
-
-
-def schema_rules(vendor: str, kind: Literal["tool", "output", "strict"] = "tool") -> SchemaRules:
-    """Return the rules for a vendor's tools, answers, or anything strict."""
-    return SCHEMAS.get(f"{vendor}:{kind}") or SCHEMAS.get(vendor) or SCHEMAS["default"]
-
-
 def compile_schema(schema: Mapping[str, Any], rules: SchemaRules) -> tuple[Schema, list[Change]]:
-    """Return `schema` as the rules want it, and what was altered.
+    """Return `schema` as the rules allow it, and what was altered.
 
     Args:
         schema: Any JSON Schema; not mutated.
         rules: What the vendor takes.
     """
-    work = _Work(rules, {**schema.get("definitions", {}), **schema.get("$defs", {})})
-    made = work.walk(dict(schema), (), 0)
+    compiler = _SchemaCompiler(rules, {**schema.get("definitions", {}), **schema.get("$defs", {})})
+    made = compiler.node(dict(schema), (), 0)
     if not rules.root_unions:
-        made = work.rooted(made)
-    changes = [Change(kind, _DETAILS[kind], kind in _LOSSY) for kind in work.kinds]
-    return made, changes
+        made = compiler.merged_root(made)
+    return made, [Change(kind, _DETAILS[kind], kind in _LOSSY) for kind in compiler.kinds]
 
 
 _DETAILS = {
@@ -155,20 +46,26 @@ _NULL: Schema = {"type": "null"}
 
 
 @dataclass(slots=True)
-class _Work:
-    """One schema's compilation."""
+class _SchemaCompiler:
+    """Rewrites one schema, node by node.
+
+    Attributes:
+        rules: What the vendor takes.
+        definitions: The schema's own definitions, by name.
+        kinds: Kinds of changes so far, in order (the values mean nothing).
+    """
 
     rules: SchemaRules
     definitions: Mapping[str, Any]
     kinds: dict[str, None] = field(default_factory=dict)
 
-    def walk(self, node: Any, path: tuple[str, ...], depth: int) -> Any:
-        """Return one node and all below it; `path` holds the references that led here."""
+    def node(self, node: Any, path: tuple[str, ...], depth: int) -> Any:
+        """Return one node and all below it, rewritten; `path` holds the references that led here."""
         if not isinstance(node, Mapping):
             return node
         made = self.merge_all_of(dict(node))
         if "$ref" in made and self.rules.refs == "inline":
-            name = str(made["$ref"]).rpartition("/")[2]
+            name = _referenced(made)
             target = self.definitions.get(name)
             if name in path or not isinstance(target, Mapping):
                 self.kinds["schema_recursion_cut"] = None
@@ -176,12 +73,12 @@ class _Work:
             made = {**target, **{key: value for key, value in made.items() if key != "$ref"}}
             path = (*path, name)
             if "$ref" in made or "allOf" in made:
-                return self.walk(made, path, depth)
+                return self.node(made, path, depth)
         for rewrite in _REWRITES:
             made = rewrite(self, made)
-        return self._inside(made, path, depth)
+        return self._children(made, path, depth)
 
-    def _inside(self, node: Schema, path: tuple[str, ...], depth: int) -> Schema:
+    def _children(self, node: Schema, path: tuple[str, ...], depth: int) -> Schema:
         depth += "properties" in node
         if self.rules.max_depth is not None and depth > self.rules.max_depth:
             self.kinds["schema_depth_cut"] = None
@@ -189,20 +86,20 @@ class _Work:
         if self.rules.refs == "inline":
             node = {key: value for key, value in node.items() if key not in _DEFINITIONS}
         for key in node.keys() & _CONTAINERS:
-            node[key] = self._part(key, node[key], path, depth)
+            node[key] = self._below(key, node[key], path, depth)
         return self._closed(self._narrowed(node))
 
-    def _part(self, key: str, value: Any, path: tuple[str, ...], depth: int) -> Any:
+    def _below(self, key: str, value: Any, path: tuple[str, ...], depth: int) -> Any:
         if key in _MAPS and isinstance(value, Mapping):
-            return {name: self.walk(part, path, depth) for name, part in value.items()}
+            return {name: self.node(part, path, depth) for name, part in value.items()}
         if key in _LISTS and isinstance(value, list):
-            return [self.walk(part, path, depth) for part in value]
-        return self.walk(value, path, depth)
+            return [self.node(part, path, depth) for part in value]
+        return self.node(value, path, depth)
 
     # -- rewrites of one node, before what is below it ---------------------------------------------
 
     def merge_all_of(self, node: Schema) -> Schema:
-        """Merge the parts of `allOf` where they are one (pydantic) or the vendor knows no `allOf`."""
+        """Merge the parts of `allOf` where they are one (pydantic) or the vendor has no `allOf`."""
         for _ in range(_MOST_MERGES):
             parts = node.get("allOf")
             if not isinstance(parts, list) or (self.rules.all_of and len(parts) != 1):
@@ -217,11 +114,11 @@ class _Work:
         return {key: value for key, value in node.items() if key != "allOf"}
 
     def _resolved(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
-        found = self.definitions.get(str(part.get("$ref", "")).rpartition("/")[2])
+        found = self.definitions.get(_referenced(part))
         return found if isinstance(found, Mapping) else part
 
     def spell_unions(self, node: Schema) -> Schema:
-        """Spell `oneOf` and "X or null" as the vendor knows them."""
+        """Spell `oneOf` and "X or null" as the vendor does."""
         if "oneOf" in node and not self.rules.one_of:
             parts = [*node.get("anyOf", []), *node["oneOf"]]
             node = {key: value for key, value in node.items() if key not in {"oneOf", "discriminator"}}
@@ -283,15 +180,15 @@ class _Work:
 
     # -- the root ----------------------------------------------------------------------------------
 
-    def rooted(self, root: Schema) -> Schema:
-        """Return the root as an object without unions: its variants' properties, required where all agree."""
-        if "$ref" in root and (target := self._at(root)):
+    def merged_root(self, root: Schema) -> Schema:
+        """Return the root as an object without unions: all variants' properties, required where all agree."""
+        if "$ref" in root and (target := self._definition(root)):
             root = {**target, **{key: value for key, value in root.items() if key != "$ref"}}
         unions = [key for key in ("anyOf", "oneOf", "allOf") if isinstance(root.get(key), list)]
         if not unions:
             return root
         self.kinds["schema_root_merged"] = None
-        parts = [self._at(part) or part for key in unions for part in root[key]]
+        parts = [self._definition(part) or part for key in unions for part in root[key]]
         made = {key: value for key, value in root.items() if key not in unions and key != "discriminator"}
         made["type"] = "object"
         properties: Schema = {}
@@ -306,9 +203,9 @@ class _Work:
         # What only some variants have may be absent; strict mode wants it null instead.
         return self.require(made) if self.rules.require_all else made
 
-    def _at(self, node: Mapping[str, Any]) -> Schema | None:
-        found = self.definitions.get(str(node.get("$ref", "")).rpartition("/")[2])
-        return self.walk(found, (), 0) if isinstance(found, Mapping) else None
+    def _definition(self, node: Mapping[str, Any]) -> Schema | None:
+        found = self.definitions.get(_referenced(node))
+        return self.node(found, (), 0) if isinstance(found, Mapping) else None
 
 
 _CONTAINERS = frozenset({*_MAPS, *_LISTS, *_ONES})
@@ -319,11 +216,16 @@ _HARMLESS = frozenset(
 _MOST_MERGES = 16
 """A definition that is all of itself ends here."""
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
-_REWRITES: tuple[Callable[[_Work, Schema], Schema], ...] = (
-    _Work.spell_unions,
-    _Work.spell_const,
-    _Work.require,
+_REWRITES: tuple[Callable[[_SchemaCompiler, Schema], Schema], ...] = (
+    _SchemaCompiler.spell_unions,
+    _SchemaCompiler.spell_const,
+    _SchemaCompiler.require,
 )
+
+
+def _referenced(node: Mapping[str, Any]) -> str:
+    """Return the name of the definition that a node refers to; empty if it refers to none."""
+    return str(node.get("$ref", "")).rpartition("/")[2]
 
 
 def _described(node: Mapping[str, Any]) -> Schema:

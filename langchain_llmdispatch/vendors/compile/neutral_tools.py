@@ -1,13 +1,10 @@
-"""Tools, tool choice and answer shapes: from what LangChain's users pass to neutral values, and names.
+"""Tools, tool choice and answer schemas: from what LangChain's users pass to neutral values.
 
-Neutral values are kept in the binding and compiled per attempt (`compiler.py`); the schemas' dialects are
-in `tools_schemas.py`.
+Neutral values are kept in the binding and compiled per attempt (`tools.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -16,25 +13,6 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
-from langchain_llmdispatch.vendors.compile.json_schema import (
-    SCHEMAS,
-    SchemaRules,
-    compile_schema,
-    schema_rules,
-)
-
-__all__ = [
-    "NAMES",
-    "SCHEMAS",
-    "SchemaRules",
-    "compile_names",
-    "compile_schema",
-    "neutral_choice",
-    "neutral_output",
-    "neutral_tools",
-    "schema_rules",
-    "server_type",
-]
 
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _FUNCTION_KEYS = frozenset({"type", "function", "name", "description", "parameters", "strict"})
@@ -49,13 +27,13 @@ def neutral_tools(
     """Return tools in neutral form, and apart from them those that a vendor runs itself, verbatim.
 
     Args:
-        tools: Whatever `bind_tools` takes: functions, pydantic classes, TypedDicts, `BaseTool`s, dicts in
+        tools: What `bind_tools` takes: functions, pydantic classes, TypedDicts, `BaseTool`s, dicts in
             OpenAI's, Anthropic's, Bedrock's or Gemini's form, JSON schemas with a title, vendors' own
             tools, or `ToolSpec`s, which pass unchanged.
-        strict: For tools that do not say themselves whether arguments must follow the schema.
+        strict: Whether arguments must follow the schema, for tools that leave it open.
 
     Raises:
-        ValueError: Something is no tool.
+        ValueError: A value is no tool.
     """
     specs: list[ToolSpec] = []
     server: list[Mapping[str, Any]] = []
@@ -69,9 +47,9 @@ def neutral_tools(
 
 
 class BoundTool(dict[str, Any]):
-    """A bound tool: OpenAI's dict, as tracers like to show it, which keeps the neutral tool it stands for.
+    """A bound tool: OpenAI's dict, which tracers can show, with the neutral tool that it stands for.
 
-    Binding converts once; every call then finds the very same `ToolSpec`, and schemas compiled for it.
+    Binding converts once; every call then has the very same `ToolSpec`, and schemas compiled for it.
     """
 
     __slots__ = ("spec",)
@@ -93,7 +71,7 @@ def bound_tools(tools: Iterable[Any], *, strict: bool | None = None) -> list[Map
     """Return tools for a binding; see `neutral_tools`.
 
     Raises:
-        ValueError: Something is no tool.
+        ValueError: A value is no tool.
     """
     specs, server = neutral_tools(tools, strict=strict)
     return [*map(BoundTool, specs), *server]
@@ -158,7 +136,7 @@ def _spec(function: Mapping[str, Any], strict: bool | None, extras: Mapping[str,
 
 
 def server_type(tool: Mapping[str, Any]) -> str:
-    """Return the word by which a vendor's own tool is known: its `type`, or Gemini's only key."""
+    """Return the word that identifies a vendor's own tool: its `type`, or its only key (Gemini)."""
     return str(tool.get("type") or next(iter(tool), ""))
 
 
@@ -174,15 +152,15 @@ _WORDS: Mapping[str, ToolChoice] = {
 
 
 def neutral_choice(choice: Any, tools: Sequence[ToolSpec]) -> ToolChoice | None:
-    """Return what the caller demands of tool use, or None for nothing.
+    """Return what the caller requires of tool use, or None for nothing.
 
     Args:
         choice: None, False, True, a word (`auto none any required`), a tool's name, a `ToolChoice`, or a
-            dict as OpenAI, Anthropic, Bedrock or Gemini have it.
-        tools: The tools that there are to choose from.
+            dict of OpenAI's, Anthropic's, Bedrock's or Gemini's.
+        tools: The tools to choose from.
 
     Raises:
-        ValueError: It names a tool that is not bound, or makes no sense.
+        ValueError: It names a tool that is not bound, or is no choice at all.
     """
     if choice is None or choice is False:
         return None
@@ -222,22 +200,22 @@ def _named(name: str, tools: Sequence[ToolSpec]) -> ToolChoice:
     if name not in names:
         near = get_close_matches(name, [*names, *_WORDS], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"tool_choice names {name!r}, which is none of the tools {names}{hint}")
+        raise ValueError(f"tool_choice names {name!r}, which is not one of the tools {names}{hint}")
     return ToolChoice("tool", name)
 
 
-# -- answer shapes ---------------------------------------------------------------------------------
+# -- answer schemas --------------------------------------------------------------------------------
 
 
 def neutral_output(response_format: Any) -> OutputSchema | None:
-    """Return the shape that `response_format` asks for, or None for free text.
+    """Return the schema that `response_format` stands for, or None for free text.
 
     Args:
         response_format: OpenAI's dict (`json_schema`, `json_object`, `text`; a `method` beside `type` says
-            how the caller wants it done), a pydantic class, a TypedDict, or a JSON schema with a title.
+            which method to use), a pydantic class, a TypedDict, or a JSON schema with a title.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: It is something else.
     """
     if response_format is None or isinstance(response_format, OutputSchema):
         return response_format
@@ -256,7 +234,7 @@ def _json_schema(given: Mapping[str, Any]) -> OutputSchema:
     inner = given.get("json_schema", given)
     schema = inner.get("schema")
     if not isinstance(schema, Mapping):
-        raise ValueError("response_format of type json_schema has no schema")  # noqa: TRY004 - a wrong value
+        raise ValueError("response_format of type json_schema has no schema")  # noqa: TRY004 - a part is missing
     name = inner.get("name") or schema.get("title") or "answer"
     return OutputSchema(str(name), schema, inner.get("strict"), given.get("method"))
 
@@ -266,50 +244,3 @@ _FORMATS: Mapping[str, Callable[[Mapping[str, Any]], OutputSchema | None]] = {
     "json_object": lambda _: OutputSchema("answer", None, method="json_mode"),
     "text": lambda _: None,
 }
-
-
-# -- names -----------------------------------------------------------------------------------------
-
-_USUAL_NAME = re.compile(r"[a-zA-Z0-9_-]+")
-NAMES: Mapping[str, tuple[re.Pattern[str], int]] = {
-    "default": (_USUAL_NAME, 64),
-    "anthropic": (_USUAL_NAME, 128),
-    # https://ai.google.dev/api/caching#FunctionDeclaration: begins with a letter or underscore.
-    "google": (re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]*"), 64),
-    # docs.cohere.com: letters, digits, underscores; no digit first.
-    "cohere": (re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*"), 64),
-    "ollama": (re.compile(r".+", re.DOTALL), 1024),
-    "local": (re.compile(r".+", re.DOTALL), 1024),
-}
-"""What a vendor's tool names must match, and how long they may be, by vendor."""
-
-
-def compile_names(names: Iterable[str], pattern: re.Pattern[str], max_length: int) -> dict[str, str]:
-    """Return the caller's names -> legal ones, for those that are not legal; no two become one.
-
-    Args:
-        names: Every name in use, legal ones too.
-        pattern: What a name must match whole.
-        max_length: How long it may be.
-    """
-    unique = list(dict.fromkeys(names))
-    legal = {name for name in unique if len(name) <= max_length and pattern.fullmatch(name)}
-    taken, mapping = set(legal), {}
-    for name in unique:
-        if name not in legal:
-            mapping[name] = next(c for c in _spellings(name, pattern, max_length) if c not in taken)
-            taken.add(mapping[name])
-    return mapping
-
-
-def _spellings(name: str, pattern: re.Pattern[str], max_length: int) -> Iterable[str]:
-    plain = re.sub(r"[^a-zA-Z0-9_]+", "_", name).strip("_")
-    stem = plain if plain and not plain[0].isdigit() else f"tool_{plain}"
-    if len(stem) <= max_length and pattern.fullmatch(stem):
-        yield stem
-    # A hash of the whole name keeps names apart that are cut or spelled alike; the same in every call.
-    tries = 0
-    while True:
-        digest = hashlib.sha256(f"{name}#{tries}".encode()).hexdigest()[:8]
-        yield f"{stem[: max_length - 9]}_{digest}"
-        tries += 1

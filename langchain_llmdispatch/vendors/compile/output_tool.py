@@ -1,7 +1,7 @@
 """The way back of a structured answer that a target could only give as a tool call.
 
-Where a target has no native schema, the compiler asks for the answer as a call of a tool named after the
-schema. The caller asked for an answer, not for a call: here the call's arguments become the answer's text.
+Where a target takes no schema, the compiler adds a tool named after the schema, whose arguments are the
+answer. The caller wants an answer, not a call: here the call's arguments become the answer's text.
 """
 
 from __future__ import annotations
@@ -11,12 +11,25 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.types import Call, ChatRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Content blocks in which vendors repeat their tool calls.
 _CALL_BLOCKS = frozenset(["tool_use", "input_json_delta", "tool_call", "tool_call_chunk", "function_call"])
+
+
+def output_tool(request: ChatRequest, call: Call) -> str | None:
+    """Return the caller's name of the tool whose arguments are the answer, or None if the answer is text.
+
+    A call of this tool in an answer must be turned into text: its arguments as JSON.
+    """
+    if request.output is None or call.output is not None:
+        return None
+    given = {tool.name for tool in request.tools}
+    made = (call.tool_names.get(tool.name, tool.name) for tool in call.tools)
+    return next((name for name in made if name not in given), None)
 
 
 class OutputUnwrapper:

@@ -33,6 +33,7 @@ from langchain_llmdispatch.vendors.google.request import (
     SIGNATURES,
     signs,
 )
+from langchain_llmdispatch.vendors.google.rules import LISTING
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -344,7 +345,7 @@ def _may_sign(call: Call, model: str) -> bool:
     tools = bool(call.tools or call.server_tools)
     if signs(model) or signs(call.model) or "-image" in model or call.server_tools:
         return True
-    return tools and facts("google", model).thinking != "none"
+    return tools and facts(LISTING, model).thinking != "none"
 
 
 def _thinking(text: str, signature: str | None) -> dict[str, Any]:

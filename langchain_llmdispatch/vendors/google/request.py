@@ -20,6 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.vendors.google.rules import LISTING
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
@@ -39,7 +40,7 @@ MADE_UP_ID = re.compile(r"_call_\d+\Z")
 
 def signs(model: str) -> bool:
     """Whether `model` demands signatures: Gemini 3 and later, which also take media in function results."""
-    return facts("google", model).thought_signatures
+    return facts(LISTING, model).thought_signatures
 
 
 def system_instruction(messages: Sequence[BaseMessage]) -> Part | None:

@@ -12,10 +12,19 @@ from urllib.parse import quote
 
 from langchain_core.messages import AIMessage
 
-from langchain_llmdispatch.catalog import models as catalog
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.framing import parse_json
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, json_request
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    HistoryRules,
+    Listing,
+    ParameterRules,
+    SchemaDialect,
+    ToolNameRules,
+    Vendor,
+    json_request,
+)
+from langchain_llmdispatch.vendors.google import rules
 from langchain_llmdispatch.vendors.google.answer import Answer
 from langchain_llmdispatch.vendors.google.errors import decode_error
 from langchain_llmdispatch.vendors.google.request import (
@@ -75,9 +84,15 @@ class GoogleVendor(Vendor):
     )
     model_names: ClassVar[tuple[str, ...]] = ("gemini-*", "gemma-*", "models/gemini-*", "models/gemma-*")
     default_model: ClassVar[str | None] = "gemini-3.8-flash"
+    listing: ClassVar[Listing] = rules.LISTING
+    litellm_names: ClassVar[tuple[str, ...]] = ("gemini",)
+    parameters: ClassVar[ParameterRules] = rules.PARAMETERS
+    tool_names: ClassVar[ToolNameRules] = rules.TOOL_NAMES
+    schemas: ClassVar[SchemaDialect] = rules.SCHEMAS
     api_version: ClassVar[str | None] = "v1beta"
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="google_genai",
+        shared_with=("google_vertexai",),
         system="leading",
         # "Please ensure that function call turn comes immediately after a user turn": never first.
         first_user=True,
@@ -179,7 +194,7 @@ class GoogleVendor(Vendor):
         effort = call.params.get("reasoning_effort")
         if effort is None or said.keys() & {"thinkingLevel", "thinkingBudget"}:
             return said
-        known = catalog.facts(self.name, call.model)
+        known = self.facts(call.model)
         # Who asks for reasoning wants to see it, as with every other vendor; here it must be asked for.
         said = said if effort == "none" else {"includeThoughts": True, **said}
         if known.thinking != "budget":

@@ -1,8 +1,8 @@
 """Reading any LangChain content into v1 standard blocks.
 
-Nothing here knows a target: it only makes one shape of the many that messages come in (v0 shapes of every
-vendor, OpenAI's, Anthropic's, Gemini's and Bedrock's input blocks, v1). Input is never mutated; a block
-that needs no change is passed on as the same object.
+No target's rules are applied here: the many forms of blocks (v0 forms of every vendor, OpenAI's, Anthropic's,
+Gemini's and Bedrock's input blocks, v1) become one. Input is never mutated; a block that needs no change is
+passed on as the same object.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Block: TypeAlias = dict[str, Any]
 
 MEDIA = frozenset({"image", "audio", "video", "file"})
 _SOURCES = ("url", "base64", "file_id")
-# What LangChain's translators raise on shapes they do not expect.
+# What LangChain's translators raise on blocks that they do not expect.
 _ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _DATA_URL = re.compile(r"data:([^;,]+)?(?:;[^;,]*)*;base64,(.*)", re.DOTALL)
 _SIGNATURES = "__gemini_function_call_thought_signatures__"
 
-# Raw block types that betray whose v0 content a message without `model_provider` holds.
-_SHAPES: Mapping[str, str] = {
+# Raw block types that identify the provider of v0 content in a message without `model_provider`.
+_PROVIDERS: Mapping[str, str] = {
     "thinking": "anthropic",
     "redacted_thinking": "anthropic",
     "tool_use": "anthropic",
@@ -65,7 +65,7 @@ def text_block(text: str) -> Block:
 
 
 def is_blank(text: Any) -> bool:
-    """Whether `text` says nothing."""
+    """Whether `text` is empty or white space."""
     return not text or (isinstance(text, str) and text.isspace())
 
 
@@ -92,7 +92,7 @@ def without_made_up_id(block: Block) -> Block:
 def input_blocks(content: list[Any]) -> list[Block]:
     """Return the blocks of a user's, system or tool message as v1 blocks.
 
-    What no rule can read stays `non_standard`.
+    Blocks of unknown form stay `non_standard`.
     """
     return [block for item in content for block in _input(item)]
 
@@ -121,8 +121,8 @@ def _is_v1_media(item: Block) -> bool:
 
 
 def _vendor_input(item: Block) -> Iterator[Block]:
-    spell = _SPELLINGS.get(str(item.get("type")))
-    item = _spelled(spell, item) if spell else item
+    form = _V1_FORMS.get(str(item.get("type")))
+    item = _tried(form, item) if form else item
     if item.get("type") in {"text", "tool_result"}:
         yield item if item["type"] == "tool_result" else text_block(str(item.get("text") or ""))
         return
@@ -137,9 +137,9 @@ def _vendor_input(item: Block) -> Iterator[Block]:
         yield _with_source(plain) if plain["type"] in MEDIA else plain
 
 
-def _spelled(spell: Callable[[Block], Block], item: Block) -> Block:
+def _tried(form: Callable[[Block], Block], item: Block) -> Block:
     try:
-        return spell(item)
+        return form(item)
     except _ODD:
         return item
 
@@ -169,7 +169,7 @@ def _gemini_media(item: Block) -> Block:
     return {"type": "file", "mime_type": mime, **source}
 
 
-_SPELLINGS: Mapping[str, Callable[[Block], Block]] = {
+_V1_FORMS: Mapping[str, Callable[[Block], Block]] = {
     "image_url": _image_url,
     "input_text": lambda item: text_block(item["text"]),
     "output_text": lambda item: text_block(item["text"]),
@@ -275,8 +275,8 @@ def _guess(items: list[Any]) -> str | None:
                 return "google_genai"
             if kind == "reasoning" and "summary" in item:
                 return "openai"
-            if kind in _SHAPES:
-                return _SHAPES[str(kind)]
+            if kind in _PROVIDERS:
+                return _PROVIDERS[str(kind)]
     return None
 
 
@@ -306,7 +306,7 @@ def _add_kwargs(blocks: list[Block], kwargs: Mapping[str, Any]) -> None:
         blocks.insert(0, {"type": "reasoning", "reasoning": reasoning})
     if isinstance(refusal, str) and refusal and "refusal" not in kinds:
         blocks.append({"type": "refusal", "refusal": refusal})
-    # What OpenAI's models said aloud goes on as the words.
+    # Spoken answers of OpenAI's models go on as their transcript.
     if isinstance(audio, dict) and "text" not in kinds and audio.get("transcript"):
         blocks.append(text_block(str(audio["transcript"])))
 
@@ -375,12 +375,23 @@ def _sidecars(content: str | list[Any]) -> dict[int, Any]:
     return found
 
 
-def spoken(output: Any) -> str:
-    """Return the readable text in a server tool's result, nothing opaque."""
+def readable_text(output: Any) -> str:
+    """Return the readable text in a server tool's result, without its opaque parts."""
     return "\n".join(dict.fromkeys(line for line in _lines(output) if line.strip()))
 
 
-_SPOKEN = ("title", "url", "text", "content", "output", "stdout", "stderr", "result", "snippet", "sources")
+_TEXT_FIELDS = (
+    "title",
+    "url",
+    "text",
+    "content",
+    "output",
+    "stdout",
+    "stderr",
+    "result",
+    "snippet",
+    "sources",
+)
 
 
 def _lines(output: Any) -> Iterator[str]:
@@ -390,6 +401,6 @@ def _lines(output: Any) -> Iterator[str]:
         for item in output:
             yield from _lines(item)
     elif isinstance(output, dict):
-        for key in _SPOKEN:
+        for key in _TEXT_FIELDS:
             if key in output:
                 yield from _lines(output[key])

@@ -1,4 +1,4 @@
-r"""Any LangChain history, made legal for one target; each change reported, stored messages never touched.
+r"""Any LangChain history, made legal for one target; stored messages are never altered, changes are reported.
 
 One rule for each incompatibility that users reported (numbers as in the design's reference, 2.2):
 
@@ -12,7 +12,7 @@ One rule for each incompatibility that users reported (numbers as in the design'
      3  encrypted reasoning             kept only for the provider, the vendor (`llmdispatch` metadata)
                                         and, with `same_model`, the model that wrote it
      4  thinking signatures             as 3; a kept block is the object it was, byte for byte
-     5  thinking on, history has none   see `compiler.py`: thinking is switched off for that leg
+     5  thinking on, history has none   see `compile/call.py`: thinking is switched off for that request
      6  Gemini's call signatures        own ones stay; a turn whose calls have none gets
                                         `call_signature` on its first call
      7  results without a name          the name of the call
@@ -33,7 +33,7 @@ One rule for each incompatibility that users reported (numbers as in the design'
         results without a call          text in a user turn
     18  cache markers                   kept only with `cache_control`
     19  server tools' calls, results    own ones stay; of others the readable text stays
-    20  tool names                      mapped as the caller of this module says
+    20  tool names                      mapped by the argument `tool_names`
     21  citations                       kept only on own answers with `citations`
      -  refusals                        text
      -  calls whose arguments are       kept with empty arguments if answered, else dropped
@@ -45,23 +45,21 @@ Compiling twice changes nothing more. Ids are hashes, so the same history always
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import BaseMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.history.blocks import Block, as_blocks, is_blank, text_block
-from langchain_llmdispatch.vendors.history.reader import Reader, says_only_text
+from langchain_llmdispatch.vendors.history.filters import BlockFilter
+from langchain_llmdispatch.vendors.history.plain import is_plain
+from langchain_llmdispatch.vendors.history.reader import HistoryReader
 from langchain_llmdispatch.vendors.history.tool_results import paired
-from langchain_llmdispatch.vendors.history.turns import Turn, calls_of, message_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from langchain_llmdispatch.types import Change
-    from langchain_llmdispatch.vendors.base import HistoryRules
-    from langchain_llmdispatch.vendors.history.filters import Filters
+from langchain_llmdispatch.vendors.history.turns import HistoryTurn, calls_of, message_of
+from langchain_llmdispatch.vendors.rules import HistoryRules
 
 FIRST_USER = "Begin."
 """The user turn before an assistant's that would come first."""
@@ -75,23 +73,31 @@ _NO_NAMES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Assessment:
-    """Whether a history can go to a target, and what that takes.
+class Compatibility:
+    """Whether something can go to a target, and what would be altered.
 
     Attributes:
-        verdict: `legal`: everything arrives; `lossy`: something the caller gave does not; `illegal`: it
+        verdict: `legal`: everything arrives; `lossy`: a part that the caller gave does not; `illegal`: it
             cannot be sent.
-        changes: What would be altered.
         reasons: Why it is illegal.
+        changes: What would be altered.
     """
 
     verdict: Verdict
-    changes: tuple[Change, ...] = ()
     reasons: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    @classmethod
+    def of(cls, reasons: Sequence[str], changes: Sequence[Change]) -> Compatibility:
+        """Return the verdict that follows from reasons and changes."""
+        if not reasons and not changes:
+            return COMPATIBLE
+        lossy: Verdict = "lossy" if any(change.lossy for change in changes) else "legal"
+        return cls("illegal" if reasons else lossy, tuple(reasons), tuple(changes))
 
 
-LEGAL = Assessment("legal")
-"""What `assess` returns for a history of strings in good order."""
+COMPATIBLE = Compatibility("legal")
+"""Nothing would be altered."""
 
 
 def compile_messages(
@@ -105,102 +111,38 @@ def compile_messages(
     """Return `messages` as the target takes them, and what was altered.
 
     Args:
-        messages: The conversation; nothing of it is mutated, and messages that need no change are passed on.
+        messages: The conversation; messages that need no change are passed on, none is mutated.
         rules: What the target accepts.
         model: The target's model, for reasoning that only its own model can read.
         tool_names: The caller's tool names -> the target's, where they differ.
         vendor: The target's name, for ciphertext that only one vendor of a provider can read.
 
     Raises:
-        UnsupportedFeatureError: The target cannot take it: media, or nothing left to send.
-        ValueError: A `RemoveMessage`, which is nothing to send.
+        UnsupportedFeatureError: The target cannot take it: media, or nothing is left to send.
+        ValueError: A `RemoveMessage`, which cannot be sent.
         TypeError: A message of a class that no vendor has a role for.
     """
-    if not tool_names and _is_plain(messages, rules):
+    if not tool_names and is_plain(messages, rules):
         return list(messages), []
-    turns, filters = _compile(messages, rules, model, tool_names, vendor)
-    if filters.reasons:
-        raise UnsupportedFeatureError("; ".join(filters.reasons), vendor=vendor or None)
-    return [message_of(turn) for turn in turns], filters.changes
+    turns, reader = _compile(messages, rules, model, tool_names, vendor)
+    if reader.reasons:
+        raise UnsupportedFeatureError("; ".join(reader.reasons), vendor=vendor or None)
+    return [message_of(turn) for turn in turns], reader.changes
 
 
-def assess(
+def check_messages(
     messages: Sequence[BaseMessage],
     rules: HistoryRules,
     *,
     model: str,
     tool_names: Mapping[str, str] = _NO_NAMES,
     vendor: str = "",
-) -> Assessment:
+) -> Compatibility:
     """Return whether `messages` can go to the target; arguments as `compile_messages`."""
-    if _is_plain(messages, rules):
-        return LEGAL
-    _, filters = _compile(messages, rules, model, tool_names, vendor)
-    lossy = any(change.lossy for change in filters.changes)
-    verdict: Verdict = "illegal" if filters.reasons else "lossy" if lossy else "legal"
-    return Assessment(verdict, tuple(filters.changes), tuple(filters.reasons))
-
-
-def _is_plain(messages: Sequence[BaseMessage], rules: HistoryRules) -> bool:  # noqa: C901 - one pass, for speed
-    """Whether there is nothing to do: strings and whole tool loops, in an order that suits everyone.
-
-    Nearly every history is; it is known in a microsecond a message.
-    """
-    leading, last = rules.system == "leading", None
-    waiting: list[Any] = []
-    seen: set[str] = set()
-    for message in messages:
-        cls = type(message)
-        if cls is ToolMessage:
-            if not waiting or not _answers(message, waiting.pop(0)):  # type: ignore[arg-type]
-                return False
-        elif waiting or message.name is not None or not isinstance(message.content, str):
-            return False
-        elif cls is AIMessage:
-            waiting = list(message.tool_calls)  # type: ignore[attr-defined]
-            if waiting and not _are_legal(waiting, seen, rules):
-                return False
-            if not says_only_text(message, with_calls=True) or (rules.first_user and last in _BEFORE_TALK):  # type: ignore[arg-type]
-                return False
-        elif not message.content or message.content.isspace():
-            return False
-        elif cls is SystemMessage:
-            if last is not None and leading:
-                return False
-        elif cls is not HumanMessage:
-            return False
-        if cls is last and rules.alternate and cls is not ToolMessage:
-            return False
-        last = cls
-    return not waiting and (last in _MAY_END or (last is AIMessage and not rules.last_user))
-
-
-_BEFORE_TALK = (None, SystemMessage)
-_MAY_END = (HumanMessage, ToolMessage)
-
-
-def _answers(result: ToolMessage, call: Mapping[str, Any]) -> bool:
-    content = result.content
-    return (
-        result.tool_call_id == call["id"]
-        and result.name == call["name"]
-        and isinstance(content, str)
-        and not content.isspace()
-    )
-
-
-def _are_legal(calls: list[Any], seen: set[str], rules: HistoryRules) -> bool:
-    """Whether an assistant's calls can stay as they are; their ids become `seen`."""
-    if rules.call_signature is not None:
-        return False
-    for call in calls:
-        id_ = call["id"]
-        if not id_ or id_ in seen or (rules.tool_id is not None and not rules.tool_id.fullmatch(id_)):
-            return False
-        if not isinstance(call["args"], dict) or call.get("extras"):
-            return False
-        seen.add(id_)
-    return True
+    if is_plain(messages, rules):
+        return COMPATIBLE
+    _, reader = _compile(messages, rules, model, tool_names, vendor)
+    return Compatibility.of(reader.reasons, reader.changes)
 
 
 def _compile(
@@ -209,15 +151,15 @@ def _compile(
     model: str,
     tool_names: Mapping[str, str],
     vendor: str,
-) -> tuple[list[Turn], Filters]:
-    reader = Reader(rules, model, vendor)
+) -> tuple[list[HistoryTurn], HistoryReader]:
+    reader = HistoryReader(rules, model, vendor)
     turns = paired(reader.read(messages), reader, tool_names)
     turns = _without_empty(turns, reader)
     if rules.system == "leading":
-        turns = _led(turns, reader)
+        turns = _system_first(turns, reader)
     if rules.alternate:
         turns = _merged(turns, reader)
-    _close(turns, reader)
+    _add_user_turns(turns, reader)
     if rules.call_signature is not None:
         for turn in turns:
             _sign(turn, rules.call_signature, reader)
@@ -227,8 +169,8 @@ def _compile(
 # -- empty turns -----------------------------------------------------------------------------------
 
 
-def _without_empty(turns: list[Turn], filters: Filters) -> list[Turn]:
-    kept: list[Turn] = []
+def _without_empty(turns: list[HistoryTurn], filters: BlockFilter) -> list[HistoryTurn]:
+    kept: list[HistoryTurn] = []
     for turn in turns:
         if not _is_empty(turn, filters.rules):
             kept.append(turn)
@@ -237,7 +179,7 @@ def _without_empty(turns: list[Turn], filters: Filters) -> list[Turn]:
     return kept
 
 
-def _is_empty(turn: Turn, rules: HistoryRules) -> bool:
+def _is_empty(turn: HistoryTurn, rules: HistoryRules) -> bool:
     content = turn.content
     if turn.role == "tool" or (isinstance(content, str) and content and not content.isspace()):
         return False
@@ -249,7 +191,7 @@ def _is_empty(turn: Turn, rules: HistoryRules) -> bool:
 # -- system messages -------------------------------------------------------------------------------
 
 
-def _led(turns: list[Turn], filters: Filters) -> list[Turn]:
+def _system_first(turns: list[HistoryTurn], filters: BlockFilter) -> list[HistoryTurn]:
     """Fold the system messages at the front into one; make later ones tagged user turns."""
     front = 0
     while front < len(turns) and turns[front].role == "system":
@@ -257,11 +199,11 @@ def _led(turns: list[Turn], filters: Filters) -> list[Turn]:
     head = turns[:front]
     if front > 1:
         filters.note("system_folded", f"{front} system messages became one", head[0].index)
-        head = [Turn("system", _joined([turn.content for turn in head]), index=head[0].index)]
-    return head + [_tagged(turn, filters) for turn in turns[front:]]
+        head = [HistoryTurn("system", _joined([turn.content for turn in head]), index=head[0].index)]
+    return head + [_as_user(turn, filters) for turn in turns[front:]]
 
 
-def _tagged(turn: Turn, filters: Filters) -> Turn:
+def _as_user(turn: HistoryTurn, filters: BlockFilter) -> HistoryTurn:
     if turn.role != "system":
         return turn
     filters.note("system_to_user", "a later system message became a tagged user turn", turn.index)
@@ -270,7 +212,7 @@ def _tagged(turn: Turn, filters: Filters) -> Turn:
         content = f"{SYSTEM_OPEN}{turn.content}{SYSTEM_CLOSE}"
     else:
         content = [text_block(SYSTEM_OPEN.strip()), *turn.content, text_block(SYSTEM_CLOSE.strip())]
-    return Turn("user", content, index=turn.index)
+    return HistoryTurn("user", content, index=turn.index)
 
 
 # -- order -----------------------------------------------------------------------------------------
@@ -283,32 +225,32 @@ def _joined(contents: list[str | list[Block]]) -> str | list[Block]:
     return [block for content in contents for block in as_blocks(content)]
 
 
-def _merged(turns: list[Turn], filters: Filters) -> list[Turn]:
-    """Make one turn of neighbours of one role. Results of several calls are no neighbours in this sense."""
-    out: list[Turn] = []
+def _merged(turns: list[HistoryTurn], filters: BlockFilter) -> list[HistoryTurn]:
+    """Merge neighbouring turns of one role, but for results of tools."""
+    out: list[HistoryTurn] = []
     for turn in turns:
         if out and out[-1].role == turn.role != "tool":
             filters.note("turns_merged", f"two turns of the {turn.role}'s became one", turn.index)
-            out[-1] = _one(out[-1], turn, filters)
+            out[-1] = _merged_turn(out[-1], turn, filters)
         else:
             out.append(turn)
     return out
 
 
-def _one(first: Turn, second: Turn, filters: Filters) -> Turn:
-    # What is trusted or native of either needs the metadata that says so.
-    def standing(turn: Turn) -> tuple[bool, bool]:
+def _merged_turn(first: HistoryTurn, second: HistoryTurn, filters: BlockFilter) -> HistoryTurn:
+    # Parts of either that are trusted or native need the metadata that mark them so.
+    def rank(turn: HistoryTurn) -> tuple[bool, bool]:
         source = turn.source
         return turn.trusted, source is not None and filters.is_native(source.response_metadata)
 
-    source = second.source if standing(second) > standing(first) else first.source
+    source = second.source if rank(second) > rank(first) else first.source
     name = first.name if first.name == second.name else None
     content = _joined([first.content, second.content])
-    return Turn(first.role, content, source, first.index, name, first.trusted or second.trusted)
+    return HistoryTurn(first.role, content, source, first.index, name, first.trusted or second.trusted)
 
 
-def _close(turns: list[Turn], filters: Filters) -> None:
-    """Put a user turn before the first and after the last where the target wants one."""
+def _add_user_turns(turns: list[HistoryTurn], filters: BlockFilter) -> None:
+    """Add a user turn before the first and after the last turn where the target requires one."""
     rules = filters.rules
     start = next((n for n, turn in enumerate(turns) if turn.role != "system"), len(turns))
     if not turns:
@@ -318,17 +260,17 @@ def _close(turns: list[Turn], filters: Filters) -> None:
     if (alone and rules.system == "leading") or (
         not alone and rules.first_user and turns[start].role == "assistant"
     ):
-        turns.insert(start, Turn("user", FIRST_USER))
+        turns.insert(start, HistoryTurn("user", FIRST_USER))
         filters.note("first_user_added", f'the user begins with "{FIRST_USER}"', None)
     if rules.last_user and turns[-1].role == "assistant":
-        turns.append(Turn("user", LAST_USER))
+        turns.append(HistoryTurn("user", LAST_USER))
         filters.note("last_user_added", f'the user ends with "{LAST_USER}"', turns[-2].index)
 
 
 # -- signatures ------------------------------------------------------------------------------------
 
 
-def _sign(turn: Turn, signature: str, filters: Filters) -> None:
+def _sign(turn: HistoryTurn, signature: str, filters: BlockFilter) -> None:
     if turn.role != "assistant":
         return
     calls = calls_of(turn)

@@ -1,10 +1,11 @@
-"""What a target's rules leave of each block, and the record of what was altered."""
+"""What a target's rules allow of each block, and the record of what was altered."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.history.blocks import (
@@ -14,20 +15,14 @@ from langchain_llmdispatch.vendors.history.blocks import (
     arguments,
     is_blank,
     media_kinds,
-    spoken,
+    readable_text,
     text_block,
     without,
     without_made_up_id,
 )
+from langchain_llmdispatch.vendors.history.turns import HistoryTurn
+from langchain_llmdispatch.vendors.rules import HistoryRules
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from langchain_llmdispatch.vendors.base import HistoryRules
-    from langchain_llmdispatch.vendors.history.turns import Turn
-
-# Vertex AI and the Gemini API share content and signatures.
-_SAME_PROVIDER = {"google_vertexai": "google_genai"}
 _SLUG = re.compile(r"[^a-zA-Z0-9_-]+")
 _NAME_LENGTH = 64
 _SNAPSHOT = re.compile(r"(?:-latest|[-@]\d{8}|-\d{4}-\d{2}-\d{2}|-\d{3})$")
@@ -39,7 +34,7 @@ def family(model: str) -> str:
     return _SNAPSHOT.sub("", model.rpartition("/")[2].lower())
 
 
-class Filters:
+class BlockFilter:
     """Keeps of each block what one target's rules allow, and notes each change.
 
     Attributes:
@@ -64,10 +59,10 @@ class Filters:
         """Whether the target's own vendor wrote the message."""
         provider = str(metadata.get("model_provider") or "")
         ours = metadata.get("llmdispatch")
-        # OpenAI and Azure share a provider name and shapes, but not each other's ciphertext.
+        # OpenAI and Azure share a provider name and block types, but not each other's ciphertext.
         vendor = ours.get("vendor") if isinstance(ours, dict) else None
-        same_house = not (vendor and self._vendor) or vendor == self._vendor
-        return bool(provider) and same_house and _SAME_PROVIDER.get(provider, provider) == self.rules.provider
+        same_vendor = not (vendor and self._vendor) or vendor == self._vendor
+        return bool(provider) and same_vendor and provider in {self.rules.provider, *self.rules.shared_with}
 
     def is_model(self, metadata: Mapping[str, Any]) -> bool:
         """Whether the target's own model wrote it, where that matters."""
@@ -90,18 +85,18 @@ class Filters:
     def filtered(
         self, blocks: list[Block], keep: Callable[[Block, int], Block | None], index: int
     ) -> list[Block]:
-        """Return what `keep` leaves of input blocks, without cache markers where they are unknown."""
+        """Return what `keep` allows of input blocks, without cache markers where they are unknown."""
         kept = (keep(block, index) for block in blocks)
         return [self._uncached(block, index) for block in kept if block is not None]
 
     def user(self, block: Block, index: int) -> Block | None:
-        """Return what may stay of a user's block; what may not makes the history illegal."""
+        """Return what may stay of a user's block; a block that may not makes the history illegal."""
         kind = block["type"]
         if kind == "text":
             return self._text(block, index)
         if kind in MEDIA:
             if not self._takes(block, self.rules.user_media):
-                self.reasons.append(f"message {index} holds {_a(block)}, which the target does not take")
+                self.reasons.append(f"message {index} holds {_label(block)}, which the target does not take")
             return block
         if kind == "non_standard":
             return self._vendor_block(block, index)
@@ -113,10 +108,10 @@ class Filters:
             return self._text(block, index)
         if block["type"] == "text-plain":
             return text_block(block["text"])
-        self.note("block_dropped", f"{_a(block)} in a system message", index, lossy=True)
+        self.note("block_dropped", f"{_label(block)} in a system message", index, lossy=True)
         return None
 
-    def tool(self, block: Block, index: int, turn: Turn) -> Block | None:
+    def tool(self, turn: HistoryTurn, block: Block, index: int) -> Block | None:
         """Return what may stay of a tool result's block; media may move to `turn.moved`."""
         kind = block["type"]
         if kind == "text":
@@ -129,13 +124,13 @@ class Filters:
             return block if kind in MEDIA else None
         return self._move(block, turn, "the target takes none in tool results")
 
-    def _move(self, block: Block, turn: Turn, why: str) -> Block:
+    def _move(self, block: Block, turn: HistoryTurn, why: str) -> Block:
         word = block["type"]
         if self._takes(block, self.rules.user_media):
             turn.moved.append(block)
-            self.note("media_moved", f"{_a(block)} went to a user turn: {why}", turn.index)
+            self.note("media_moved", f"{_label(block)} went to a user turn: {why}", turn.index)
             return text_block(f"[{word}: see the next user message]")
-        self.note("media_dropped", f"{_a(block)} was left out: {why}", turn.index, lossy=True)
+        self.note("media_dropped", f"{_label(block)} was left out: {why}", turn.index, lossy=True)
         return text_block(f"[{word} left out]")
 
     def _takes(self, block: Block, allowed: frozenset[str]) -> bool:
@@ -158,7 +153,7 @@ class Filters:
         if owner is None or owner == self.rules.provider:
             return block
         self.note("block_dropped", f"{kind} blocks are {owner}'s own", index, lossy=True)
-        text = spoken(value)
+        text = readable_text(value)
         return text_block(text) if text else None
 
     def _uncached(self, block: Block, index: int | None) -> Block:
@@ -174,12 +169,14 @@ class Filters:
 
     # -- filters of an assistant's blocks ----------------------------------------------------------
 
-    def said(self, blocks: list[Block], turn: Turn, *, native: bool) -> list[Block]:
+    def assistant(self, blocks: list[Block], turn: HistoryTurn, *, native: bool) -> list[Block]:
         """Return what may go back of an assistant's blocks."""
-        kept = (self._kinds.get(block["type"], Filters._drop)(self, block, turn, native) for block in blocks)
+        kept = (
+            self._kinds.get(block["type"], BlockFilter._drop)(self, block, turn, native) for block in blocks
+        )
         return [block for block in kept if block is not None]
 
-    def _said(self, block: Block, turn: Turn, native: bool) -> Block | None:
+    def _answer_text(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
         kept = text_block(str(block.get("text") or ""))
         if turn.trusted:
             kept = _without_marks(block, "annotations", "cache_control")
@@ -196,7 +193,7 @@ class Filters:
             return None
         return block if kept == block else kept
 
-    def _thought(self, block: Block, turn: Turn, native: bool) -> Block | None:
+    def _reasoning(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
         if self.rules.reasoning == "text" and native and block.get("reasoning"):
             return {"type": "reasoning", "reasoning": block["reasoning"]}
         if turn.trusted and _is_signed(block):
@@ -205,7 +202,7 @@ class Filters:
         self.note("reasoning_dropped", detail, turn.index, lossy=not native)
         return None
 
-    def _call(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+    def _call(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
         args = arguments(block.get("args"))
         valid = args is not None and block["type"] != "invalid_tool_call"
         kept: Block = {
@@ -223,44 +220,44 @@ class Filters:
             kept["extras"] = extras
         return kept
 
-    def _server(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+    def _server(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
         if turn.trusted:
             return without(block, "index")
         self.note("server_tool_dropped", "another vendor ran it", turn.index, lossy=True)
-        text = spoken(block.get("output")) if block["type"] == "server_tool_result" else ""
+        text = readable_text(block.get("output")) if block["type"] == "server_tool_result" else ""
         return text_block(f"[Result of a tool]\n{text}") if text else None
 
-    def _refusal(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+    def _refusal(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
         text = block.get("refusal")
         if is_blank(text):
             return None
         self.note("refusal_to_text", "a refusal goes on as text", turn.index)
         return text_block(str(text))
 
-    def _shown(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+    def _media(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
         return self._move(without(block, "index"), turn, "an assistant's turn may not hold it")
 
-    def _plain(self, block: Block, turn: Turn, native: bool) -> Block | None:
-        return self._said({"type": "text", "text": block.get("text")}, turn, native)
+    def _plain(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
+        return self._answer_text({"type": "text", "text": block.get("text")}, turn, native)
 
-    def _native_only(self, block: Block, turn: Turn, native: bool) -> Block | None:
+    def _native_only(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
         value = block.get("value")
         if isinstance(value, dict) and value.get("type") == "redacted_thinking":
             signed = {**block, "extras": {"signature": True}}
-            return without(block, "index") if self._thought(signed, turn, native) else None
+            return without(block, "index") if self._reasoning(signed, turn, native) else None
         if turn.trusted:
             return without(block, "index")
         return self._drop(block, turn, native)
 
-    def _drop(self, block: Block, turn: Turn, native: bool) -> Block | None:  # noqa: ARG002
+    def _drop(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
         self.note("block_dropped", "another vendor's own block", turn.index, lossy=True)
-        text = spoken(block.get("value"))
+        text = readable_text(block.get("value"))
         return text_block(text) if text else None
 
-    _kinds: ClassVar[Mapping[str, Callable[[Filters, Block, Turn, bool], Block | None]]] = {
-        "text": _said,
+    _kinds: ClassVar[Mapping[str, Callable[[BlockFilter, Block, HistoryTurn, bool], Block | None]]] = {
+        "text": _answer_text,
         "text-plain": _plain,
-        "reasoning": _thought,
+        "reasoning": _reasoning,
         "refusal": _refusal,
         "tool_call": _call,
         "tool_call_chunk": _call,
@@ -268,7 +265,7 @@ class Filters:
         "server_tool_call": _server,
         "server_tool_result": _server,
         "non_standard": _native_only,
-        **dict.fromkeys(MEDIA, _shown),
+        **dict.fromkeys(MEDIA, _media),
     }
 
 
@@ -283,8 +280,8 @@ def _without_marks(block: Block, *keys: str) -> Block:
     return without_made_up_id(without(block, "index", *keys))
 
 
-def _a(block: Block) -> str:
-    """Name a media block for people."""
+def _label(block: Block) -> str:
+    """Return a readable label of a media block."""
     if block["type"] not in MEDIA:
         return f"a block of type {block['type']}"
     kind = media_kinds(block)[0]

@@ -1,29 +1,27 @@
-"""Turns of a conversation on their way to one target, and messages made of them again."""
+"""Turns of a conversation while it is compiled, and messages made of them again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.utils import message_chunk_to_message
 
 from langchain_llmdispatch.vendors.history.blocks import Block, as_blocks, without
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
-    """One turn on its way to a target.
+class HistoryTurn:
+    """One turn of a conversation while it is compiled for a target.
 
     Attributes:
-        role: Who speaks.
+        role: The role of its author.
         content: Text, or v1 blocks; an assistant's tool calls are among them.
-        source: The message it came from, or None for turns of our own making.
+        source: The message that it was read from, or None for one that was added.
         index: The message's place in the caller's history.
         name: The message's name, if the target takes one; for tool results the tool's name.
         trusted: Its opaque parts (reasoning, signatures, item ids) are valid for the target.
@@ -45,17 +43,17 @@ class Turn:
     moved: list[Block] = field(default_factory=list)
 
 
-def calls_of(turn: Turn) -> list[Block]:
+def calls_of(turn: HistoryTurn) -> list[Block]:
     """Return the tool calls among an assistant's blocks."""
     return [block for block in as_blocks(turn.content) if block["type"] == "tool_call"]
 
 
-def message_of(turn: Turn) -> BaseMessage:
-    """Return the turn as a message: its source where that already says exactly this."""
+def message_of(turn: HistoryTurn) -> BaseMessage:
+    """Return the turn as a message: its source where that is already the same."""
     return _MAKERS[turn.role](turn)
 
 
-def _input_message(cls: type[BaseMessage], turn: Turn) -> BaseMessage:
+def _input_message(cls: type[BaseMessage], turn: HistoryTurn) -> BaseMessage:
     source = turn.source
     if type(source) is cls:
         if source.content == turn.content and source.name == turn.name:
@@ -64,7 +62,7 @@ def _input_message(cls: type[BaseMessage], turn: Turn) -> BaseMessage:
     return cls(content=turn.content, name=turn.name)  # type: ignore[arg-type]
 
 
-def _tool_message(turn: Turn) -> BaseMessage:
+def _tool_message(turn: HistoryTurn) -> BaseMessage:
     wanted = {
         "content": turn.content,
         "name": turn.name,
@@ -79,7 +77,7 @@ def _tool_message(turn: Turn) -> BaseMessage:
     return source.model_copy(update=wanted)
 
 
-def _assistant_message(turn: Turn) -> BaseMessage:
+def _assistant_message(turn: HistoryTurn) -> BaseMessage:
     blocks = as_blocks(turn.content)
     calls = [
         {"name": b["name"], "args": b["args"], "id": b["id"], "type": "tool_call"}
@@ -87,10 +85,10 @@ def _assistant_message(turn: Turn) -> BaseMessage:
         if b["type"] == "tool_call"
     ]
     source = turn.source
-    if turn.verbatim and isinstance(source, AIMessage) and _calls_alike(source, calls):
+    if turn.verbatim and isinstance(source, AIMessage) and _has_calls(source, calls):
         return message_chunk_to_message(source)
     text = _text_only(blocks)
-    if type(source) is AIMessage and _says(source, blocks, text, calls, turn.name):
+    if type(source) is AIMessage and _is_same(source, blocks, text, calls, turn.name):
         return source
     old = source if isinstance(source, AIMessage) else AIMessage(content="")
     metadata = without(old.response_metadata, "output_version")
@@ -107,16 +105,16 @@ def _assistant_message(turn: Turn) -> BaseMessage:
     return message_chunk_to_message(old).model_copy(update=update)
 
 
-def _calls_alike(source: AIMessage, calls: list[Block]) -> bool:
-    said = [
+def _has_calls(source: AIMessage, calls: list[Block]) -> bool:
+    own = [
         {"name": call["name"], "args": call["args"], "id": call["id"], "type": "tool_call"}
         for call in source.tool_calls
     ]
-    return said == calls and not source.invalid_tool_calls
+    return own == calls and not source.invalid_tool_calls
 
 
 def _text_only(blocks: list[Block]) -> str | None:
-    """Return the text of a turn that a plain string can hold, its calls after it; None for any other."""
+    """Return the text of a turn that is text and then calls, as a plain string holds it; None for others."""
     text = ""
     for place, block in enumerate(blocks):
         plain_call = block["type"] == "tool_call" and "extras" not in block
@@ -127,7 +125,7 @@ def _text_only(blocks: list[Block]) -> str | None:
     return text
 
 
-def _says(
+def _is_same(
     source: AIMessage, blocks: list[Block], text: str | None, calls: list[Block], name: str | None
 ) -> bool:
     if source.name != name or source.tool_calls != calls or source.invalid_tool_calls:
@@ -138,7 +136,7 @@ def _says(
     return source.response_metadata.get("output_version") == "v1" and source.content == blocks
 
 
-_MAKERS: Mapping[Role, Callable[[Turn], BaseMessage]] = {
+_MAKERS: Mapping[Role, Callable[[HistoryTurn], BaseMessage]] = {
     "system": lambda turn: _input_message(SystemMessage, turn),
     "user": lambda turn: _input_message(HumanMessage, turn),
     "assistant": _assistant_message,

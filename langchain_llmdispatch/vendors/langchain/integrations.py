@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from langchain_llmdispatch.vendors.anthropic.vendor import AnthropicVendor
-from langchain_llmdispatch.vendors.base import HistoryRules, Vendor
+from langchain_llmdispatch.vendors.base import HistoryRules, Listing, Vendor
 from langchain_llmdispatch.vendors.cohere.vendor import CohereVendor
 from langchain_llmdispatch.vendors.google.vendor import GoogleVendor
 from langchain_llmdispatch.vendors.ollama.vendor import OllamaVendor
+from langchain_llmdispatch.vendors.openai.azure import AzureVendor
 from langchain_llmdispatch.vendors.openai.huggingface import HuggingFaceVendor
 from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor
 
@@ -38,10 +39,10 @@ class Provider:
     """One integration's habits.
 
     Attributes:
-        vendor: The name under which catalog and prices know its models.
+        vendor: The vendor whose models it is for, as the price data names it.
         answers_as: The `model_provider` of its messages.
         history: What it can spell of a conversation; `provider` is filled in.
-        kin: Our own vendor of that name, for the server tools that it runs.
+        kin: Our own vendor of those models: its server tools, parameters, names of models and prices hold.
         marks_end: It always passes on why the answer ended; a stream without that was cut.
         reads_v1: It reads v1 content blocks in assistant turns and media in user turns.
         formats: It takes `response_format`.
@@ -62,6 +63,11 @@ class Provider:
     times: bool = False
     switches: bool = False
     no_retries: int = 0
+
+    @property
+    def listing(self) -> Listing:
+        """Where the catalog and the price data list its models."""
+        return self.kin.listing if self.kin else Listing(self.vendor)
 
     def rules(self) -> HistoryRules:
         """Return its history rules: its own messages go back as they were, foreign reasoning does not."""
@@ -101,7 +107,7 @@ _GOOGLE = Provider(
 
 PROVIDERS: Mapping[str, Provider] = {
     "openai": _OPENAI,
-    "azure": replace(_OPENAI, vendor="azure"),
+    "azure": replace(_OPENAI, vendor="azure", kin=AzureVendor),
     "anthropic": Provider(
         "anthropic",
         "anthropic",
@@ -121,15 +127,22 @@ PROVIDERS: Mapping[str, Provider] = {
     "amazon_bedrock_converse": Provider("aws", "bedrock_converse", _BEDROCK, reads_v1=True),
     "mistral": Provider("mistral", "mistralai", replace(_CAUTIOUS, last_user=True)),
     "cohere": Provider(
-        "cohere", "cohere", replace(CohereVendor.history, tool_media=frozenset()), marks_end=False
+        "cohere",
+        "cohere",
+        replace(CohereVendor.history, tool_media=frozenset()),
+        CohereVendor,
+        marks_end=False,
     ),
     "huggingface": Provider(
         "huggingface",
         "huggingface",
         replace(HuggingFaceVendor.history, tool_media=frozenset()),
+        HuggingFaceVendor,
         marks_end=False,
     ),
-    "ollama": Provider("ollama", "ollama", replace(OllamaVendor.history, tool_media=frozenset())),
+    "ollama": Provider(
+        "ollama", "ollama", replace(OllamaVendor.history, tool_media=frozenset()), OllamaVendor
+    ),
     "groq": Provider("groq", "groq"),
     "deepseek": replace(_OPENAI_LIKE, vendor="deepseek", answers_as="deepseek"),
     "xai": replace(_OPENAI_LIKE, vendor="x-ai", answers_as="xai"),

@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from langchain_core.language_models import BaseChatModel
 
-from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.vendors.base import Vendor
-from langchain_llmdispatch.vendors.compile.parameters import ParameterRules, rules_of
+from langchain_llmdispatch.vendors.base import ParameterRules, Vendor
 from langchain_llmdispatch.vendors.langchain.answer import ChunkReader, chunk_of, message_of
 from langchain_llmdispatch.vendors.langchain.errors import translated
 from langchain_llmdispatch.vendors.langchain.integrations import Provider, provider_of
@@ -77,6 +75,7 @@ class LangChainVendor(Vendor):
         described = {
             "provider": known.answers_as,
             "provider_facts": known,
+            "listing": known.listing,
             "history": known.rules(),
             "parameters": _parameters(model, known),
             "server_tools": known.kin.server_tools if known.kin else (),
@@ -84,19 +83,13 @@ class LangChainVendor(Vendor):
         return type(cls.__name__, (cls,), described)(model)  # type: ignore[no-any-return]
 
     @property
-    def catalog(self) -> str:
-        """The name under which catalog and prices know the integration's models."""
-        return self.provider_facts.vendor
-
-    @property
     def traced_as(self) -> str:
         """The name by which tracers know it: what the integration states."""
-        return self._stated_provider or super().traced_as
+        return self._stated_provider or self.listing.section
 
-    def facts(self) -> ModelFacts:
+    def facts(self, model: str) -> ModelFacts:
         """Return what the model takes through its integration."""
-        known = self.provider_facts
-        own = facts(known.vendor, self.model_name)
+        known, own = self.provider_facts, super().facts(model)
         return replace(
             own,
             structured_output=own.structured_output and known.formats,
@@ -104,10 +97,15 @@ class LangChainVendor(Vendor):
             forced_tool_choice=own.forced_tool_choice and can_bind(self.model),
         )
 
+    def is_free(self, model: str, base_url: str) -> bool:
+        """Return whether the integration's vendor runs the model on the user's own machines."""
+        kin = self.provider_facts.kin
+        return kin is not None and kin().is_free(model, base_url)
+
     def identity(self) -> str:
         """Return a word for all that changes the model's answers, as its integration states it; no keys."""
         stated = {"type": self.model._llm_type, **self.model._identifying_params}  # noqa: SLF001 - their contract
-        text = f"{self.provider_facts.vendor}:{self.model_name} {sorted(stated.items(), key=str)}"
+        text = f"{self.listing.section}:{self.model_name} {sorted(stated.items(), key=str)}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     # -- asking ------------------------------------------------------------------------------------
@@ -253,7 +251,7 @@ def _stated(model: BaseChatModel) -> tuple[str, str]:
 
 
 def _parameters(model: BaseChatModel, known: Provider) -> ParameterRules:
-    rules = rules_of(known.vendor)
+    rules = known.kin.parameters if known.kin else Vendor.parameters
     by_keyword = KEYWORDS.get(known.answers_as, rules.takes) if known.keywords else frozenset()
     by_field = {name for name in FIELDS if field_of(model, name)}
     return replace(

@@ -7,8 +7,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
+from langchain_llmdispatch.vendors.base import (
+    ANY_TOOL_NAME,
+    Environment,
+    HistoryRules,
+    Vendor,
+    bearer,
+    json_request,
+)
 from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.ollama import rules
 from langchain_llmdispatch.vendors.ollama.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.ollama.errors import error_of
 from langchain_llmdispatch.vendors.ollama.request import chat_body
@@ -43,12 +51,16 @@ class OllamaVendor(Vendor):
         keys=("OLLAMA_API_KEY",), urls=("OLLAMA_BASE_URL", "OLLAMA_HOST"), timeout="OLLAMA_TIMEOUT"
     )
     needs_key = False
-    local = True
     model_names = (
         "llama2*", "llama3*", "llama4*", "codellama*", "qwen2*", "qwen3*", "gemma2*", "gemma3*", "gemma4*",
         "gpt-oss*", "phi3*", "phi4*", "deepseek-r1*",
     )  # fmt: skip
     default_model = "llama3.1"
+    listing = rules.LISTING
+    litellm_names = ("ollama", "ollama_chat")
+    parameters = rules.PARAMETERS
+    tool_names = ANY_TOOL_NAME
+    schemas = rules.SCHEMAS
     history = HistoryRules(provider=PROVIDER, user_media=frozenset({"image"}), reasoning="text")
 
     def encode_request(self, call: Call) -> httpx.Request:
@@ -68,6 +80,10 @@ class OllamaVendor(Vendor):
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error by status, and by text where one status covers many causes."""
         return error_of(self, call, status, headers, body)
+
+    def is_free(self, model: str, base_url: str) -> bool:
+        """Return whether the model runs on a server of the user's own: Ollama's cloud is not free."""
+        return not (model.lower().endswith((":cloud", "-cloud")) or (base_url and is_cloud(base_url)))
 
     def normalise_url(self, url: str) -> str:
         """Return the base URL meant by `OLLAMA_HOST`; see `normalise_host`."""

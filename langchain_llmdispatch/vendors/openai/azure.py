@@ -24,7 +24,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing
+from langchain_llmdispatch.vendors.openai import rules
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
 from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor
 
@@ -82,6 +83,8 @@ class AzureVendor(OpenAIVendor):
     )
     model_names = ()
     default_model = None
+    listing: ClassVar[Listing] = rules.AZURE_LISTING
+    litellm_names: ClassVar[tuple[str, ...]] = ("azure",)
     history: ClassVar[HistoryRules] = OpenAIVendor.history
 
     def url(self, call: Call, path: str = "chat/completions") -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from langchain_llmdispatch.vendors.base import HistoryRules
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
+from langchain_llmdispatch.vendors.openai.rules import LITELLM_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class CompatibleVendor(ChatCompletions):
     provider = "compatible"
     needs_key = False
     slashed_names = True
+    litellm_names: ClassVar[tuple[str, ...]] = ("openai", *LITELLM_SERVERS)
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="compatible",
         user_media=frozenset({"image", "image_url", "audio", "video"}),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from langchain_llmdispatch.types import LimitState
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing, ParameterRules
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
+from langchain_llmdispatch.vendors.rules import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,12 @@ class HuggingFaceVendor(ChatCompletions):
         timeout="HUGGINGFACE_TIMEOUT",
     )
     default_model = "openai/gpt-oss-120b"
+    # org/model:provider
+    listing: ClassVar[Listing] = Listing("huggingface", prefixes=("huggingface/", "hf/"), colon="seller")
+    litellm_names: ClassVar[tuple[str, ...]] = ("huggingface",)
+    parameters: ClassVar[ParameterRules] = ParameterRules(
+        SERVER - {"min_p", "top_k"}, most_stops=4, parallel_switch=True
+    )
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="huggingface",
         # Chat templates of many open models refuse anything but user and assistant in turn.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from langchain_llmdispatch.vendors.base import ANY_TOOL_NAME, Listing, ToolNameRules
 from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor
 
 LAZY_URL = "local://model"
@@ -14,6 +17,13 @@ class LocalVendor(CompatibleVendor):
     name = "local"
     aliases = ()
     provider = "compatible"
-    local = True
     needs_key = False
     base_url = LAZY_URL
+    # It runs models that Ollama's library lists.
+    listing: ClassVar[Listing] = Listing("local", profiles="ollama", colon="tag")
+    litellm_names: ClassVar[tuple[str, ...]] = ()
+    tool_names: ClassVar[ToolNameRules] = ANY_TOOL_NAME
+
+    def is_free(self, model: str, base_url: str) -> bool:  # noqa: ARG002 - the base's signature
+        """Return True: it runs on this machine."""
+        return True

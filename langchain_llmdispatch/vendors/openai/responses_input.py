@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.history.blocks import spoken
+from langchain_llmdispatch.vendors.history.blocks import readable_text
 from langchain_llmdispatch.vendors.openai.chat_request import (
     Json,
     arguments_of,
@@ -210,7 +210,7 @@ def _server_tool(group: list[Json]) -> Json | None:
 
 
 def _result_text(result: Json) -> Json | None:
-    text = spoken(result.get("output"))
+    text = readable_text(result.get("output"))
     return _message([{"text": f"[Result of a tool]\n{text}"}]) if text else None
 
 

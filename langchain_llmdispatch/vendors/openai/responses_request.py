@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.models import facts, profile
 from langchain_llmdispatch.vendors.openai.chat_request import (
     NOT_SENT,
@@ -46,10 +47,10 @@ _ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
 
 
-def responses_body(call: Call, vendor: str) -> Json:
+def responses_body(call: Call, listing: Listing) -> Json:
     """Return the JSON body of `POST /responses` for `call`."""
     stored = call.extra.get("store") is True or "previous_response_id" in call.extra
-    reasons = (profile(vendor, call.model) or {}).get("reasoning_output", True)
+    reasons = (profile(listing, call.model) or {}).get("reasoning_output", True)
     body: Json = {
         "model": call.model,
         "input": input_items(call.messages, stored=stored, reasons=reasons),
@@ -71,7 +72,7 @@ def responses_body(call: Call, vendor: str) -> Json:
     if call.stream:
         body["stream"] = True
     # Other models refuse this.
-    if not stored and facts(vendor, call.model).reasoning:
+    if not stored and facts(listing, call.model).reasoning:
         _include(body, _ENCRYPTED)
     return _with_extra(body, call.extra)
 

@@ -6,12 +6,21 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import MalformedResponseError, VendorError
 from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.types import LimitState
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    HistoryRules,
+    Listing,
+    ParameterRules,
+    SchemaDialect,
+    Vendor,
+    bearer,
+    json_request,
+)
 from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.openai import rules
 from langchain_llmdispatch.vendors.openai.chat_answer import FAILED, chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
@@ -129,6 +138,10 @@ class OpenAIVendor(ChatCompletions):
         "ft:gpt-*",
     )
     default_model: ClassVar[str | None] = "gpt-6-luna"
+    listing: ClassVar[Listing] = rules.LISTING
+    litellm_names: ClassVar[tuple[str, ...]] = ("openai",)
+    parameters: ClassVar[ParameterRules] = rules.PARAMETERS
+    schemas: ClassVar[SchemaDialect] = rules.SCHEMAS
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="openai",
         names="slug",
@@ -157,7 +170,7 @@ class OpenAIVendor(ChatCompletions):
 
     def dialect(self, call: Call) -> Dialect:
         """Return OpenAI's own spelling by the catalog; unknown models are taken for new ones."""
-        known = facts(self.name, call.model)
+        known = self.facts(call.model)
         old = known.max_tokens_field == "max_tokens"
         return Dialect(max_tokens="max_tokens" if old else "max_completion_tokens", system=known.system_role)
 
@@ -172,7 +185,7 @@ class OpenAIVendor(ChatCompletions):
                 return bool(flag)
         if call.server_tools or not ONLY_HERE.isdisjoint(call.extra) or not ONLY_HERE.isdisjoint(call.params):
             return True
-        use = facts(self.name, call.model).responses_api
+        use = self.facts(call.model).responses_api
         if use == "tools":
             return bool(call.tools) and call.params.get("reasoning_effort") != "none"
         return use == "always"
@@ -185,7 +198,7 @@ class OpenAIVendor(ChatCompletions):
     def encode_request(self, call: Call) -> httpx.Request:
         """Return a request to Responses or to chat completions."""
         if self.uses_responses(call):
-            return self.request(call, self.url(call, "responses"), responses_body(call, self.name))
+            return self.request(call, self.url(call, "responses"), responses_body(call, self.listing))
         return super().encode_request(call)
 
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:

@@ -1,29 +1,21 @@
-"""Tools, choices, answer shapes and schemas in neutral form, and in each vendor's dialect."""
+"""Tools, choices and answer schemas in neutral form."""
 
 from __future__ import annotations
 
-import copy
-import re
+import pickle
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from langchain_core.tools import tool
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
 from langchain_llmdispatch.vendors.compile.neutral_tools import (
-    NAMES,
-    SCHEMAS,
-    SchemaRules,
-    compile_names,
-    compile_schema,
+    bound_tools,
     neutral_choice,
     neutral_output,
     neutral_tools,
-    schema_rules,
     server_type,
 )
 
@@ -169,187 +161,15 @@ def test_every_form_of_an_answer_shape() -> None:
         neutral_output({"type": "json_schema", "json_schema": {"name": "n"}})
 
 
-# -- names -----------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.text(min_size=1, max_size=80), max_size=8), st.sampled_from(sorted(NAMES)))
-def test_names_become_legal_and_stay_apart(names: list[str], vendor: str) -> None:
-    """Reversible, collision-free, stable; legal names are left alone."""
-    pattern, longest = NAMES[vendor]
-    mapping = compile_names(names, pattern, longest)
-    used = [mapping.get(name, name) for name in dict.fromkeys(names)]
-    assert len(set(used)) == len(used)
-    assert all(pattern.fullmatch(name) and len(name) <= longest for name in used)
-    assert mapping == compile_names(names, pattern, longest)
-    assert compile_names(used, pattern, longest) == {}
-
-
-def test_names_are_readable() -> None:
-    """What can be kept of a name is kept; clashes get a hash."""
-    pattern = re.compile(r"[a-zA-Z0-9_]+")
-    mapping = compile_names(["mcp.files/read", "mcp_files_read"], pattern, 64)
-    assert re.fullmatch(r"mcp_files_read_[0-9a-f]{8}", mapping["mcp.files/read"])
-
-
-# -- schemas ---------------------------------------------------------------------------------------
-
-
-class _Node(BaseModel):
-    name: str
-    children: list[_Node] = []
-
-
-class _Item(BaseModel):
-    """An item."""
-
-    kind: Literal["item"] = "item"
-    size: int = Field(ge=0)
-
-
-class _Order(BaseModel):
-    item: _Item = Field(description="what")
-    note: str | None = None
-    when: str = Field(json_schema_extra={"format": "date-time"})
-    link: str = Field(json_schema_extra={"format": "uri"})
-    tags: dict[str, str] = {}
-
-
-def _kinds(schema: Any, rules: SchemaRules) -> tuple[dict[str, Any], list[str]]:
-    before = copy.deepcopy(schema)
-    made, changes = compile_schema(schema, rules)
-    assert schema == before
-    return made, [change.kind for change in changes]
-
-
-def test_strict_schemas_require_everything() -> None:
-    """OpenAI's strict mode: closed objects, optional properties nullable, no defaults."""
-    made, kinds = _kinds(_Order.model_json_schema(), schema_rules("openai", "strict"))
-    assert made["required"] == ["item", "note", "when", "link", "tags"]
-    assert made["additionalProperties"] is False
-    assert made["properties"]["note"] == {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "Note"}
-    assert made["properties"]["when"]["format"] == "date-time"
-    assert "format" not in made["properties"]["link"]
-    assert made["properties"]["tags"]["type"] == ["object", "null"]
-    item = made["$defs"]["_Item"]
-    assert item["properties"]["kind"]["anyOf"][1] == {"type": "null"}
-    assert item["required"] == ["kind", "size"]
-    assert "default" not in str(made)
-    assert set(kinds) == {"schema_optional_nullable", "schema_keywords_dropped", "schema_closed"}
-
-
-def test_strict_changes_nothing_of_a_schema_that_says_all() -> None:
-    """Then strictness can be had for nothing."""
-    _, kinds = _kinds(_SCHEMA, schema_rules("openai", "strict"))
-    assert kinds == []
-
-
-def test_gemini_gets_definitions_inlined() -> None:
-    """References and `const` go; a recursive definition is cut, and said so."""
-    made, kinds = _kinds(_Order.model_json_schema(), schema_rules("google"))
-    assert "$ref" not in str(made)
-    assert "$defs" not in made
-    assert made["properties"]["item"]["description"] == "what"
-    assert made["properties"]["item"]["properties"]["kind"]["enum"] == ["item"]
-    assert kinds == ["schema_keywords_dropped"]
-    made, kinds = _kinds(_Node.model_json_schema(), schema_rules("google"))
-    assert "$ref" not in str(made)
-    assert "schema_recursion_cut" in kinds
-
-
-def test_ollama_gets_plain_types() -> None:
-    """Its server knows neither definitions nor unions in a tool's arguments."""
-    made, _ = _kinds(_Order.model_json_schema(), schema_rules("ollama"))
-    assert made["properties"]["note"]["type"] == ["string", "null"]
-    assert made["properties"]["item"]["type"] == "object"
-
-
-def test_cohere_gets_no_ranges_and_something_required() -> None:
-    """Ranges are refused; an object must require something."""
-    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0}}}
-    made, kinds = _kinds(schema, schema_rules("cohere", "output"))
-    assert made == {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    assert kinds == ["schema_keywords_dropped"]
-
-
-def test_root_unions_become_one_object() -> None:
-    """Properties of all variants; required is what all require."""
-    schema = {
-        "anyOf": [
-            {"$ref": "#/$defs/A"},
-            {
-                "type": "object",
-                "properties": {"b": {"type": "string"}, "k": {"type": "string"}},
-                "required": ["b", "k"],
-            },
-        ],
-        "$defs": {"A": {"type": "object", "properties": {"k": {"type": "integer"}}, "required": ["k"]}},
-    }
-    made, kinds = _kinds(schema, SCHEMAS["default"])
-    assert made["type"] == "object"
-    assert made["required"] == ["k"]
-    assert made["properties"]["k"] == {"anyOf": [{"type": "integer"}, {"type": "string"}]}
-    assert kinds == ["schema_root_merged"]
-
-
-def test_all_of_one_is_that_one() -> None:
-    """Older pydantic wraps a described reference so."""
-    schema = {
-        "type": "object",
-        "properties": {"a": {"allOf": [{"$ref": "#/$defs/A"}], "description": "d"}},
-        "$defs": {"A": {"type": "string"}},
-    }
-    made, _ = _kinds(schema, SCHEMAS["default"])
-    assert made["properties"]["a"] == {"$ref": "#/$defs/A", "description": "d"}
-    made, _ = _kinds(schema, SCHEMAS["google"])
-    assert made["properties"]["a"] == {"type": "string", "description": "d"}
-
-
-def test_properties_named_like_keywords_survive() -> None:
-    """A property may be called `default` or `format`."""
-    schema = {
-        "type": "object",
-        "properties": {"default": {"type": "string"}, "format": {"type": "string"}},
-        "required": ["default", "format"],
-    }
-    for kind in ("tool", "output", "strict"):
-        for vendor in ("openai", "google", "cohere", "anthropic", "ollama"):
-            made, _ = compile_schema(schema, schema_rules(vendor, kind))  # type: ignore[arg-type]
-            assert list(made["properties"]) == ["default", "format"]
-
-
-_leaf = st.sampled_from(
-    [
-        {"type": "string"},
-        {"type": "integer", "minimum": 1},
-        {"const": 3},
-        {"$ref": "#/$defs/D"},
-        {"enum": ["a", 1]},
+def test_a_bound_tool_keeps_the_neutral_tool() -> None:
+    """It looks like OpenAI's dict; reading and pickling it give the same `ToolSpec`."""
+    bound, search = bound_tools([look, {"type": "web_search"}], strict=True)
+    assert (bound["type"], bound["function"]["name"], bound["function"]["strict"]) == (
+        "function",
+        "look",
         True,
-    ]
-)
-_schemas = st.recursive(
-    _leaf,
-    lambda inner: st.one_of(
-        st.dictionaries(st.sampled_from("abc"), inner, max_size=3).map(
-            lambda p: {"type": "object", "properties": p}
-        ),
-        st.lists(inner, min_size=1, max_size=3).map(lambda p: {"anyOf": p}),
-        st.lists(inner, min_size=1, max_size=2).map(lambda p: {"oneOf": p}),
-        st.lists(inner, min_size=1, max_size=2).map(lambda p: {"allOf": p}),
-        inner.map(lambda i: {"type": "array", "items": i}),
-    ),
-    max_leaves=8,
-)
-
-
-@given(_schemas, st.sampled_from(sorted(SCHEMAS)))
-def test_any_schema_compiles_unmutated_and_once(inner: Any, vendor: str) -> None:
-    """Compiling what was compiled alters nothing more."""
-    schema = {
-        "type": "object",
-        "properties": {"x": inner},
-        "$defs": {"D": {"type": "object", "properties": {"d": {"$ref": "#/$defs/D"}}}},
-    }
-    made, _ = _kinds(schema, SCHEMAS[vendor])
-    again, _ = compile_schema(made, SCHEMAS[vendor])
-    assert again == made
+    )
+    assert search == {"type": "web_search"}
+    (spec,), _ = neutral_tools([bound])
+    assert spec is neutral_tools([bound])[0][0]
+    assert neutral_tools([pickle.loads(pickle.dumps(bound))])[0] == (spec,)  # noqa: S301 - our own

@@ -8,13 +8,11 @@ import pytest
 
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedParameterError
-from langchain_llmdispatch.vendors.compile.parameters import (
-    NEUTRAL,
-    RULES,
-    compile_parameters,
-    nearest_effort,
-)
+from langchain_llmdispatch.vendors import builtin_vendors
+from langchain_llmdispatch.vendors.compile.parameters import compile_parameters, effort_of, nearest_effort
+from langchain_llmdispatch.vendors.rules import NEUTRAL
 
+_VENDORS = builtin_vendors()
 _ANY = ModelFacts()
 _REASONER = ModelFacts(reasoning=True, temperature="default_only", effort_levels=("low", "medium", "high"))
 _SWITCHED = ModelFacts(
@@ -115,7 +113,7 @@ def test_what_a_target_takes(
 ) -> None:
     """Table: given, taken, and what is reported."""
     before = dict(given)
-    params, changes = compile_parameters(given, vendor, facts)
+    params, changes = compile_parameters(given, _VENDORS[vendor], facts)
     assert params == taken
     assert [change.kind for change in changes] == kinds
     assert given == before
@@ -124,17 +122,17 @@ def test_what_a_target_takes(
 def test_raise_names_parameter_value_and_model() -> None:
     """With `raise` nothing is adapted silently."""
     with pytest.raises(UnsupportedParameterError, match=r"openai:gpt-9 does not take temperature=0\.2"):
-        compile_parameters({"temperature": 0.2}, "openai", _REASONER, "raise", model="gpt-9")
+        compile_parameters({"temperature": 0.2}, _VENDORS["openai"], _REASONER, "raise", model="gpt-9")
     with pytest.raises(UnsupportedParameterError, match="max_tokens=99"):
-        compile_parameters({"max_tokens": 99}, "openai", ModelFacts(max_output_tokens=10), "raise")
-    assert compile_parameters({"temperature": 1}, "openai", _REASONER, "raise") == ({}, [])
+        compile_parameters({"max_tokens": 99}, _VENDORS["openai"], ModelFacts(max_output_tokens=10), "raise")
+    assert compile_parameters({"temperature": 1}, _VENDORS["openai"], _REASONER, "raise") == ({}, [])
 
 
 def test_drop_puts_nothing_in_a_parameters_place() -> None:
     """With `drop` an effort that is not there goes, limits are still cut."""
     facts = ModelFacts(reasoning=True, effort_levels=("low",), max_output_tokens=10)
     params, changes = compile_parameters(
-        {"reasoning_effort": "max", "max_tokens": 99}, "openai", facts, "drop"
+        {"reasoning_effort": "max", "max_tokens": 99}, _VENDORS["openai"], facts, "drop"
     )
     assert params == {"max_tokens": 10}
     assert [change.kind for change in changes] == ["reasoning_effort_dropped", "max_tokens_adapted"]
@@ -148,5 +146,23 @@ def test_of_two_efforts_as_near_the_stronger_is_taken() -> None:
 
 def test_unknown_names_are_for_the_body() -> None:
     """What is no neutral name is left out here; the compiler puts it into `extra`."""
-    assert compile_parameters({"num_ctx": 1}, "ollama", _ANY) == ({}, [])
-    assert all(rules.takes <= NEUTRAL for rules in RULES.values())
+    assert compile_parameters({"num_ctx": 1}, _VENDORS["ollama"], _ANY) == ({}, [])
+    assert all(vendor.parameters.takes <= NEUTRAL for vendor in _VENDORS.values())
+
+
+@pytest.mark.parametrize(
+    ("thinking", "effort"),
+    [
+        (True, "medium"),
+        (False, "none"),
+        ({"type": "disabled"}, "none"),
+        ({"type": "enabled"}, "medium"),
+        ({"budget_tokens": 2048}, "low"),
+        ({"thinking_budget": 8192}, "medium"),
+        ({"budget_tokens": 8193}, "high"),
+        ("low", None),
+    ],
+)
+def test_a_thinking_setting_means_an_effort(thinking: Any, effort: str | None) -> None:
+    """A switch, a type, or a budget of tokens."""
+    assert effort_of(thinking) == effort

@@ -320,6 +320,6 @@ def test_errors(status: int, said: Any, cls: type[errors.VendorError]) -> None:
 def test_local_is_a_compatible_server() -> None:
     """The server on this machine costs nothing and needs no key."""
     vendor = LocalVendor()
-    assert (vendor.name, vendor.local, vendor.needs_key) == ("local", True, False)
+    assert (vendor.name, vendor.is_free("any", ""), vendor.needs_key) == ("local", True, False)
     asked = Call("m", Endpoint(LLAMA, SecretStr("k")), [HumanMessage("Hi")])
     assert str(vendor.encode_request(asked).url) == f"{LLAMA}/chat/completions"

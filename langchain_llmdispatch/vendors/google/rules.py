@@ -1,0 +1,45 @@
+"""What Gemini accepts of parameters, tool names and schemas, and how its models are listed."""
+
+from __future__ import annotations
+
+import re
+
+from langchain_llmdispatch.catalog.listing import Listing
+from langchain_llmdispatch.vendors.rules import (
+    COMMON,
+    LOGPROBS,
+    PENALTIES,
+    ParameterRules,
+    SchemaDialect,
+    SchemaRules,
+    ToolNameRules,
+)
+
+LISTING = Listing("google", prefixes=("google/", "google_genai/", "gemini/", "publishers/google/", "models/"))
+
+PARAMETERS = ParameterRules(
+    COMMON | PENALTIES | LOGPROBS | {"top_k", "seed", "thinking", "service_tier"},
+    most_stops=5,
+    most_temperature=2,
+    known_reasoners=True,
+)
+
+# https://ai.google.dev/api/caching#FunctionDeclaration: begins with a letter or underscore.
+TOOL_NAMES = ToolNameRules(re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]*"))
+
+# https://ai.google.dev/api/generate-content, responseJsonSchema and parametersJsonSchema.
+SCHEMAS = SchemaDialect(
+    SchemaRules(
+        refs="inline",
+        formats=frozenset({"date-time", "date", "time", "int32", "int64", "float", "double", "enum"}),
+        keywords=frozenset(
+            {
+                "type", "format", "title", "description", "enum", "items", "prefixItems", "minItems",
+                "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties",
+                "required", "propertyOrdering", "const", "allOf", "$ref", "$defs", "definitions",
+            },
+        ),
+        all_of=False,
+        const=False,
+    )
+)  # fmt: skip

@@ -1,0 +1,25 @@
+"""What an Ollama server accepts of parameters and schemas, and how its models are listed."""
+
+from __future__ import annotations
+
+from langchain_llmdispatch.catalog.listing import Listing
+from langchain_llmdispatch.vendors.rules import (
+    COMMON,
+    LOGPROBS,
+    PENALTIES,
+    ParameterRules,
+    SchemaDialect,
+    SchemaRules,
+)
+
+LISTING = Listing(
+    "ollama", prefixes=("ollama/", "ollama_chat/", "registry.ollama.ai/", "library/"), colon="tag"
+)
+
+PARAMETERS = ParameterRules(COMMON | PENALTIES | LOGPROBS | {"top_k", "min_p", "seed", "thinking"})
+
+SCHEMAS = SchemaDialect(
+    # The server keeps only what its own structure of a tool has fields for: no definitions, no allOf.
+    tool=SchemaRules(refs="inline", all_of=False, root_unions=False, nullable="list"),
+    output=SchemaRules(),
+)

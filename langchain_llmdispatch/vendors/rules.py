@@ -1,0 +1,205 @@
+"""Rules: what a vendor accepts of history, parameters, tool names and schemas, as data.
+
+A vendor's class states its rules; `compile/` and `history/` apply them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+# -- history -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRules:
+    """What a vendor accepts as history.
+
+    Attributes:
+        provider: The `model_provider` that the vendor's own messages carry.
+        shared_with: Other providers whose messages hold the same content and signatures.
+        system: `anywhere`, or `leading`: only one, at the front; later ones become tagged user turns.
+        alternate: Neighbouring turns of one role must be merged.
+        first_user: The first turn after the system message must be the user's.
+        last_user: An assistant turn may not be the last (no prefill).
+        names: `slug`: message names are kept, spelled `[a-zA-Z0-9_-]{1,64}`; `drop`: the field is refused.
+        tool_id: What a tool-call id must match; other ids are rewritten, call and result alike.
+        user_media: Media kinds that a user turn may hold, of `image image_url pdf pdf_url audio video file`.
+        tool_media: Media kinds that a tool result may hold; others move to a user turn after it.
+        reasoning: `signed`: native signed reasoning goes back unchanged; `text`: native reasoning text goes
+            back; `drop`: none does.
+        same_model: Native reasoning is only valid for the very model that wrote it.
+        thinking_first: While a model thinks with a token budget, a tool loop must begin with its thinking,
+            and no tool may be forced; thinking is switched off for a request that breaks this.
+        call_signature: Placeholder signature for tool calls that came from elsewhere, or None.
+        cache_control: Prompt-cache markers on blocks are understood.
+        blank_text: Blank text blocks are accepted.
+        citations: The vendor's own citations may go back in assistant text.
+        verbatim: The vendor's own answers go back as they were, where their calls need no change.
+    """
+
+    provider: str
+    shared_with: tuple[str, ...] = ()
+    system: Literal["anywhere", "leading"] = "anywhere"
+    alternate: bool = False
+    first_user: bool = False
+    last_user: bool = False
+    names: Literal["slug", "drop"] = "drop"
+    tool_id: re.Pattern[str] | None = None
+    user_media: frozenset[str] = frozenset({"image", "image_url"})
+    tool_media: frozenset[str] = frozenset()
+    reasoning: Literal["signed", "text", "drop"] = "drop"
+    same_model: bool = False
+    thinking_first: bool = False
+    call_signature: str | None = None
+    cache_control: bool = False
+    blank_text: bool = False
+    citations: bool = False
+    verbatim: bool = False
+
+
+# -- parameters ----------------------------------------------------------------------------------------
+
+COMMON = frozenset({"temperature", "max_tokens", "top_p", "stop", "reasoning_effort"})
+"""Parameters that every vendor has."""
+PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
+LOGPROBS = frozenset({"logprobs", "top_logprobs"})
+CHAT = COMMON | PENALTIES | LOGPROBS | {"seed", "user", "logit_bias"}
+"""Parameters of the original chat completions, which most servers take."""
+SERVER = CHAT | {"top_k", "min_p", "thinking", "service_tier"}
+"""What OpenAI-compatible servers take."""
+
+ALIASES: Mapping[str, str] = {
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "max_tokens_to_sample": "max_tokens",
+    "stop_sequences": "stop",
+}
+"""Vendors' words that mean a neutral parameter."""
+
+NEUTRAL: frozenset[str] = SERVER | {"metadata", "verbosity"} | ALIASES.keys()
+"""Every name that is a parameter here; any other goes into the vendor's body verbatim."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRules:
+    """What a vendor accepts of the neutral parameters; the default is that of an OpenAI-compatible server.
+
+    Attributes:
+        takes: Neutral names.
+        most_stops: How many stop sequences; None for any number.
+        blank_stops: Whether a stop sequence may be blank.
+        most_temperature: The highest temperature; None for any.
+        one_sampler: `temperature` and `top_p` may not both be set.
+        known_reasoners: The catalog lists all models that reason; elsewhere an unknown one may.
+        bare_reasoners: Models take no penalties, log probabilities or stops while they reason.
+        parallel_switch: `parallel_tool_calls` is a field of the vendor's.
+        unchecked: Those of `takes` whose values need no check (derived).
+    """
+
+    takes: frozenset[str] = SERVER
+    most_stops: int | None = None
+    blank_stops: bool = True
+    most_temperature: float | None = None
+    one_sampler: bool = False
+    known_reasoners: bool = False
+    bare_reasoners: bool = False
+    parallel_switch: bool = False
+    unchecked: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive `unchecked`."""
+        object.__setattr__(self, "unchecked", self.takes - _CHECKED)
+
+
+_CHECKED = frozenset({"stop", "reasoning_effort", "thinking", "top_logprobs"})
+
+
+# -- tool names ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolNameRules:
+    """What a vendor accepts as the name of a tool; other names are rewritten, and turned back in answers.
+
+    Attributes:
+        pattern: What a name must match whole.
+        most: How many characters it may have.
+    """
+
+    pattern: re.Pattern[str] = re.compile(r"[a-zA-Z0-9_-]+")
+    most: int = 64
+
+
+ANY_TOOL_NAME = ToolNameRules(re.compile(r".+", re.DOTALL), 1024)
+"""For servers that check no names."""
+
+
+# -- schemas -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRules:
+    """What a vendor accepts of JSON Schema; the default accepts everything.
+
+    Attributes:
+        refs: `inline`: definitions are put in their place; `keep`: `$ref` and `$defs` are understood.
+        additional_properties: `keep`, `drop`, or `force_false` on every object.
+        formats: Values of `format` that are taken; None for any.
+        keywords: The only keywords that are taken; None for any.
+        dropped: Keywords that are refused.
+        root_unions: Whether the root may be a union; else its variants are merged into one object.
+        one_of: Whether `oneOf` is understood; else it becomes `anyOf`.
+        all_of: Whether `allOf` is understood; else its parts are merged.
+        nullable: How "X or null" is spelled: `union` (`anyOf`) or `list` (`type: [X, null]`).
+        const: Whether `const` is understood; else it becomes an `enum` of one.
+        require_all: Every property is required; optional ones become nullable (OpenAI's strict mode).
+        require_some: Every object must require something; one that does not requires all.
+        max_depth: How deep objects may nest; deeper ones become any object. None for any.
+    """
+
+    refs: Literal["keep", "inline"] = "keep"
+    additional_properties: Literal["keep", "drop", "force_false"] = "keep"
+    formats: frozenset[str] | None = None
+    keywords: frozenset[str] | None = None
+    dropped: frozenset[str] = frozenset()
+    root_unions: bool = True
+    one_of: bool = True
+    all_of: bool = True
+    nullable: Literal["union", "list"] = "union"
+    const: bool = True
+    require_all: bool = False
+    require_some: bool = False
+    max_depth: int | None = None
+
+
+ROOT_OBJECT = SchemaRules(root_unions=False)
+"""Everything is understood, but the root must be an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDialect:
+    """A vendor's rules for schemas, by what a schema is for.
+
+    Attributes:
+        tool: Of a tool's arguments.
+        output: Of an answer; None: as `tool`.
+        strict: Of either, where it must be followed exactly; None: as `tool`.
+        strict_where_free: An answer's schema that the strict rules would not alter is sent as a strict one,
+            if the caller leaves it open.
+    """
+
+    tool: SchemaRules = ROOT_OBJECT
+    output: SchemaRules | None = None
+    strict: SchemaRules | None = None
+    strict_where_free: bool = False
+
+    def for_tool(self, strict: bool | None) -> SchemaRules:
+        """Return the rules for a tool's arguments."""
+        return (strict and self.strict) or self.tool
+
+    def for_output(self, strict: bool | None) -> SchemaRules:
+        """Return the rules for an answer."""
+        return (self.strict if strict else self.output) or self.tool

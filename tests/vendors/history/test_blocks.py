@@ -1,0 +1,46 @@
+"""Blocks of any form, read into v1 blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import (
+    HumanMessage,
+)
+
+from tests.vendors.history.threads import PNG, compiled
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+        {"type": "image_url", "image_url": "data:image/png;base64,aGk="},
+        {"type": "input_image", "image_url": "data:image/png;base64,aGk="},
+        {"type": "image", "source_type": "base64", "data": "aGk=", "mime_type": "image/png"},
+        {"type": "image", "source": {"type": "base64", "data": "aGk=", "media_type": "image/png"}},
+        {"type": "image", "url": "data:image/png;base64,aGk="},
+        {"type": "media", "mime_type": "image/png", "data": b"hi"},
+        {"image": {"format": "png", "source": {"bytes": b"hi"}}},
+        {"type": "file", "base64": "aGk=", "mime_type": "image/png"},
+    ],
+)
+def test_every_spelling_of_an_image_becomes_one(block: dict[str, Any]) -> None:
+    """OpenAI's, Anthropic's, Gemini's, Bedrock's and LangChain's old ones are the same image."""
+    out, _ = compiled([HumanMessage([block])], "anthropic")
+    assert out[0].content == [PNG]
+
+
+def test_audio_and_files_are_read() -> None:
+    """OpenAI's audio and file blocks, Anthropic's documents and file ids."""
+    blocks: list[Any] = [
+        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}},
+        {"type": "document", "source": {"type": "file", "file_id": "file_1"}},
+        {"type": "file", "base64": "aGk=", "mime_type": "text/plain"},
+    ]
+    out, _ = compiled([HumanMessage(blocks)], "google")
+    assert [b["type"] for b in out[0].content] == ["audio", "file", "file", "text-plain"]  # type: ignore[index]
+    assert out[0].content[2] == {"type": "file", "file_id": "file_1"}
+    assert out[0].content[3]["text"] == "hi"  # type: ignore[index]
