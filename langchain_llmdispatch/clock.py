@@ -1,4 +1,4 @@
-"""Time as a parameter: the one place that reads a clock or sleeps."""
+"""Time as a parameter: the one module that reads the time or sleeps."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 class Clock:
-    """The real clock. Tests pass one of their own, so that nothing waits for real."""
+    """The real clock. Tests pass one of their own, so that no test waits in real time.
 
-    def monotonic(self) -> float:
-        """Return seconds that only ever grow; for durations and deadlines."""
-        return time.monotonic()
+    Attributes:
+        monotonic: Returns seconds that only ever grow; for durations and deadlines.
+        now: Returns the time of day, in UTC; for prices and timestamps.
+    """
 
-    def now(self) -> datetime:
-        """Return the time of day, in UTC; for prices and timestamps."""
-        return datetime.now(UTC)
+    # Built-in functions, not methods: reading the time, a dozen times a call, costs no Python frame.
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
+    now: Callable[[], datetime] = staticmethod(partial(datetime.now, UTC))
 
     def sleep(self, seconds: float) -> None:
         """Wait in this thread."""
