@@ -6,20 +6,24 @@ last resort, for front ends and proxies that answer in HTML or with nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 
 if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 Phrases: TypeAlias = tuple[tuple[str, type["VendorError"]], ...]
 """Lower-case phrases and the classes that they stand for; the first match wins."""
 
@@ -88,9 +92,45 @@ class ErrorContext:
         return error
 
     def malformed(self, what: str, cause: Exception) -> VendorError:
-        """Return the error of an answer that has an unknown shape, as Python found out by `cause`."""
+        """Return the error of an answer of an unknown shape, which raised `cause`."""
         error = self.error(
-            errors.MalformedResponseError, f"{what} of an unknown shape: {type(cause).__name__}"
+            errors.MalformedResponseError, f"{what} has an unknown shape: {type(cause).__name__}"
         )
         error.__cause__ = cause
         return error
+
+
+# -- the guards of whole bodies; that of streams is in `stream.py` ----------------------------------------
+
+
+def guards_answer(decode: Method) -> Method:
+    """Return a vendor's `decode_response` that raises `MalformedResponseError` for JSON of another shape."""
+
+    @wraps(decode)
+    def guarded(vendor: Vendor, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+        try:
+            message: AIMessage = decode(vendor, call, body, headers)
+        except errors.DispatchError:
+            raise
+        except Exception as cause:
+            raise ErrorContext(vendor, call, headers).malformed("the answer", cause) from cause
+        return message
+
+    return cast("Method", guarded)
+
+
+def guards_error(decode: Method) -> Method:
+    """Return a vendor's `decode_error` that goes by the status alone for a body of another shape."""
+
+    @wraps(decode)
+    def guarded(
+        vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes
+    ) -> VendorError:
+        try:
+            error: VendorError = decode(vendor, call, status, headers, body)
+        except Exception:  # noqa: BLE001 - JSON of another shape raises anything
+            odd, cls = ErrorBody("an error of an unknown shape"), class_of_status(status)
+            return vendor_error(cls, vendor, call, odd, status=status, headers=headers)
+        return error
+
+    return cast("Method", guarded)

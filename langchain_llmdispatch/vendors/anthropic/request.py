@@ -9,11 +9,13 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.anthropic.blocks import Block, input_block, output_block, tool_use
+from langchain_llmdispatch.vendors.request import merged
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.catalog.models import ModelFacts
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
 
+_HEADER_FIELDS = frozenset({"betas"})
 UNKNOWN_MAX_TOKENS = 4096
 MOST_MAX_TOKENS = 32_000
 """Asked for where the caller names no limit: no model's answer is cut by it in practice, and a model's own
@@ -40,16 +42,7 @@ def body(call: Call, facts: ModelFacts) -> dict[str, Any]:
         out["output_config"] = {**out.get("output_config", {}), "format": _format(call.output)}
     if call.stream:
         out["stream"] = True
-    return _merged(out, call.extra)
-
-
-def _merged(out: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    for name, value in extra.items():
-        if name == "betas":  # goes into a header
-            continue
-        mine = out.get(name)
-        out[name] = {**mine, **value} if isinstance(mine, dict) and isinstance(value, Mapping) else value
-    return out
+    return merged(out, call.extra, without=_HEADER_FIELDS)
 
 
 # -- turns -------------------------------------------------------------------------------------------

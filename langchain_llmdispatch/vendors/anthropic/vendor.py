@@ -23,7 +23,7 @@ from langchain_llmdispatch.vendors.base import (
     Vendor,
     json_request,
 )
-from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,6 +96,7 @@ class AnthropicVendor(Vendor):
             headers["anthropic-beta"] = ",".join(features)
         return json_request(_url(endpoint.base_url), {**headers, **own}, made)
 
+    @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a successful response."""
         return decode_answer(ErrorContext(self, call, headers), body)
@@ -104,6 +105,7 @@ class AnthropicVendor(Vendor):
         """Return a fresh decoder for one streamed answer."""
         return AnthropicStreamDecoder(self, call, headers)
 
+    @guards_error
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error that a response with an error status means; see `anthropic/errors.py`."""
         return error_of(self, call, status, headers, body)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.request import merged
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
@@ -56,10 +57,7 @@ def chat_body(call: Call) -> dict[str, Any]:
     body.update(_tools(call))
     if call.output:
         body["response_format"] = _format(call.output)
-    for name, value in call.extra.items():
-        mergeable = isinstance(value, Mapping) and isinstance(body.get(name), Mapping)
-        body[name] = {**body[name], **value} if mergeable else value
-    return body
+    return merged(body, call.extra)
 
 
 def _thinking(params: Mapping[str, Any]) -> dict[str, Any] | None:

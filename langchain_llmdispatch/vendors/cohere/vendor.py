@@ -10,7 +10,7 @@ from langchain_llmdispatch.vendors.cohere.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.cohere.errors import error_of, limits
 from langchain_llmdispatch.vendors.cohere.request import chat_body
 from langchain_llmdispatch.vendors.cohere.stream import CohereStreamDecoder
-from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +56,7 @@ class CohereVendor(Vendor):
         own = {name.lower(): value for name, value in endpoint.headers.items()}
         return json_request(chat_url(endpoint.base_url), {**bearer(endpoint), **own}, chat_body(call))
 
+    @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in `body`."""
         return decode_answer(ErrorContext(self, call, headers), body)
@@ -64,6 +65,7 @@ class CohereVendor(Vendor):
         """Return a decoder of Cohere's server-sent events."""
         return CohereStreamDecoder(self, call, headers)
 
+    @guards_error
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error by `error_type`, by text where there is none, and by status."""
         return error_of(self, call, status, headers, body)

@@ -11,11 +11,20 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AIMessage
+
 from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseError, VendorError
-from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
-from langchain_llmdispatch.vendors.google.errors import error_of
-from langchain_llmdispatch.vendors.google.function_calls import CallAssembly
+from langchain_llmdispatch.vendors.answer import json_object
+from langchain_llmdispatch.vendors.base import ErrorBody
+from langchain_llmdispatch.vendors.google.contents import (
+    NATIVE,
+    OUTCOMES,
+    SIGNATURES,
+    signs,
+)
+from langchain_llmdispatch.vendors.google.errors import error_inside
+from langchain_llmdispatch.vendors.google.function_calls import AnswerDelta, FunctionCalls
 from langchain_llmdispatch.vendors.google.metadata import (
     BLOCK_NUMBERS,
     FINISH_NUMBERS,
@@ -24,14 +33,8 @@ from langchain_llmdispatch.vendors.google.metadata import (
     enum_name,
     grown,
     snake,
-    usage,
+    usage_metadata,
     wav,
-)
-from langchain_llmdispatch.vendors.google.request import (
-    NATIVE,
-    OUTCOMES,
-    SIGNATURES,
-    signs,
 )
 from langchain_llmdispatch.vendors.google.rules import LISTING
 
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.types import Call, FinishReason
-    from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_llmdispatch.vendors.errors import ErrorContext
 
 # Candidate.FinishReason of v1beta. Absent ones are ambiguous (OTHER, NO_IMAGE, future ones): with content
 # the answer counts as cut short, without any as malformed.
@@ -72,41 +75,28 @@ _EXTRAS = {
     "logprobsResult": "logprobs",
     "avgLogprobs": "avg_logprobs",
 }
-# What reading a body of another shape raises.
-_ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _EXTRA_KEYS = _EXTRAS.keys()
 _GROWING = frozenset({"citationMetadata", "logprobsResult"})
 _USAGE_EXTRAS = {"serviceTier": "service_tier", "trafficType": "traffic_type"}
 
 
-class Piece:
-    """What one event adds to an answer."""
-
-    __slots__ = ("blocks", "calls", "kwargs")
-
-    def __init__(self) -> None:
-        self.blocks: list[dict[str, Any]] = []
-        self.calls: list[Any] = []
-        self.kwargs: dict[str, Any] = {}
-
-
-class Answer:
-    """One answer as it grows: numbers the blocks, keeps what only the end may say.
+class AnswerBuilder:
+    """Builds one answer from events: numbers the blocks, keeps what is reported at the end.
 
     Attributes:
         structured: Whether content is a list of blocks.
         ended: Whether the last event carried a finish reason or a blocked prompt.
-        assembly: The tool calls so far.
+        calls: The tool calls so far.
+        text_index: The number of the first block of text.
     """
 
     __slots__ = (
-        "_audio", "_call", "_extras", "_feedback", "_id", "_index", "_kind", "_model", "_reason",
-        "_texts", "_usage", "_vendor", "assembly", "ended", "spoke", "structured", "text_index",
+        "_audio", "_context", "_extras", "_feedback", "_id", "_index", "_kind", "_model", "_reason", "_texts",
+        "_usage", "calls", "ended", "structured", "text_index",
     )  # fmt: skip
 
-    def __init__(self, vendor: Vendor, call: Call) -> None:
-        self._vendor = vendor
-        self._call = call
+    def __init__(self, context: ErrorContext) -> None:
+        self._context = context
         self._extras: dict[str, Any] = {}
         self._feedback: Json = {}
         self._usage: Json = {}
@@ -114,39 +104,35 @@ class Answer:
         self._index = -1
         self._texts: list[str] = []
         self._audio: list[Json] = []
-        self.assembly = CallAssembly(call)
+        self.calls = FunctionCalls(context.call.tool_names)
         self.structured: bool | None = None
-        self.ended = self.spoke = False
+        self.ended = False
         self.text_index: int | None = None
 
-    def take(self, event: Any) -> Piece:
+    def add(self, event: Any) -> AnswerDelta:
         """Return what one event (or a whole body) adds.
 
         Raises:
             VendorError: It is an error, or no event of Gemini's.
         """
         if not isinstance(event, Mapping):
-            raise self.error(MalformedResponseError, "an answer that is no JSON object")
+            raise self._context.error(MalformedResponseError, "the answer is no JSON object")
         if "error" in event:
-            error = event["error"]
-            error = error if isinstance(error, Mapping) else {"message": str(error)}
-            raise error_of(self._vendor, self._call, error)
-        piece = Piece()
-        try:
-            self._note(event)
-            for candidate in event.get("candidates") or ():
-                if not candidate.get("index"):  # only one is ever asked for
-                    self._take_candidate(candidate, piece)
-        except _ODD as odd:
-            raise self.error(MalformedResponseError, "an answer of an unknown shape") from odd
-        return piece
+            raise error_inside(self._context, event["error"])
+        delta = AnswerDelta()
+        self._add_facts(event)
+        for candidate in event.get("candidates") or ():
+            if not candidate.get("index"):  # only one is ever requested
+                self._add_candidate(candidate, delta)
+        return delta
 
-    def _note(self, event: Json) -> None:
+    def _add_facts(self, event: Json) -> None:
         if self._model == "" or self._id == "":
             self._model = event.get("modelVersion") or self._model
             self._id = event.get("responseId") or self._id
         if self.structured is None:
-            self.structured = _may_sign(self._call, self._model or self._call.model)
+            call = self._context.call
+            self.structured = _may_sign(call, self._model or call.model)
         usage = event.get("usageMetadata")
         # Counters are cumulative: the last ones hold. Early events may have none of them.
         if usage and ("totalTokenCount" in usage or "promptTokenCount" in usage or not self._usage):
@@ -156,15 +142,15 @@ class Answer:
             self._feedback = feedback
             self.ended = self.ended or bool(self.block_reason)
 
-    def _take_candidate(self, candidate: Json, piece: Piece) -> None:
+    def _add_candidate(self, candidate: Json, delta: AnswerDelta) -> None:
         for part in (candidate.get("content") or {}).get("parts") or ():
-            self._take_part(part, piece)
+            self._add_part(part, delta)
         if not _EXTRA_KEYS.isdisjoint(candidate):
             self._keep(candidate)
-        said = candidate.get("finishReason")
-        self.ended = bool(said)
-        if said:
-            self._take_reason(enum_name(said, FINISH_NUMBERS))
+        raw = candidate.get("finishReason")
+        self.ended = bool(raw)
+        if raw:
+            self._add_reason(enum_name(raw, FINISH_NUMBERS))
 
     def _keep(self, candidate: Json) -> None:
         for key in _EXTRA_KEYS & candidate.keys():
@@ -172,42 +158,42 @@ class Answer:
             if value:
                 self._extras[key] = grown(old, value) if old and key in _GROWING else value
 
-    def _take_reason(self, reason: str) -> None:
+    def _add_reason(self, reason: str) -> None:
         self.ended = bool(reason)
         self._reason = reason or self._reason
         if reason in _FAILED:
             message = self._extras.get("finishMessage") or ""
-            raise self.error(MalformedResponseError, f"{reason} {message}".strip(), code=reason)
+            raise self._failed(f"{reason} {message}".strip(), reason)
 
     # -- parts -------------------------------------------------------------------------------------
 
-    def _take_part(self, part: Json, piece: Piece) -> None:
+    def _add_part(self, part: Json, delta: AnswerDelta) -> None:
         if "functionCall" in part:
             self._kind = ""
             self.structured = self.structured or "thoughtSignature" in part
-            self.assembly.take(part, self._id, piece.calls, piece.kwargs)
+            self.calls.add(part, self._id, delta)
             return
         text = part.get("text")
         if text is not None:
             signature = part.get("thoughtSignature")
             if part.get("thought"):
-                self._place(_thinking(text, signature), "thinking", piece, closed=bool(signature))
+                self._place(_thinking(text, signature), "thinking", delta, closed=bool(signature))
             elif text or signature:
                 block: dict[str, Any] = {"type": "text", "text": text}
                 if signature:
                     block["extras"] = {"signature": signature}
                 self._texts.append(text)
-                self._place(block, "text", piece, closed=bool(signature))
+                self._place(block, "text", delta, closed=bool(signature))
         elif part:
-            self._take_other(part, piece)
+            self._add_other(part, delta)
 
-    def _take_other(self, part: Json, piece: Piece) -> None:
+    def _add_other(self, part: Json, delta: AnswerDelta) -> None:
         inline = part.get("inlineData") or {}
         mime = str(inline.get("mimeType") or "")
         if part.get("thought"):
             block: dict[str, Any] = {"type": NATIVE, "part": dict(part)}
         elif "executableCode" in part:
-            block = self._code(part, piece)
+            block = self._code(part, delta)
         elif "codeExecutionResult" in part:
             block = self._code_result(part["codeExecutionResult"])
         elif mime.startswith("image/"):
@@ -220,13 +206,13 @@ class Answer:
             return
         else:
             block = {"type": NATIVE, "part": dict(part)}
-        self._place(block, "", piece)
+        self._place(block, "", delta)
 
-    def _code(self, part: Json, piece: Piece) -> dict[str, Any]:
+    def _code(self, part: Json, delta: AnswerDelta) -> dict[str, Any]:
         code = part["executableCode"]
         id_ = code.get("id") or self._code_id(self._index + 1)
         if part.get("thoughtSignature"):
-            piece.kwargs.setdefault(SIGNATURES, {})[id_] = part["thoughtSignature"]
+            delta.kwargs.setdefault(SIGNATURES, {})[id_] = part["thoughtSignature"]
         language = str(code.get("language") or "PYTHON").lower()
         source = code.get("code", "")
         return {"type": "executable_code", "executable_code": source, "language": language, "id": id_}
@@ -244,7 +230,7 @@ class Answer:
     def _code_id(self, index: int) -> str:
         return f"{self._id or 'code'}_call_{index}"
 
-    def _place(self, block: dict[str, Any], kind: str, piece: Piece, *, closed: bool = False) -> None:
+    def _place(self, block: dict[str, Any], kind: str, delta: AnswerDelta, *, closed: bool = False) -> None:
         """Number `block`: text goes on in the block before it, until a signature closes that."""
         if not kind or kind != self._kind:
             self._index += 1
@@ -254,18 +240,18 @@ class Answer:
         self._kind = "" if closed else kind
         if closed or kind != "text":
             self.structured = True
-        last = piece.blocks[-1] if piece.blocks else None
+        last = delta.blocks[-1] if delta.blocks else None
         if last is not None and last["index"] == self._index:
             last[kind] += block[kind]
             last.update({key: block[key] for key in ("extras", "signature") if key in block})
         else:
-            piece.blocks.append(block)
+            delta.blocks.append(block)
 
-    def content(self, piece: Piece) -> str | list[Any]:
-        """Return the content of `piece`, in the form that this answer has."""
+    def content(self, delta: AnswerDelta) -> str | list[Any]:
+        """Return the content of `delta`, in the form that this answer has."""
         if self.structured:
-            return piece.blocks
-        return "".join([block["text"] for block in piece.blocks])
+            return delta.blocks
+        return "".join([block["text"] for block in delta.blocks])
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -276,7 +262,7 @@ class Answer:
 
     @property
     def _empty(self) -> bool:
-        return self._index < 0 and not self.assembly.calls and not self._audio
+        return self._index < 0 and not self.calls and not self._audio
 
     def finish(self) -> FinishReason:
         """Return why the answer ended.
@@ -288,22 +274,22 @@ class Answer:
             if self.block_reason:
                 return "content_filter"
             cls = EmptyAnswerError if self._empty else MalformedResponseError
-            raise self.error(cls, "an answer without a finish reason")
+            raise self._context.error(cls, "the answer has no finish reason")
         known = _FINISH.get(self._reason)
-        if known == "stop" and self.assembly.calls:
+        if known == "stop" and self.calls:
             return "tool_calls"
         if known:
             return known
         if self._empty:
-            said = self._extras.get("finishMessage") or "nothing was answered"
-            raise self.error(MalformedResponseError, f"{self._reason}: {said}", code=self._reason)
+            message = self._extras.get("finishMessage") or "nothing was answered"
+            raise self._failed(f"{self._reason}: {message}", self._reason)
         return "length"
 
     def metadata(self) -> dict[str, Any]:
-        """Return everything that is said once, at the end, as `response_metadata`."""
+        """Return everything that is reported once, at the end, as `response_metadata`."""
         found: dict[str, Any] = {
-            "model_provider": self._vendor.provider,
-            "model_name": self._model or self._call.model,
+            "model_provider": self._context.vendor.provider,
+            "model_name": self._model or self._context.call.model,
             "finish_reason": self.finish(),
         }
         if self._id:
@@ -325,7 +311,7 @@ class Answer:
 
     def usage(self) -> UsageMetadata | None:
         """Return the last counters, or None if none came."""
-        return usage(self._usage)
+        return usage_metadata(self._usage)
 
     def audio(self) -> dict[str, Any]:
         """Return generated speech where the translator looks for it: WAV bytes in `additional_kwargs`."""
@@ -335,9 +321,32 @@ class Answer:
         data = b"".join(base64.b64decode(item.get("data", "")) for item in self._audio)
         return {"audio": data if "wav" in mime else wav(data, mime)}
 
-    def error(self, cls: type[VendorError], message: str, *, code: str = "") -> VendorError:
-        """Return an error about this answer."""
-        return vendor_error(cls, self._vendor, self._call, ErrorBody(message, code=code))
+    def _failed(self, message: str, code: str) -> VendorError:
+        return self._context.error(MalformedResponseError, ErrorBody(message, code=code))
+
+
+def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
+    """Return the message in the body of an answer that was not streamed.
+
+    Raises:
+        MalformedResponseError: It is no answer.
+        VendorError: It is an error after all.
+    """
+    builder = AnswerBuilder(context)
+    delta = builder.add(json_object(body, context))
+    metadata, calls = builder.metadata(), builder.calls.result()
+    content = builder.content(delta) if delta.blocks else [] if builder.structured and calls else ""
+    if isinstance(content, list):
+        # Numbers only serve to merge chunks.
+        content = [{k: v for k, v in block.items() if k != "index"} for block in content]
+    return AIMessage(
+        content=content,
+        tool_calls=calls.valid,
+        invalid_tool_calls=calls.invalid,
+        additional_kwargs={**delta.kwargs, **builder.audio()},
+        response_metadata=metadata,
+        usage_metadata=builder.usage(),
+    )
 
 
 def _may_sign(call: Call, model: str) -> bool:

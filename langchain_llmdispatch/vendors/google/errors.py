@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
+from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status, json_or_text
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_llmdispatch.vendors.errors import ErrorContext
 
 # google.api.ErrorReason. A bad key comes as HTTP 400 INVALID_ARGUMENT (recorded).
 _REASONS: dict[str, type[VendorError]] = {
@@ -51,21 +52,9 @@ _STATUSES: dict[str, type[VendorError]] = {
     "FAILED_PRECONDITION": errors.InvalidRequestError,
     "OUT_OF_RANGE": errors.InvalidRequestError,
 }
-# For bodies without a status: front ends answer in HTML or with nothing.
-_HTTP: dict[int, type[VendorError]] = {
-    401: errors.AuthenticationError,
-    402: errors.QuotaExceededError,
-    403: errors.PermissionDeniedError,
-    404: errors.ModelNotFoundError,
-    408: errors.ServerError,
-    409: errors.ServerError,
-    413: errors.RequestTooLargeError,
-    429: errors.RateLimitError,
-    499: errors.ServerError,
-    503: errors.OverloadedError,
-}
+_HTTP_STATUSES: dict[int, type[VendorError]] = {499: errors.ServerError}  # cancelled, not by us
 # Text of errors that have no code of their own; lower case. Recorded, or seen in many public reports.
-_INVALID_TEXTS: tuple[tuple[str, type[VendorError]], ...] = (
+_INVALID: Phrases = (
     ("exceeds the maximum number of tokens", errors.ContextOverflowError),
     ("thought_signature", errors.ForeignSignatureError),
     ("thought signature", errors.ForeignSignatureError),
@@ -80,49 +69,50 @@ _INVALID_TEXTS: tuple[tuple[str, type[VendorError]], ...] = (
     ("does not support", errors.UnsupportedParameterError),
     ("only works in thinking mode", errors.UnsupportedParameterError),
 )
-_EXHAUSTED_TEXTS: tuple[tuple[str, type[VendorError]], ...] = (
+_EXHAUSTED: Phrases = (
     ("prepayment credits are depleted", errors.QuotaExceededError),
     ("monthly spending cap", errors.QuotaExceededError),
 )
-_TEXTS = {
-    errors.InvalidRequestError: _INVALID_TEXTS,
-    errors.RateLimitError: _EXHAUSTED_TEXTS,
+_PHRASES: dict[type[VendorError], Phrases] = {
+    errors.InvalidRequestError: _INVALID,
+    errors.RateLimitError: _EXHAUSTED,
 }
+"""Phrases by the class that they narrow."""
 
 
-def decode_error(
-    vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes
-) -> VendorError:
+def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
     """Return the error that a response with an error status means."""
-    try:
-        document = parse_json(body)
-    except ValueError:
-        document = None
-    error = _error_object(document)
-    if error is None:
-        error = {"message": _readable(status, body)}
-    return error_of(vendor, call, error, status=status, headers=headers)
+    error = _error_object(json_or_text(body)) or {"message": _readable(status, body)}
+    cls, parts, wait = _meaning(error, status)
+    return vendor_error(cls, vendor, call, parts, status=status, headers=headers, wait=wait)
 
 
-def error_of(
-    vendor: Vendor,
-    call: Call,
-    error: Mapping[str, Any],
-    *,
-    status: int | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> VendorError:
-    """Return what an `error` object means; `status` is None for one inside a stream."""
+def error_inside(context: ErrorContext, error: Any) -> VendorError:
+    """Return the error that the `error` of an answer with status 200 means."""
+    cls, parts, wait = _meaning(error if isinstance(error, Mapping) else {"message": str(error)})
+    result = context.error(cls, parts)
+    result.retry_after = wait
+    return result
+
+
+def _meaning(
+    error: Mapping[str, Any], status: int | None = None
+) -> tuple[type[VendorError], ErrorBody, float | None]:
+    """Return class, parts and seconds to wait of an `error` object; `status` is None inside an answer."""
     details = [item for item in error.get("details") or () if isinstance(item, Mapping)]
     message = str(error.get("message") or "")
     word = str(error.get("status") or "")
     reason = next((str(item["reason"]) for item in details if item.get("reason")), "")
-    number = status if status is not None else error.get("code")
-    cls = _class(reason, word, number if isinstance(number, int) else 500, message)
+    number = error.get("code") if status is None else status
+    cls = _class_of(reason, word, number if isinstance(number, int) else None, message)
     if cls is errors.RateLimitError and _is_daily(details):
         cls = errors.QuotaExceededError
-    body = ErrorBody(message, type=word.lower(), code=reason or word)
-    return vendor_error(cls, vendor, call, body, status=status, headers=headers, wait=_wait(details, message))
+    return cls, ErrorBody(message, type=word.lower(), code=reason or word), _wait(details, message)
+
+
+def _class_of(reason: str, word: str, status: int | None, message: str) -> type[VendorError]:
+    cls = _REASONS.get(reason) or _STATUSES.get(word) or class_of_status(status, _HTTP_STATUSES)
+    return class_of_phrase(_PHRASES.get(cls, ()), message) or cls
 
 
 def _error_object(document: Any) -> Mapping[str, Any] | None:
@@ -142,13 +132,6 @@ def _readable(status: int, body: bytes) -> str:
     return text or f"HTTP {status} without a body"
 
 
-def _class(reason: str, word: str, number: int, message: str) -> type[VendorError]:
-    known = _REASONS.get(reason) or _STATUSES.get(word) or _HTTP.get(number)
-    cls = known or (errors.ServerError if number >= 500 else errors.InvalidRequestError)  # noqa: PLR2004
-    text = message.lower()
-    return next((better for part, better in _TEXTS.get(cls, ()) if part in text), cls)
-
-
 def _is_daily(details: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a quota of the day is used up: no wait within a call cures that."""
     return any(
@@ -163,10 +146,10 @@ _RETRY_IN = re.compile(r"retry in (\d+(?:\.\d+)?)(ms|s)\b")
 
 
 def _wait(details: Sequence[Mapping[str, Any]], message: str) -> float | None:
-    """Return the seconds of `RetryInfo`, else those that the text names; there is no header."""
+    """Return the seconds of `RetryInfo`, else those in the text; there is no header."""
     for item in details:
         delay = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(item.get("retryDelay")))
         if delay:
             return float(delay[1])
-    said = _RETRY_IN.search(message)
-    return float(said[1]) / (1000 if said[2] == "ms" else 1) if said else None
+    found = _RETRY_IN.search(message)
+    return float(found[1]) / (1000 if found[2] == "ms" else 1) if found else None

@@ -8,15 +8,31 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import InvalidToolCall, ToolCall, ToolCallChunk
+from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.google.request import SIGNATURES
+from langchain_llmdispatch.vendors.answer import ToolCalls, made_id
+from langchain_llmdispatch.vendors.google.contents import SIGNATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_llmdispatch.types import Call
+    from langchain_core.messages import ToolCallChunk
+
+
+@dataclass(slots=True)
+class AnswerDelta:
+    """What one event adds to an answer.
+
+    Attributes:
+        blocks: Content blocks, numbered.
+        calls: Tool calls, or pieces of them.
+        kwargs: What LangChain keeps in `additional_kwargs`.
+    """
+
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[ToolCallChunk] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -24,7 +40,7 @@ class FunctionCall:
     """One call as it grows.
 
     Attributes:
-        name: The tool, as the caller knows it.
+        name: The tool, as Gemini names it.
         id: Gemini's id, or one of ours.
         args: The arguments; anything but a dict is no valid call.
         whole: Whether nothing more is to come.
@@ -35,83 +51,58 @@ class FunctionCall:
     args: Any = field(default_factory=dict)
     whole: bool = False
 
-    @property
-    def valid(self) -> bool:
-        """Whether the call can be made."""
-        return self.whole and isinstance(self.args, dict)
 
-
-class CallAssembly:
+class FunctionCalls:
     """The function calls of one answer, in order."""
 
-    __slots__ = ("_names", "calls")
+    __slots__ = ("_calls", "_names")
 
-    def __init__(self, call: Call) -> None:
-        self._names = call.tool_names
-        self.calls: list[FunctionCall] = []
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self._calls: list[FunctionCall] = []
 
-    def take(
-        self,
-        part: Mapping[str, Any],
-        response_id: str,
-        chunks: list[ToolCallChunk],
-        kwargs: dict[str, Any],
-    ) -> None:
-        """Take one `functionCall` part; add what can be said of it to `chunks` and `kwargs`."""
-        said = part["functionCall"] or {}
-        begins = bool(said.get("name")) or not self.calls or self.calls[-1].whole
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._calls)
+
+    def add(self, part: Mapping[str, Any], response_id: str, delta: AnswerDelta) -> None:
+        """Add a `functionCall` part, and to `delta` what it adds to the answer."""
+        raw = part["functionCall"] or {}
+        begins = bool(raw.get("name")) or not self._calls or self._calls[-1].whole
         if begins:
-            self._begin(part, said, response_id)
-        call, index = self.calls[-1], len(self.calls) - 1
-        if "args" in said:
-            call.args = {} if said["args"] is None else said["args"]
-        for partial in said.get("partialArgs") or ():
+            self._begin(part, raw, response_id)
+        call = self._calls[-1]
+        if "args" in raw:
+            call.args = {} if raw["args"] is None else raw["args"]
+        for partial in raw.get("partialArgs") or ():
             _set(call.args, str(partial.get("jsonPath") or ""), partial)
-        call.whole = not said.get("willContinue")
+        call.whole = not raw.get("willContinue")
         if part.get("thoughtSignature"):
-            kwargs.setdefault(SIGNATURES, {}).setdefault(call.id, part["thoughtSignature"])
+            delta.kwargs.setdefault(SIGNATURES, {}).setdefault(call.id, part["thoughtSignature"])
         if begins or call.whole:
-            chunks.append(
-                ToolCallChunk(
-                    name=call.name if begins else None,
+            delta.calls.append(
+                tool_call_chunk(
+                    name=self._names.get(call.name, call.name) if begins else None,
                     id=call.id if begins else None,
                     args=dump_json(call.args).decode() if call.whole else "",
-                    index=index,
-                    type="tool_call_chunk",
+                    index=len(self._calls) - 1,
                 )
             )
 
-    def _begin(self, part: Mapping[str, Any], said: Mapping[str, Any], response_id: str) -> None:
-        name = str(said.get("name") or "")
+    def _begin(self, part: Mapping[str, Any], raw: Mapping[str, Any], response_id: str) -> None:
         # Older models send no id. Ours must differ between turns and be the same whenever it is decoded.
         prefix = response_id or hashlib.sha256(dump_json(part)).hexdigest()[:12]
-        id_ = said.get("id") or f"{prefix}_call_{len(self.calls)}"
-        self.calls.append(FunctionCall(self._names.get(name, name), str(id_)))
+        identity = raw.get("id") or made_id(prefix, len(self._calls))
+        self._calls.append(FunctionCall(str(raw.get("name") or ""), str(identity)))
 
-    @property
-    def cut(self) -> bool:
-        """Whether some call is not whole, or no call at all."""
-        return not all(call.valid and call.name for call in self.calls)
-
-    def messages(self) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-        """Return the valid and the invalid calls in LangChain's shape."""
-        valid = [
-            ToolCall(name=call.name, args=call.args, id=call.id, type="tool_call")
-            for call in self.calls
-            if call.valid
-        ]
-        invalid = [
-            InvalidToolCall(
-                name=call.name,
-                args=dump_json(call.args).decode(),
-                id=call.id,
-                error="the arguments are no whole JSON object",
-                type="invalid_tool_call",
-            )
-            for call in self.calls
-            if not call.valid
-        ]
-        return valid, invalid
+    def result(self) -> ToolCalls:
+        """Return the calls in LangChain's shape, by validity."""
+        calls = ToolCalls(self._names)
+        for call in self._calls:
+            valid = call.whole and isinstance(call.args, dict)
+            args = call.args if valid else dump_json(call.args).decode()
+            calls.add(call.name, args, call.id, "the arguments are no whole JSON object")
+        return calls
 
 
 # RFC 9535 as far as Gemini uses it: `$.name`, `['name']`, `[0]`.

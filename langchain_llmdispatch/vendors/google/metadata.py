@@ -1,13 +1,16 @@
-"""What Gemini's answers say beside their content: enums, usage, grounding, sound."""
+"""What Gemini's answers hold beside their content: enums, usage, grounding, sound."""
 
 from __future__ import annotations
 
 import io
 import wave
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_llmdispatch.vendors.answer import usage_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages.ai import UsageMetadata
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -32,32 +35,27 @@ def enum_name(value: Any, numbers: Sequence[str]) -> str:
     return "" if value is None or value in _UNSPECIFIED else str(value)
 
 
-def usage(counts: Json) -> UsageMetadata | None:
+def usage_metadata(counts: Json) -> UsageMetadata | None:
     """Return Gemini's counters in LangChain's words; zeros are absent on the wire."""
     if "promptTokenCount" not in counts and "totalTokenCount" not in counts:
         return None
-    thoughts = counts.get("thoughtsTokenCount") or 0
+    thoughts = counts.get("thoughtsTokenCount")
     # Tool results that Google's own tools put into the prompt are counted apart.
     read = (counts.get("promptTokenCount") or 0) + (counts.get("toolUsePromptTokenCount") or 0)
-    written = (counts.get("candidatesTokenCount") or 0) + thoughts
-    found = UsageMetadata(
-        input_tokens=read,
-        output_tokens=written,
-        total_tokens=counts.get("totalTokenCount") or read + written,
+    written = (counts.get("candidatesTokenCount") or 0) + (thoughts or 0)
+    return usage_of(
+        read,
+        written,
+        counts.get("totalTokenCount"),
+        inputs={
+            "audio": _audio_tokens(counts.get("promptTokensDetails")) or None,
+            "cache_read": counts.get("cachedContentTokenCount"),
+        },
+        outputs={
+            "audio": _audio_tokens(counts.get("candidatesTokensDetails")) or None,
+            "reasoning": thoughts,
+        },
     )
-    heard = _audio_tokens(counts.get("promptTokensDetails"))
-    details: dict[str, int] = {"audio": heard} if heard else {}
-    if "cachedContentTokenCount" in counts:
-        details["cache_read"] = counts["cachedContentTokenCount"]
-    if details:
-        found["input_token_details"] = InputTokenDetails(**details)  # type: ignore[typeddict-item]
-    spoken = _audio_tokens(counts.get("candidatesTokensDetails"))
-    details = {"audio": spoken} if spoken else {}
-    if "thoughtsTokenCount" in counts:
-        details["reasoning"] = thoughts
-    if details:
-        found["output_token_details"] = OutputTokenDetails(**details)  # type: ignore[typeddict-item]
-    return found
 
 
 def _audio_tokens(details: Sequence[Json] | None) -> int:
@@ -77,7 +75,7 @@ def wav(samples: bytes, mime: str) -> bytes:
 
 
 def grown(old: Any, new: Any) -> Any:
-    """Return lists of two native objects joined: these come in instalments."""
+    """Return two native objects with their lists joined, since these come in parts."""
     joined = dict(old)
     for key, value in new.items():
         joined[key] = [*joined.get(key, ()), *value] if isinstance(value, list) else value

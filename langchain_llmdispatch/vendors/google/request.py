@@ -1,264 +1,139 @@
-"""Gemini's `contents`: compiled LangChain messages spelled as roles and parts.
-
-Signatures. Gemini ties its hidden reasoning to parts by `thoughtSignature` and, from Gemini 3 on, refuses a
-turn whose first function call has none (https://ai.google.dev/gemini-api/docs/thought-signatures). They
-travel as LangChain keeps them:
-
-- on text and reasoning blocks as `extras.signature`;
-- on tool calls as `extras.signature` of the compiled `tool_call` block: this is also where the history
-  compiler puts `HistoryRules.call_signature` for calls that another vendor made. Messages that still carry
-  `additional_kwargs["__gemini_function_call_thought_signatures__"]` (id -> signature) are understood too.
-"""
+"""From a compiled call to the body of `generateContent`: tools, output, generation parameters."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
-
-from langchain_llmdispatch.catalog.models import facts
-from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.vendors.google.rules import LISTING
+from langchain_llmdispatch.vendors.google.contents import contents, system_instruction
+from langchain_llmdispatch.vendors.request import merged
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.types import Call
+    from collections.abc import Mapping, Sequence
 
-Block: TypeAlias = Mapping[str, Any]
-Part: TypeAlias = dict[str, Any]
+    from langchain_llmdispatch.catalog.models import ModelFacts
+    from langchain_llmdispatch.types import Call, OutputSchema
 
-PLACEHOLDER = "skip_thought_signature_validator"
-"""The documented signature for calls that another model made."""
-SIGNATURES = "__gemini_function_call_thought_signatures__"
-"""Where LangChain keeps signatures of calls: a mapping of ids in `additional_kwargs`."""
-NATIVE = "google_part"
-"""Type of content blocks that hold one of Gemini's parts verbatim, in `part`."""
-MADE_UP_ID = re.compile(r"_call_\d+\Z")
-"""Ids that we gave to calls which came without one; Gemini never sees them."""
-
-
-def signs(model: str) -> bool:
-    """Whether `model` demands signatures: Gemini 3 and later, which also take media in function results."""
-    return facts(LISTING, model).thought_signatures
-
-
-def system_instruction(messages: Sequence[BaseMessage]) -> Part | None:
-    """Return the system messages as one `systemInstruction`, or None."""
-    parts = [
-        part
-        for message in messages
-        if isinstance(message, SystemMessage)
-        for part in _Spelling("").parts(message.content)
-    ]
-    return {"parts": parts} if parts else None
-
-
-def contents(call: Call) -> list[Part]:
-    """Return every other message as turns of `user` and `model`."""
-    spelling = _Spelling(call.model, f"{call.endpoint.base_url}/v1beta/")
-    turns: list[Part] = []
-    results: list[ToolMessage] = []
-    order: list[str | None] = []
-    for message in call.messages:
-        if isinstance(message, ToolMessage):
-            results.append(message)
-            continue
-        if results:
-            turns.append(spelling.results(results, order))
-            results = []
-        if isinstance(message, AIMessage):
-            order = [tool_call["id"] for tool_call in message.tool_calls]
-            turns.append({"role": "model", "parts": spelling.answer(message)})
-        elif not isinstance(message, SystemMessage):
-            turns.append({"role": "user", "parts": spelling.parts(message.content)})
-    if results:
-        turns.append(spelling.results(results, order))
-    # A turn without parts is refused ("contents.parts must not be empty").
-    return [turn for turn in turns if turn["parts"]]
-
-
-class _Spelling:
-    """Parts for one model."""
-
-    def __init__(self, model: str, files: str = "") -> None:
-        self._signs = signs(model)
-        self._files = files
-
-    def parts(self, content: Any, signatures: Mapping[Any, str] | None = None) -> list[Part]:
-        if isinstance(content, str):
-            return [{"text": content}] if content else []
-        return [self._part(block, signatures or {}) for block in content]
-
-    def _part(self, block: str | Block, signatures: Mapping[Any, str]) -> Part:
-        if isinstance(block, str):
-            return {"text": block}
-        kind = block.get("type")
-        spell = _PARTS.get(kind) if isinstance(kind, str) else None
-        if spell is None:
-            raise UnsupportedFeatureError(f"Gemini has no part for content of type {kind!r}", vendor="google")
-        part = spell(block)
-        if "file_id" in block and "fileData" in part and block["file_id"].startswith("files/"):
-            part["fileData"]["fileUri"] = self._files + block["file_id"]
-        signature = (block.get("extras") or {}).get("signature") or signatures.get(block.get("id"))
-        if signature and kind != "non_standard":
-            part["thoughtSignature"] = signature
-        return part
-
-    def answer(self, message: AIMessage) -> list[Part]:
-        """Return the parts of a model's turn, tool calls in place."""
-        signatures = message.additional_kwargs.get(SIGNATURES) or {}
-        parts = self.parts(message.content, signatures)
-        placed = {
-            block.get("id")
-            for block in message.content
-            if isinstance(block, dict) and block.get("type") == "tool_call"
-        }
-        missing = [call for call in message.tool_calls if call["id"] not in placed]
-        parts += [self._part({**call, "type": "tool_call"}, signatures) for call in missing]
-        return self._sign(parts)
-
-    def _sign(self, parts: list[Part]) -> list[Part]:
-        """Give the first function call a signature where one is needed; only there is it validated."""
-        calls = [part for part in parts if "functionCall" in part]
-        if self._signs:
-            if calls and "thoughtSignature" not in calls[0]:
-                calls[0]["thoughtSignature"] = PLACEHOLDER
-            return parts
-        for part in calls:
-            if part.get("thoughtSignature") == PLACEHOLDER:
-                del part["thoughtSignature"]
-        return parts
-
-    def results(self, messages: Sequence[ToolMessage], order: Sequence[str | None]) -> Part:
-        """Return results as one turn, in the order of their calls: Gemini matches those without id by it."""
-        rank = {id_: place for place, id_ in enumerate(order)}
-        ranked = sorted(messages, key=lambda message: rank.get(message.tool_call_id, len(rank)))
-        media: list[Part] = []
-        parts = [self._result(message, media) for message in ranked]
-        return {"role": "user", "parts": parts + media}
-
-    def _result(self, message: ToolMessage, beside: list[Part]) -> Part:
-        """Return one `functionResponse`; media that it cannot hold is added to `beside`."""
-        spelled = self.parts(message.content)
-        text = "\n".join(part["text"] for part in spelled if "text" in part)
-        # "Use "output" key to specify function output and "error" key to specify error details."
-        key = "error" if message.status == "error" else "output"
-        response: Part = {"name": message.name or "", "response": {key: text}}
-        if not MADE_UP_ID.search(message.tool_call_id):
-            response["id"] = message.tool_call_id
-        for part in spelled:
-            if self._signs and part.get("inlineData", {}).get("mimeType") in _RESULT_MEDIA:
-                response.setdefault("parts", []).append(part)
-            elif "text" not in part:
-                beside.append(part)
-        return {"functionResponse": response}
-
-
-# https://ai.google.dev/gemini-api/docs/function-calling, "multimodal function responses".
-_RESULT_MEDIA = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf"})
-
-
-def _text(block: Block) -> Part:
-    return {"text": block["text"]}
-
-
-def _thought(block: Block) -> Part:
-    return {"text": block.get("reasoning", ""), "thought": True}
-
-
-def _function_call(block: Block) -> Part:
-    call: Part = {"name": block["name"], "args": block["args"]}
-    if block.get("id") and not MADE_UP_ID.search(block["id"]):
-        call["id"] = block["id"]
-    return {"functionCall": call}
-
-
-_KINDS = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "file": "application/pdf"}
-_ENDINGS = {
-    "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif",
-    "heic": "image/heic", "pdf": "application/pdf", "txt": "text/plain", "csv": "text/csv",
-    "mp3": "audio/mp3", "wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "mp4": "video/mp4",
-    "mov": "video/mov", "webm": "video/webm", "mpeg": "video/mpeg",
-}  # fmt: skip
-
-
-def _media(block: Block) -> Part:
-    mime, url = block.get("mime_type"), block.get("url")
-    if isinstance(url, str) and url.startswith("data:"):
-        head, _, data = url.partition(",")
-        part = _inline(mime or head[5:].partition(";")[0], data)
-    elif block.get("base64"):
-        part = _inline(mime or _KINDS.get(block["type"], "application/octet-stream"), block["base64"])
-    else:
-        part = _linked(mime, url or block["file_id"])
-    extras = block.get("extras") or {}
-    return {**part, **{key: extras[key] for key in _TUNING if key in extras}}
-
-
-_TUNING = ("videoMetadata", "mediaResolution")
-
-
-def _inline(mime: str, data: str) -> Part:
-    return {"inlineData": {"mimeType": mime, "data": data}}
-
-
-def _linked(mime: str | None, uri: str) -> Part:
-    mime = mime or _ENDINGS.get(uri.partition("?")[0].rpartition(".")[2].lower())
-    return {"fileData": {"fileUri": uri, "mimeType": mime} if mime else {"fileUri": uri}}
-
-
-def _plain(block: Block) -> Part:
-    if block.get("text") is not None:
-        return {"text": block["text"]}
-    return _media({"mime_type": "text/plain", **block})
-
-
-def _code(block: Block) -> Part:
-    args = block.get("args") or {}
-    if "code" not in args:
-        raise UnsupportedFeatureError(
-            f"Gemini runs no server tool {block.get('name')!r}: it cannot be replayed", vendor="google"
-        )
-    code: Part = {"language": str(args.get("language") or "PYTHON").upper(), "code": args["code"]}
-    return {"executableCode": _with_id(code, block.get("id"))}
-
-
-OUTCOMES = {"OUTCOME_OK": 1, "OUTCOME_FAILED": 2, "OUTCOME_DEADLINE_EXCEEDED": 3}
-_OUTCOME_NAMES = {number: name for name, number in OUTCOMES.items()}
-
-
-def _code_result(block: Block) -> Part:
-    number = (block.get("extras") or {}).get("outcome", 1 if block.get("status") == "success" else 2)
-    outcome = _OUTCOME_NAMES.get(number, "OUTCOME_FAILED")
-    result: Part = {"outcome": outcome, "output": block.get("output") or ""}
-    return {"codeExecutionResult": _with_id(result, block.get("tool_call_id"))}
-
-
-def _with_id(value: Part, id_: str | None) -> Part:
-    return {**value, "id": id_} if id_ and not MADE_UP_ID.search(id_) else value
-
-
-def _native(block: Block) -> Part:
-    """Return a part that came from Gemini as it came, or one that the caller spelled in Gemini's words."""
-    value = block["value"]
-    if isinstance(value, Mapping) and value.get("type") == NATIVE:
-        return dict(value["part"])
-    if not isinstance(value, Mapping) or "type" in value:
-        raise UnsupportedFeatureError("content of another vendor cannot be sent to Gemini", vendor="google")
-    return dict(value)
-
-
-_PARTS: dict[str, Callable[[Block], Part]] = {
-    "text": _text,
-    "reasoning": _thought,
-    "tool_call": _function_call,
-    "image": _media,
-    "audio": _media,
-    "video": _media,
-    "file": _media,
-    "text-plain": _plain,
-    "server_tool_call": _code,
-    "server_tool_result": _code_result,
-    "non_standard": _native,
+# Neutral parameter -> field of `generationConfig`.
+_CONFIG = {
+    "temperature": "temperature",
+    "max_tokens": "maxOutputTokens",
+    "top_p": "topP",
+    "top_k": "topK",
+    "stop": "stopSequences",
+    "seed": "seed",
+    "presence_penalty": "presencePenalty",
+    "frequency_penalty": "frequencyPenalty",
+    "logprobs": "responseLogprobs",
+    "top_logprobs": "logprobs",
 }
+_MODES = {"auto": "AUTO", "none": "NONE", "any": "ANY", "tool": "ANY"}
+
+# Thinking levels from weak to strong, and what neutral efforts mean in them.
+_LEVELS = ("minimal", "low", "medium", "high")
+_EFFORT_LEVELS = {"none": "minimal", "xhigh": "high", "max": "high"}
+# Where a model's levels are unknown.
+_USUAL_LEVELS = ("low", "medium", "high")
+# Gemini 2.5 takes a budget in tokens. The numbers are those of Google's own OpenAI-compatible endpoint
+# (https://ai.google.dev/gemini-api/docs/openai#thinking); 2.5 Pro cannot think less than 128.
+_BUDGETS = {
+    "none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576,
+}  # fmt: skip
+_LEAST_OF_PRO = 128
+
+
+def request_body(call: Call, facts: ModelFacts) -> dict[str, Any]:
+    """Return the body of a request for `call`, of a model with `facts`."""
+    body: dict[str, Any] = {"contents": contents(call)}
+    system = system_instruction(call.messages)
+    if system is not None:
+        body["systemInstruction"] = system
+    tools = _tools(call)
+    if tools:
+        body["tools"] = tools
+    tool_config = _tool_config(call, facts)
+    if tool_config:
+        body["toolConfig"] = tool_config
+    config = _generation_config(call, facts)
+    if config:
+        body["generationConfig"] = config
+    if "service_tier" in call.params:
+        body["serviceTier"] = call.params["service_tier"]
+    return merged(body, call.extra)
+
+
+def _generation_config(call: Call, facts: ModelFacts) -> dict[str, Any]:
+    config = {_CONFIG[name]: value for name, value in call.params.items() if name in _CONFIG}
+    if config.get("logprobs"):
+        config["responseLogprobs"] = True
+    thinking = _thinking(call, facts)
+    if thinking:
+        config["thinkingConfig"] = thinking
+    return {**config, **(_output(call.output) if call.output else {})}
+
+
+def _thinking(call: Call, facts: ModelFacts) -> dict[str, Any]:
+    """Return `thinkingConfig`: a level from Gemini 3 on, a budget before; the caller's own words win."""
+    own = {_camel(key): value for key, value in (call.params.get("thinking") or {}).items()}
+    effort = call.params.get("reasoning_effort")
+    if effort is None or own.keys() & {"thinkingLevel", "thinkingBudget"}:
+        return own
+    # Reasoning is shown, as with every other vendor; here that must be requested.
+    own = own if effort == "none" else {"includeThoughts": True, **own}
+    if facts.thinking != "budget":
+        return {"thinkingLevel": _level(facts.effort_levels or _USUAL_LEVELS, effort), **own}
+    budget = _BUDGETS.get(effort, _BUDGETS["medium"])
+    return {"thinkingBudget": max(budget, _LEAST_OF_PRO) if "pro" in call.model else budget, **own}
+
+
+def _level(levels: Sequence[str], effort: str) -> str:
+    """Return the weakest of `levels` that is no weaker than `effort`, or the strongest."""
+    wanted = _EFFORT_LEVELS.get(effort, effort)
+    rank = _LEVELS.index(wanted if wanted in _LEVELS else "medium")
+    return next((level for level in _LEVELS[rank:] if level in levels), levels[-1])
+
+
+def _tools(call: Call) -> list[dict[str, Any]]:
+    tools: list[dict[str, Any]] = []
+    if call.tools:
+        # `parametersJsonSchema` takes JSON Schema as it is; `parameters` only OpenAPI's dialect of it.
+        declarations = [
+            {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
+            for tool in call.tools
+        ]
+        tools.append({"functionDeclarations": declarations})
+    return tools + [_server_tool(tool) for tool in call.server_tools]
+
+
+def _server_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool of Google's, written `{"google_search": {}}` or `{"type": "google_search"}`."""
+    if "type" not in tool:
+        return dict(tool)
+    return {_camel(str(tool["type"])): {key: value for key, value in tool.items() if key != "type"}}
+
+
+def _tool_config(call: Call, facts: ModelFacts) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    choice = call.tool_choice
+    # "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function
+    # calling": from Gemini 3 on, which then has no mode AUTO.
+    mixed = bool(call.tools and call.server_tools) and facts.thought_signatures
+    if mixed:
+        config["includeServerSideToolInvocations"] = True
+    if choice is not None and not (mixed and choice.mode == "auto"):
+        calling: dict[str, Any] = {"mode": _MODES[choice.mode]}
+        if choice.mode == "tool":
+            calling["allowedFunctionNames"] = [choice.name]
+        config["functionCallingConfig"] = calling
+    return config
+
+
+def _output(output: OutputSchema) -> dict[str, Any]:
+    config: dict[str, Any] = {"responseMimeType": "application/json"}
+    if output.schema is not None and output.method != "json_mode":
+        config["responseJsonSchema"] = output.schema
+    return config
+
+
+def _camel(word: str) -> str:
+    head, *tail = word.split("_")
+    return head + "".join(part.capitalize() for part in tail)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.vendors.request import merged
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
@@ -67,7 +68,10 @@ def chat_body(call: Call) -> dict[str, Any]:
         body["think"] = think
     if call.output:
         body["format"] = _format(call.output)
-    return _merged(body, call.extra)
+    # The server reads its own options in `options` only.
+    if options := {name: value for name, value in call.extra.items() if name in _NATIVE_OPTIONS}:
+        body["options"] = {**body.get("options", {}), **options}
+    return merged(body, call.extra, without=_NATIVE_OPTIONS)
 
 
 def _offered(call: Call) -> Iterable[ToolSpec]:
@@ -100,18 +104,6 @@ def _think(call: Call) -> bool | str | None:
 
 def _format(output: OutputSchema) -> Mapping[str, Any] | str:
     return output.schema if output.method != "json_mode" and output.schema is not None else "json"
-
-
-def _merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `body` with `extra` merged in, model options where the server looks for them."""
-    for name, value in extra.items():
-        if name in _NATIVE_OPTIONS:
-            body["options"] = {**body.get("options", {}), name: value}
-        elif isinstance(value, Mapping) and isinstance(body.get(name), Mapping):
-            body[name] = {**body[name], **value}
-        else:
-            body[name] = value
-    return body
 
 
 # -- messages ------------------------------------------------------------------------------------------

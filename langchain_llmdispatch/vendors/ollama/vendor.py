@@ -15,7 +15,7 @@ from langchain_llmdispatch.vendors.base import (
     bearer,
     json_request,
 )
-from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
 from langchain_llmdispatch.vendors.ollama import rules
 from langchain_llmdispatch.vendors.ollama.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.ollama.errors import error_of
@@ -69,6 +69,7 @@ class OllamaVendor(Vendor):
         own = {name.lower(): value for name, value in endpoint.headers.items()}
         return json_request(_chat_url(endpoint.base_url), {**bearer(endpoint), **own}, chat_body(call))
 
+    @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in `body`."""
         return decode_answer(ErrorContext(self, call, headers), body)
@@ -77,6 +78,7 @@ class OllamaVendor(Vendor):
         """Return a decoder of newline-delimited JSON."""
         return OllamaStreamDecoder(self, call, headers)
 
+    @guards_error
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error by status, and by text where one status covers many causes."""
         return error_of(self, call, status, headers, body)

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.framing import dump_json
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
+from langchain_llmdispatch.vendors.request import merged
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolChoice, ToolSpec
@@ -62,7 +63,7 @@ def chat_body(call: Call, dialect: Dialect) -> Json:
         body["stream"] = True
         if dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    return merged(body, call.extra)
+    return merged(body, call.extra, without=NOT_SENT) if call.extra else body
 
 
 def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
@@ -74,16 +75,6 @@ def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
         elif name not in NOT_SENT:
             said[dialect.max_tokens if name == "max_tokens" else name] = value
     return said
-
-
-def merged(body: Json, extra: Mapping[str, Any]) -> Json:
-    """Return `body` with the caller's own fields: theirs win, objects are merged one level deep."""
-    for name, value in extra.items():
-        if name in NOT_SENT:
-            continue
-        old = body.get(name)
-        body[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
-    return body
 
 
 # -- tools and output ----------------------------------------------------------------------------------

@@ -14,11 +14,11 @@ from langchain_llmdispatch.vendors.openai.chat_request import (
     NOT_SENT,
     Json,
     function_of,
-    merged,
     schema_of,
     tool_choice,
 )
 from langchain_llmdispatch.vendors.openai.responses_input import input_items
+from langchain_llmdispatch.vendors.request import merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +79,7 @@ def responses_body(call: Call, listing: Listing) -> Json:
 
 def _with_extra(body: Json, extra: Mapping[str, Any]) -> Json:
     own = [field for field in body.get("include", ()) if field not in extra.get("include", ())]
-    body = merged(body, extra)
+    body = merged(body, extra, without=NOT_SENT)
     if own and "include" in extra:
         body["include"] = [*extra["include"], *own]
     return body

@@ -19,7 +19,7 @@ from langchain_llmdispatch.vendors.base import (
     bearer,
     json_request,
 )
-from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
 from langchain_llmdispatch.vendors.openai import rules
 from langchain_llmdispatch.vendors.openai.chat_answer import FAILED, chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
@@ -65,17 +65,32 @@ class ChatCompletions(Vendor):
     # -- the codec ---------------------------------------------------------------------------------
 
     def encode_request(self, call: Call) -> httpx.Request:
-        """Return the request for a chat completion."""
-        return self.request(call, self.url(call), chat_body(call, self.dialect(call)))
-
-    def request(self, call: Call, url: str, body: Mapping[str, Any]) -> httpx.Request:
-        """Return a POST of `body` with credentials; the user's own headers win."""
+        """Return a POST with credentials; the user's own headers win."""
+        path, body = self.encode_body(call)
         own = {name.lower(): value for name, value in call.endpoint.headers.items()}
-        return json_request(url, {**self.credentials(call), **own}, body)
+        return json_request(self.url(call, path), {**self.credentials(call), **own}, body)
 
+    def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Return the path of the API that `call` goes to, and the body for it."""
+        return "chat/completions", chat_body(call, self.dialect(call))
+
+    @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
-        """Return the message in a chat completion."""
-        reply = self.reply(call, body, headers)
+        """Return the message in a successful response."""
+        try:
+            reply = parse_json(body)
+        except ValueError:
+            raise self._malformed(call, headers, "the answer is not JSON") from None
+        if not isinstance(reply, Mapping) or reply.get("error"):
+            raise error_inside(ErrorContext(self, call, headers), error_body(reply))
+        return self.decode_reply(call, reply, headers)
+
+    def decode_reply(self, call: Call, reply: Mapping[str, Any], headers: Mapping[str, str]) -> AIMessage:
+        """Return the message in the JSON object of a successful response.
+
+        Raises:
+            MalformedResponseError: It is no answer.
+        """
         choices = reply.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
             raise self._malformed(call, headers, "the answer has no choices")
@@ -87,20 +102,6 @@ class ChatCompletions(Vendor):
         message.response_metadata.update(self.extras(headers))
         return message
 
-    def reply(self, call: Call, body: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return the object in a successful body.
-
-        Raises:
-            VendorError: It is an error after all, or no JSON object.
-        """
-        try:
-            reply = parse_json(body)
-        except ValueError:
-            raise self._malformed(call, headers, "the answer is not JSON") from None
-        if not isinstance(reply, Mapping) or reply.get("error"):
-            raise error_inside(ErrorContext(self, call, headers), error_body(reply))
-        return reply
-
     def _malformed(self, call: Call, headers: Mapping[str, str], message: str) -> VendorError:
         return ErrorContext(self, call, headers).error(MalformedResponseError, message)
 
@@ -109,6 +110,7 @@ class ChatCompletions(Vendor):
         provider, extras = self.provider_of(call), self.extras(headers)
         return ChatStreamDecoder(self, call, headers, provider=provider, extras=extras)
 
+    @guards_error
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error by the tables of `openai/errors.py`."""
         return error_of(self, call, status, headers, body)
@@ -195,17 +197,17 @@ class OpenAIVendor(ChatCompletions):
         foreign = NOT_TAKEN & call.params.keys()
         return foreign if foreign and self.uses_responses(call) else ()
 
-    def encode_request(self, call: Call) -> httpx.Request:
-        """Return a request to Responses or to chat completions."""
+    def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Return the path of Responses or of chat completions, and the body for it."""
         if self.uses_responses(call):
-            return self.request(call, self.url(call, "responses"), responses_body(call, self.listing))
-        return super().encode_request(call)
+            return "responses", responses_body(call, self.listing)
+        return super().encode_body(call)
 
-    def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
-        """Return the message of either API."""
+    def decode_reply(self, call: Call, reply: Mapping[str, Any], headers: Mapping[str, str]) -> AIMessage:
+        """Return the message in the JSON object of either API."""
         if self.uses_responses(call):
-            return response_message(ErrorContext(self, call, headers), self.reply(call, body, headers))
-        return super().decode_response(call, body, headers)
+            return response_message(ErrorContext(self, call, headers), reply)
+        return super().decode_reply(call, reply, headers)
 
     def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
         """Return a decoder for the stream of either API."""

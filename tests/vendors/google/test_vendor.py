@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Call, Endpoint, OutputSchema, ToolChoice, ToolSpec
-from langchain_llmdispatch.vendors.google.request import PLACEHOLDER, SIGNATURES
+from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER, SIGNATURES
 from langchain_llmdispatch.vendors.google.vendor import GoogleVendor
 
 VENDOR = GoogleVendor()
