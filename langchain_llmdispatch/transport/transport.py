@@ -132,18 +132,18 @@ class Transport:
         return await transport.handle_async_request(request)
 
     def close(self) -> None:
-        """Close the sync connections, and drop those of loops that have ended."""
+        """Close the sync connections, and drop those of loops that have ended.
+
+        The pools are kept: a request that is still on its way returns its connection to one of them.
+        """
         with self._lock:
-            transports = dict(self._sync)
-            self._sync.clear()
             self._async = {loop: held for loop, held in self._async.items() if not loop.is_closed()}
-        _close(transports)
+        _close(self._sync)
 
     async def aclose(self) -> None:
         """Close the sync connections and those of the running loop."""
         self.close()
-        with self._lock:
-            held = self._async.pop(asyncio.get_running_loop(), None)
+        held = self._async.get(asyncio.get_running_loop())
         if held is not None:
             await held.aclose()
 
@@ -175,7 +175,7 @@ class Transport:
 
 
 def _close(transports: Mapping[str | None, httpx.HTTPTransport]) -> None:
-    for transport in transports.values():
+    for transport in list(transports.values()):
         transport.close()
 
 
@@ -195,7 +195,9 @@ class _LoopTransports:
         await anext(self._keeper)
 
     async def aclose(self) -> None:
-        await self._keeper.aclose()
+        for transport in list(self._transports.values()):
+            with suppress(httpx.HTTPError, RuntimeError, OSError):
+                await transport.aclose()
 
     async def _keep(self) -> AsyncGenerator[None, None]:
         # A suspended async generator is closed by loop.shutdown_asyncgens(), which asyncio.run calls: the
@@ -203,10 +205,7 @@ class _LoopTransports:
         try:
             yield
         finally:
-            transports, self._transports = self._transports, {}
-            for transport in transports.values():
-                with suppress(httpx.HTTPError, RuntimeError, OSError):
-                    await transport.aclose()
+            await self.aclose()
 
 
 def _timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
