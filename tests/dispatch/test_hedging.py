@@ -417,24 +417,28 @@ def test_races_through_a_users_own_client_leave_its_pool_whole(server: LoopbackS
     """Its pool holds two connections: were a loser's not ended, the second race would get none."""
     server.script("openai", [NEVER], account="a", repeat=True)
     limits = httpx.Limits(max_connections=2)
-    own, asynchronous = httpx.Client(limits=limits), colour.startswith("a")
+    asynchronous = colour.startswith("a")
+    own = None if asynchronous else httpx.Client(limits=limits)
     loop_own = httpx.AsyncClient(limits=limits) if asynchronous else None
     vendors = {"openai": VendorConfig(http_client=own, http_async_client=loop_own)}
     dispatcher = model(server, "openai", "openai", vendors=vendors, timeout=5.0, clock=Clock())
 
-    async def several() -> list[str]:
-        if colour == "ainvoke":
-            return [(await dispatcher.ainvoke("hello")).text for _ in range(5)]
-        return ["".join([c.text async for c in dispatcher.astream("hello")]) for _ in range(5)]
+    async def several(client: httpx.AsyncClient) -> list[str]:
+        async with client:
+            if colour == "ainvoke":
+                return [(await dispatcher.ainvoke("hello")).text for _ in range(5)]
+            return ["".join([c.text async for c in dispatcher.astream("hello")]) for _ in range(5)]
 
     began = time.monotonic()
-    if asynchronous:
-        texts = asyncio.run(several())
+    if loop_own is not None:
+        texts = asyncio.run(several(loop_own))
     else:
         texts = [COLOURS[colour](dispatcher, "hello").text for _ in range(5)]
     assert all("hello" in text.lower() for text in texts)
     assert time.monotonic() - began < 4
     assert dispatcher.get_stats().hedges == 5
+    if own is not None:
+        own.close()
 
 
 def test_handlers_hear_of_a_hedge_in_their_own_context(server: LoopbackServer, call: Call) -> None:

@@ -36,13 +36,30 @@ def run(loop: str, main: Callable[[], Awaitable[None]]) -> None:
 def listening(handle: Handle, context: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve on loopback in a thread; yield the port."""
     ready, found = threading.Event(), list[Any]()
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def handle_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await handle(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the server is closed
+        finally:
+            writer.close()
+            tasks.discard(task)
 
     async def serve() -> None:
-        server, over = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context), asyncio.Event()
+        server = await asyncio.start_server(handle_and_close, "127.0.0.1", 0, ssl=context)
+        over = asyncio.Event()
         found.extend([server.sockets[0].getsockname()[1], asyncio.get_running_loop(), over])
         ready.set()
         await over.wait()
         server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
@@ -58,7 +75,6 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             await answer_one(reader, writer)
-    writer.close()
 
 
 async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,7 +94,6 @@ async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     await writer.drain()
-    writer.close()
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 
 import httpcore
 import pytest
@@ -18,10 +20,22 @@ class Connection:
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
 
+    def close(self) -> None:
+        """Close both."""
+        self.ours.close()
+        self.theirs.close()
+
     def get_extra_info(self, info: str) -> socket.socket:
         """Return the socket."""
         assert info == "socket"
         return self.ours
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    """Return a connection that is closed after the test."""
+    with closing(Connection()) as made:
+        yield made
 
 
 def test_it_is_the_seconds_left_and_bounded() -> None:
@@ -43,7 +57,7 @@ def test_it_moves_with_the_answer() -> None:
     assert (deadline.left(), deadline.what) == (pytest.approx(5), "the next piece")
 
 
-def test_abandoned_it_has_passed_and_cannot_be_moved() -> None:
+def test_abandoned_it_has_passed_and_cannot_be_moved(connection: Connection) -> None:
     """After another request has answered, no read begins any more."""
     clock = FakeClock()
     deadline = ReadDeadline(clock, clock.monotonic() + 3, "the answer")
@@ -52,12 +66,12 @@ def test_abandoned_it_has_passed_and_cannot_be_moved() -> None:
     deadline.extend(clock.monotonic() + 5, "the next piece")
     assert deadline.left() < 0
     with pytest.raises(httpcore.ReadTimeout):
-        deadline.interrupt.on(Connection())
+        deadline.interrupt.on(connection)
 
 
-def test_a_blocked_read_ends_at_once() -> None:
+def test_a_blocked_read_ends_at_once(connection: Connection) -> None:
     """The connection is shut under its reader, which sees the end of input."""
-    connection, interrupt, ended = Connection(), ReadInterrupt(), threading.Event()
+    interrupt, ended = ReadInterrupt(), threading.Event()
 
     def read() -> None:
         with interrupt.on(connection):
@@ -73,9 +87,9 @@ def test_a_blocked_read_ends_at_once() -> None:
     thread.join()
 
 
-def test_a_connection_that_is_back_in_its_pool_is_not_touched() -> None:
+def test_a_connection_that_is_back_in_its_pool_is_not_touched(connection: Connection) -> None:
     """An interrupt after the read shuts nothing."""
-    connection, interrupt = Connection(), ReadInterrupt()
+    interrupt = ReadInterrupt()
     with interrupt.on(connection):
         pass
     interrupt.end()
