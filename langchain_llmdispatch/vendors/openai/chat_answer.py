@@ -7,13 +7,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch.framing import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, usage_of
 
 if TYPE_CHECKING:
-    from langchain_core.messages.ai import UsageMetadata
-
     from langchain_llmdispatch.types import FinishReason
 
 KWARGS = ("refusal", "annotations", "audio", "images")
@@ -67,9 +66,10 @@ def usage_metadata(usage: Any) -> UsageMetadata | None:
     )
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return None
-    total = total if isinstance(total, int) else None
-    if usage.keys() <= _COUNTS:
-        return usage_of(prompt, completion, total)
+    total = total if isinstance(total, int) else 0
+    if usage.keys() <= _COUNTS:  # no details
+        sum_of_both = prompt + completion
+        return UsageMetadata(input_tokens=prompt, output_tokens=completion, total_tokens=total or sum_of_both)
     read, written = _details(usage, "prompt"), _details(usage, "completion")
     reasoning = _first_int(written.get("reasoning_tokens"), usage.get("reasoning_tokens"))
     # xAI counts reasoning beside the completion instead of within it; only the total shows that.
@@ -89,9 +89,9 @@ def usage_metadata(usage: Any) -> UsageMetadata | None:
     return usage_of(prompt, completion, total, inputs=inputs, outputs=outputs)
 
 
-def raw_usage(reply: Mapping[str, Any]) -> Any:
-    """Return the usage of a response or chunk; Groq's streams put it aside in `x_groq`."""
-    return reply.get("usage") or (reply.get("x_groq") or {}).get("usage")
+def raw_usage(chunk: Mapping[str, Any]) -> Any:
+    """Return the usage of a chunk; Groq's streams put it aside in `x_groq`."""
+    return chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
 
 
 def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
@@ -187,13 +187,11 @@ def chat_message(
             kwargs[name] = raw[name]
     if reasoning := reasoning_of(raw) or reasoning:
         kwargs["reasoning_content"] = reasoning
-    calls = ToolCalls(names)
-    if raw.get("tool_calls") or raw.get("function_call"):
-        _add_calls(calls, raw, seed_of(reply))
+    calls = _calls(reply, raw, names) if raw.get("tool_calls") or raw.get("function_call") else None
     metadata = {
         "model_provider": provider,
         "model_name": reply.get("model") or model,
-        "finish_reason": finish_reason(choice.get("finish_reason"), calls=bool(calls)),
+        "finish_reason": finish_reason(choice.get("finish_reason"), calls=calls is not None),
     }
     for source, kept in ((reply, HEAD), (choice, TAIL), (choice, ("logprobs",))):
         for name in kept:
@@ -202,15 +200,17 @@ def chat_message(
     return AIMessage(
         content=text,
         additional_kwargs=kwargs,
-        tool_calls=calls.valid,
-        invalid_tool_calls=calls.invalid,
-        usage_metadata=usage_metadata(raw_usage(reply)),
+        tool_calls=calls.valid if calls else [],
+        invalid_tool_calls=calls.invalid if calls else [],
+        usage_metadata=usage_metadata(reply.get("usage")),
         response_metadata=metadata,
     )
 
 
-def _add_calls(calls: ToolCalls, raw: Mapping[str, Any], seed: str) -> None:
+def _calls(reply: Mapping[str, Any], raw: Mapping[str, Any], names: Mapping[str, str]) -> ToolCalls | None:
+    calls, seed = ToolCalls(names), seed_of(reply)
     for index, call in enumerate(raw_calls(raw)):
         name, text = call_parts(call)
         args = arguments(text)
         calls.add(name, text if args is None else args, call_id(call.get("id"), seed, index))
+    return calls or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -49,10 +49,11 @@ class Dialect:
 
 def chat_body(call: Call, dialect: Dialect) -> Json:
     """Return the JSON body of `POST /chat/completions` for `call`."""
-    body: Json = {"model": call.model, "messages": chat_messages(call.messages, dialect)}
-    body |= _params(call.params, dialect)
-    if tools := [*map(_tool, call.tools), *map(dict, call.server_tools)]:
-        body["tools"] = tools
+    body: Json = {"model": call.model, "messages": [_message(message, dialect) for message in call.messages]}
+    if call.params:
+        body |= _params(call.params, dialect)
+    if call.tools or call.server_tools:
+        body["tools"] = [*map(_tool, call.tools), *map(dict, call.server_tools)]
     if call.tool_choice:
         body["tool_choice"] = tool_choice(call.tool_choice)
     if call.parallel_tool_calls is not None:
@@ -67,14 +68,14 @@ def chat_body(call: Call, dialect: Dialect) -> Json:
 
 
 def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
-    said: Json = {}
+    spelled: Json = {}
     for name, value in params.items():
         if name == "thinking" and not dialect.thinking:
             if (effort := effort_of(value)) is not None:
-                said.setdefault("reasoning_effort", effort)
+                spelled.setdefault("reasoning_effort", effort)
         elif name not in NOT_SENT:
-            said[dialect.max_tokens if name == "max_tokens" else name] = value
-    return said
+            spelled[dialect.max_tokens if name == "max_tokens" else name] = value
+    return spelled
 
 
 # -- tools and output ----------------------------------------------------------------------------------
@@ -124,44 +125,34 @@ def schema_of(output: OutputSchema) -> Json | None:
 # -- messages ------------------------------------------------------------------------------------------
 
 
-def chat_messages(messages: Sequence[BaseMessage], dialect: Dialect) -> list[Json]:
-    """Return the conversation as a list of role messages."""
-    return [_message(message, dialect) for message in messages]
-
-
 def _message(message: BaseMessage, dialect: Dialect) -> Json:
     if isinstance(message, AIMessage):
         return _assistant(message, dialect)
+    content: Any = message.content
     if isinstance(message, ToolMessage):
-        text = message.content if isinstance(message.content, str) else _tool_content(message)
         identity = _id(message.tool_call_id, dialect)
+        text = content if isinstance(content, str) else _content(message, "\n")
         return {"role": "tool", "tool_call_id": identity, "content": text}
     role = dialect.system if isinstance(message, SystemMessage) else "user"
-    body: Json = {"role": role, "content": _content(message, dialect)}
+    if not isinstance(content, str):
+        content = _content(message, None if dialect.text_parts else "\n\n")
+    body: Json = {"role": role, "content": content}
     if message.name and isinstance(message, HumanMessage | SystemMessage):
         body["name"] = message.name
     return body
 
 
-def _content(message: BaseMessage, dialect: Dialect) -> str | list[Json]:
-    if isinstance(message.content, str):
-        return message.content
+def _content(message: BaseMessage, joint: str | None) -> str | list[Json]:
+    """Return a list of blocks as parts, or, where they are text alone, as one string joined by `joint`."""
     blocks = blocks_of(message)
-    if not dialect.text_parts and all(block["type"] == "text" for block in blocks):
-        return "\n\n".join(block["text"] for block in blocks)
+    if joint is not None and all(block["type"] == "text" for block in blocks):
+        return joint.join(block["text"] for block in blocks)
     return [_part(block) for block in blocks]
 
 
 def blocks_of(message: BaseMessage) -> list[Json]:
     """Return the blocks of a message whose content is a list."""
     return [b if isinstance(b, dict) else {"type": "text", "text": b} for b in message.content]
-
-
-def _tool_content(message: ToolMessage) -> str | list[Json]:
-    blocks = blocks_of(message)
-    if all(block["type"] == "text" for block in blocks):
-        return "\n".join(block["text"] for block in blocks)
-    return [_part(block) for block in blocks]
 
 
 def _assistant(message: AIMessage, dialect: Dialect) -> Json:
