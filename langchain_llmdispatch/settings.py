@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_llmdispatch.errors import ConfigurationError
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class FrozenDict(dict[_K, _V]):
+    """A dict that refuses to be changed, for fields that are read at construction only."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise ConfigurationError(
+            "this mapping is read at construction only; a changed copy of it goes into a model of its own: "
+            "model.model_copy(update={...})."
+        )
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy it as one whole, not item by item."""
+        return (type(self), (dict(self),))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -7,19 +7,16 @@ chain. The bar is tqdm's: a widget in notebooks, a line in terminals, silent whe
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, TypeAlias
 
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 
 from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_core.runnables import Runnable, RunnableConfig
-
-    Configs = RunnableConfig | list[RunnableConfig] | None
+Configs: TypeAlias = RunnableConfig | list[RunnableConfig] | None
 
 
 class Progress:

@@ -1,10 +1,17 @@
-"""A model's display in a notebook: its deployments, how they do, their limits and prices."""
+"""A model as HTML for notebooks: its deployments with their state, limits and prices."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 from langchain_llmdispatch.catalog.prices import prices_as_of
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.config.schema import ModelFields
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.html import health_html
 from langchain_llmdispatch.html import (
     NOTHING,
@@ -20,47 +27,50 @@ from langchain_llmdispatch.html import (
     table,
     text,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from decimal import Decimal
-
-    from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.stats.stats import Stats
+from langchain_llmdispatch.stats.stats import Stats
 
 _COLUMNS = (
     *("deployment", "model", "state", "limits", "context", "$/M in", "$/M out", "requests", "median"),
 )
 
 
-def model_html(model: DispatcherChatModel) -> Markup:
-    """Return a model's deployments: who they are, how they do, their limits and prices."""
-    targets, stats, now = model.deployments(), model.get_stats(), model.clock.now()
-    prices = zip(
-        aligned((_price(target, 1, 0, now) for target in targets), ""),
-        aligned((_price(target, 0, 1, now) for target in targets), ""),
-        strict=True,
-    )
-    rows = [_row(model, target, stats, price) for target, price in zip(targets, prices, strict=True)]
-    priced = muted_line(f"prices: {prices_as_of()}") if rows else ""
-    shown = table(_COLUMNS, rows, kinds="wwwwnnnnn")
-    return page(heading("DispatcherChatModel", ", ".join(_facts(model))), shown, priced)
+def model_html(
+    fields: ModelFields, targets: Sequence[Target], stats: Stats, health: Health, clock: Clock
+) -> Markup:
+    """Return the deployments of a model as HTML: their state, limits, prices and requests.
+
+    Args:
+        fields: The model's configuration.
+        targets: Its deployments.
+        stats: Its statistics.
+        health: The state of the deployments.
+        clock: The source of time.
+    """
+    now = clock.now()
+    input_prices = aligned((_price(target, 1, 0, now) for target in targets), "")
+    output_prices = aligned((_price(target, 0, 1, now) for target in targets), "")
+    moment = clock.monotonic()
+    rows = [
+        _row(target, stats, health_html(health.snapshot(target, moment), moment), prices)
+        for target, *prices in zip(targets, input_prices, output_prices, strict=True)
+    ]
+    source = muted_line(f"prices: {prices_as_of()}") if rows else ""
+    summary = ", ".join(_summary(fields))
+    return page(heading("DispatcherChatModel", summary), table(_COLUMNS, rows, kinds="wwwwnnnnn"), source)
 
 
-def _facts(model: DispatcherChatModel) -> list[str]:
+def _summary(fields: ModelFields) -> list[str]:
     """Return what holds for all deployments."""
     facts = [
-        f"strategy {_strategy(model.strategy)}",
-        f"at most {plural(model.max_attempts, 'request')} a call",
+        f"strategy {_strategy(fields.strategy)}",
+        f"at most {plural(fields.max_attempts, 'request')} a call",
     ]
-    if model.deadline is not None:
-        facts.append(f"within {seconds(model.deadline)}")
-    if model.hedge_after is not None:
-        facts.append(f"a second one after {seconds(model.hedge_after)}")
-    if model.routes:
-        facts.append("routes " + ", ".join(f"{name} ({len(to)})" for name, to in model.routes.items()))
+    if fields.deadline is not None:
+        facts.append(f"within {seconds(fields.deadline)}")
+    if fields.hedge_after is not None:
+        facts.append(f"a second one after {seconds(fields.hedge_after)}")
+    if fields.routes:
+        facts.append("routes " + ", ".join(f"{name} ({len(to)})" for name, to in fields.routes.items()))
     return facts
 
 
@@ -72,14 +82,13 @@ def _strategy(strategy: Any) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in strategy.items())
 
 
-def _row(model: DispatcherChatModel, target: Target, stats: Stats, prices: tuple[str, str]) -> Sequence[Any]:
+def _row(target: Target, stats: Stats, state: Markup, prices: Sequence[str]) -> Sequence[Any]:
     tally = stats.deployment_stats.get(target.name)
     window = target.facts.context_window
-    health, now = model._desk.health, model.clock.monotonic()  # noqa: SLF001 - it displays what is inside
     return (
         target.name,
         Markup(f"{muted(target.vendor.name)} {text(target.model)}"),
-        health_html(health.snapshot(target, now), now),
+        state,
         _limits(target),
         count(window) if window else None,
         *prices,

@@ -1,94 +1,120 @@
-"""From LangChain's keyword arguments to one frozen `ChatRequest`."""
+"""From LangChain's input and keywords to one frozen `ChatRequest`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.prompt_values import PromptValue
+
+from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.types import ChatRequest, OutputSchema, ToolChoice, ToolSpec, UnsupportedParams
+from langchain_llmdispatch.types import ChatRequest, UnsupportedParams
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_choice, neutral_output, neutral_tools
 from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
 
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
-
-# What LangChain and agents put among the keywords for themselves: never a vendor's business.
+# What LangChain and agents put among the keywords for themselves; it is not sent.
 _IGNORED = frozenset(
     ["ls_structured_output_format", "structured_output_format", "stream", "stream_usage", "callbacks", "tags"]
 )
 _TOOL_WORDS = frozenset(["tools", "tool_choice", "response_format", "parallel_tool_calls", "strict"])
+_NOT_EXTRA = _IGNORED | _TOOL_WORDS | {"n"}
 
 
-def freeze(
-    messages: Sequence[BaseMessage],
-    stop: Sequence[str] | None,
-    kwargs: Mapping[str, Any],
-    *,
-    defaults: Mapping[str, Any],
-    stream: bool,
-    unsupported_params: UnsupportedParams,
-    route: str | None,
-    tags: Sequence[str] = (),
-    metadata: Mapping[str, Any] | None = None,
-) -> ChatRequest:
-    """Return the request that a call's messages and keywords mean.
+@dataclass(frozen=True, slots=True)
+class RequestDefaults:
+    """What a model's fields say about every request; the keywords of a call win.
 
-    Args:
-        messages: The conversation.
-        stop: Stop sequences of the call; an empty list means none.
-        kwargs: The call's keywords: neutral parameters, tools, and fields for the vendor's body.
-        defaults: The model's own parameters, under the call's.
-        stream: Whether the answer is streamed.
+    Attributes:
+        params: The model's own parameters, by neutral name.
         unsupported_params: What happens to parameters that a target cannot take.
-        route: The alias or model string asked for.
-        tags: The run's tags.
-        metadata: The run's metadata.
-
-    Raises:
-        ConfigurationError: `n` above 1, which no vendor-neutral answer can hold.
-        ValueError: `tool_choice` names a tool that is not bound.
+        route: The route or model string that the model is for, or None.
+        kwargs: Keywords of every call, under its own.
     """
+
+    params: Mapping[str, Any]
+    unsupported_params: UnsupportedParams = "adapt"
+    route: str | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fields: ModelFields) -> RequestDefaults:
+        """Return what the fields say about every request."""
+        params = {name: getattr(fields, name) for name in PARAMETERS}
+        return cls(
+            {name: value for name, value in params.items() if value not in (None, [])},
+            fields.unsupported_params,
+            fields.model if isinstance(fields.model, str) else None,
+            fields.model_kwargs,
+        )
+
+    def freeze(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        route: str | None = None,
+        stream: bool = False,
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> ChatRequest:
+        """Return the request that the messages and keywords of a call mean.
+
+        Args:
+            messages: The conversation.
+            stop: Stop sequences of the call; an empty list means none.
+            kwargs: The call's keywords: neutral parameters, tools, and fields for the vendor's body.
+            route: The route, deployment or model that the call names, or None for the model's own.
+            stream: Whether the answer is streamed.
+            tags: The run's tags.
+            metadata: The run's metadata.
+
+        Raises:
+            ConfigurationError: `n` above 1, which no vendor-neutral answer can hold.
+            ValueError: `tool_choice` names a tool that is not bound.
+        """
+        return ChatRequest(
+            messages=messages,
+            params=self._params(stop, kwargs) if kwargs or stop is not None else self.params,
+            stream=stream,
+            unsupported_params=self.unsupported_params,
+            route=route or self.route,
+            tags=frozenset(tags),
+            metadata=metadata or {},
+            **(_of_keywords(kwargs) if kwargs else {}),
+        )
+
+    def _params(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        own = {name: value for name, value in kwargs.items() if name in NEUTRAL}
+        if stop is not None:
+            own["stop"] = list(stop)
+        return {name: value for name, value in {**self.params, **own}.items() if value not in (None, [])}
+
+
+def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that come from a call's keywords, parameters aside."""
     if kwargs.get("n") not in {None, 1}:
         raise ConfigurationError(f"n={kwargs['n']!r}: one answer per call; use batch() for several.")
-    params = dict(defaults)
-    extra: dict[str, Any] = {}
-    for name, value in kwargs.items():
-        if name in NEUTRAL:
-            params[name] = value
-        elif name not in _IGNORED and name not in _TOOL_WORDS and name != "n":
-            extra[name] = value
-    if stop is not None:
-        params["stop"] = list(stop)
-    params = {name: value for name, value in params.items() if value is not None and value != []}
-    tools, server_tools = _tools(kwargs)
-    return ChatRequest(
-        messages=messages,
-        params=params,
-        tools=tools,
-        server_tools=server_tools,
-        tool_choice=_choice(kwargs, tools),
-        parallel_tool_calls=kwargs.get("parallel_tool_calls"),
-        output=_output(kwargs),
-        extra=extra,
-        stream=stream,
-        unsupported_params=unsupported_params,
-        route=route,
-        tags=frozenset(tags),
-        metadata=metadata or {},
-    )
+    tools, choice, output = kwargs.get("tools"), kwargs.get("tool_choice"), kwargs.get("response_format")
+    own, server_tools = neutral_tools(tools, strict=kwargs.get("strict")) if tools else ((), ())
+    return {
+        "tools": own,
+        "server_tools": server_tools,
+        "tool_choice": None if choice is None or choice is False else neutral_choice(choice, own),
+        "parallel_tool_calls": kwargs.get("parallel_tool_calls"),
+        "output": None if output is None else neutral_output(output),
+        "extra": {
+            name: value for name, value in kwargs.items() if name not in NEUTRAL and name not in _NOT_EXTRA
+        },
+    }
 
 
-def _tools(kwargs: Mapping[str, Any]) -> tuple[tuple[ToolSpec, ...], tuple[Mapping[str, Any], ...]]:
-    tools = kwargs.get("tools")
-    return neutral_tools(tools, strict=kwargs.get("strict")) if tools else ((), ())
-
-
-def _choice(kwargs: Mapping[str, Any], tools: Sequence[ToolSpec]) -> ToolChoice | None:
-    choice = kwargs.get("tool_choice")
-    return neutral_choice(choice, tools) if choice is not None and choice is not False else None
-
-
-def _output(kwargs: Mapping[str, Any]) -> OutputSchema | None:
-    wanted = kwargs.get("response_format")
-    return neutral_output(wanted) if wanted is not None else None
+def messages_of(given: LanguageModelInput) -> list[BaseMessage]:
+    """Return the messages of an input as `invoke` takes it: text, messages, or a prompt."""
+    if isinstance(given, PromptValue):
+        return given.to_messages()
+    return convert_to_messages([given] if isinstance(given, str) else given)

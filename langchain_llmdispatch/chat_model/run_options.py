@@ -1,4 +1,8 @@
-"""What one run may choose for itself: `config={"configurable": {...}}`, an allow-listed few."""
+"""The few settings that one run may choose: `config={"configurable": {...}}`, `timeout=`, `deadline=`.
+
+LangChain hands a model the metadata of its run but not its `configurable`, so the model's entry points copy
+these choices into the metadata, under `CHOICES`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig, ensure_config
+
 from langchain_llmdispatch.errors import ConfigurationError
+
+CHOICES = "llmdispatch"
+"""The key of a run's choices in its metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +23,11 @@ class RunOptions:
     """Choices of one run. Keys and addresses are never among them; budgets and vendors can only narrow.
 
     Attributes:
-        route: The route, deployment or model to ask.
+        route: The route, deployment or model to use.
         deadline: Seconds for the whole call.
         max_cost: Dollars that the call may cost at worst.
         allowed_vendors: The only vendors that may see this conversation, within the model's own.
-        thread_id: What the conversation is known by: it stays on the deployment that answered last.
+        thread_id: Identifies the conversation, which stays on the deployment that answered last.
         seed: Seed of this call's own decisions: order and jitter.
         timeout: Seconds for one attempt; a keyword of the call only.
     """
@@ -33,61 +42,77 @@ class RunOptions:
 
     @classmethod
     def of(cls, configurable: Mapping[str, Any]) -> RunOptions:
-        """Return the choices in a run's `configurable`; words that are not ours are others' business.
+        """Return the choices in a run's `configurable`; other words in it are ignored.
 
         Raises:
             ConfigurationError: A value is of the wrong kind.
         """
         given = {name: configurable[name] for name in OPTIONS if configurable.get(name) is not None}
         for name, value in given.items():
-            if not _FITS[name](value):
-                raise ConfigurationError(f"configurable: {name}={value!r} is not {_KINDS[name]}.")
+            fits, kind = _KINDS[name]
+            if not fits(value):
+                raise ConfigurationError(f"configurable: {name}={value!r} is not {kind}.")
         if "thread_id" in given:
             given["thread_id"] = str(given["thread_id"])
         if isinstance(given.get("allowed_vendors"), str):
             given["allowed_vendors"] = [given["allowed_vendors"]]
         return cls(**given)
 
-    def under(self, kwargs: dict[str, Any]) -> RunOptions:
-        """Return these choices under a call's own `timeout=` and `deadline=`, which leave `kwargs`.
 
-        Raises:
-            ConfigurationError: One of them is not a positive number.
-        """
-        own = {name: kwargs.pop(name) for name in ("timeout", "deadline") if name in kwargs}
-        own = {name: value for name, value in own.items() if value is not None}
-        for name, value in own.items():
-            if not _FITS["deadline"](value):
-                raise ConfigurationError(f"{name}={value!r} is not {_KINDS['deadline']}.")
-        return replace(self, **own) if own else self
+NO_OPTIONS = RunOptions()
 
 
-OPTIONS = ("route", "deadline", "max_cost", "allowed_vendors", "thread_id", "seed")
+def options_of(metadata: Mapping[str, Any], kwargs: dict[str, Any]) -> RunOptions:
+    """Return what a run chose in its `configurable`, under the call's own keywords.
+
+    Args:
+        metadata: The run's metadata.
+        kwargs: The call's keywords; `timeout` and `deadline` are removed from it.
+
+    Raises:
+        ConfigurationError: A choice is of the wrong kind.
+    """
+    chosen = metadata.get(CHOICES)
+    options = RunOptions.of(chosen) if isinstance(chosen, Mapping) else NO_OPTIONS
+    own = {name: kwargs.pop(name, None) for name in ("timeout", "deadline")}
+    own = {name: value for name, value in own.items() if value is not None}
+    fits, kind = _KINDS["deadline"]
+    for name, value in own.items():
+        if not fits(value):
+            raise ConfigurationError(f"{name}={value!r} is not {kind}.")
+    return replace(options, **own) if own else options
+
+
+def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
+    """Return a config whose metadata hold what the run, or the run around it, chose in its `configurable`."""
+    around = ensure_config()
+    configurable = {**around["configurable"], **((config or {}).get("configurable") or {})}
+    if not configurable:
+        return config
+    chosen = {name: configurable[name] for name in OPTIONS if configurable.get(name) is not None}
+    if not chosen:
+        return config
+    metadata = (config or {}).get("metadata") or around["metadata"]
+    return {**(config or {}), "metadata": {**metadata, CHOICES: chosen}}
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
-def _is_words(value: Any) -> bool:
+def _is_names(value: Any) -> bool:
     return isinstance(value, str) or (
-        isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(word, str) for word in value)
+        isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(name, str) for name in value)
     )
 
 
-_FITS: Mapping[str, Callable[[Any], bool]] = {
-    "route": lambda value: isinstance(value, str),
-    "deadline": lambda value: _is_number(value) and value > 0,
-    "max_cost": _is_number,
-    "allowed_vendors": _is_words,
-    "thread_id": lambda value: isinstance(value, (str, int)) or hasattr(value, "hex"),
-    "seed": lambda value: isinstance(value, int) and not isinstance(value, bool),
+_KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "route": (lambda value: isinstance(value, str), "a name"),
+    "deadline": (lambda value: _is_number(value) and value > 0, "a positive number of seconds"),
+    "max_cost": (_is_number, "a number of dollars from 0 up"),
+    "allowed_vendors": (_is_names, "a list of vendors' names"),
+    "thread_id": (lambda value: isinstance(value, (str, int)) or hasattr(value, "hex"), "an id"),
+    "seed": (lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer"),
 }
-_KINDS = {
-    "route": "a name",
-    "deadline": "a positive number of seconds",
-    "max_cost": "a number of dollars from 0 up",
-    "allowed_vendors": "a list of vendors' names",
-    "thread_id": "an id",
-    "seed": "an integer",
-}
+OPTIONS = tuple(_KINDS)
+"""What a run may choose in its `configurable`."""

@@ -1,36 +1,63 @@
-"""One schema for constructor, file and mapping."""
+"""One schema for constructor, file and mapping: `DispatchFields`, and what only one of them can hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from langchain_llmdispatch.budgets.budget import Budget
+from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
-from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
+from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
-from langchain_llmdispatch.settings import Settings
+from langchain_llmdispatch.settings import FrozenDict, Settings, check_fields
 from langchain_llmdispatch.types import UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
 
-ModelLike: TypeAlias = str | Deployment | BaseChatModel
-"""What may stand for a deployment: `vendor:model`, a `Deployment`, any LangChain chat model."""
+_ALIASES = {"request_timeout": "timeout", "model_name": "model", "max_completion_tokens": "max_tokens"}
 
 
-def as_deployments(value: Any) -> Any:
-    """Return `value` with each thing that stands for a deployment made one."""
+def _deployment(value: Any) -> Any:
+    """Return the deployment that a string, a mapping or a LangChain model stands for."""
     if isinstance(value, (str, Runnable)):
         return Deployment(value)
-    if isinstance(value, Mapping):
-        return Deployment(**value)
-    return value
+    return Deployment(**value) if isinstance(value, Mapping) else value
+
+
+def _deployments(value: Any) -> Any:
+    one = isinstance(value, (str, Mapping, Deployment, Runnable))
+    return tuple(_deployment(each) for each in ([value] if one else value))
+
+
+def _model(value: Any) -> Any:
+    bound = isinstance(value, Runnable) and not isinstance(value, BaseChatModel)
+    return Deployment(value) if bound else value
+
+
+_FROZEN, _TUPLE = AfterValidator(FrozenDict), AfterValidator(tuple)
+Deployments = Annotated[Sequence[Deployment], BeforeValidator(_deployments)]
 
 
 class DispatchFields(BaseModel):
@@ -39,15 +66,15 @@ class DispatchFields(BaseModel):
     Attributes:
         model: `vendor:model`, a well-known model name, or the name of a route. Tried first.
         models: The deployments, in order of preference.
-        routes: Aliases for lists of deployments; `model="fast"` asks for one.
+        routes: Lists of deployments by name; `model="fast"` chooses one.
         vendors: Credentials and limits per vendor.
         custom_vendors: Vendors of your own, named like the built-in ones; one of the same name replaces it.
             Installed packages offer theirs by the entry-point group `langchain_llmdispatch.vendors`.
         default_vendor: The vendor whose deployments are tried first.
         fallback_vendor: The vendor whose deployments are tried last.
-        routing_rules: Who serves which requests.
+        routing_rules: Which deployments serve which requests.
         strategy: How deployments are ordered.
-        retry_policy: When and how one deployment is asked again.
+        retry_policy: When and how the same deployment is tried again.
         max_attempts: Requests that may leave the process for one call, over retries, fallbacks and hedges.
         timeout: Seconds for one attempt; streamed, until its first content.
         deadline: Seconds for the whole call: queueing, sleeping, connecting, streaming.
@@ -74,15 +101,21 @@ class DispatchFields(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    model: str | Deployment | BaseChatModel | None = None
-    models: Sequence[Deployment] = ()
-    routes: Mapping[str, Sequence[Deployment]] = Field(default_factory=dict)
-    vendors: Mapping[str, VendorConfig] = Field(default_factory=dict)
-    custom_vendors: Sequence[Vendor] = Field(default=(), exclude=True, repr=False)
+    model: Annotated[str | Deployment | BaseChatModel | None, BeforeValidator(_model)] = None
+    models: Deployments = ()
+    routes: Annotated[Mapping[str, Deployments], AfterValidator(FrozenDict)] = Field(
+        default_factory=FrozenDict
+    )
+    vendors: Annotated[Mapping[str, VendorConfig], AfterValidator(FrozenDict)] = Field(
+        default_factory=FrozenDict
+    )
+    custom_vendors: Annotated[Sequence[Vendor], AfterValidator(tuple)] = Field(
+        default=(), exclude=True, repr=False
+    )
     default_vendor: str | None = None
     fallback_vendor: str | None = None
-    routing_rules: Sequence[RoutingRule] = ()
-    strategy: Strategy = "ordered"
+    routing_rules: Annotated[Sequence[RoutingRule], _TUPLE] = ()
+    strategy: Annotated[Strategy, BeforeValidator(check_strategy)] = "ordered"
     retry_policy: RetryPolicy = Field(default_factory=RetryPolicy)
     max_attempts: int = Field(default=6, ge=1)
     timeout: float | None = Field(default=120.0, gt=0)
@@ -91,7 +124,7 @@ class DispatchFields(BaseModel):
     stream_idle_timeout: float | None = Field(default=120.0, gt=0)
     on_stream_error: Literal["raise", "resume"] = "raise"
     hedge_after: float | None = Field(default=None, ge=0)
-    escalate_when: EscalateWhen | None = None
+    escalate_when: Annotated[EscalateWhen | None, BeforeValidator(check_escalation)] = None
     budget_usd: float | None = Field(default=None, ge=0)
     temperature: float | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, gt=0)
@@ -105,42 +138,92 @@ class DispatchFields(BaseModel):
     enable_logging: bool = False
     enable_metrics: bool = True
 
-    @field_validator("model", mode="before")
-    @classmethod
-    def _own_model(cls, value: Any) -> Any:
-        is_bare = isinstance(value, Runnable) and not isinstance(value, BaseChatModel)
-        return Deployment(value) if is_bare else value
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _models(cls, value: Any) -> Any:
-        if isinstance(value, (str, Mapping, Deployment, Runnable)):
-            value = [value]
-        return tuple(as_deployments(item) for item in value)
-
-    @field_validator("routes", mode="before")
-    @classmethod
-    def _routes(cls, value: Any) -> Any:
-        return {alias: cls._models(items) for alias, items in value.items()}
-
     @field_validator("stop", mode="before")
     @classmethod
     def _stop(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    @field_validator("escalate_when", mode="before")
-    @classmethod
-    def _escalate_when(cls, value: Any) -> Any:
-        return check_escalation(value)
 
-    @field_validator("strategy", mode="before")
+PARAMETERS = tuple(name for name in DispatchFields.model_fields if name in NEUTRAL)
+"""The fields that are parameters of each request."""
+
+
+class ModelFields(DispatchFields):
+    """The fields of `DispatcherChatModel`: those of a configuration, and what only its constructor takes.
+
+    Attributes:
+        api_key: The key for `model`, where the vendor's own is not in the environment.
+        base_url: The address for `model`.
+        max_retries: Shorthand for `retry_policy.max_retries`.
+        model_kwargs: Fields for the vendor's request body, verbatim.
+        env: Variables with keys and addresses, instead of the process's and those of `.env`.
+        clock: The source of time.
+        rng: The source of randomness: order and jitter.
+        limiter: The limits, where models share them; default: one of its own.
+        health: The health of the deployments, where models share it; default: one of its own.
+        budget: Dollars per period, shared by the models that hold the object.
+    """
+
+    api_key: SecretStr | Callable[[], str] | None = Field(default=None, repr=False)
+    base_url: str | None = None
+    max_retries: int | None = Field(default=None, ge=0)
+    model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
+    env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    clock: Clock = Field(default_factory=Clock, exclude=True, repr=False)
+    rng: random.Random = Field(default_factory=random.Random, exclude=True, repr=False)
+    limiter: Limiter | None = Field(default=None, exclude=True, repr=False)
+    health: Health | None = Field(default=None, exclude=True, repr=False)
+    budget: Budget | None = Field(default=None, exclude=True, repr=False)
+
+    @model_validator(mode="before")
     @classmethod
-    def _strategy(cls, value: Any) -> Any:
-        return check_strategy(value)
+    def _check_llmdispatch_fields(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        values = {_ALIASES.get(name, name): value for name, value in values.items()}
+        check_fields(cls.__name__, values, (*cls.model_fields, *_ALIASES))
+        return values
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002
+        """Return a model of its own with some fields changed: nothing is shared but what was handed in."""
+        fields = {name: getattr(self, name) for name in self.model_fields_set if name != "profile"}
+        return type(self)(**{**fields, **(update or {})})
+
+    def __copy__(self) -> Self:
+        """Copy the configuration; connections are not shared."""
+        return self.model_copy()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy the configuration: clients and locks have no deep copy."""
+        return self.model_copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the configuration without secrets: keys come from the environment again."""
+        state = super().__getstate__()
+        return {**state, "__pydantic_private__": None, "__dict__": _without_secrets(state["__dict__"])}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickle, and assemble anew."""
+        super().__setstate__(state)
+        super().__init__(**{k: v for k, v in state["__dict__"].items() if k in self.model_fields_set})
+
+
+def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's fields as they may be pickled: no keys, headers, clients or environment."""
+    bare, model = without_secrets, fields["model"]
+    return {
+        **fields,
+        "api_key": None,
+        "env": None,
+        "model": bare(model) if isinstance(model, Deployment) else model,
+        "models": tuple(map(bare, fields["models"])),
+        "routes": {alias: tuple(map(bare, each)) for alias, each in fields["routes"].items()},
+        "vendors": {name: bare(config) for name, config in fields["vendors"].items()},
+    }
 
 
 class DispatcherConfig(DispatchFields, Settings):
-    """What a configuration file holds; the fields of `DispatcherChatModel`."""
+    """What a configuration file holds: the fields of `DispatcherChatModel` without its objects."""
 
     @classmethod
     def load(cls, source: Any, variables: Mapping[str, str] | None = None) -> DispatcherConfig:

@@ -151,7 +151,7 @@ def check_url(url: str | None) -> str | None:
     return url.rstrip("/")
 
 
-_SECRETS = {"api_key": None, "headers": {}, "http_client": None, "http_async_client": None}
+_SECRETS: Mapping[str, Any] = {"api_key": None, "headers": {}, "http_client": None, "http_async_client": None}
 _Configured = TypeVar("_Configured", Deployment, VendorConfig)
 
 

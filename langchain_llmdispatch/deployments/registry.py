@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
@@ -37,6 +38,7 @@ class DeploymentRegistry:
         resolver: Makes the targets.
         routes: The targets of each route.
         all: Every target once: the default ones and those of routes.
+        fingerprint: Identifies the targets in cache keys: names, models, addresses, parameters; no keys.
 
     Raises:
         ConfigurationError: A vendor, key, address or route is missing or contradictory.
@@ -44,6 +46,7 @@ class DeploymentRegistry:
 
     routes: Mapping[str, Sequence[Target]]
     all: Sequence[Target]
+    fingerprint: Sequence[str]
 
     def __init__(
         self,
@@ -93,25 +96,23 @@ class DeploymentRegistry:
                 self._named[wanted] = found
         return found
 
-    def planned(self, wanted: str | None) -> Target | None:
-        """Return the first target in configured order that may be used, or None if `wanted` is unknown."""
+    def traced_as(self, wanted: str | None) -> tuple[str, str]:
+        """Return the provider and the model that tracers show for a call before it is made.
+
+        Args:
+            wanted: As for `targets`; None for the first target in configured order that may be used.
+        """
+        if wanted is None:
+            return self._traced_as
         try:
-            targets = self._serving if wanted is None else self.targets(wanted)
-        except ConfigurationError:
-            return None
-        return targets[0] if targets else None
+            target = self.targets(wanted)[0]
+        except (ConfigurationError, IndexError):
+            return "llmdispatch", wanted
+        return target.vendor.traced_as, target.model
 
     def profile(self) -> ModelProfile | None:
         """Return what all default targets share."""
         return shared_profile(_profile_of(target) for target in self._serving)
-
-    def fingerprint(self) -> list[str]:
-        """Return what identifies the targets in cache keys: names, models, addresses, parameters; no keys."""
-        return [
-            f"{t.name}={t.vendor.name}:{t.model}@{t.endpoint.base_url or t.account} "
-            f"{sorted(t.deployment.params.items())}"
-            for t in self.all
-        ]
 
     # -- vendors -----------------------------------------------------------------------------------
 
@@ -152,6 +153,9 @@ class DeploymentRegistry:
             for target in targets:
                 once.setdefault(target.name, target)
         self.all = tuple(once.values())
+        self.fingerprint = tuple(map(_fingerprint, self.all))
+        first = self._serving[0]
+        self._traced_as = first.vendor.traced_as, first.model
 
     def _default_targets(self, named: dict[str, Target]) -> Sequence[Target]:
         model = self._model
@@ -242,6 +246,12 @@ class DeploymentRegistry:
         return only, wanted
 
 
+def _fingerprint(target: Target) -> str:
+    where = target.endpoint.base_url or target.account
+    params = sorted(target.deployment.params.items())
+    return f"{target.name}={target.vendor.name}:{target.model}@{where} {params}"
+
+
 def _profile_of(target: Target) -> ModelProfile | None:
     known, own = target.vendor.capabilities(target.model), target.deployment.profile
-    return {**(known or {}), **own} if own else known  # type: ignore[typeddict-item] # the user's keys
+    return cast("ModelProfile", {**(known or {}), **own}) if own else known

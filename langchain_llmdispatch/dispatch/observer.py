@@ -73,7 +73,7 @@ class Observers:
 
     def plus(self, *observers: Observer | None) -> Observers:
         """Return these observers and more; these themselves if all the others are None."""
-        if not any(observers):
+        if observers.count(None) == len(observers):
             return self
         more, out = Observers(*observers), Observers()
         for name in self.__slots__:

@@ -30,7 +30,7 @@ def installed(layer: Middleware, model: DispatcherChatModel | None = None) -> It
     Process-wide on purpose: an application under test makes its own models, threads and event loops.
     """
     owner, name = (
-        (Transport, "process_middlewares") if model is None else (model._transport, "middlewares")  # noqa: SLF001 - ours
+        (Transport, "process_middlewares") if model is None else (model._engine.transport, "middlewares")  # noqa: SLF001 - ours
     )
     with _LOCK:
         setattr(owner, name, (*getattr(owner, name), layer))

@@ -28,7 +28,7 @@ from langchain_llmdispatch import (
     RetryPolicy,
     StreamInterruptedError,
 )
-from langchain_llmdispatch.callbacks.events import AMBIENT
+from langchain_llmdispatch.chat_model.run_context import take_run
 from langchain_llmdispatch.callbacks.usage import Usage, UsageCallbackHandler, get_usage_callback
 from langchain_llmdispatch.errors import BudgetExceededError
 from tests.end_to_end.test_failover import deployment, model_of
@@ -126,7 +126,7 @@ def test_the_llm_run_hears_everything(
     assert [data["retry"] for data in attempts] == [False, True, True, False]
     fallback = next(data for name, data in ears.data if name == "fallback")
     assert (fallback["from"], fallback["to"], fallback["status"]) == ("openai", "anthropic", 503)
-    assert AMBIENT.get() is None
+    assert take_run() is None
 
 
 @colours
@@ -247,7 +247,7 @@ def test_a_stream_leaves_nothing_in_the_caller_s_context(server: LoopbackServer)
     )
     stream = model.stream("hello", {"callbacks": [ears]})
     next(iter(stream))
-    assert AMBIENT.get() is None
+    assert take_run() is None
     other.invoke("hello")
     list(stream)
     assert ears.names().count("attempt") == 1
@@ -258,7 +258,7 @@ def test_a_stream_that_cannot_begin_leaves_nothing_either(server: LoopbackServer
     model = model_of(deployment(server, "openai"))
     with pytest.raises(ValueError, match="Invalid input type"):
         list(model.stream(7, {"callbacks": [Ears()]}))  # type: ignore[arg-type]
-    assert AMBIENT.get() is None
+    assert take_run() is None
 
 
 def test_events_nest_in_chains_and_show_in_astream_events(server: LoopbackServer) -> None:

@@ -39,7 +39,7 @@ def test_litellm_configuration_is_carried_over() -> None:
         read_litellm(LITELLM, {"AZ": "k-az"})
     with pytest.warns(UserWarning, match="success_callback"):
         found = DispatcherChatModel.from_litellm_config(LITELLM, strict=False, env={"AZ": "k-az"})
-    first, second = found._registry.targets("fast")
+    first, second = found._engine.registry.targets("fast")
     assert (first.vendor.name, first.model, first.deployment.rpm) == ("azure", "gpt-x", 9)
     assert (first.deployment.input_price, first.deployment.output_price) == (1, 2)
     assert second.vendor.name == "anthropic"

@@ -148,13 +148,15 @@ def test_from_config(form: str, tmp_path: Path) -> None:
 
 def test_override_per_call_names_route_deployment_or_model() -> None:
     """`model=` at call time means a route, a deployment, a sibling or another configured vendor's model."""
-    fleet = model(models=["openai:gpt-6-luna"], routes={"smart": ["anthropic:claude-sonnet-5-5"]})._registry
+    fleet = model(
+        models=["openai:gpt-6-luna"], routes={"smart": ["anthropic:claude-sonnet-5-5"]}
+    )._engine.registry
     assert [t.name for t in fleet.targets("smart")] == ["anthropic:claude-sonnet-5-5"]
     assert [t.name for t in fleet.targets("openai:gpt-6-luna")] == ["openai:gpt-6-luna"]
     assert [t.name for t in fleet.targets("gpt-6.1-terra")] == ["openai:gpt-6.1-terra"]
     assert [t.name for t in fleet.targets("anthropic:claude-haiku-5-5")] == ["anthropic:claude-haiku-5-5"]
     with pytest.raises(ConfigurationError, match="no vendor is known"):
-        model(models=["openai:gpt-6-luna", "claude-haiku-5-5"])._registry.targets("nonsense")
+        model(models=["openai:gpt-6-luna", "claude-haiku-5-5"])._engine.registry.targets("nonsense")
 
 
 def test_equal_names_are_numbered() -> None:

@@ -244,12 +244,12 @@ def test_no_fault_schedule_exceeds_the_bound(
     clock = FakeClock()
     model = model_of(data, clock)
     vendors = Vendors(clock, steps, share)
-    model._transport.middlewares = (vendors,)
+    model._engine.transport.middlewares = (vendors,)
     try:
         for _ in range(2):
             check(model, vendors, clock, colour)
     finally:
-        model._limiter.close()
+        model._engine.limiter.close()
         model.close()
 
 

@@ -132,13 +132,13 @@ def test_the_deadline_holds_whatever_the_server_does(server: LoopbackServer, col
 
 def _locks_of(model: DispatcherChatModel, budget: Budget) -> dict[str, Any]:
     """Return every lock that the end of an abandoned stream takes, by whose it is."""
-    queue = next(iter(model._limiter._queues.values()))
+    queue = next(iter(model._engine.limiter._queues.values()))
     return {
-        "pool": model._transport._sync[None]._pool._optional_thread_lock,
+        "pool": model._engine.transport._sync[None]._pool._optional_thread_lock,
         "queue": queue._lock,
         "bucket": queue._requests._lock,
-        "health": model._desk.health._lock,
-        "counters": model._counters._lock,
+        "health": model._engine.health._lock,
+        "counters": model._engine.counters._lock,
         "budget": budget._lock,
     }
 
@@ -175,7 +175,7 @@ def test_a_stream_that_the_garbage_collector_closes_blocks_nobody(server: Loopba
     finally:
         gc.enable()
     assert model.invoke("again").text
-    model._limiter.close()
+    model._engine.limiter.close()
     model.close()
 
 

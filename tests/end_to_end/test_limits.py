@@ -66,7 +66,7 @@ def test_every_way_out_frees_the_slot(server: LoopbackServer, call: str) -> None
                 CALLS["ainvoke" if call.startswith("a") else "invoke"](model)
         else:
             CALLS[call](model)
-    model._limiter.close()
+    model._engine.limiter.close()
 
 
 def test_a_busy_deployment_is_passed_over(server: LoopbackServer) -> None:
@@ -77,7 +77,7 @@ def test_a_busy_deployment_is_passed_over(server: LoopbackServer) -> None:
     assert model.clock.monotonic() == 0.0
     model.clock.advance(6.0)
     assert model.invoke("hi").response_metadata["llmdispatch"]["deployment"] == "a"
-    model._limiter.close()
+    model._engine.limiter.close()
 
 
 def test_waiting_is_in_the_metadata(server: LoopbackServer) -> None:
@@ -87,7 +87,7 @@ def test_waiting_is_in_the_metadata(server: LoopbackServer) -> None:
     report = model.invoke("hi").response_metadata["llmdispatch"]
     assert report["queue_ms"] == pytest.approx(6000, abs=5)
     assert report["attempts"][0]["wait_ms"] == report["queue_ms"]
-    model._limiter.close()
+    model._engine.limiter.close()
 
 
 def test_real_usage_settles_reservations(server: LoopbackServer) -> None:
@@ -95,11 +95,11 @@ def test_real_usage_settles_reservations(server: LoopbackServer) -> None:
     model = model_of(server, deployment(server, "a", tpm=100_000))
     used = sum(model.invoke("hi").usage_metadata["total_tokens"] for _ in range(5))
     done = threading.Event()
-    model._limiter._loop.post(done.set)
+    model._engine.limiter._loop.post(done.set)
     assert done.wait(5)
-    left = model._limiter.headroom(model.deployments()[0])["tokens"]
+    left = model._engine.limiter.headroom(model.deployments()[0])["tokens"]
     assert left == pytest.approx(10_000 - used)
-    model._limiter.close()
+    model._engine.limiter.close()
 
 
 def test_models_share_a_limiter_that_they_are_handed(server: LoopbackServer) -> None:

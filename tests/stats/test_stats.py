@@ -195,7 +195,7 @@ def test_metrics_can_be_off(server: LoopbackServer) -> None:
     model.invoke("hello")
     model.reset_stats()
     assert model.get_stats().total_requests == 0
-    assert model._counters is None
+    assert model._engine.counters is None
 
 
 def test_two_models_share_nothing(server: LoopbackServer) -> None:

@@ -1,0 +1,340 @@
+"""The calls of one model: requests are frozen, deployments decided, attempts driven, results counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import warnings
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+from langchain_llmdispatch.budgets.call_budget import CallBudget
+from langchain_llmdispatch.callbacks.events import Run, RunManager
+from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
+from langchain_llmdispatch.catalog.prices import load_prices, prices_are_loaded
+from langchain_llmdispatch.chat_model.fields import registry_of
+from langchain_llmdispatch.chat_model.request import RequestDefaults
+from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
+from langchain_llmdispatch.config.schema import DispatchFields, ModelFields
+from langchain_llmdispatch.deployments.registry import DeploymentRegistry
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.dispatch.call_state import CallState
+from langchain_llmdispatch.dispatch.cascade import Cascade
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.dispatch.observer import Observers
+from langchain_llmdispatch.dispatch.policy import CallPolicy
+from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
+from langchain_llmdispatch.drivers.drivers import AsyncDriver, SyncDriver
+from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.limits.limiter import Limiter
+from langchain_llmdispatch.routing.affinity import Affinity
+from langchain_llmdispatch.routing.forecast import Forecast
+from langchain_llmdispatch.routing.needs import Needs
+from langchain_llmdispatch.routing.plan import Plan, make_plan
+from langchain_llmdispatch.routing.router import Ask, Router
+from langchain_llmdispatch.stats.counters import Counters
+from langchain_llmdispatch.transport.transport import Transport
+from langchain_llmdispatch.types import ChatRequest, TimeLimits
+
+
+class Engine:
+    """Serves the calls of one model, and holds what outlives them: limits, health, statistics, connections.
+
+    Args:
+        fields: The configuration; it is read here, and not later.
+
+    Attributes:
+        registry: The deployments.
+        requests: What the configuration says about every request; may be replaced.
+        clock: The source of time.
+        limiter: The limits.
+        health: The health of the deployments.
+        counters: The statistics; None where they are switched off.
+        transport: The connections.
+
+    Raises:
+        ConfigurationError: Fields are contradictory, or name something that is not known.
+    """
+
+    def __init__(self, fields: ModelFields) -> None:
+        self.registry, self.requests = registry_of(fields), RequestDefaults.of(fields)
+        self.clock = clock = fields.clock
+        self.limiter = Limiter(clock=clock) if fields.limiter is None else fields.limiter
+        self.health = Health(rng=fields.rng) if fields.health is None else fields.health
+        self.counters = Counters(clock) if fields.enable_metrics else None
+        self.transport = Transport()
+        self._sync = SyncDriver(self.transport, self.limiter)
+        self._async = AsyncDriver(self.transport, self.limiter)
+        log = CallLog(console=fields.enable_logging)
+        self._observers = Observers(self.counters, log, self.health)
+        self._quiet_observers = Observers(self.counters, log.failures, self.health)
+        self._prints = log.console
+        self._affinity, self._retry_budget, self._rng = Affinity(), RetryBudget(), fields.rng
+        self._budget, self._budget_usd = fields.budget, fields.budget_usd
+        self._policy = _policy(fields, fields.max_retries)
+        self._router = _router(fields, self.registry)
+        self._has_rules = bool(fields.routing_rules)
+        _warn_of_repeats(self.registry.all, fields.max_attempts)
+
+    async def ready(self) -> None:
+        """Load the price data off the event loop, once in a process: it takes 0.1 s and more."""
+        if not prices_are_loaded():
+            await asyncio.to_thread(load_prices)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes answers, for cache keys and traces; no keys."""
+        requests = self.requests
+        return {
+            "model": requests.route,
+            "deployments": list(self.registry.fingerprint),
+            "model_kwargs": dict(requests.kwargs),
+            **requests.params,
+        }
+
+    # -- the four ways of a call -------------------------------------------------------------------
+
+    def generate(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        manager: RunManager | None,
+    ) -> ChatResult:
+        """Return the answer.
+
+        Raises:
+            DispatchError: No deployment gave one.
+        """
+        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=False)
+        return self._sync.generate(dispatch, request, run)
+
+    async def agenerate(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        manager: RunManager | None,
+    ) -> ChatResult:
+        """Return the answer; see `generate`."""
+        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=False)
+        return await self._async.generate(dispatch, request, run)
+
+    def stream(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        manager: RunManager | None,
+    ) -> Iterator[ChatGenerationChunk]:
+        """Return an iterator over the chunks of the answer.
+
+        Raises:
+            DispatchError: No deployment gave one, or it broke after content.
+        """
+        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=True)
+        return self._sync.stream(dispatch, request, run)
+
+    def astream(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        manager: RunManager | None,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """Return an asynchronous iterator over the chunks of the answer; see `stream`."""
+        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=True)
+        return self._async.stream(dispatch, request, run)
+
+    def explain(
+        self,
+        messages: Sequence[BaseMessage],
+        kwargs: dict[str, Any],
+        *,
+        tags: Sequence[str],
+        metadata: Mapping[str, Any],
+    ) -> Plan:
+        """Return what a call with these arguments would do; nothing is sent, learned or reserved.
+
+        Raises:
+            ConfigurationError: `model=` names nothing that is known.
+        """
+        stream, stop = bool(kwargs.pop("stream", False)), kwargs.pop("stop", None)
+        request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
+        rng = random.Random()
+        rng.setstate(self._rng.getstate())  # what the next call will draw, without drawing it
+        return make_plan(
+            self._router,
+            self._ask(request, wanted, options, rng),
+            _within(self._policy, options),
+            headroom=self.limiter.headroom,
+            repeats=self._policy.resume and request.stream,
+        )
+
+    def is_available(self, vendor: str) -> bool:
+        """Return whether the vendor is configured and at least one of its deployments may be tried now."""
+        if not self.registry.is_available(vendor):
+            return False
+        now, own = self.clock.monotonic(), [each for each in self.registry.all if each.is_of(vendor)]
+        return not own or any(self.health.blocked(target, now)[0] <= 0 for target in own)
+
+    # -- one call ----------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        manager: RunManager | None,
+        *,
+        stream: bool,
+    ) -> tuple[ChatRequest, Dispatch, Run]:
+        run = Run(manager)
+        request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
+        return request, self._dispatch(request, wanted, options, run), run
+
+    def _freeze(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        tags: Sequence[str],
+        metadata: Mapping[str, Any],
+        *,
+        stream: bool,
+    ) -> tuple[ChatRequest, str | None, RunOptions]:
+        """Return the request, the name that the call gives to its model, and the options of its run."""
+        if self.requests.kwargs:
+            kwargs = {**self.requests.kwargs, **kwargs}
+        options = options_of(metadata, kwargs) if kwargs or CHOICES in metadata else NO_OPTIONS
+        wanted = kwargs.pop("model", None) or options.route
+        request = self.requests.freeze(
+            messages, stop, kwargs, route=wanted, stream=stream, tags=tags, metadata=metadata
+        )
+        return request, wanted, options
+
+    def _dispatch(self, request: ChatRequest, wanted: str | None, options: RunOptions, run: Run) -> Dispatch:
+        """Decide which deployments are tried for a request, and return its attempts."""
+        ask = self._ask(request, wanted, options, self._rng)
+        decision = self._router.decide(ask)
+        if self._router.takes_turns and decision.targets:
+            self.health.chosen(decision.targets[0])
+        budget, check = self._call_budget(ask.forecast, options), self.health.check
+        logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
+        observers = self._observers if logs else self._quiet_observers
+        call = CallState(
+            request,
+            decision.targets,
+            _within(self._policy, options),
+            self.clock,
+            waits=decision.waits,
+            thread=ask.thread,
+            observers=observers.plus(
+                run.observer, self._affinity if ask.thread is not None else None, budget
+            ),
+            send_checks=(check,) if budget is None else (budget.reserve, check),
+        )
+        return Dispatch(
+            call,
+            rng=ask.rng,
+            refusal=None if decision.targets else decision.error(),
+            queue_wait=self.limiter.readiness(request),
+            breaker_wait=self.health.breaker_wait,
+            retry_budget=self._retry_budget,
+        )
+
+    def _ask(self, request: ChatRequest, wanted: str | None, options: RunOptions, rng: random.Random) -> Ask:
+        """Return everything that the decision about a request depends on."""
+        needs, targets, thread = Needs(request), self.registry.targets(wanted), options.thread_id
+        return Ask(
+            needs=needs,
+            targets=targets,
+            forecast=Forecast(needs, self.health, self.clock.monotonic(), self.clock.now()),
+            rng=rng if options.seed is None else random.Random(options.seed),
+            health=self.health,
+            model=request.route or (targets[0].model if targets else ""),
+            allowed_vendors=options.allowed_vendors,
+            thread=None if thread is None else f"{request.route or ''}\0{thread}",
+            limit=self._limit(options, whole=False),
+            longest_wait=self._policy.retries.max_retry_after,
+            affinity=self._affinity,
+            pool=self.registry.all if self._has_rules else (),
+            routes=self.registry.routes,
+        )
+
+    def _limit(self, options: RunOptions, *, whole: bool) -> Decimal | None:
+        """Return the dollars that a call may cost; `whole`: by its own limits alone, without the budget's."""
+        if self._budget_usd is None and options.max_cost is None and (whole or self._budget is None):
+            return None
+        amounts = [Decimal(str(usd)) for usd in (self._budget_usd, options.max_cost) if usd is not None]
+        if self._budget is not None and not whole:
+            amounts.append(self._budget.left(self.clock.now()))
+        return min(amounts, default=None)
+
+    def _call_budget(self, forecast: Forecast, options: RunOptions) -> CallBudget | None:
+        limit = self._limit(options, whole=True)
+        if limit is None and self._budget is None:
+            return None
+        budgets = (self._budget,) if self._budget is not None else ()
+        return CallBudget(forecast.worst, limit=limit, budgets=budgets)
+
+
+def _policy(fields: DispatchFields, max_retries: int | None) -> CallPolicy:
+    retries = fields.retry_policy
+    if max_retries is not None:
+        retries = retries.model_copy(update={"max_retries": max_retries})
+    return CallPolicy(
+        retries,
+        fields.max_attempts,
+        TimeLimits(fields.timeout, fields.deadline, fields.first_token_timeout, fields.stream_idle_timeout),
+        resume=fields.on_stream_error == "resume",
+        cascade=Cascade.of(fields.escalate_when),
+        hedge_after=fields.hedge_after,
+    )
+
+
+def _router(fields: DispatchFields, registry: DeploymentRegistry) -> Router:
+    """Return the router of a model.
+
+    Raises:
+        ConfigurationError: A rule leads to a vendor, deployment or route that is not known.
+    """
+    for rule in fields.routing_rules:
+        if rule.vendor is not None:
+            registry.resolver.vendor(rule.vendor, field="routing_rules")
+    router = Router(
+        fields.strategy,
+        rules=fields.routing_rules,
+        default_vendor=fields.default_vendor,
+        fallback_vendor=fields.fallback_vendor,
+        allowed_vendors=fields.allowed_vendors,
+    )
+    router.check(registry.all, registry.routes)
+    return router
+
+
+def _within(policy: CallPolicy, options: RunOptions) -> CallPolicy:
+    """Return the policy with the call's own times, if it has some."""
+    if options.deadline is None and options.timeout is None:
+        return policy
+    own = {"deadline": options.deadline, "timeout": options.timeout}
+    times = {name: float(seconds) for name, seconds in own.items() if seconds is not None}
+    return replace(policy, times=replace(policy.times, **times))
+
+
+def _warn_of_repeats(targets: Sequence[Target], max_attempts: int) -> None:
+    """Warn of LangChain chat models whose own retries cannot be switched off."""
+    for target in targets:
+        repeats = getattr(target.vendor, "requests", 1)
+        if repeats > 1:
+            warnings.warn(
+                f"{target.name} repeats requests by itself ({getattr(target.vendor, 'retries', '')}), which "
+                f"cannot be switched off from here: one call may send {repeats * max_attempts} requests "
+                f"({max_attempts} attempts x {repeats}). Switch it off on the model, or lower max_attempts.",
+                stacklevel=2,
+            )

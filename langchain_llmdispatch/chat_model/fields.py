@@ -1,0 +1,76 @@
+"""The fields of a chat model: the deployments that they describe, and which may change later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.schema import PARAMETERS, DispatchFields, ModelFields
+from langchain_llmdispatch.deployments.deployment import Deployment
+from langchain_llmdispatch.deployments.registry import DeploymentRegistry
+from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
+from langchain_llmdispatch.errors import ConfigurationError
+
+CHANGEABLE = frozenset([*PARAMETERS, "unsupported_params", "streaming", "model_kwargs"])
+"""Fields that act on the next call when they are changed; the other ones are read at construction only."""
+
+_PER_CALL = {
+    "model": "invoke(..., model=...)",
+    "timeout": "invoke(..., timeout=...)",
+    "deadline": "invoke(..., deadline=...)",
+    "budget_usd": 'config={"configurable": {"max_cost": ...}}',
+    "allowed_vendors": 'config={"configurable": {"allowed_vendors": [...]}}',
+}
+
+
+def changed(name: str, value: Any) -> Any:
+    """Return the value that a changeable field has when `value` is assigned to it.
+
+    Raises:
+        ConfigurationError: The field is read at construction only; the message names what to do instead.
+        ValidationError: The value is not one for this field.
+    """
+    if name not in CHANGEABLE:
+        other = f", or choose it per call: {_PER_CALL[name]}" if name in _PER_CALL else ""
+        raise ConfigurationError(
+            f"{name} cannot be changed after construction: make another model with "
+            f"model.model_copy(update={{{name!r}: ...}}){other}."
+        )
+    if name not in DispatchFields.model_fields:
+        return value
+    return getattr(DispatchFields.model_validate({name: value}), name)
+
+
+def registry_of(fields: ModelFields) -> DeploymentRegistry:
+    """Return the deployments that the fields describe, resolved.
+
+    Raises:
+        ConfigurationError: Fields are contradictory, or name a vendor that is not known.
+    """
+    variables = environment() if fields.env is None else fields.env
+    return DeploymentRegistry(
+        Resolver(VendorTable(fields.custom_vendors), fields.vendors, variables),
+        model=_first_deployment(fields),
+        models=fields.models,
+        routes=fields.routes,
+        default_vendor=fields.default_vendor,
+        fallback_vendor=fields.fallback_vendor,
+        allowed_vendors=fields.allowed_vendors,
+    )
+
+
+def _first_deployment(fields: ModelFields) -> Deployment | str | None:
+    """Return the deployment that `model`, `api_key` and `base_url` describe, or the name of the route."""
+    first = Deployment(fields.model) if isinstance(fields.model, BaseChatModel) else fields.model
+    own = {"api_key": fields.api_key, "base_url": fields.base_url}
+    given = {name: value for name, value in own.items() if value is not None}
+    if not given:
+        return first
+    if first is None or first in fields.routes:
+        raise ConfigurationError("api_key and base_url belong to `model`; give the model, or a Deployment.")
+    if isinstance(first, str):
+        return Deployment(first, **given)
+    return Deployment(**{**{name: getattr(first, name) for name in first.model_fields_set}, **given})
