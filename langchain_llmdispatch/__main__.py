@@ -133,10 +133,8 @@ def _vendors(arguments: list[str]) -> int:
 
 
 def _state(vendor: Vendor, resolver: Resolver) -> str:
-    if vendor.name == "local":
-        return "this machine; needs the extra [local]"
-    if vendor.name == "compatible":
-        return "any OpenAI-compatible server, by base_url"
+    if vendor.setup:
+        return vendor.setup
     if resolver.is_configured(vendor):
         return "configured"
     variables = vendor.environment.keys or vendor.environment.urls

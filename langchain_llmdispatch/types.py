@@ -132,7 +132,7 @@ class Call:
     Attributes:
         model: The vendor's own model id.
         endpoint: Where it goes.
-        messages: Compiled history (see `vendors/history.py` for its invariants).
+        messages: Compiled history (see `vendors/history/compile.py` for its invariants).
         params: Neutral parameter names that this target takes.
         tools: Tools whose names and schemas this vendor accepts.
         server_tools: Tools that this vendor runs itself, verbatim.

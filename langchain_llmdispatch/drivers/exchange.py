@@ -25,9 +25,9 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.vendors.answer_checks import check_answer, is_empty
+from langchain_llmdispatch.vendors.base import LAZY_URL
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
-from langchain_llmdispatch.vendors.openai.local import LAZY_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -30,6 +30,7 @@ from langchain_llmdispatch.callbacks.events import ATTEMPT
 from langchain_llmdispatch.telemetry.labels import ABANDONED, OK, outcome_label
 from langchain_llmdispatch.telemetry.messages import as_json
 from langchain_llmdispatch.usage import TokenCounts
+from langchain_llmdispatch.vendors import builtin_vendors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
 
 CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 PROVIDERS = {
-    "azure": "azure.ai.openai",
-    "google": "gcp.gemini",
-    "google_genai": "gcp.gemini",
+    **{v.name: v.otel_name for v in builtin_vendors().values() if v.otel_name},
+    **{v.traced_as: v.otel_name for v in builtin_vendors().values() if v.otel_name},
+    # integrations of LangChain's
     "xai": "x_ai",
     "mistral": "mistral_ai",
 }

@@ -1,4 +1,7 @@
-"""The vendors: one file each and one line here."""
+"""The vendors: one folder each, with all its facts, and one line here.
+
+A vendor of a third party is one file: see `vendors/base.py`, from which everything it needs can be imported.
+"""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_TOOL_NAME",
+    "LAZY_URL",
     "ROOT_OBJECT",
     "Environment",
     "ErrorBody",
@@ -57,6 +58,10 @@ __all__ = [
     "retry_after",
     "vendor_error",
 ]
+
+
+LAZY_URL = "local://model"
+"""Stands for the address of a server on this machine that a driver starts before it sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,8 @@ class Vendor(ABC):
     environment: ClassVar[Environment] = Environment()
     needs_key: ClassVar[bool] = True
     api_version: ClassVar[str | None] = None
+    setup: ClassVar[str] = ""
+    """How to set it up, in one line, where no environment variable does."""
     runs: ClassVar[bool] = False
     """It answers in this process, through `generate` and its kin, instead of over HTTP."""
 
@@ -142,8 +149,13 @@ class Vendor(ABC):
     """Its model ids hold slashes of their own (`openai/gpt-oss-20b` on Hugging Face)."""
     listing: ClassVar[Listing]
     """Where the catalog and the price data list its models; a section of the vendor's name by default."""
+
+    # -- its names elsewhere -----------------------------------------------------------------------
+
     litellm_names: ClassVar[tuple[str, ...]] = ()
     """The words that LiteLLM's configuration writes before its models (`gemini/...`)."""
+    otel_name: ClassVar[str] = ""
+    """OpenTelemetry's `gen_ai.provider.name`, where it is not the vendor's name."""
 
     # -- what it accepts ---------------------------------------------------------------------------
 

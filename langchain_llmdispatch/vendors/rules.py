@@ -125,7 +125,7 @@ class ToolNameRules:
     """What a vendor accepts as the name of a tool; other names are rewritten, and turned back in answers.
 
     Attributes:
-        pattern: What a name must match whole.
+        pattern: What a name must match whole. A letter, and then letters, digits and underscores, must match.
         most: How many characters it may have.
     """
 

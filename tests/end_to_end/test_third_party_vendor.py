@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import httpx
@@ -17,10 +20,15 @@ from langchain_llmdispatch.vendors.base import (
     Environment,
     ErrorBody,
     HistoryRules,
+    Listing,
+    ModelFacts,
+    ParameterRules,
+    SchemaDialect,
+    SchemaRules,
+    ToolNameRules,
     json_request,
     vendor_error,
 )
-from langchain_llmdispatch.vendors.compile.parameters import ParameterRules
 from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -37,11 +45,22 @@ class AcmeVendor(Vendor):
     environment = Environment(keys=("ACME_API_KEY",), urls=("ACME_URL",))
     model_names = ("acme-*",)
     default_model = "acme-1"
+    # Resold by a service whose prices are known; people write `acme/` before its models' names.
+    listing = Listing("acme", seller="groq", prefixes=("acme/", "acme-hosted/"))
+    litellm_names = ("acme_ai",)
     history: ClassVar[HistoryRules] = HistoryRules(provider="acme", system="leading", reasoning="text")
-    parameters: ClassVar[ParameterRules | None] = ParameterRules(
-        frozenset({"temperature", "stop"}), most_stops=1
-    )
+    parameters: ClassVar[ParameterRules] = ParameterRules(frozenset({"temperature", "stop"}), most_stops=1)
+    tool_names = ToolNameRules(re.compile("[a-z][a-z0-9_]*"), most=15)
+    schemas = SchemaDialect(SchemaRules(additional_properties="drop", dropped=frozenset({"minimum"})))
     server_tools = ("acme_search",)
+
+    def facts(self, model: str) -> ModelFacts:
+        """Return that no model can be made to call a tool."""
+        return replace(super().facts(model), forced_tool_choice=False)
+
+    def is_free(self, model: str, base_url: str) -> bool:
+        """Return whether it is the small one, which runs on the user's machine."""
+        return model.endswith("-tiny")
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the request."""
@@ -60,11 +79,11 @@ class AcmeVendor(Vendor):
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message."""
         said = json.loads(body)
-        return AIMessage(said["message"]["content"], tool_calls=_calls(said), **_facts(said))
+        return AIMessage(said["message"]["content"], tool_calls=_calls(said, call.tool_names), **_facts(said))
 
     def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> AcmeStream:
         """Return a decoder."""
-        return AcmeStream()
+        return AcmeStream(call.tool_names)
 
     def decode_error(
         self, call: Call, status: int, headers: Mapping[str, str], body: bytes
@@ -81,8 +100,8 @@ class AcmeVendor(Vendor):
 class AcmeStream:
     """Decodes lines."""
 
-    def __init__(self) -> None:
-        self._rest, self.done = b"", False
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names, self._rest, self.done = names, b"", False
 
     @property
     def finished(self) -> bool:
@@ -97,7 +116,7 @@ class AcmeStream:
     def _chunk(self, said: dict[str, Any]) -> AIMessageChunk:
         pieces = [
             {"name": call["name"], "args": json.dumps(call["args"]), "id": call["id"], "index": n}
-            for n, call in enumerate(_calls(said))
+            for n, call in enumerate(_calls(said, self._names))
         ]
         self.done = said["done"]
         facts = _facts(said) if self.done else {"response_metadata": {"model_provider": "acme"}}
@@ -127,10 +146,10 @@ def _tool(tool: Any) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _calls(said: dict[str, Any]) -> list[Any]:
+def _calls(said: dict[str, Any], names: Mapping[str, str]) -> list[Any]:
+    functions = [(one["id"], one["function"]) for one in said["message"].get("tool_calls", ())]
     return [
-        {"name": one["function"]["name"], "args": one["function"]["arguments"], "id": one["id"]}
-        for one in said["message"].get("tool_calls", ())
+        {"name": names.get(f["name"], f["name"]), "args": f["arguments"], "id": id_} for id_, f in functions
     ]
 
 
@@ -153,20 +172,24 @@ TOOL = {
     "properties": {"input": {"type": "integer"}},
     "required": ["input"],
 }
+RICH_TOOL = {
+    **TOOL,
+    "title": "magic-function/v2",
+    "properties": {"input": {"type": "integer", "minimum": 0}},
+    "additionalProperties": {"type": "string"},
+}
 
 
 def router(server: LoopbackServer, **fields: Any) -> DispatcherChatModel:
-    """Return a router on another vendor that has learned the new one, whose key is in the environment."""
+    """Return a router on another vendor, with the new one, whose key is in the environment."""
     env = {"ACME_API_KEY": "acme-key-1234", "ACME_URL": server.base_url("ollama")}
     url = server.base_url("cohere")
     spare = Deployment("cohere:command-a-03-2025", base_url=url, api_key="key")
     settings: dict[str, Any] = {"models": [spare], "env": env, "clock": FakeClock()}
-    model = DispatcherChatModel(**{**settings, **fields})
-    model.register_vendor(AcmeVendor())
-    return model
+    return DispatcherChatModel(**{**settings, "custom_vendors": [AcmeVendor()], **fields})
 
 
-def test_it_is_asked_like_any_other(server: LoopbackServer) -> None:
+def test_it_is_used_like_any_other(server: LoopbackServer) -> None:
     """By its name, an alias or a well-known model name; whole, streamed and async."""
     model = router(server)
     for wanted in ("acme:acme-1", "acme-ai:acme-1", "acme-2"):
@@ -200,6 +223,43 @@ def test_tools_history_and_its_own_parameter_rules(server: LoopbackServer) -> No
     assert "42" in model.invoke([question, call, result], model="acme:acme-1").text
 
 
+def test_its_own_tool_names_schemas_and_facts(server: LoopbackServer) -> None:
+    """Tools are named and described as it takes them; what its models cannot do is asked for in words."""
+    model = router(server).bind_tools([RICH_TOOL], tool_choice="magic-function/v2")
+    call = model.invoke("What is magic_function(3)? Use the tool.", model="acme:acme-1")
+    function = server.requests[-1].body["tools"][0]["function"]
+    assert re.fullmatch("magic__[0-9a-f]{8}", function["name"])
+    assert function["parameters"] == {
+        "type": "object",
+        "properties": {"input": {"type": "integer"}},
+        "required": ["input"],
+    }
+    assert call.tool_calls[0]["name"] == "magic-function/v2"
+    adapted = [change["kind"] for change in call.response_metadata["llmdispatch"]["adapted"]]
+    assert adapted == [
+        "tool_choice_relaxed",
+        "schema_keywords_dropped",
+        "schema_closed",
+        "tool_names_changed",
+    ]
+    assert "You must call the tool magic-function/v2" in server.requests[-1].body["messages"][0]["content"]
+
+
+def test_its_own_prices(server: LoopbackServer) -> None:
+    """Of its seller, under the model's plain name; free where it is; unknown where the price is."""
+    model = router(server)
+
+    def cost(name: str) -> Any:
+        return model.invoke("Hello", model=name).response_metadata["llmdispatch"]
+
+    listed = cost("acme:acme-hosted/llama-3.3-70b-versatile")
+    assert listed["price_source"].startswith("genai-prices ")
+    assert Decimal(listed["cost_usd"]) > 0
+    free, unknown = cost("acme:acme-tiny"), cost("acme:acme-1")
+    assert (free["cost_usd"], free["price_source"]) == ("0", "local")
+    assert (unknown["cost_usd"], unknown["price_source"]) == (None, None)
+
+
 def test_errors_retries_and_broken_streams(server: LoopbackServer) -> None:
     """The engine retries, and refuses half an answer."""
     model = router(server)
@@ -212,8 +272,8 @@ def test_errors_retries_and_broken_streams(server: LoopbackServer) -> None:
         list(model.stream("Hello", model="acme:acme-1"))
 
 
-def test_it_is_known_to_one_model_only(server: LoopbackServer) -> None:
-    """Registering changes no global state."""
+def test_it_belongs_to_one_model_only(server: LoopbackServer) -> None:
+    """Handing it in changes no global state."""
     router(server)
     other = DispatcherChatModel(model="ollama:llama3.1", env={})
     with pytest.raises(errors.ConfigurationError, match="acme"):
@@ -221,7 +281,7 @@ def test_it_is_known_to_one_model_only(server: LoopbackServer) -> None:
 
 
 def test_a_built_in_vendor_may_be_replaced(server: LoopbackServer) -> None:
-    """The same name, another codec; deployments that exist already are spoken for by the new one."""
+    """The same name, another codec; deployments that exist already use the new one."""
 
     class Loud(type(DispatcherChatModel(model="ollama:x", env={}).get_vendor("ollama"))):  # type: ignore[misc]
         def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:

@@ -55,6 +55,7 @@ class GoogleVendor(Vendor):
     default_model: ClassVar[str | None] = "gemini-3.8-flash"
     listing: ClassVar[Listing] = rules.LISTING
     litellm_names: ClassVar[tuple[str, ...]] = ("gemini",)
+    otel_name = "gcp.gemini"
     parameters: ClassVar[ParameterRules] = rules.PARAMETERS
     tool_names: ClassVar[ToolNameRules] = rules.TOOL_NAMES
     schemas: ClassVar[SchemaDialect] = rules.SCHEMAS

@@ -85,6 +85,7 @@ class AzureVendor(OpenAIVendor):
     default_model = None
     listing: ClassVar[Listing] = rules.AZURE_LISTING
     litellm_names: ClassVar[tuple[str, ...]] = ("azure",)
+    otel_name = "azure.ai.openai"
     history: ClassVar[HistoryRules] = OpenAIVendor.history
 
     def url(self, call: Call, path: str = "chat/completions") -> str:

@@ -49,6 +49,7 @@ class CompatibleVendor(ChatCompletions):
     aliases: ClassVar[tuple[str, ...]] = ("openai-compatible", "openai_compatible")
     provider = "compatible"
     needs_key = False
+    setup = "any OpenAI-compatible server, by base_url"
     slashed_names = True
     litellm_names: ClassVar[tuple[str, ...]] = ("openai", *LITELLM_SERVERS)
     history: ClassVar[HistoryRules] = HistoryRules(

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from langchain_llmdispatch.vendors.base import ANY_TOOL_NAME, Listing, ToolNameRules
+from langchain_llmdispatch.vendors.base import ANY_TOOL_NAME, LAZY_URL, Listing, ToolNameRules
 from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor
-
-LAZY_URL = "local://model"
-"""Stands for an address that is known once the server runs; drivers replace it before they send."""
 
 
 class LocalVendor(CompatibleVendor):
@@ -19,6 +16,7 @@ class LocalVendor(CompatibleVendor):
     provider = "compatible"
     needs_key = False
     base_url = LAZY_URL
+    setup = "this machine; needs the extra [local]"
     # It runs models that Ollama's library lists.
     listing: ClassVar[Listing] = Listing("local", profiles="ollama", colon="tag")
     litellm_names: ClassVar[tuple[str, ...]] = ()
