@@ -210,18 +210,12 @@ class _FactRows:
 class _CatalogData:
     """The data files, merged and checked against this LangChain's profile keys."""
 
-    as_of: str
     profiles: Mapping[str, Mapping[str, Mapping[str, Any]]]
     rules: Mapping[str, _FactRows]
     common: _FactRows
 
 
 _loading = Lock()
-
-
-def as_of() -> str:
-    """Return the day (ISO 8601) on which the data was last brought up to date."""
-    return _data().as_of
 
 
 def _data() -> _CatalogData:
@@ -234,7 +228,6 @@ def _load() -> _CatalogData:
     profiles, rules = read_data("profiles.json"), read_data("facts.json")
     common = rules["common"]
     return _CatalogData(
-        as_of=max(profiles["as_of"], rules["as_of"]),
         profiles=_merged_profiles(profiles["profiles"], profiles["overlay"]),
         rules={section: _rows(section, rules["vendors"], common) for section in rules["vendors"]},
         common=_FactRows(defaults=common),

@@ -213,7 +213,7 @@ def current_prices() -> PriceList:
     return held if held is not None and held.newest() is held.snapshot else _loaded()
 
 
-def is_loaded() -> bool:
+def prices_are_loaded() -> bool:
     """Return whether genai-prices has been imported."""
     return _current is not None
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.catalog.price_list import PriceKey, PriceList, current_prices, in_utc, is_loaded
+from langchain_llmdispatch.catalog.price_list import PriceKey, PriceList, current_prices, in_utc
 from langchain_llmdispatch.catalog.rates import FREE, MILLION, ZERO, TieredRates, TokenRates
 
 if TYPE_CHECKING:
@@ -206,13 +206,3 @@ def prices_as_of() -> str:
     held = current_prices()
     updated = f", updated {held.snapshot.timestamp:%Y-%m-%d}" if held.snapshot.from_auto_update else ""
     return f"{held.source}{updated}; corrections of {held.corrections['as_of']}"
-
-
-def load_prices() -> None:
-    """Load the price data now (0.1 to 0.3 s at first), so that no call has to wait for it later."""
-    current_prices()
-
-
-def prices_are_loaded() -> bool:
-    """Return whether the price data is loaded already."""
-    return is_loaded()

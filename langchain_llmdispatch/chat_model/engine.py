@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run, RunManager
 from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
-from langchain_llmdispatch.catalog.prices import load_prices, prices_are_loaded
+from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded
 from langchain_llmdispatch.chat_model.fields import registry_of
 from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
@@ -85,7 +85,7 @@ class Engine:
     async def ready(self) -> None:
         """Load the price data off the event loop, once in a process: it takes 0.1 s and more."""
         if not prices_are_loaded():
-            await asyncio.to_thread(load_prices)
+            await asyncio.to_thread(current_prices)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes answers, for cache keys and traces; no keys."""

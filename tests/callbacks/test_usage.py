@@ -28,8 +28,8 @@ from langchain_llmdispatch import (
     RetryPolicy,
     StreamInterruptedError,
 )
-from langchain_llmdispatch.chat_model.run_context import take_run
 from langchain_llmdispatch.callbacks.usage import Usage, UsageCallbackHandler, get_usage_callback
+from langchain_llmdispatch.chat_model.run_context import take_run
 from langchain_llmdispatch.errors import BudgetExceededError
 from tests.end_to_end.test_failover import deployment, model_of
 from tests.fakes import FakeClock

@@ -14,7 +14,8 @@ from genai_prices import data_snapshot
 
 from langchain_llmdispatch.catalog import price_list
 from langchain_llmdispatch.catalog.files import read_data
-from langchain_llmdispatch.catalog.prices import Cost, load_prices, prices_are_loaded, prices_as_of
+from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded
+from langchain_llmdispatch.catalog.prices import Cost, prices_as_of
 from tests.catalog.listings import estimate
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -77,7 +78,7 @@ def test_caches_are_bounded() -> None:
     """Names and days without end do not fill the memory."""
     for number in range(price_list.MOST_MODELS + 10):
         estimate("nobody", f"model-{number}", 1, 1, at=NOW)
-    assert len(price_list.current_prices()._histories) <= price_list.MOST_MODELS
+    assert len(current_prices()._histories) <= price_list.MOST_MODELS
     history = _history_with()
     for day in range(price_list.MOST_DAYS + 10):
         history.rates(NOW + timedelta(days=day))
@@ -86,7 +87,7 @@ def test_caches_are_bounded() -> None:
 
 def test_threads_agree() -> None:
     """Sixteen threads that look up the first price at once get the same list and cost."""
-    load_prices()
+    current_prices()
     assert prices_are_loaded()
     barrier = threading.Barrier(16)
 

@@ -3,20 +3,6 @@
 What a vendor takes is in its class (`Vendor.parameters`), what a model takes in the catalog's `ModelFacts`. A
 parameter that a target does not take is adapted or dropped, and reported; or, with
 `unsupported_params="raise"`, an error.
-
-=====================  ======================================================================================
-parameter              rule
-=====================  ======================================================================================
-temperature            dropped where the model refuses it; cut to the vendor's maximum
-top_p, top_k           dropped with it; `top_p` beside `temperature` where only one may be set
-penalties, logprobs,   dropped while a model reasons, where the vendor says so
-stop
-stop                   cut to the vendor's number of sequences; blank ones dropped where refused
-max_tokens             cut to the model's output limit
-reasoning_effort       the nearest word the model has; dropped for models that do not reason
-thinking               where a vendor has only efforts: budget -> effort, disabled -> none
-top_logprobs           brings `logprobs` along
-=====================  ======================================================================================
 """
 
 from __future__ import annotations

@@ -231,22 +231,24 @@ def _merged(turns: list[HistoryTurn], filters: BlockFilter) -> list[HistoryTurn]
     for turn in turns:
         if out and out[-1].role == turn.role != "tool":
             filters.note("turns_merged", f"two turns of the {turn.role}'s became one", turn.index)
-            out[-1] = _merged_turn(out[-1], turn, filters)
+            out[-1] = _merged_turn(out[-1], turn)
         else:
             out.append(turn)
     return out
 
 
-def _merged_turn(first: HistoryTurn, second: HistoryTurn, filters: BlockFilter) -> HistoryTurn:
+def _merged_turn(first: HistoryTurn, second: HistoryTurn) -> HistoryTurn:
     # Parts of either that are trusted or native need the metadata that mark them so.
-    def rank(turn: HistoryTurn) -> tuple[bool, bool]:
-        source = turn.source
-        return turn.trusted, source is not None and filters.is_native(source.response_metadata)
-
-    source = second.source if rank(second) > rank(first) else first.source
-    name = first.name if first.name == second.name else None
-    content = _joined([first.content, second.content])
-    return HistoryTurn(first.role, content, source, first.index, name, first.trusted or second.trusted)
+    second_wins = (second.trusted, second.native) > (first.trusted, first.native)
+    return HistoryTurn(
+        first.role,
+        _joined([first.content, second.content]),
+        second.source if second_wins else first.source,
+        first.index,
+        first.name if first.name == second.name else None,
+        native=first.native or second.native,
+        trusted=first.trusted or second.trusted,
+    )
 
 
 def _add_user_turns(turns: list[HistoryTurn], filters: BlockFilter) -> None:

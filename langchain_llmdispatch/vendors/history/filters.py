@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from langchain_llmdispatch.types import Change
+from langchain_llmdispatch.vendors.history.answer_blocks import arguments
 from langchain_llmdispatch.vendors.history.blocks import (
     FOREIGN_INPUT,
     MEDIA,
     Block,
-    arguments,
     is_blank,
     media_kinds,
     readable_text,
@@ -77,7 +77,7 @@ class BlockFilter:
         if not slug:
             self.note("name_dropped", "the target takes no such message name", index, lossy=lossy)
         elif slug != name:
-            self.note("name_changed", "spelled as the target wants it", index)
+            self.note("name_changed", "spelled as the target requires", index)
         return slug or None
 
     # -- filters of input blocks -------------------------------------------------------------------
@@ -120,8 +120,10 @@ class BlockFilter:
             return text_block(block["text"])
         if kind == "non_standard":
             return self._vendor_block(block, index)
-        if kind not in MEDIA or self._takes(block, self.rules.tool_media):
-            return block if kind in MEDIA else None
+        if kind not in MEDIA:
+            return None
+        if self._takes(block, self.rules.tool_media):
+            return block
         return self._move(block, turn, "the target takes none in tool results")
 
     def _move(self, block: Block, turn: HistoryTurn, why: str) -> Block:
@@ -169,19 +171,17 @@ class BlockFilter:
 
     # -- filters of an assistant's blocks ----------------------------------------------------------
 
-    def assistant(self, blocks: list[Block], turn: HistoryTurn, *, native: bool) -> list[Block]:
+    def assistant(self, blocks: list[Block], turn: HistoryTurn) -> list[Block]:
         """Return what may go back of an assistant's blocks."""
-        kept = (
-            self._kinds.get(block["type"], BlockFilter._drop)(self, block, turn, native) for block in blocks
-        )
+        kept = (self._kinds.get(block["type"], BlockFilter._drop)(self, block, turn) for block in blocks)
         return [block for block in kept if block is not None]
 
-    def _answer_text(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
+    def _answer_text(self, block: Block, turn: HistoryTurn) -> Block | None:
         kept = text_block(str(block.get("text") or ""))
         if turn.trusted:
             kept = _without_marks(block, "annotations", "cache_control")
         if notes := block.get("annotations"):
-            if native and self.rules.citations:
+            if turn.native and self.rules.citations:
                 kept["annotations"] = notes
             else:
                 self.note("citations_dropped", "the target does not take them back", turn.index)
@@ -193,16 +193,16 @@ class BlockFilter:
             return None
         return block if kept == block else kept
 
-    def _reasoning(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
-        if self.rules.reasoning == "text" and native and block.get("reasoning"):
+    def _reasoning(self, block: Block, turn: HistoryTurn) -> Block | None:
+        if self.rules.reasoning == "text" and turn.native and block.get("reasoning"):
             return {"type": "reasoning", "reasoning": block["reasoning"]}
         if turn.trusted and _is_signed(block):
             return _without_marks(block)
-        detail = "its own, which it does not take back" if native else "another model's"
-        self.note("reasoning_dropped", detail, turn.index, lossy=not native)
+        detail = "its own, which it does not take back" if turn.native else "another model's"
+        self.note("reasoning_dropped", detail, turn.index, lossy=not turn.native)
         return None
 
-    def _call(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
+    def _call(self, block: Block, turn: HistoryTurn) -> Block | None:
         args = arguments(block.get("args"))
         valid = args is not None and block["type"] != "invalid_tool_call"
         kept: Block = {
@@ -220,41 +220,41 @@ class BlockFilter:
             kept["extras"] = extras
         return kept
 
-    def _server(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
+    def _server(self, block: Block, turn: HistoryTurn) -> Block | None:
         if turn.trusted:
             return without(block, "index")
         self.note("server_tool_dropped", "another vendor ran it", turn.index, lossy=True)
         text = readable_text(block.get("output")) if block["type"] == "server_tool_result" else ""
         return text_block(f"[Result of a tool]\n{text}") if text else None
 
-    def _refusal(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
+    def _refusal(self, block: Block, turn: HistoryTurn) -> Block | None:
         text = block.get("refusal")
         if is_blank(text):
             return None
         self.note("refusal_to_text", "a refusal goes on as text", turn.index)
         return text_block(str(text))
 
-    def _media(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
+    def _media(self, block: Block, turn: HistoryTurn) -> Block | None:
         return self._move(without(block, "index"), turn, "an assistant's turn may not hold it")
 
-    def _plain(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
-        return self._answer_text({"type": "text", "text": block.get("text")}, turn, native)
+    def _plain(self, block: Block, turn: HistoryTurn) -> Block | None:
+        return self._answer_text({"type": "text", "text": block.get("text")}, turn)
 
-    def _native_only(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:
+    def _native_only(self, block: Block, turn: HistoryTurn) -> Block | None:
         value = block.get("value")
         if isinstance(value, dict) and value.get("type") == "redacted_thinking":
             signed = {**block, "extras": {"signature": True}}
-            return without(block, "index") if self._reasoning(signed, turn, native) else None
+            return without(block, "index") if self._reasoning(signed, turn) else None
         if turn.trusted:
             return without(block, "index")
-        return self._drop(block, turn, native)
+        return self._drop(block, turn)
 
-    def _drop(self, block: Block, turn: HistoryTurn, native: bool) -> Block | None:  # noqa: ARG002
+    def _drop(self, block: Block, turn: HistoryTurn) -> Block | None:
         self.note("block_dropped", "another vendor's own block", turn.index, lossy=True)
         text = readable_text(block.get("value"))
         return text_block(text) if text else None
 
-    _kinds: ClassVar[Mapping[str, Callable[[BlockFilter, Block, HistoryTurn, bool], Block | None]]] = {
+    _kinds: ClassVar[Mapping[str, Callable[[BlockFilter, Block, HistoryTurn], Block | None]]] = {
         "text": _answer_text,
         "text-plain": _plain,
         "reasoning": _reasoning,

@@ -18,7 +18,8 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.utils import message_chunk_to_message
 
-from langchain_llmdispatch.vendors.history.blocks import Block, assistant_blocks, input_blocks
+from langchain_llmdispatch.vendors.history.answer_blocks import assistant_blocks
+from langchain_llmdispatch.vendors.history.blocks import Block, input_blocks
 from langchain_llmdispatch.vendors.history.filters import BlockFilter
 from langchain_llmdispatch.vendors.history.plain import has_only_text
 from langchain_llmdispatch.vendors.history.turns import HistoryTurn, Role
@@ -48,8 +49,8 @@ class HistoryReader(BlockFilter):
                 "apply it with langgraph's add_messages first",
             )
         if type(message) is AIMessage and has_only_text(message):
-            name = self.named(message.name, index)
-            return [HistoryTurn("assistant", str(message.content), message, index, name)]
+            name, native = self.named(message.name, index), self.is_native(message.response_metadata)
+            return [HistoryTurn("assistant", str(message.content), message, index, name, native=native)]
         plain = message_chunk_to_message(message)
         if isinstance(plain, ToolMessage):
             return [self._tool_turn(plain, message, index)]
@@ -118,8 +119,8 @@ class HistoryReader(BlockFilter):
 
     def _assistant_turn(self, plain: AIMessage, source: BaseMessage, index: int) -> HistoryTurn:
         turn = HistoryTurn("assistant", "", source, index, self.named(plain.name, index))
-        native = self.is_native(plain.response_metadata)
-        turn.trusted = native and self.opaque and self.is_model(plain.response_metadata)
+        turn.native = self.is_native(plain.response_metadata)
+        turn.trusted = turn.native and self.opaque and self.is_model(plain.response_metadata)
         turn.verbatim = turn.trusted and self.rules.verbatim
-        turn.content = self.assistant(assistant_blocks(plain), turn, native=native)
+        turn.content = self.assistant(assistant_blocks(plain), turn)
         return turn

@@ -148,26 +148,15 @@ def paired(turns: list[HistoryTurn], filters: BlockFilter, names: Mapping[str, s
         elif turn.role == "tool" and not register.answer(turn):
             orphans.add(id(turn))
     made = list(_arranged(turns, register, orphans))
-    real = [turn for turn in turns if turn.role == "tool" and id(turn) not in orphans]
-    placed = [turn for turn in made if turn.role == "tool" and turn.source is not None]
-    if real != placed or _is_apart(turns, register):
+    places = {id(turn): place for place, turn in enumerate(turns)}
+    order = [places[id(turn)] for turn in made if id(turn) in places]
+    if order != sorted(order):
         filters.note("results_moved", "tool results went to right after their calls", None)
     return made
 
 
 def _has_calls(turn: HistoryTurn) -> bool:
     return any(block["type"] in _CALLS for block in as_blocks(turn.content))
-
-
-def _is_apart(turns: list[HistoryTurn], register: _CallRegister) -> bool:
-    """Whether a result does not directly follow its call or another result."""
-    answered = {id(call.result): call.turn for call in register.calls if call.result is not None}
-    last: HistoryTurn | None = None
-    for turn in turns:
-        if id(turn) in answered and answered[id(turn)] is not last:
-            return True
-        last = turn if turn.role != "tool" else last
-    return False
 
 
 def _arranged(turns: list[HistoryTurn], register: _CallRegister, orphans: set[int]) -> Iterator[HistoryTurn]:

@@ -24,6 +24,7 @@ class HistoryTurn:
         source: The message that it was read from, or None for one that was added.
         index: The message's place in the caller's history.
         name: The message's name, if the target takes one; for tool results the tool's name.
+        native: The target's own vendor wrote it.
         trusted: Its opaque parts (reasoning, signatures, item ids) are valid for the target.
         verbatim: The message goes back as it was, if its calls need no change.
         call_id: Tool results: the call they answer.
@@ -36,6 +37,7 @@ class HistoryTurn:
     source: BaseMessage | None = None
     index: int | None = None
     name: str | None = None
+    native: bool = False
     trusted: bool = False
     verbatim: bool = False
     call_id: str = ""
