@@ -27,12 +27,12 @@ from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.dispatch.policy import CallPolicy
-from langchain_llmdispatch.health.health import Health, Outcome
+from langchain_llmdispatch.health.breaker import AttemptResult
+from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing import RoutingRule
-from langchain_llmdispatch.routing.forecast import Forecast
-from langchain_llmdispatch.routing.needs import Needs
+from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.plan import make_plan
-from langchain_llmdispatch.routing.router import Ask, Router
+from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import ChatRequest, ToolSpec
 
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-bench", "ANTHROPIC_API_KEY": "sk-bench", "COHERE_API_KEY": "bench"}
@@ -71,7 +71,9 @@ def healthy(fleet: Sequence[Target]) -> Health:
         for moment in range(10):
             flight = object()
             health.begin(target, float(moment), flight)
-            health.learn(target, moment + 0.5, flight, Outcome(latency=0.5 + n / 20, ttft=0.1, tokens=50))
+            health.learn(
+                target, moment + 0.5, flight, AttemptResult(latency=0.5 + n / 20, ttft=0.1, tokens=50)
+            )
     return health
 
 
@@ -81,15 +83,13 @@ def troubled(fleet: Sequence[Target]) -> Health:
     for moment in range(6):
         flight = object()
         health.begin(fleet[0], 10.0 + moment, flight)
-        health.learn(fleet[0], 10.0 + moment, flight, Outcome("health", "ServerError"))
+        health.learn(fleet[0], 10.0 + moment, flight, AttemptResult("health", "ServerError"))
     return health
 
 
-def asked(fleet: Sequence[Target], health: Health, request: ChatRequest = PLAIN) -> Ask:
-    """Return what a call asks, freshly: nothing about it is counted yet."""
-    needs = Needs(request)
-    forecast = Forecast(needs, health, 16.0, CLOCK.now())
-    return Ask(needs, fleet, forecast, RNG, health, model=fleet[0].model)
+def asked(fleet: Sequence[Target], health: Health, request: ChatRequest = PLAIN) -> RoutingRequest:
+    """Return what a decision depends on, freshly: nothing of it is computed yet."""
+    return RoutingRequest(request, fleet, RNG, 16.0, CLOCK.now(), health, model=fleet[0].model)
 
 
 def microseconds(call: Callable[[], object], *, number: int = 20, rounds: int = 200) -> float:

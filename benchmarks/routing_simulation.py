@@ -57,9 +57,10 @@ from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
 from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
-from langchain_llmdispatch.routing.router import Ask, Router
+from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
 
 STRATEGIES = ("ordered", "weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost", "balanced")
@@ -187,11 +188,11 @@ class Simulation:
 
     def _call(self) -> None:
         self._weather()
-        forecast = Forecast(Needs(REQUEST), self.health, self.clock.time, self.clock.now())
-        ask = Ask(forecast.needs, self.targets, forecast, self.rng, self.health, longest_wait=60.0)
-        decision = self.router.decide(ask)
+        now, at = self.clock.time, self.clock.now()
+        routing = RoutingRequest(REQUEST, self.targets, self.rng, now, at, self.health)
+        decision = self.router.decide(routing)
         if self.router.takes_turns:
-            self.health.chosen(decision.targets[0])
+            self.health.take_turn(decision.targets[0])
         call = CallState(
             REQUEST,
             decision.targets,
@@ -304,7 +305,7 @@ def price_change(strategy: str, requests: int) -> dict[str, Any]:
     for number in range(requests):
         clock.time = 7200.0 * number / requests
         forecast = Forecast(Needs(REQUEST), None, clock.time, clock.now())
-        first = router.decide(Ask(forecast.needs, fleet, forecast, rng)).targets[0]
+        first = router.decide(RoutingRequest(REQUEST, fleet, rng, clock.time, clock.now())).targets[0]
         chosen[clock.now() < MIDNIGHT] += first is fleet[0]
         costs = [float(forecast.cost(target) or 0) for target in (first, *fleet[:2])]
         spent, least = spent + costs[0], least + min(costs[1:])

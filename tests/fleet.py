@@ -13,10 +13,9 @@ from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
-from langchain_llmdispatch.health.health import Health, Outcome
-from langchain_llmdispatch.routing.forecast import Forecast
-from langchain_llmdispatch.routing.needs import Needs
-from langchain_llmdispatch.routing.router import Ask
+from langchain_llmdispatch.health.breaker import AttemptResult
+from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.types import ChatRequest
 
 KEYS = {f"{vendor}_API_KEY": "test" for vendor in ("OPENAI", "ANTHROPIC", "GOOGLE", "COHERE")}
@@ -39,30 +38,29 @@ def request(text: str | Sequence[BaseMessage] = "hello", **fields: Any) -> ChatR
     return ChatRequest([HumanMessage(text)] if isinstance(text, str) else text, **fields)
 
 
-def ask(
+def routing(
     fleet: Sequence[Target],
-    asked: ChatRequest | None = None,
+    wanted: ChatRequest | None = None,
     *,
     health: Health | None = None,
     now: float = 0.0,
     seed: int = 1,
+    at: datetime = NOON,
     **fields: Any,
-) -> Ask:
-    """Return what a call asks at one moment."""
-    needs = Needs(asked or request())
-    forecast = Forecast(needs, health, now, fields.pop("at", NOON))
-    rng = random.Random(seed)
-    return Ask(needs, fleet, forecast, rng, health, **{"model": fleet[0].model, "pool": fleet, **fields})
+) -> RoutingRequest:
+    """Return what a decision depends on at one moment."""
+    given = {"model": fleet[0].model, "pool": fleet, **fields}
+    return RoutingRequest(wanted or request(), fleet, random.Random(seed), now, at, health, **given)
 
 
-def learn(health: Health, where: Target, *, at: float = 0.0, times: int = 1, **outcome: Any) -> None:
+def learn(health: Health, where: Target, *, at: float = 0.0, times: int = 1, **result: Any) -> None:
     """Have requests begin and end at one moment."""
     for _ in range(times):
         flight = object()
         health.begin(where, at, flight)
-        health.learn(where, at, flight, Outcome(**outcome))
+        health.learn(where, at, flight, AttemptResult(**result))
 
 
-def fail(health: Health, where: Target, *, at: float = 0.0, times: int = 5, **outcome: Any) -> None:
+def fail(health: Health, where: Target, *, at: float = 0.0, times: int = 5, **result: Any) -> None:
     """Have requests fail at one moment: five open a breaker."""
-    learn(health, where, at=at, times=times, **{"blame": "health", "reason": "ServerError", **outcome})
+    learn(health, where, at=at, times=times, **{"blame": "health", "reason": "ServerError", **result})

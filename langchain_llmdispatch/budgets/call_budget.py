@@ -21,8 +21,8 @@ _MOST_TOKENS_PER_BYTE = 0.375
 class WorstCost(Protocol):
     """Returns the dollars that one request to a target can cost at most, or None if unknown."""
 
-    def __call__(self, target: Target, *, said: int = 0) -> Decimal | None:
-        """Return them. `said`: tokens of a broken answer that the request repeats to have it continued."""
+    def __call__(self, target: Target, *, continued: int = 0) -> Decimal | None:
+        """Return them. `continued`: tokens of a broken answer that the request continues."""
 
 
 class CallBudget:
@@ -72,7 +72,7 @@ class CallBudget:
         if not (delivered and target.facts.prefill):
             return self._worst(target)
         size = sum(len(chunk.text.encode()) for chunk in delivered)
-        return self._worst(target, said=ceil(size * _MOST_TOKENS_PER_BYTE))
+        return self._worst(target, continued=ceil(size * _MOST_TOKENS_PER_BYTE))
 
     def _reserved(self, worst: Decimal, attempt: Attempt) -> Sequence[BudgetReservation]:
         at = attempt.call.clock.now()

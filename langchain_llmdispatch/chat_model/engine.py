@@ -34,10 +34,9 @@ from langchain_llmdispatch.drivers.drivers import AsyncDriver, SyncDriver
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing.affinity import Affinity
-from langchain_llmdispatch.routing.forecast import Forecast
-from langchain_llmdispatch.routing.needs import Needs
+from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.plan import Plan, make_plan
-from langchain_llmdispatch.routing.router import Ask, Router
+from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.stats.counters import Counters
 from langchain_llmdispatch.transport.transport import Transport
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
@@ -170,7 +169,7 @@ class Engine:
         rng.setstate(self._rng.getstate())  # what the next call will draw, without drawing it
         return make_plan(
             self._router,
-            self._ask(request, wanted, options, rng),
+            self._routing(request, wanted, options, rng),
             _within(self._policy, options),
             headroom=self.limiter.headroom,
             repeats=self._policy.resume and request.stream,
@@ -220,11 +219,11 @@ class Engine:
 
     def _dispatch(self, request: ChatRequest, wanted: str | None, options: RunOptions, run: Run) -> Dispatch:
         """Decide which deployments are tried for a request, and return its attempts."""
-        ask = self._ask(request, wanted, options, self._rng)
-        decision = self._router.decide(ask)
+        routing = self._routing(request, wanted, options, self._rng)
+        decision = self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
-            self.health.chosen(decision.targets[0])
-        budget, check = self._call_budget(ask.forecast, options), self.health.check
+            self.health.take_turn(decision.targets[0])
+        budget, check = self._call_budget(routing, options), self.health.check
         logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
         observers = self._observers if logs else self._quiet_observers
         call = CallState(
@@ -233,28 +232,31 @@ class Engine:
             _within(self._policy, options),
             self.clock,
             waits=decision.waits,
-            thread=ask.thread,
+            thread=routing.thread,
             observers=observers.plus(
-                run.observer, self._affinity if ask.thread is not None else None, budget
+                run.observer, self._affinity if routing.thread is not None else None, budget
             ),
             send_checks=(check,) if budget is None else (budget.reserve, check),
         )
         return Dispatch(
             call,
-            rng=ask.rng,
+            rng=routing.rng,
             refusal=None if decision.targets else decision.error(),
             queue_wait=self.limiter.readiness(request),
             breaker_wait=self.health.breaker_wait,
             retry_budget=self._retry_budget,
         )
 
-    def _ask(self, request: ChatRequest, wanted: str | None, options: RunOptions, rng: random.Random) -> Ask:
+    def _routing(
+        self, request: ChatRequest, wanted: str | None, options: RunOptions, rng: random.Random
+    ) -> RoutingRequest:
         """Return everything that the decision about a request depends on."""
-        needs, targets, thread = Needs(request), self.registry.targets(wanted), options.thread_id
-        return Ask(
-            needs=needs,
-            targets=targets,
-            forecast=Forecast(needs, self.health, self.clock.monotonic(), self.clock.now()),
+        targets, thread = self.registry.targets(wanted), options.thread_id
+        return RoutingRequest(
+            request,
+            targets,
+            now=self.clock.monotonic(),
+            at=self.clock.now(),
             rng=rng if options.seed is None else random.Random(options.seed),
             health=self.health,
             model=request.route or (targets[0].model if targets else ""),
@@ -276,12 +278,12 @@ class Engine:
             amounts.append(self._budget.left(self.clock.now()))
         return min(amounts, default=None)
 
-    def _call_budget(self, forecast: Forecast, options: RunOptions) -> CallBudget | None:
+    def _call_budget(self, routing: RoutingRequest, options: RunOptions) -> CallBudget | None:
         limit = self._limit(options, whole=True)
         if limit is None and self._budget is None:
             return None
         budgets = (self._budget,) if self._budget is not None else ()
-        return CallBudget(forecast.worst, limit=limit, budgets=budgets)
+        return CallBudget(routing.worst, limit=limit, budgets=budgets)
 
 
 def _policy(fields: DispatchFields, max_retries: int | None) -> CallPolicy:

@@ -1,8 +1,8 @@
-"""One deployment's breaker: closed, open or half open, by what its requests became.
+"""One deployment's circuit breaker: closed, open or half open, by the results of its requests.
 
 It opens when fewer than four in five of the last half minute's calls succeeded, after five failures in a row,
-or at once where the configuration is at fault (key, model, money). It has no clock: every moment is handed
-in, in monotonic seconds.
+or at once where the configuration is wrong (key, model, billing). Every moment is an argument, in monotonic
+seconds.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ import math
 import random
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from langchain_llmdispatch.errors import Blame
+from langchain_llmdispatch.errors import Blame
 
 State: TypeAlias = Literal["closed", "open", "half_open"]
 
 WINDOW = 30.0
 """Seconds over which successes are averaged: an older call weighs less, by `exp(-age / WINDOW)`."""
 LEAST_CALLS = 5
-"""Calls within the window below which the share of successes says nothing."""
+"""Calls within the window below which the share of successes is not used."""
 LEAST_SUCCESS = 0.8
 """Share of successes below which a breaker opens."""
 LEAST_FAILED = 1.2
-"""Failures, weighed by age, that it takes besides: one now, and another not long ago."""
+"""Failures, weighted by age, that are needed besides: one now, and another not long ago."""
 MOST_FAILURES = 5
 """Failures in a row that open a breaker."""
 FIRST_OPEN, LONGEST_OPEN = 5.0, 300.0
@@ -33,25 +32,25 @@ FIRST_OPEN, LONGEST_OPEN = 5.0, 300.0
 SETTLED_AFTER = 60.0
 """Seconds for which a breaker must stay closed before its next opening counts as the first again."""
 FIRST_OUT, LONGEST_OUT = 300.0, 3600.0
-"""The same for a wrong configuration: it seldom mends by itself."""
-LONGEST_ASKED = 300.0
-"""Seconds of a vendor's Retry-After that are believed."""
+"""The same for a wrong configuration, which seldom heals by itself."""
+LONGEST_COOLDOWN = 300.0
+"""Seconds of a Retry-After that are applied at most."""
 PROBE_LEASE = 120.0
-"""Seconds after which a probe that never came back no longer keeps others from probing."""
+"""Seconds after which a probe without an end no longer keeps others from probing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one request, as far as health is concerned.
+class AttemptResult:
+    """How one request ended, as far as health is concerned.
 
     Attributes:
-        blame: What it says about the deployment; None for a success.
+        blame: What the failure is attributed to; None for a success.
         reason: The error's class name, empty for a success.
-        retry_after: Seconds the vendor asked to wait, or None.
+        retry_after: Seconds of the response's Retry-After, or None.
         latency: Seconds from sending to the end.
         ttft: Seconds from sending to the first content, where streamed.
-        tokens: Tokens of the answer, or None if the vendor did not say.
-        timed_out: Whether it took too long: then `latency` is a lower bound of its speed.
+        tokens: Tokens of the answer, or None if unknown.
+        timed_out: Whether it took too long: then `latency` is a lower bound.
     """
 
     blame: Blame | None = None
@@ -66,8 +65,20 @@ class Outcome:
 class Breaker:
     """One deployment's breaker and cooldown. Callers hold the lock.
 
-    Results count only if their request left in the present generation: what was sent before the breaker
-    opened says nothing about now.
+    Results count only if their request left in the present generation: requests that were sent before the
+    breaker opened do not show the present state.
+
+    Attributes:
+        success: Share of successes, or None without calls; it does not change with time alone.
+        failures: Failures since the last success.
+        tripped: Whether it is open or half open.
+        reason: What opened it, as an error's class name.
+        open_until: Until when it is open.
+        cool_until: Until when the deployment cools down after a Retry-After.
+        probed_until: Until when the present probe keeps other requests back.
+        generation: How often it has opened.
+        opens: How often it has opened without having settled since.
+        closed_at: When it last closed.
     """
 
     __slots__ = (
@@ -83,6 +94,7 @@ class Breaker:
         "opens",
         "probed_until",
         "reason",
+        "success",
         "tripped",
     )
 
@@ -95,62 +107,56 @@ class Breaker:
 
     def _forget(self) -> None:
         self._at = self._succeeded = self._failed = 0.0
+        self.success: float | None = None
         self._recent: deque[float] = deque(maxlen=LEAST_CALLS)
 
     def state(self, now: float) -> State:
-        """Return whether requests may be sent now."""
+        """Return whether requests are admitted now."""
         if now < self.open_until or now < self.cool_until:
             return "open"
         return "half_open" if self.tripped else "closed"
 
-    def success(self) -> float | None:
-        """Return the share of successes; it does not change with time alone."""
-        calls = self._succeeded + self._failed
-        return self._succeeded / calls if calls else None
-
-    def count(self, now: float, *, succeeded: bool) -> None:
-        """Note a call for the share of successes."""
-        kept = math.exp(min(0.0, self._at - now) / WINDOW)
-        self._succeeded = self._succeeded * kept + succeeded
-        self._failed = self._failed * kept + (not succeeded)
-        self._at = max(self._at, now)
-        self._recent.append(now)
-
     def succeed(self, now: float) -> None:
-        """Note an answer: it closes."""
+        """Record an answer, which closes it."""
         if self.tripped:
             self.tripped, self.open_until, self.closed_at = False, 0.0, now
             self._forget()
         self.failures = 0
         self.probed_until = 0.0
-        self.count(now, succeeded=True)
+        self._count(now, succeeded=True)
 
-    def fail(self, now: float, outcome: Outcome, rng: random.Random) -> None:
-        """Note a failure; it opens where that was one too many."""
+    def fail(self, now: float, result: AttemptResult, rng: random.Random) -> None:
+        """Record a failure, which may open it."""
         self.failures += 1
-        self.count(now, succeeded=False)
+        self._count(now, succeeded=False)
         if self.tripped or self._is_bad(now):
             seconds = jittered(FIRST_OPEN, LONGEST_OPEN, self.times_opened(now), rng)
-            asked = outcome.retry_after
-            self.trip(now, seconds if asked is None else min(asked, LONGEST_ASKED), outcome.reason)
+            named = result.retry_after
+            self.trip(now, seconds if named is None else min(named, LONGEST_COOLDOWN), result.reason)
+
+    def _count(self, now: float, *, succeeded: bool) -> None:
+        kept = math.exp(min(0.0, self._at - now) / WINDOW)
+        self._succeeded = self._succeeded * kept + succeeded
+        self._failed = self._failed * kept + (not succeeded)
+        self.success = self._succeeded / (self._succeeded + self._failed)
+        self._at = max(self._at, now)
+        self._recent.append(now)
 
     def _is_bad(self, now: float) -> bool:
         if self.failures >= MOST_FAILURES:
             return True
         enough = len(self._recent) == LEAST_CALLS and now - self._recent[0] <= WINDOW
         # One failure among a few calls is no trend.
-        if not enough or self._failed < LEAST_FAILED:
-            return False
-        return self._succeeded < LEAST_SUCCESS * (self._succeeded + self._failed)
+        return enough and self._failed >= LEAST_FAILED and (self.success or 0.0) < LEAST_SUCCESS
 
     def times_opened(self, now: float) -> int:
-        """Return how often it opened without having settled since: a vendor that flaps is kept out longer."""
+        """Return how often it opened without having settled since: each time is longer than the last."""
         if not self.tripped and now - self.closed_at >= SETTLED_AFTER:
             self.opens = 0
         return self.opens
 
     def trip(self, now: float, seconds: float, reason: str) -> None:
-        """Open for so many seconds."""
+        """Open for `seconds`."""
         self.tripped, self.reason = True, reason
         self.open_until = max(self.open_until, now + seconds)
         self.opens += 1
@@ -160,20 +166,20 @@ class Breaker:
     def suspect(self, now: float, until: float, reason: str) -> None:
         """Open without a failure of its own, unless it has answered within the last minute.
 
-        The answer to a request that is under way still counts, and closes.
+        The answer to a request that is in flight still counts, and closes it.
         """
         answered = self.failures == 0 and bool(self._recent) and now - self._recent[-1] < SETTLED_AFTER
         if not (self.tripped or answered):
             self.tripped, self.reason, self.open_until = True, reason, max(self.open_until, until)
 
     def cool(self, until: float, reason: str) -> None:
-        """Send nothing before a moment, and then go on as if nothing had been."""
+        """Admit no request before `until`, without counting a failure."""
         if until > self.cool_until:
             self.cool_until = until
             self.reason = self.reason if self.tripped else reason
 
 
 def jittered(first: float, longest: float, doublings: int, rng: random.Random) -> float:
-    """Return a time that doubles from `first` to `longest`, half of it chance ("equal jitter")."""
+    """Return a time that doubles from `first` to `longest`, half of it random ("equal jitter")."""
     seconds = min(first * 2.0 ** min(doublings, 60), longest)
     return seconds / 2 + rng.uniform(0.0, seconds / 2)

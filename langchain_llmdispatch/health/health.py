@@ -1,11 +1,11 @@
-"""Health: what ended attempts say about each deployment; its breaker, its cooldown and its speed.
+"""Health: what ended attempts show about each deployment: its breaker, its cooldown and its latency.
 
-`Health` watches attempts (it is an `Observer`) and answers three questions: may a request be sent now
-(`blocked`, `permit`), how fast will it be answered (`snapshot`), and who has waited longest for a turn
-(`HealthView.turn`). It has no clock: every moment is handed in, in monotonic seconds.
+`Health` observes attempts and answers three questions: may a request be sent now (`blocked`, `admits`), how
+fast will it be answered (`snapshots`), and which deployment was chosen least recently (`HealthView.turn`).
+Every moment is an argument, in monotonic seconds.
 
-A breaker (see `breaker.py`) is closed (all is well), open (nothing is sent until a moment), or half open (one
-probe is). What is not the deployment's fault never counts: wrong requests, cancelled calls, our own queues.
+A breaker (see `breaker.py`) is closed, open (no request before a moment), or half open (one probe). What is
+not the deployment's fault never counts: wrong requests, cancelled calls, limits of ours.
 """
 
 from __future__ import annotations
@@ -13,153 +13,88 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
 
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import AttemptTimeoutError, AuthenticationError, BreakerOpenError
 from langchain_llmdispatch.health.breaker import (
     FIRST_OUT,
-    LONGEST_ASKED,
+    LONGEST_COOLDOWN,
     LONGEST_OUT,
     PROBE_LEASE,
+    AttemptResult,
     Breaker,
-    Outcome,
     State,
     jittered,
 )
-from langchain_llmdispatch.health.latency import FADES, LatencyEstimate, freshness
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.dispatch.attempt import Attempt
-
-__all__ = ["UNSEEN", "Health", "HealthView", "Outcome", "outcome_of"]
+from langchain_llmdispatch.health.latency import FADES, OUTPUT_FORGOTTEN, LatencyEstimate, freshness
+from langchain_llmdispatch.health.view import UNSEEN, HealthView
 
 logger = logging.getLogger(__name__)
 
+_FREE = (0.0, False)
+_CLOSED: tuple[State, float, bool, str] = ("closed", 0.0, False, "")
+_NOTHING_LEARNED = UNSEEN[5:12]
 
-class HealthView(NamedTuple):
-    """A deployment's health at one moment; moments in monotonic seconds.
+
+class _DeploymentHealth:
+    """The health of one deployment.
 
     Attributes:
-        state: `closed`, `open` (nothing is sent until `open_until`), `half_open` (one probe may be).
-        open_until: When it may be asked again; 0.0 if now.
-        cooling: Whether it is only the vendor's own request to wait that closes it: no probe is needed then.
-        reason: What opened it, as an error's class name; empty if closed.
-        in_flight: Requests under way.
-        success: Share of successes over the last half minute, or None without calls.
-        consecutive_failures: Failures since the last success.
-        ttft: Seconds to the first token, or None if unknown.
-        seconds_per_token: Seconds per output token after it, or None if unknown.
-        samples: Answers that `ttft` and `seconds_per_token` were learned from.
-        calls: Requests that ended, whatever became of them.
-        expected_output: Tokens of an answer on average, or None if unknown.
-        floor: Seconds that an answer takes at least, by what is overdue or has timed out; 0.0 if nothing has.
-        idle: Seconds since a request was last sent, or None if never.
-        turn: When it was last chosen, as a number that only grows; 0 if never.
-        fresh: How much of what is known of its speed and failures still counts, from 1.0 towards 0: it fades
-            while requests go elsewhere, so that a deployment that was bad is asked again some day.
+        in_flight: When each request in flight was sent, and the breaker's generation then, by request.
+        calls: Requests that ended.
+        turn: When it was last chosen, as a growing number.
+        last_sent: When a request was last sent, or None.
+        warned: Whether its wrong configuration was logged.
+        fresh: How much of its latency had not faded when the latest requests were sent.
+        learned: What only the end of a request changes, in the order of `HealthView`.
     """
 
-    state: State = "closed"
-    open_until: float = 0.0
-    cooling: bool = False
-    reason: str = ""
-    in_flight: int = 0
-    success: float | None = None
-    consecutive_failures: int = 0
-    ttft: float | None = None
-    seconds_per_token: float | None = None
-    samples: int = 0
-    calls: int = 0
-    expected_output: float | None = None
-    floor: float = 0.0
-    idle: float | None = None
-    turn: int = 0
-    fresh: float = 1.0
-
-    def latency(self, output_tokens: float) -> float | None:
-        """Return the predicted seconds for an answer of so many tokens, or None if unknown.
-
-        It is the more hopeful the longer nobody has looked; see `fresh`.
-        """
-        first, floor = self.ttft, self.floor
-        if first is None:
-            return floor * self.fresh or None
-        seconds = first + output_tokens * (self.seconds_per_token or 0.0)
-        return max(seconds, floor) * self.fresh
-
-
-UNSEEN = HealthView()
-_FREE = (0.0, False)
-
-
-class _Entry:
-    """All that is known of one deployment."""
-
-    __slots__ = ("breaker", "calls", "flights", "fresh", "last_sent", "learned", "speed", "turn", "warned")
+    __slots__ = (
+        "breaker",
+        "calls",
+        "fresh",
+        "in_flight",
+        "last_sent",
+        "latency",
+        "learned",
+        "turn",
+        "warned",
+    )
 
     def __init__(self) -> None:
-        self.breaker, self.speed = Breaker(), LatencyEstimate()
-        self.flights: dict[object, tuple[float, int]] = {}
+        self.breaker, self.latency = Breaker(), LatencyEstimate()
+        self.in_flight: dict[object, tuple[float, int]] = {}
         self.calls = self.turn = 0
         self.last_sent: float | None = None
-        self.warned = False
-        self.fresh = 1.0  # how much of its speed had not faded when the latest requests were sent
-        self.note()
-
-    def note(self) -> None:
-        """Keep what only the end of a request changes, as `HealthView` has it."""
-        breaker, speed = self.breaker, self.speed
-        ttft, per_token = speed.estimate()
-        self.learned = (
-            breaker.success(),
-            breaker.failures,
-            ttft,
-            per_token,
-            speed.samples,
-            self.calls,
-            speed.output,
-        )
+        self.warned, self.fresh = False, 1.0
+        self.learned: tuple[object, ...] = _NOTHING_LEARNED
 
 
 class Health:
     """Learns from attempts how each deployment is doing. Safe to share between threads and event loops.
 
-    A `DispatcherChatModel` makes its own; hand one object to several models to have them share it.
+    A `DispatcherChatModel` makes its own; several models share one object that is handed to each.
 
     Args:
         rng: The source of jitter.
-        most: Deployments remembered; beyond it those idle longest are forgotten.
+        most: Deployments remembered; beyond it those that were idle longest are forgotten.
     """
 
     def __init__(self, *, rng: random.Random | None = None, most: int = 2048) -> None:
         self._rng, self._most = rng or random.Random(), most
         self._lock = threading.RLock()
-        self._entries: dict[tuple[str, str], _Entry] = {}
-        self._troubled: set[tuple[str, str]] = set()
+        self._deployments: dict[tuple[str, str], _DeploymentHealth] = {}
+        self._troubled: set[tuple[str, str]] = set()  # those whose breaker or cooldown may keep requests back
         self._turns = 0
-        self._speed = LatencyEstimate()
+        self._usual_output: float | None = None
 
     def __reduce__(self) -> tuple[type[Health], tuple[()]]:
         """Pickle as a new one: health is of this process and this moment."""
         return (Health, ())
 
-    # -- what attempts become (Observer) -----------------------------------------------------------
-
-    def started(self, attempt: Attempt) -> None:
-        """Note that a request leaves now."""
-        self.begin(attempt.target, attempt.call.clock.monotonic(), attempt)
-
-    def ended(self, attempt: Attempt) -> None:
-        """Learn from what became of it."""
-        if not attempt.sent:
-            return
-        now = attempt.call.clock.monotonic()
-        self.learn(attempt.target, now, attempt, outcome_of(attempt))
-        if isinstance(attempt.error, AuthenticationError):
-            self._suspect(attempt.target, attempt.call.keyed_like(attempt.target), now)
+    # -- attempts (an observer, and a check before each is sent) -----------------------------------
 
     def check(self, attempt: Attempt) -> None:
         """Check, right before a request leaves, that its deployment's breaker admits it.
@@ -167,247 +102,261 @@ class Health:
         Raises:
             BreakerOpenError: The breaker is open, and another deployment is left to try.
         """
-        if self._troubled and not self.permit(
-            attempt.target, attempt.call.clock.monotonic(), last_resort=attempt.last_resort
-        ):
-            raise BreakerOpenError("its breaker is open", deployment=attempt.target.name)
+        if self._troubled:
+            self._check(attempt)
 
-    def begin(self, target: Target, now: float, flight: object) -> None:
-        """Note that a request, known by `flight`, leaves now."""
+    def started(self, attempt: Attempt) -> None:
+        """Record that a request is sent."""
+        self.begin(attempt.target, attempt.call.clock.monotonic(), attempt)
+
+    def ended(self, attempt: Attempt) -> None:
+        """Learn from how it ended."""
+        if attempt.sent:
+            now = attempt.call.clock.monotonic()
+            self.learn(attempt.target, now, attempt, result_of(attempt))
+            if isinstance(attempt.error, AuthenticationError):
+                self._suspect(attempt.target, attempt.call.keyed_like(attempt.target), now)
+
+    def begin(self, target: Target, now: float, request: object) -> None:
+        """Record that a request to `target` is sent; `request` identifies it until `learn`."""
         with self._lock:
-            entry = self._entry(target)
-            if entry.last_sent is not None:
-                faded = freshness(now - entry.last_sent, self._turns - entry.turn)
-                entry.fresh = min(entry.fresh, faded)
+            deployment = self._deployments.get(target.key) or self._new(target.key)
+            if deployment.last_sent is not None and now - deployment.last_sent > FADES:
+                faded = freshness(now - deployment.last_sent, self._turns - deployment.turn)
+                deployment.fresh = min(deployment.fresh, faded)
             self._turns += 1
-            entry.turn, entry.last_sent = self._turns, now
-            entry.flights[flight] = (now, entry.breaker.generation)
+            deployment.turn, deployment.last_sent = self._turns, now
+            deployment.in_flight[request] = (now, deployment.breaker.generation)
 
-    def learn(self, target: Target, now: float, flight: object, outcome: Outcome) -> None:
-        """Note what became of a request that `begin` was told of."""
+    def learn(self, target: Target, now: float, request: object, result: AttemptResult) -> None:
+        """Learn how a request ended that `begin` recorded."""
+        key = target.key
         with self._lock:
-            entry = self._entry(target)
-            _, generation = entry.flights.pop(flight, (now, entry.breaker.generation))
-            entry.calls += 1
-            if outcome.blame is None:
-                entry.speed.learn(now, outcome.latency, outcome.ttft, outcome.tokens, fresh=entry.fresh)
-                entry.fresh = 1.0
-                self._speed.learn(now, outcome.latency, outcome.ttft, outcome.tokens)
-            elif outcome.timed_out:
-                entry.speed.overran(outcome.latency)
-            if generation == entry.breaker.generation:
-                self._judge(target, entry, now, outcome)
-            if outcome.retry_after and outcome.blame in {"health", "limits"}:
-                entry.breaker.cool(now + min(outcome.retry_after, LONGEST_ASKED), outcome.reason)
-            self._note_trouble(target.key, entry.breaker, now)
-            entry.note()
+            deployment = self._deployments.get(key) or self._new(key)
+            breaker, latency = deployment.breaker, deployment.latency
+            _, generation = deployment.in_flight.pop(request, (now, breaker.generation))
+            deployment.calls += 1
+            if result.blame is None:
+                latency.learn(now, result.latency, result.ttft, result.tokens, fresh=deployment.fresh)
+                deployment.fresh = 1.0
+                if (tokens := result.tokens) is not None:
+                    usual = self._usual_output
+                    self._usual_output = (
+                        tokens if usual is None else usual + (tokens - usual) * OUTPUT_FORGOTTEN
+                    )
+                if generation == breaker.generation:
+                    breaker.succeed(now)
+                    deployment.warned = False
+            else:
+                self._learn_failure(target, deployment, now, result, current=generation == breaker.generation)
+            if self._troubled or breaker.tripped or breaker.cool_until > now:
+                self._update_troubled(key, breaker, now)
+            counts = (latency.samples, deployment.calls, latency.output)
+            deployment.learned = (breaker.success, breaker.failures, *latency.estimate, *counts)
 
-    def _judge(self, target: Target, entry: _Entry, now: float, outcome: Outcome) -> None:
-        breaker = entry.breaker
-        if outcome.blame is None:
-            breaker.succeed(now)
-            entry.warned = False
-        elif outcome.blame == "health":
-            breaker.fail(now, outcome, self._rng)
-        elif outcome.blame == "configuration":
+    def _learn_failure(
+        self,
+        target: Target,
+        deployment: _DeploymentHealth,
+        now: float,
+        result: AttemptResult,
+        *,
+        current: bool,
+    ) -> None:
+        """Learn from a failure; `current`: it was sent in the breaker's present generation."""
+        breaker = deployment.breaker
+        if result.timed_out:
+            deployment.latency.overran(result.latency)
+        if current and result.blame == "health":
+            breaker.fail(now, result, self._rng)
+        elif current and result.blame == "configuration":
             seconds = jittered(FIRST_OUT, LONGEST_OUT, breaker.times_opened(now), self._rng)
-            breaker.trip(now, seconds, outcome.reason)
-            if not entry.warned:
-                entry.warned = True
-                logger.warning("deployment %r is out (%s): check its settings", target.name, outcome.reason)
-        else:
-            breaker.probed_until = 0.0  # it proved nothing: another one may probe
+            breaker.trip(now, seconds, result.reason)
+            if not deployment.warned:
+                deployment.warned = True
+                logger.warning("deployment %r is out (%s): check its settings", target.name, result.reason)
+        elif current:
+            breaker.probed_until = 0.0  # its result shows nothing: another request may probe
+        if result.retry_after and result.blame in {"health", "limits"}:
+            breaker.cool(now + min(result.retry_after, LONGEST_COOLDOWN), result.reason)
 
     def _suspect(self, refused: Target, others: Iterable[Target], now: float) -> None:
-        """Ask nobody else with a key that was refused, or each of them would be tried in turn.
+        """Open the breakers of deployments with the refused key, or each of them would be tried in turn.
 
-        Only a deployment's first refusal says so: if others have better luck, they get to show it.
+        Only a deployment's first refusal does so: if other deployments accept the key, they are tried again.
         """
         with self._lock:
-            breaker = self._entry(refused).breaker
+            breaker = (self._deployments.get(refused.key) or self._new(refused.key)).breaker
             for other in others if breaker.opens == 1 else ():
-                suspected = self._entry(other).breaker
+                suspected = (self._deployments.get(other.key) or self._new(other.key)).breaker
                 suspected.suspect(now, breaker.open_until, breaker.reason)
-                self._note_trouble(other.key, suspected, now)
+                self._update_troubled(other.key, suspected, now)
 
-    def _note_trouble(self, key: tuple[str, str], breaker: Breaker, now: float) -> None:
+    def _update_troubled(self, key: tuple[str, str], breaker: Breaker, now: float) -> None:
         if breaker.tripped or breaker.cool_until > now:
             self._troubled.add(key)
         else:
             self._troubled.discard(key)
 
-    # -- what routing asks -------------------------------------------------------------------------
+    # -- whether a request may be sent -------------------------------------------------------------
 
     @property
-    def quiet(self) -> bool:
-        """Whether no breaker is open and nothing cools down: the common case, for nothing."""
+    def all_available(self) -> bool:
+        """Whether no breaker is open and nothing cools down: the common case."""
         return not self._troubled
 
     def blocked(self, target: Target, now: float) -> tuple[float, bool]:
-        """Return the seconds until the deployment may be asked, and whether it only cools down."""
+        """Return the seconds until the deployment may be tried, and whether it only cools down."""
         key = target.key
-        if key not in self._troubled or (entry := self._entries.get(key)) is None:
+        if key not in self._troubled or (deployment := self._deployments.get(key)) is None:
             return _FREE
-        breaker = entry.breaker
+        breaker = deployment.breaker
         left = max(breaker.open_until, breaker.cool_until) - now
-        return (left, not breaker.tripped) if left > 0 else (0.0, False)
+        return (left, not breaker.tripped) if left > 0 else _FREE
 
     def breaker_wait(self, target: Target, now: float) -> float:
-        """Return the seconds for which the deployment's breaker admits no request; a cooldown is none."""
-        if not self._troubled:
-            return 0.0
+        """Return the seconds for which the deployment's breaker admits no request; 0.0 for a cooldown."""
         left, cooling = self.blocked(target, now)
         return 0.0 if cooling else left
 
     def probing(self, target: Target, now: float) -> bool:
-        """Return whether the deployment's one probe is under way, so that nobody else may ask it."""
+        """Return whether the deployment's one probe is in flight, so that no other request is admitted."""
         key = target.key
-        if key not in self._troubled or (entry := self._entries.get(key)) is None:
+        if key not in self._troubled or (deployment := self._deployments.get(key)) is None:
             return False
-        return entry.breaker.tripped and entry.breaker.probed_until > now
+        return deployment.breaker.tripped and deployment.breaker.probed_until > now
 
-    def permit(self, target: Target, now: float, *, last_resort: bool = False) -> bool:
-        """Return whether a request may be sent now; half open, only one gets leave: the probe.
+    def admits(self, target: Target, now: float, *, last_resort: bool = False) -> bool:
+        """Return whether a request may be sent now; a half-open breaker admits only one: the probe.
 
         Args:
-            target: Whom it goes to.
+            target: Where it goes.
             now: Monotonic seconds.
-            last_resort: Nobody else is left to ask: then even an open breaker is tried.
+            last_resort: Whether no other deployment is left: then even an open breaker admits it.
         """
         key = target.key
         if key not in self._troubled:
             return True
         with self._lock:
-            breaker = self._entry(target).breaker
-            if breaker.state(now) == "closed":
-                self._note_trouble(key, breaker, now)
+            breaker = (self._deployments.get(key) or self._new(key)).breaker
+            state = breaker.state(now)
+            if state == "closed":
+                self._update_troubled(key, breaker, now)
                 return True
-            probing = breaker.state(now) == "half_open" and breaker.probed_until <= now
-            if probing:
+            probe = state == "half_open" and breaker.probed_until <= now
+            if probe:
                 breaker.probed_until = now + PROBE_LEASE
-            # A vendor's own word to wait is no breaker; whoever comes here has waited or has no choice.
-            return probing or last_resort or not breaker.tripped
+            # A cooldown is no breaker: the call has waited for it, or has no other choice.
+            return probe or last_resort or not breaker.tripped
 
-    def chosen(self, target: Target) -> None:
-        """Note that a decision puts this one first: it has had its turn."""
+    def _check(self, attempt: Attempt) -> None:
+        now = attempt.call.clock.monotonic()
+        if not self.admits(attempt.target, now, last_resort=attempt.last_resort):
+            raise BreakerOpenError("its breaker is open", deployment=attempt.target.name)
+
+    # -- what strategies compare -------------------------------------------------------------------
+
+    def take_turn(self, target: Target) -> None:
+        """Record that a decision puts the deployment first."""
         with self._lock:
             self._turns += 1
-            self._entry(target).turn = self._turns
+            (self._deployments.get(target.key) or self._new(target.key)).turn = self._turns
 
     def expected_outputs(self, targets: Iterable[Target]) -> list[float] | None:
         """Return the tokens of an answer on average: of each deployment, else of all; None if unknown."""
-        usual, entries = self._speed.output, self._entries
+        usual, deployments = self._usual_output, self._deployments
         if usual is None:
             return None
-        found = [entries.get(target.key) for target in targets]
-        return [usual if entry is None else entry.speed.output or usual for entry in found]
+        found = [deployments.get(target.key) for target in targets]
+        return [usual if one is None else one.latency.output or usual for one in found]
 
     def snapshot(self, target: Target, now: float) -> HealthView:
-        """Return how the deployment is doing."""
+        """Return the health of one deployment."""
         return self.snapshots((target,), now)[0]
 
     def snapshots(self, targets: Iterable[Target], now: float) -> list[HealthView]:
-        """Return how each of several deployments is doing, all at the same moment."""
-        entries, troubled, turns = self._entries, self._troubled, self._turns
+        """Return the health of several deployments, all at the same moment."""
+        deployments, troubled, turns = self._deployments, self._troubled, self._turns
         views = []
         with self._lock:
             for target in targets:
                 key = target.key
-                entry = entries.get(key)
-                if entry is None:
+                deployment = deployments.get(key)
+                if deployment is None:
                     views.append(UNSEEN)
                 else:
-                    views.append(_view(entry, now, turns, troubled=bool(troubled) and key in troubled))
+                    views.append(_view(deployment, now, turns, troubled=bool(troubled) and key in troubled))
         return views
 
-    def reset(self, name: str | None = None) -> None:
-        """Forget what is known of the deployments of that name, or of all: they were put right."""
-        with self._lock:
-            for key in [key for key in self._entries if name in {None, key[0]}]:
-                held = self._entries.pop(key)
-                self._troubled.discard(key)
-                if held.flights:  # their ends will come, and must find a beginning
-                    fresh = self._entries[key] = _Entry()
-                    fresh.flights, fresh.breaker.generation = held.flights, held.breaker.generation + 1
+    # -- memory ------------------------------------------------------------------------------------
 
-    def _entry(self, target: Target) -> _Entry:
-        key = target.key
-        entry = self._entries.get(key)
-        if entry is None:
-            if len(self._entries) >= self._most:
-                self._forget_idle()
-            entry = self._entries[key] = _Entry()
-        return entry
+    def reset(self, name: str | None = None) -> None:
+        """Forget what was learned of the deployments of that name, or of all, once they are repaired."""
+        with self._lock:
+            for key in [key for key in self._deployments if name in {None, key[0]}]:
+                held = self._deployments.pop(key)
+                self._troubled.discard(key)
+                if held.in_flight:  # their ends are still to come
+                    fresh = self._deployments[key] = _DeploymentHealth()
+                    fresh.in_flight, fresh.breaker.generation = held.in_flight, held.breaker.generation + 1
+
+    def _new(self, key: tuple[str, str]) -> _DeploymentHealth:
+        if len(self._deployments) >= self._most:
+            self._forget_idle()
+        made = self._deployments[key] = _DeploymentHealth()
+        return made
 
     def _forget_idle(self) -> None:
-        idle = [key for key, entry in self._entries.items() if not entry.flights]
-        idle.sort(key=lambda key: self._entries[key].turn)
+        idle = [key for key, deployment in self._deployments.items() if not deployment.in_flight]
+        idle.sort(key=lambda key: self._deployments[key].turn)
         for key in idle[: max(1, self._most // 8)]:
-            del self._entries[key]
+            del self._deployments[key]
             self._troubled.discard(key)
 
 
-def _view(entry: _Entry, now: float, turns: int, *, troubled: bool) -> HealthView:
-    state, until, cooling, reason = _trouble(entry.breaker, now) if troubled else _WELL
-    flights, sent, floor = entry.flights, entry.last_sent, entry.speed.floor
+def _view(deployment: _DeploymentHealth, now: float, turns: int, *, troubled: bool) -> HealthView:
+    state, until, cooling, reason = _trouble(deployment.breaker, now) if troubled else _CLOSED
+    in_flight, sent, floor = deployment.in_flight, deployment.last_sent, deployment.latency.floor
     idle = None if sent is None else now - sent
-    if flights:  # a request twice as old as usual is news, before its answer comes
-        floor = max(floor, (now - next(iter(flights.values()))[0]) / 2)
-    fresh = 1.0 if idle is None or idle <= FADES else freshness(idle, turns - entry.turn)
-    success, failures, ttft, per_token, samples, calls, output = entry.learned
-    return _new(
-        HealthView,  # by place: words would cost as much as all the rest
-        (
-            state,
-            until,
-            cooling,
-            reason,
-            len(flights),
-            success,
-            failures,
-            ttft,
-            per_token,
-            samples,
-            calls,
-            output,
-            floor,
-            idle,
-            entry.turn,
-            fresh,
-        ),
+    if in_flight:  # a request twice as old as usual counts before its answer comes
+        floor = max(floor, (now - next(iter(in_flight.values()))[0]) / 2)
+    fresh = 1.0 if idle is None or idle <= FADES else freshness(idle, turns - deployment.turn)
+    moment = (floor, idle, deployment.turn, fresh)
+    # Built by position: keywords would take as long as all the rest.
+    return _new_view(
+        HealthView, (state, until, cooling, reason, len(in_flight), *deployment.learned, *moment)
     )
 
 
-_new = tuple.__new__
-_WELL: tuple[State, float, bool, str] = ("closed", 0.0, False, "")
+_new_view = tuple.__new__
 
 
 def _trouble(breaker: Breaker, now: float) -> tuple[State, float, bool, str]:
-    """Return state, moment until which it is open, whether it only cools down, and why."""
+    """Return the first four values of a view."""
     state, until = breaker.state(now), max(breaker.open_until, breaker.cool_until)
     if state == "closed":
-        return _WELL
+        return _CLOSED
     return state, until if until > now else 0.0, state == "open" and not breaker.tripped, breaker.reason
 
 
-def outcome_of(attempt: Attempt) -> Outcome:
-    """Return what an ended attempt says: a success, a failure and whose, or nothing."""
+def result_of(attempt: Attempt) -> AttemptResult:
+    """Return what an ended attempt shows: a success, or a failure and what it is attributed to."""
     record, error = attempt.record, attempt.error
-    assert record is not None  # noqa: S101 - it has ended
     if error is None:
-        return Outcome(
-            blame=None if record.error is None and not attempt.lost else "none",
-            reason=record.error or "",
+        failed = record is not None and record.error
+        return AttemptResult(
+            blame="none" if failed or attempt.lost else None,
+            reason=failed or "",
             latency=attempt.latency,
             ttft=attempt.ttft,
             tokens=attempt.usage["output_tokens"] if attempt.usage else None,
         )
     timed_out = isinstance(error, AttemptTimeoutError)
-    own_queue = timed_out and error.code == "pool"
-    return Outcome(
-        blame="none" if own_queue else error.blame,
+    own_pool = timed_out and error.code == "pool"
+    return AttemptResult(
+        blame="none" if own_pool else error.blame,
         reason=type(error).__name__,
         retry_after=error.retry_after,
         latency=attempt.latency,
-        timed_out=timed_out and not own_queue,
+        timed_out=timed_out and not own_pool,
     )

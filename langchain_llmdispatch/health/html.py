@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from langchain_llmdispatch.health.breaker import LEAST_SUCCESS
+from langchain_llmdispatch.health.view import HealthView
 from langchain_llmdispatch.html import BAD, GOOD, QUIET, WARN, Markup, dot, seconds
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.health.health import HealthView
-
-_GOOD_SHARE = 0.8  # success rate below which a breaker may open
 
 
 def health_html(view: HealthView, now: float | None = None) -> Markup:
@@ -23,13 +19,15 @@ def health_html(view: HealthView, now: float | None = None) -> Markup:
     left = max(0.0, view.open_until - now) if now is not None else 0.0
     time, reason = f" {seconds(left)}" if left else "", f" ({view.reason})" if view.reason else ""
     if view.state == "half_open":
-        return dot(f"on trial{reason}", WARN)
+        return dot(f"breaker half open{reason}", WARN)
     if view.state == "open":
-        word, colour = ("cooling down", WARN) if view.cooling else ("out", BAD)
+        word, colour = ("cooling down", WARN) if view.cooling else ("breaker open", BAD)
         return dot(f"{word}{time}{reason}", colour)
     if not view.calls:
         return dot("not tried yet", QUIET)
     if view.success is None or view.success >= 1:
         return dot("good", GOOD)
-    # Rounded down: 100 % is shown only where nothing failed.
-    return dot(f"{math.floor(view.success * 100)} % answered", GOOD if view.success >= _GOOD_SHARE else WARN)
+    # Rounded down: 100 % is shown only if nothing failed.
+    return dot(
+        f"{math.floor(view.success * 100)} % answered", GOOD if view.success >= LEAST_SUCCESS else WARN
+    )

@@ -1,13 +1,13 @@
-"""How fast one deployment answers: time to the first token, and seconds per token after it.
+"""How fast one deployment answers: seconds to the first token, and seconds per token after it.
 
 Total time alone would mistake a long answer for a slow vendor. Streamed answers show both parts; whole
-ones show only their sum, which a line through (tokens, seconds) takes apart. Only successes are learned
-from: whoever fails fast is not fast. Means forget by time, but keep the weight of `FEW` answers, so that
-thin traffic still averages over a few.
+ones show only their sum, which a line through (tokens, seconds) takes apart. Failures are excluded from
+the estimate. Means forget by time, but keep the weight of `FEW` answers, so that thin traffic still averages
+over a few.
 
-A deployment that was slow is asked no more, and so nobody would ever learn that it has recovered. What is
-known of its speed therefore fades while others are asked in its place (see `freshness`), until it looks good
-enough to be asked once; that answer then counts for all that had faded.
+A deployment that was slow is not tried again, and so its recovery would go unnoticed. What was learned of it
+therefore fades while others are tried in its place (see `freshness`), until it looks good enough to be tried
+once; that answer then counts for all that had faded.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ import math
 WINDOW = 30.0
 """Seconds after which an answer weighs a third."""
 FEW = 2.0
-"""Answers that what is known weighs at least, however old it is."""
+"""Answers that the estimate weighs at least, however old it is."""
 FADES = 30.0
-"""Seconds without a request after which what is known of a deployment's speed begins to fade."""
+"""Seconds without a request after which what was learned of a deployment's latency begins to fade."""
 PASSED_OVER = 100
-"""Requests that must have gone elsewhere meanwhile: so at most one in a hundred looks again."""
+"""Requests that must have gone elsewhere meanwhile: so at most one in a hundred probes the latency."""
 OUTPUT_FORGOTTEN = 0.05
-"""The same for the length of answers, which is the caller's habit rather than the vendor's mood."""
+"""The weight of the newest answer in their mean length, which depends on callers rather than on time."""
 
 
 class LatencyEstimate:
-    """Decayed means of one deployment's speed, in seconds and tokens. Not locked: its owner is.
+    """Decayed means of one deployment's latency, in seconds and tokens. Not locked: its owner is.
 
     Attributes:
+        estimate: Seconds to the first token and seconds per token after it; None where unknown.
         samples: Answers learned from.
         output: Tokens of an answer on average, or None if unknown.
         floor: Seconds that the last timeout took; halved by each answer after it.
@@ -37,13 +38,13 @@ class LatencyEstimate:
 
     __slots__ = (
         "_at",
-        "_estimate",
         "_first_sum",
         "_first_weight",
         "_line",
         "_token_seconds",
         "_tokens",
         "_weight",
+        "estimate",
         "floor",
         "output",
         "samples",
@@ -52,8 +53,8 @@ class LatencyEstimate:
     def __init__(self) -> None:
         self.samples, self.floor = 0, 0.0
         self.output: float | None = None
+        self.estimate: tuple[float | None, float | None] = (None, None)
         self._at = self._weight = 0.0
-        self._estimate: tuple[float | None, float | None] = (None, None)
         self._first_sum = self._first_weight = 0.0
         self._token_seconds = self._tokens = 0.0
         self._line = (0.0, 0.0, 0.0, 0.0, 0.0)  # weight, sums of n, t, n*n, n*t
@@ -68,26 +69,8 @@ class LatencyEstimate:
             latency: Seconds from sending to the end.
             ttft: Seconds from sending to the first content, where streamed.
             tokens: Tokens of the answer, or None if unknown.
-            fresh: How much of what is known had not faded when the request was sent.
+            fresh: How much of what was learned had not faded when the request was sent.
         """
-        kept = self._forget(now, fresh)
-        self.samples += 1
-        if tokens is not None:
-            mean = self.output
-            self.output = tokens if mean is None else mean + (tokens - mean) * OUTPUT_FORGOTTEN
-        if ttft is not None:
-            self._first(kept, ttft)
-            if tokens is not None and tokens > 1:
-                self._token_seconds = self._token_seconds * kept + max(0.0, latency - ttft)
-                self._tokens = self._tokens * kept + tokens
-        elif self._tokens and tokens is not None:
-            self._first(kept, max(0.0, latency - tokens * self._token_seconds / self._tokens))
-        else:
-            self._point(kept, float(tokens if tokens is not None else self.output or 0.0), latency)
-        self._estimate = self._estimated()
-
-    def _forget(self, now: float, fresh: float) -> float:
-        """Let what has faded be faded for good; return the share of its weight that all else keeps."""
         kept = math.exp(min(0.0, self._at - now) / WINDOW)
         if self._weight * kept < FEW:
             kept = min(1.0, FEW / self._weight) if self._weight else 1.0
@@ -95,50 +78,55 @@ class LatencyEstimate:
         self._at, self._weight = max(self._at, now), self._weight * kept + 1.0
         self.floor *= fresh / 2
         if fresh < 1.0:
-            weight, n, t, nn, nt = self._line
-            self._line = (weight, n, t * fresh, nn, nt * fresh)
-            self._first_sum *= fresh
-            self._token_seconds *= fresh
-        return kept
+            self._fade(fresh)
+        self.samples += 1
+        if tokens is not None:
+            mean = self.output
+            self.output = tokens if mean is None else mean + (tokens - mean) * OUTPUT_FORGOTTEN
+        if ttft is None and not (self._tokens and tokens is not None):
+            self.estimate = self._fit(kept, tokens if tokens is not None else self.output or 0.0, latency)
+            return
+        if ttft is None:
+            ttft = max(0.0, latency - (tokens or 0) * self._token_seconds / self._tokens)
+        elif tokens is not None and tokens > 1:
+            self._token_seconds = self._token_seconds * kept + max(0.0, latency - ttft)
+            self._tokens = self._tokens * kept + tokens
+        self._first_sum = self._first_sum * kept + ttft
+        self._first_weight = self._first_weight * kept + 1.0
+        self.estimate = self._parts()
 
     def overran(self, seconds: float) -> None:
-        """Learn from a request that was given up after so many seconds: it takes at least that."""
+        """Learn from a request that timed out after `seconds`: an answer takes at least that."""
         self.floor = max(self.floor, seconds)
 
-    def estimate(self) -> tuple[float | None, float | None]:
-        """Return seconds to the first token and seconds per token after it; (None, None) if unknown."""
-        return self._estimate
-
-    def _estimated(self) -> tuple[float | None, float | None]:
-        if self._first_weight:
-            per_token = self._token_seconds / self._tokens if self._tokens else None
-            return self._first_sum / self._first_weight, per_token
+    def _fade(self, fresh: float) -> None:
+        """Make what has faded permanent."""
         weight, n, t, nn, nt = self._line
-        if not weight:
-            return None, None
+        self._line = (weight, n, t * fresh, nn, nt * fresh)
+        self._first_sum *= fresh
+        self._token_seconds *= fresh
+
+    def _parts(self) -> tuple[float, float | None]:
+        per_token = self._token_seconds / self._tokens if self._tokens else None
+        return self._first_sum / self._first_weight, per_token
+
+    def _fit(self, kept: float, tokens: float, latency: float) -> tuple[float | None, float | None]:
+        """Add a whole answer to the line through (tokens, seconds), and return the estimate."""
+        old = self._line
+        weight, n, t = old[0] * kept + 1.0, old[1] * kept + tokens, old[2] * kept + latency
+        nn, nt = old[3] * kept + tokens * tokens, old[4] * kept + tokens * latency
+        self._line = (weight, n, t, nn, nt)
+        if self._first_weight:
+            return self._parts()
         spread = weight * nn - n * n
-        # Answers of one length show no slope; their mean time is all there is to know.
+        # Answers of one length show no slope; then the mean time is all that can be learned.
         slope = max(0.0, (weight * nt - n * t) / spread) if spread > 1e-6 * weight * nn else 0.0
         start = (t - slope * n) / weight
         return (start, slope) if start >= 0 else (0.0, t / n)
 
-    def _first(self, kept: float, seconds: float) -> None:
-        self._first_sum = self._first_sum * kept + seconds
-        self._first_weight = self._first_weight * kept + 1.0
-
-    def _point(self, kept: float, n: float, t: float) -> None:
-        old = self._line
-        self._line = (
-            old[0] * kept + 1.0,
-            old[1] * kept + n,
-            old[2] * kept + t,
-            old[3] * kept + n * n,
-            old[4] * kept + n * t,
-        )
-
 
 def freshness(idle: float, passed_over: int) -> float:
-    """Return how much of what was learned of a deployment's speed still counts: 1.0 for all of it.
+    """Return how much of what was learned of a deployment's latency still counts: 1.0 for all of it.
 
     Args:
         idle: Seconds since a request was last sent to it.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_llmdispatch.budgets.budget import Budget, BudgetReservation, Period
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.redis.state import RedisState
+from langchain_llmdispatch.redis.state import RedisState
 
 # Totals outlive the longest period, a month, by a day.
 _LIVES = 32 * 86_400
@@ -22,14 +20,14 @@ class RedisBudget(Budget):
         daily = RedisBudget(state, "team-a", 20.0, "day")
         DispatcherChatModel("openai:gpt-6-luna", budget=daily)
 
-    What a request may cost at worst is set aside for everybody to see before it leaves. A decision never
-    waits for the server: what others set aside within the last moments may not be known yet. A process that
-    dies leaves what it had set aside spent until the period ends. While the server is lost, the last known
-    total and this process's own spending count, and what it spent is entered when the server is back.
+    The worst-case cost of a request is reserved for all processes before it leaves. A decision never waits
+    for the server: what others reserved within the last moments may not be known yet. What a process had
+    reserved when it died stays reserved until the period ends. While the server is lost, the last known total
+    and this process's own spending count; its spending is sent when the server is back.
 
     Args:
         state: Where the totals are shared.
-        name: What the budget is called.
+        name: The budget's name.
         usd: Dollars per period.
         period: As for `Budget`.
     """
@@ -45,15 +43,15 @@ class RedisBudget(Budget):
         return (type(self), (self._state, self._name, self.usd, self.period))
 
     def spent(self, at: datetime) -> Decimal:
-        """Return the dollars that all have spent in the period of `at`, without those set aside."""
+        """Return the dollars that all have spent in the period of `at`, without those reserved."""
         return self._total("spent", self._period_of(at))
 
     def left(self, at: datetime) -> Decimal:
-        """Return the dollars that anybody may still set aside in the period of `at`."""
+        """Return the dollars that may still be reserved in the period of `at`."""
         return max(Decimal(0), self.usd - self._total("committed", self._period_of(at)))
 
     def reserve(self, usd: Decimal, at: datetime) -> BudgetReservation | None:
-        """Set dollars aside; None if they are not left."""
+        """Reserve dollars; None if they are not left."""
         period = self._period_of(at)
         with self._lock:
             if self._total("committed", period) + usd > self.usd:
@@ -62,7 +60,7 @@ class RedisBudget(Budget):
         return BudgetReservation(self, period, usd)
 
     def settle(self, reservation: BudgetReservation, spent: Decimal) -> None:
-        """Enter what a request cost, in the period in which it was sent."""
+        """Charge what a request cost, in the period in which it was sent."""
         self._add("committed", reservation.period, spent - reservation.usd)
         self._add("spent", reservation.period, spent)
 

@@ -3,33 +3,36 @@
     limiter = Limiter(shared=RedisLimits("redis://localhost:6379/0"))
     DispatcherChatModel(models=[Deployment("openai:gpt-6-luna", rpm=500)], limiter=limiter)
 
-One script takes a request's place in all its budgets at once, atomically, and answers when it may go: the
-same bucket, the same window of the last minute and the same order of arrival as within one process. Time is
-the server's own, so that machines need not agree on it. `max_concurrency` stays each process's own.
+One script takes a request's amounts from all its buckets at once, atomically, and returns when it may be
+sent: the same bucket, the same window of the last minute and the same order of arrival as within one process.
+Time is the server's own, so that machines need not agree on it. `max_concurrency` holds per process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.limits.bucket import MINUTE, Window
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.limits.bucket import Window
 from langchain_llmdispatch.limits.queue import Admission, Demand
-from langchain_llmdispatch.redis.server import RedisServer
+from langchain_llmdispatch.redis.server import RedisStore
 
-if TYPE_CHECKING:
-    from langchain_llmdispatch.clock import Clock
-
-# A budget is a hash: `l` its level, as of `t`, and under numbers what went in each slice of the last minute.
-# ARGV: now (negative: the server's), max_wait, slice, then for each key: per minute, burst, allowed, amount.
-_RESERVE = """
+# ARGV[1] is the time in seconds; negative: the server's.
+_NOW = """
 local now = tonumber(ARGV[1])
 if now < 0 then
   local t = redis.call('TIME')
   now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 end
+"""
+
+# A bucket is a hash: `l` its level, as of `t`, and by number what was taken in each slice of the last minute.
+# ARGV: now, max_wait, slice, then for each key: per minute, burst, allowed, amount.
+_RESERVE = (
+    _NOW
+    + """
 local max_wait, grain = tonumber(ARGV[2]), tonumber(ARGV[3])
-local wait, budgets = 0, {}
+local wait, buckets = 0, {}
 for i, key in ipairs(KEYS) do
   local limit, burst = tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
   local allowed, amount = tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
@@ -56,12 +59,12 @@ for i, key in ipairs(KEYS) do
     total = total - slice[2]
     wait = math.max(wait, slice[1] - now)
   end
-  budgets[i] = {rate, level, amount, over}
+  buckets[i] = {rate, level, amount, over}
 end
 local granted = wait <= max_wait
 local answer = {granted and '1' or '0', string.format('%.6f', wait), string.format('%.6f', now + wait)}
 for i, key in ipairs(KEYS) do
-  local rate, level, amount, over = unpack(budgets[i])
+  local rate, level, amount, over = unpack(buckets[i])
   if granted then
     level = level + amount
     local slice = string.format('%d', math.floor((now + wait) / grain))
@@ -74,43 +77,42 @@ for i, key in ipairs(KEYS) do
 end
 return answer
 """
+)
 
 # ARGV: now, the moment of the reservation, slice, per minute, difference.
-_CORRECT = """
-local now = tonumber(ARGV[1])
-if now < 0 then
-  local t = redis.call('TIME')
-  now = tonumber(t[1]) + tonumber(t[2]) / 1000000
-end
+_CORRECT = (
+    _NOW
+    + """
 local level, at = tonumber(redis.call('HGET', KEYS[1], 'l')), tonumber(redis.call('HGET', KEYS[1], 't'))
 if not level then return 0 end
 level = math.max(0, level - math.max(0, now - at) * tonumber(ARGV[4]) / 60)
 level = math.max(0, level + tonumber(ARGV[5]))
 redis.call('HSET', KEYS[1], 'l', string.format('%.17g', level), 't', string.format('%.6f', math.max(now, at)))
 local slice = string.format('%d', math.floor(tonumber(ARGV[2]) / tonumber(ARGV[3])))
-local went = tonumber(redis.call('HGET', KEYS[1], slice))
-if went then
-  redis.call('HSET', KEYS[1], slice, string.format('%.17g', math.max(0, went + tonumber(ARGV[5]))))
+local taken = tonumber(redis.call('HGET', KEYS[1], slice))
+if taken then
+  redis.call('HSET', KEYS[1], slice, string.format('%.17g', math.max(0, taken + tonumber(ARGV[5]))))
 end
 return 1
 """
+)
 
 
-class RedisLimits:
-    """Budgets on a Redis server; hand it to `Limiter(shared=...)`.
+class RedisLimits(RedisStore):
+    """Limits on a Redis server; hand it to `Limiter(shared=...)`.
 
     A server that is lost or slow costs one `timeout`; limits then hold per process, with one warning, until
-    it answers again, which is tried every few seconds.
+    it responds again, which is tried every few seconds.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         prefix: What all keys begin with; processes with the same prefix share.
-        timeout: Seconds that the server may take to answer.
+        timeout: Seconds that the server may take to respond.
         probe_every: Seconds between two tries while the server is down.
         clock: The source of time, for tests; default: the server's own.
 
     Raises:
-        ConfigurationError: redis-py is not installed, or the URL is none of Redis's.
+        ConfigurationError: redis-py is not installed, or the URL is not one of Redis.
     """
 
     def __init__(
@@ -122,25 +124,11 @@ class RedisLimits:
         probe_every: float = 3.0,
         clock: Clock | None = None,
     ) -> None:
-        self._settings = (url, prefix, timeout, probe_every)
-        self._prefix, self._clock = prefix, clock
-        self._server = RedisServer(url, timeout=timeout, probe_every=probe_every, clock=clock)
-
-    def __repr__(self) -> str:
-        """Show where it is; never the password."""
-        return f"RedisLimits({self._server!r}, prefix={self._prefix!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the settings; connections are each process's own."""
-        return (_rebuild, self._settings)
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the server answered last."""
-        return self._server.is_up
+        super().__init__(url, prefix=prefix, clock=clock, timeout=timeout, probe_every=probe_every)
+        self._clock = clock
 
     async def reserve(self, name: str, demands: Sequence[Demand], max_wait: float) -> Admission | None:
-        """Take `demands` from the budgets of the gate `name`; None if the server does not answer."""
+        """Take `demands` from the buckets of the queue `name`; None if the server does not respond."""
         keys = [self._key(name, demand) for demand in demands]
         numbers: list[float] = [self._now(), min(max_wait, 1e9), Window.GRAIN]
         for demand in demands:
@@ -153,20 +141,13 @@ class RedisLimits:
         return Admission(float(wait), granted == "1", float(at), [float(level) for level in used])
 
     async def correct(self, name: str, demand: Demand, at: float, difference: float) -> None:
-        """Note that what was reserved for the moment `at` was more, or less."""
+        """Add `difference` to what was taken for the moment `at`."""
         numbers = (self._now(), at, Window.GRAIN, demand.bucket.per_minute, difference)
         await self._server.run(_CORRECT, [self._key(name, demand)], numbers)
 
     def _key(self, name: str, demand: Demand) -> str:
-        # The braces keep the budgets of one gate on one node of a cluster.
+        # The braces keep the buckets of one queue on one node of a cluster.
         return f"{self._prefix}:{{{name}}}:{demand.kind}"
 
     def _now(self) -> float:
         return self._clock.monotonic() if self._clock is not None else -1.0
-
-
-def _rebuild(url: str, prefix: str, timeout: float, probe_every: float) -> RedisLimits:
-    return RedisLimits(url, prefix=prefix, timeout=timeout, probe_every=probe_every)
-
-
-assert MINUTE == 60  # noqa: PLR2004, S101 - the scripts say so too

@@ -1,7 +1,7 @@
-"""A Redis server that may be slow or gone: short timeouts, and no calls while it is down.
+"""A Redis server that may be slow or lost: short timeouts, and no calls while it is down.
 
-Whoever asks gets None instead of an error, and goes on with what this process knows. The first failure of an
-outage is warned of, once; the server is then tried again in the background every few seconds.
+A call returns None instead of raising, and the caller continues with what this process has counted. The first
+failure of an outage is logged, once; the server is then tried again in the background every few seconds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 from langchain_llmdispatch.clock import Clock
@@ -25,12 +26,12 @@ class RedisServer:
 
     Args:
         url: `redis://`, `rediss://` or `unix://`, as redis-py takes it.
-        timeout: Seconds that one exchange may take.
+        timeout: Seconds that one call may take.
         probe_every: Seconds between two tries while the server is down.
         clock: The source of time for `probe_every`.
 
     Raises:
-        ConfigurationError: redis-py is not installed, or the URL is none of Redis's.
+        ConfigurationError: redis-py is not installed, or the URL is not one of Redis.
     """
 
     def __init__(
@@ -44,34 +45,35 @@ class RedisServer:
         self._probe: asyncio.Task[None] | None = None
         self._redis = _redis()
         self._where = self._check()
+        self._failures = (self._redis.exceptions.RedisError, OSError, TimeoutError)
 
     def __repr__(self) -> str:
-        """Show where it is; never the password."""
+        """Show the address; never the password."""
         return f"RedisServer({self._where!r})"
 
     @property
     def is_up(self) -> bool:
-        """Whether the last exchange went well."""
+        """Whether the last call succeeded."""
         return not self._down
 
-    async def ask(self, question: Callable[[Any], Awaitable[T]]) -> T | None:
-        """Return what `question` gets from a client, or None if the server does not answer in time."""
+    async def call(self, command: Callable[[Any], Awaitable[T]]) -> T | None:
+        """Return what `command` gets from a client, or None if the server does not respond in time."""
         if self._down:
             self._probe_if_due()
             return None
         try:
             async with asyncio.timeout(self._timeout):
-                return await question(self._client())
-        except self._failures() as error:
-            self._lost(error)
+                return await command(self._client())
+        except self._failures as error:
+            self._lose(error)
             return None
 
     async def run(self, script: str, keys: Sequence[str], numbers: Sequence[float | str] = ()) -> Any:
-        """Return what a Lua script answers, or None if the server does not in time."""
-        return await self.ask(lambda client: self._script(client, script)(keys=keys, args=numbers))
+        """Return what a Lua script returns, or None if the server does not respond in time."""
+        return await self.call(lambda client: self._script(client, script)(keys=keys, args=numbers))
 
     def _script(self, client: Any, text: str) -> Any:
-        # A script object knows its digest, and loads the text where the server does not know it.
+        # A script object sends its digest, and the text only if the server does not have it.
         found = self._scripts.get((id(client), text))
         if found is None:
             found = self._scripts[id(client), text] = client.register_script(text)
@@ -92,10 +94,7 @@ class RedisServer:
                 loop.at_end.append(client.aclose)
         return client
 
-    def _failures(self) -> tuple[type[Exception], ...]:
-        return (self._redis.exceptions.RedisError, OSError, TimeoutError)
-
-    def _lost(self, error: Exception) -> None:
+    def _lose(self, error: Exception) -> None:
         self._try_at = self._clock.monotonic() + self._probe_every
         if not self._down:
             self._down = True
@@ -115,10 +114,10 @@ class RedisServer:
         try:
             async with asyncio.timeout(self._timeout):
                 client = self._client()
-                # Each connection from before the outage would be another outage to whoever gets it.
+                # A connection from before the outage would fail once more.
                 await client.connection_pool.disconnect(inuse_connections=False)
                 await client.ping()
-        except self._failures():
+        except self._failures:
             return
         self._down = False
         logger.warning("Redis at %s answers again: limits are shared", self._where)
@@ -131,12 +130,44 @@ class RedisServer:
         return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
 
 
+class RedisStore:
+    """Base of what is kept on a Redis server under one prefix.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        prefix: What all keys begin with; processes with the same prefix share.
+        clock: The source of time of the server's probes.
+        settings: `timeout`, and further arguments of the subclass, for copies in other processes.
+    """
+
+    def __init__(self, url: str, *, prefix: str, clock: Clock | None, **settings: float) -> None:
+        self._prefix, self._settings = prefix, {"url": url, "prefix": prefix, **settings}
+        known = {name: settings[name] for name in ("timeout", "probe_every") if name in settings}
+        self._server = RedisServer(url, clock=clock, **known)
+
+    def __repr__(self) -> str:
+        """Show the address; never the password."""
+        return f"{type(self).__name__}({self._server!r}, prefix={self._prefix!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings: each process has its own connections."""
+        return (_rebuild, (type(self), self._settings))
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the server responded last."""
+        return self._server.is_up
+
+
+def _rebuild(cls: Callable[..., Any], settings: dict[str, Any]) -> Any:
+    return cls(**settings)
+
+
 def _redis() -> Any:
     try:
-        import redis  # noqa: PLC0415 - an extra
-        import redis.asyncio  # noqa: PLC0415
+        import_module("redis.asyncio")
+        return import_module("redis")
     except ImportError:
         raise ConfigurationError(
             "shared limits need redis-py: pip install 'langchain-llmdispatch[redis]'"
         ) from None
-    return redis

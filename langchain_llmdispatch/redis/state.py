@@ -1,26 +1,30 @@
-"""What several processes know together on a Redis server: who must be left alone, and running totals.
+"""What several processes share on a Redis server: blocked deployments, and running totals.
 
-Nobody waits for it. Reading returns what is known here, and has it read anew in the background if it is older
-than `refresh`; writing counts here at once and is sent in the background. While the server is lost, what was
-added is kept and sent when it is back.
+No call waits for the server. Reading returns the last known values, which are read anew in the background if
+they are older than `refresh`; writing counts here at once and is sent in the background. While the server is
+lost, what was added is kept, and sent when it is back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.limits.loop_thread import LoopThread
-from langchain_llmdispatch.redis.server import RedisServer
+from langchain_llmdispatch.redis.server import RedisStore
 
-# A hash of who is held: `until|reason`, in the server's milliseconds. ARGV: name, seconds, reason.
-_HOLD = """
+_NOW = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+"""
+# Blocks are a hash of `until|reason` by name, in the server's milliseconds. ARGV: name, seconds, reason.
+_BLOCK = (
+    _NOW
+    + """
 local till = now + math.ceil(tonumber(ARGV[2]) * 1000)
 local held = redis.call('HGET', KEYS[1], ARGV[1])
 if not held or tonumber(string.match(held, '^%d+')) < till then
@@ -29,9 +33,10 @@ end
 if redis.call('PTTL', KEYS[1]) < till - now then redis.call('PEXPIRE', KEYS[1], till - now) end
 return 1
 """
-_HOLDS = """
-local t = redis.call('TIME')
-local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+)
+_BLOCKS = (
+    _NOW
+    + """
 local answer, held = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do
   local till, reason = string.match(held[i + 1], '^(%d+)|(.*)$')
@@ -44,6 +49,7 @@ for i = 1, #held, 2 do
 end
 return answer
 """
+)
 # Totals are whole nano-units, so that no cent is lost to rounding. ARGV: nano-units, seconds to live.
 _ADD = """
 local total = redis.call('INCRBY', KEYS[1], ARGV[1])
@@ -51,12 +57,12 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return string.format('%d', total)
 """
 _NANO = Decimal(10) ** 9
-# Totals that are remembered here; the oldest go first.
+# Totals that are remembered here; the oldest are forgotten first.
 _REMEMBERED = 4096
 
 
-class Hold(NamedTuple):
-    """Somebody who is to be left alone.
+class Block(NamedTuple):
+    """A deployment that admits no request for a time.
 
     Attributes:
         until: Until when, in the clock's monotonic seconds.
@@ -68,27 +74,27 @@ class Hold(NamedTuple):
 
 
 class _Total:
-    """A running total: what the server said last, and what it has not heard yet, in nano-units."""
+    """A running total in nano-units: the server's last value, and what was not sent to it yet."""
 
-    __slots__ = ("heard", "lives", "unsent")
+    __slots__ = ("confirmed", "lives", "unsent")
 
     def __init__(self, lives: int) -> None:
-        self.heard = self.unsent = 0
+        self.confirmed = self.unsent = 0
         self.lives = lives
 
 
-class RedisState:
-    """Holds and totals on a Redis server. Safe to share between threads and event loops; never blocks.
+class RedisState(RedisStore):
+    """Blocks and totals on a Redis server. Safe to share between threads and event loops; never waits.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         prefix: What all keys begin with; processes with the same prefix share.
-        timeout: Seconds that the server may take to answer.
-        refresh: Seconds after which what is known is read anew.
+        timeout: Seconds that the server may take to respond.
+        refresh: Seconds after which known values are read anew.
         clock: The source of time.
 
     Raises:
-        ConfigurationError: redis-py is not installed, or the URL is none of Redis's.
+        ConfigurationError: redis-py is not installed, or the URL is not one of Redis.
     """
 
     def __init__(
@@ -100,56 +106,47 @@ class RedisState:
         refresh: float = 0.5,
         clock: Clock | None = None,
     ) -> None:
-        self._settings = (url, prefix, timeout, refresh)
-        self._prefix, self._refresh = prefix, refresh
-        self._clock = clock or Clock()
-        self._server = RedisServer(url, timeout=timeout, clock=self._clock)
+        self._refresh, self._clock = refresh, clock or Clock()
+        super().__init__(url, prefix=prefix, clock=self._clock, timeout=timeout, refresh=refresh)
+        self._blocks_key = f"{prefix}:holds"
         self._loop = LoopThread(self._clock, self._renew)
         self._renew()
 
-    def __repr__(self) -> str:
-        """Show where it is; never the password."""
-        return f"RedisState({self._server!r}, prefix={self._prefix!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the settings; connections are each process's own."""
-        return (_rebuild, self._settings)
-
     def _renew(self) -> None:
         self._lock = threading.RLock()
-        self._holds: dict[str, Hold] = {}
+        self._blocks: dict[str, Block] = {}
+        self._unsent: set[str] = set()  # blocks that the server does not have yet
         self._totals: dict[str, _Total] = {}
         self._read_at = float("-inf")
-        self._unsaid: set[str] = set()  # holds that the server has not heard of
         self._tasks: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()  # one exchange at a time: answers come in the order of the questions
+        self._turn = asyncio.Lock()  # one call at a time: answers arrive in the order of the calls
 
-    # -- holds -------------------------------------------------------------------------------------
+    # -- blocks ------------------------------------------------------------------------------------
 
-    def hold(self, name: str, seconds: float, reason: str = "") -> None:
-        """Have `name` left alone for so many seconds, by everybody; a longer hold is not shortened."""
+    def block(self, name: str, seconds: float, reason: str = "") -> None:
+        """Block `name` for `seconds` in all processes; a longer block is not shortened."""
         until = self._clock.monotonic() + seconds
         with self._lock:
-            if until <= self._holds.get(name, Hold(0.0, "")).until:
+            if until <= self._blocks.get(name, Block(0.0, "")).until:
                 return
-            self._holds = {**self._holds, name: Hold(until, reason)}
-            self._unsaid.add(name)
-        self._loop.post(self._spawn_hold, name, seconds, reason)
+            self._blocks = {**self._blocks, name: Block(until, reason)}
+            self._unsent.add(name)
+        self._post(self._send_block, name, seconds, reason)
 
-    def release(self, name: str) -> None:
-        """End a hold."""
+    def unblock(self, name: str) -> None:
+        """End a block in all processes."""
         with self._lock:
-            self._holds = {held: hold for held, hold in self._holds.items() if held != name}
-        self._loop.post(self._spawn_release, name)
+            self._blocks = {held: block for held, block in self._blocks.items() if held != name}
+        self._post(self._send_unblock, name)
 
-    def holds(self) -> Mapping[str, Hold]:
-        """Return who is held, as far as is known now."""
+    def blocks(self) -> Mapping[str, Block]:
+        """Return the blocks that are known now."""
         self._read_if_stale()
-        return self._holds
+        return self._blocks
 
-    def held(self, name: str) -> tuple[float, str]:
-        """Return the seconds that `name` is held for, and why; 0.0 if it is not."""
-        found = self.holds().get(name)
+    def blocked(self, name: str) -> tuple[float, str]:
+        """Return the seconds for which `name` is blocked, and why; 0.0 if it is not."""
+        found = self.blocks().get(name)
         left = found.until - self._clock.monotonic() if found is not None else 0.0
         return (left, found.reason) if found is not None and left > 0 else (0.0, "")
 
@@ -159,45 +156,38 @@ class RedisState:
         """Add to a total.
 
         Args:
-            name: Which.
-            amount: How much, to nine decimals; negative to take back.
-            lives: Seconds after which a total that nobody adds to is forgotten.
+            name: The total's name.
+            amount: How much, to nine decimals; negative to subtract.
+            lives: Seconds after which a total without additions is forgotten.
         """
         with self._lock:
             self._total(name, lives).unsent += int(amount * _NANO)
-        self._loop.post(self._spawn_send, name)
+        self._post(self._send, name)
 
     def total(self, name: str, *, lives: int) -> Decimal:
-        """Return a total, as far as is known now, what was added here included."""
+        """Return a total as far as it is known now, with what was added here."""
         with self._lock:
             known = name in self._totals
             total = self._total(name, lives)
-            value = Decimal(total.heard + total.unsent) / _NANO
+            value = Decimal(total.confirmed + total.unsent) / _NANO
         self._read_if_stale(now=not known)
         return value
 
     # -- life --------------------------------------------------------------------------------------
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the server answered last."""
-        return self._server.is_up
-
     def sync(self, timeout: float = 5.0) -> bool:
-        """Wait until what was written is sent and everything is read anew, and return whether that went well.
+        """Wait until what was written is sent and everything is read anew, and return whether it was.
 
         For the end of a batch job, and for tests; calls never need it.
         """
         done = threading.Event()
-        self._loop.post(self._spawn, self._settle(done))
+        self._post(self._finish, done)
         return done.wait(timeout) and self.is_up
 
     def close(self) -> None:
         """Stop the background thread; a later use starts it again."""
         self._loop.close()
         self._tasks, self._turn = set(), asyncio.Lock()
-
-    # -- on the loop -------------------------------------------------------------------------------
 
     def _total(self, name: str, lives: int) -> _Total:
         found = self._totals.get(name)
@@ -216,86 +206,79 @@ class RedisState:
         moment = self._clock.monotonic()
         if now or moment - self._read_at >= self._refresh:
             self._read_at = moment
-            self._loop.post(self._spawn_read)
+            self._post(self._read)
 
-    def _spawn(self, what: Any) -> None:
-        task = asyncio.get_running_loop().create_task(what)
+    def _post(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        self._loop.post(self._spawn, function, *args)
+
+    # -- on the loop -------------------------------------------------------------------------------
+
+    def _spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        task = asyncio.get_running_loop().create_task(function(*args))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _spawn_hold(self, name: str, seconds: float, reason: str) -> None:
-        self._spawn(self._send_hold(name, seconds, reason))
-
-    def _spawn_release(self, name: str) -> None:
-        self._spawn(self._send_release(name))
-
-    def _spawn_send(self, name: str) -> None:
-        self._spawn(self._send(name))
-
-    def _spawn_read(self) -> None:
-        self._spawn(self._read())
-
-    async def _settle(self, done: threading.Event) -> None:
+    async def _finish(self, done: threading.Event) -> None:
         others = [task for task in self._tasks if task is not asyncio.current_task()]
         await asyncio.gather(*others, return_exceptions=True)
         await self._read()
         done.set()
 
-    async def _send_hold(self, name: str, seconds: float, reason: str) -> None:
+    async def _send_block(self, name: str, seconds: float, reason: str) -> None:
         async with self._turn:
-            await self._server.run(_HOLD, [f"{self._prefix}:holds"], [name, seconds, reason])
-            self._unsaid.discard(name)
+            await self._server.run(_BLOCK, [self._blocks_key], [name, seconds, reason])
+            self._unsent.discard(name)
 
-    async def _send_release(self, name: str) -> None:
+    async def _send_unblock(self, name: str) -> None:
         async with self._turn:
-            await self._server.ask(lambda client: client.hdel(f"{self._prefix}:holds", name))
+            await self._server.call(lambda client: client.hdel(self._blocks_key, name))
 
     async def _send(self, name: str) -> None:
         async with self._turn:
             await self._send_total(name)
 
     async def _send_total(self, name: str) -> None:
-        """Send what was added to a total; several additions at once, if they came meanwhile."""
+        """Send what was added to a total; several additions at once, if they were made meanwhile."""
         total = self._totals.get(name)
         if total is None or not total.unsent:
             return
         with self._lock:
             sending, total.unsent = total.unsent, 0
-            total.heard += sending  # counted all the while
-        answer = await self._server.run(_ADD, [f"{self._prefix}:total:{name}"], [sending, total.lives])
+            total.confirmed += sending  # counted all the while
+        answer = await self._server.run(_ADD, [self._total_key(name)], [sending, total.lives])
         with self._lock:
             if answer is None:
-                total.unsent, total.heard = total.unsent + sending, total.heard - sending
+                total.unsent, total.confirmed = total.unsent + sending, total.confirmed - sending
             else:
-                total.heard = int(answer)
+                total.confirmed = int(answer)
 
     async def _read(self) -> None:
-        """Read holds and totals, and send what could not be sent before."""
+        """Read blocks and totals, and send what could not be sent before."""
         async with self._turn:
             for name in [name for name, total in self._totals.items() if total.unsent]:
                 await self._send_total(name)
-            await self._read_holds()
+            await self._read_blocks()
             await self._read_totals()
 
-    async def _read_holds(self) -> None:
-        held = await self._server.run(_HOLDS, [f"{self._prefix}:holds"])
+    async def _read_blocks(self) -> None:
+        held = await self._server.run(_BLOCKS, [self._blocks_key])
         if held is None:
             return
         now = self._clock.monotonic()
-        heard = {held[i]: Hold(now + int(held[i + 1]) / 1000, held[i + 2]) for i in range(0, len(held), 3)}
+        triples = zip(held[::3], held[1::3], held[2::3], strict=True)
+        read = {name: Block(now + int(left) / 1000, reason) for name, left, reason in triples}
         with self._lock:
-            own = {name: hold for name, hold in self._holds.items() if name in self._unsaid}
-            self._holds = {**heard, **own}
+            own = {name: block for name, block in self._blocks.items() if name in self._unsent}
+            self._blocks = {**read, **own}
 
     async def _read_totals(self) -> None:
         names = list(self._totals)
-        keys = [f"{self._prefix}:total:{name}" for name in names]
-        answers = await self._server.ask(lambda client: client.mget(keys)) if keys else None
+        keys = [self._total_key(name) for name in names]
+        answers = await self._server.call(lambda client: client.mget(keys)) if keys else None
         with self._lock:
             for name, answer in zip(names, answers or (), strict=False):
                 if name in self._totals:
-                    self._totals[name].heard = int(answer or 0)
+                    self._totals[name].confirmed = int(answer or 0)
 
-
-def _rebuild(url: str, prefix: str, timeout: float, refresh: float) -> RedisState:
-    return RedisState(url, prefix=prefix, timeout=timeout, refresh=refresh)
+    def _total_key(self, name: str) -> str:
+        return f"{self._prefix}:total:{name}"

@@ -1,4 +1,8 @@
-"""Who answers: rules, strategies, and the plan that says it beforehand."""
+"""Which deployment answers: rules, filters, strategies, and the plan that `explain()` returns.
+
+Owns: one decision per call, from the request, the health of deployments, prices and rules. Pure.
+Must not know: Redis, drivers, how attempts go on after a failure.
+"""
 
 from __future__ import annotations
 

@@ -1,44 +1,29 @@
-"""A deployment that may serve a request, as strategies see it."""
+"""A target that may serve a request, as strategies see it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.health.health import HealthView
-
-
-class Foresight(Protocol):
-    """What candidates ask about themselves, by rank; see `forecast.Outlook`."""
-
-    def view(self, place: int) -> HealthView:
-        """Return how the deployment is doing."""
-
-    def cost(self, place: int) -> float | None:
-        """Return the predicted dollars, or None if unknown."""
-
-    def latency(self, place: int) -> float | None:
-        """Return the predicted seconds, or None if unknown."""
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.health.view import HealthView
+from langchain_llmdispatch.routing.forecast import ForecastTable
 
 
 class Candidate:
-    """One deployment within one decision: the same however often it is asked.
+    """One target within one decision; its values do not change while it lasts.
 
     Only what a strategy reads is computed, once for all candidates.
 
     Args:
-        target: The deployment, resolved.
+        target: The target.
         rank: Its place in configured order, from 0.
-        foresight: Whom to ask for predictions.
-        wait: Seconds until it may be asked (a vendor's Retry-After); 0.0 if now.
+        table: Predictions by rank.
+        wait: Seconds until it may be tried (a cooldown); 0.0 if now.
     """
 
-    __slots__ = ("_foresight", "rank", "target", "wait")
+    __slots__ = ("_table", "rank", "target", "wait")
 
-    def __init__(self, target: Target, rank: int, foresight: Foresight, wait: float = 0.0) -> None:
+    def __init__(self, target: Target, rank: int, table: ForecastTable, wait: float = 0.0) -> None:
         self.target, self.rank, self.wait = target, rank, wait
-        self._foresight = foresight
+        self._table = table
 
     @property
     def name(self) -> str:
@@ -62,18 +47,18 @@ class Candidate:
 
     @property
     def health(self) -> HealthView:
-        """How it is doing."""
-        return self._foresight.view(self.rank)
+        """Its health."""
+        return self._table.view(self.rank)
 
     @property
     def cost_usd(self) -> float | None:
         """Predicted dollars of this request, or None if the price is unknown."""
-        return self._foresight.cost(self.rank)
+        return self._table.cost(self.rank)
 
     @property
     def latency_s(self) -> float | None:
         """Predicted seconds of this request, or None if nothing was learned yet."""
-        return self._foresight.latency(self.rank)
+        return self._table.latency(self.rank)
 
     def __repr__(self) -> str:
         """Name the deployment."""

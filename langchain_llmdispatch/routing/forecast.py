@@ -1,20 +1,17 @@
-"""What a request would cost and how long it would take, per deployment, as of one moment."""
+"""What a request would cost and how long it would take, per target, as of one moment."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 
 from langchain_llmdispatch.catalog.prices import DatedPrices, prices_at
-from langchain_llmdispatch.health.health import UNSEEN, Health, HealthView
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from decimal import Decimal
-
-    from langchain_llmdispatch.catalog.rates import TieredRates
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.routing.needs import Needs
+from langchain_llmdispatch.catalog.rates import TieredRates
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.health.view import UNSEEN, HealthView
+from langchain_llmdispatch.routing.needs import Needs
 
 USUAL_OUTPUT = 256
 """Tokens of an answer that are expected before any was seen."""
@@ -23,11 +20,11 @@ LEAST_CACHED = 1024
 
 
 class Forecast:
-    """Predicts cost and latency of one request; every answer is as of the moment it was made for.
+    """Predicts cost and latency of one request, as of one moment.
 
     Args:
         needs: What the request needs.
-        health: What is known of the deployments, or None.
+        health: The health of the deployments, or None.
         now: The moment, in the clock's monotonic seconds.
         at: The same moment by the calendar, for prices.
     """
@@ -42,29 +39,29 @@ class Forecast:
     # -- all deployments of a decision at once: what strategies compare --------------------------------
 
     def views(self, targets: Sequence[Target]) -> Sequence[HealthView]:
-        """Return how each is doing, at one moment."""
+        """Return the health of each, at one moment."""
         health = self._health
         return [UNSEEN] * len(targets) if health is None else health.snapshots(targets, self.now)
 
     def outputs(self, targets: Sequence[Target]) -> Sequence[float]:
-        """Return the tokens that an answer of each will have, as experience has it, within its limit."""
+        """Return the tokens that an answer of each is expected to have, within its limit."""
         learned = self._health.expected_outputs(targets) if self._health is not None else None
         if learned is None:
             learned = [USUAL_OUTPUT] * len(targets)
-        asked = self.needs.output_limit
-        if asked is not None:
-            return [min(asked, tokens) for tokens in learned]
+        limit = self.needs.output_limit
+        if limit is not None:
+            return [min(limit, tokens) for tokens in learned]
         return [
             min(tokens, own.get("max_tokens", tokens)) if (own := target.deployment.params) else tokens
             for target, tokens in zip(targets, learned, strict=True)
         ]
 
     def costs(self, targets: Sequence[Target], outputs: Sequence[float]) -> Sequence[float | None]:
-        """Return about the dollars that an answer of each will cost, or None where unknown.
+        """Return the dollars that an answer of each is expected to cost, None where unknown; as floats.
 
         Args:
-            targets: Who would answer.
-            outputs: How many tokens each would have.
+            targets: The targets.
+            outputs: Tokens of the answer of each.
         """
         tokens = self.needs.tokens
         costs: list[float | None] = []
@@ -82,19 +79,17 @@ class Forecast:
     # -- one deployment ----------------------------------------------------------------------------
 
     def view(self, target: Target) -> HealthView:
-        """Return how the deployment is doing."""
+        """Return the health of the deployment."""
         return self._health.snapshot(target, self.now) if self._health is not None else UNSEEN
 
     def output_tokens(self, target: Target) -> float:
-        """Return the tokens that the answer will have, as experience has it, within the limit asked for."""
+        """Return the tokens that the answer is expected to have, within the limit of the request."""
         return self.outputs((target,))[0]
 
     def most_output(self, target: Target) -> int | None:
         """Return the tokens that the answer can have at most, or None if there is no known limit."""
-        asked, able = self._limit(target), target.facts.max_output_tokens
-        if asked is None or able is None:
-            return able if asked is None else asked
-        return min(asked, able)
+        limits = (self._limit(target), target.facts.max_output_tokens)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def latency(self, target: Target, view: HealthView) -> float | None:
         """Return the seconds that the answer will take, or None if unknown."""
@@ -104,32 +99,31 @@ class Forecast:
         """Return the dollars that the answer will cost, or None if unknown.
 
         Args:
-            target: Who would answer.
+            target: The target.
             cached_tokens: Tokens of the prompt that the vendor has in its cache.
         """
         cached = cached_tokens if cached_tokens >= LEAST_CACHED else 0
         return self._price(target, self.needs.tokens, round(self.output_tokens(target)), cached)
 
-    def worst(self, target: Target, *, said: int = 0) -> Decimal | None:
+    def worst(self, target: Target, *, continued: int = 0) -> Decimal | None:
         """Return the dollars that one request can cost at most, or None if that is unknown.
 
         Args:
-            target: Who would answer.
-            said: Tokens of a broken answer that it would be given to continue.
+            target: The target.
+            continued: Tokens of a broken answer that the request continues.
         """
         output = self.most_output(target)
         if output is None:
             # Where tokens cost nothing, their number does not matter.
             nothing = self._price(target, 1, 1, 0)
             return nothing if nothing == 0 else None
-        tokens, tiers = self.needs.most_tokens + said, self._tiers(target)
+        tokens, tiers = self.needs.worst_tokens + continued, self._tiers(target)
         caches = self.needs.marks_cache
         return None if tiers is None else tiers.of_length(tokens).at_most(tokens, output, caches=caches)
 
     def _limit(self, target: Target) -> int | None:
-        asked = self.needs.output_limit
-        own = target.deployment.params
-        return own.get("max_tokens") if asked is None and own else asked
+        limit, own = self.needs.output_limit, target.deployment.params
+        return own.get("max_tokens") if limit is None and own else limit
 
     def _price(self, target: Target, tokens: int, output: int, cached: int) -> Decimal | None:
         tiers = self._tiers(target)
@@ -143,12 +137,12 @@ class Forecast:
         return self._prices
 
 
-class Outlook:
-    """What is foreseen of the deployments of one decision, by place; each column is computed when first read.
+class ForecastTable:
+    """Predictions for all targets of one decision, by place; each column is computed when first read.
 
     Args:
-        forecast: Who foresees it.
-        targets: The deployments.
+        forecast: The predictions.
+        targets: The targets, in configured order.
     """
 
     __slots__ = ("_costs", "_forecast", "_latencies", "_outputs", "_targets", "_views")
@@ -161,8 +155,8 @@ class Outlook:
         self._costs: Sequence[float | None] | None = None
 
     def view(self, place: int) -> HealthView:
-        """Return how the deployment at this place is doing."""
-        return (self._views or self._look())[place]
+        """Return the health of the target at this place."""
+        return (self._views or self._read_views())[place]
 
     def cost(self, place: int) -> float | None:
         """Return the predicted dollars of its answer, or None if unknown."""
@@ -173,11 +167,11 @@ class Outlook:
     def latency(self, place: int) -> float | None:
         """Return the predicted seconds of its answer, or None if unknown."""
         if self._latencies is None:
-            views, outputs = self._views or self._look(), self._expected()
+            views, outputs = self._views or self._read_views(), self._expected()
             self._latencies = [view.latency(n) for view, n in zip(views, outputs, strict=True)]
         return self._latencies[place]
 
-    def _look(self) -> Sequence[HealthView]:
+    def _read_views(self) -> Sequence[HealthView]:
         self._views = self._forecast.views(self._targets)
         return self._views
 

@@ -1,24 +1,22 @@
-"""What a request needs of a deployment, read off it once."""
+"""What a request needs of a deployment: size, media, tools, a schema."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
 from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
 from langchain_llmdispatch.vendors.compile.tools import runs_itself
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.types import ChatRequest
-    from langchain_llmdispatch.vendors.base import Vendor
 
 BYTES_PER_TOKEN = 4
 """Bytes of UTF-8 per token: about right for English, other scripts and code alike."""
@@ -27,22 +25,22 @@ TOKENS_PER_IMAGE = 800
 TOKENS_PER_FILE = 2000
 _FACTS = {"image": "images", "pdf": "pdf", "audio": "audio", "video": "video"}
 WORST_INPUT = 1.5
-"""Tokens that a prompt may really have, per token of the estimate, where the worst case is asked for."""
+"""Tokens that a prompt may really have in the worst case, per token of the estimate."""
 
 
 class Needs:
     """A request's needs: size, media, tools.
 
     Args:
-        request: What the caller asked.
+        request: The request.
 
     Attributes:
-        request: The same.
+        request: The request.
         has_tools: Whether there are tools, the vendors' own included.
-        has_blocks: Whether some message is more than a string: then media may be in it.
+        has_blocks: Whether some message is more than a string, and so may hold media.
         has_schema: Whether the answer must follow a JSON schema.
-        output_limit: Tokens that the answer may have, if the caller says so.
-        turn: Where the latest turn begins, after the last answer: what stands before it may be cached.
+        output_limit: `max_tokens` of the request, or None.
+        turn: The number of messages up to the last answer: what a vendor may have cached.
     """
 
     def __init__(self, request: ChatRequest) -> None:
@@ -58,7 +56,7 @@ class Needs:
             else:
                 self.has_blocks = True
                 size += sum(_block_size(block) for block in content)
-            if type(message) not in _SAY_ONLY_TEXT and isinstance(message, AIMessage):
+            if type(message) not in _WITHOUT_CALLS and isinstance(message, AIMessage):
                 self.turn = place
                 size += _calls_size(message)
         self._size = size
@@ -80,8 +78,8 @@ class Needs:
         return size // BYTES_PER_TOKEN + TOKENS_PER_MESSAGE * len(request.messages)
 
     @property
-    def most_tokens(self) -> int:
-        """Tokens that the prompt may really have at most, within reason: for worst cases."""
+    def worst_tokens(self) -> int:
+        """Tokens that the prompt may really have in the worst case."""
         return int(self.tokens * WORST_INPUT) + 1
 
     @cached_property
@@ -93,7 +91,7 @@ class Needs:
 
     @cached_property
     def marks_cache(self) -> bool:
-        """Whether the caller marks what a vendor shall keep in its cache: writing there may cost extra."""
+        """Whether the request marks what the vendor is to cache: writing to the cache may cost extra."""
         request = self.request
         tools = [*request.server_tools, *(tool.extras for tool in request.tools)]
         if "cache_control" in request.extra or any("cache_control" in tool for tool in tools):
@@ -111,7 +109,7 @@ class Needs:
         return size // BYTES_PER_TOKEN + TOKENS_PER_MESSAGE * self.turn
 
     @property
-    def answered_by(self) -> str | None:
+    def tool_loop_deployment(self) -> str | None:
         """The deployment whose tool calls the last messages answer, or None outside a tool loop."""
         messages = self.request.messages
         if not messages or not isinstance(messages[-1], ToolMessage) or not self.turn:
@@ -120,34 +118,29 @@ class Needs:
         name = facts.get("deployment") if isinstance(facts, Mapping) else None
         return name if isinstance(name, str) else None
 
-    # -- who can serve them ------------------------------------------------------------------------
+    # -- what meets them ---------------------------------------------------------------------------
 
     @property
-    def is_demanding(self) -> bool:
-        """Whether it takes more than text and room for it: then some models may not be able."""
-        return self.has_tools or self.has_blocks or self.has_schema
-
-    @property
-    def may_be_refused(self) -> bool:
-        """Whether there is anything in the request that could not be said to some vendor."""
+    def may_be_inexpressible(self) -> bool:
+        """Whether some vendor's API may have no form for a part of the request."""
         request = self.request
         return bool(request.server_tools) or self.has_blocks or request.unsupported_params == "raise"
 
-    def refused_by(self, target: Target) -> str | None:
-        """Return why the request cannot even be said to the target, or None.
+    def inexpressible_to(self, target: Target) -> str | None:
+        """Return why the target's API has no form for the request, or None.
 
-        It looks at what can be wrong at all with this request, and asks the compiler no more than that:
-        `explain` asks it everything and comes to the same answer.
+        Only the parts of this request that may lack a form are compiled; `fit`, which compiles all of it,
+        comes to the same result.
         """
         request = self.request
         if request.server_tools and request.unsupported_params != "drop":
             for tool in request.server_tools:
                 if not runs_itself(target.vendor, tool):
-                    return f"the tool {server_type(tool)!r} is not run by this vendor"
+                    return f"the vendor does not run the tool {server_type(tool)!r}"
         reasons: Sequence[str] = ()
         if request.unsupported_params == "raise":
-            doubts = self._lacks(target)
-            reasons = [reason for reason in self.fit(target).reasons if reason not in doubts]
+            lacks = self._lacks(target)
+            reasons = [reason for reason in self.fit(target).reasons if reason not in lacks]
         elif self.has_blocks:
             vendor = target.vendor
             reasons = check_messages(
@@ -155,20 +148,20 @@ class Needs:
             ).reasons
         return "; ".join(reasons) or None
 
-    def doubted_by(self, target: Target) -> str | None:
-        """Return what the model lacks for the request by what is known of it, or None.
+    def unmet_by(self, target: Target) -> str | None:
+        """Return what the target's model lacks for the request, by the catalog, or None.
 
-        What is known may be out of date, and sizes are estimates: whoever doubts is left out only where
-        somebody else does not.
+        The catalog may be out of date, and sizes are estimates: such a target is left out only if another one
+        lacks nothing.
         """
-        facts, wanted = target.facts, self.output_limit
-        if self.is_demanding and (lacks := self._lacks(target)):
+        facts, limit = target.facts, self.output_limit
+        if (self.has_tools or self.has_blocks or self.has_schema) and (lacks := self._lacks(target)):
             return "; ".join(lacks)
         window, most = facts.context_window, facts.max_output_tokens
         if window is not None and self.tokens > window:
             return f"about {self.tokens:,} tokens do not fit a window of {window:,}"
-        if wanted is not None and most is not None and wanted > most:
-            return f"answers with at most {most:,} tokens; {wanted:,} are asked for"
+        if limit is not None and most is not None and limit > most:
+            return f"the model answers with at most {most:,} tokens; max_tokens is {limit:,}"
         return None
 
     def _lacks(self, target: Target) -> list[str]:
@@ -176,8 +169,8 @@ class Needs:
         lacks = [f"the model takes no {kind}" for kind in self.media if getattr(facts, kind) is False]
         if self.request.tools and not calls_tools(target):
             lacks.append("the model calls no tools")
-        if self.has_schema and not _keeps_schemas(target):
-            lacks.append("the model cannot be held to a schema")
+        if self.has_schema and not _follows_schemas(target):
+            lacks.append("the model supports no structured output")
         return lacks
 
     @cached_property
@@ -185,13 +178,13 @@ class Needs:
         """Kinds of media that the user's turns hold, as `ModelFacts` calls them."""
         if not self.has_blocks:
             return ()
-        users = (m.content for m in self.request.messages if isinstance(m, HumanMessage))
-        blocks = (b for content in users if isinstance(content, list) for b in input_blocks(content))
+        contents = (m.content for m in self.request.messages if isinstance(m, HumanMessage))
+        blocks = (b for content in contents if isinstance(content, list) for b in input_blocks(content))
         kinds = {media_kinds(block)[0].removesuffix("_url") for block in blocks if block["type"] in MEDIA}
         return sorted(_FACTS[kind] for kind in kinds if kind in _FACTS)
 
     def fit(self, target: Target) -> Compatibility:
-        """Return everything the compiler has to say about the request and the target."""
+        """Return what compiling the request for the target would change or refuse."""
         defaults = target.deployment.params
         request = self.request
         if defaults:
@@ -200,15 +193,15 @@ class Needs:
 
 
 def calls_tools(target: Target) -> bool:
-    """Return whether the target's model calls tools, as far as anybody knows."""
+    """Return whether the target's model calls tools; True if unknown."""
     own = target.deployment.profile
     if "tool_calling" in own:
         return own["tool_calling"] is not False
     return _model_calls_tools(target.vendor, target.model)
 
 
-def _keeps_schemas(target: Target) -> bool:
-    """Return whether answers can be held to a schema, by the vendor's own means or by a forced tool call."""
+def _follows_schemas(target: Target) -> bool:
+    """Return whether answers can follow a schema, by the vendor's own means or by a forced tool call."""
     own, facts = target.deployment.profile, target.facts
     if own.get("structured_output", facts.structured_output):
         return True
@@ -224,7 +217,7 @@ def _model_calls_tools(vendor: Vendor, model: str) -> bool:
 # -- sizes, in bytes -----------------------------------------------------------------------------------
 
 
-_SAY_ONLY_TEXT = frozenset({HumanMessage, SystemMessage, ToolMessage})
+_WITHOUT_CALLS = frozenset({HumanMessage, SystemMessage, ToolMessage})
 
 
 def _calls_size(message: AIMessage) -> int:

@@ -1,8 +1,9 @@
-"""A plan as HTML for notebooks: no scripts, everything escaped, light and dark."""
+"""A plan as HTML for notebooks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from langchain_llmdispatch.health.html import health_html
 from langchain_llmdispatch.html import (
@@ -20,18 +21,14 @@ from langchain_llmdispatch.html import (
     tag,
     text,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_llmdispatch.routing.plan import Plan, PlannedDeployment
+from langchain_llmdispatch.routing.plan import Plan, PlannedDeployment
 
 _COLUMNS = ("#", "deployment", "model", "state", "cost", "at worst", "latency", "limits leave", "adapted")
 
 _KINDS = {"concurrency": "at once"}
 
 
-def render(plan: Plan) -> Markup:
+def plan_html(plan: Plan) -> Markup:
     """Return the plan as one block of HTML."""
     facts = [f"for {plan.route}" if plan.route else "", f"strategy {plan.strategy}"]
     facts.append(f"rule: {plan.rule}" if plan.rule else "")
@@ -50,10 +47,10 @@ def render(plan: Plan) -> Markup:
 
 
 def _summary(plan: Plan) -> dict[str, Any]:
-    """Return the most important: who is first, and what the call cannot exceed."""
+    """Return the first choice, and what the call cannot exceed."""
     bound, first = plan.bound, plan.candidates[0] if plan.candidates else None
     return {
-        "first choice": first.deployment if first else "nobody",
+        "first choice": first.deployment if first else "none",
         "prompt": f"≈ {plural(plan.input_tokens, 'token')}",
         "expected cost": dollars(first.cost_usd) if first else None,
         "at most": plural(bound.requests, "request"),

@@ -1,41 +1,40 @@
-"""Routing rules: which requests go where."""
+"""Routing rules: which requests prefer which deployments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field, model_validator
 
+from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.settings import Settings
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.deployments.target import Target
-    from langchain_llmdispatch.routing.needs import Needs
 
 
 class RoutingRule(Settings):
-    """Sends the requests that match it to a vendor, a deployment or a route. Every condition must hold.
+    """Prefers a vendor, a deployment or a route for the requests that match. Every condition must hold.
 
-    The first rule that matches decides, by priority and then by order. Its deployments go first; the others
-    stay behind them to fall back to.
+    The first rule that matches applies, by priority and then by order. Its deployments are tried first; the
+    others follow as fallbacks.
 
     Attributes:
-        vendor: The vendor whose deployments go first; one of vendor, deployment, route.
-        deployment: The deployment that goes first, by name; or those that carry this word among their tags.
-        route: The route whose deployments go first.
-        model_pattern: Glob on the model asked for; without wildcards a prefix: `gpt-4` matches `gpt-4-turbo`.
+        vendor: The vendor whose deployments are tried first; one of vendor, deployment, route.
+        deployment: The deployment that is tried first, by name; or those that have this tag.
+        route: The route whose deployments are tried first.
+        model_pattern: Glob on the model that the call names; without wildcards a prefix: `gpt-4` matches
+            `gpt-4-turbo`.
         max_tokens: Matches requests for at most this many output tokens; not those that set no limit.
         min_input_tokens: Matches prompts of at least this many tokens, by estimate.
         max_input_tokens: Matches prompts of at most this many tokens, by estimate.
         has_tools: Matches requests with (or without) tools.
         has_images: Matches requests with (or without) images.
-        tags: Matches runs that carry all of these tags.
+        tags: Matches runs that have all of these tags.
         metadata: Matches runs whose metadata hold all of these values.
-        priority: Higher ones are looked at first.
-        enabled: Whether the rule counts.
+        priority: Rules of higher priority are matched first.
+        enabled: Whether the rule applies.
     """
 
     vendor: str | None = None
@@ -64,7 +63,7 @@ class RoutingRule(Settings):
 
     @property
     def destination(self) -> str:
-        """What it points to, in words: `vendor anthropic`."""
+        """What it prefers, in words: `vendor anthropic`."""
         return next(f"{name} {word}" for name in _DESTINATIONS if (word := getattr(self, name)) is not None)
 
     def matches(self, needs: Needs, model: str) -> bool:
@@ -72,7 +71,7 @@ class RoutingRule(Settings):
 
         Args:
             needs: What the request needs.
-            model: The model asked for.
+            model: The model that the call names.
         """
         return (
             (self.model_pattern is None or matches_model(self.model_pattern, model))
@@ -84,28 +83,22 @@ class RoutingRule(Settings):
         )
 
     def _matches_size(self, needs: Needs) -> bool:
-        wanted = needs.output_limit
-        if self.max_tokens is not None and (wanted is None or wanted > self.max_tokens):
+        limit = needs.output_limit
+        if self.max_tokens is not None and (limit is None or limit > self.max_tokens):
             return False
         if self.min_input_tokens is not None and needs.tokens < self.min_input_tokens:
             return False
         return self.max_input_tokens is None or needs.tokens <= self.max_input_tokens
 
-    def leads_to(self, target: Target) -> bool:
-        """Return whether the target is (of) the vendor or deployment that the rule names."""
+    def prefers(self, target: Target) -> bool:
+        """Return whether the target is of the vendor or deployment that the rule names."""
         if self.vendor is not None:
-            return is_vendor(target, self.vendor)
+            return target.is_of(self.vendor)
         return self.deployment is not None and self.deployment in {target.name, *target.deployment.tags}
 
 
 _DESTINATIONS = ("vendor", "deployment", "route")
 _WILDCARDS = frozenset("*?[")
-
-
-def is_vendor(target: Target, word: str) -> bool:
-    """Return whether `word` is the name or an alias of the target's vendor."""
-    word = word.casefold()
-    return word == target.vendor.name or word in target.vendor.aliases
 
 
 def matches_model(pattern: str, model: str) -> bool:

@@ -1,8 +1,8 @@
 """Routing strategies: how the deployments that can serve a request are ordered.
 
 A strategy is one pure function of candidates and a source of randomness, and one line in `STRATEGIES`. It
-returns the candidates, best first; the rest are what a call falls back to. It reads the clock, sends and
-remembers nothing: the same candidates and the same seed give the same order.
+returns the candidates, best first; those after the first one are the fallbacks. The same candidates and the
+same seed give the same order.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ NEAR_BEST = 1.2
 """Deployments predicted to be at most this much slower than the fastest share its traffic."""
 NEAR_BEST_SECONDS = 0.05
 ABOUT = 1.0 + 1e-9
-"""What dollars, compared as floats, may be off by."""
+"""Tolerance of dollars that are compared as floats."""
 
 REFERENCE_USD, REFERENCE_SECONDS, REFERENCE_IN_FLIGHT = 0.01, 5.0, 10.0
-"""What counts as 1 when cost, latency and load are weighed against each other. Fixed, and not the best or
-worst of those at hand: so no candidate changes how two others compare."""
+"""What counts as 1 when cost, latency and load are weighed against each other. Fixed, and not relative to the
+candidates: so no candidate changes how two others compare."""
 
 
-def ordered(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001 - an Order
-    """Return them as configured."""
+def ordered(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+    """Return the candidates as configured."""
     return candidates
 
 
 def weighted(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
-    """Return them drawn by weight, without putting back; weight 0 comes last."""
+    """Return the candidates in random order by weight, drawn without replacement; weight 0 comes last."""
     # Efraimidis and Spirakis: the order of -log(U)/w is that of weighted draws.
     drawn = [(-math.log(1.0 - rng.random()) / c.weight if c.weight else math.inf, c.rank) for c in candidates]
     return _by(drawn, candidates)
 
 
-def round_robin(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
-    """Return first who has waited longest for a turn."""
+def round_robin(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+    """Return the candidates, least recently chosen first."""
     return _by([(c.health.turn, c.rank) for c in candidates], candidates)
 
 
-def least_busy(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
-    """Return first who has the fewest requests under way."""
+def least_busy(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+    """Return the candidates, fewest requests in flight first."""
     return _by([(c.health.in_flight, c.rank) for c in candidates], candidates)
 
 
 def lowest_latency(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
-    """Return first who is predicted to answer soonest.
+    """Return the candidates, lowest predicted latency first.
 
-    Two of those about as fast as the best are drawn, and the less busy one goes first, so that many callers
-    do not all run to the same one. A deployment never asked is asked once. One not asked for long is asked
-    again, because predictions fade (see `HealthView.fresh`).
+    Of those about as fast as the best two are drawn, and the less busy one comes first, so that many callers
+    do not all choose the same one. A deployment that was never tried is tried once; one that was not tried
+    for long is tried again, because predictions fade (see `HealthView.fresh`).
     """
     ranked = sorted([(_or_last(c.latency_s), c.rank, c) for c in candidates])  # no two ranks are the same
     by_speed = [candidate for _, _, candidate in ranked]
@@ -81,13 +81,13 @@ def lowest_latency(candidates: Sequence[Candidate], rng: Random) -> Sequence[Can
     return _first(chosen, by_speed)
 
 
-def lowest_cost(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG001
-    """Return first who is predicted to cost least; an unknown price is no low one, and comes last."""
+def lowest_cost(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+    """Return the candidates, lowest predicted cost first; unknown prices come last."""
     return _by([(_or_last(c.cost_usd), c.rank) for c in candidates], candidates)
 
 
 def _by(keys: Sequence[tuple[float, int]], candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates in the order of their keys, no two of which are equal: ranks are in them."""
+    """Return the candidates in the order of their keys, which hold the rank and so are all different."""
     return [candidate for _, candidate in sorted(zip(keys, candidates, strict=True))]
 
 
@@ -106,19 +106,19 @@ def _first(chosen: Candidate, rest: Sequence[Candidate]) -> list[Candidate]:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Several criteria weighed, under hard ceilings: what a mapping given as `strategy` means.
+    """Weighted criteria with ceilings: what a mapping given as `strategy` means.
 
-    The score of a candidate is the sum of weight x value / reference; the lowest goes first. An unknown price
-    counts as the reference; an unknown speed as nothing, until it has been tried.
+    The score of a candidate is the sum of weight x value / reference; the lowest comes first. An unknown
+    price counts as the reference; an unknown latency as 0, until the deployment has been tried.
 
     Attributes:
         cost: Weight of predicted dollars.
         latency: Weight of predicted seconds.
-        load: Weight of requests under way.
+        load: Weight of requests in flight.
         failures: Weight of the share of failed requests.
-        max_cost_usd: Dollars above which a candidate is left out, and with an unknown price too.
+        max_cost_usd: Dollars above which a candidate is left out; also if its price is unknown.
         max_latency_s: Seconds above which a candidate is left out.
-        max_in_flight: Requests under way from which on a candidate is left out.
+        max_in_flight: Requests in flight from which on a candidate is left out.
     """
 
     cost: float = 0.0
@@ -134,23 +134,23 @@ class Criteria:
         """Return the criteria in a mapping.
 
         Raises:
-            ConfigurationError: A word is unknown, or a number is none or negative.
+            ConfigurationError: A criterion is unknown, or a value is not a number from 0 up.
         """
         known = tuple(cls.__dataclass_fields__)
         for word, value in given.items():
             if word not in known:
                 hint = nearest(str(word), known) or f" Known: {', '.join(known)}."
-                raise ConfigurationError(f"strategy: {word!r} is no criterion.{hint}")
+                raise ConfigurationError(f"strategy: {word!r} is not a criterion.{hint}")
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ConfigurationError(f"strategy: {word}={value!r} is no number from 0 up.")
+                raise ConfigurationError(f"strategy: {word}={value!r} must be a number from 0 up.")
         return cls(**given)
 
     @property
     def has_ceilings(self) -> bool:
-        """Whether it can leave anybody out."""
+        """Whether it can leave a candidate out."""
         return any(most is not None for most in (self.max_cost_usd, self.max_latency_s, self.max_in_flight))
 
-    def refuses(self, candidate: Candidate) -> str | None:
+    def exceeded_by(self, candidate: Candidate) -> str | None:
         """Return which ceiling the candidate is above, or None."""
         if self.max_cost_usd is not None:
             usd = candidate.cost_usd
@@ -161,7 +161,7 @@ class Criteria:
         if self.max_latency_s is not None and (candidate.latency_s or 0.0) > self.max_latency_s:
             return f"about {candidate.latency_s:.1f} s is above max_latency_s={self.max_latency_s}"
         if self.max_in_flight is not None and candidate.health.in_flight >= self.max_in_flight:
-            return f"{candidate.health.in_flight} requests under way: max_in_flight={self.max_in_flight}"
+            return f"{candidate.health.in_flight} requests in flight: max_in_flight={self.max_in_flight}"
         return None
 
     def score(self, candidate: Candidate) -> float:
@@ -182,8 +182,8 @@ class Criteria:
             total += self.failures * (0.0 if health.success is None else 1.0 - health.success) * health.fresh
         return total
 
-    def __call__(self, candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:  # noqa: ARG002
-        """Return them by score."""
+    def __call__(self, candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
+        """Return the candidates, lowest score first."""
         return _by([(self.score(c), c.rank) for c in candidates], candidates)
 
 
@@ -200,38 +200,39 @@ STRATEGIES: dict[str, Order] = {
 }
 
 WEIGHS_COST = frozenset({"lowest_cost", "balanced"})
-"""Strategies that leave a bound deployment where another one is cheaper, its cold cache counted."""
+"""Strategies that leave a thread's deployment if another one is cheaper even with a cold cache."""
 
 
 def check_strategy(value: Any) -> Strategy:
     """Return the strategy.
 
     Raises:
-        ConfigurationError: There is none of that name, or a criterion is wrong.
+        ConfigurationError: The name is unknown, or a criterion is wrong.
     """
     if isinstance(value, str) and value not in STRATEGIES:
         raise ConfigurationError(f"strategy {value!r} is not known.{nearest(value, STRATEGIES)}")
     if isinstance(value, Mapping):
         Criteria.of(value)
-    return value  # type: ignore[no-any-return] # the field's type checks the rest
+    checked: Strategy = value  # the field's type checks the rest
+    return checked
 
 
 def order_of(strategy: Strategy) -> Order:
     """Return the function that a strategy stands for."""
     if isinstance(strategy, str):
         return STRATEGIES[strategy]
-    return Criteria.of(strategy) if isinstance(strategy, Mapping) else _own(strategy)
+    return Criteria.of(strategy) if isinstance(strategy, Mapping) else _custom(strategy)
 
 
 def weighs_cost(strategy: Strategy) -> bool:
-    """Return whether the strategy cares for money."""
+    """Return whether the strategy compares costs."""
     if isinstance(strategy, Mapping):
         return bool(strategy.get("cost"))
     return isinstance(strategy, str) and strategy in WEIGHS_COST
 
 
-def _own(function: Callable[..., Any]) -> Order:
-    """Return the caller's function as an order; it may take the candidates alone, and leave some out."""
+def _custom(function: Callable[..., Any]) -> Order:
+    """Return a user's function as an order; it may take the candidates alone, and leave some out."""
     alone = _takes_one(function)
 
     def order(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:

@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 )
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.health.health import Health, Outcome, outcome_of
+from langchain_llmdispatch.health.breaker import AttemptResult
+from langchain_llmdispatch.health.health import Health, result_of
 from langchain_llmdispatch.health.latency import LatencyEstimate
 from tests.calls import dispatch_of
 from tests.fakes import FakeClock
@@ -98,29 +99,29 @@ class Model:
         self.tripped, self.opens, self.era, self.probe_until = True, self.opens + 1, self.era + 1, 0.0
         self.open_until = max(self.open_until, now + seconds)
 
-    def learn(self, now: float, flight: int, outcome: Outcome, share: float) -> None:
+    def learn(self, now: float, flight: int, result: AttemptResult, share: float) -> None:
         """Note what became of a request."""
         if self.flights.pop(flight) == self.era:
-            self.judge(now, outcome, share)
-        if outcome.blame in {"health", "limits"} and outcome.retry_after:
-            self.cool_until = max(self.cool_until, now + min(outcome.retry_after, 300))
+            self.judge(now, result, share)
+        if result.blame in {"health", "limits"} and result.retry_after:
+            self.cool_until = max(self.cool_until, now + min(result.retry_after, 300))
 
-    def judge(self, now: float, outcome: Outcome, share: float) -> None:
+    def judge(self, now: float, result: AttemptResult, share: float) -> None:
         """Note what a request of this era says."""
-        if outcome.blame is None:
+        if result.blame is None:
             if self.tripped:
                 self.tripped, self.open_until, self.closed_at, self.calls = False, 0.0, now, []
             self.row, self.probe_until = 0, 0.0
             self.calls.append((now, True))
-        elif outcome.blame == "health":
+        elif result.blame == "health":
             self.row += 1
             self.calls.append((now, False))
             if self.tripped or self.is_bad(now):
                 self.settle(now)
                 seconds = min(5 * 2**self.opens, 300) * (1 + share) / 2
-                asked = outcome.retry_after
+                asked = result.retry_after
                 self.open(now, seconds if asked is None else min(asked, 300))
-        elif outcome.blame == "configuration":
+        elif result.blame == "configuration":
             self.settle(now)
             self.open(now, min(300 * 2**self.opens, 3600) * (1 + share) / 2)
         else:
@@ -144,24 +145,24 @@ class Breakers(RuleBasedStateMachine):
         """Send a request if both allow it."""
         before = self.model.state(self.now)
         expected = self.model.permits(self.now, last_resort)
-        assert self.health.permit(A, self.now, last_resort=last_resort) == expected
+        assert self.health.admits(A, self.now, last_resort=last_resort) == expected
         REACHED[f"{'sent' if expected else 'kept back'} {before}"] += 1
         if expected:
             self.next_flight += 1
             self.model.flights[self.next_flight] = self.model.era
             self.health.begin(A, self.now, self.next_flight)
 
-    def end(self, which: int, outcome: Outcome) -> None:
+    def end(self, which: int, result: AttemptResult) -> None:
         """End one of the requests under way."""
         flight = sorted(self.model.flights)[which % len(self.model.flights)]
         stale = self.model.flights[flight] != self.model.era
         before = self.model.state(self.now)
-        self.model.learn(self.now, flight, outcome, self.jitter.share)
-        self.health.learn(A, self.now, flight, outcome)
+        self.model.learn(self.now, flight, result, self.jitter.share)
+        self.health.learn(A, self.now, flight, result)
         after = self.model.state(self.now)
         REACHED["stale" if stale else f"{before} -> {after}"] += 1
-        if (before, after, outcome.blame) == ("closed", "open", "health") and 0 < self.model.row < 5:
-            REACHED["open by the share of failures"] += outcome.retry_after is None
+        if (before, after, result.blame) == ("closed", "open", "health") and 0 < self.model.row < 5:
+            REACHED["open by the share of failures"] += result.retry_after is None
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 3.0, 10.0, 70.0, 400.0, 4000.0]))
     def wait(self, seconds: float) -> None:
@@ -185,7 +186,7 @@ class Breakers(RuleBasedStateMachine):
             self.send(last_resort=False)
         if self.next_flight > before:
             place = sorted(self.model.flights).index(self.next_flight)
-            self.end(place, Outcome(ends, "" if ends is None else "Some"))
+            self.end(place, AttemptResult(ends, "" if ends is None else "Some"))
 
     @precondition(lambda self: self.model.state(self.now) == "open")
     @rule(ends=st.sampled_from([None, None, "health"]))
@@ -193,7 +194,7 @@ class Breakers(RuleBasedStateMachine):
         """Nobody else is left: an open breaker is tried, and the request ends."""
         self.send(last_resort=True)
         place = sorted(self.model.flights).index(self.next_flight)
-        self.end(place, Outcome(ends, "" if ends is None else "Some"))
+        self.end(place, AttemptResult(ends, "" if ends is None else "Some"))
 
     @rule(share=st.sampled_from([0.0, 0.25, 0.5, 1.0]))  # exact in binary, so times compare exactly
     def shake(self, share: float) -> None:
@@ -209,13 +210,13 @@ class Breakers(RuleBasedStateMachine):
     @rule(which=st.integers(0, 5))
     def succeed(self, which: int) -> None:
         """A request is answered."""
-        self.end(which, Outcome(latency=1.0))
+        self.end(which, AttemptResult(latency=1.0))
 
     @precondition(lambda self: self.model.flights)
     @rule(which=st.integers(0, 5), wait=WAITS)
     def fail(self, which: int, wait: float | None) -> None:
         """A request fails, and it is the vendor's fault."""
-        self.end(which, Outcome("health", "ServerError", wait))
+        self.end(which, AttemptResult("health", "ServerError", wait))
 
     @rule(times=st.integers(2, 6))
     def fail_in_a_row(self, times: int) -> None:
@@ -223,7 +224,7 @@ class Breakers(RuleBasedStateMachine):
         for _ in range(times):
             self.send(last_resort=False)
             if self.model.flights:
-                self.end(len(self.model.flights) - 1, Outcome("health", "ServerError"))
+                self.end(len(self.model.flights) - 1, AttemptResult("health", "ServerError"))
 
     @precondition(lambda self: self.model.state(self.now) == "closed")
     @rule(marks=st.lists(st.sampled_from([True, True, True, False]), min_size=6, max_size=16))
@@ -235,20 +236,20 @@ class Breakers(RuleBasedStateMachine):
             if self.next_flight > before:
                 self.end(
                     sorted(self.model.flights).index(self.next_flight),
-                    Outcome(latency=1.0) if ok else Outcome("health", "ServerError"),
+                    AttemptResult(latency=1.0) if ok else AttemptResult("health", "ServerError"),
                 )
 
     @precondition(lambda self: self.model.flights)
     @rule(which=st.integers(0, 5), wait=WAITS)
     def rate_limit(self, which: int, wait: float | None) -> None:
         """A request meets a rate limit."""
-        self.end(which, Outcome("limits", "RateLimitError", wait))
+        self.end(which, AttemptResult("limits", "RateLimitError", wait))
 
     @precondition(lambda self: self.model.flights)
     @rule(which=st.integers(0, 5), blame=st.sampled_from(["none", "none", "configuration"]))
     def refuse(self, which: int, blame: Any) -> None:
         """A request was wrong or given up, or the key is."""
-        self.end(which, Outcome(blame, "Some"))
+        self.end(which, AttemptResult(blame, "Some"))
 
     @invariant()
     def agree(self) -> None:
@@ -263,7 +264,7 @@ class Breakers(RuleBasedStateMachine):
         assert left == max(0.0, until - self.now)
         assert self.health.probing(A, self.now) == (model.tripped and model.probe_until > self.now)
         assert cooling == (left > 0 and not model.tripped)
-        if self.health.quiet:
+        if self.health.all_available:
             assert view.state == "closed"
 
 
@@ -324,7 +325,7 @@ def test_open_times_double_to_five_minutes_and_start_over_after_a_quiet_minute()
         left = health.snapshot(A, now).open_until - now
         seen.append(left)
         now += left
-        assert health.permit(A, now)
+        assert health.admits(A, now)
         fail(health, A, at=now, times=1)
     for n, left in enumerate(seen):
         assert min(5 * 2**n, 300) / 2 <= left <= min(5 * 2**n, 300)
@@ -343,24 +344,24 @@ def test_one_probe_at_a_time_and_its_success_closes() -> None:
     """Half open, one of many gets leave; when it is answered, all do."""
     health = Health()
     fail(health, A)
-    assert not health.permit(A, 1.0)
-    assert [health.permit(A, 6.0) for _ in range(4)] == [True, False, False, False]
+    assert not health.admits(A, 1.0)
+    assert [health.admits(A, 6.0) for _ in range(4)] == [True, False, False, False]
     learn(health, A, at=6.0)
-    assert all(health.permit(A, 6.0) for _ in range(4))
-    assert health.quiet
+    assert all(health.admits(A, 6.0) for _ in range(4))
+    assert health.all_available
 
 
 def test_a_probe_that_proves_nothing_or_is_lost_lets_another_probe() -> None:
     """A cancelled probe gives its leave back; one that never ends loses it after two minutes."""
     health = Health()
     fail(health, A)
-    assert health.permit(A, 6.0)
+    assert health.admits(A, 6.0)
     learn(health, A, at=6.5, blame="none", reason="CancelledError")
     assert not health.probing(A, 6.5)
-    assert health.permit(A, 6.5)
+    assert health.admits(A, 6.5)
     assert health.probing(A, 6.5)
-    assert not health.permit(A, 126.0)
-    assert health.permit(A, 127.0)
+    assert not health.admits(A, 126.0)
+    assert health.admits(A, 127.0)
 
 
 def test_answers_to_requests_sent_before_the_outage_do_not_close() -> None:
@@ -368,7 +369,7 @@ def test_answers_to_requests_sent_before_the_outage_do_not_close() -> None:
     health, early = Health(), object()
     health.begin(A, 0.0, early)
     fail(health, A, at=1.0)
-    health.learn(A, 2.0, early, Outcome(latency=2.0))
+    health.learn(A, 2.0, early, AttemptResult(latency=2.0))
     assert health.snapshot(A, 2.0).state == "open"
 
 
@@ -387,7 +388,7 @@ def test_a_rate_limit_cools_down_as_long_as_the_vendor_asks_and_needs_no_probe()
         learn(health, A, blame="limits", reason="RateLimitError", retry_after=asked)
         view = health.snapshot(A, 0.0)
         assert (view.state, view.cooling, view.open_until) == ("open", True, until)
-    assert [health.permit(A, 300.0) for _ in range(3)] == [True, True, True]
+    assert [health.admits(A, 300.0) for _ in range(3)] == [True, True, True]
 
 
 def test_retry_after_overrides_the_open_time() -> None:
@@ -409,7 +410,7 @@ def test_a_wrong_configuration_is_out_at_once_and_warned_of_once(caplog: pytest.
     assert health.snapshot(A, 1500.0).open_until >= 1500.0 + 600.0
     health.reset("a")
     assert health.snapshot(A, 1500.0).state == "closed"
-    assert health.quiet
+    assert health.all_available
 
 
 def test_deployments_of_one_name_on_two_accounts_are_two() -> None:
@@ -427,7 +428,7 @@ def test_memory_is_bounded_and_requests_under_way_are_kept() -> None:
     health.begin(A, 0.0, "flight")
     for n in range(200):
         learn(health, target(f"t{n}"))
-    assert len(health._entries) <= 16
+    assert len(health._deployments) <= 16
     assert health.snapshot(A, 0.0).in_flight == 1
 
 
@@ -436,7 +437,7 @@ def test_it_pickles_and_copies_as_a_new_one() -> None:
     health = Health()
     fail(health, A)
     for other in (pickle.loads(pickle.dumps(health)), copy.deepcopy(health)):  # noqa: S301 - our own
-        assert other.quiet
+        assert other.all_available
         assert other.snapshot(A, 0.0).calls == 0
 
 
@@ -447,12 +448,12 @@ def test_sixteen_threads_lose_nothing() -> None:
 
     def work(number: int) -> None:
         barrier.wait()
-        if health.permit(B, 10.0):
+        if health.admits(B, 10.0):
             granted.append(number)
         for n in range(200):
             flight = (number, n)
             health.begin(A, 0.0, flight)
-            health.learn(A, 0.0, flight, Outcome(latency=0.1))
+            health.learn(A, 0.0, flight, AttemptResult(latency=0.1))
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
     for thread in threads:
@@ -506,7 +507,7 @@ def ended(error: BaseException | None, *, sent: bool = True) -> tuple[Health, An
 def test_each_error_blames_whom_it_should(error: BaseException, blame: str) -> None:
     """Vendors are blamed for what they did, and for nothing else."""
     health, attempt = ended(error)
-    assert outcome_of(attempt).blame == blame
+    assert result_of(attempt).blame == blame
     assert health.snapshot(A, 2.0).in_flight == 0
 
 
@@ -527,7 +528,7 @@ def test_both_parts_of_speed_are_found_in_streams(lengths: list[int], first: flo
     speed = LatencyEstimate()
     for n, tokens in enumerate(lengths):
         speed.learn(n * 1.0, first + tokens * each, first, tokens)
-    found_first, found_each = speed.estimate()
+    found_first, found_each = speed.estimate
     assert found_first == pytest.approx(first)
     assert found_each is None if set(lengths) == {1} else found_each == pytest.approx(each, rel=0.01)
 
@@ -540,7 +541,7 @@ def test_whole_answers_are_predicted_at_their_usual_length(
     speed = LatencyEstimate()
     for n, tokens in enumerate(lengths):
         speed.learn(n * 1.0, first + tokens * each, None, tokens)
-    found_first, found_each = speed.estimate()
+    found_first, found_each = speed.estimate
     assert found_first is not None
     assert found_each is not None
     assert found_first >= 0
@@ -577,8 +578,8 @@ def test_thin_traffic_averages_over_a_few_answers_and_heavy_traffic_over_half_a_
         heavy.learn(n * 0.1, 1.0, 1.0, None)
     thin.learn(200 * 3600.0, 4.0, 4.0, None)
     heavy.learn(20.0, 4.0, 4.0, None)
-    assert thin.estimate()[0] == pytest.approx(2.0)
-    assert heavy.estimate()[0] == pytest.approx(1.0, abs=0.05)
+    assert thin.estimate[0] == pytest.approx(2.0)
+    assert heavy.estimate[0] == pytest.approx(1.0, abs=0.05)
 
 
 # -- recovery ------------------------------------------------------------------------------------------------
@@ -609,7 +610,7 @@ def test_one_answer_brings_back_who_has_recovered() -> None:
     assert (health.snapshot(A, 120.0).latency(1) or 9.0) < 0.5
     health.begin(A, 120.0, "probe")
     assert health.snapshot(A, 120.0).latency(1) == pytest.approx(8.0)
-    health.learn(A, 120.3, "probe", Outcome(latency=0.3, ttft=0.3, tokens=1))
+    health.learn(A, 120.3, "probe", AttemptResult(latency=0.3, ttft=0.3, tokens=1))
     assert health.snapshot(A, 120.3).latency(1) == pytest.approx(0.3, abs=0.1)
 
 
@@ -617,7 +618,7 @@ def test_one_answer_puts_back_who_is_still_slow() -> None:
     """It is believed as well, and the next look is as far away as the first was."""
     health = was_slow(passed_over=5000)
     health.begin(A, 120.0, "probe")
-    health.learn(A, 128.0, "probe", Outcome(latency=8.0, ttft=8.0, tokens=1))
+    health.learn(A, 128.0, "probe", AttemptResult(latency=8.0, ttft=8.0, tokens=1))
     assert health.snapshot(A, 128.0).latency(1) == pytest.approx(8.0, abs=1.0)
     assert health.snapshot(A, 150.0).fresh == 1.0
 
@@ -626,7 +627,7 @@ def test_a_failed_look_keeps_the_chance_for_the_next_answer() -> None:
     """A failure says nothing of speed: what had faded stays so until an answer comes."""
     health = was_slow(passed_over=5000)
     health.begin(A, 120.0, "probe")
-    health.learn(A, 121.0, "probe", Outcome("health", "ServerError"))
+    health.learn(A, 121.0, "probe", AttemptResult("health", "ServerError"))
     learn(health, A, at=122.0, latency=0.3, ttft=0.3, tokens=1)
     assert health.snapshot(A, 122.0).latency(1) == pytest.approx(0.3, abs=0.1)
 
@@ -637,7 +638,7 @@ def test_a_failed_look_keeps_the_chance_for_the_next_answer() -> None:
 def seconds_to_open(pattern: str, *, well_for: float, per_second: int = 20) -> float:
     """Return how long requests fail (`x`) and succeed (`.`) by a pattern until the breaker opens."""
     health, calls = Health(), 0
-    while health.quiet:
+    while health.all_available:
         since = calls - round(well_for * per_second)
         bad = since >= 0 and pattern[since % len(pattern)] == "x"
         (fail if bad else learn)(health, A, at=calls / per_second, times=1)

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
-from langchain_llmdispatch.health.health import Outcome
+from langchain_llmdispatch.health.breaker import AttemptResult
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.redis.budget import RedisBudget
 from langchain_llmdispatch.redis.health import RedisHealth
@@ -267,15 +267,15 @@ def test_connections_from_before_an_outage_are_no_outage_of_their_own(
     caplog.set_level(logging.WARNING, logger="langchain_llmdispatch")
 
     async def at_once() -> list[Any]:
-        return await asyncio.gather(*(server.ask(lambda client: client.ping()) for _ in range(5)))
+        return await asyncio.gather(*(server.call(lambda client: client.ping()) for _ in range(5)))
 
     async def outage() -> None:
         assert await at_once() == [True] * 5
         fragile.stop()
-        assert await server.ask(lambda client: client.ping()) is None
+        assert await server.call(lambda client: client.ping()) is None
         fragile.start()
         clock.advance(3.0)
-        assert await server.ask(lambda client: client.ping()) is None  # it has the server looked for
+        assert await server.call(lambda client: client.ping()) is None  # it has the server looked for
         assert server._probe is not None
         await server._probe
         assert await at_once() == [True] * 5
@@ -353,19 +353,19 @@ def states(url: str) -> Iterator[tuple[RedisState, RedisState]]:
 def test_a_hold_is_known_to_all_and_never_shortened(states: tuple[RedisState, RedisState]) -> None:
     """What one process leaves alone, all do; the longer hold wins; a release ends it for all."""
     one, two = states
-    one.hold("a", 300.0, "ServerError")
-    assert 200 < one.held("a")[0] <= 300  # the server's time is real, and the machine may be busy
+    one.block("a", 300.0, "ServerError")
+    assert 200 < one.blocked("a")[0] <= 300  # the server's time is real, and the machine may be busy
     assert one.sync()
-    two.hold("a", 100.0, "cooling")
+    two.block("a", 100.0, "cooling")
     assert two.sync()
-    left, reason = two.held("a")
+    left, reason = two.blocked("a")
     assert 200 < left <= 300.01
     assert reason == "ServerError"
-    assert two.held("b") == (0.0, "")
-    two.release("a")
+    assert two.blocked("b") == (0.0, "")
+    two.unblock("a")
     assert two.sync()
     assert one.sync()
-    assert one.held("a") == (0.0, "")
+    assert one.blocked("a") == (0.0, "")
 
 
 def test_totals_are_exact_and_shared(states: tuple[RedisState, RedisState]) -> None:
@@ -415,16 +415,16 @@ def test_a_breaker_that_opens_in_one_process_holds_back_the_other(
     """A wrong key here, and the other process leaves the deployment alone without having failed itself."""
     one, two = (RedisHealth(state, rng=random.Random(1)) for state in states)
     to = target()
-    one.learn(to, 10.0, object(), Outcome(blame="configuration", reason="AuthenticationError"))
-    assert not one.quiet
+    one.learn(to, 10.0, object(), AttemptResult(blame="configuration", reason="AuthenticationError"))
+    assert not one.all_available
     assert states[0].sync()
     assert states[1].sync()
-    assert not two.quiet
+    assert not two.all_available
     left, cooling = two.blocked(to, 500.0)
     assert 0 < left <= 300.01
     assert not cooling
-    assert not two.permit(to, 500.0)
-    assert two.permit(to, 500.0, last_resort=True)
+    assert not two.admits(to, 500.0)
+    assert two.admits(to, 500.0, last_resort=True)
     assert two.snapshot(to, 500.0).state == "open"
     assert two.blocked(target("b"), 500.0) == (0.0, False)
 
@@ -433,13 +433,13 @@ def test_a_vendors_wish_to_wait_is_shared(states: tuple[RedisState, RedisState])
     """A 429's Retry-After closes the deployment for all, as a cooldown, not as a breaker."""
     one, two = (RedisHealth(state) for state in states)
     to = target()
-    one.learn(to, 0.0, object(), Outcome(blame="limits", reason="RateLimitError", retry_after=200.0))
+    one.learn(to, 0.0, object(), AttemptResult(blame="limits", reason="RateLimitError", retry_after=200.0))
     assert states[0].sync()
     assert states[1].sync()
     left, cooling = two.blocked(to, 0.0)
     assert 100 < left <= 200.01
     assert cooling
-    assert two.permit(to, 0.0)
+    assert two.admits(to, 0.0)
 
 
 def test_a_budget_is_spent_together(states: tuple[RedisState, RedisState]) -> None:

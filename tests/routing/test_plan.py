@@ -25,7 +25,7 @@ from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import TimeLimits, ToolSpec
 from tests.calls import dispatch_of
 from tests.fakes import FakeClock
-from tests.fleet import ask, fail, learn, request, target, targets
+from tests.fleet import fail, learn, request, routing, target, targets
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -119,7 +119,7 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
     timeout = data.draw(st.sampled_from([5.0, 60.0]))
     policy = CallPolicy(retries, data.draw(st.integers(1, 8)), TimeLimits(timeout, deadline))
     limit = data.draw(st.none() | st.floats(0.001, 0.2).map(lambda usd: Decimal(str(usd))))
-    asked = ask(fleet, request("x" * 400, params={"max_tokens": 1000}), limit=limit)
+    asked = routing(fleet, request("x" * 400, params={"max_tokens": 1000}), limit=limit)
     router, clock = Router("lowest_cost"), FakeClock()
     bound, decision = make_plan(router, asked, policy).bound, router.decide(asked)
     purse = CallBudget(asked.forecast.worst, limit=limit)
@@ -155,17 +155,20 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
 def test_a_bound_is_honest_where_nothing_bounds() -> None:
     """Unknown prices and missing time limits are said to be so; a budget bounds the dollars again."""
     policy = CallPolicy(times=TimeLimits(None, None))
-    bound = make_plan(Router(), ask(FLEET), policy).bound
+    bound = make_plan(Router(), routing(FLEET), policy).bound
     assert (bound.requests, bound.usd, bound.seconds) == (6, None, None)
     assert str(bound) == "at most 6 requests, an unknown price, no time limit"
-    asked = ask(FLEET[:1], request(params={"max_tokens": 10}), limit=Decimal("0.01"))
+    asked = routing(FLEET[:1], request(params={"max_tokens": 10}), limit=Decimal("0.01"))
     assert make_plan(Router(), asked, policy).bound.usd <= Decimal("0.01")  # type: ignore[operator]
-    streamed = ask(FLEET[:1], request(stream=True))
+    streamed = routing(FLEET[:1], request(stream=True))
     assert make_plan(Router(), streamed, CallPolicy(times=TimeLimits(5, 600))).bound.seconds == 600
-    limited = ask(targets("a", rpm=1))
+    limited = routing(targets("a", rpm=1))
     assert make_plan(Router(), limited, CallPolicy(times=TimeLimits(5, 600))).bound.seconds == 600
-    repeated = make_plan(Router(), ask(FLEET[:1]), CallPolicy(), repeats=True)
-    assert (make_plan(Router(), ask(FLEET[:1]), CallPolicy()).bound.requests, repeated.bound.requests) == (
+    repeated = make_plan(Router(), routing(FLEET[:1]), CallPolicy(), repeats=True)
+    assert (
+        make_plan(Router(), routing(FLEET[:1]), CallPolicy()).bound.requests,
+        repeated.bound.requests,
+    ) == (
         3,
         6,
     )
@@ -210,7 +213,7 @@ def showcase() -> Any:
     headroom = {"requests": 3.0, "tokens": 1200.0}
     router = Router("balanced", rules=[rule], allowed_vendors=["openai", "anthropic", "google"])
     return make_plan(
-        router, ask((*FLEET, evil), asked, health=health), CallPolicy(), headroom=lambda _: headroom
+        router, routing((*FLEET, evil), asked, health=health), CallPolicy(), headroom=lambda _: headroom
     )
 
 
@@ -305,7 +308,7 @@ def passed_over() -> list[tuple[str, Any]]:
     learn(health, FLEET[2], times=10, latency=6.0, ttft=1.0, tokens=200)
     learn(health, FLEET[1], times=500, latency=1.2, ttft=0.2, tokens=200)
     fleet, moments = FLEET[1:3], (0, 60, 90)
-    return [(f"{now} s later", ask(fleet, health=health, now=float(now))) for now in moments]
+    return [(f"{now} s later", routing(fleet, health=health, now=float(now))) for now in moments]
 
 
 def golden() -> str:
@@ -320,19 +323,19 @@ def golden() -> str:
     routers["cost 1, max_latency_s 3"] = Router({"cost": 1, "max_latency_s": 3})
     routers["ordered, rules, default google"] = Router(rules=rules, default_vendor="google")
     for title, router in routers.items():
-        asks = [(name, ask(FLEET, asked, health=health, now=20.0)) for name, asked in requests()]
+        asks = [(name, routing(FLEET, asked, health=health, now=20.0)) for name, asked in requests()]
         parts.append(traced(title, router, *asks))
     parts.append(traced("lowest_latency, flash is passed over", routers["lowest_latency"], *passed_over()))
     fail(health, FLEET[0], at=20.0, retry_after=9.0)
     learn(health, FLEET[1], at=20.0, blame="limits", reason="RateLimitError", retry_after=12.0)
-    asks = [(f"{now:g} s later", ask(FLEET[:2], health=health, now=20.0 + now)) for now in (0, 5, 10, 15)]
+    asks = [(f"{now:g} s later", routing(FLEET[:2], health=health, now=20.0 + now)) for now in (0, 5, 10, 15)]
     parts.append(traced("ordered, the first broken, the second rate limited", Router(), *asks))
     fail(health, FLEET[1], at=20.0, retry_after=30.0)
     parts.append(
-        traced("ordered, both broken", Router(), ("at once", ask(FLEET[:2], health=health, now=20.0)))
+        traced("ordered, both broken", Router(), ("at once", routing(FLEET[:2], health=health, now=20.0)))
     )
     limit = Decimal("0.35")
-    asks = [(name, ask(FLEET, asked, health=health, now=60.0, limit=limit)) for name, asked in requests()]
+    asks = [(name, routing(FLEET, asked, health=health, now=60.0, limit=limit)) for name, asked in requests()]
     parts.append(traced("lowest_cost, at most $0.35", Router("lowest_cost"), *asks))
     return "\n\n".join(parts) + "\n"
 

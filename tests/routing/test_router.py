@@ -16,12 +16,13 @@ from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.chat_model.run_options import RunOptions
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.affinity import Affinity
+from langchain_llmdispatch.routing.decision import Decision
 from langchain_llmdispatch.routing.needs import Needs
-from langchain_llmdispatch.routing.router import Decision, Router
+from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.routing.rules import matches_model
 from langchain_llmdispatch.types import OutputSchema, ToolSpec
 from tests.fakes import FakeClock
-from tests.fleet import ask, fail, learn, request, target, targets
+from tests.fleet import fail, learn, request, routing, target, targets
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -47,7 +48,7 @@ def left_out(decision: Decision) -> dict[str, str]:
 
 def led(rule: RoutingRule, asked: Any = None, **fields: Any) -> bool:
     """Return whether the rule to Gemini moved it to the front."""
-    decision = Router(rules=[rule]).decide(ask(FLEET, asked, **fields))
+    decision = Router(rules=[rule]).decide(routing(FLEET, asked, **fields))
     assert (decision.rule is rule) == (names(decision)[0] == "gem")
     return decision.rule is rule
 
@@ -115,23 +116,23 @@ def test_the_first_rule_by_priority_decides_and_the_others_stay_behind() -> None
         RoutingRule(deployment="gem", priority=5),
         RoutingRule(vendor="openai", priority=9, has_tools=True),
     ]
-    assert names(Router(rules=rules).decide(ask(FLEET))) == ["gem", "oai", "ant"]
+    assert names(Router(rules=rules).decide(routing(FLEET))) == ["gem", "oai", "ant"]
 
 
 def test_a_rule_leads_to_vendors_by_alias_deployments_by_tag_and_routes() -> None:
     """`gemini` is Google; a tag names all that carry it; a route brings its deployments along."""
     tagged = (OPENAI, target("eu", "anthropic:claude-haiku-4-5", tags=frozenset({"european"})))
-    assert names(Router(rules=[RoutingRule(vendor="gemini")]).decide(ask(FLEET)))[0] == "gem"
-    assert names(Router(rules=[RoutingRule(deployment="european")]).decide(ask(tagged)))[0] == "eu"
+    assert names(Router(rules=[RoutingRule(vendor="gemini")]).decide(routing(FLEET)))[0] == "gem"
+    assert names(Router(rules=[RoutingRule(deployment="european")]).decide(routing(tagged)))[0] == "eu"
     smart = {"smart": (CLAUDE,)}
-    decision = Router(rules=[RoutingRule(route="smart")]).decide(ask((OPENAI,), routes=smart))
+    decision = Router(rules=[RoutingRule(route="smart")]).decide(routing((OPENAI,), routes=smart))
     assert names(decision) == ["ant", "oai"]
 
 
 def test_a_rule_that_leads_to_nobody_here_gives_way_to_the_next() -> None:
     """A vendor without a deployment is passed over."""
     rules = [RoutingRule(vendor="cohere"), RoutingRule(vendor="google")]
-    assert names(Router(rules=rules).decide(ask(FLEET)))[0] == "gem"
+    assert names(Router(rules=rules).decide(routing(FLEET)))[0] == "gem"
 
 
 @pytest.mark.parametrize(
@@ -156,10 +157,10 @@ def test_rules_that_lead_nowhere_are_named_at_construction(rule: dict, said: str
 def test_default_and_fallback_vendor_go_first_and_last_within_any_strategy() -> None:
     """They part the strategy's order in three; a rule goes before both."""
     router = Router("lowest_cost", default_vendor="anthropic", fallback_vendor="openai")
-    assert names(router.decide(ask(FLEET))) == ["ant", "gem", "oai"]
+    assert names(router.decide(routing(FLEET))) == ["ant", "gem", "oai"]
     rule = RoutingRule(vendor="openai")
     router = Router(rules=[rule], default_vendor="anthropic", fallback_vendor="openai")
-    assert names(router.decide(ask(FLEET))) == ["oai", "ant", "gem"]
+    assert names(router.decide(routing(FLEET))) == ["oai", "ant", "gem"]
 
 
 # -- filters ---------------------------------------------------------------------------------------------
@@ -168,9 +169,9 @@ def test_default_and_fallback_vendor_go_first_and_last_within_any_strategy() -> 
 def test_vendors_that_may_not_see_it_are_left_out_by_model_and_by_run() -> None:
     """Both lists must allow a vendor, by name or alias."""
     router = Router(allowed_vendors=["openai", "gemini"])
-    decision = router.decide(ask(FLEET))
+    decision = router.decide(routing(FLEET))
     assert (names(decision), left_out(decision)) == (["oai", "gem"], {"ant": "vendor"})
-    decision = router.decide(ask(FLEET, allowed_vendors=["gemini", "anthropic"]))
+    decision = router.decide(routing(FLEET, allowed_vendors=["gemini", "anthropic"]))
     assert names(decision) == ["gem"]
 
 
@@ -182,11 +183,11 @@ def test_what_a_model_lacks_leaves_it_out_where_another_has_it() -> None:
         request(params={"max_tokens": 50_000}),
     ]
     for asked in cases:
-        decision = Router().decide(ask((BLIND, OPENAI), asked))
+        decision = Router().decide(routing((BLIND, OPENAI), asked))
         assert (names(decision), left_out(decision)) == (["oai"], {"old": "doubt"})
-        assert names(Router().decide(ask((BLIND,), asked))) == ["old"]
+        assert names(Router().decide(routing((BLIND,), asked))) == ["old"]
     mute = target("mute", profile={"tool_calling": False})
-    decision = Router().decide(ask((mute, OPENAI), request(tools=(SEARCH,))))
+    decision = Router().decide(routing((mute, OPENAI), request(tools=(SEARCH,))))
     assert (names(decision), left_out(decision)) == (["oai"], {"mute": "doubt"})
 
 
@@ -195,21 +196,21 @@ def test_who_cannot_be_held_to_a_schema_is_left_out_where_another_can() -> None:
     shape = request(output=OutputSchema("city", {"type": "object", "properties": {}}))
     neither = target("loose", profile={"structured_output": False, "tool_calling": False})
     by_call = target("call", profile={"structured_output": False})
-    decision = Router().decide(ask((neither, by_call, OPENAI), shape))
+    decision = Router().decide(routing((neither, by_call, OPENAI), shape))
     assert (names(decision), left_out(decision)) == (["call", "oai"], {"loose": "doubt"})
-    assert names(Router().decide(ask((neither,), shape))) == ["loose"]
-    assert names(Router().decide(ask((neither, OPENAI), request()))) == ["loose", "oai"]
+    assert names(Router().decide(routing((neither,), shape))) == ["loose"]
+    assert names(Router().decide(routing((neither, OPENAI), request()))) == ["loose", "oai"]
 
 
 def test_what_cannot_be_said_to_a_vendor_leaves_it_out_for_good() -> None:
     """A server tool of another vendor, and with `raise` a parameter that it does not take."""
     asked = request(server_tools=({"type": "web_search_20250305", "name": "web_search"},))
-    decision = Router().decide(ask((OPENAI, CLAUDE), asked))
+    decision = Router().decide(routing((OPENAI, CLAUDE), asked))
     assert (names(decision), left_out(decision)) == (["ant"], {"oai": "unfit"})
-    assert isinstance(Router().decide(ask((OPENAI,), asked)).error(), errors.NoDeploymentError)
+    assert isinstance(Router().decide(routing((OPENAI,), asked)).error(), errors.NoDeploymentError)
     asked = request(params={"logit_bias": {"1": 1}}, unsupported_params="raise")
     assert left_out(
-        Router().decide(ask((CLAUDE, target("x", "compatible:q", base_url="http://h/v1")), asked))
+        Router().decide(routing((CLAUDE, target("x", "compatible:q", base_url="http://h/v1")), asked))
     )
 
 
@@ -222,7 +223,7 @@ def test_the_worst_case_pays_for_what_a_cache_may_be_written() -> None:
 
     def worst(block: dict[str, Any], **more: Any) -> Decimal:
         asked = request([HumanMessage([block])], params={"max_tokens": 1}, **more)
-        found = ask([claude], asked).forecast.worst(claude)
+        found = routing([claude], asked).forecast.worst(claude)
         assert found is not None
         return found
 
@@ -242,12 +243,12 @@ def test_a_budget_leaves_out_whose_worst_case_is_too_dear_or_unknown() -> None:
         ),
         target("free", "compatible:free", base_url="http://127.0.0.1/v1", input_price=0, output_price=0),
     )
-    decision = Router().decide(ask(fleet, limit=Decimal("0.13")))
+    decision = Router().decide(routing(fleet, limit=Decimal("0.13")))
     assert names(decision) == ["cheap", "free"]
     assert left_out(decision) == dict.fromkeys(["dear", "unpriced", "unlimited"], "budget")
-    decision = Router().decide(ask(fleet[:1], limit=Decimal("0.13")))
+    decision = Router().decide(routing(fleet[:1], limit=Decimal("0.13")))
     assert isinstance(decision.error(), errors.BudgetExceededError)
-    decision = Router().decide(ask(fleet, request(params={"max_tokens": 100}), limit=Decimal("0.13")))
+    decision = Router().decide(routing(fleet, request(params={"max_tokens": 100}), limit=Decimal("0.13")))
     assert names(decision) == ["dear", "cheap", "unlimited", "free"]
 
 
@@ -256,13 +257,13 @@ def test_open_breakers_are_left_out_and_the_nearest_to_closing_is_tried_if_all_a
     a, b, c = targets("a", "b", "c")
     health = Health(rng=random.Random(1))
     fail(health, a, retry_after=60.0)
-    decision = Router().decide(ask((a, b, c), health=health))
+    decision = Router().decide(routing((a, b, c), health=health))
     assert (names(decision), left_out(decision), decision.panic) == (["b", "c"], {"a": "health"}, False)
     fail(health, b, retry_after=20.0)
     fail(health, c, retry_after=40.0)
-    decision = Router().decide(ask((a, b, c), health=health))
+    decision = Router().decide(routing((a, b, c), health=health))
     assert (names(decision), decision.panic) == (["b"], True)
-    assert names(Router().decide(ask((a, b, c), health=health, now=45.0))) == ["b", "c"]
+    assert names(Router().decide(routing((a, b, c), health=health, now=45.0))) == ["b", "c"]
 
 
 def test_what_only_cools_down_is_kept_for_later_within_reason() -> None:
@@ -270,10 +271,10 @@ def test_what_only_cools_down_is_kept_for_later_within_reason() -> None:
     a, b = targets("a", "b")
     health = Health()
     learn(health, a, blame="limits", reason="RateLimitError", retry_after=30.0)
-    decision = Router().decide(ask((a, b), health=health, now=10.0))
+    decision = Router().decide(routing((a, b), health=health, now=10.0))
     assert (names(decision), decision.waits) == (["b", "a"], (0.0, 20.0))
     learn(health, a, blame="limits", reason="RateLimitError", retry_after=200.0)
-    assert left_out(Router().decide(ask((a, b), health=health, now=10.0))) == {"a": "health"}
+    assert left_out(Router().decide(routing((a, b), health=health, now=10.0))) == {"a": "health"}
 
 
 def test_ceilings_and_callables_leave_out_with_a_reason() -> None:
@@ -282,15 +283,15 @@ def test_ceilings_and_callables_leave_out_with_a_reason() -> None:
         target("dear", input_price=100, output_price=100),
         target("cheap", input_price=1, output_price=1),
     )
-    decision = Router({"latency": 1, "max_cost_usd": 0.001}).decide(ask(fleet))
+    decision = Router({"latency": 1, "max_cost_usd": 0.001}).decide(routing(fleet))
     assert (names(decision), left_out(decision)) == (["cheap"], {"dear": "ceiling"})
-    decision = Router(lambda found: found[1:]).decide(ask(fleet))
+    decision = Router(lambda found: found[1:]).decide(routing(fleet))
     assert (names(decision), left_out(decision)) == (["cheap"], {"dear": "strategy"})
 
 
 def test_nobody_left_says_why_for_each() -> None:
     """The error lists every deployment with its reason."""
-    error = Router(allowed_vendors=["cohere"]).decide(ask(FLEET)).error()
+    error = Router(allowed_vendors=["cohere"]).decide(routing(FLEET)).error()
     assert isinstance(error, errors.NoDeploymentError)
     assert all(where.name in str(error) for where in FLEET)
 
@@ -312,7 +313,7 @@ def test_who_was_slow_gets_its_share_again_after_recovering(strategy: Any) -> No
     asked: list[tuple[float, str]] = []
     for call in range(6000):  # ten a second
         now = call / 10
-        decision = router.decide(ask((slow, other), health=health, now=now, seed=rng.randrange(2**32)))
+        decision = router.decide(routing((slow, other), health=health, now=now, seed=rng.randrange(2**32)))
         first = decision.targets[0]
         seconds = 8.0 if first is slow and 100 <= now < 300 else 0.5
         learn(health, first, at=now, latency=seconds, ttft=seconds, tokens=1)
@@ -341,15 +342,15 @@ def tool_loop(deployment: str) -> list[Any]:
 def test_a_tool_loop_stays_where_it_began() -> None:
     """Who asked for the tool gets its result, unless a breaker or a rule says otherwise."""
     loop = request(tool_loop("gem"), tools=(SEARCH,))
-    decision = Router().decide(ask(FLEET, loop))
+    decision = Router().decide(routing(FLEET, loop))
     assert (names(decision), decision.pinned) == (["gem", "oai", "ant"], "tool loop")
     over = request([*tool_loop("gem"), AIMessage("there"), HumanMessage("thanks")])
-    assert names(Router().decide(ask(FLEET, over)))[0] == "oai"
+    assert names(Router().decide(routing(FLEET, over)))[0] == "oai"
     health = Health()
     fail(health, GEMINI)
-    assert names(Router().decide(ask(FLEET, loop, health=health))) == ["oai", "ant"]
+    assert names(Router().decide(routing(FLEET, loop, health=health))) == ["oai", "ant"]
     rules = [RoutingRule(vendor="anthropic")]
-    assert names(Router(rules=rules).decide(ask(FLEET, loop)))[0] == "ant"
+    assert names(Router(rules=rules).decide(routing(FLEET, loop)))[0] == "ant"
 
 
 def test_a_thread_stays_where_it_was_answered_for_ten_minutes() -> None:
@@ -358,12 +359,12 @@ def test_a_thread_stays_where_it_was_answered_for_ten_minutes() -> None:
     affinity.bind("t", "gem", 0.0)
 
     def first(thread: str, now: float) -> str:
-        return names(Router().decide(ask(FLEET, affinity=affinity, thread=thread, now=now)))[0]
+        return names(Router().decide(routing(FLEET, affinity=affinity, thread=thread, now=now)))[0]
 
     assert [first("t", 599.0), first("u", 1.0), first("t", 600.0)] == ["gem", "oai", "oai"]
-    affinity.loose("t", "oai")
+    affinity.release("t", "oai")
     assert first("t", 1.0) == "gem"
-    affinity.loose("t", "gem")
+    affinity.release("t", "gem")
     assert first("t", 1.0) == "oai"
 
 
@@ -375,8 +376,8 @@ def test_affinity_forgets_the_oldest() -> None:
     affinity.bind("8", "a", 0.0)
     affinity.bind("new", "a", 0.0)
     assert len(affinity) == 3
-    assert affinity.bound("8", 1.0) == "a"
-    assert affinity.bound("7", 1.0) is None
+    assert affinity.deployment_of("8", 1.0) == "a"
+    assert affinity.deployment_of("7", 1.0) is None
 
 
 def test_a_thread_moves_to_a_cheaper_one_only_where_reading_it_anew_pays() -> None:
@@ -391,7 +392,9 @@ def test_a_thread_moves_to_a_cheaper_one_only_where_reading_it_anew_pays() -> No
             target("other", input_price=price, output_price=5.0),
             target("warm", "anthropic:claude-haiku-4-5"),
         )
-        return names(Router(strategy).decide(ask(fleet, request(prompt), affinity=affinity, thread="t")))[0]
+        return names(Router(strategy).decide(routing(fleet, request(prompt), affinity=affinity, thread="t")))[
+            0
+        ]
 
     assert first("lowest_cost", 0.5) == "warm"
     assert first("lowest_cost", 0.05) == "other"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.health.health import HealthView
+from langchain_llmdispatch.health.view import HealthView
 from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.routing.strategies import (
     BALANCED,
@@ -195,7 +195,7 @@ def test_balanced_weighs_cost_against_time() -> None:
 def test_ceilings_refuse_and_say_why() -> None:
     """Too dear, too slow, too busy and of unknown price are left out; of unknown speed is not."""
     criteria = Criteria.of({"cost": 1, "max_cost_usd": 0.01, "max_latency_s": 5, "max_in_flight": 3})
-    assert criteria.refuses(candidates((seen(5.0), 0.01))[0]) is None  # a ceiling is not above itself
+    assert criteria.exceeded_by(candidates((seen(5.0), 0.01))[0]) is None  # a ceiling is not above itself
     found = candidates(
         (seen(1.0), 0.02),
         (seen(9.0), 0.001),
@@ -203,7 +203,7 @@ def test_ceilings_refuse_and_say_why() -> None:
         (seen(1.0), None),
         (HealthView(), 0),
     )
-    reasons = [criteria.refuses(candidate) for candidate in found]
+    reasons = [criteria.exceeded_by(candidate) for candidate in found]
     assert [reason is None for reason in reasons] == [False, False, False, False, True]
     assert "max_cost_usd" in reasons[0]  # type: ignore[operator]
     assert "max_latency_s" in reasons[1]  # type: ignore[operator]
@@ -229,7 +229,7 @@ def test_nobody_above_a_ceiling_is_asked(known: list, seed: int, most: tuple) ->
     for candidate in criteria(candidates(*known), random.Random(seed)):
         cost, time = candidate.cost_usd, candidate.latency_s
         fits = cost is not None and cost <= usd and (time is None or time <= seconds)
-        assert (criteria.refuses(candidate) is None) == (fits and candidate.health.in_flight < busy)
+        assert (criteria.exceeded_by(candidate) is None) == (fits and candidate.health.in_flight < busy)
 
 
 @pytest.mark.parametrize(

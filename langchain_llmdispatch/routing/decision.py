@@ -1,0 +1,116 @@
+"""What one routing decision depends on, and what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from random import Random
+from typing import Literal, NamedTuple, TypeAlias
+
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.errors import BudgetExceededError, DispatchError, NoDeploymentError
+from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.routing.affinity import Affinity
+from langchain_llmdispatch.routing.forecast import Forecast
+from langchain_llmdispatch.routing.needs import Needs
+from langchain_llmdispatch.routing.rules import RoutingRule
+from langchain_llmdispatch.types import ChatRequest
+
+ExclusionKind: TypeAlias = Literal["vendor", "unfit", "doubt", "budget", "health", "ceiling", "strategy"]
+
+
+class Exclusion(NamedTuple):
+    """A deployment that was left out.
+
+    Attributes:
+        deployment: Its name.
+        kind: A stable word for the reason.
+        reason: The reason, in words.
+    """
+
+    deployment: str
+    kind: ExclusionKind
+    reason: str
+
+
+@dataclass(eq=False)
+class RoutingRequest:
+    """Everything one decision depends on.
+
+    Attributes:
+        request: The request.
+        targets: The targets that the call may use, in configured order.
+        rng: The source of randomness.
+        now: The moment, in the clock's monotonic seconds.
+        at: The same moment by the calendar, for prices.
+        health: The health of the deployments, or None.
+        model: The model, route or deployment that the call names, for rules.
+        allowed_vendors: The only vendors that this run allows, or None.
+        thread: The id of the conversation, or None.
+        limit: Dollars that the call may cost in the worst case, or None.
+        longest_wait: Seconds of a cooldown that are worth waiting for.
+        affinity: Which deployment answered which thread last.
+        pool: All targets that rules may name.
+        routes: Targets by route, for rules.
+    """
+
+    request: ChatRequest
+    targets: Sequence[Target]
+    rng: Random
+    now: float
+    at: datetime
+    health: Health | None = None
+    model: str = ""
+    allowed_vendors: Sequence[str] | None = None
+    thread: str | None = None
+    limit: Decimal | None = None
+    longest_wait: float = 60.0
+    affinity: Affinity | None = None
+    pool: Sequence[Target] = ()
+    routes: Mapping[str, Sequence[Target]] = field(default_factory=dict)
+
+    @cached_property
+    def needs(self) -> Needs:
+        """What the request needs of a deployment; read off it when first used."""
+        return Needs(self.request)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """Predictions as of `now`."""
+        return Forecast(self.needs, self.health, self.now, self.at)
+
+    def worst(self, target: Target, *, continued: int = 0) -> Decimal | None:
+        """Return the dollars that one request to `target` can cost at most; see `Forecast.worst`."""
+        return self.forecast.worst(target, continued=continued)
+
+
+class Decision(NamedTuple):
+    """The targets that a call tries, in order, and those that it does not.
+
+    Attributes:
+        targets: What to try, best first.
+        waits: Seconds until each may be tried, in the same order; empty if all may be now.
+        excluded: What was left out, with reasons.
+        rule: The rule that matched, or None.
+        pinned: Why the first one stays where it was: `tool loop` or `thread`; empty if it does not.
+        panic: Whether every breaker was open and the one nearest to closing is tried.
+    """
+
+    targets: Sequence[Target]
+    waits: Sequence[float] = ()
+    excluded: Sequence[Exclusion] = ()
+    rule: RoutingRule | None = None
+    pinned: str = ""
+    panic: bool = False
+
+    def error(self) -> DispatchError:
+        """Return the error of a decision without targets."""
+        if not self.excluded:
+            return NoDeploymentError("there is no deployment")
+        listed = "; ".join(f"{each.deployment}: {each.reason}" for each in self.excluded)
+        if any(each.kind == "budget" for each in self.excluded):
+            return BudgetExceededError(f"no deployment's worst case fits the budget: {listed}")
+        return NoDeploymentError(f"no deployment can serve this request: {listed}")

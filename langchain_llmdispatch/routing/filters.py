@@ -1,0 +1,143 @@
+"""Filters: which targets a call may try; the others are left out with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.health.breaker import PROBE_LEASE
+from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.routing.candidate import Candidate
+from langchain_llmdispatch.routing.decision import Exclusion, ExclusionKind, RoutingRequest
+from langchain_llmdispatch.routing.forecast import ForecastTable
+from langchain_llmdispatch.routing.strategies import Criteria
+
+Check: TypeAlias = Callable[[Target], "str | None"]
+
+
+def fitting(
+    routing: RoutingRequest,
+    targets: Sequence[Target],
+    allowed: Sequence[str] | None,
+    excluded: list[Exclusion],
+) -> list[Candidate]:
+    """Return the candidates that can serve the request; add the others to `excluded`.
+
+    A model that lacks something, by what is known of it, is left out only if another one does not.
+
+    Args:
+        routing: What is decided.
+        targets: The targets, in configured order.
+        allowed: The only vendors that the model allows, or None.
+        excluded: What was left out so far.
+    """
+    fit: list[Candidate] = []
+    doubtful: list[tuple[Candidate, str]] = []
+    checks, unmet_by = _checks(routing, allowed), routing.needs.unmet_by
+    table = ForecastTable(routing.forecast, targets)
+    for rank, target in enumerate(targets):
+        for kind, check in checks:
+            if (reason := check(target)) is not None:
+                excluded.append(Exclusion(target.name, kind, reason))
+                break
+        else:
+            candidate = Candidate(target, rank, table)
+            if (reason := unmet_by(target)) is None:
+                fit.append(candidate)
+            else:
+                doubtful.append((candidate, reason))
+    if not fit:
+        return [candidate for candidate, _ in doubtful]
+    excluded += [Exclusion(candidate.name, "doubt", reason) for candidate, reason in doubtful]
+    return fit
+
+
+def available(
+    routing: RoutingRequest, health: Health, candidates: list[Candidate], excluded: list[Exclusion]
+) -> tuple[list[Candidate], bool]:
+    """Return the candidates whose breaker is closed, and whether none is; a short cooldown is waited for.
+
+    Where every breaker is open, the one nearest to closing is tried.
+    """
+    kept: list[Candidate] = []
+    out: list[tuple[float, bool, Candidate]] = []
+    for candidate in candidates:
+        left, cooling = health.blocked(candidate.target, routing.now)
+        if left <= 0 and health.probing(candidate.target, routing.now):
+            out.append((PROBE_LEASE, False, candidate))
+        elif left <= 0:
+            kept.append(candidate)
+        elif cooling and left <= routing.longest_wait:
+            candidate.wait = left
+            kept.append(candidate)
+        else:
+            out.append((left, cooling, candidate))
+    panic = not kept and bool(out)
+    if panic:
+        left, cooling, candidate = nearest_to_closing = min(out, key=lambda each: (each[0], each[2].rank))
+        out.remove(nearest_to_closing)
+        candidate.wait = left if cooling else 0.0
+        kept = [candidate]
+    for left, cooling, candidate in out:
+        excluded.append(Exclusion(candidate.name, "health", _unavailable(candidate, left, cooling=cooling)))
+    return kept, panic
+
+
+def below_ceilings(
+    criteria: Criteria, candidates: list[Candidate], excluded: list[Exclusion]
+) -> list[Candidate]:
+    """Return the candidates below every ceiling of the criteria; add the others to `excluded`."""
+    kept = []
+    for candidate in candidates:
+        reason = criteria.exceeded_by(candidate)
+        if reason is None:
+            kept.append(candidate)
+        else:
+            excluded.append(Exclusion(candidate.name, "ceiling", reason))
+    return kept
+
+
+def _checks(routing: RoutingRequest, allowed: Sequence[str] | None) -> list[tuple[ExclusionKind, Check]]:
+    """Return what can rule a target out for good, in this call."""
+    checks: list[tuple[ExclusionKind, Check]] = [
+        ("vendor", partial(_forbidden, vendors))
+        for vendors in (allowed, routing.allowed_vendors)
+        if vendors is not None
+    ]
+    if routing.needs.may_be_inexpressible:
+        checks.append(("unfit", routing.needs.inexpressible_to))
+    if routing.limit is not None:
+        checks.append(("budget", partial(_too_expensive, routing)))
+    return checks
+
+
+def _unavailable(candidate: Candidate, left: float, *, cooling: bool) -> str:
+    view = candidate.health
+    reason = f" ({view.reason})" if view.reason else ""
+    if view.state == "half_open":
+        return f"its breaker is half open, and a probe is under way{reason}"
+    if cooling:
+        return f"cooling down after a Retry-After, for {left:.1f} s more{reason}"
+    return f"its breaker is open for {left:.1f} s more{reason}"
+
+
+def _forbidden(allowed: Sequence[str], target: Target) -> str | None:
+    if any(target.is_of(vendor) for vendor in allowed):
+        return None
+    return f"{target.vendor.name} is not among allowed_vendors={list(allowed)}"
+
+
+def _too_expensive(routing: RoutingRequest, target: Target) -> str | None:
+    forecast, limit = routing.forecast, routing.limit
+    worst = forecast.worst(target)
+    if worst is None:
+        if forecast.most_output(target) is None:
+            return "its worst case is unknown without a limit of output tokens: set max_tokens"
+        return "its price is unknown: set input_price and output_price"
+    if limit is None or worst <= limit:
+        return None
+    tokens = f"{routing.needs.worst_tokens:,} tokens in, {forecast.most_output(target):,} out"
+    hint = "; a lower max_tokens costs less" if routing.needs.output_limit is None else ""
+    return f"it may cost ${worst:.6f} ({tokens}), and ${limit:.6f} are left{hint}"
