@@ -90,7 +90,7 @@ def test_a_model_shows_how_its_deployments_do(model: DispatcherChatModel, server
     server.script("openai", [Fault.error("auth")])
     model.invoke("hello")
     shown = words(model._repr_html_())
-    assert re.search(r"gpt-5.4-mini out \d+ (s|min) \(AuthenticationError\)", shown)
+    assert re.search(r"gpt-5.4-mini breaker open \d+ (s|min) \(AuthenticationError\)", shown)
     assert re.search(r"claude-haiku-4-5 good", shown)
 
 
