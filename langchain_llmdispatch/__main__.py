@@ -25,7 +25,6 @@ from langchain_llmdispatch.config.schema import DispatcherConfig, explain_valida
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError, DispatchError
-from langchain_llmdispatch.local.server import LocalModelError
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.langchain.vendor import LangChainVendor
 
@@ -40,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigurationError, ValidationError) as error:
         text = explain_validation(error) if isinstance(error, ValidationError) else str(error)
         return _fail(text, 2)
-    except (DispatchError, LocalModelError) as error:
+    except DispatchError as error:
         return _fail(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)

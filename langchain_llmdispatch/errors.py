@@ -2,7 +2,7 @@
 
     langchain_core.exceptions.ModelError
     └── DispatchError                        vendor, deployment, status_code, code, request_id, retry_after
-        ├── VendorError                      what a vendor answered
+        ├── VendorError                      an error response, or an answer that is not one
         │   ├── AuthenticationError          401                    (+ ModelAuthenticationError)
         │   ├── PermissionDeniedError        403                    (+ ModelPermissionDeniedError)
         │   ├── QuotaExceededError           402, billing 429       (+ ModelRateLimitError)
@@ -24,19 +24,21 @@
         ├── AttemptTimeoutError              one attempt took too long   (+ ModelTimeoutError)
         ├── StreamInterruptedError           broke after content was delivered; carries `partial`
         ├── UnsupportedFeatureError          cannot be expressed to this target (+ ModelInvalidRequestError)
-        ├── LimitTimeoutError                our own limiter had no room in time (+ ModelTimeoutError)
+        ├── SpliceError                      a resumed answer differs from what was delivered
+        ├── LocalModelError                  a model on this machine cannot run (+ RuntimeError)
+        ├── LimitTimeoutError                a wait for our own limits took too long (+ ModelTimeoutError)
         ├── DeadlineExceededError            the whole call took too long (+ ModelTimeoutError)
-        ├── BudgetExceededError              its worst case does not fit the budget
-        ├── BreakerOpenError                 its breaker is open, and another one is left to ask
+        ├── BudgetExceededError              the worst-case cost does not fit the budget
+        ├── BreakerOpenError                 the breaker is open, and another deployment is left to try
         ├── NoDeploymentError                nothing can serve this request (+ ModelInvalidRequestError)
-        └── AllDeploymentsFailedError        every one was tried; `.attempts`, `.errors`
+        └── AllDeploymentsFailedError        every deployment was tried; `.attempts`, `.errors`
 
     ValueError
     └── ConfigurationError                   a setting is wrong; names field, value, nearest right one
 
 Policy reads three class attributes and nothing else: `is_retryable` (the same deployment may succeed),
-`falls_back` (another deployment may succeed) and `blame` (what it says about the deployment). Codecs
-choose the class by status and structured code; a vendor's own word on retrying overrides the instance.
+`falls_back` (another deployment may succeed) and `blame` (what is counted against the deployment). Codecs
+choose the class by status and structured code; a vendor's own retry hint is set on the instance.
 
 No error holds a request, headers or a key.
 """
@@ -66,10 +68,10 @@ class DispatchError(core.ModelError):
         status_code: The HTTP status, or None where no answer came.
         code: The vendor's structured error code, or None.
         request_id: The vendor's id for the request, or None.
-        retry_after: Seconds the vendor asks to wait, or None.
+        retry_after: Seconds to wait before a retry, as the vendor states them, or None.
         attempts: Records of every attempt of the call, in order; empty until the call ends.
-        llmdispatch: The facts of the call that it ended, by the names of `response_metadata["llmdispatch"]`;
-            empty until the call ends.
+        llmdispatch: The facts of the call that it ended, as in `response_metadata["llmdispatch"]`; empty
+            until the call ends.
     """
 
     is_retryable: bool = False
@@ -99,7 +101,7 @@ class DispatchError(core.ModelError):
         self.llmdispatch: dict[str, Any] = {}
 
     def __str__(self) -> str:
-        """Say who failed, how, and in the vendor's words."""
+        """Return the deployment, the message and the HTTP status."""
         where = self.deployment or self.vendor
         status = f" (HTTP {self.status_code})" if self.status_code else ""
         return f"{where}: {self.message}{status}" if where else f"{self.message}{status}"
@@ -117,7 +119,7 @@ def _rebuild(cls: type[DispatchError], message: str, state: dict[str, Any]) -> D
 
 
 class VendorError(DispatchError):
-    """What a vendor answered, by class; see the tree above."""
+    """A vendor's response was an error, or its answer was none; see the tree above."""
 
 
 class AuthenticationError(VendorError, core.ModelAuthenticationError):
@@ -133,7 +135,7 @@ class PermissionDeniedError(VendorError, core.ModelPermissionDeniedError):
 
 
 class QuotaExceededError(VendorError, core.ModelRateLimitError):
-    """Money or quota is used up (402, and 429s that waiting does not cure)."""
+    """Money or quota is used up (402, and 429s that do not pass with time)."""
 
     is_retryable = False
     blame = "configuration"
@@ -147,13 +149,13 @@ class RateLimitError(VendorError, core.ModelRateLimitError):
 
 
 class ModelNotFoundError(VendorError, core.ModelNotFoundError):
-    """The vendor does not know the model or the deployment (404)."""
+    """The vendor has no such model or deployment (404)."""
 
     blame = "configuration"
 
 
 class InvalidRequestError(VendorError, core.ModelInvalidRequestError):
-    """The request is wrong for everyone (400, 422): neither retried nor sent elsewhere."""
+    """The request is wrong for every deployment (400, 422): neither retried nor sent elsewhere."""
 
     falls_back = False
 
@@ -198,7 +200,7 @@ class OverloadedError(ServerError):
 
 
 class MalformedResponseError(VendorError, core.ModelAPIError):
-    """The vendor answered something that is no answer."""
+    """The response holds no valid answer."""
 
     is_retryable = True
     blame = "health"
@@ -231,7 +233,7 @@ class AttemptTimeoutError(DispatchError, core.ModelTimeoutError):
 
 
 class StreamInterruptedError(DispatchError):
-    """A stream broke after content had been delivered. Never retried: nothing is said twice.
+    """A stream broke after content had been delivered. It is not retried: no text is delivered twice.
 
     Attributes:
         partial: Everything delivered before the break, as one `AIMessageChunk`.
@@ -246,11 +248,21 @@ class StreamInterruptedError(DispatchError):
 
 
 class UnsupportedFeatureError(DispatchError, core.ModelInvalidRequestError):
-    """What was asked cannot be expressed to this target."""
+    """The request uses a feature that this target's API cannot express."""
+
+
+class SpliceError(DispatchError):
+    """A resumed answer differs from what was delivered, so the two cannot be joined."""
+
+
+class LocalModelError(DispatchError, RuntimeError):
+    """A model on this machine cannot run. One line: what failed and what to do."""
+
+    blame = "health"
 
 
 class LimitTimeoutError(DispatchError, core.ModelTimeoutError):
-    """Our own limiter had no room within the time that was left."""
+    """The wait for our own limits did not end within the time that was left."""
 
     is_retryable = False
 
@@ -263,11 +275,11 @@ class DeadlineExceededError(DispatchError, core.ModelTimeoutError):
 
 
 class BudgetExceededError(DispatchError):
-    """The call's worst case does not fit the budget; nothing was sent."""
+    """The call's worst-case cost does not fit the budget; nothing was sent."""
 
 
 class BreakerOpenError(DispatchError):
-    """The deployment has failed too often of late; nothing was sent to it."""
+    """The deployment has failed too often recently; nothing was sent to it."""
 
 
 class NoDeploymentError(DispatchError, core.ModelInvalidRequestError):
@@ -279,8 +291,8 @@ class NoDeploymentError(DispatchError, core.ModelInvalidRequestError):
 class AllDeploymentsFailedError(DispatchError):
     """Every deployment that could serve the request was tried, and failed.
 
-    It is also an instance of the LangChain class that all its errors share, so that code which waits for
-    `ModelRateLimitError` or `ContextOverflowError` still finds it. Retrying from outside would multiply
+    It is also an instance of the LangChain class that all its errors share, so that an `except` clause for
+    `ModelRateLimitError` or `ContextOverflowError` still matches. Retrying from outside would multiply
     what was already retried, so `is_retryable` is true only if a single attempt was made.
 
     Attributes:
@@ -373,14 +385,15 @@ class ConfigurationError(ValueError):
 _KEY_SHAPES = re.compile(
     r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.)[A-Za-z0-9_\-*.]{6,}|Bearer\s+[A-Za-z0-9_\-.=]{8,}",
 )
+_LEAST_SECRET = 4  # characters; shorter ones are words of the text, not keys
 
 
 def redact(text: str, *secrets: str | None) -> str:
     """Return `text` without anything that is, or looks like, a key, and at most 600 characters long.
 
-    Vendors echo (parts of) keys in 401 texts; nothing of that may reach an exception.
+    Vendors echo (parts of) keys in 401 texts, which must not reach an exception.
     """
     for secret in secrets:
-        if secret and len(secret) > 3:  # noqa: PLR2004 - shorter ones are words of the text, not keys
+        if secret and len(secret) >= _LEAST_SECRET:
             text = text.replace(secret, "[redacted]")
     return _KEY_SHAPES.sub("[redacted]", text)[:600]

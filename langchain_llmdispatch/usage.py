@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from operator import add, sub
@@ -45,8 +45,8 @@ class TokenCounts(NamedTuple):
         read, made = usage.get("input_token_details"), usage.get("output_token_details")
         if not read and not made:
             return cls(usage["input_tokens"], usage["output_tokens"])
-        prompt: dict[str, int | None] = dict(read or {})  # type: ignore[arg-type] # vendors' own kinds too
-        answer = made or {}
+        prompt: Mapping[str, Any] = read or {}  # vendors' own kinds too
+        answer: Mapping[str, Any] = made or {}
         long = prompt.get("ephemeral_1h_input_tokens") or 0
         written = long + (prompt.get("ephemeral_5m_input_tokens") or 0)
         return cls(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("langchain_llmdispatch")
 LOGGER.addHandler(logging.NullHandler())
 
+_LONG = 10  # seconds; longer times are shown with one decimal
+
 
 class ConsoleFormatter(logging.Formatter):
     """One readable line: time, level from WARNING on, message."""
@@ -183,4 +185,4 @@ def _error(error: BaseException | None) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.{2 if seconds < 10 else 1}f} s"  # noqa: PLR2004 - the digits that matter
+    return f"{seconds:.{2 if seconds < _LONG else 1}f} s"

@@ -146,7 +146,7 @@ class UsageCallbackHandler(BaseCallbackHandler):
         )
 
     def _repr_html_(self) -> str:
-        from langchain_llmdispatch.callbacks.usage_html import usage_html  # noqa: PLC0415 - only notebooks need it
+        from langchain_llmdispatch.callbacks.usage_html import usage_html
 
         return usage_html(self.total, self.by_deployment, self.budget_usd)
 
@@ -154,11 +154,11 @@ class UsageCallbackHandler(BaseCallbackHandler):
 
     def on_chat_model_start(
         self,
-        serialized: Any,  # noqa: ARG002 - LangChain's signature
-        messages: Any,  # noqa: ARG002 - as above
+        serialized: Any,
+        messages: Any,
         *,
         run_id: Any = None,
-        **kwargs: Any,  # noqa: ARG002 - as above
+        **kwargs: Any,
     ) -> None:
         """Check the budget before a call.
 
@@ -176,7 +176,7 @@ class UsageCallbackHandler(BaseCallbackHandler):
         if self._outer is not None:
             self._outer._check()  # noqa: SLF001 - another of this class
 
-    def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **kwargs: Any) -> None:
         """Count an answer; its tokens only if no event reported its requests."""
         reported = self._forget(run_id)
         for generations in response.generations:
@@ -185,12 +185,12 @@ class UsageCallbackHandler(BaseCallbackHandler):
             if isinstance(message, AIMessage):
                 self._add(*_answer(message, reported=reported))
 
-    def on_llm_error(self, error: BaseException, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_llm_error(self, error: BaseException, *, run_id: Any = None, **kwargs: Any) -> None:
         """Count a call that failed or was left; its requests were counted as they ended."""
         self._forget(run_id)
         self._add(_UNKNOWN, Usage(failed_calls=1))
 
-    def on_custom_event(self, name: str, data: Any, *, run_id: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_custom_event(self, name: str, data: Any, *, run_id: Any = None, **kwargs: Any) -> None:
         """Count a request that has ended, with the usage that its vendor reported."""
         if name == ATTEMPT:
             with self._lock:  # the event of an abandoned stream may come after the end of its run
@@ -233,7 +233,7 @@ _CURRENT: ContextVar[UsageCallbackHandler | None] = ContextVar("llmdispatch_usag
 @cache
 def _hook() -> None:
     """Register the current handler with LangChain; once, and only when needed: the import is slow."""
-    from langchain_core.tracers.context import register_configure_hook  # noqa: PLC0415
+    from langchain_core.tracers.context import register_configure_hook
 
     register_configure_hook(_CURRENT, inheritable=True)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from langchain_llmdispatch.errors import DispatchError, StreamInterruptedError
+from langchain_llmdispatch.errors import DispatchError, SpliceError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.catalog.models import ModelFacts
@@ -27,10 +27,6 @@ _REASONING = frozenset(["reasoning", "reasoning_content", "thinking", "redacted_
 _PLAIN = frozenset(["type", "text", "index", "id", "phase"])
 # Keywords with which a model reasons: then no vendor continues an assistant's turn.
 _THINKING = frozenset(["reasoning_effort", "thinking", "thinking_budget", "thinking_level", "reasoning"])
-
-
-class SpliceError(DispatchError):
-    """A new answer does not begin with what was delivered of the broken one; it was not spliced."""
 
 
 # -- what the iterator of attempts asks --------------------------------------------------------------

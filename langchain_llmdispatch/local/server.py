@@ -1,10 +1,10 @@
 """A real model on this machine, behind an OpenAI-compatible server: the `[local]` extra.
 
 Nothing happens at import. The first `base_url()` finds or fetches the model file, starts the server on a
-free port of 127.0.0.1, and waits until it answers. There is one server per model and process; children of
+free port of 127.0.0.1, and waits until it is ready. There is one server per model and process; children of
 `fork` share their parent's. It stops with the last process that uses it, or with `LocalServer.stop()`.
 
-    >>> from langchain_llmdispatch.local.server import base_url
+    >>> from langchain_llmdispatch.local import base_url
     >>> base_url()  # doctest: +SKIP
     'http://127.0.0.1:39047/v1'
 """
@@ -24,36 +24,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from langchain_llmdispatch.local.model_files import (
-    DEFAULT_MODEL,
-    LOCAL_MODELS,
-    LocalModel,
-    LocalModelError,
-    fetch_model,
-    find_model,
-    identify,
-    missing_extra,
-    user_file,
-)
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "LOCAL_MODELS",
-    "LocalModel",
-    "LocalModelError",
-    "LocalServer",
-    "base_url",
-    "fetch_model",
-    "find_model",
-    "local_server",
-]
+from langchain_llmdispatch.errors import LocalModelError
+from langchain_llmdispatch.local.model_files import fetch_model, identify, missing_extra, user_file
+from langchain_llmdispatch.local.models import DEFAULT_MODEL, LOCAL_MODELS, LocalModel
 
 _FOLDER = Path(__file__).parent
 _STOP_TIMEOUT = 5.0
 
 
 class LocalServer:
-    """One model file, served over HTTP on 127.0.0.1 once somebody asks for it.
+    """One model file, served over HTTP on 127.0.0.1 from the first use of `base_url`.
 
     Safe to share between threads. In a child made by `fork` it is the parent's server.
     """
@@ -70,7 +50,7 @@ class LocalServer:
 
         Args:
             path: The GGUF file.
-            alias: What the server calls the model in its answers; None means the file's stem.
+            alias: The model's name in the server's answers; None means the file's stem.
             template: Jinja chat template; None takes the one inside the file.
             load_timeout: Seconds until loading counts as failed.
         """
@@ -114,7 +94,7 @@ class LocalServer:
     def stop(self) -> None:
         """Stop the server at once, requests under way too; the next `base_url` starts it again.
 
-        In a child made by `fork` this only lets go of the parent's server.
+        In a child made by `fork` the parent's server runs on.
         """
         with _Shared.lock:
             process, self._process, self._url = self._process, None, ""
@@ -127,7 +107,7 @@ class LocalServer:
             if self._owner == os.getpid():
                 _end(process)
             else:
-                process.returncode = 0  # nothing of ours to wait for; keeps Popen from warning
+                process.returncode = 0  # not this process's child; keeps Popen from warning
 
     def _start(self) -> None:
         settings = {
@@ -139,14 +119,14 @@ class LocalServer:
         }
         process = _spawn()
         try:
-            self._url = self._ask(process, settings)
+            self._url = self._load(process, settings)
         except BaseException:
             _end(process)
             raise
         self._process, self._owner = process, os.getpid()
 
-    def _ask(self, process: subprocess.Popen[str], settings: dict[str, Any]) -> str:
-        """Hand over the settings, wait for the model to load, return the address."""
+    def _load(self, process: subprocess.Popen[str], settings: dict[str, Any]) -> str:
+        """Write the settings to the process, wait for the model to load, return the address."""
         if process.stdin is None or process.stdout is None:
             raise LocalModelError("the model server has no pipes; this is a bug in langchain-llmdispatch")
         with contextlib.suppress(BrokenPipeError):
@@ -166,14 +146,14 @@ class LocalServer:
 
 
 class _Shared:
-    """What the process holds once: a lock for starting and stopping, and the servers by model name."""
+    """The process's own: a lock for starting and stopping, and the servers by model name."""
 
     lock: ClassVar[threading.RLock] = threading.RLock()
     servers: ClassVar[dict[str, LocalServer]] = {}
 
     @classmethod
     def renew_lock(cls) -> None:
-        """Forget a lock that another thread held when this process was forked."""
+        """Replace a lock that another thread held when this process was forked."""
         cls.lock = threading.RLock()
 
     @classmethod
@@ -197,7 +177,7 @@ def local_server(model: str = DEFAULT_MODEL) -> LocalServer:
         model: A name in `LOCAL_MODELS`.
 
     Raises:
-        LocalModelError: There is no such model, or its file cannot be had.
+        LocalModelError: There is no such model, or its file cannot be fetched.
     """
     with _Shared.lock:
         if model in _Shared.servers:
@@ -222,7 +202,7 @@ def base_url(model: str = DEFAULT_MODEL) -> str:
         model: A name in `LOCAL_MODELS`.
 
     Raises:
-        LocalModelError: The extra is missing, or the model's file cannot be had or loaded.
+        LocalModelError: The extra is missing, or the model's file cannot be fetched or loaded.
     """
     return local_server(model).base_url
 
@@ -242,10 +222,10 @@ def _packages() -> str:
 
 
 def _spawn() -> subprocess.Popen[str]:
-    # -P: the folder of the script has a types.py, which must not shadow the standard library's.
+    # -P: no module beside the script may shadow one of the standard library.
     command = [sys.executable, "-P", str(_FOLDER / "server_process.py")]
     try:
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603 - constants, no input
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -4,7 +4,7 @@ It reads one line of JSON (see `local.LocalServer`) from stdin, loads the model,
 with `url` or `error` to stdout, and lives until stdin ends, that is until its parent is gone.
 
 Why a process of its own: inside the caller's, loading holds the interpreter's lock for seconds, stopping
-with a request under way never returns, exiting with one crashes, and a forked child cannot exit.
+with a request in flight never returns, exiting with one crashes, and a forked child cannot exit.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def build(settings: dict[str, Any]) -> Any:
     Raises:
         RuntimeError: The file cannot be loaded.
     """
-    import xllamacpp  # noqa: PLC0415 - its folder is only known now
+    import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]
     params.model_alias = {settings["alias"]}
     params.n_ctx = CONTEXT
     params.n_parallel = 1
-    # Two threads spin against each other as soon as something else runs; one is faster then.
+    # Two threads spin against each other as soon as anything else runs; one is faster then.
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1
     params.n_gpu_layers = 0
@@ -43,7 +43,7 @@ def build(settings: dict[str, Any]) -> Any:
     params.offline = True
     params.ui = False
     params.endpoint_slots = False  # it would show other clients' prompts
-    params.cors_origins = ""  # no web page may ask
+    params.cors_origins = ""  # no web page may send requests
     params.verbosity = 0
     if settings["template"]:
         params.chat_template = settings["template"]
@@ -52,7 +52,7 @@ def build(settings: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Serve until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller; the end of stdin is for us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; this process ends with stdin
     answer = os.fdopen(os.dup(1), "w")
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -64,7 +64,7 @@ def main() -> None:
     try:
         server = build(settings)
         reply = {"url": server.listening_address}
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent is to say it
+    except Exception as error:  # noqa: BLE001 - the parent raises it, whatever it is
         reply = {"error": f"{type(error).__name__}: {error}"}
     faulthandler.cancel_dump_traceback_later()
     with answer:

