@@ -1,20 +1,24 @@
-"""The vendors: one folder each, with all its facts, and one line here.
+"""The vendors: a folder each, with all its facts, and one line here.
 
-A vendor of a third party is one file: see `vendors/base.py`, from which everything it needs can be imported.
+Owns: codecs, from LangChain's messages to bytes and back. `base` is what a vendor is; `request`, `answer`,
+`stream` and `errors` are what codecs share. A vendor of a third party is one file that imports from `base`.
+Must not know: connections, attempts, policy. A codec holds no client and no clock.
 """
 
 from __future__ import annotations
 
-from langchain_llmdispatch.vendors.anthropic.vendor import AnthropicVendor
+from langchain_llmdispatch.vendors.anthropic import AnthropicVendor
 from langchain_llmdispatch.vendors.base import Vendor
-from langchain_llmdispatch.vendors.cohere.vendor import CohereVendor
-from langchain_llmdispatch.vendors.google.vendor import GoogleVendor
-from langchain_llmdispatch.vendors.ollama.vendor import OllamaVendor
-from langchain_llmdispatch.vendors.openai.azure import AzureVendor
-from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor
-from langchain_llmdispatch.vendors.openai.huggingface import HuggingFaceVendor
-from langchain_llmdispatch.vendors.openai.local import LocalVendor
-from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor
+from langchain_llmdispatch.vendors.cohere import CohereVendor
+from langchain_llmdispatch.vendors.google import GoogleVendor
+from langchain_llmdispatch.vendors.ollama import OllamaVendor
+from langchain_llmdispatch.vendors.openai import (
+    AzureVendor,
+    CompatibleVendor,
+    HuggingFaceVendor,
+    LocalVendor,
+    OpenAIVendor,
+)
 
 VENDORS: tuple[type[Vendor], ...] = (
     OpenAIVendor,

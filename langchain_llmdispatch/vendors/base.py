@@ -214,15 +214,15 @@ class Vendor(ABC):
         """Return what a request to `model` may contain, by the catalog; defaults if the model is unknown."""
         return facts(self.listing, model)
 
-    def is_free(self, model: str, base_url: str) -> bool:  # noqa: ARG002 - for subclasses
+    def is_free(self, model: str, base_url: str) -> bool:
         """Return whether `model` at `base_url` runs on the user's own machines, where tokens cost nothing."""
         return False
 
-    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:  # noqa: ARG002 - for subclasses
+    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:
         """Return whether an answer schema and tools may stand in one request."""
         return True
 
-    def refused(self, call: Call) -> Collection[str]:  # noqa: ARG002 - for subclasses
+    def refused(self, call: Call) -> Collection[str]:
         """Return those of the call's parameters that the API to which it goes does not have.
 
         For vendors with several APIs; what a vendor never takes is in `parameters`.
@@ -239,7 +239,7 @@ class Vendor(ABC):
         """
         raise NotImplementedError
 
-    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:  # noqa: ASYNC109 - a hint only
+    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:
         """Return the answer; the driver enforces the timeout."""
         raise NotImplementedError
 
@@ -257,7 +257,7 @@ class Vendor(ABC):
         """Return the vendor's id for the request."""
         return headers.get("x-request-id") or headers.get("request-id")
 
-    def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:  # noqa: ARG002 - for subclasses
+    def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
         """Return the remaining requests and tokens that the headers report."""
         return ()
 

@@ -46,7 +46,7 @@ class CohereVendor(Vendor):
         provider=PROVIDER, system="leading", last_user=True, reasoning="text", same_model=True
     )
 
-    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:  # noqa: ARG002 - the base's signature
+    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:
         """Return False: `response_format` beside `tools` is a 400 (docs.cohere.com, structured outputs)."""
         return False
 

@@ -78,7 +78,7 @@ class GoogleVendor(Vendor):
         "urlContext", "fileSearch", "computerUse",
     )  # fmt: skip
 
-    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:  # noqa: ARG002 - the base's signature
+    def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:
         """Return whether functions and a response schema go together: from Gemini 3 on, which signs calls."""
         return facts.thought_signatures
 

@@ -1,19 +1,17 @@
-"""Answers of LangChain's integrations, made like ours: one name for each fact, usage once, names mapped back.
+"""From an answer of a LangChain chat model to ours: one name for each fact, usage once, names mapped back.
 
-LangChain's models give no end marker in general. A stream counts as whole when it named why it ended
-(`finish_reason` and its synonyms) or marked its last chunk; integrations that always name it (the table in
-`langchain_providers.py`) must, and others may simply end.
+LangChain's models give no end marker in general. A stream counts as whole when it gave a finish reason (by
+any of its names) or marked its last chunk; integrations that always give one (`integrations.py`) must, and
+others may simply end.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_usage
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch.errors import (
@@ -22,13 +20,14 @@ from langchain_llmdispatch.errors import (
     TruncatedStreamError,
     TruncatedToolCallError,
 )
+from langchain_llmdispatch.vendors.answer import arguments, whole_chunk
 from langchain_llmdispatch.vendors.answer_checks import is_empty
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatResult
 
     from langchain_llmdispatch.types import Call, FinishReason
-    from langchain_llmdispatch.vendors.langchain.integrations import Provider
+    from langchain_llmdispatch.vendors.langchain.integrations import Integration
 
 _REASONS: Mapping[str, FinishReason] = {
     **dict.fromkeys(
@@ -56,83 +55,66 @@ _ENDS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 _MODELS = ("model_name", "model", "model_id", "modelId", "model_version")
 
 
-def message_of(result: ChatResult, call: Call, provider: Provider) -> AIMessage:
+def message_of(result: ChatResult, call: Call, integration: Integration) -> AIMessage:
     """Return the answer in what `_generate` returned.
 
     Raises:
         MalformedResponseError: There is none.
         EmptyAnswerError: It holds nothing, and no reason is given.
     """
-    if not result.generations or not isinstance(result.generations[0].message, AIMessage):
+    generation = result.generations[0] if result.generations else None
+    message = generation.message if generation else None
+    if generation is None or not isinstance(message, AIMessage):
         raise MalformedResponseError("the model returned no message")
-    generation = result.generations[0]
-    message = generation.message
-    assert isinstance(message, AIMessage)  # noqa: S101 - checked above
-    said = {
-        **_plain(result.llm_output),
-        **_plain(generation.generation_info),
+    facts = {
+        **_without_usage(result.llm_output),
+        **_without_usage(generation.generation_info),
         **message.response_metadata,
     }
-    metadata = _facts(said, call, provider, calls=bool(message.tool_calls), ident=message.id)
+    metadata = _metadata(facts, call, integration, calls=bool(message.tool_calls), identity=message.id)
     if "finish_reason" not in metadata and is_empty(message):
         raise EmptyAnswerError("the answer is empty")
     update = {"response_metadata": metadata, **_renamed(message, call.tool_names)}
     return message.model_copy(update=update)
 
 
-def chunk_of(result: ChatResult, call: Call, provider: Provider) -> ChatGenerationChunk:
+def chunk_of(result: ChatResult, call: Call, integration: Integration) -> ChatGenerationChunk:
     """Return a whole answer as a stream of one chunk, for models that do not stream; see `message_of`."""
-    message = message_of(result, call, provider)
-    pieces = [
-        tool_call_chunk(name=one["name"], args=json.dumps(one["args"]), id=one["id"], index=place)
-        for place, one in enumerate(message.tool_calls)
-    ]
-    bad = [
-        tool_call_chunk(name=one["name"], args=one["args"], id=one["id"], index=len(pieces) + place)
-        for place, one in enumerate(message.invalid_tool_calls)
-    ]
-    chunk = AIMessageChunk(
-        content=message.content,
-        tool_call_chunks=[*pieces, *bad],
-        additional_kwargs=message.additional_kwargs,
-        usage_metadata=message.usage_metadata,
-        response_metadata=message.response_metadata,
-        id=message.id,
-        chunk_position="last",
-    )
-    return ChatGenerationChunk(message=chunk)
+    return ChatGenerationChunk(message=whole_chunk(message_of(result, call, integration)))
 
 
-def _plain(facts: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _without_usage(facts: Mapping[str, Any] | None) -> Mapping[str, Any]:
     # Usage has its own place on the message.
     return {key: value for key, value in (facts or {}).items() if key not in {"token_usage", "usage"}}
 
 
-def _facts(
-    said: Mapping[str, Any], call: Call, provider: Provider, *, calls: bool, ident: str | None
+def _metadata(
+    facts: Mapping[str, Any], call: Call, integration: Integration, *, calls: bool, identity: str | None
 ) -> dict[str, Any]:
-    """Return response metadata with our names for model, vendor, id and the reason it ended."""
-    reason = _reason(said)
-    metadata = {key: value for key, value in said.items() if key != "finish_reason"}
+    """Return response metadata with our names for model, vendor, id and finish reason."""
+    reason = _reason(facts)
+    metadata = {key: value for key, value in facts.items() if key != "finish_reason"}
     if reason in {"stop", None} and calls:
         reason = "tool_calls"
     if reason is not None:
         metadata["finish_reason"] = reason
-    named = next((said[key] for key in _MODELS if isinstance(said.get(key), str) and said[key]), call.model)
+    named = next(
+        (facts[key] for key in _MODELS if isinstance(facts.get(key), str) and facts[key]), call.model
+    )
     metadata["model_name"] = str(named)
-    metadata.setdefault("model_provider", provider.answers_as)
-    if ident and not ident.startswith(("run-", "lc_")):
-        metadata.setdefault("id", ident)
+    metadata.setdefault("model_provider", integration.model_provider)
+    if identity and not identity.startswith(("run-", "lc_")):
+        metadata.setdefault("id", identity)
     return metadata
 
 
-def _reason(said: Mapping[str, Any]) -> str | None:
+def _reason(facts: Mapping[str, Any]) -> str | None:
     for key in _ENDS:
-        word = said.get(key)
+        word = facts.get(key)
         if not isinstance(word, str) or not word:
             continue
         if word == "incomplete":
-            why = said.get("incomplete_details")
+            why = facts.get("incomplete_details")
             word = str(why.get("reason") if isinstance(why, Mapping) else "") or "length"
         known = _REASONS.get(word.rpartition(".")[2].lower())
         if known is not None:
@@ -161,32 +143,32 @@ def _renamed(message: AIMessage, names: Mapping[str, str]) -> dict[str, Any]:
     return update
 
 
-class ChunkReader:
-    """Reads a model's stream: its chunks go on as they are, its facts come once, at the end.
+class ChunkDecoder:
+    """Decodes a model's stream: its chunks go on as they are, its facts come once, at the end.
 
     Args:
         call: The compiled call.
-        provider: The integration's habits.
+        integration: The integration.
     """
 
     done = False
 
-    def __init__(self, call: Call, provider: Provider) -> None:
-        self._call, self._provider = call, provider
-        self._said: dict[str, Any] = {}
+    def __init__(self, call: Call, integration: Integration) -> None:
+        self._call, self._integration = call, integration
+        self._facts: dict[str, Any] = {}
         self._usage: UsageMetadata | None = None
-        self._ident: str | None = None
+        self._identity: str | None = None
         self._arguments: dict[Any, str] = {}
         self._last = self._filled = False
 
     @property
     def finished(self) -> bool:
-        """Whether the model said why it ended, or marked its last chunk."""
-        return self._last or _reason(self._said) is not None
+        """Whether the model gave a finish reason, or marked its last chunk."""
+        return self._last or _reason(self._facts) is not None
 
     @property
     def used(self) -> UsageMetadata | None:
-        """What the model has said of usage so far."""
+        """The usage that the model has reported so far."""
         return self._usage
 
     def feed(self, data: Any) -> list[AIMessageChunk]:
@@ -198,11 +180,11 @@ class ChunkReader:
         generation: ChatGenerationChunk = data
         chunk = generation.message
         if not isinstance(chunk, AIMessageChunk):
-            raise MalformedResponseError("the model streamed something that is no chunk")
-        self._said |= {**_plain(generation.generation_info), **chunk.response_metadata}
+            raise MalformedResponseError("the model streamed no chunk")
+        self._facts |= {**_without_usage(generation.generation_info), **chunk.response_metadata}
         if chunk.usage_metadata:
             self._usage = add_usage(self._usage, chunk.usage_metadata)
-        self._ident = self._ident or chunk.id
+        self._identity = self._identity or chunk.id
         self._last = self._last or chunk.chunk_position == "last"
         for piece in chunk.tool_call_chunks:
             place = piece["index"] if piece["index"] is not None else f"{piece['id']}/{len(self._arguments)}"
@@ -214,7 +196,7 @@ class ChunkReader:
 
     @property
     def _mark(self) -> dict[str, Any]:
-        provider = self._said.get("model_provider", self._provider.answers_as)
+        provider = self._facts.get("model_provider", self._integration.model_provider)
         return {
             "id": None,
             "usage_metadata": None,
@@ -226,18 +208,18 @@ class ChunkReader:
         """Return the last chunk, with all facts.
 
         Raises:
-            TruncatedStreamError: Nothing said that it ended, and the integration always says so.
+            TruncatedStreamError: No finish reason came, and the integration always gives one.
             TruncatedToolCallError: A tool call's arguments are no whole JSON.
             EmptyAnswerError: Nothing came.
         """
-        if not self.finished and (self._provider.marks_end or not self._filled):
-            if not (self._said or self._filled):
+        if not self.finished and (self._integration.marks_end or not self._filled):
+            if not (self._facts or self._filled):
                 raise EmptyAnswerError("the answer is empty")
-            raise TruncatedStreamError("the stream ended without saying why")
-        if any(not _is_whole(text) for text in self._arguments.values()):
+            raise TruncatedStreamError("the stream ended without a finish reason")
+        if any(arguments(text) is None for text in self._arguments.values()):
             raise TruncatedToolCallError("the arguments of a tool call are not whole JSON")
         calls = bool(self._arguments)
-        metadata = _facts(self._said, self._call, self._provider, calls=calls, ident=self._ident)
+        metadata = _metadata(self._facts, self._call, self._integration, calls=calls, identity=self._identity)
         if not self._filled and "finish_reason" not in metadata:
             raise EmptyAnswerError("the answer is empty")
         return [
@@ -248,11 +230,3 @@ class ChunkReader:
                 chunk_position="last",
             )
         ]
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        json.loads(text or "{}")
-    except ValueError:
-        return False
-    return True

@@ -8,6 +8,7 @@ it the key.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from langchain_core import exceptions as core
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.errors import DispatchError, VendorError, redact
 from langchain_llmdispatch.vendors.base import retry_after
+from langchain_llmdispatch.vendors.errors import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,21 +35,12 @@ _BY_CORE: tuple[tuple[type[core.ModelError], type[DispatchError]], ...] = (
     (core.ModelInvalidRequestError, errors.InvalidRequestError),
     (core.ModelAPIError, errors.ServerError),
 )
-_BY_STATUS: Mapping[int, type[DispatchError]] = {
+_STATUSES: Mapping[int, type[DispatchError]] = {
+    **STATUSES,
     400: errors.InvalidRequestError,
-    401: errors.AuthenticationError,
-    402: errors.QuotaExceededError,
-    403: errors.PermissionDeniedError,
-    404: errors.ModelNotFoundError,
-    408: errors.ServerError,
-    409: errors.ServerError,
-    413: errors.RequestTooLargeError,
     422: errors.InvalidRequestError,
-    429: errors.RateLimitError,
-    503: errors.OverloadedError,
-    529: errors.OverloadedError,
 }
-_SERVER = 500
+_ERROR_STATUSES = range(400, 600)
 _BY_CODE: Mapping[str, type[DispatchError]] = {
     "insufficient_quota": errors.QuotaExceededError,
     "billing_hard_limit_reached": errors.QuotaExceededError,
@@ -118,7 +111,7 @@ def translated(error: Exception, model: BaseChatModel) -> DispatchError:
     """Return what an error of an integration means, without the original in its chain.
 
     Args:
-        error: What the model raised. What nobody knows is a `VendorError`: not retried, but another
+        error: What the model raised. An unknown error is a `VendorError`: not retried, but another
             deployment may serve.
         model: The model; its keys are removed from the text.
     """
@@ -127,27 +120,29 @@ def translated(error: Exception, model: BaseChatModel) -> DispatchError:
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     status = _status(error) or _status(cause)
     code, headers = _code(error) or _code(cause), _headers(error) or _headers(cause)
-    cls = _class(error, status, code)
+    cls = _class_of(error, status, code)
     text = str(getattr(error, "message", "") or error) or "no message"
     shown = f"{type(error).__name__}: {text}" if cls is VendorError else text
-    asked = getattr(error, "request_id", None) or headers.get("x-request-id") or headers.get("request-id")
+    request_id = (
+        getattr(error, "request_id", None) or headers.get("x-request-id") or headers.get("request-id")
+    )
     return cls(
         redact(shown, *_secrets(model)),
         vendor="langchain",
         status_code=status,
         code=code,
-        request_id=str(asked) if asked else None,
+        request_id=str(request_id) if request_id else None,
         retry_after=retry_after(headers),
     )
 
 
-def _class(error: Exception, status: int | None, code: str | None) -> type[DispatchError]:
+def _class_of(error: Exception, status: int | None, code: str | None) -> type[DispatchError]:
     if code is not None and code in _BY_CODE:
         return _BY_CODE[code]
     by_status = _by_status(status)
     for theirs, ours in _BY_CORE:
         if isinstance(error, theirs):
-            # A status says more where it means a narrower case of the same.
+            # A status that means a narrower case of the same is preferred.
             return by_status if by_status and issubclass(by_status, ours) else ours
     if by_status is not None:
         return by_status
@@ -158,20 +153,21 @@ def _class(error: Exception, status: int | None, code: str | None) -> type[Dispa
 def _by_status(status: int | None) -> type[DispatchError] | None:
     if status is None:
         return None
-    return _BY_STATUS.get(status) or (errors.ServerError if status >= _SERVER else None)
+    server = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return _STATUSES.get(status) or (errors.ServerError if server else None)
 
 
 def _status(error: Exception) -> int | None:
     response = getattr(error, "response", None)
-    said = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    botocore = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
     found = (
         getattr(error, "status_code", None),
         getattr(error, "http_status", None),
-        said.get("HTTPStatusCode"),
+        botocore.get("HTTPStatusCode"),
         getattr(response, "status_code", None),
         getattr(error, "code", None),
     )
-    return next((n for n in found if isinstance(n, int) and 400 <= n < 600), None)  # noqa: PLR2004 - HTTP's errors
+    return next((n for n in found if isinstance(n, int) and n in _ERROR_STATUSES), None)
 
 
 def _code(error: Exception) -> str | None:

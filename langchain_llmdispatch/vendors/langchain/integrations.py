@@ -1,7 +1,7 @@
-"""What is known of LangChain's integrations, by the `ls_provider` that they state.
+"""Facts about LangChain's integrations, by the `ls_provider` that they report.
 
-Facts read in the packages (langchain-openai 1.7, -anthropic 1.7, -google-genai 4.4) and in the survey of
-their conversions; an integration that is not listed gets the cautious row: text and tool calls only.
+From the packages (langchain-openai 1.7, -anthropic 1.7, -google-genai 4.4) and a survey of their
+conversions. An integration that is not listed gets the cautious row: text and tool calls only.
 """
 
 from __future__ import annotations
@@ -35,45 +35,45 @@ _BEDROCK = HistoryRules(
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
-    """One integration's habits.
+class Integration:
+    """One integration of LangChain.
 
     Attributes:
         vendor: The vendor whose models it is for, as the price data names it.
-        answers_as: The `model_provider` of its messages.
-        history: What it can spell of a conversation; `provider` is filled in.
-        kin: Our own vendor of those models: its server tools, parameters, names of models and prices hold.
+        model_provider: The `model_provider` of its messages.
+        history: What it can express of a conversation; `provider` is filled in.
+        native: Our own vendor of those models: its server tools, parameters, names of models and prices hold.
         marks_end: It always passes on why the answer ended; a stream without that was cut.
         reads_v1: It reads v1 content blocks in assistant turns and media in user turns.
-        formats: It takes `response_format`.
-        keywords: It hands call keywords on to the vendor; elsewhere parameters are fields of the model.
-        times: It takes a `timeout` per call.
-        switches: `bind_tools` takes `parallel_tool_calls`.
+        takes_response_format: It takes `response_format`.
+        takes_keywords: It passes call keywords on; elsewhere parameters are fields of the model.
+        takes_timeout: It takes a `timeout` per call.
+        takes_parallel_switch: `bind_tools` takes `parallel_tool_calls`.
         no_retries: The `max_retries` that means none.
     """
 
     vendor: str
-    answers_as: str
+    model_provider: str
     history: HistoryRules = _CAUTIOUS
-    kin: type[Vendor] | None = None
+    native: type[Vendor] | None = None
     marks_end: bool = True
     reads_v1: bool = False
-    formats: bool = False
-    keywords: bool = False
-    times: bool = False
-    switches: bool = False
+    takes_response_format: bool = False
+    takes_keywords: bool = False
+    takes_timeout: bool = False
+    takes_parallel_switch: bool = False
     no_retries: int = 0
 
     @property
     def listing(self) -> Listing:
         """Where the catalog and the price data list its models."""
-        return self.kin.listing if self.kin else Listing(self.vendor)
+        return self.native.listing if self.native else Listing(self.vendor)
 
-    def rules(self) -> HistoryRules:
+    def history_rules(self) -> HistoryRules:
         """Return its history rules: its own messages go back as they were, foreign reasoning does not."""
         return replace(
             self.history,
-            provider=self.answers_as,
+            provider=self.model_provider,
             reasoning="signed",
             verbatim=True,
             # The integration brings its own placeholder.
@@ -81,82 +81,82 @@ class Provider:
         )
 
 
-_OPENAI = Provider(
+_OPENAI = Integration(
     "openai",
     "openai",
     OpenAIVendor.history,
     OpenAIVendor,
     reads_v1=True,
-    formats=True,
-    keywords=True,
-    times=True,
-    switches=True,
+    takes_response_format=True,
+    takes_keywords=True,
+    takes_timeout=True,
+    takes_parallel_switch=True,
 )
-_OPENAI_LIKE = replace(_OPENAI, history=_CAUTIOUS, kin=None, reads_v1=False)
-_GOOGLE = Provider(
+_OPENAI_LIKE = replace(_OPENAI, history=_CAUTIOUS, native=None, reads_v1=False)
+_GOOGLE = Integration(
     "google",
     "google_genai",
     GoogleVendor.history,
     GoogleVendor,
     reads_v1=True,
-    formats=True,
-    times=True,
+    takes_response_format=True,
+    takes_timeout=True,
     # Google's SDK takes 0 for its default of five requests.
     no_retries=1,
 )
 
-PROVIDERS: Mapping[str, Provider] = {
+INTEGRATIONS: Mapping[str, Integration] = {
     "openai": _OPENAI,
-    "azure": replace(_OPENAI, vendor="azure", kin=AzureVendor),
-    "anthropic": Provider(
+    "azure": replace(_OPENAI, vendor="azure", native=AzureVendor),
+    "anthropic": Integration(
         "anthropic",
         "anthropic",
         AnthropicVendor.history,
         AnthropicVendor,
         reads_v1=True,
-        formats=True,
-        keywords=True,
-        times=True,
-        switches=True,
+        takes_response_format=True,
+        takes_keywords=True,
+        takes_timeout=True,
+        takes_parallel_switch=True,
     ),
     "google_genai": _GOOGLE,
-    "google_vertexai": Provider(
+    "google_vertexai": Integration(
         "google", "google_vertexai", GoogleVendor.history, GoogleVendor, marks_end=False
     ),
-    "amazon_bedrock": Provider("aws", "bedrock", _BEDROCK, marks_end=False),
-    "amazon_bedrock_converse": Provider("aws", "bedrock_converse", _BEDROCK, reads_v1=True),
-    "mistral": Provider("mistral", "mistralai", replace(_CAUTIOUS, last_user=True)),
-    "cohere": Provider(
+    "amazon_bedrock": Integration("aws", "bedrock", _BEDROCK, marks_end=False),
+    "amazon_bedrock_converse": Integration("aws", "bedrock_converse", _BEDROCK, reads_v1=True),
+    "mistral": Integration("mistral", "mistralai", replace(_CAUTIOUS, last_user=True)),
+    "cohere": Integration(
         "cohere",
         "cohere",
         replace(CohereVendor.history, tool_media=frozenset()),
         CohereVendor,
         marks_end=False,
     ),
-    "huggingface": Provider(
+    "huggingface": Integration(
         "huggingface",
         "huggingface",
         replace(HuggingFaceVendor.history, tool_media=frozenset()),
         HuggingFaceVendor,
         marks_end=False,
     ),
-    "ollama": Provider(
+    "ollama": Integration(
         "ollama", "ollama", replace(OllamaVendor.history, tool_media=frozenset()), OllamaVendor
     ),
-    "groq": Provider("groq", "groq"),
-    "deepseek": replace(_OPENAI_LIKE, vendor="deepseek", answers_as="deepseek"),
-    "xai": replace(_OPENAI_LIKE, vendor="x-ai", answers_as="xai"),
+    "groq": Integration("groq", "groq"),
+    "deepseek": replace(_OPENAI_LIKE, vendor="deepseek", model_provider="deepseek"),
+    "xai": replace(_OPENAI_LIKE, vendor="x-ai", model_provider="xai"),
 }
 
 
-def provider_of(stated: str, llm_type: str) -> Provider:
-    """Return what is known of an integration.
+def integration_of(ls_provider: str, llm_type: str) -> Integration:
+    """Return the facts of an integration.
 
     Args:
-        stated: Its `ls_provider`.
-        llm_type: Its `_llm_type`, which tells Bedrock's two APIs apart.
+        ls_provider: Its `ls_provider`.
+        llm_type: Its `_llm_type`, which distinguishes Bedrock's two APIs.
     """
-    if stated == "amazon_bedrock" and "converse" in llm_type:
-        stated = "amazon_bedrock_converse"
-    known = PROVIDERS.get(stated)
-    return known or Provider(stated or "langchain", stated or "langchain", marks_end=False)
+    if ls_provider == "amazon_bedrock" and "converse" in llm_type:
+        ls_provider = "amazon_bedrock_converse"
+    known = INTEGRATIONS.get(ls_provider)
+    return known or Integration(ls_provider or "langchain", ls_provider or "langchain", marks_end=False)

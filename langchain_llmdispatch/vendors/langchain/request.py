@@ -1,4 +1,4 @@
-"""A compiled call, spelled for a LangChain chat model: tools bound, messages as it reads them."""
+"""From a compiled call to the arguments of a LangChain chat model: tools bound, messages as it reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
-    from langchain_llmdispatch.vendors.langchain.integrations import Provider
+    from langchain_llmdispatch.vendors.langchain.integrations import Integration
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "max_tokens": (
@@ -37,15 +37,15 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 KEYWORDS: Mapping[str, frozenset[str]] = {
     "anthropic": frozenset({"temperature", "max_tokens", "top_p", "top_k", "thinking", "service_tier"}),
 }
-"""What goes as keywords of a call where not everything does."""
+"""What goes as keywords of a call where not everything can."""
 _NO_TOOLS = object()
 _NONE: Mapping[str, Any] = {"openai": "none", "anthropic": {"type": "none"}}
 _TIMEOUTS = ("request_timeout", "default_request_timeout", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of a chat model: arguments of `_generate` and its kin.
+class Invocation:
+    """The arguments of a chat model's `_generate`, `_stream` and their async twins.
 
     Attributes:
         model: The model, or a copy with the call's parameters.
@@ -60,12 +60,14 @@ class Question:
     kwargs: dict[str, Any]
 
 
-def question(model: BaseChatModel, provider: Provider, call: Call, timeout: float | None) -> Question:
-    """Return `call` as a question for `model`.
+def invocation(
+    model: BaseChatModel, integration: Integration, call: Call, timeout: float | None
+) -> Invocation:
+    """Return the arguments with which `model` answers `call`.
 
     Args:
         model: The chat model.
-        provider: Its integration's habits.
+        integration: Its integration.
         call: The compiled call.
         timeout: Seconds for the answer, for integrations that take it per call.
 
@@ -74,7 +76,7 @@ def question(model: BaseChatModel, provider: Provider, call: Call, timeout: floa
     """
     kwargs: dict[str, Any] = {}
     if call.tools or call.server_tools:
-        kwargs |= _bound(model, provider, call)
+        kwargs |= _bound(model, integration, call)
     if call.output is not None:
         kwargs["response_format"] = _format(call.output)
     fields = {}
@@ -82,16 +84,16 @@ def question(model: BaseChatModel, provider: Provider, call: Call, timeout: floa
         field = field_of(model, name)
         if name == "stop":
             continue
-        if provider.keywords or field is None:
+        if integration.takes_keywords or field is None:
             kwargs[name] = value
         else:
             fields[field] = value
-    if provider.times and timeout is not None:
+    if integration.takes_timeout and timeout is not None:
         kwargs |= _bounded(model, timeout)
     stop = call.params.get("stop")
-    return Question(
+    return Invocation(
         model.model_copy(update=fields) if fields else model,
-        [spelled(message, provider) for message in call.messages],
+        [adapted(message, integration) for message in call.messages],
         list(stop) if stop else None,
         {**kwargs, **call.extra},
     )
@@ -104,7 +106,7 @@ def field_of(model: BaseChatModel, parameter: str) -> str | None:
 
 
 def _bounded(model: BaseChatModel, seconds: float) -> dict[str, float]:
-    """Return the keyword that ends the model's call after `seconds`, or sooner where it says so itself."""
+    """Return the keyword that ends the model's call after `seconds`, or after its own timeout if shorter."""
     nested = "deadline" in type(model).model_fields  # one of our own, with retries of its own in its time
     names = ("deadline",) if nested else _TIMEOUTS
     values = (getattr(model, name, None) for name in names)
@@ -120,12 +122,12 @@ def can_bind(model: BaseChatModel) -> bool:
     return type(model).bind_tools is not BaseChatModel.bind_tools
 
 
-def _bound(model: BaseChatModel, provider: Provider, call: Call) -> dict[str, Any]:
-    tools = [*(_tool(tool, provider) for tool in call.tools), *(dict(tool) for tool in call.server_tools)]
-    options = _choice(call, provider)
+def _bound(model: BaseChatModel, integration: Integration, call: Call) -> dict[str, Any]:
+    tools = [*(_tool(tool, integration) for tool in call.tools), *(dict(tool) for tool in call.server_tools)]
+    options = _choice(call, integration)
     if options.get("tool_choice") is _NO_TOOLS:
         return {}
-    if provider.switches and call.parallel_tool_calls is not None:
+    if integration.takes_parallel_switch and call.parallel_tool_calls is not None:
         options["parallel_tool_calls"] = call.parallel_tool_calls
     if not can_bind(model):
         raise UnsupportedFeatureError(f"{type(model).__name__} takes no tools", vendor="langchain")
@@ -138,18 +140,18 @@ def _bound(model: BaseChatModel, provider: Provider, call: Call) -> dict[str, An
     return dict(kwargs)
 
 
-def _choice(call: Call, provider: Provider) -> dict[str, Any]:
+def _choice(call: Call, integration: Integration) -> dict[str, Any]:
     choice = call.tool_choice
     if choice is None or choice.mode == "auto":
         return {}
     if choice.mode == "none":
-        # The others might take the word for a tool's name: they get no tools instead.
-        return {"tool_choice": _NONE.get(provider.answers_as, _NO_TOOLS)}
+        # Others might read the word as a tool's name: they get no tools instead.
+        return {"tool_choice": _NONE.get(integration.model_provider, _NO_TOOLS)}
     return {"tool_choice": choice.name if choice.mode == "tool" else choice.mode}
 
 
-def _tool(tool: ToolSpec, provider: Provider) -> dict[str, Any]:
-    if provider.answers_as == "anthropic":
+def _tool(tool: ToolSpec, integration: Integration) -> dict[str, Any]:
+    if integration.model_provider == "anthropic":
         strict = {} if tool.strict is None else {"strict": tool.strict}
         about = {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)}
         return {**about, **strict, **tool.extras}
@@ -175,14 +177,14 @@ def _format(output: OutputSchema) -> dict[str, Any]:
 # -- messages --------------------------------------------------------------------------------------
 
 
-def spelled(message: BaseMessage, provider: Provider) -> BaseMessage:
+def adapted(message: BaseMessage, integration: Integration) -> BaseMessage:
     """Return a compiled message as the integration reads it.
 
     Its own answers are passed as they were; of others those that know no v1 blocks get plain text and the
     image form that all know.
     """
     content = message.content
-    if isinstance(content, str) or provider.reads_v1:
+    if isinstance(content, str) or integration.reads_v1:
         return message
     if isinstance(message, AIMessage) and message.response_metadata.get("output_version") != "v1":
         return message  # the integration's own

@@ -1,8 +1,8 @@
-"""Retries beneath ours: found in a chat model that was handed in, and switched off on a copy.
+"""Retries of a chat model that was handed in: found, and switched off on a copy.
 
-A model that retries by itself multiplies our attempts. What can be said to it without touching the user's
-object is said: its `max_retries`, that of its SDK clients (`with_options`), that of models within it. What
-is left (botocore's retries, transports that retry, fallbacks) is counted, so that it can be warned of.
+A model that retries by itself multiplies our attempts. What can be switched off without touching the user's
+object is: its `max_retries`, that of its SDK clients (`with_options`), that of models within it. What is left
+(botocore's retries, transports that retry, fallbacks) is counted for a warning.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _FIELDS = ("max_retries", "retries")
-# botocore's `legacy` mode, which is its default, asks up to five times.
+# botocore's `legacy` mode, its default, sends up to five requests.
 _BOTOCORE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Calmed:
-    """A chat model that retries as little as it can be made to.
+class WithoutRetries:
+    """A chat model whose own retries are switched off as far as possible.
 
     Attributes:
         model: The model, or a copy of it.
         requests: How many requests one call of it may still send.
-        why: What sends more than one, for people; empty if nothing does.
+        why: What sends more than one, as text; empty if nothing does.
     """
 
     model: BaseChatModel
@@ -37,8 +37,8 @@ class Calmed:
     why: str = ""
 
 
-def calmed(model: BaseChatModel, *, none: int = 0) -> Calmed:
-    """Return `model` with the retries beneath ours switched off; the object itself is not touched.
+def without_retries(model: BaseChatModel, *, none: int = 0) -> WithoutRetries:
+    """Return `model` with its own retries switched off; the object itself is not touched.
 
     Args:
         model: What the user handed in.
@@ -52,7 +52,7 @@ def calmed(model: BaseChatModel, *, none: int = 0) -> Calmed:
     for times, why in _left(copy):
         requests *= times
         reasons.append(why)
-    return Calmed(copy, requests, ", ".join(dict.fromkeys(reasons)))
+    return WithoutRetries(copy, requests, ", ".join(dict.fromkeys(reasons)))
 
 
 def _changed(model: BaseChatModel, none: int) -> Iterator[tuple[str, Any]]:
@@ -62,7 +62,7 @@ def _changed(model: BaseChatModel, none: int) -> Iterator[tuple[str, Any]]:
         if name in _FIELDS and value != none:
             yield name, none
         elif isinstance(value, BaseChatModel):
-            inner = calmed(value, none=none).model
+            inner = without_retries(value, none=none).model
             if inner is not value:
                 yield name, inner
         elif (quiet := _quiet(value)) is not None:
@@ -125,12 +125,12 @@ def _within(name: str, value: Any) -> Iterator[tuple[int, str]]:
         yield from _left(value)
     elif isinstance(value, Runnable):
         yield from _wrapped(value)
-    elif (asked := _botocore(value)) > 1:
-        yield asked, f"botocore's retries of {name!r}"
+    elif (times := _botocore(value)) > 1:
+        yield times, f"botocore's retries of {name!r}"
     else:
         for client in (value, getattr(value, "_client", None)):
-            if (asked := 1 + _transport_retries(client)) > 1:
-                yield asked, f"the HTTP transport's retries ({type(client).__name__})"
+            if (times := 1 + _transport_retries(client)) > 1:
+                yield times, f"the HTTP transport's retries ({type(client).__name__})"
 
 
 def _wrapped(value: Runnable[Any, Any]) -> Iterator[tuple[int, str]]:
@@ -147,14 +147,14 @@ def _botocore(client: Any) -> int:
     config = getattr(meta, "config", None)
     if config is None or not hasattr(meta, "service_model"):
         return 0
-    said: Mapping[str, Any] = getattr(config, "retries", None) or {}
-    if isinstance(total := said.get("total_max_attempts"), int):
+    options: Mapping[str, Any] = getattr(config, "retries", None) or {}
+    if isinstance(total := options.get("total_max_attempts"), int):
         return total
-    return 1 + most if isinstance(most := said.get("max_attempts"), int) else _BOTOCORE
+    return 1 + most if isinstance(most := options.get("max_attempts"), int) else _BOTOCORE
 
 
 def _transport_retries(client: Any) -> int:
-    """Return how often an `httpx` client's transport asks again: its own count, or that of a retry policy."""
+    """Return how often an `httpx` client's transport retries: by its own count, or by a retry policy."""
     for holder in (client, getattr(client, "_client", None)):
         transport = getattr(holder, "_transport", None)
         pool, policy = getattr(transport, "_pool", None), getattr(transport, "retry", None)

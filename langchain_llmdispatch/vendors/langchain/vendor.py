@@ -1,12 +1,12 @@
 """Any LangChain chat model as a deployment: for Bedrock, Vertex, Mistral and all that has an integration.
 
-It is asked through its own `_generate`, `_agenerate`, `_stream` and `_astream`, without callbacks: the run
-is the router's, so nothing is traced or counted twice. What `invoke` of the model would do besides is done
-here (its `rate_limiter`) or left out (its `cache`, its callbacks).
+It is called through its own `_generate`, `_agenerate`, `_stream` and `_astream`, without callbacks: the run
+is the dispatcher's, so nothing is traced or counted twice. What `invoke` of the model would do besides is
+done here (its `rate_limiter`) or left out (its `cache`, its callbacks).
 
 Time: an async answer is bounded by the driver. A sync one is bounded by the model's own timeout, which is
-told per call where the integration takes it (OpenAI, Azure, Anthropic, Google); elsewhere the router sees
-that time is up only when the model returns.
+passed per call where the integration takes it (OpenAI, Azure, Anthropic, Google); elsewhere the end of the
+time is noticed only when the model returns.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.vendors.base import ParameterRules, Vendor
-from langchain_llmdispatch.vendors.langchain.answer import ChunkReader, chunk_of, message_of
+from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder, chunk_of, message_of
 from langchain_llmdispatch.vendors.langchain.errors import translated
-from langchain_llmdispatch.vendors.langchain.integrations import Provider, provider_of
-from langchain_llmdispatch.vendors.langchain.request import FIELDS, KEYWORDS, can_bind, field_of, question
-from langchain_llmdispatch.vendors.langchain.retries import calmed
+from langchain_llmdispatch.vendors.langchain.integrations import Integration, integration_of
+from langchain_llmdispatch.vendors.langchain.request import FIELDS, KEYWORDS, can_bind, field_of, invocation
+from langchain_llmdispatch.vendors.langchain.retries import without_retries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.catalog.models import ModelFacts
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call
-    from langchain_llmdispatch.vendors.langchain.request import Question
+    from langchain_llmdispatch.vendors.langchain.request import Invocation
 
 _STATED = ("ls_model_name", "ls_provider")
 HAND_IN = "a LangChain chat model is handed in itself, as in models=[ChatBedrock(...)]"
@@ -44,71 +44,71 @@ HAND_IN = "a LangChain chat model is handed in itself, as in models=[ChatBedrock
 
 
 class LangChainVendor(Vendor):
-    """Speaks through one LangChain chat model; `LangChainVendor.of(model)` makes it.
+    """Answers through one LangChain chat model; `LangChainVendor.of(model)` makes it.
 
     Args:
-        model: The chat model, or None for the vendor as such, which speaks for nobody.
+        model: The chat model, or None for the vendor as such, which cannot answer.
 
     Attributes:
         model: The chat model, its own retries switched off as far as it allows.
-        model_name: What it says it is.
+        model_name: Its name, as it states it.
         requests: How many requests one call of it may still send.
-        retries: What sends more than one, for people; empty if nothing does.
+        retries: What sends more than one, as text; empty if nothing does.
     """
 
     name = "langchain"
     needs_key = False
     runs = True
-    provider_facts: ClassVar[Provider] = provider_of("", "")
+    integration: ClassVar[Integration] = integration_of("", "")
 
     def __init__(self, model: BaseChatModel | None = None) -> None:
         self.model_name, self._stated_provider, self.requests, self.retries = "", "", 1, ""
         if model is not None:
-            held = calmed(model, none=self.provider_facts.no_retries)
+            held = without_retries(model, none=self.integration.no_retries)
             self.model, self.requests, self.retries = held.model, held.requests, held.why
             self.model_name, self._stated_provider = _stated(model)
 
     @classmethod
     def of(cls, model: BaseChatModel) -> LangChainVendor:
         """Return a vendor for `model`, with its integration's rules."""
-        known = provider_of(_stated(model)[1], model._llm_type)  # noqa: SLF001 - the contract of integrations
+        known = integration_of(_stated(model)[1], model._llm_type)
         described = {
-            "provider": known.answers_as,
-            "provider_facts": known,
+            "provider": known.model_provider,
+            "integration": known,
             "listing": known.listing,
-            "history": known.rules(),
+            "history": known.history_rules(),
             "parameters": _parameters(model, known),
-            "server_tools": known.kin.server_tools if known.kin else (),
+            "server_tools": known.native.server_tools if known.native else (),
         }
         return type(cls.__name__, (cls,), described)(model)  # type: ignore[no-any-return]
 
     @property
     def traced_as(self) -> str:
-        """The name by which tracers know it: what the integration states."""
+        """The name by which tracers identify it: the one that the integration states."""
         return self._stated_provider or self.listing.section
 
     def facts(self, model: str) -> ModelFacts:
         """Return what the model takes through its integration."""
-        known, own = self.provider_facts, super().facts(model)
+        known, own = self.integration, super().facts(model)
         return replace(
             own,
-            structured_output=own.structured_output and known.formats,
-            json_mode=own.json_mode and known.formats,
+            structured_output=own.structured_output and known.takes_response_format,
+            json_mode=own.json_mode and known.takes_response_format,
             forced_tool_choice=own.forced_tool_choice and can_bind(self.model),
         )
 
     def is_free(self, model: str, base_url: str) -> bool:
         """Return whether the integration's vendor runs the model on the user's own machines."""
-        kin = self.provider_facts.kin
-        return kin is not None and kin().is_free(model, base_url)
+        native = self.integration.native
+        return native is not None and native().is_free(model, base_url)
 
     def identity(self) -> str:
         """Return a word for all that changes the model's answers, as its integration states it; no keys."""
-        stated = {"type": self.model._llm_type, **self.model._identifying_params}  # noqa: SLF001 - their contract
+        stated = {"type": self.model._llm_type, **self.model._identifying_params}
         text = f"{self.listing.section}:{self.model_name} {sorted(stated.items(), key=str)}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    # -- asking ------------------------------------------------------------------------------------
+    # -- answering ---------------------------------------------------------------------------------
 
     def generate(self, call: Call, timeout: float | None) -> AIMessage:
         """Return the model's whole answer.
@@ -116,27 +116,27 @@ class LangChainVendor(Vendor):
         Raises:
             DispatchError: What the model's error means.
         """
-        asked = question(self.model, self.provider_facts, call, timeout)
+        arguments = invocation(self.model, self.integration, call, timeout)
         try:
             self._pause()
-            result = _ask(asked)
-        except Exception as error:  # noqa: BLE001 - integrations raise anything
+            result = _generate(arguments)
+        except Exception as error:
             failure = translated(error, self.model)
         else:
-            return message_of(result, call, self.provider_facts)
+            return message_of(result, call, self.integration)
         # Raised here, so that the original, which holds the request, is not in the chain.
         raise failure
 
-    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:  # noqa: ASYNC109 - told, not kept
+    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:
         """Return the model's whole answer; see `generate`."""
-        asked = question(self.model, self.provider_facts, call, timeout)
+        arguments = invocation(self.model, self.integration, call, timeout)
         try:
             await self._apause()
-            result = await _aask(asked)
-        except Exception as error:  # noqa: BLE001 - integrations raise anything
+            result = await _agenerate(arguments)
+        except Exception as error:
             failure = translated(error, self.model)
         else:
-            return message_of(result, call, self.provider_facts)
+            return message_of(result, call, self.integration)
         raise failure
 
     def stream(self, call: Call, timeout: float | None) -> Generator[ChatGenerationChunk, None, None]:
@@ -145,14 +145,16 @@ class LangChainVendor(Vendor):
         Raises:
             DispatchError: What the model's error means.
         """
-        asked = question(self.model, self.provider_facts, call, timeout)
+        arguments = invocation(self.model, self.integration, call, timeout)
         try:
             self._pause()
             if self._streams():
-                yield from asked.model._stream(asked.messages, stop=asked.stop, **asked.kwargs)  # noqa: SLF001
+                yield from arguments.model._stream(
+                    arguments.messages, stop=arguments.stop, **arguments.kwargs
+                )
             else:
-                yield chunk_of(_ask(asked), call, self.provider_facts)
-        except Exception as error:  # noqa: BLE001 - integrations raise anything
+                yield chunk_of(_generate(arguments), call, self.integration)
+        except Exception as error:
             failure = translated(error, self.model)
         else:
             return
@@ -161,18 +163,20 @@ class LangChainVendor(Vendor):
     async def astream(
         self,
         call: Call,
-        timeout: float | None,  # noqa: ASYNC109 - told, not kept
+        timeout: float | None,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         """Yield the model's chunks; see `stream`."""
-        asked = question(self.model, self.provider_facts, call, timeout)
+        arguments = invocation(self.model, self.integration, call, timeout)
         try:
             await self._apause()
             if self._streams(both=True):
-                async for chunk in asked.model._astream(asked.messages, stop=asked.stop, **asked.kwargs):  # noqa: SLF001
+                async for chunk in arguments.model._astream(
+                    arguments.messages, stop=arguments.stop, **arguments.kwargs
+                ):
                     yield chunk
             else:
-                yield chunk_of(await _aask(asked), call, self.provider_facts)
-        except Exception as error:  # noqa: BLE001 - integrations raise anything
+                yield chunk_of(await _agenerate(arguments), call, self.integration)
+        except Exception as error:
             failure = translated(error, self.model)
         else:
             return
@@ -181,8 +185,8 @@ class LangChainVendor(Vendor):
     def _streams(self, *, both: bool = False) -> bool:
         """Whether the model streams; `both`: its async side counts, too."""
         cls, off = type(self.model), self.model.disable_streaming
-        own = cls._stream is not BaseChatModel._stream  # noqa: SLF001 - how LangChain itself tells
-        aown = both and cls._astream is not BaseChatModel._astream  # noqa: SLF001
+        own = cls._stream is not BaseChatModel._stream
+        aown = both and cls._astream is not BaseChatModel._astream
         return off is not True and (own or aown)
 
     def _pause(self) -> None:
@@ -195,31 +199,31 @@ class LangChainVendor(Vendor):
 
     # -- the codec ---------------------------------------------------------------------------------
 
-    def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> ChunkReader:  # noqa: ARG002 - no headers here
-        """Return a reader of one answer's chunks."""
-        return ChunkReader(call, self.provider_facts)
+    def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> ChunkDecoder:
+        """Return a decoder of one answer's chunks."""
+        return ChunkDecoder(call, self.integration)
 
-    def capabilities(self, model: str) -> ModelProfile | None:  # noqa: ARG002 - it has one model
-        """Return what the model says of itself."""
+    def capabilities(self, model: str) -> ModelProfile | None:
+        """Return the profile that the model declares."""
         if not self.model_name:
             return None
-        said = dict(self.model.profile or {})
-        return {**said, "tool_calling": False} if not can_bind(self.model) else said or None  # type: ignore[return-value]
+        declared = dict(self.model.profile or {})
+        return {**declared, "tool_calling": False} if not can_bind(self.model) else declared or None  # type: ignore[return-value]
 
-    def encode_request(self, call: Call) -> httpx.Request:  # noqa: ARG002 - there is none
+    def encode_request(self, call: Call) -> httpx.Request:
         """Refuse: nothing is sent from here."""
         _no_http()
 
-    def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:  # noqa: ARG002
+    def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Refuse: nothing is received here."""
         _no_http()
 
     def decode_error(
         self,
-        call: Call,  # noqa: ARG002
-        status: int,  # noqa: ARG002
-        headers: Mapping[str, str],  # noqa: ARG002
-        body: bytes,  # noqa: ARG002
+        call: Call,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
     ) -> VendorError:
         """Refuse: nothing is received here."""
         _no_http()
@@ -229,33 +233,35 @@ def _no_http() -> NoReturn:
     raise ConfigurationError(HAND_IN)
 
 
-def _ask(asked: Question) -> ChatResult:
-    return asked.model._generate(asked.messages, stop=asked.stop, **asked.kwargs)  # noqa: SLF001 - their contract
+def _generate(arguments: Invocation) -> ChatResult:
+    model, messages = arguments.model, arguments.messages
+    return model._generate(messages, stop=arguments.stop, **arguments.kwargs)
 
 
-async def _aask(asked: Question) -> ChatResult:
-    return await asked.model._agenerate(asked.messages, stop=asked.stop, **asked.kwargs)  # noqa: SLF001
+async def _agenerate(arguments: Invocation) -> ChatResult:
+    model, messages = arguments.model, arguments.messages
+    return await model._agenerate(messages, stop=arguments.stop, **arguments.kwargs)
 
 
 def _stated(model: BaseChatModel) -> tuple[str, str]:
     """Return name and provider that a model states for tracers; its class and nothing where it does not."""
     try:
-        said: Mapping[str, Any] = model._get_ls_params()  # noqa: SLF001 - their contract
-    except Exception:  # noqa: BLE001 - a convenience for tracers; integrations may fail in it
-        said = {}
-    name, provider = (str(said.get(key) or "") for key in _STATED)
+        params: Mapping[str, Any] = model._get_ls_params()
+    except Exception:
+        params = {}
+    name, provider = (str(params.get(key) or "") for key in _STATED)
     named = name or next(
         (str(v) for key in ("model_id", "model", "model_name") if (v := getattr(model, key, None))), ""
     )
     return named or type(model).__name__, provider
 
 
-def _parameters(model: BaseChatModel, known: Provider) -> ParameterRules:
-    rules = known.kin.parameters if known.kin else Vendor.parameters
-    by_keyword = KEYWORDS.get(known.answers_as, rules.takes) if known.keywords else frozenset()
+def _parameters(model: BaseChatModel, known: Integration) -> ParameterRules:
+    rules = known.native.parameters if known.native else Vendor.parameters
+    by_keyword = KEYWORDS.get(known.model_provider, rules.takes) if known.takes_keywords else frozenset()
     by_field = {name for name in FIELDS if field_of(model, name)}
     return replace(
         rules,
         takes=frozenset({"stop"}) | by_keyword | by_field,
-        parallel_switch=known.switches,
+        parallel_switch=known.takes_parallel_switch,
     )

@@ -22,6 +22,6 @@ class LocalVendor(CompatibleVendor):
     litellm_names: ClassVar[tuple[str, ...]] = ()
     tool_names: ClassVar[ToolNameRules] = ANY_TOOL_NAME
 
-    def is_free(self, model: str, base_url: str) -> bool:  # noqa: ARG002 - the base's signature
+    def is_free(self, model: str, base_url: str) -> bool:
         """Return True: it runs on this machine."""
         return True

@@ -42,7 +42,7 @@ class ChatCompletions(Vendor):
 
     # -- what differs ------------------------------------------------------------------------------
 
-    def dialect(self, call: Call) -> Dialect:  # noqa: ARG002 - some servers differ by model or host
+    def dialect(self, call: Call) -> Dialect:
         """Return how the server of `call` spells things."""
         return Dialect(text_parts=False)
 
@@ -54,11 +54,11 @@ class ChatCompletions(Vendor):
         """Return the headers that authorize the request."""
         return bearer(call.endpoint)
 
-    def provider_of(self, call: Call) -> str:  # noqa: ARG002 - Azure differs by model
+    def provider_of(self, call: Call) -> str:
         """Return the block translator that reads the answer."""
         return self.provider or self.name
 
-    def extras(self, headers: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG002 - few use them
+    def extras(self, headers: Mapping[str, str]) -> dict[str, Any]:
         """Return metadata that only the response's headers hold."""
         return {}
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, SecretStr
 from langchain_llmdispatch import Deployment, DispatcherChatModel, StreamInterruptedError, errors
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.vendors.langchain.errors import translated
-from langchain_llmdispatch.vendors.langchain.retries import calmed
+from langchain_llmdispatch.vendors.langchain.retries import without_retries
 from tests.end_to_end.test_failover import deployment
 from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
@@ -527,23 +527,23 @@ class WithClients(Retrying):
 def test_retries_are_switched_off_on_a_copy() -> None:
     """Its setting, its client's and its resource's; the user's object keeps them."""
     model = WithClients()
-    quiet = calmed(model)
+    quiet = without_retries(model)
     assert (quiet.model.max_retries, quiet.model.root.max_retries) == (0, 0)
     assert quiet.model.client._client.max_retries == 0
     assert (model.max_retries, model.root.max_retries, model.client._client.max_retries) == (6, 2, 2)
     assert (quiet.requests, quiet.why) == (1, "")
     plain = Scripted()
-    assert calmed(plain).model is plain
+    assert without_retries(plain).model is plain
 
 
-def test_models_within_models_are_calmed() -> None:
+def test_models_within_models_are_without_retries() -> None:
     """A wrapper's inner model retries no more either."""
 
     class Wrapper(Scripted):
         inner: BaseChatModel
 
     wrapper = Wrapper(inner=Retrying())
-    assert calmed(wrapper).model.inner.max_retries == 0
+    assert without_retries(wrapper).model.inner.max_retries == 0
     assert wrapper.inner.max_retries == 6
 
 
@@ -569,8 +569,8 @@ def test_transports_fallbacks_and_botocore_are_counted() -> None:
         thing: Any = None
 
     with httpx.Client(transport=httpx.HTTPTransport(retries=3, verify=False)) as client:
-        assert calmed(Holder(thing=client)).requests == 4
-    assert calmed(Holder(thing=Scripted().with_fallbacks([Scripted()]))).requests == 2
+        assert without_retries(Holder(thing=client)).requests == 4
+    assert without_retries(Holder(thing=Scripted().with_fallbacks([Scripted()]))).requests == 2
 
     class Meta:
         service_model = "bedrock-runtime"
@@ -579,9 +579,9 @@ def test_transports_fallbacks_and_botocore_are_counted() -> None:
             retries: ClassVar[Any] = {"total_max_attempts": 3, "mode": "standard"}
 
     boto = type("BedrockRuntime", (), {"meta": Meta})
-    assert calmed(Holder(thing=boto())).requests == 3
+    assert without_retries(Holder(thing=boto())).requests == 3
     nested = router(Scripted(), Scripted())
-    assert calmed(nested).requests == nested.max_attempts
+    assert without_retries(nested).requests == nested.max_attempts
 
 
 # -- what may be handed in -------------------------------------------------------------------------
