@@ -22,9 +22,9 @@ class Listing:
         profiles: Its section of `profiles.json`, if that is another vendor's; empty: `section`.
         seller: The provider's id in genai-prices; empty: `section`.
         prefixes: What people write before a model's name, beside `section:`.
-        spellings: Parts of names that the vendor writes in its own way: (its spelling, the listed one).
+        spellings: Parts of names that the vendor spells differently: (its spelling, the listed one).
         colon: What follows a colon in a name: a part of the `name`, a `tag` that names a variant of the model
-            (Ollama), or the `seller` who serves it (Hugging Face).
+            (Ollama), or the `seller` that serves it (Hugging Face).
     """
 
     section: str

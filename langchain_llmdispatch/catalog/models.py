@@ -105,8 +105,8 @@ def facts(listing: Listing, model: str) -> ModelFacts:
     """Return what a request to the model may contain; the vendor's defaults if the model is unknown.
 
     Args:
-        listing: The vendor's listing; a vendor without facts of its own is taken to speak OpenAI's Chat
-            Completions.
+        listing: The vendor's listing; a vendor without facts of its own gets those of OpenAI's chat
+            completions.
         model: The vendor's model id; for Azure the base model's name.
     """
     data, name = _data(), listing.plain_name(model)
@@ -238,7 +238,7 @@ def _merged_profiles(
     generated: Mapping[str, Mapping[str, Any]], overlay: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Return generated profiles with the overlay on top, in keys that this LangChain declares."""
-    from langchain_core.language_models.model_profile import ModelProfile  # noqa: PLC0415 - not at import time
+    from langchain_core.language_models.model_profile import ModelProfile
 
     declared = ModelProfile.__annotations__
     merged: dict[str, dict[str, Mapping[str, Any]]] = {}

@@ -167,7 +167,7 @@ def _flat(prices: Mapping[str, Any], length: int) -> dict[str, Decimal]:
 
 def _rates(prices: Mapping[str, Decimal]) -> TokenRates:
     """Return the rates behind flat prices: the difference that a million tokens of each kind makes."""
-    from genai_prices.types import ModelPrice, Usage  # noqa: PLC0415 - loaded lazily
+    from genai_prices.types import ModelPrice, Usage
 
     price = ModelPrice(**prices)
 
@@ -219,10 +219,10 @@ def prices_are_loaded() -> bool:
 
 
 def _loaded() -> PriceList:
-    global _current  # noqa: PLW0603 - a cache of immutable data, not state
+    global _current
     with _loading:
-        from genai_prices import __version__  # noqa: PLC0415 - costs 0.1 s
-        from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
+        from genai_prices import __version__
+        from genai_prices.data_snapshot import get_snapshot
 
         snapshot, held = get_snapshot(), _current
         if held is None or held.snapshot is not snapshot:

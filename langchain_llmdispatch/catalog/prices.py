@@ -59,7 +59,7 @@ _latest: DatedPrices | None = None
 
 def prices_at(at: datetime) -> DatedPrices:
     """Return the price list as of a moment; without a time zone it is UTC."""
-    global _latest  # noqa: PLW0603 - a cache of immutable data, not state
+    global _latest
     latest = _latest
     if latest is not None and at.tzinfo is UTC and latest.start <= at < latest.end:
         prices = latest.prices

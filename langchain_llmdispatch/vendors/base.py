@@ -117,7 +117,7 @@ class Vendor(ABC):
     """A vendor of chat models. Subclass it to add one.
 
     Class attributes describe, methods encode and decode. Every attribute but `name` has a default: that of a
-    server which speaks OpenAI's chat completions.
+    server of OpenAI's chat completions.
     """
 
     name: ClassVar[str]
@@ -272,6 +272,8 @@ class Vendor(ABC):
 
 # -- errors --------------------------------------------------------------------------------------------
 
+_BAD_REQUEST = 400
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
@@ -324,7 +326,7 @@ def vendor_error(
     # OpenAI and Anthropic state in this header whether a retry helps.
     word = headers.get("x-should-retry")
     if word in {"true", "false"}:
-        error.is_retryable = word == "true" and (error.is_retryable or status != 400)  # noqa: PLR2004 - bad request
+        error.is_retryable = word == "true" and (error.is_retryable or status != _BAD_REQUEST)
     return error
 
 

@@ -78,7 +78,7 @@ def _usages(draw: st.DrawFn) -> tuple[Any, dict[str, int]]:
 @given(
     st.sampled_from(_entries()),
     _usages(),
-    st.datetimes(datetime(2024, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.datetimes(datetime(2024, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),
     st.sampled_from([None, "flex", "priority", "default"]),
 )
 def test_a_cost_is_what_genai_prices_calculates(
@@ -124,7 +124,7 @@ def test_an_estimate_is_the_cost_of_that_usage(
     [
         (datetime(2026, 11, 30, 23, 59, tzinfo=UTC), "12"),
         (datetime(2026, 12, 1, tzinfo=UTC), "24"),
-        (datetime(2026, 12, 1), "24"),  # noqa: DTZ001 - naive is UTC
+        (datetime(2026, 12, 1), "24"),
         (datetime(2026, 12, 1, 1, tzinfo=timezone(timedelta(hours=2))), "12"),  # still November in UTC
         (datetime(2026, 11, 30, 23, tzinfo=timezone(timedelta(hours=-2))), "24"),
     ],
@@ -276,7 +276,7 @@ def test_absent_and_null_details_are_zero() -> None:
 
 @given(
     st.sampled_from(_entries()),
-    st.datetimes(datetime(2024, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.datetimes(datetime(2024, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),
     st.integers(0, 500_000),
     st.integers(0, 100_000),
     st.sampled_from([(None, None), (2.5, None), (None, 7), (2.5, 7)]),

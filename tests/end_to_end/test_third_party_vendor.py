@@ -283,7 +283,7 @@ def test_it_belongs_to_one_model_only(server: LoopbackServer) -> None:
 def test_a_built_in_vendor_may_be_replaced(server: LoopbackServer) -> None:
     """The same name, another codec; deployments that exist already use the new one."""
 
-    class Loud(type(DispatcherChatModel(model="ollama:x", env={}).get_vendor("ollama"))):  # type: ignore[misc]
+    class Loud(type(DispatcherChatModel(model="ollama:x", env={}).get_vendor("ollama"))):
         def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
             message = super().decode_response(call, body, headers)
             return message.model_copy(update={"content": message.text.upper()})
@@ -310,7 +310,7 @@ class ParrotVendor(AcmeVendor):
         metadata = {"model_provider": "parrot", "model_name": call.model, "finish_reason": "stop"}
         return AIMessage(call.messages[-1].text, response_metadata=metadata)
 
-    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:  # noqa: ASYNC109
+    async def agenerate(self, call: Call, timeout: float | None) -> AIMessage:
         """Say it again."""
         return self.generate(call, timeout)
 
@@ -324,7 +324,7 @@ class ParrotVendor(AcmeVendor):
     async def astream(
         self,
         call: Call,
-        timeout: float | None,  # noqa: ASYNC109
+        timeout: float | None,
     ) -> AsyncGenerator[bytes, None]:
         """Say it in lines."""
         for line in self.stream(call, timeout):

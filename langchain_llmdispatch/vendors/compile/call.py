@@ -35,7 +35,7 @@ def compile_call(
 
     Args:
         vendor: The target's vendor.
-        request: What the caller wants.
+        request: The request.
         model: The vendor's own model id.
         endpoint: Where it goes.
         defaults: The deployment's parameters; the request's win.
@@ -47,9 +47,11 @@ def compile_call(
         ValueError: A message that cannot be sent (`RemoveMessage`).
     """
     facts = facts or vendor.facts(model)
-    wanted = {**defaults, **request.params} if defaults else request.params
+    requested = {**defaults, **request.params} if defaults else request.params
     policy = request.unsupported_params
-    params, changes = compile_parameters(wanted, vendor, facts, policy, model=model) if wanted else ({}, [])
+    params, changes = (
+        compile_parameters(requested, vendor, facts, policy, model=model) if requested else ({}, [])
+    )
     # The common case, no tools at all, is seen here: it needs no look into another module.
     any_tools = request.tools or request.server_tools or request.output or request.tool_choice
     tools = compile_tools(vendor, request, facts, model, changes) if any_tools else NO_TOOLS
@@ -66,7 +68,7 @@ def compile_call(
         tool_choice=tools.choice,
         parallel_tool_calls=_parallel(vendor, request, facts, changes) if tools.tools else None,
         output=tools.output,
-        extra=_extra(wanted, request.extra) if wanted else request.extra,
+        extra=_extra(requested, request.extra) if requested else request.extra,
         stream=request.stream,
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
     )
@@ -93,20 +95,20 @@ def _messages(
     return [first.model_copy(update={"content": longer}), *messages[1:]]
 
 
-def _extra(wanted: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
+def _extra(requested: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields that go into the body verbatim: `extra`, and names that are no neutral parameters."""
-    if wanted.keys() <= NEUTRAL:
+    if requested.keys() <= NEUTRAL:
         return extra
-    own = {name: value for name, value in wanted.items() if name not in NEUTRAL and value is not None}
+    own = {name: value for name, value in requested.items() if name not in NEUTRAL and value is not None}
     return {**own, **extra}
 
 
 def _parallel(vendor: Vendor, request: ChatRequest, facts: ModelFacts, changes: list[Change]) -> bool | None:
     """Return `parallel_tool_calls` where the target has the switch."""
-    wanted = request.parallel_tool_calls
-    if wanted is None or (vendor.parameters.parallel_switch and facts.parallel_tool_calls):
-        return wanted
-    if not wanted:
+    requested = request.parallel_tool_calls
+    if requested is None or (vendor.parameters.parallel_switch and facts.parallel_tool_calls):
+        return requested
+    if not requested:
         changes.append(Change("parallel_tool_calls_dropped", "the target has no such switch", lossy=True))
     return None
 
@@ -137,7 +139,7 @@ def _pause_thinking(
     choice: ToolChoice | None,
     changes: list[Change],
 ) -> None:
-    """Drop the thinking parameters of a request in which the target refuses to think.
+    """Drop the thinking parameters of a request for which the target does not accept them.
 
     With `HistoryRules.thinking_first` the turns of an open tool loop must begin with thinking, which those of
     another vendor do not; nor may a tool be forced.

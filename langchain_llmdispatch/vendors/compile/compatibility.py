@@ -37,7 +37,7 @@ def check_request(
 
     Args:
         vendor: The target's vendor.
-        request: What the caller wants.
+        request: The request.
         model: The vendor's own model id.
         facts: What the model takes.
         input_tokens: An estimate of the prompt's size, for the context window.

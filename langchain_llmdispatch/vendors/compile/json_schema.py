@@ -200,7 +200,7 @@ class _SchemaCompiler:
         shared = [set(part.get("required", ())) for part in parts] or [set()]
         needed = set(made.get("required", ())) | set.intersection(*shared)
         made["required"] = [name for name in made["properties"] if name in needed]
-        # What only some variants have may be absent; strict mode wants it null instead.
+        # A property of some variants only may be absent; in strict mode it is null instead.
         return self.require(made) if self.rules.require_all else made
 
     def _definition(self, node: Mapping[str, Any]) -> Schema | None:

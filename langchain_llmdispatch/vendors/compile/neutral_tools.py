@@ -211,8 +211,8 @@ def neutral_output(response_format: Any) -> OutputSchema | None:
     """Return the schema that `response_format` stands for, or None for free text.
 
     Args:
-        response_format: OpenAI's dict (`json_schema`, `json_object`, `text`; a `method` beside `type` says
-            which method to use), a pydantic class, a TypedDict, or a JSON schema with a title.
+        response_format: OpenAI's dict (`json_schema`, `json_object`, `text`; a `method` beside `type` is
+            the method to use), a pydantic class, a TypedDict, or a JSON schema with a title.
 
     Raises:
         ValueError: It is something else.

@@ -1,7 +1,7 @@
 """The way back of a structured answer that a target could only give as a tool call.
 
 Where a target takes no schema, the compiler adds a tool named after the schema, whose arguments are the
-answer. The caller wants an answer, not a call: here the call's arguments become the answer's text.
+answer. The caller expects an answer, not a call: here the call's arguments become the answer's text.
 """
 
 from __future__ import annotations

@@ -45,12 +45,12 @@ def compile_parameters(
     rules = vendor.parameters
     if _pass_unchanged(params, rules, facts):
         return dict(params), []
-    wanted = {
+    requested = {
         ALIASES.get(name, name): value
         for name, value in sorted(params.items(), key=_aliases_last)
         if value is not None and name in NEUTRAL
     }
-    compiler = _ParameterCompiler(wanted, rules, facts, policy, f"{vendor.name}:{model}")
+    compiler = _ParameterCompiler(requested, rules, facts, policy, f"{vendor.name}:{model}")
     for step in _STEPS:
         step(compiler)
     return compiler.params, compiler.changes
@@ -61,12 +61,12 @@ def _pass_unchanged(params: Mapping[str, Any], rules: ParameterRules, facts: Mod
     if facts.temperature != "any" or not params.keys() <= rules.unchecked or None in params.values():
         return False
     most, temperature = rules.most_temperature, params.get("temperature", 0)
-    limit, wanted = facts.max_output_tokens, params.get("max_tokens", 0)
+    limit, requested = facts.max_output_tokens, params.get("max_tokens", 0)
     return (
         isinstance(temperature, (int, float))
-        and isinstance(wanted, int)
+        and isinstance(requested, int)
         and (most is None or temperature <= most)
-        and (limit is None or wanted <= limit)
+        and (limit is None or requested <= limit)
         and not (rules.one_sampler and "top_p" in params)
     )
 
@@ -192,8 +192,8 @@ class _ParameterCompiler:
 
     def fit_max_tokens(self) -> None:
         """Cut the output limit to the model's."""
-        most, wanted = self.facts.max_output_tokens, self.params.get("max_tokens")
-        if most and isinstance(wanted, int) and wanted > most:
+        most, requested = self.facts.max_output_tokens, self.params.get("max_tokens")
+        if most and isinstance(requested, int) and requested > most:
             self.replace("max_tokens", most, "above the model's output limit")
 
 
@@ -237,6 +237,6 @@ def effort_of(thinking: Any) -> str | None:
 
 def nearest_effort(effort: str, levels: tuple[str, ...]) -> str:
     """Return the word of `levels` nearest to `effort`; of two as near, the stronger."""
-    wanted = _EFFORTS.index(effort)
+    requested = _EFFORTS.index(effort)
     known = [level for level in levels if level in _EFFORTS] or [effort]
-    return min(known, key=lambda level: (abs(_EFFORTS.index(level) - wanted), -_EFFORTS.index(level)))
+    return min(known, key=lambda level: (abs(_EFFORTS.index(level) - requested), -_EFFORTS.index(level)))

@@ -31,7 +31,7 @@ def _spellings(name: str, rules: ToolNameRules) -> Iterator[str]:
     stem = plain if plain and not plain[0].isdigit() else f"tool_{plain}"
     if len(stem) <= rules.most and rules.pattern.fullmatch(stem):
         yield stem
-    # A hash of the whole name tells names apart that are cut or spelled alike; it is the same in every call.
+    # A hash of the whole name distinguishes names that are cut or spelled alike; it is always the same.
     tries = 0
     while True:
         digest = hashlib.sha256(f"{name}#{tries}".encode()).hexdigest()[:8]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langchain_core.messages.block_translators import get_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES
 
@@ -46,7 +46,7 @@ _PROVIDERS: Mapping[str, str] = {
 def assistant_blocks(message: AIMessage) -> list[Block]:
     """Return an assistant's message as v1 blocks, with every tool call in it.
 
-    Reasoning, refusals, spoken words and signatures that vendors' packages keep in `additional_kwargs`
+    Reasoning, refusals, transcripts and signatures that vendors' packages keep in `additional_kwargs`
     are among them.
     """
     blocks = _content(message)
@@ -95,8 +95,9 @@ def _translated(message: AIMessage, items: list[Any], provider: str | None) -> l
     # `function_call_signature` is no content: `_add_signatures` reads it from the message itself.
     items = [item for item in items if item.get("type") != "function_call_signature"]
     copy = message.model_copy(update={"content": items, "response_metadata": metadata})
+    blocks: Sequence[Any]
     try:
-        blocks = copy.content_blocks if provider else BaseMessage.content_blocks.fget(copy)  # type: ignore[attr-defined]
+        blocks = copy.content_blocks if provider else super(AIMessage, copy).content_blocks
     except ODD:
         blocks = [_known(item) for item in items]
     return [_without_random(dict(block)) for block in blocks]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.utils import message_chunk_to_message
@@ -61,11 +61,12 @@ def _input_message(cls: type[BaseMessage], turn: HistoryTurn) -> BaseMessage:
         if source.content == turn.content and source.name == turn.name:
             return source
         return source.model_copy(update={"content": turn.content, "name": turn.name})
-    return cls(content=turn.content, name=turn.name)  # type: ignore[arg-type]
+    content: Any = turn.content
+    return cls(content=content, name=turn.name)
 
 
 def _tool_message(turn: HistoryTurn) -> BaseMessage:
-    wanted = {
+    fields: dict[str, Any] = {
         "content": turn.content,
         "name": turn.name,
         "tool_call_id": turn.call_id,
@@ -73,10 +74,10 @@ def _tool_message(turn: HistoryTurn) -> BaseMessage:
     }
     source = turn.source
     if type(source) is not ToolMessage:
-        return ToolMessage(**wanted)  # type: ignore[arg-type]
-    if all(getattr(source, key) == value for key, value in wanted.items()):
+        return ToolMessage(**fields)
+    if all(getattr(source, key) == value for key, value in fields.items()):
         return source
-    return source.model_copy(update=wanted)
+    return source.model_copy(update=fields)
 
 
 def _assistant_message(turn: HistoryTurn) -> BaseMessage:

@@ -42,7 +42,7 @@ def test_what_fits_and_what_does_not() -> None:
 def test_models_that_call_no_tools_do_not_check() -> None:
     """Where the profile says so."""
 
-    class _Mute(type(_VENDORS["openai"])):  # type: ignore[misc]
+    class _Mute(type(_VENDORS["openai"])):
         name = "mute"
 
         def capabilities(self, model: str) -> Any:

@@ -33,7 +33,7 @@ def test_names_are_mapped_in_tools_choice_and_history() -> None:
     assert call.tools[0].name == "a_b"
     assert call.tool_choice == ToolChoice("tool", "a_b")
     assert call.tool_names == {"a_b": "a.b", "gone_tool": "gone/tool"}
-    assert call.messages[1].tool_calls[0]["name"] == call.messages[2].name == "gone_tool"  # type: ignore[attr-defined]
+    assert call.messages[1].tool_calls[0]["name"] == call.messages[2].name == "gone_tool"
     assert kinds == ["tool_names_changed", "result_named"]
 
 

@@ -41,6 +41,6 @@ def test_audio_and_files_are_read() -> None:
         {"type": "file", "base64": "aGk=", "mime_type": "text/plain"},
     ]
     out, _ = compiled([HumanMessage(blocks)], "google")
-    assert [b["type"] for b in out[0].content] == ["audio", "file", "file", "text-plain"]  # type: ignore[index]
+    assert [b["type"] for b in out[0].content] == ["audio", "file", "file", "text-plain"]
     assert out[0].content[2] == {"type": "file", "file_id": "file_1"}
-    assert out[0].content[3]["text"] == "hi"  # type: ignore[index]
+    assert out[0].content[3]["text"] == "hi"

@@ -150,7 +150,7 @@ def _check_legal(out: list[BaseMessage], rules: HistoryRules) -> None:
             if rules.call_signature and asked:
                 assert any(
                     "signature" in b.get("extras", {}) for b in message.content if b["type"] == "tool_call"
-                )  # type: ignore[union-attr, index]
+                )
         if rules.system == "leading":
             assert place == 0 or not isinstance(message, SystemMessage)
         _check_blocks(message, rules)
@@ -165,7 +165,7 @@ def _check_blocks(message: BaseMessage, rules: HistoryRules) -> None:
             or rules.blank_text
             or message.content.strip()
             or message.tool_calls
-        )  # type: ignore[attr-defined]
+        )
         return
     for block in message.content:
         assert isinstance(block, dict)

@@ -110,7 +110,7 @@ def test_cache_markers_and_citations_go_where_they_are_understood() -> None:
     history: list[BaseMessage] = [HumanMessage([text]), answer, HumanMessage("ok")]
     home, kinds = compiled(history, "anthropic")
     assert home[0] is history[0]
-    assert home[1].content[0]["annotations"][0]["cited_text"] == "x"  # type: ignore[index]
+    assert home[1].content[0]["annotations"][0]["cited_text"] == "x"
     assert kinds == []
     away, kinds = compiled(history, "openai")
     assert away[0].content == [{"type": "text", "text": "long"}]
@@ -131,7 +131,7 @@ def test_server_tools_of_others_leave_their_text() -> None:
     )
     history: list[BaseMessage] = [HumanMessage("t?"), answer, HumanMessage("sure?")]
     away, kinds = compiled(history, "google")
-    assert away[1].content[0]["text"] == "[Result of a tool]\nT\nhttps://t"  # type: ignore[index]
+    assert away[1].content[0]["text"] == "[Result of a tool]\nT\nhttps://t"
     assert "SECRET" not in str(away)
     assert kinds == ["server_tool_dropped", "server_tool_dropped"]
     home, kinds = compiled(history, "anthropic")

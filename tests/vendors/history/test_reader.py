@@ -32,8 +32,8 @@ def test_other_message_classes() -> None:
     assert [type(m).__name__ for m in out] == [
         "SystemMessage", "HumanMessage", "AIMessage", "ToolMessage", "AIMessage", "ToolMessage", "AIMessage",
     ]  # fmt: skip
-    assert out[3].status == "error"  # type: ignore[attr-defined]
-    assert out[5].tool_call_id == out[4].tool_calls[0]["id"]  # type: ignore[attr-defined]
+    assert out[3].status == "error"
+    assert out[5].tool_call_id == out[4].tool_calls[0]["id"]
 
 
 def test_what_is_no_message_to_send_is_an_error() -> None:

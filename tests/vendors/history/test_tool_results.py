@@ -24,7 +24,7 @@ def test_ids_are_rewritten_alike_and_always_the_same() -> None:
     second, _ = compiled([*history, HumanMessage("more")], "anthropic")
     assert "tool_id_rewritten" in kinds
     assert first[1] == second[1]
-    assert SAFE_ID.fullmatch(first[2].tool_call_id)  # type: ignore[attr-defined]
+    assert SAFE_ID.fullmatch(first[2].tool_call_id)
 
 
 def test_an_id_used_in_two_turns_is_told_apart() -> None:
@@ -39,8 +39,8 @@ def test_an_id_used_in_two_turns_is_told_apart() -> None:
     ]
     out, kinds = compiled(history, "openai")
     assert kinds.count("tool_id_rewritten") == 1
-    assert out[2].tool_call_id == "call_0"  # type: ignore[attr-defined]
-    assert out[4].tool_call_id == out[3].tool_calls[0]["id"] != "call_0"  # type: ignore[attr-defined]
+    assert out[2].tool_call_id == "call_0"
+    assert out[4].tool_call_id == out[3].tool_calls[0]["id"] != "call_0"
 
 
 def test_results_without_ids_answer_by_name_then_order() -> None:
@@ -55,13 +55,13 @@ def test_results_without_ids_answer_by_name_then_order() -> None:
     out, _ = compiled(history, "openai")
     assert [m.content for m in out[2:]] == ["A", "B"]
     assert [m.name for m in out[2:]] == ["a", "b"]
-    assert [m.tool_call_id for m in out[2:]] == [c["id"] for c in out[1].tool_calls]  # type: ignore[attr-defined]
+    assert [m.tool_call_id for m in out[2:]] == [c["id"] for c in out[1].tool_calls]
 
 
 def test_unanswered_calls_get_an_error_result() -> None:
     """A run that broke between call and result can go on."""
     out, kinds = compiled([HumanMessage("hi"), answer_of("openai"), HumanMessage("well?")], "openai")
-    assert (out[2].content, out[2].status) == (INTERRUPTED, "error")  # type: ignore[attr-defined]
+    assert (out[2].content, out[2].status) == (INTERRUPTED, "error")
     assert kinds == ["result_synthesised"]
 
 
@@ -92,10 +92,10 @@ def test_invalid_calls_stay_only_if_answered() -> None:
     """A call whose JSON was cut is no call, unless a result refers to it."""
     bad = AIMessage("hm", invalid_tool_calls=[{"name": "f", "args": '{"a', "id": "1", "error": None}])
     out, kinds = compiled([HumanMessage("hi"), bad, HumanMessage("so?")], "openai")
-    assert (out[1].tool_calls, out[1].invalid_tool_calls) == ([], [])  # type: ignore[attr-defined]
+    assert (out[1].tool_calls, out[1].invalid_tool_calls) == ([], [])
     assert kinds == ["invalid_call_dropped"]
     out, _ = compiled([HumanMessage("hi"), bad, ToolMessage("bad JSON", tool_call_id="1")], "openai")
-    assert out[1].tool_calls[0]["args"] == {}  # type: ignore[attr-defined]
+    assert out[1].tool_calls[0]["args"] == {}
 
 
 def test_tool_names_are_mapped() -> None:
@@ -105,4 +105,4 @@ def test_tool_names_are_mapped() -> None:
         "openai",
         tool_names={"look": "look_1"},
     )
-    assert out[1].tool_calls[0]["name"] == out[2].name == "look_1"  # type: ignore[attr-defined]
+    assert out[1].tool_calls[0]["name"] == out[2].name == "look_1"

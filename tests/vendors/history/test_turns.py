@@ -36,7 +36,7 @@ def test_text_and_then_calls_are_a_string() -> None:
     call = {"type": "tool_call", "name": "f", "args": {}, "id": "1"}
     text = {"type": "text", "text": "t"}
     made = message_of(HistoryTurn("assistant", [text, call]))
-    assert (made.content, made.tool_calls) == ("t", [call])  # type: ignore[attr-defined]
+    assert (made.content, made.tool_calls) == ("t", [call])
     made = message_of(HistoryTurn("assistant", [call, text]))
     assert made.content == [call, text]
     assert made.response_metadata == {"output_version": "v1"}
