@@ -8,13 +8,22 @@ import re
 from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_llmdispatch import Deployment, DispatcherChatModel, StreamInterruptedError, Vendor, errors
+from langchain_llmdispatch import (
+    Deployment,
+    DispatcherChatModel,
+    RoutingRule,
+    StreamInterruptedError,
+    Vendor,
+    VendorConfig,
+    errors,
+)
 from langchain_llmdispatch.types import Call
 from langchain_llmdispatch.vendors.base import (
     Environment,
@@ -180,13 +189,19 @@ RICH_TOOL = {
 }
 
 
+COHERE = "cohere:command-a-03-2025"
+
+
 def router(server: LoopbackServer, **fields: Any) -> DispatcherChatModel:
-    """Return a router on another vendor, with the new one, whose key is in the environment."""
-    env = {"ACME_API_KEY": "acme-key-1234", "ACME_URL": server.base_url("ollama")}
-    url = server.base_url("cohere")
-    spare = Deployment("cohere:command-a-03-2025", base_url=url, api_key="key")
-    settings: dict[str, Any] = {"models": [spare], "env": env, "clock": FakeClock()}
-    return DispatcherChatModel(**{**settings, "custom_vendors": [AcmeVendor()], **fields})
+    """Return a router on the new vendor, handed in, and on a built-in one; their keys are in the environment."""
+    env = {"ACME_API_KEY": "acme-key-1234", "ACME_URL": server.base_url("ollama"), "CO_API_KEY": "key"}
+    settings: dict[str, Any] = {
+        "models": ["acme:acme-1", Deployment(COHERE, base_url=server.base_url("cohere"), api_key="key")],
+        "custom_vendors": [AcmeVendor()],
+        "env": env,
+        "clock": FakeClock(),
+    }
+    return DispatcherChatModel(**{**settings, **fields})
 
 
 def test_it_is_used_like_any_other(server: LoopbackServer) -> None:
@@ -199,11 +214,61 @@ def test_it_is_used_like_any_other(server: LoopbackServer) -> None:
         assert "Hello" in answer.text
     assert {"acme"} < set(model.get_vendors())
     assert (model.is_available("acme"), model.get_vendor("acme-ai").name) == (True, "acme")
-    whole = "".join(chunk.text for chunk in model.stream("Hello", model="acme:acme-1"))
-    assert whole == model.invoke("Hello", model="acme:acme-1").text
-    assert asyncio.run(model.ainvoke("Hello", model="acme:acme-1")).text == whole
+    whole = "".join(chunk.text for chunk in model.stream("Hello"))
+    assert whole == model.invoke("Hello").text
+    assert asyncio.run(model.ainvoke("Hello")).text == whole
     assert server.requests[0].headers["authorization"] == "Bearer acme-key-1234"
     assert model.get_stats().vendor_stats["acme"].requests == 6
+
+
+def test_it_stands_in_every_field_that_names_a_vendor(server: LoopbackServer) -> None:
+    """In models, routes, rules, credentials, and as the default, the last or an allowed vendor."""
+    url = server.base_url("ollama")
+    model = router(
+        server,
+        models=[Deployment(COHERE, base_url=server.base_url("cohere"), api_key="key")],
+        routes={"tools": ["acme:acme-1"], "fast": [Deployment("acme-2", rpm=50)]},
+        routing_rules=[
+            RoutingRule(vendor="acme-ai", has_tools=True),
+            RoutingRule(route="fast", max_tokens=5),
+        ],
+        vendors={"acme-ai": VendorConfig(api_key="acme-own", base_url=url)},
+        allowed_vendors=["acme", "cohere"],
+        default_vendor="acme",
+        fallback_vendor="cohere",
+    )
+    used = [model.invoke("Hello", **kwargs) for kwargs in ({}, {"model": "tools"}, {"max_tokens": 4})]
+    used.append(model.bind_tools([TOOL]).invoke("Hello"))
+    names = [answer.response_metadata["llmdispatch"]["deployment"] for answer in used]
+    assert names == [COHERE, "acme:acme-1", "acme:acme-2", "acme:acme-1"]
+    assert server.requests[-1].headers["authorization"] == "Bearer acme-own"
+    with pytest.raises(ValueError, match=r"vendors: vendor 'acne'.*Did you mean 'acme'"):
+        router(server, vendors={"acne": {}})
+
+
+def test_it_is_found_by_its_entry_point(
+    server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that names it needs no code at the user's: the name alone works, also in a file."""
+    info = tmp_path / "acme_llm-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-llm\nVersion: 1.0\n")
+    lines = ["[langchain_llmdispatch.vendors]", f"acme = {__name__}:AcmeVendor", ""]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {"models": ["acme:acme-1"], "routing_rules": [{"vendor": "acme", "priority": 1}]}
+    env = {"ACME_API_KEY": "acme-key-1234", "ACME_URL": server.base_url("ollama")}
+    model = DispatcherChatModel.from_config(config, env=env)
+    assert model.invoke("Hello").response_metadata["llmdispatch"]["vendor"] == "acme"
+
+
+def test_it_may_be_registered_later(server: LoopbackServer) -> None:
+    """Then calls may name it."""
+    model = router(server, models=[COHERE], custom_vendors=())
+    with pytest.raises(errors.ConfigurationError, match="acme"):
+        model.get_vendor("acme")
+    model.register_vendor(AcmeVendor())
+    assert "Hello" in model.invoke("Hello", model="acme-ai:acme-1").text
 
 
 def test_tools_history_and_its_own_parameter_rules(server: LoopbackServer) -> None:
@@ -217,8 +282,8 @@ def test_tools_history_and_its_own_parameter_rules(server: LoopbackServer) -> No
     assert server.requests[-1].body["options"] == {"temperature": 0.5, "stop": ["a"]}
     result = ToolMessage("42", tool_call_id=call.tool_calls[0]["id"])
     # Begun here, finished at the other vendor, and the other way round.
-    assert "42" in model.invoke([question, call, result]).text
-    call = model.invoke([question])
+    assert "42" in model.invoke([question, call, result], model=COHERE).text
+    call = model.invoke([question], model=COHERE)
     result = ToolMessage("42", tool_call_id=call.tool_calls[0]["id"])
     assert "42" in model.invoke([question, call, result], model="acme:acme-1").text
 
@@ -333,8 +398,7 @@ class ParrotVendor(AcmeVendor):
 
 def test_a_vendor_may_answer_by_itself(server: LoopbackServer) -> None:
     """In all four ways, with the engine's retries around it."""
-    model = router(server)
-    model.register_vendor(ParrotVendor())
+    model = router(server, models=["parrot:grey"], custom_vendors=[ParrotVendor()])
 
     async def stream() -> str:
         return "".join([chunk.text async for chunk in model.astream("Hi", model="parrot:grey")])
