@@ -1,7 +1,7 @@
 """JSON, and decoders from bytes to frames: server-sent events and newline-delimited JSON.
 
-Push decoders without I/O: `feed(bytes)` returns the frames completed so far, `close()` what the end of
-input completes. They know nothing of vendors. Input may be split anywhere, inside a UTF-8 character too.
+Push decoders without I/O: `feed(bytes)` returns the frames completed so far, `close()` what the end of input
+completes. They are independent of vendors. Input may be split anywhere, inside a UTF-8 character too.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+_BOM = b"\xef\xbb\xbf"
 
-def _codec() -> tuple[Callable[[Any], bytes], Callable[[bytes | str], Any]]:
-    """Return orjson's functions where it is (it comes with LangChain's tracing), else the slower ones."""
+
+def _json_codec() -> tuple[Callable[[Any], bytes], Callable[[bytes | str], Any]]:
+    """Return orjson's functions where it is installed (LangChain's tracing needs it), else slower ones."""
     try:
         import orjson  # noqa: PLC0415 - optional
     except ImportError:  # pragma: no cover - depends on the installation
@@ -20,25 +22,9 @@ def _codec() -> tuple[Callable[[Any], bytes], Callable[[bytes | str], Any]]:
     return orjson.dumps, orjson.loads
 
 
-_dumps, _loads = _codec()
-
-
-def dump_json(value: Any) -> bytes:
-    """Return `value` as compact JSON.
-
-    Raises:
-        TypeError: Something in it has no JSON form.
-    """
-    return _dumps(value)
-
-
-def parse_json(data: bytes | str) -> Any:
-    """Return the JSON value in `data`.
-
-    Raises:
-        ValueError: It is not JSON.
-    """
-    return _loads(data)
+dump_json, parse_json = _json_codec()
+"""Return a value as compact JSON (TypeError if part of it has no JSON form); return the value in a JSON text
+(ValueError if it is not JSON)."""
 
 
 class SSEvent(NamedTuple):
@@ -51,7 +37,8 @@ class SSEvent(NamedTuple):
 class SSEDecoder:
     """Server-sent events by the WHATWG rules: any line ending, comments skipped, data lines joined.
 
-    `comments` counts the comment lines seen, since keep-alives are signs of a connection, not of content.
+    Attributes:
+        comments: Comment lines seen: keep-alives of the connection, no content.
     """
 
     __slots__ = ("_buffer", "_data", "_event", "_started", "comments")
@@ -67,10 +54,10 @@ class SSEDecoder:
         """Return the events that `data` completes."""
         buffer = self._buffer + data if self._buffer else data
         if not self._started:
-            if len(buffer) < 3 and b"\xef\xbb\xbf".startswith(buffer):  # noqa: PLR2004 - length of a BOM
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
                 self._buffer = buffer
                 return []
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            buffer = buffer.removeprefix(_BOM)
             self._started = True
         if b"\r" in buffer:
             # A CR at the very end may be half of a CRLF: keep it for the next piece.
@@ -83,8 +70,8 @@ class SSEDecoder:
     def close(self) -> list[SSEvent]:
         """Return the event that the end of input completes, if any.
 
-        The standard discards an event without its blank line; some vendors end without one, and whether
-        the answer is whole is judged by their end marker, not by this line.
+        The standard discards an event without its blank line; some vendors end without one. Whether the
+        answer is complete is judged by their end marker, not by this line.
         """
         rest, self._buffer = self._buffer.removesuffix(b"\r"), b""
         return self._take([rest, b""])

@@ -1,7 +1,7 @@
-"""Frozen values that every floor speaks of: the request, the call, the attempt record.
+"""Frozen values that every layer uses: the request, the compiled call, the attempt record.
 
-This module owns no behaviour beyond its values and imports nothing of ours. LangChain's messages are
-the vocabulary for conversation; there is no second message model here.
+This module has no behaviour beyond its values and imports nothing of ours. LangChain's messages are the
+vocabulary for conversations; there is no second message model here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class ToolSpec:
     """A tool as the caller gave it: no vendor's dialect.
 
     Attributes:
-        name: The name the caller knows it by.
-        description: What the model is told of it; may be empty.
+        name: The caller's name for it.
+        description: Its description for the model; may be empty.
         parameters: JSON Schema of the arguments, an object schema.
         strict: Whether arguments must follow the schema exactly; None leaves it to the vendor.
         extras: Vendor hints that ride along (`cache_control`, `defer_loading`).
@@ -39,7 +39,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """What the caller demands of tool use.
+    """The caller's constraint on tool use.
 
     Attributes:
         mode: `auto` (model decides), `none` (no calls), `any` (at least one), `tool` (this one).
@@ -58,7 +58,7 @@ class OutputSchema:
         name: A short name for the schema.
         schema: JSON Schema, or None for "any JSON object" (JSON mode).
         strict: Whether the vendor must enforce it; None leaves it to the vendor.
-        method: How the caller asked for it; None lets each target choose the best it has.
+        method: The caller's choice of method; None means the best that each target has.
     """
 
     name: str
@@ -69,7 +69,7 @@ class OutputSchema:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One call of the model, frozen: everything policy and codecs need, nothing of a vendor's dialect.
+    """One request of a caller, frozen: everything that policy and codecs need, vendor-neutral.
 
     Attributes:
         messages: The conversation as the caller gave it. Never mutated.
@@ -77,13 +77,13 @@ class ChatRequest:
             `reasoning_effort`, `logprobs`, ...); absent ones are not in the mapping.
         tools: Tools in neutral form.
         server_tools: Vendor-run tools, as the caller wrote them (`{"type": "web_search", ...}`).
-        tool_choice: What the caller demands of tool use.
+        tool_choice: The caller's constraint on tool use.
         parallel_tool_calls: Whether several calls in one turn are allowed; None leaves it to the vendor.
         output: The shape the answer must have.
-        extra: Fields that the caller wants in the vendor's body verbatim.
+        extra: The caller's fields for the vendor's body, verbatim.
         stream: Whether the answer is streamed.
         unsupported_params: What happens to a parameter that a target cannot take.
-        route: The alias or model string the caller asked for, if any.
+        route: The alias or model string that the caller named, if any.
         tags: Tags of the run, for routing rules.
         metadata: Metadata of the run, for routing rules.
     """
@@ -124,10 +124,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request compiled for one target: what a codec turns into bytes.
+    """One request compiled for one target: a codec's input.
 
-    By the time a codec sees it, history, parameters and tools are legal for the target; the codec only
-    spells them.
+    Its history, parameters and tools are legal for the target; the codec only writes them in the vendor's
+    format.
 
     Attributes:
         model: The vendor's own model id.
@@ -140,7 +140,7 @@ class Call:
         parallel_tool_calls: Only set where the target has the switch.
         output: Output shape with a definite method.
         extra: Body fields merged last, verbatim.
-        stream: Whether to ask for a stream.
+        stream: Whether the answer is streamed.
         tool_names: Vendor's tool name -> caller's, where they differ.
     """
 
@@ -164,7 +164,7 @@ class Change:
 
     Attributes:
         kind: A stable word, such as `reasoning_dropped` or `temperature_dropped`.
-        detail: One line for people. Never holds message text or keys.
+        detail: One readable line. Never holds message text or keys.
         lossy: Whether information the caller gave does not reach the model.
         index: The message's place in the caller's history, or None for parameters and tools.
     """
@@ -177,7 +177,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """What a vendor's headers say about a limit.
+    """A limit as a vendor's headers state it.
 
     Attributes:
         kind: `requests` or `tokens`.
@@ -192,9 +192,9 @@ class LimitState:
     reset_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AttemptRecord:
-    """What became of one request that left (or nearly left) the process.
+    """The result of one attempt: of a request that left the process, or was about to.
 
     Attributes:
         vendor: The vendor's name.
@@ -223,15 +223,12 @@ class AttemptRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values, keys as in `response_metadata`."""
-        return {name: getattr(self, name) for name in _RECORD_FIELDS}
-
-
-_RECORD_FIELDS = tuple(AttemptRecord.__dataclass_fields__)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """How long things may take; every value in seconds, None for no bound.
+    """The time limits of a call; every value in seconds, None for no bound.
 
     Attributes:
         timeout: One attempt: to the whole answer, or, streamed, to its first content.

@@ -68,7 +68,7 @@ def _course(call: CallState) -> dict[str, Any]:
     """Return the attempts of a call. An attempt that lost a race is not what a fallback follows."""
     deployments, waits, attempts = set(), 0, []
     for record in call.records:
-        attempts.append(record.to_dict())
+        attempts.append(dict(vars(record)))  # as `to_dict` does
         waits += record.wait_ms
         if record.error != OVERTAKEN:
             deployments.add(record.deployment)

@@ -1,0 +1,107 @@
+"""Framing: server-sent events and JSON lines, whole, byte by byte and in random pieces; JSON in and out."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_llmdispatch.framing import (
+    LineDecoder,
+    NDJSONDecoder,
+    SSEDecoder,
+    SSEvent,
+    dump_json,
+    parse_json,
+)
+
+
+def decoded(decoder: Any, pieces: list[bytes]) -> list[Any]:
+    """Return all frames in these pieces."""
+    return [*(frame for piece in pieces for frame in decoder.feed(piece)), *decoder.close()]
+
+
+def ways(data: bytes) -> list[list[bytes]]:
+    """Return the data whole, byte by byte, and in random pieces, empty ones included."""
+    rng = random.Random(len(data))
+    cuts = sorted(rng.choices(range(len(data) + 1), k=5))
+    pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    return [[data], [data[n : n + 1] for n in range(len(data))], pieces]
+
+
+EVENTS = {
+    "line feeds": (b"data: a\n\ndata: b\n\n", ["a", "b"]),
+    "carriage returns": (b"data: a\r\rdata: b\r\r", ["a", "b"]),
+    "both": (b"data: a\r\n\r\ndata: b\r\n\r\n", ["a", "b"]),
+    "several data lines": (b"data: a\ndata: b\ndata\n\n", ["a\nb\n"]),
+    "one space is dropped": (b"data:a\n\ndata:  b\n\n", ["a", " b"]),
+    "comments and unknown fields": (b": hello\nid: 7\nretry: 3\ndata: a\n\n:\n\n", ["a"]),
+    "nothing but blank lines": (b"\n\n\r\n", []),
+    "a byte order mark": (b"\xef\xbb\xbfdata: a\n\n", ["a"]),
+    "no blank line at the end": (b"data: a\n\ndata: b\n", ["a", "b"]),
+    "no line end at the end": (b"data: a\n\ndata: b", ["a", "b"]),
+    "characters of several bytes": ("data: é€😀\n\n".encode(), ["é€😀"]),
+    "bytes that are no UTF-8": (b"data: \xff\n\n", ["\N{REPLACEMENT CHARACTER}"]),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), EVENTS.values(), ids=EVENTS)
+def test_server_sent_events(data: bytes, expected: list[str]) -> None:
+    """The rules of WHATWG, however the bytes arrive; a last event without its blank line counts."""
+    for pieces in ways(data):
+        assert [event.data for event in decoded(SSEDecoder(), pieces)] == expected
+
+
+def test_the_type_of_an_event_ends_with_it() -> None:
+    """A named event keeps its name, the next one has none, and an event without data is none."""
+    data = b"event: first\ndata: a\n\ndata: b\n\nevent: empty\n\ndata: c\n\n"
+    for pieces in ways(data):
+        assert decoded(SSEDecoder(), pieces) == [SSEvent("first", "a"), SSEvent("", "b"), SSEvent("", "c")]
+
+
+def test_comments_are_counted() -> None:
+    """Keep-alives can be told from silence."""
+    decoder = SSEDecoder()
+    assert decoded(decoder, [b": one\n", b"data: a\n:two\n\n"]) == [SSEvent("", "a")]
+    assert decoder.comments == 2
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"])), max_size=5),
+    st.data(),
+)
+def test_any_text_survives_any_cut(texts: list[str], draw: st.DataObject) -> None:
+    """Whatever is written as events is read again."""
+    data = b"".join(f"data: {text}\n\n".encode() for text in texts)
+    cut = draw.draw(st.integers(0, len(data)))
+    assert [event.data for event in decoded(SSEDecoder(), [data[:cut], data[cut:]])] == texts
+
+
+LINES = b'{"a": 1}\n\n  \n["\xc3\xa9"]\r\n7'
+
+
+def test_lines_of_json() -> None:
+    """One value a line, blank lines skipped, the last line without its end."""
+    for pieces in ways(LINES):
+        assert decoded(NDJSONDecoder(), pieces) == [{"a": 1}, ["é"], 7]
+        assert [parse_json(line) for line in decoded(LineDecoder(), pieces)] == [{"a": 1}, ["é"], 7]
+
+
+@pytest.mark.parametrize("data", [b'{"a": 1\n', b'{"a": 1'])
+def test_a_line_that_is_cut_is_an_error(data: bytes) -> None:
+    """Half a value is not taken for one."""
+    with pytest.raises(ValueError, match=r"."):
+        decoded(NDJSONDecoder(), [data])
+
+
+def test_json_in_and_out() -> None:
+    """Compact, not escaped beyond need; what has no JSON form and what is not JSON are errors."""
+    assert dump_json({"a": [1, "é"]}) == '{"a":[1,"é"]}'.encode()
+    assert parse_json(b'{"a":[1,"\\u00e9"]}') == parse_json('{"a": [1, "é"]}') == {"a": [1, "é"]}
+    with pytest.raises(TypeError):
+        dump_json(object())
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(b"{")
