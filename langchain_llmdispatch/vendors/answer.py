@@ -22,7 +22,7 @@ def json_object(body: bytes, context: ErrorContext) -> dict[str, Any]:
     """Return the JSON object in a whole body.
 
     Raises:
-        MalformedResponseError: It is none.
+        MalformedResponseError: There is no object.
     """
     try:
         value = parse_json(body)

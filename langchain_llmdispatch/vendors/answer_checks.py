@@ -1,4 +1,4 @@
-"""Whether an answer is one: nothing empty, cut or half passes for a whole answer."""
+"""Checks of answers: nothing empty, cut or half passes for a whole one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONTENT_KEYS = (
 
 
 def check_answer(message: AIMessage) -> None:
-    """Refuse an answer that is none.
+    """Raise if an answer is empty or cut.
 
     Raises:
         EmptyAnswerError: It ended normally and holds nothing.

@@ -59,7 +59,7 @@ def class_of_status(
 
 
 def class_of_phrase(phrases: Iterable[tuple[str, type[VendorError]]], text: str) -> type[VendorError] | None:
-    """Return the class of the first phrase that is in `text`, whatever its case; None if there is none."""
+    """Return the class of the first phrase that is in `text`, whatever its case, or None."""
     text = text.lower()
     return next((cls for phrase, cls in phrases if phrase in text), None)
 

@@ -30,7 +30,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
-    # Both pauses ask to be sent back for more: the answer is not whole.
+    # After both pauses the answer is not whole: it is sent back to be continued.
     "pause_turn": "length",
     "compaction": "length",
     "refusal": "content_filter",
@@ -46,7 +46,7 @@ _BREAKDOWN = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 def usage_metadata(usage: Mapping[str, Any] | None) -> UsageMetadata | None:
     """Return LangChain's usage for Anthropic's, or None if the vendor sent none.
 
-    Anthropic counts cached tokens apart; LangChain wants the total. A breakdown of cache writes by
+    Anthropic counts cached tokens apart, LangChain in the total. A breakdown of cache writes by
     lifetime takes the place of the plain count, since consumers add the details up.
     """
     if not usage or not ("input_tokens" in usage or "output_tokens" in usage):

@@ -1,4 +1,4 @@
-"""LangChain's v1 content blocks in Anthropic's words: what goes into a request's turns.
+"""LangChain's v1 content blocks as Anthropic's: what goes into a request's turns.
 
 Blocks that are Anthropic's own already (thinking, `server_tool_use`, a document with its `source`) pass
 verbatim, so that signatures and encrypted results return byte for byte.
@@ -114,7 +114,7 @@ def _plain_text(block: Mapping[str, Any]) -> Block:
 
 def _cited_text(block: Mapping[str, Any]) -> Block:
     out = _text(block)
-    # v1 says `annotations`, Anthropic's own blocks `citations`.
+    # v1 blocks have `annotations`, Anthropic's own `citations`.
     cited = block.get("citations") or [_citation(note) for note in block.get("annotations") or ()]
     return {**out, "citations": cited} if cited else out
 

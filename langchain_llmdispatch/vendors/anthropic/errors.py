@@ -74,7 +74,7 @@ _PHRASES: Phrases = (
     # "`temperature` may only be set to 1 when thinking is enabled."
     ("may only be set to", errors.UnsupportedParameterError),
     ("when thinking is enabled", errors.UnsupportedParameterError),
-    # "temperature: Extra inputs are not permitted": API versions without sampling parameters say this.
+    # "temperature: Extra inputs are not permitted": from API versions without sampling parameters.
     ("extra inputs are not permitted", errors.UnsupportedParameterError),
 )
 _QUOTES = str.maketrans("", "", "`'\"")

@@ -1,4 +1,4 @@
-"""A compiled call in the words of Anthropic's Messages API: the body, and the beta features it needs."""
+"""From a compiled call to the body of Anthropic's Messages API, and the beta features that it needs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _turns(messages: Sequence[BaseMessage]) -> tuple[str | list[Block] | None, l
             continue
         role = "assistant" if isinstance(message, AIMessage) else "user"
         content = _turn(message)
-        # All results of one turn, and what the user says to them, must stand in one message.
+        # All results of one turn, and the user's text beside them, must stand in one message.
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] = [*_listed(turns[-1]["content"]), *_listed(content)]
         else:
@@ -143,7 +143,7 @@ def _format(output: OutputSchema) -> Block:
 
 _LISTS = ("anyOf", "allOf", "oneOf")
 _MAPS = ("properties", "$defs", "definitions")
-# Structured outputs refuse these; the model is told of them in words instead.
+# Structured outputs refuse these; they go into the description instead.
 _UNENFORCED = (
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
     "maxItems", "uniqueItems", "minProperties", "maxProperties",
@@ -151,7 +151,7 @@ _UNENFORCED = (
 
 
 def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `schema` as structured outputs take it: objects closed, unenforced limits put into words."""
+    """Return `schema` as structured outputs take it: objects closed, unenforced limits in descriptions."""
     out = {name: _closed_part(name, value) for name, value in schema.items() if name not in _UNENFORCED}
     limits = ", ".join(f"{name}: {schema[name]}" for name in _UNENFORCED if name in schema)
     if limits:
@@ -200,7 +200,7 @@ def _params(call: Call, facts: ModelFacts) -> dict[str, Any]:
 
 
 def default_max_tokens(facts: ModelFacts) -> int:
-    """Return the `max_tokens` to ask for where the caller sets none."""
+    """Return the `max_tokens` of a request whose caller sets none."""
     most = facts.max_output_tokens
     return min(most, MOST_MAX_TOKENS) if most else UNKNOWN_MAX_TOKENS
 
@@ -270,7 +270,7 @@ _FILES = "files-api-2025-04-14"
 
 def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
     """Return the beta features of a request: those the caller names, and those its body cannot do without."""
-    asked = call.extra.get("betas") or ()
+    named = call.extra.get("betas") or ()
     needed = [_BETAS_OF_TOOLS.get(str(tool.get("type")), "") for tool in call.server_tools]
     if any("input_examples" in tool.extras for tool in call.tools):
         needed.append("advanced-tool-use-2025-11-20")
@@ -280,7 +280,7 @@ def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
         needed.append("context-management-2025-06-27")
     if any(_names_a_file(turn["content"]) for turn in made["messages"]):
         needed.append(_FILES)
-    return [name for name in dict.fromkeys((*asked, *needed)) if name]
+    return [name for name in dict.fromkeys((*named, *needed)) if name]
 
 
 def _names_a_file(content: str | list[Any]) -> bool:

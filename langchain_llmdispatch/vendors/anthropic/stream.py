@@ -43,7 +43,7 @@ _DOCUMENTS = frozenset({"file", "text-plain", "non_standard", "document", "searc
 def may_list(call: Call) -> bool:
     """Return whether the answer to `call` may hold more than text.
 
-    A stream must choose between a string and a list of blocks before it knows the answer, since LangChain
+    A stream must choose between a string and a list of blocks before the answer is there, since LangChain
     cannot turn the one into the other afterwards.
     """
     return bool(

@@ -115,7 +115,7 @@ class AnthropicVendor(Vendor):
         return headers.get("request-id") or headers.get("x-request-id")
 
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
-        """Return what the `anthropic-ratelimit-*` headers say, one state for each kind of limit."""
+        """Return the limits in the `anthropic-ratelimit-*` headers, one state for each kind."""
         return [state for name in _LIMITS if (state := _limit(headers, name)) is not None]
 
 

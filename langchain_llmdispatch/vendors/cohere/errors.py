@@ -1,8 +1,8 @@
-"""What Cohere's errors mean, and what its headers say about limits.
+"""What Cohere's errors mean, and the limits in its headers.
 
-Bodies are `{"message": str, "id"?: str, "error_type"?: str}`; `error_type` is rare, so most causes are told
-apart by status and then by text. Sources: docs.cohere.com/reference/errors (statuses and example texts), the
-API description (498, 499), recorded exchanges.
+Bodies are `{"message": str, "id"?: str, "error_type"?: str}`; `error_type` is rare, so most causes are
+distinguished by status and then by text. Sources: docs.cohere.com/reference/errors (statuses and example
+texts), the API description (498, 499), recorded exchanges.
 """
 
 from __future__ import annotations

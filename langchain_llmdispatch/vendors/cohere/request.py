@@ -65,7 +65,7 @@ def _thinking(params: Mapping[str, Any]) -> dict[str, Any] | None:
     thinking, effort = params.get("thinking"), params.get("reasoning_effort")
     if isinstance(thinking, Mapping):
         fields = dict(thinking)
-        if "budget_tokens" in fields:  # the word that other vendors have for it
+        if "budget_tokens" in fields:  # as other vendors call it
             fields["token_budget"] = fields.pop("budget_tokens")
         return fields
     if isinstance(thinking, bool):

@@ -46,7 +46,7 @@ _OFF = frozenset({"OFF", "DISABLED"})
 def may_cite(call: Call) -> bool:
     """Return whether the answer to `call` may hold citations: Cohere cites documents and tool results.
 
-    A stream must choose between a string and a list of blocks before it knows the answer, since LangChain
+    A stream must choose between a string and a list of blocks before the answer is there, since LangChain
     cannot turn the one into the other afterwards.
     """
     if (call.extra.get("citation_options") or {}).get("mode") in _OFF:

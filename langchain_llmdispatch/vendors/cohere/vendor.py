@@ -71,7 +71,7 @@ class CohereVendor(Vendor):
         return error_of(self, call, status, headers, body)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
-        """Return the trace id that Cohere's support asks for."""
+        """Return the trace id that Cohere's support needs."""
         return headers.get("x-debug-trace-id") or super().request_id(headers)
 
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:

@@ -350,7 +350,7 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
 
 
 def _may_sign(call: Call, model: str) -> bool:
-    """Whether the answer may hold more than text, which a stream must know before it does."""
+    """Whether the answer may hold more than text; a stream must choose before it does."""
     tools = bool(call.tools or call.server_tools)
     if signs(model) or signs(call.model) or "-image" in model or call.server_tools:
         return True

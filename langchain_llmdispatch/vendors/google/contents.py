@@ -241,7 +241,7 @@ def _with_id(value: Part, id_: str | None) -> Part:
 
 
 def _native(block: Block) -> Part:
-    """Return a part that came from Gemini as it came, or one that the caller spelled in Gemini's words."""
+    """Return a part that came from Gemini as it came, or one that the caller gave in Gemini's own form."""
     value = block["value"]
     if isinstance(value, Mapping) and value.get("type") == NATIVE:
         return dict(value["part"])

@@ -36,7 +36,7 @@ def enum_name(value: Any, numbers: Sequence[str]) -> str:
 
 
 def usage_metadata(counts: Json) -> UsageMetadata | None:
-    """Return Gemini's counters in LangChain's words; zeros are absent on the wire."""
+    """Return Gemini's counters in LangChain's terms; zeros are absent on the wire."""
     if "promptTokenCount" not in counts and "totalTokenCount" not in counts:
         return None
     thoughts = counts.get("thoughtsTokenCount")

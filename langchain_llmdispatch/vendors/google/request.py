@@ -72,7 +72,7 @@ def _generation_config(call: Call, facts: ModelFacts) -> dict[str, Any]:
 
 
 def _thinking(call: Call, facts: ModelFacts) -> dict[str, Any]:
-    """Return `thinkingConfig`: a level from Gemini 3 on, a budget before; the caller's own words win."""
+    """Return `thinkingConfig`: a level from Gemini 3 on, a budget before; the caller's own fields win."""
     own = {_camel(key): value for key, value in (call.params.get("thinking") or {}).items()}
     effort = call.params.get("reasoning_effort")
     if effort is None or own.keys() & {"thinkingLevel", "thinkingBudget"}:
@@ -87,8 +87,8 @@ def _thinking(call: Call, facts: ModelFacts) -> dict[str, Any]:
 
 def _level(levels: Sequence[str], effort: str) -> str:
     """Return the weakest of `levels` that is no weaker than `effort`, or the strongest."""
-    wanted = _EFFORT_LEVELS.get(effort, effort)
-    rank = _LEVELS.index(wanted if wanted in _LEVELS else "medium")
+    level = _EFFORT_LEVELS.get(effort, effort)
+    rank = _LEVELS.index(level if level in _LEVELS else "medium")
     return next((level for level in _LEVELS[rank:] if level in levels), levels[-1])
 
 

@@ -1,7 +1,7 @@
 """Gemini's streams: server-sent events without an end marker.
 
 A stream is whole when it ends after an event with a finish reason, or with a blocked prompt. Older servers
-put a finish reason on every event, so only the end of input says which one was the last.
+put a finish reason on every event, so only the end of input shows which one was the last.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class GoogleVendor(Vendor):
 
     @property
     def traced_as(self) -> str:
-        """The name by which tracers know it: the integration's own, unlike for other vendors."""
+        """The name by which tracers identify it: the integration's own, unlike for other vendors."""
         return self.provider
 
     def encode_request(self, call: Call) -> httpx.Request:

@@ -59,7 +59,7 @@ def message_of(result: ChatResult, call: Call, integration: Integration) -> AIMe
     """Return the answer in what `_generate` returned.
 
     Raises:
-        MalformedResponseError: There is none.
+        MalformedResponseError: It is no message.
         EmptyAnswerError: It holds nothing, and no reason is given.
     """
     generation = result.generations[0] if result.generations else None

@@ -180,8 +180,8 @@ def _format(output: OutputSchema) -> dict[str, Any]:
 def adapted(message: BaseMessage, integration: Integration) -> BaseMessage:
     """Return a compiled message as the integration reads it.
 
-    Its own answers are passed as they were; of others those that know no v1 blocks get plain text and the
-    image form that all know.
+    Its own answers are passed as they were. Integrations that do not read v1 blocks get plain text, and
+    images in the form that all read.
     """
     content = message.content
     if isinstance(content, str) or integration.reads_v1:

@@ -103,7 +103,7 @@ class LangChainVendor(Vendor):
         return native is not None and native().is_free(model, base_url)
 
     def identity(self) -> str:
-        """Return a word for all that changes the model's answers, as its integration states it; no keys."""
+        """Return a fingerprint of all that changes the model's answers, by its integration; without keys."""
         stated = {"type": self.model._llm_type, **self.model._identifying_params}
         text = f"{self.listing.section}:{self.model_name} {sorted(stated.items(), key=str)}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]

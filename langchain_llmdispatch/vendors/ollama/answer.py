@@ -113,7 +113,7 @@ def metadata(call: Call, answer: Mapping[str, Any], logprobs: Any, *, called: bo
     found: dict[str, Any] = {
         "model_provider": PROVIDER,
         "model_name": answer.get("model") or call.model,
-        # Ollama's word is "stop" after tool calls too.
+        # Ollama's reason is "stop" after tool calls too.
         "finish_reason": "tool_calls" if called and finish == "stop" else finish,
     }
     found.update((name, answer[name]) for name in _KEPT if answer.get(name) is not None)

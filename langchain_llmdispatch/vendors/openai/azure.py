@@ -41,8 +41,8 @@ _FOREIGN = re.compile(
 _FIRST_USAGE_VERSION = "2024-09-01"
 
 
-class _Site(NamedTuple):
-    """What a base URL says about the service behind it."""
+class _Service(NamedTuple):
+    """The service behind a base URL."""
 
     base: str
     kind: str
@@ -50,22 +50,22 @@ class _Site(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _site(base_url: str) -> _Site:
+def _service(base_url: str) -> _Service:
     base = base_url.rstrip("/")
     parts = urlsplit(base)
     host, path = parts.hostname or "", parts.path
     github = host in {"models.github.ai", "models.inference.ai.azure.com"}
     if path.endswith("/chat/completions"):
-        return _Site(base, "complete", github)
+        return _Service(base, "complete", github)
     if github or path.endswith(("/models", "/inference")):
-        return _Site(base, "inference", github)
+        return _Service(base, "inference", github)
     if host.endswith(".models.ai.azure.com"):
-        return _Site(base.removesuffix("/v1"), "serverless", bearer=True)
+        return _Service(base.removesuffix("/v1"), "serverless", bearer=True)
     if "/openai/deployments/" in path:
-        return _Site(base, "deployment", bearer=False)
+        return _Service(base, "deployment", bearer=False)
     if path.endswith("/openai/v1"):
-        return _Site(base.removesuffix("/openai/v1"), "v1", bearer=False)
-    return _Site(base.removesuffix("/openai"), "resource", bearer=False)
+        return _Service(base.removesuffix("/openai/v1"), "v1", bearer=False)
+    return _Service(base.removesuffix("/openai"), "resource", bearer=False)
 
 
 class AzureVendor(OpenAIVendor):
@@ -90,25 +90,25 @@ class AzureVendor(OpenAIVendor):
 
     def url(self, call: Call, path: str = "chat/completions") -> str:
         """Return where `path` of the API is; see the table at the top."""
-        site, version = _site(call.endpoint.base_url), call.endpoint.api_version
+        service, version = _service(call.endpoint.base_url), call.endpoint.api_version
         dated = version if version and version[0].isdigit() else None
         query = f"?api-version={version}" if version else ""
-        if site.kind == "complete":
-            return f"{site.base}{query}" if dated and not site.bearer else site.base
-        if site.kind in {"inference", "deployment"}:
-            return f"{site.base}/{path}{'' if site.bearer else query}"
-        if site.kind == "serverless":
-            return f"{site.base}/v1/{path}"
-        if site.kind == "v1" or not dated:
-            return f"{site.base}/openai/v1/{path}{'' if dated or version == 'v1' else query}"
+        if service.kind == "complete":
+            return f"{service.base}{query}" if dated and not service.bearer else service.base
+        if service.kind in {"inference", "deployment"}:
+            return f"{service.base}/{path}{'' if service.bearer else query}"
+        if service.kind == "serverless":
+            return f"{service.base}/v1/{path}"
+        if service.kind == "v1" or not dated:
+            return f"{service.base}/openai/v1/{path}{'' if dated or version == 'v1' else query}"
         if path == "responses":  # the one path without the deployment's name
-            return f"{site.base}/openai/{path}{query}"
-        return f"{site.base}/openai/deployments/{quote(call.model, safe='')}/{path}{query}"
+            return f"{service.base}/openai/{path}{query}"
+        return f"{service.base}/openai/deployments/{quote(call.model, safe='')}/{path}{query}"
 
     def credentials(self, call: Call) -> dict[str, str]:
-        """Return `api-key`, or a bearer: an Entra token, or where the host wants the key so."""
+        """Return `api-key`, or a bearer: an Entra token, or the key where the host takes it so."""
         endpoint = call.endpoint
-        if endpoint.token_provider or _site(endpoint.base_url).bearer or not endpoint.api_key:
+        if endpoint.token_provider or _service(endpoint.base_url).bearer or not endpoint.api_key:
             return super().credentials(call)
         return {"api-key": endpoint.api_key.get_secret_value()}
 
@@ -123,7 +123,7 @@ class AzureVendor(OpenAIVendor):
 
     def uses_responses(self, call: Call) -> bool:
         """Return whether `call` goes to the Responses API, which only Azure OpenAI has."""
-        here = _site(call.endpoint.base_url).kind in {"resource", "v1"} and not _FOREIGN.search(call.model)
+        here = _service(call.endpoint.base_url).kind in {"resource", "v1"} and not _FOREIGN.search(call.model)
         return here and super().uses_responses(call)
 
     def provider_of(self, call: Call) -> str:
@@ -131,7 +131,7 @@ class AzureVendor(OpenAIVendor):
         return "azure" if self._foreign(call) else "openai"
 
     def _foreign(self, call: Call) -> bool:
-        inference = _site(call.endpoint.base_url).kind in {"inference", "serverless"}
+        inference = _service(call.endpoint.base_url).kind in {"inference", "serverless"}
         return bool(_FOREIGN.search(call.model)) or (inference and "gpt" not in call.model)
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:

@@ -44,7 +44,7 @@ def finish_reason(raw: Any, *, calls: bool) -> FinishReason:
     """Return the normal form of a finish reason.
 
     Forced calls end with `stop` on OpenAI, and so do all calls on some servers: they must be answered next
-    all the same. An unknown word is still an end.
+    all the same. An unknown reason is still an end.
     """
     reason = _FINISH.get(raw.lower() if isinstance(raw, str) else "", "stop")
     return "tool_calls" if calls and reason == "stop" else reason

@@ -1,4 +1,4 @@
-"""From a compiled call to the body of a chat completion, in the words of the OpenAI family."""
+"""From a compiled call to the body of a chat completion of the OpenAI family."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Dialect:
     Attributes:
         max_tokens: Name of the output limit.
         system: Role of instructions.
-        stream_usage: Whether `stream_options` may ask for usage.
+        stream_usage: Whether `stream_options` may request usage.
         text_parts: Whether turns of text alone may be lists of parts; many small servers take strings only.
         reasoning: Field in which an assistant's own reasoning goes back inside a tool loop, or None.
         short_ids: Whether tool-call ids must be nine letters and digits (Mistral).
@@ -82,7 +82,7 @@ def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
 
 
 def function_of(tool: ToolSpec) -> Json:
-    """Return the description of a function as both APIs of the family want it."""
+    """Return the description of a function as both APIs of the family take it."""
     function: Json = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
@@ -161,9 +161,9 @@ def _assistant(message: AIMessage, dialect: Dialect) -> Json:
     body: Json = {"role": "assistant", "content": text or (None if calls else "")}
     if calls:
         body["tool_calls"] = calls
-        # Servers that want it want it inside a tool loop only; elsewhere it is dead weight in the prompt.
-        if dialect.reasoning and (thought := _reasoning(message)):
-            body[dialect.reasoning] = thought
+        # It is needed inside a tool loop only; elsewhere it is dead weight in the prompt.
+        if dialect.reasoning and (reasoning := _reasoning(message)):
+            body[dialect.reasoning] = reasoning
     return body
 
 
@@ -193,7 +193,7 @@ def _id(identity: str, dialect: Dialect) -> str:
 
 
 def arguments_of(call: Mapping[str, Any]) -> str:
-    """Return a tool call's arguments as the JSON text that the family wants."""
+    """Return a tool call's arguments as the JSON text that the family takes."""
     return dump_json(call["args"]).decode()
 
 
@@ -219,7 +219,7 @@ def _text(block: Json) -> Json:
 
 
 def extra_of(block: Json, name: str) -> Any:
-    """Return what a block says under `name`, directly or in its extras."""
+    """Return a block's value under `name`, directly or in its extras."""
     return block[name] if name in block else (block.get("extras") or {}).get(name)
 
 
@@ -272,7 +272,7 @@ def file_of(block: Json) -> Json:
         return {"file_id": file_id}
     if not block.get("base64"):
         raise UnsupportedFeatureError("files must be given as bytes or by id here, not by URL")
-    # A name is mandatory beside bytes; its ending tells OpenAI the kind.
+    # A name is mandatory beside bytes; OpenAI reads the kind off its ending.
     kind = str(block.get("mime_type", "application/pdf")).rpartition("/")[2]
     name = extra_of(block, "filename") or extra_of(block, "name") or f"file.{kind}"
     return {"filename": name, "file_data": data_url(block)}

@@ -1,7 +1,7 @@
-"""Any server that speaks OpenAI's chat completions, by its base URL.
+"""Any server with OpenAI's chat completions, by its base URL.
 
 Recorded and known: llama.cpp, vLLM, SGLang, Groq, OpenRouter, Mistral, DeepSeek, Together, Fireworks,
-Cerebras, xAI, Z.ai, Moonshot, Perplexity. What all take is the default; the table has what some want.
+Cerebras, xAI, Z.ai, Moonshot, Perplexity. What all take is the default; the table has what some need.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _dialect(base_url: str) -> Dialect:
 
 
 class CompatibleVendor(ChatCompletions):
-    """An OpenAI-compatible server; `base_url` says which.
+    """An OpenAI-compatible server; `base_url` is its address.
 
     Its answers are not marked as OpenAI's: LangChain's translator for those would hide their reasoning.
     """
@@ -59,5 +59,5 @@ class CompatibleVendor(ChatCompletions):
     )
 
     def dialect(self, call: Call) -> Dialect:
-        """Return what the host is known to want, or what nearly all take."""
+        """Return the dialect that the host needs, or the one that nearly all take."""
         return _dialect(call.endpoint.base_url)

@@ -12,7 +12,7 @@
     tool_use_failed, ...             MalformedResponse       Groq (recorded): the model's call was no call
     server_is_overloaded, ...        Overloaded              OpenAI, Azure AI Foundry
 
-Prose is read only where no code tells: "Request too large" shares its code with the 429 that passes, and
+Prose is read only where there is no code: "Request too large" shares its code with the 429 that passes, and
 most compatible servers send none.
 """
 
@@ -147,9 +147,8 @@ def _class_of(error: ErrorBody, status: int) -> type[VendorError]:
     if _TOO_LARGE in error.message and status == HTTPStatus.TOO_MANY_REQUESTS:
         return errors.RequestTooLargeError  # its code is that of any other 429
     inner = error.details.get("innererror")
-    words = (error.code, error.type, inner.get("code") if isinstance(inner, Mapping) else "")
-    for word in words:
-        if cls := _CODES.get(str(word).lower()):
+    for code in (error.code, error.type, inner.get("code") if isinstance(inner, Mapping) else ""):
+        if cls := _CODES.get(str(code).lower()):
             return cls
     by_status = class_of_status(status, _STATUSES)
     if by_status is errors.InvalidRequestError and _is_vague(error.code):

@@ -70,12 +70,12 @@ class HuggingFaceVendor(ChatCompletions):
         return {"inference_provider": provider} if provider else {}
 
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
-        """Return what the IETF `ratelimit` header says, besides the family's own."""
-        said = dict(_FIELD.findall(headers.get("ratelimit", "")))
-        if "r" not in said:
+        """Return the limits in the IETF `ratelimit` header, or in the family's own headers."""
+        fields = dict(_FIELD.findall(headers.get("ratelimit", "")))
+        if "r" not in fields:
             return super().limits(headers)
-        reset = float(said["t"]) if "t" in said else None
-        return [LimitState(kind="requests", remaining=int(said["r"]), reset_after=reset)]
+        reset = float(fields["t"]) if "t" in fields else None
+        return [LimitState(kind="requests", remaining=int(fields["r"]), reset_after=reset)]
 
 
 _FIELD = re.compile(r";\s*([rt])=(\d+)")

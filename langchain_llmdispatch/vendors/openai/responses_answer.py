@@ -1,7 +1,8 @@
 """From a response of OpenAI's Responses API to a message.
 
 The content is the list of output items in the shape that langchain-openai calls `responses/v1`, which
-LangChain's `openai` block translator reads; it is a list for plain text too, since a stream cannot know yet.
+LangChain's `openai` block translator reads; it is a list for plain text too, as in streams, which begin
+before the whole answer is there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _INCOMPLETE: dict[Any, FinishReason] = {
     "content_filter": "content_filter",
 }
 _UNFINISHED = frozenset({"queued", "in_progress", "cancelled", "failed"})
-"""Statuses without an answer; a word that is not known here is an end, as in chat completions."""
+"""Statuses without an answer; an unknown one is an end, as in chat completions."""
 _KEPT = (
     "id",
     "service_tier",
@@ -65,7 +66,7 @@ def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessa
 
 
 def response_metadata(reply: Mapping[str, Any], model: str, *, calls: bool) -> dict[str, Any]:
-    """Return what is told of the answer beside its content."""
+    """Return the response metadata."""
     reason: FinishReason = "tool_calls" if calls else "stop"
     if reply.get("status") == "incomplete":
         why = (reply.get("incomplete_details") or {}).get("reason")
@@ -103,7 +104,7 @@ def response_usage(usage: Any) -> UsageMetadata | None:
 
 
 def item_blocks(item: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the content blocks of an item: one for each part that says something, or the item itself."""
+    """Return the content blocks of an item: one for each part that holds something, or the item itself."""
     if item.get("type") == "message":
         return [block for part in item.get("content") or () if (block := part_block(part, item))]
     if item.get("type") == "reasoning":
@@ -112,7 +113,7 @@ def item_blocks(item: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[
 
 
 def part_block(part: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a part of a message as a block, or None if it says nothing."""
+    """Return a part of a message as a block, or None if it is empty."""
     if part.get("type") == "refusal":
         block = {"type": "refusal", "refusal": part.get("refusal") or ""}
     elif part.get("type") == "output_text":
@@ -121,12 +122,12 @@ def part_block(part: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, An
             block["annotations"] = [annotation_block(note) for note in notes]
     else:
         return None
-    said = any(block.get(name) for name in ("text", "refusal", "annotations"))
-    return {**block, **message_marks(item)} if said else None
+    filled = any(block.get(name) for name in ("text", "refusal", "annotations"))
+    return {**block, **message_marks(item)} if filled else None
 
 
 def message_marks(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a message item says of its parts: its id, and whether it is commentary or the answer."""
+    """Return what the parts of a message item share: its id, and whether it is commentary or the answer."""
     return {name: item[name] for name in ("id", "phase") if item.get(name)}
 
 
@@ -153,7 +154,7 @@ def thought_blocks(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     LangChain's translator shows a summary only. Raw text, which open models send, is given as its own kind of
     block, and is marked so that it goes back as what it was.
     """
-    # The status is not said in full by a stream; an empty `content` is refused when it goes back.
+    # A stream does not give the status in full; an empty `content` is refused when it goes back.
     marks = {name: value for name, value in item.items() if value is not None and name != "status"}
     summary = marks.pop("summary", None) or []
     raw = [text for part in marks.pop("content", None) or () if (text := part.get("text"))]

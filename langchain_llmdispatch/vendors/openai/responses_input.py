@@ -35,9 +35,9 @@ def input_items(messages: Sequence[BaseMessage], *, stored: bool, reasons: bool 
     custom: set[str] = set()
     for message in messages:
         if isinstance(message, AIMessage):
-            said = _complete(_assistant(message, stored=stored), reasons=reasons)
-            custom.update(item["call_id"] for item in said if item["type"] == "custom_tool_call")
-            items += said
+            own = _complete(_assistant(message, stored=stored), reasons=reasons)
+            custom.update(item["call_id"] for item in own if item["type"] == "custom_tool_call")
+            items += own
         elif isinstance(message, ToolMessage):
             items.append(_tool_result(message, custom=message.tool_call_id in custom))
         else:
@@ -48,10 +48,10 @@ def input_items(messages: Sequence[BaseMessage], *, stored: bool, reasons: bool 
 
 def _complete(items: Iterable[Json], *, reasons: bool) -> list[Json]:
     """Return the items of a turn without reasoning that nothing follows, which the vendor refuses."""
-    said = [item for item in items if reasons or item["type"] != "reasoning"]
-    while said and said[-1]["type"] == "reasoning":
-        said.pop()
-    return said
+    kept = [item for item in items if reasons or item["type"] != "reasoning"]
+    while kept and kept[-1]["type"] == "reasoning":
+        kept.pop()
+    return kept
 
 
 def _content(message: BaseMessage) -> str | list[Json]:
@@ -174,10 +174,10 @@ def _reasoning(group: list[Json]) -> Json:
     item: Json = {"type": "reasoning"}
     if identity := group[0].get("id"):
         item["id"] = identity
-    said = [block for block in group if block.get("reasoning")]
-    raw = [block for block in said if extra_of(block, "kind") == "reasoning_text"]
+    filled = [block for block in group if block.get("reasoning")]
+    raw = [block for block in filled if extra_of(block, "kind") == "reasoning_text"]
     item["summary"] = [
-        {"type": "summary_text", "text": block["reasoning"]} for block in said if block not in raw
+        {"type": "summary_text", "text": block["reasoning"]} for block in filled if block not in raw
     ]
     if raw:
         item["content"] = [{"type": "reasoning_text", "text": block["reasoning"]} for block in raw]
@@ -198,13 +198,14 @@ _STATUS = {"success": "completed", "error": "failed"}
 def _server_tool(group: list[Json]) -> Json | None:
     call, result = group[0], group[1] if len(group) > 1 else {}
     if call.get("name") == "code_interpreter" and not extra_of(call, "container_id"):
-        return _result_text(result)  # the vendor knows a run by its container
+        return _result_text(result)  # the vendor identifies a run by its container
     build = _SERVER_TOOLS.get(call.get("name", ""))
     if build is None:
         return None
     kind, fields = build(call, result)
-    said = result.get("status") or ""
-    status = _STATUS.get(said) or (result.get("extras") or {}).get("status") or "completed"
+    status = (
+        _STATUS.get(result.get("status") or "") or (result.get("extras") or {}).get("status") or "completed"
+    )
     item = {"type": kind, "id": call.get("id"), "status": status, **fields}
     return {name: value for name, value in item.items() if value is not None}
 

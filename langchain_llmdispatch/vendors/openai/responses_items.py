@@ -1,4 +1,4 @@
-"""The items of a streamed response: which one an event is about, and what of it was not said in pieces."""
+"""The items of a streamed response: which one an event belongs to, and what of it came in no piece."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StreamedItems:
         return found
 
     def finish(self, event: Event) -> int:
-        """Return the slot of the item that an event says is done."""
+        """Return the slot of the item that an event completes."""
         item = event["item"]
         slot = self._find(event, item.get("id"))
         if slot is None or slot in self._done or self._items[slot].get("type") != item.get("type"):
@@ -54,7 +54,7 @@ class StreamedItems:
         return slot
 
     def unfinished(self, output: Sequence[Event]) -> Iterator[tuple[int, Event]]:
-        """Yield the items of a complete response that no event has said are done."""
+        """Yield the items of a complete response that no event has completed."""
         left = list(range(len(self._items)))
         strange = []
         for item in output:

@@ -1,8 +1,8 @@
 """The decoder of a streamed response of OpenAI's Responses API.
 
 The events are semantic and typed; `response.completed` or `response.incomplete` ends the answer, and there is
-no `[DONE]`. Each content block gets the next index when it begins. What no delta said is taken from the event
-that says that an item is done, and what no such event said from the complete response.
+no `[DONE]`. Each content block gets the next index when it begins. What no delta held is taken from the event
+that completes an item, and what no such event held from the complete response.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Block = dict[str, Any]
 _Pieces = tuple[list[Block], list[ToolCallChunk]]
 _Place = tuple[int, str, int]
 """An item, "item" or a kind of part, and the part's number; each place becomes a block."""
-_SAID_FIRST = frozenset({"id", "summary", "reasoning", "extras"})
-"""What the first pieces of reasoning have said when its item is done."""
+_IN_FIRST_PIECES = frozenset({"id", "summary", "reasoning", "extras"})
+"""What the first pieces of reasoning have held when its item is done."""
 
 
 class ResponsesStreamDecoder(EventDecoder):
     """Chunks of a response."""
 
-    __slots__ = ("_args", "_indices", "_items", "_logprobs", "_named", "_notes", "_said")
+    __slots__ = ("_args", "_begun", "_indices", "_items", "_logprobs", "_named", "_notes")
 
     end_marker: ClassVar[str] = "response.completed"
 
@@ -46,7 +46,7 @@ class ResponsesStreamDecoder(EventDecoder):
         super().__init__(vendor, call, headers)
         self._items = StreamedItems()
         self._indices: dict[_Place, int] = {}
-        self._said: dict[_Place, None] = {}
+        self._begun: dict[_Place, None] = {}
         """The blocks that have begun, in order."""
         self._notes: Counter[int] = Counter()
         """How many citations each block has."""
@@ -70,9 +70,9 @@ class ResponsesStreamDecoder(EventDecoder):
 
     def _begins(self, place: _Place) -> bool:
         """Whether this is the first piece of a block, which alone carries ids."""
-        if place in self._said:
+        if place in self._begun:
             return False
-        self._said[place] = None
+        self._begun[place] = None
         return True
 
     def _added(self, event: Event) -> AIMessageChunk | None:
@@ -85,7 +85,7 @@ class ResponsesStreamDecoder(EventDecoder):
 
     def _text_done(self, event: Event) -> AIMessageChunk | None:
         place = self._part(event)
-        if place not in self._said:
+        if place not in self._begun:
             return self._message_piece(event, "text", event.get("text"))
         if event.get("logprobs"):
             self._logprobs.setdefault(self._index(place), event["logprobs"])
@@ -156,7 +156,7 @@ class ResponsesStreamDecoder(EventDecoder):
             block = answers.raw_thought(text, event.get("item_id"))
         return _chunk([{**block, "index": self._index(place)}])
 
-    # -- what no piece said ------------------------------------------------------------------------
+    # -- what came in no piece ---------------------------------------------------------------------
 
     def _item_done(self, event: Event) -> AIMessageChunk | None:
         return _chunk(*self._rest(self._items.finish(event), event["item"]))
@@ -179,12 +179,12 @@ class ResponsesStreamDecoder(EventDecoder):
         return [block], [_call_chunk(block["index"], text, name=name, identity=item.get("call_id"))]
 
     def _block(self, place: _Place, block: Block) -> Block:
-        self._said[place] = None
+        self._begun[place] = None
         return {**block, "index": self._index(place)}
 
     def _message_rest(self, slot: int, item: Event) -> list[Block]:
         # Parts are matched by their order: servers count them from 0 or from 1.
-        begun = [place for place in self._said if place[:2] == (slot, "part")]
+        begun = [place for place in self._begun if place[:2] == (slot, "part")]
         rest: list[Block] = []
         for number, block in enumerate(answers.item_blocks(item, self._call.tool_names)):
             if number >= len(begun):
@@ -196,25 +196,25 @@ class ResponsesStreamDecoder(EventDecoder):
         return rest
 
     def _thought_rest(self, slot: int, item: Event) -> list[Block]:
-        begun = {place[1]: place for place in reversed(self._said) if place[0] == slot}
+        begun = {place[1]: place for place in reversed(self._begun) if place[0] == slot}
         rest: list[Block] = []
         for number, block in enumerate(answers.thought_blocks(item)):
             kind = "raw" if "reasoning" in block else "item"
             if kind not in begun and (not begun or block.get("summary") != []):
                 rest.append(self._block((slot, kind, number), block))
                 continue
-            # Ciphertext is whole only here; text that came in pieces is not said again.
-            marks = {name: value for name, value in block.items() if name not in _SAID_FIRST}
+            # Ciphertext is whole only here; text that came in pieces is not repeated.
+            marks = {name: value for name, value in block.items() if name not in _IN_FIRST_PIECES}
             if len(marks) > 1:
                 place = begun.get(kind) or next(iter(begun.values()))
                 rest.append({**marks, "index": self._index(place)})
         return rest
 
     def _call_rest(self, slot: int, item: Event) -> _Pieces:
-        said = any(self._args.get(slot, ()))
+        begun = any(self._args.get(slot, ()))
         if slot not in self._named:
-            return self._call_begins(slot, {**item, "arguments": ""} if said else item)
-        return ([], []) if said else self._argument_piece(slot, item.get("arguments"))
+            return self._call_begins(slot, {**item, "arguments": ""} if begun else item)
+        return ([], []) if begun else self._argument_piece(slot, item.get("arguments"))
 
     # -- ends --------------------------------------------------------------------------------------
 
@@ -249,8 +249,8 @@ class ResponsesStreamDecoder(EventDecoder):
 
     def _failed(self, event: Event) -> AIMessageChunk:
         response = event.get("response") or {}
-        said = response if response.get("error") else event
-        raise error_inside(self._context, error_body(said))
+        holder = response if response.get("error") else event
+        raise error_inside(self._context, error_body(holder))
 
     handlers: ClassVar[Mapping[str, Callable[[Any, Event], AIMessageChunk | None]]] = {
         "response.output_item.added": _added,

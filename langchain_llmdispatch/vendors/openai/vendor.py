@@ -1,4 +1,4 @@
-"""OpenAI, and the base of every vendor that speaks its chat completions."""
+"""OpenAI, and the base of every vendor with its chat completions."""
 
 from __future__ import annotations
 
