@@ -7,9 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.language_models.base import LangSmithParams
-from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -109,8 +107,7 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
 
         Args:
             source: The file's path, or its mapping.
-            strict: Whether a setting with no counterpart here is an error that lists all such settings;
-                otherwise it is warned of and left out.
+            strict: Whether settings with no counterpart here are an error; else they are warned of.
             env: Where `os.environ/NAME` is looked up; default: the environment over `.env`.
             overrides: Fields that win over the configuration's.
 
@@ -130,7 +127,8 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return self._engine.generate(messages, stop, kwargs, run_manager)
+        engine = self._engine
+        return engine.sync.generate(*engine.begin(messages, stop, kwargs, run_manager))
 
     @with_signature
     async def _agenerate(
@@ -140,7 +138,8 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await self._engine.agenerate(messages, stop, kwargs, run_manager)
+        engine = self._engine
+        return await engine.asynchronous.generate(*engine.begin(messages, stop, kwargs, run_manager))
 
     def _stream(
         self,
@@ -149,7 +148,8 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        return self._engine.stream(messages, stop, kwargs, run_manager or take_run())
+        engine, manager = self._engine, run_manager or take_run()
+        return engine.sync.stream(*engine.begin(messages, stop, kwargs, manager, stream=True))
 
     def _astream(
         self,
@@ -158,7 +158,8 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        return self._engine.astream(messages, stop, kwargs, run_manager or take_run())
+        engine, manager = self._engine, run_manager or take_run()
+        return engine.asynchronous.stream(*engine.begin(messages, stop, kwargs, manager, stream=True))
 
     def _should_stream(
         self, *, async_api: bool, run_manager: RunManager | None = None, **kwargs: Any
@@ -332,7 +333,7 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
             self, schema, include_raw=include_raw, method=method, strict=strict, kwargs=kwargs
         )
 
-    # -- deployments, vendors, statistics ----------------------------------------------------------
+    # -- deployments, vendors, statistics, connections ---------------------------------------------
 
     def deployments(self) -> Sequence[Target]:
         """Return the targets of this model, those of its routes included, in configured order."""
@@ -360,8 +361,7 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
 
     def get_stats(self) -> Stats:
         """Return a snapshot of the statistics; it stays empty where `enable_metrics=False`."""
-        counters = self._engine.counters
-        return Stats() if counters is None else counters.snapshot()
+        return Stats() if self._engine.counters is None else self._engine.counters.snapshot()
 
     def reset_stats(self) -> None:
         """Count from zero again."""
@@ -369,10 +369,7 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
             self._engine.counters.reset()
 
     def _repr_html_(self) -> str:
-        engine = self._engine
-        return model_html(self, self.deployments(), self.get_stats(), engine.health, engine.clock)
-
-    # -- end ---------------------------------------------------------------------------------------
+        return model_html(self, self.deployments(), self.get_stats(), self._engine.health, self.clock)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -6,13 +6,12 @@ import asyncio
 import logging
 import random
 import warnings
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run, RunManager
@@ -56,6 +55,8 @@ class Engine:
         health: The health of the deployments.
         counters: The statistics; None where they are switched off.
         transport: The connections.
+        sync: Drives calls in the caller's thread.
+        asynchronous: Drives calls in the caller's task.
 
     Raises:
         ConfigurationError: Fields are contradictory, or name something that is not known.
@@ -68,14 +69,16 @@ class Engine:
         self.health = Health(rng=fields.rng) if fields.health is None else fields.health
         self.counters = Counters(clock) if fields.enable_metrics else None
         self.transport = Transport()
-        self._sync = SyncDriver(self.transport, self.limiter)
-        self._async = AsyncDriver(self.transport, self.limiter)
+        self.sync = SyncDriver(self.transport, self.limiter)
+        self.asynchronous = AsyncDriver(self.transport, self.limiter)
         log = CallLog(console=fields.enable_logging)
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)
         self._prints = log.console
         self._affinity, self._retry_budget, self._rng = Affinity(), RetryBudget(), fields.rng
-        self._budget, self._budget_usd = fields.budget, fields.budget_usd
+        self._budgets = () if fields.budget is None else (fields.budget,)
+        self._budget_usd = fields.budget_usd
+        self._spends = bool(self._budgets) or fields.budget_usd is not None
         self._policy = _policy(fields, fields.max_retries)
         self._router = _router(fields, self.registry)
         self._has_rules = bool(fields.routing_rules)
@@ -96,59 +99,61 @@ class Engine:
             **requests.params,
         }
 
-    # -- the four ways of a call -------------------------------------------------------------------
+    # -- calls -------------------------------------------------------------------------------------
 
-    def generate(
+    def begin(
         self,
         messages: Sequence[BaseMessage],
         stop: Sequence[str] | None,
         kwargs: dict[str, Any],
         manager: RunManager | None,
-    ) -> ChatResult:
-        """Return the answer.
+        *,
+        stream: bool = False,
+    ) -> tuple[Dispatch, ChatRequest, Run]:
+        """Return what a driver needs for a call: the attempts, the request and LangChain's run.
+
+        Args:
+            messages: The conversation.
+            stop: Stop sequences of the call; an empty list means none.
+            kwargs: The keywords of the call.
+            manager: LangChain's manager of the run, or None.
+            stream: Whether the answer is streamed.
 
         Raises:
-            DispatchError: No deployment gave one.
+            ConfigurationError: `model=` names nothing that is known, or a keyword is of the wrong kind.
         """
-        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=False)
-        return self._sync.generate(dispatch, request, run)
-
-    async def agenerate(
-        self,
-        messages: Sequence[BaseMessage],
-        stop: Sequence[str] | None,
-        kwargs: dict[str, Any],
-        manager: RunManager | None,
-    ) -> ChatResult:
-        """Return the answer; see `generate`."""
-        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=False)
-        return await self._async.generate(dispatch, request, run)
-
-    def stream(
-        self,
-        messages: Sequence[BaseMessage],
-        stop: Sequence[str] | None,
-        kwargs: dict[str, Any],
-        manager: RunManager | None,
-    ) -> Iterator[ChatGenerationChunk]:
-        """Return an iterator over the chunks of the answer.
-
-        Raises:
-            DispatchError: No deployment gave one, or it broke after content.
-        """
-        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=True)
-        return self._sync.stream(dispatch, request, run)
-
-    def astream(
-        self,
-        messages: Sequence[BaseMessage],
-        stop: Sequence[str] | None,
-        kwargs: dict[str, Any],
-        manager: RunManager | None,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        """Return an asynchronous iterator over the chunks of the answer; see `stream`."""
-        request, dispatch, run = self._begin(messages, stop, kwargs, manager, stream=True)
-        return self._async.stream(dispatch, request, run)
+        run = Run(manager)
+        request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
+        own, limit = self._limits(options) if self._spends or options.max_cost is not None else (None, None)
+        routing = self._routing(request, wanted, options, self._rng, limit)
+        decision = self._router.decide(routing)
+        if self._router.takes_turns and decision.targets:
+            self.health.take_turn(decision.targets[0])
+        check = self.health.check
+        budget = None if limit is None else CallBudget(routing.worst, limit=own, budgets=self._budgets)
+        logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
+        observers = self._observers if logs else self._quiet_observers
+        call = CallState(
+            request,
+            decision.targets,
+            self._policy if options is NO_OPTIONS else _within(self._policy, options),
+            self.clock,
+            waits=decision.waits,
+            thread=routing.thread,
+            observers=observers.plus(
+                run.observer, self._affinity if routing.thread is not None else None, budget
+            ),
+            send_checks=(check,) if budget is None else (budget.reserve, check),
+        )
+        dispatch = Dispatch(
+            call,
+            rng=routing.rng,
+            refusal=None if decision.targets else decision.error(),
+            queue_wait=self.limiter.readiness(request),
+            breaker_wait=self.health.breaker_wait,
+            retry_budget=self._retry_budget,
+        )
+        return dispatch, request, run
 
     def explain(
         self,
@@ -167,9 +172,10 @@ class Engine:
         request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
         rng = random.Random()
         rng.setstate(self._rng.getstate())  # what the next call will draw, without drawing it
+        _, limit = self._limits(options)
         return make_plan(
             self._router,
-            self._routing(request, wanted, options, rng),
+            self._routing(request, wanted, options, rng, limit),
             _within(self._policy, options),
             headroom=self.limiter.headroom,
             repeats=self._policy.resume and request.stream,
@@ -181,21 +187,6 @@ class Engine:
             return False
         now, own = self.clock.monotonic(), [each for each in self.registry.all if each.is_of(vendor)]
         return not own or any(self.health.blocked(target, now)[0] <= 0 for target in own)
-
-    # -- one call ----------------------------------------------------------------------------------
-
-    def _begin(
-        self,
-        messages: Sequence[BaseMessage],
-        stop: Sequence[str] | None,
-        kwargs: dict[str, Any],
-        manager: RunManager | None,
-        *,
-        stream: bool,
-    ) -> tuple[ChatRequest, Dispatch, Run]:
-        run = Run(manager)
-        request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
-        return request, self._dispatch(request, wanted, options, run), run
 
     def _freeze(
         self,
@@ -217,38 +208,13 @@ class Engine:
         )
         return request, wanted, options
 
-    def _dispatch(self, request: ChatRequest, wanted: str | None, options: RunOptions, run: Run) -> Dispatch:
-        """Decide which deployments are tried for a request, and return its attempts."""
-        routing = self._routing(request, wanted, options, self._rng)
-        decision = self._router.decide(routing)
-        if self._router.takes_turns and decision.targets:
-            self.health.take_turn(decision.targets[0])
-        budget, check = self._call_budget(routing, options), self.health.check
-        logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
-        observers = self._observers if logs else self._quiet_observers
-        call = CallState(
-            request,
-            decision.targets,
-            _within(self._policy, options),
-            self.clock,
-            waits=decision.waits,
-            thread=routing.thread,
-            observers=observers.plus(
-                run.observer, self._affinity if routing.thread is not None else None, budget
-            ),
-            send_checks=(check,) if budget is None else (budget.reserve, check),
-        )
-        return Dispatch(
-            call,
-            rng=routing.rng,
-            refusal=None if decision.targets else decision.error(),
-            queue_wait=self.limiter.readiness(request),
-            breaker_wait=self.health.breaker_wait,
-            retry_budget=self._retry_budget,
-        )
-
     def _routing(
-        self, request: ChatRequest, wanted: str | None, options: RunOptions, rng: random.Random
+        self,
+        request: ChatRequest,
+        wanted: str | None,
+        options: RunOptions,
+        rng: random.Random,
+        limit: Decimal | None,
     ) -> RoutingRequest:
         """Return everything that the decision about a request depends on."""
         targets, thread = self.registry.targets(wanted), options.thread_id
@@ -262,28 +228,19 @@ class Engine:
             model=request.route or (targets[0].model if targets else ""),
             allowed_vendors=options.allowed_vendors,
             thread=None if thread is None else f"{request.route or ''}\0{thread}",
-            limit=self._limit(options, whole=False),
+            limit=limit,
             longest_wait=self._policy.retries.max_retry_after,
             affinity=self._affinity,
             pool=self.registry.all if self._has_rules else (),
             routes=self.registry.routes,
         )
 
-    def _limit(self, options: RunOptions, *, whole: bool) -> Decimal | None:
-        """Return the dollars that a call may cost; `whole`: by its own limits alone, without the budget's."""
-        if self._budget_usd is None and options.max_cost is None and (whole or self._budget is None):
-            return None
-        amounts = [Decimal(str(usd)) for usd in (self._budget_usd, options.max_cost) if usd is not None]
-        if self._budget is not None and not whole:
-            amounts.append(self._budget.left(self.clock.now()))
-        return min(amounts, default=None)
-
-    def _call_budget(self, routing: RoutingRequest, options: RunOptions) -> CallBudget | None:
-        limit = self._limit(options, whole=True)
-        if limit is None and self._budget is None:
-            return None
-        budgets = (self._budget,) if self._budget is not None else ()
-        return CallBudget(routing.worst, limit=limit, budgets=budgets)
+    def _limits(self, options: RunOptions) -> tuple[Decimal | None, Decimal | None]:
+        """Return the dollars that a call may cost by its own limits, and what its budgets leave of them."""
+        own = [Decimal(str(usd)) for usd in (self._budget_usd, options.max_cost) if usd is not None]
+        now = self.clock.now()
+        left = [budget.left(now) for budget in self._budgets]
+        return min(own, default=None), min([*own, *left], default=None)
 
 
 def _policy(fields: DispatchFields, max_retries: int | None) -> CallPolicy:
