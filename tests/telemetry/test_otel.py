@@ -1,16 +1,13 @@
-"""Telemetry: spans and metrics in memory, a real scrape, and no word of a prompt unless asked for."""
+"""OpenTelemetry: spans and metrics in memory, nested, and no word of a prompt unless captured."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import urllib.request
 from typing import Any
 
 import prometheus_client as prometheus
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.language_models import FakeListLLM
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -24,11 +21,11 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.notebook.answer import answer_html
 from langchain_llmdispatch.notebook.plots import to_pandas
 from langchain_llmdispatch.telemetry import OpenTelemetryCallbackHandler, PrometheusCallbackHandler
-from langchain_llmdispatch.telemetry.prometheus import MOST_DEPLOYMENTS
-from tests.callbacks.test_usage import COLOURS, colours
+from tests.callbacks.handlers import colours
 from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.telemetry.scraping import scrape
 
 SECRET = "the password is swordfish"
 
@@ -133,13 +130,6 @@ def test_what_is_left_or_overtaken_is_no_error(server: LoopbackServer) -> None:
     assert {name for name in samples if "outcome" in name and "Error" in name} == set()
 
 
-def test_other_models_of_a_chain_do_not_unsettle_the_gauge() -> None:
-    """A completion model, which begins by another event, ends without calls in flight below zero."""
-    registry = prometheus.CollectorRegistry()
-    FakeListLLM(responses=["hi"]).invoke("x", {"callbacks": [PrometheusCallbackHandler(registry=registry)]})
-    assert scrape(registry)["llmdispatch_calls_in_flight"] == 0
-
-
 def test_a_cached_answer_without_usage_ends_its_span(server: LoopbackServer) -> None:
     """LangChain puts its mark of a cached answer where the usage would be; the span ends all the same."""
     server.script("openai", [Fault.without("usage")])
@@ -166,8 +156,8 @@ def test_metrics_have_the_conventions_names(server: LoopbackServer) -> None:
         point.attributes["gen_ai.token.type"]: point.sum
         for point in collector.points("gen_ai.client.token.usage")
     }
-    told = server.usage()["anthropic"]
-    assert tokens == {"input": told.input_tokens, "output": told.output_tokens}
+    reported = server.usage()["anthropic"]
+    assert tokens == {"input": reported.input_tokens, "output": reported.output_tokens}
     assert collector.points("gen_ai.client.operation.time_to_first_chunk")[0].count == 1
     assert sum(point.value for point in collector.points("llmdispatch.requests")) == 2
     assert collector.points("llmdispatch.fallbacks")[0].value == 1
@@ -201,12 +191,12 @@ def test_captured_content_has_the_conventions_form(server: LoopbackServer) -> No
     model = model_of(deployment(server, "anthropic"), stop=["END"])
     model.invoke(history, {"callbacks": [collector.handler], "metadata": {"thread_id": "t1"}})
     span, _ = collector.tree()
-    asked = json.loads(span.attributes["gen_ai.input.messages"])
-    assert [message["role"] for message in asked] == ["system", "user", "assistant", "tool"]
-    assert asked[0]["parts"] == [{"type": "text", "content": "be brief"}]
-    assert [part["type"] for part in asked[1]["parts"]] == ["text", "image"]
-    assert asked[2]["parts"] == [{"type": "tool_call", "id": "c1", "name": "add", "arguments": {"x": 1}}]
-    assert asked[3]["parts"] == [{"type": "tool_call_response", "id": "c1", "response": "2"}]
+    messages = json.loads(span.attributes["gen_ai.input.messages"])
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool"]
+    assert messages[0]["parts"] == [{"type": "text", "content": "be brief"}]
+    assert [part["type"] for part in messages[1]["parts"]] == ["text", "image"]
+    assert messages[2]["parts"] == [{"type": "tool_call", "id": "c1", "name": "add", "arguments": {"x": 1}}]
+    assert messages[3]["parts"] == [{"type": "tool_call_response", "id": "c1", "response": "2"}]
     (answer,) = json.loads(span.attributes["gen_ai.output.messages"])
     assert (answer["role"], answer["finish_reason"], answer["parts"][0]["type"]) == (
         "assistant",
@@ -224,69 +214,3 @@ def test_spans_nest_under_the_caller_s_own(server: LoopbackServer) -> None:
         model_of(deployment(server, "openai")).invoke("hello", {"callbacks": [collector.handler]})
     parents = [span.parent for span in collector.spans.get_finished_spans() if span.name.startswith("chat")]
     assert work.get_span_context().span_id in {parent.span_id for parent in parents if parent}
-
-
-def scrape(registry: Any) -> dict[str, float]:
-    """Return the samples that a Prometheus server would get, over HTTP."""
-    server, thread = prometheus.start_http_server(0, addr="127.0.0.1", registry=registry)
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=5) as page:
-            lines = page.read().decode().splitlines()
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-    samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, _, value in samples}
-
-
-@pytest.mark.parametrize("colour", ["invoke", "astream"])
-def test_prometheus_scrapes_what_happened(server: LoopbackServer, colour: str) -> None:
-    """Requests, errors, retries, fallbacks, tokens and dollars are in a real scrape."""
-    server.script("openai", [Fault.error("overloaded")] * 3)
-    registry = prometheus.CollectorRegistry()
-    prices = {"input_price": 1, "output_price": 1}
-    model = model_of(
-        deployment(server, "openai", **prices),
-        deployment(server, "anthropic", **prices),
-        callbacks=[PrometheusCallbackHandler(registry=registry)],
-    )
-    COLOURS[colour][1](model, {})
-    samples = scrape(registry)
-    first = 'deployment="openai",model="gpt-5.4-mini"'
-    second = 'deployment="anthropic",model="claude-haiku-4-5"'
-    failed = f'llmdispatch_requests_total{{{first},outcome="OverloadedError",vendor="openai"}}'
-    assert samples[failed] == 3
-    assert samples[f'llmdispatch_retries_total{{{first},vendor="openai"}}'] == 2
-    assert samples[f'llmdispatch_fallbacks_total{{{second},vendor="anthropic"}}'] == 1
-    told = server.usage()["anthropic"]
-    tokens = (
-        f'llmdispatch_tokens_total{{{second.replace(",model", ",kind=%output%,model")},vendor="anthropic"}}'
-    )
-    assert samples[tokens.replace("%", '"')] == told.output_tokens
-    dollars = samples[f'llmdispatch_cost_usd_total{{{second},vendor="anthropic"}}']
-    assert dollars == pytest.approx((told.input_tokens + told.output_tokens) / 1e6)
-    assert samples['llmdispatch_calls_total{outcome="ok"}'] == 1
-    assert samples["llmdispatch_calls_in_flight"] == 0
-    assert samples[f'llmdispatch_request_seconds_count{{{second},vendor="anthropic"}}'] == 1
-
-
-def test_prometheus_labels_are_bounded() -> None:
-    """Beyond the bound deployments share one label."""
-    registry = prometheus.CollectorRegistry()
-    handler = PrometheusCallbackHandler(registry=registry)
-    for n in range(MOST_DEPLOYMENTS + 30):
-        handler.on_custom_event("llmdispatch.retry", {"vendor": "v", "model": "m", "deployment": f"d{n}"})
-    samples = scrape(registry)
-    retried = {name: value for name, value in samples.items() if name.startswith("llmdispatch_retries_total")}
-    assert len(retried) == MOST_DEPLOYMENTS + 1
-    assert max(retried.values()) == 30
-
-
-def test_a_notebook_s_cell_may_run_again(server: LoopbackServer) -> None:
-    """A second handler on the same registry shares its metrics instead of failing."""
-    registry = prometheus.CollectorRegistry()
-    for _ in range(2):
-        handler = PrometheusCallbackHandler(registry=registry)
-        asyncio.run(model_of(deployment(server, "openai")).ainvoke("hello", {"callbacks": [handler]}))
-    assert scrape(registry)['llmdispatch_calls_total{outcome="ok"}'] == 2

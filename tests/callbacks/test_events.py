@@ -1,0 +1,221 @@
+"""Events and retries on the LLM run, in every colour, in order, and only where a handler takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+
+from langchain_llmdispatch import (
+    AllDeploymentsFailedError,
+    DispatcherChatModel,
+)
+from langchain_llmdispatch.chat_model.run_context import take_run
+from tests.callbacks.handlers import AsyncRecordingHandler, Config, RecordingHandler, collect, colours
+from tests.end_to_end.test_failover import deployment, model_of
+from tests.loopback.faults import Fault
+from tests.loopback.server import LoopbackServer
+
+
+@colours
+def test_events_reach_the_llm_run_in_order(
+    server: LoopbackServer, streaming: bool, run: Callable[[DispatcherChatModel, Config], Any]
+) -> None:
+    """Retry, fallback, attempts and usage reach the LLM run itself, in order, in every colour."""
+    server.script("openai", [Fault.error("overloaded")] * 3)
+    model = model_of(deployment(server, "openai"), deployment(server, "anthropic"), streaming=streaming)
+    handler = RecordingHandler()
+    run(model, {"callbacks": [handler]})
+    failure = ["attempt", "on_retry", "retry"]
+    assert handler.names() == ["start", *failure, *failure, "attempt", "fallback", "attempt", "usage", "end"]
+    assert len({run_id for _, run_id in handler.seen}) == 1
+    json.dumps(handler.data)
+    attempts = [data for name, data in handler.data if name == "attempt"]
+    assert [data["error"] for data in attempts] == ["OverloadedError"] * 3 + [None]
+    assert [data["retry"] for data in attempts] == [False, True, True, False]
+    fallback = next(data for name, data in handler.data if name == "fallback")
+    assert (fallback["from"], fallback["to"], fallback["status"]) == ("openai", "anthropic", 503)
+    assert take_run() is None
+
+
+@colours
+def test_tracers_see_retries_and_who_answered(
+    server: LoopbackServer, streaming: bool, run: Callable[[DispatcherChatModel, Config], Any]
+) -> None:
+    """A tracer records the retry on the LLM run, and the vendor that answered by its name in LangChain."""
+    server.script("openai", [Fault.error("overloaded"), Fault.error("auth")])
+    model = model_of(deployment(server, "openai"), deployment(server, "google"), streaming=streaming)
+    tracer = RunCollectorCallbackHandler()
+    run(model, {"callbacks": [tracer]})
+    (traced,) = tracer.traced_runs
+    events = [event["name"] for event in traced.events]
+    assert (events[0], events[1], events[-1]) == ("start", "retry", "end")
+    seen = traced.extra["metadata"]
+    assert (seen["ls_provider"], seen["ls_model_name"]) == ("google_genai", "gemini-2.5-flash")
+
+
+@pytest.mark.parametrize("wanted", ["fast", "google", "google:gemini-2.5-flash"])
+def test_the_planned_model_goes_by_its_bare_name(server: LoopbackServer, wanted: str) -> None:
+    """A route, a deployment and a prefixed model are the vendor's own model id to tracers, who price by it."""
+    google = deployment(server, "google")
+    model = model_of(deployment(server, "openai"), google, routes={"fast": [google]})
+    params = model._get_ls_params(model=wanted)
+    assert (params["ls_provider"], params["ls_model_name"]) == ("google_genai", "gemini-2.5-flash")
+
+
+FACTS = {"vendor", "deployment", "route", "attempts", "fallback", "cost_usd", "price_source", "queue_ms"} | {
+    "created_at"
+}
+
+
+@colours
+def test_an_error_has_the_facts_that_an_answer_has(
+    server: LoopbackServer, streaming: bool, run: Callable[[DispatcherChatModel, Config], Any]
+) -> None:
+    """By the same names, JSON-safe: which deployments were tried, how often, and what the failed answers cost."""
+    for vendor, faults in {"openai": [Fault.empty_answer(), Fault.error("auth")], "anthropic": []}.items():
+        server.script(vendor, faults or [Fault.error("auth")])
+    prices = {"input_price": 1, "output_price": 2}
+    model = model_of(
+        deployment(server, "openai", **prices), deployment(server, "anthropic"), streaming=streaming
+    )
+    with pytest.raises(AllDeploymentsFailedError) as failed:
+        run(model, {})
+    facts = json.loads(json.dumps(pickle.loads(pickle.dumps(failed.value)).llmdispatch))  # noqa: S301 - ours
+    assert set(facts) == FACTS
+    assert facts["attempts"] == [record.to_dict() for record in failed.value.attempts]
+    assert [one["error"] for one in facts["attempts"]] == [
+        *("EmptyAnswerError", "AuthenticationError", "AuthenticationError")
+    ]
+    assert (facts["vendor"], facts["fallback"], facts["queue_ms"]) == ("anthropic", True, 500)
+    reported = server.usage()["openai"]
+    assert (
+        Decimal(facts["cost_usd"])
+        == Decimal(reported.input_tokens + 2 * reported.output_tokens) / 1_000_000
+        > 0
+    )
+    assert set(model.invoke("hello", model="anthropic").response_metadata["llmdispatch"]) == FACTS
+
+
+def test_no_usage_reported_is_no_cost(server: LoopbackServer) -> None:
+    """A refused request's cost is unknown, not zero."""
+    server.script("openai", [Fault.error("auth")])
+    with pytest.raises(AllDeploymentsFailedError) as failed:
+        model_of(deployment(server, "openai")).invoke("hello")
+    assert failed.value.llmdispatch["cost_usd"] is None
+
+
+def test_waits_for_our_own_limits_are_events(server: LoopbackServer) -> None:
+    """A wait for a limit is an event with its length, and counts as throttled."""
+    model, handler = model_of(deployment(server, "openai", rpm=60)), RecordingHandler()
+    for _ in range(9):
+        model.invoke("hello", {"callbacks": [handler]})
+    waits = [data["wait_ms"] for name, data in handler.data if name == "throttle"]
+    assert len(waits) >= 3
+    assert sum(waits) / 1000 == pytest.approx(model.get_stats().throttled, abs=0.01)
+
+
+def test_the_final_error_of_a_call_follows_its_attempts(server: LoopbackServer) -> None:
+    """A failed call ends with its attempts reported, then LangChain's error."""
+    server.script("openai", [Fault.error("auth")])
+    handler = RecordingHandler()
+    with pytest.raises(AllDeploymentsFailedError):
+        model_of(deployment(server, "openai")).invoke("hello", {"callbacks": [handler]})
+    assert handler.names() == ["start", "attempt", "error"]
+
+
+def test_async_handlers_are_awaited_in_the_caller_s_loop(server: LoopbackServer) -> None:
+    """Async handlers are awaited in the loop that runs the call, in order."""
+    server.script("openai", [Fault.error("overloaded")])
+    model, handler = model_of(deployment(server, "openai")), AsyncRecordingHandler()
+    loops = []
+
+    async def main() -> None:
+        loops.append(id(asyncio.get_running_loop()))
+        await model.ainvoke("hello", {"callbacks": [handler]})
+
+    asyncio.run(main())
+    assert handler.names == ["attempt", "on_retry", "retry", "attempt", "usage"]
+    assert handler.loops == set(loops)
+
+
+def test_fifty_streams_at_once_keep_their_runs_apart(server: LoopbackServer) -> None:
+    """Concurrent streams in one loop each tell their own run."""
+    model, handler = model_of(deployment(server, "openai")), [RecordingHandler() for _ in range(50)]
+
+    async def main() -> None:
+        await asyncio.gather(*(collect(model, {"callbacks": [one]}) for one in handler))
+
+    asyncio.run(main())
+    assert all(one.names() == ["start", "attempt", "usage", "end"] for one in handler)
+    assert all(len({run_id for _, run_id in one.seen}) == 1 for one in handler)
+
+
+def test_a_stream_leaves_nothing_in_the_caller_s_context(server: LoopbackServer) -> None:
+    """Between two chunks another model's call is not taken for part of the stream's run."""
+    model, other, handler = (
+        model_of(deployment(server, "openai")),
+        model_of(deployment(server, "openai")),
+        RecordingHandler(),
+    )
+    stream = model.stream("hello", {"callbacks": [handler]})
+    next(iter(stream))
+    assert take_run() is None
+    other.invoke("hello")
+    list(stream)
+    assert handler.names().count("attempt") == 1
+
+
+def test_a_stream_that_cannot_begin_leaves_nothing_either(server: LoopbackServer) -> None:
+    """An input that is no conversation fails before the call; the context is clean."""
+    model = model_of(deployment(server, "openai"))
+    with pytest.raises(ValueError, match="Invalid input type"):
+        list(model.stream(7, {"callbacks": [RecordingHandler()]}))  # type: ignore[arg-type]
+    assert take_run() is None
+
+
+def test_events_nest_in_chains_and_show_in_astream_events(server: LoopbackServer) -> None:
+    """In a chain the events belong to the model's run, and `astream_events` shows them."""
+    model = model_of(deployment(server, "openai"))
+    chain = ChatPromptTemplate.from_template("say {word}") | model
+
+    async def main() -> list[Any]:
+        return [event async for event in chain.astream_events({"word": "hello"}, version="v2")]
+
+    events = asyncio.run(main())
+    run_id = next(event["run_id"] for event in events if event["event"] == "on_chat_model_start")
+    custom = [event for event in events if event["event"] == "on_custom_event"]
+    assert [event["name"] for event in custom] == ["llmdispatch.attempt", "llmdispatch.usage"]
+    assert {event["run_id"] for event in custom} == {run_id}
+
+
+def test_a_manager_as_callbacks_and_a_run_id_are_honoured(server: LoopbackServer) -> None:
+    """A stream keeps the run id, parents and tags that the caller chose, each once."""
+    model, handler = model_of(deployment(server, "openai"), tags=["own"]), RecordingHandler()
+    parent, run_id = UUID(int=1), UUID(int=2)
+    seen: dict[str, Any] = {}
+
+    class Start(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
+            seen.update(kwargs)
+
+    manager = CallbackManager(handlers=[handler, Start()], parent_run_id=parent)
+    list(model.stream("hello", {"callbacks": manager, "run_id": run_id, "tags": ["t"], "metadata": {"k": 1}}))
+    assert (seen["run_id"], seen["parent_run_id"], sorted(seen["tags"])) == (run_id, parent, ["own", "t"])
+    assert seen["metadata"]["k"] == 1
+    assert handler.names() == ["start", "attempt", "usage", "end"]
+
+
+def test_without_a_handler_for_custom_events_none_are_made(server: LoopbackServer) -> None:
+    """A handler without `on_custom_event` is never called for one."""
+    model = model_of(deployment(server, "openai"))
+    assert model.invoke("hello", {"callbacks": [BaseCallbackHandler()]}).text
