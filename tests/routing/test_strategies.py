@@ -29,7 +29,7 @@ FLEET = [target(f"d{n}", weight=w) for n, w in enumerate((1, 3, 0, 2, 1, 5, 1, 1
 
 @dataclass
 class Known:
-    """What is foreseen of each candidate, by rank."""
+    """Predictions by rank, as a `ForecastTable` has them."""
 
     views: list[HealthView] = field(default_factory=list)
     costs: list[float | None] = field(default_factory=list)
@@ -49,12 +49,12 @@ class Known:
 
 def candidates(*known: tuple[HealthView, float | None]) -> list[Candidate]:
     """Return candidates with these healths and prices."""
-    foresight = Known([view for view, _ in known], [usd for _, usd in known])
-    return [Candidate(where, n, foresight) for n, where in enumerate(FLEET[: len(known)])]
+    table = Known([view for view, _ in known], [usd for _, usd in known])
+    return [Candidate(where, n, table) for n, where in enumerate(FLEET[: len(known)])]
 
 
 def seen(ttft: float, **fields: object) -> HealthView:
-    """Return the health of a deployment that was asked before."""
+    """Return the health of a deployment that was tried before."""
     return HealthView(**{"ttft": ttft, "calls": 9, "samples": 9, "idle": 1.0, **fields})  # type: ignore[arg-type]
 
 
@@ -84,7 +84,7 @@ ALL = [*STRATEGIES, MIXED, lambda found: found[::-1]]
 @settings(max_examples=30)
 @given(known=KNOWN, seed=st.integers(0, 2**32))
 def test_every_strategy_is_a_pure_permutation(strategy: object, known: list, seed: int) -> None:
-    """Everybody is in the order once; the same seed gives the same order; what was handed in is untouched."""
+    """Each candidate is in the order once; the same seed gives the same order; the input is not changed."""
     order, given_in = order_of(strategy), candidates(*known)  # type: ignore[arg-type]
     before = list(given_in)
     first = order(given_in, random.Random(seed))
@@ -112,14 +112,14 @@ def test_weighted_draws_by_weight_and_zero_comes_last() -> None:
     assert {order[-1] for order in orders} == {"d2"}
 
 
-def test_round_robin_asks_who_has_waited_longest() -> None:
-    """Never chosen goes first, then the longest ago."""
+def test_round_robin_chooses_the_least_recently_chosen() -> None:
+    """Never chosen comes first, then the longest ago."""
     found = candidates((seen(1, turn=5), 1), (seen(1, turn=3), 1), (seen(1), 1), (seen(1, turn=4), 1))
     assert names(STRATEGIES["round_robin"](found, random.Random(1))) == ["d2", "d1", "d3", "d0"]
 
 
-def test_least_busy_asks_who_has_least_to_do() -> None:
-    """Requests under way decide; ties go by configured order."""
+def test_least_busy_chooses_the_fewest_requests_in_flight() -> None:
+    """Ties are in configured order."""
     found = candidates((seen(1, in_flight=2), 1), (seen(1), 1), (seen(1, in_flight=1), 1), (seen(1), 1))
     assert names(STRATEGIES["least_busy"](found, random.Random(1))) == ["d1", "d3", "d2", "d0"]
 
@@ -130,7 +130,7 @@ def test_lowest_cost_puts_unknown_prices_last_and_free_ones_first() -> None:
     assert names(STRATEGIES["lowest_cost"](found, random.Random(1))) == ["d2", "d3", "d0", "d1"]
 
 
-def test_lowest_latency_shares_among_the_fast_and_never_asks_the_slow() -> None:
+def test_lowest_latency_shares_among_the_fast_and_never_tries_the_slow() -> None:
     """Those about as fast as the best share the traffic as they get busy; a slow one gets none of it."""
     busy, first = Counter[str](), Counter[str]()
     rng = random.Random(1)
@@ -144,14 +144,14 @@ def test_lowest_latency_shares_among_the_fast_and_never_asks_the_slow() -> None:
 
 
 def test_lowest_latency_prefers_the_less_busy_of_two_as_fast() -> None:
-    """Of the pair that is drawn, the one with fewer requests under way goes first."""
+    """Of the pair that is drawn, the one with fewer requests in flight comes first."""
     found = candidates((seen(0.5, in_flight=7), 1), (seen(0.52), 1))
     for seed in range(50):
         assert names(STRATEGIES["lowest_latency"](found, random.Random(seed)))[0] == "d1"
 
 
 def test_lowest_latency_tries_the_new_once() -> None:
-    """One never asked goes first until it has been asked; while its first request is under way it waits."""
+    """One that was never tried comes first until it is tried; while its first request is in flight it waits."""
     new, asked, failed = HealthView(), HealthView(in_flight=1), HealthView(calls=1, idle=1.0)
     for view, first in ((new, "d1"), (asked, "d0"), (failed, "d0")):
         order = names(STRATEGIES["lowest_latency"](candidates((seen(0.5), 1), (view, 1)), random.Random(1)))
@@ -159,7 +159,7 @@ def test_lowest_latency_tries_the_new_once() -> None:
 
 
 def test_lowest_latency_draws_only_from_the_near_best() -> None:
-    """Whoever is drawn is one of those about as fast as the best, even if the others have nothing to do."""
+    """The drawn one is about as fast as the best, even if slower ones are idle."""
     busy = {0.5: 5, 0.52: 4, 0.54: 3}
     found = candidates(*[(seen(s, in_flight=busy.get(s, 0)), 1) for s in (4.0, 0.5, 0.52, 9.0, 0.54)])
     first = {names(STRATEGIES["lowest_latency"](found, random.Random(seed)))[0] for seed in range(60)}
@@ -167,8 +167,8 @@ def test_lowest_latency_draws_only_from_the_near_best() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["lowest_latency", "balanced", {"latency": 1}, {"failures": 1}])
-def test_who_was_bad_is_asked_again_once_what_is_known_has_faded(strategy: object) -> None:
-    """While fresh it comes last; when almost nothing of what was known counts any more, it comes first."""
+def test_a_bad_deployment_is_tried_again_once_its_estimate_has_faded(strategy: object) -> None:
+    """While fresh it comes last; when almost nothing of it counts any more, it comes first."""
     bad, good = seen(8.0, success=0.2), seen(0.5, success=0.9)
     for fresh, first in ((1.0, "d1"), (0.001, "d0")):
         found = candidates((bad._replace(fresh=fresh), 0.001), (good, 0.001))
@@ -177,8 +177,8 @@ def test_who_was_bad_is_asked_again_once_what_is_known_has_faded(strategy: objec
 
 @settings(max_examples=60)
 @given(known=KNOWN, extra=st.tuples(VIEWS, st.none() | st.floats(0, 1e6)), seed=st.integers(0, 99))
-def test_an_absurd_candidate_reorders_nobody_else(known: list, extra: tuple, seed: int) -> None:
-    """Scores are measured against fixed references: who else is there changes nothing between two."""
+def test_an_absurd_candidate_reorders_no_others(known: list, extra: tuple, seed: int) -> None:
+    """Scores are relative to fixed references: other candidates change nothing between two."""
     known = known[: len(FLEET) - 1]
     for strategy in (BALANCED, Criteria.of(MIXED)):
         alone = names(strategy(candidates(*known), random.Random(seed)))
@@ -192,8 +192,8 @@ def test_balanced_weighs_cost_against_time() -> None:
     assert names(STRATEGIES["balanced"](found, random.Random(1))) == ["d1", "d0", "d2"]
 
 
-def test_ceilings_refuse_and_say_why() -> None:
-    """Too dear, too slow, too busy and of unknown price are left out; of unknown speed is not."""
+def test_ceilings_leave_out_with_a_reason() -> None:
+    """Too expensive, too slow, too busy and of unknown price are left out; of unknown latency is not."""
     criteria = Criteria.of({"cost": 1, "max_cost_usd": 0.01, "max_latency_s": 5, "max_in_flight": 3})
     assert criteria.exceeded_by(candidates((seen(5.0), 0.01))[0]) is None  # a ceiling is not above itself
     found = candidates(
@@ -210,7 +210,7 @@ def test_ceilings_refuse_and_say_why() -> None:
 
 
 def test_a_callable_may_take_one_or_two_arguments_and_leave_some_out() -> None:
-    """It sees the candidates, and the source of randomness if it wants it."""
+    """It gets the candidates, and the source of randomness if it has a second parameter."""
     found = candidates(*[(seen(1), 1)] * 3)
     assert names(order_of(lambda c: c[1])(found, random.Random(1))) == ["d1"]
     assert names(order_of(lambda c, rng: rng.sample(list(c), 2))(found, random.Random(1))) == ["d0", "d2"]
@@ -222,8 +222,8 @@ def test_a_callable_may_take_one_or_two_arguments_and_leave_some_out() -> None:
 @given(
     known=KNOWN, seed=st.integers(0, 99), most=st.tuples(st.floats(0, 1), st.floats(0, 20), st.integers(0, 9))
 )
-def test_nobody_above_a_ceiling_is_asked(known: list, seed: int, most: tuple) -> None:
-    """Ceilings are hard: whoever is above one is refused whatever its score; whoever is not is not."""
+def test_no_candidate_above_a_ceiling_is_tried(known: list, seed: int, most: tuple) -> None:
+    """Ceilings are hard: a candidate above one is left out whatever its score; others are not."""
     usd, seconds, busy = most
     criteria = Criteria.of({"cost": 1, "max_cost_usd": usd, "max_latency_s": seconds, "max_in_flight": busy})
     for candidate in criteria(candidates(*known), random.Random(seed)):
@@ -243,13 +243,13 @@ def test_nobody_above_a_ceiling_is_asked(known: list, seed: int, most: tuple) ->
     ],
 )
 def test_wrong_strategies_are_named(wrong: object, said: str) -> None:
-    """A misspelt name or criterion, or a number that is none, is an error that says which."""
+    """A misspelt name or criterion, or a wrong number, is named in the error."""
     with pytest.raises(ConfigurationError, match=said):
         check_strategy(wrong)
 
 
-def test_who_cares_for_money() -> None:
-    """Affinity is given up for a cheaper one only where cost is a criterion."""
+def test_strategies_that_compare_costs() -> None:
+    """A thread moves to a cheaper deployment only where cost is a criterion."""
     assert [weighs_cost(s) for s in ("lowest_cost", "balanced", "ordered", {"cost": 1}, {"latency": 1})] == [
         True,
         True,
@@ -259,8 +259,8 @@ def test_who_cares_for_money() -> None:
     ]
 
 
-def test_what_nobody_reads_is_not_computed() -> None:
-    """A strategy that asks for no price pays for none."""
-    foresight = Known([seen(1)] * len(FLEET))
-    found = [Candidate(where, n, foresight) for n, where in enumerate(FLEET)]  # it has no prices to give
+def test_what_a_strategy_does_not_read_is_not_computed() -> None:
+    """A strategy that reads no price computes none."""
+    table = Known([seen(1)] * len(FLEET))
+    found = [Candidate(where, n, table) for n, where in enumerate(FLEET)]  # it has no prices to give
     assert len(STRATEGIES["round_robin"](found, random.Random(1))) == len(FLEET)
