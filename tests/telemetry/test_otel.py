@@ -1,4 +1,7 @@
-"""OpenTelemetry: spans and metrics in memory, nested, and no word of a prompt unless captured."""
+"""OpenTelemetry: spans and metrics in memory, nested, and no word of a prompt unless captured.
+
+Covers `telemetry/messages.py` and `telemetry/labels.py` too.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,66 @@
+"""HTML primitives: durations, money, shares, and text that is escaped."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_llmdispatch.html import NOTHING, aligned, bar, dollars, legend, seconds, share, table, text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *((None, NOTHING), (0.0004, "0.4 ms"), (0.34, "340 ms"), (0.9998, "1.00 s"), (2.414, "2.41 s")),
+        *((75.2, "75 s"), (2640, "44 min"), (12_600, "3.5 h")),
+    ],
+)
+def test_durations_have_a_fitting_unit(value: float | None, shown: str) -> None:
+    """Three digits at most, in the unit that reads best."""
+    assert seconds(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "unknown"), (0, "$0"), (0.000074, "$0.000074"), (0.0236, "$0.0236"), (1, "$1.00")],
+)
+def test_an_unknown_price_is_not_zero(value: float | None, shown: str) -> None:
+    """An unknown amount is unknown, never $0; a part of it is a lower bound."""
+    assert dollars(value) == shown
+    assert dollars(0, unknown=3, answers=3) == "unknown"
+    assert dollars(0.5, unknown=1, answers=3) == "≥ $0.50"
+
+
+def test_a_column_of_money_has_the_same_decimals() -> None:
+    """Two digits of the smallest amount, seven of the largest, so that the eye can compare."""
+    assert aligned([None, 0, 0.000642, 0.0018]) == ["unknown", "$0", "$0.00064", "$0.00180"]
+    assert aligned([0.75, 4.5], "") == ["0.75", "4.50"]
+    assert aligned([1234.5, 0.000001]) == ["$1,234.500", "< $0.001"]
+    assert aligned([]) == []
+
+
+def test_a_share_does_not_hide_a_failure() -> None:
+    """One failure in ten thousand is not 100 %."""
+    assert (share(9999, 10_000), share(1, 1), share(0, 0)) == ("99.9%", "100.0%", NOTHING)
+
+
+def test_text_is_escaped() -> None:
+    """Only what is marked as HTML is taken as HTML."""
+    assert text("<b>") == "&lt;b&gt;"
+
+
+def test_a_table_has_no_empty_columns_and_folds_its_rest() -> None:
+    """What holds nothing is not shown; beyond 30 rows all after the first 25 are folded."""
+    html = table(["name", "nothing", "count"], [(f"<{n}>", None, n) for n in range(40)])
+    assert "nothing" not in html
+    assert "&lt;7&gt;" in html
+    assert "<summary>15 more</summary>" in html
+    assert "<details>" not in table(["name"], [("x",)] * 30)
+
+
+def test_a_bar_is_made_of_shares_and_explained() -> None:
+    """Pieces stand where they begin; a single kind needs no legend."""
+    assert 'style="left:min(25.00%,100% - 2px);width:50.00%;background:red"' in bar(
+        [(0.25, 0.75, "background:red")]
+    )
+    assert legend({"sent": "background:red"}) == ""
+    assert "sent" in legend({"sent": "background:red", "failed": "background:blue"})

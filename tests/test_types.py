@@ -1,0 +1,34 @@
+"""Frozen values: what is shared cannot be changed, and records become the JSON of metadata."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from langchain_llmdispatch.types import AttemptRecord, TimeLimits
+
+RECORD = AttemptRecord("openai", "gpt-6", "first", status=200, wait_ms=3, latency_ms=40, ttft_ms=12)
+
+
+def test_a_record_becomes_json_by_its_own_names() -> None:
+    """Keys are those of `response_metadata`, values JSON-safe, and the dict is a copy."""
+    held = RECORD.to_dict()
+    assert json.loads(json.dumps(held)) == held
+    assert held["deployment"] == "first"
+    assert set(held) == {
+        *("vendor", "model", "deployment", "status", "error", "wait_ms", "latency_ms", "ttft_ms"),
+        *("request_id", "started_ms"),
+    }
+    held["status"] = 500
+    assert RECORD.status == 200
+
+
+def test_values_are_frozen_and_travel() -> None:
+    """Nothing shared can be set; pickled they are equal."""
+    with pytest.raises(FrozenInstanceError):
+        RECORD.status = 500  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(RECORD)) == RECORD  # noqa: S301 - our own
+    assert TimeLimits().deadline == 600.0
