@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch import errors
-from tests.vendors.openai.test_responses import VENDOR, call
-from tests.vendors.openai.test_responses_answers import (
+from tests.vendors.openai.responses_calls import VENDOR, call
+from tests.vendors.openai.test_responses_answer import (
     CALLED,
     CITED,
     MESSAGE,

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.history.compile import compile_messages
-from tests.vendors.openai.test_responses import HI, VENDOR, call, items
+from tests.vendors.openai.responses_calls import HI, VENDOR, call, items
 
 REASONING = {
     "type": "reasoning",

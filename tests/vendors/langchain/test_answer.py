@@ -1,0 +1,94 @@
+"""Answers and streams of LangChain's chat models."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from langchain_llmdispatch import StreamInterruptedError
+from tests.vendors.langchain.models import COLOURS, Scripted, ask, router
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_its_answer_is_ours(colour: str) -> None:
+    """Name, vendor, reason, usage and attempts are where they are for every vendor, and usage counts once."""
+    usage = {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
+    metadata = {"stop_reason": "end_turn", "model": "scripted-1-0724"}
+    inner = Scripted(steps=[AIMessage("four", usage_metadata=usage, response_metadata=metadata)])
+    model = router(inner)
+    answer = ask(colour, model, "2+2?")
+    facts = answer.response_metadata
+    assert (answer.text, facts["finish_reason"], facts["model_name"]) == ("four", "stop", "scripted-1-0724")
+    assert facts["model_provider"] == "langchain"
+    assert facts["llmdispatch"]["deployment"] == "langchain:scripted-1"
+    assert [a["error"] for a in facts["llmdispatch"]["attempts"]] == [None]
+    assert {key: answer.usage_metadata[key] for key in usage} == usage
+    assert json.dumps(facts)
+    assert model.get_stats().total_requests == 1
+    assert model.get_stats().input_tokens == 3
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_model_that_does_not_stream_gives_one_chunk(colour: str) -> None:
+    """Streaming falls back to the whole answer, tool calls and facts included."""
+
+    class Whole(Scripted):
+        _stream = BaseChatModel._stream
+
+    call = {"name": "magic_function", "args": {"input": 3}, "id": "c1"}
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    answer = ask(
+        colour, router(Whole(steps=[AIMessage("", tool_calls=[call], usage_metadata=usage)])), "Hello"
+    )
+    assert [(c["name"], c["args"], c["id"]) for c in answer.tool_calls] == [
+        ("magic_function", {"input": 3}, "c1")
+    ]
+    assert answer.usage_metadata == usage
+
+
+@pytest.mark.parametrize("colour", ["stream", "astream"])
+def test_a_stream_of_a_known_integration_must_say_why_it_ended(colour: str) -> None:
+    """OpenAI's integration always says so; without that the stream was cut."""
+    cut = [AIMessageChunk("half an ans")]
+    model = router(
+        Scripted(provider="openai", steps=[cut], streams=True), Scripted(steps=[AIMessage("whole")])
+    )
+    with pytest.raises(StreamInterruptedError) as caught:
+        ask(colour, model, "Hello")
+    assert caught.value.partial.text == "half an ans"
+    # An integration nobody knows may simply end.
+    assert ask(colour, router(Scripted(steps=[[AIMessageChunk("all")]])), "Hello").text == "all"
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize(
+    "bad",
+    [
+        AIMessage(""),
+        AIMessage("", response_metadata={"finish_reason": "stop"}),
+        AIMessage("", invalid_tool_calls=[{"name": "f", "args": '{"a": ', "id": "1", "error": None}]),
+    ],
+)
+def test_no_answer_is_no_answer(colour: str, bad: AIMessage) -> None:
+    """Nothing, or half a tool call, falls back."""
+    if bad.invalid_tool_calls and "stream" in colour:
+        pieces = [{"name": "f", "args": '{"a": ', "id": "1", "index": 0}]
+        steps: list[Any] = [[AIMessageChunk("", tool_call_chunks=pieces)]]
+        with pytest.raises(StreamInterruptedError):
+            ask(colour, router(Scripted(steps=steps)), "Hello")
+        return
+    model = router(Scripted(steps=[bad]), Scripted(steps=[AIMessage("spare")]), max_retries=0)
+    assert ask(colour, model, "Hello").text == "spare"
+
+
+def test_finish_reasons_and_extras_of_integrations() -> None:
+    """Each integration's word becomes one of four; its own metadata stays."""
+    words = {"MAX_TOKENS": "length", "tool_use": "tool_calls", "SAFETY": "content_filter", "end_turn": "stop"}
+    for theirs, ours in words.items():
+        message = AIMessage("x", response_metadata={"stopReason": theirs, "guardrail": "none"})
+        facts = router(Scripted(steps=[message])).invoke("Hello").response_metadata
+        assert (facts["finish_reason"], facts["guardrail"]) == (ours, "none")

@@ -1,0 +1,82 @@
+"""Errors of LangChain's integrations, as ours."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from langchain_core import exceptions as core
+from langchain_core.messages import AIMessage
+
+from langchain_llmdispatch import errors
+from langchain_llmdispatch.vendors.langchain.errors import translated
+from tests.vendors.langchain.models import COLOURS, Api, Scripted, ask, router
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (core.ModelRateLimitError("slow"), errors.RateLimitError),
+        (core.ContextOverflowError("long"), errors.ContextOverflowError),
+        (core.ModelTimeoutError("late"), errors.AttemptTimeoutError),
+        (Api(401), errors.AuthenticationError),
+        (Api(503), errors.OverloadedError),
+        (Api(429, "insufficient_quota"), errors.QuotaExceededError),
+        (Api(400, "unsupported_parameter"), errors.UnsupportedParameterError),
+        (ConnectionError("gone"), errors.ConnectionFailedError),
+        (httpx.ReadTimeout("late"), errors.AttemptTimeoutError),
+        (NotImplementedError("no images"), errors.UnsupportedFeatureError),
+        (RuntimeError("odd"), errors.VendorError),
+    ],
+)
+def test_its_errors_are_ours(colour: str, raised: Exception, expected: type[Exception]) -> None:
+    """Each is mapped, lets another deployment answer, and holds neither request nor key."""
+    failing, spare = Scripted(steps=[raised]), Scripted(steps=[AIMessage("spare")])
+    answer = ask(colour, router(failing, spare, max_retries=0), "Hello")
+    attempts = answer.response_metadata["llmdispatch"]["attempts"]
+    assert (answer.text, attempts[0]["error"]) == ("spare", expected.__name__)
+    with pytest.raises(errors.AllDeploymentsFailedError) as caught:
+        ask(colour, router(Scripted(steps=[raised]), max_retries=0), "Hello")
+    inner = caught.value.errors[0]
+    assert type(inner) is expected
+    assert "secret" not in str(inner)
+    assert "hush" not in str(inner)
+    chain: BaseException | None = caught.value
+    while chain is not None:
+        assert not isinstance(chain, Api)
+        assert not hasattr(chain, "request")
+        chain = chain.__cause__ or chain.__context__
+
+
+def test_what_the_response_says_is_kept() -> None:
+    """Status, code, request id and the wait that was asked for."""
+    error = translated(Api(429, "rate_limit_exceeded", {"retry-after": "7"}), Scripted())
+    assert (error.status_code, error.code, error.request_id, error.retry_after) == (
+        429,
+        "rate_limit_exceeded",
+        "req_7",
+        7.0,
+    )
+
+
+def test_botocore_s_errors() -> None:
+    """Bedrock's errors carry their meaning in a dictionary."""
+
+    class ClientError(Exception):
+        response: ClassVar[Any] = {
+            "Error": {"Code": "ThrottlingException"},
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+        }
+
+    error = translated(ClientError("slow down"), Scripted())
+    assert isinstance(error, errors.RateLimitError)
+
+
+def test_bad_requests_end_the_call() -> None:
+    """What is wrong for everyone is neither retried nor sent elsewhere."""
+    spare = Scripted()
+    with pytest.raises(errors.InvalidRequestError):
+        router(Scripted(steps=[core.ModelInvalidRequestError("no")]), spare).invoke("Hello")
+    assert not spare.asked

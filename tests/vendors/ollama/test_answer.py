@@ -1,0 +1,122 @@
+"""Ollama: from a whole answer to a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_llmdispatch import errors
+from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream, total
+
+
+def test_metadata() -> None:
+    """Counters are usage, timings are whole numbers of the metadata."""
+    message = decode(answer(content="hi", thinking="hm"))
+    assert message.content == "hi"
+    assert message.additional_kwargs == {"reasoning_content": "hm"}
+    assert [block["type"] for block in message.content_blocks] == ["reasoning", "text"]
+    assert message.usage_metadata == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    assert message.id is None
+    assert message.response_metadata == {
+        "model_provider": "ollama", "model_name": "llama3.1", "finish_reason": "stop", "done_reason": "stop",
+        "created_at": "2026-11-01T10:00:00Z", "total_duration": 5, "prompt_eval_count": 7, "eval_count": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", ["prompt_eval_count", "eval_count"])
+def test_missing_counter(missing: str) -> None:
+    """Half a usage is none: the other half would be invented."""
+    said = answer(content="hi")
+    del said[missing]
+    assert decode(said).usage_metadata is None
+    assert stream(lines(said))[-1].usage_metadata is None
+
+
+FINISHES = [("stop", "stop"), ("length", "length"), (None, "stop"), ("", "stop"), ("custom", "stop")]
+
+
+@pytest.mark.parametrize(("reason", "finish"), FINISHES)
+def test_finish(reason: str | None, finish: str) -> None:
+    """Old servers name no reason; the end marker is `done`."""
+    said = {**answer(content="hi"), "done_reason": reason}
+    assert decode(said).response_metadata["finish_reason"] == finish
+    assert stream(lines(said))[-1].response_metadata["finish_reason"] == finish
+
+
+@pytest.mark.parametrize("reason", ["load", "unload"])
+def test_no_generation(reason: str) -> None:
+    """A model that was only loaded answered nothing."""
+    said = {**answer(), "done_reason": reason}
+    with pytest.raises(errors.EmptyAnswerError):
+        decode(said)
+    with pytest.raises(errors.EmptyAnswerError):
+        stream(lines(said))
+    assert decode({**said, "message": {"content": "hi"}}).content == "hi"
+
+
+def tool_answer(*functions: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with calls that have no id."""
+    return answer(tool_calls=[{"function": function} for function in functions])
+
+
+def test_ids_are_made_once_and_for_all() -> None:
+    """A call without an id gets one of its own: the same each time, another in the next turn."""
+    said = tool_answer(*2 * [{"name": "weather", "arguments": {"city": "Oslo"}}])
+    first, second = [item["id"] for item in decode(said).tool_calls]
+    assert first != second
+    assert [item["id"] for item in decode(said).tool_calls] == [first, second]
+    assert [item["id"] for item in stream(lines(said))[-1].tool_calls] == [first, second]
+    later = decode({**said, "created_at": "2026-11-01T10:00:09Z"})
+    assert later.tool_calls[0]["id"] != first
+
+
+def test_tool_names_return() -> None:
+    """The caller finds the tool under its own name."""
+    said = tool_answer({"name": "weather_", "arguments": {}})
+    names = {"weather_": "weather!"}
+    assert decode(said, tool_names=names).tool_calls[0]["name"] == "weather!"
+    assert stream(lines(said), tool_names=names)[-1].tool_calls[0]["name"] == "weather!"
+
+
+ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [({}, {}), (None, {}), ("", {}), ('{"a": 1}', {"a": 1})]
+
+
+@pytest.mark.parametrize(("said", "args"), ARGUMENTS)
+def test_arguments(said: Any, args: dict[str, Any]) -> None:
+    """Absent arguments are no arguments; proxies send them as text."""
+    whole = tool_answer({"name": "weather", "arguments": said})
+    assert decode(whole).tool_calls[0]["args"] == args
+    assert stream(lines(whole))[-1].tool_calls[0]["args"] == args
+    assert decode(whole).response_metadata["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("said", ['{"a": ', "[1]", [1], "null"])
+def test_bad_arguments(said: Any) -> None:
+    """Arguments that are no object never make a valid call."""
+    whole = tool_answer({"name": "weather", "arguments": said})
+    message = decode(whole)
+    assert not message.tool_calls
+    assert message.invalid_tool_calls[0]["id"]
+    with pytest.raises(errors.TruncatedToolCallError):
+        stream(lines(whole))
+
+
+MALFORMED = [b"", b"<html>", b"[]", b'{"done": true}', b'{"message": {"content": "hi"}, "done": false}']
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+def test_malformed(data: bytes) -> None:
+    """What is no whole answer is not taken for one."""
+    with pytest.raises(errors.MalformedResponseError):
+        VENDOR.decode_response(call(), data, {})
+
+
+def test_logprobs() -> None:
+    """Log probabilities of all lines arrive once, at the end."""
+    token = {"token": "hi", "logprob": -0.5}
+    said = [{**answer(content="hi"), "done": False, "logprobs": [token]}, {**answer(), "logprobs": [token]}]
+    chunks = stream(lines(*said))
+    assert "logprobs" not in chunks[0].response_metadata
+    assert total(chunks).response_metadata["logprobs"] == [token, token]
+    assert decode({**answer(content="hi"), "logprobs": [token]}).response_metadata["logprobs"] == [token]

@@ -1,0 +1,141 @@
+"""The Responses API: which calls go there, and the bodies of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+)
+
+from langchain_llmdispatch.types import Call, Endpoint, OutputSchema, ToolChoice, ToolSpec
+from tests.vendors.openai.responses_calls import HERE, HI, VENDOR, body, call, items
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = ToolSpec("weather", "Tells the weather.", CITY)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"model": "gpt-4.1"}, "/v1/chat/completions"),
+        ({"model": "gpt-4.1", "extra": HERE}, "/v1/responses"),
+        ({"model": "gpt-4.1", "params": HERE}, "/v1/responses"),
+        ({"model": "gpt-4.1", "server_tools": [{"type": "web_search"}]}, "/v1/responses"),
+        ({"model": "gpt-4.1", "extra": {"previous_response_id": "resp_1"}}, "/v1/responses"),
+        ({"model": "gpt-4.1", "params": {"reasoning": {"effort": "low"}}}, "/v1/responses"),
+        ({"model": "gpt-6-luna"}, "/v1/chat/completions"),
+        ({"model": "gpt-6-luna", "tools": [WEATHER]}, "/v1/responses"),
+        (
+            {"model": "gpt-6-luna", "tools": [WEATHER], "params": {"reasoning_effort": "none"}},
+            "/v1/chat/completions",
+        ),
+        (
+            {"model": "gpt-6-luna", "tools": [WEATHER], "extra": {"use_responses_api": False}},
+            "/v1/chat/completions",
+        ),
+        ({"model": "gpt-5-codex"}, "/v1/responses"),
+    ],
+)
+def test_choice_of_api(fields: dict[str, Any], path: str) -> None:
+    """The caller decides; else what only this API has; else the model."""
+    asked = Call(fields.pop("model"), Endpoint("https://api.openai.com/v1"), HI, **fields)
+    request = VENDOR.encode_request(asked)
+    assert request.url.path == path
+    assert b"use_responses_api" not in request.content
+
+
+def test_smallest_request() -> None:
+    """Nothing is stored at the vendor."""
+    assert body(call()) == {
+        "model": "gpt-4.1",
+        "input": [{"type": "message", "role": "user", "content": "Hi"}],
+        "store": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"params": {"max_tokens": 90, "temperature": 0.5}}, {"max_output_tokens": 90, "temperature": 0.5}),
+        ({"params": {"max_tokens": 9}}, {"max_output_tokens": 16}),
+        ({"params": {"reasoning_effort": "low"}}, {"reasoning": {"effort": "low"}}),
+        (
+            {"params": {"reasoning_effort": "low", "reasoning": {"summary": "auto"}}},
+            {"reasoning": {"effort": "low", "summary": "auto"}},
+        ),
+        ({"params": {"verbosity": "low"}}, {"text": {"verbosity": "low"}}),
+        ({"params": {"stop": ["x"], "seed": 1, "presence_penalty": 1}}, {}),
+        (
+            {"params": {"logprobs": True, "top_logprobs": 2}},
+            {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
+        ),
+        ({"stream": True}, {"stream": True}),
+        ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+        ({"tool_choice": ToolChoice("any")}, {"tool_choice": "required"}),
+        (
+            {"tool_choice": ToolChoice("tool", "weather")},
+            {"tool_choice": {"type": "function", "name": "weather"}},
+        ),
+        (
+            {"tools": [WEATHER], "server_tools": [{"type": "web_search"}]},
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "name": "weather",
+                        "description": "Tells the weather.",
+                        "parameters": CITY,
+                        "strict": False,
+                    },
+                    {"type": "web_search"},
+                ]
+            },
+        ),
+        (
+            {"tools": [ToolSpec("t", "", CITY, strict=True, extras={"defer_loading": True})]},
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "name": "t",
+                        "parameters": CITY,
+                        "strict": True,
+                        "defer_loading": True,
+                    }
+                ]
+            },
+        ),
+        (
+            {"output": OutputSchema("City", CITY, strict=True, method="json_schema")},
+            {"text": {"format": {"type": "json_schema", "name": "City", "schema": CITY, "strict": True}}},
+        ),
+        (
+            {"output": OutputSchema("City", None, method="json_mode"), "params": {"verbosity": "low"}},
+            {"text": {"verbosity": "low", "format": {"type": "json_object"}}},
+        ),
+        ({"extra": {"truncation": "auto"}}, {"truncation": "auto"}),
+    ],
+)
+def test_fields(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Each neutral field is spelled in this API's words."""
+    asked = body(call(**fields))
+    assert {name: asked[name] for name in asked if name not in {"model", "input", "store"}} == expected
+
+
+def test_reasoning_travels_encrypted() -> None:
+    """Reasoning models are asked for their ciphertext, beside what the caller wants included."""
+    asked = body(call(model="gpt-6-luna", extra={"include": ["web_search_call.action.sources"]}))
+    assert asked["include"] == ["web_search_call.action.sources", "reasoning.encrypted_content"]
+    assert asked["store"] is False
+
+
+def test_stored_conversations() -> None:
+    """Who wants the vendor to store says so, and ids lead somewhere."""
+    asked = body(call(model="gpt-6-luna", extra={"store": True}))
+    assert asked["store"] is True
+    assert "include" not in asked
+    thought: Any = [{"type": "reasoning", "id": "rs_1"}, {"type": "text", "text": "x"}]
+    assert len(items(*HI, AIMessage(thought), extra={"store": True}, model="gpt-6-luna")) == 3
+    assert len(items(*HI, AIMessage(thought), model="gpt-6-luna")) == 2
