@@ -9,34 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.catalog.rates import MILLION, TieredRates, TokenRates
+from langchain_llmdispatch.catalog.prices import (
+    MILLION,
+    DatedPrices,
+    DeploymentPrice,
+    PriceKey,
+    PricePerMillion,
+    TieredRates,
+    TokenRates,
+)
 
 MOST_MODELS = 4096  # prices kept; model names come from users, so there must be an end
 MOST_DAYS = 64  # days (or minutes, for prices by the hour) kept per model
-
-
-class PriceKey(NamedTuple):
-    """What a price depends on, besides time and prompt length.
-
-    Attributes:
-        listing: The vendor's listing.
-        model: The model's name, as written.
-        base_url: Where requests go, if not to the vendor's own address: another seller may be there.
-        service_tier: OpenAI's service tier (`flex`, `priority`).
-    """
-
-    listing: Listing
-    model: str
-    base_url: str | None = None
-    service_tier: str | None = None
 
 
 class PriceList:
@@ -55,7 +48,7 @@ class PriceList:
         self.corrections = read_data("prices.json")
         self._histories: dict[PriceKey, PriceHistory] = {}
 
-    def rates(self, key: PriceKey, at: datetime) -> TieredRates | None:
+    def rates(self, at: datetime, key: PriceKey) -> TieredRates | None:
         """Return the rates at a time, or None if the price is unknown."""
         history = self._histories.get(key)
         if history is None:
@@ -228,3 +221,51 @@ def _loaded() -> PriceList:
         if held is None or held.snapshot is not snapshot:
             held = _current = PriceList(snapshot, f"genai-prices {__version__}", get_snapshot)
         return held
+
+
+_latest: DatedPrices | None = None
+
+
+def prices_at(at: datetime) -> DatedPrices:
+    """Return the price list as of a moment; without a time zone it is UTC."""
+    global _latest
+    at, prices, latest = in_utc(at), current_prices(), _latest
+    if latest is None or latest.snapshot is not prices.snapshot or not latest.start <= at < latest.end:
+        start = at.replace(second=0, microsecond=0)
+        end, rates = start + timedelta(minutes=1), partial(prices.rates, start)
+        latest = _latest = DatedPrices(start, end, rates, prices.snapshot, prices.newest)
+    return latest
+
+
+def deployment_price(
+    listing: Listing,
+    model: str,
+    *,
+    base_url: str | None = None,
+    service_tier: str | None = None,
+    is_free: bool = False,
+    input_price: PricePerMillion | None = None,
+    output_price: PricePerMillion | None = None,
+) -> DeploymentPrice:
+    """Return what a deployment costs by the current list, and its own prices.
+
+    Args:
+        listing: The vendor's listing.
+        model: The model's name.
+        base_url: Where requests go, if not to the vendor's own address.
+        service_tier: OpenAI's service tier (`flex`, `priority`).
+        is_free: The model runs on the user's own machines.
+        input_price: The deployment's own price, USD per million input tokens, cached or not.
+        output_price: The deployment's own price, USD per million output tokens.
+    """
+    key = PriceKey(listing, model, base_url, service_tier)
+    return DeploymentPrice(
+        key, prices_at, is_free=is_free, input_price=input_price, output_price=output_price
+    )
+
+
+def prices_as_of() -> str:
+    """Return how fresh the price data is: its version, and when it was updated if the user has it updated."""
+    held = current_prices()
+    updated = f", updated {held.snapshot.timestamp:%Y-%m-%d}" if held.snapshot.from_auto_update else ""
+    return f"{held.source}{updated}; corrections of {held.corrections['as_of']}"

@@ -9,19 +9,22 @@ things that are not tokens are not in a cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.catalog.price_list import PriceKey, PriceList, current_prices, in_utc
-from langchain_llmdispatch.catalog.rates import FREE, MILLION, ZERO, TieredRates, TokenRates
+from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
+MILLION = 1_000_000
+ZERO = Decimal(0)
 PricePerMillion: TypeAlias = Decimal | float | str
 """USD per million tokens."""
 
@@ -43,42 +46,120 @@ class Cost:
 _UNKNOWN = Cost(None)
 
 
+# -- rates ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRates:
+    """The price of one more token, USD, at one time and prompt length.
+
+    Cached, written, audio and reasoning tokens are part of the input or output; their rates are what such a
+    token costs over a plain one, so a discount is negative.
+    """
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal = ZERO
+    written: Decimal = ZERO
+    written_1h: Decimal = ZERO
+    audio_in: Decimal = ZERO
+    audio_out: Decimal = ZERO
+    reasoning: Decimal = ZERO
+    request: Decimal = ZERO
+    overlaps: bool = False
+    """Cached audio has a price of its own, so cached and audio tokens together cannot be told apart."""
+    floats: tuple[float, float, float] = field(init=False, repr=False, compare=False)
+    """Dollars per request, input token and output token: enough to compare deployments by."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "floats", (float(self.request), float(self.input), float(self.output)))
+
+    def of_tokens(self, read: int, written: int, cached: int = 0) -> Decimal:
+        """Return what a prompt of `read` tokens, `cached` of them, and an answer of `written` cost, USD."""
+        usd = self.request + self.input * read + self.output * written
+        return usd + self.cached * min(cached, read) if cached else usd
+
+    def at_most(self, read: int, written: int, *, caches: bool) -> Decimal:
+        """Return what so many tokens can cost, USD; `caches` if the prompt may be cached, for an hour."""
+        usd = self.of_tokens(read, written)
+        return usd + max(ZERO, self.written, self.written + self.written_1h) * read if caches else usd
+
+    def of_usage(self, usage: UsageMetadata) -> Decimal | None:
+        """Return the cost of `usage`, USD; None if its counts contradict each other or do not settle it."""
+        tokens = TokenCounts.of(usage)
+        special = tokens.cached + tokens.written + (tokens.audio_in if self.audio_in else 0)
+        if special > tokens.input or (self.overlaps and tokens.audio_in and tokens.cached):
+            return None
+        usd = self.request + self.input * tokens.input + self.output * tokens.output
+        if special or tokens.audio_in:
+            usd += self.cached * tokens.cached + self.audio_in * tokens.audio_in
+            usd += self.written * tokens.written + self.written_1h * tokens.written_1h
+        if tokens.reasoning or tokens.audio_out:
+            usd += self.reasoning * tokens.reasoning + self.audio_out * tokens.audio_out
+        return usd
+
+
+@dataclass(frozen=True, slots=True)
+class TieredRates:
+    """One model's rates at one time: a prompt of more than `starts[i]` tokens pays `tiers[i + 1]`."""
+
+    starts: Sequence[int]
+    tiers: Sequence[TokenRates]
+    source: str
+
+    def of_length(self, tokens: int) -> TokenRates:
+        """Return the rates of a prompt of so many tokens."""
+        return self.tiers[bisect_left(self.starts, tokens)] if self.starts else self.tiers[0]
+
+
+FREE = TieredRates((), (TokenRates(ZERO, ZERO),), "local")
+"""What runs on the user's own machines."""
+
+
+# -- the price of a deployment -------------------------------------------------------------------------
+
+
+class PriceKey(NamedTuple):
+    """What a price depends on, besides time and prompt length.
+
+    Attributes:
+        listing: The vendor's listing.
+        model: The model's name, as written.
+        base_url: Where requests go, if not to the vendor's own address: another seller may be there.
+        service_tier: OpenAI's service tier (`flex`, `priority`).
+    """
+
+    listing: Listing
+    model: str
+    base_url: str | None = None
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DatedPrices:
-    """The price list as of one minute. As long as it is the same object, no price can have changed."""
+    """The price list as of one minute. While it is current, no price can have changed.
 
-    __slots__ = ("end", "prices", "start")
+    Attributes:
+        start: The minute's begin, in UTC.
+        end: Its end.
+        rates: Returns the rates of a key, or None if the price is unknown.
+        snapshot: The data that the list was made of.
+        newest: Returns the data that is current.
+    """
 
-    def __init__(self, prices: PriceList, at: datetime) -> None:
-        self.prices = prices
-        self.start = at.replace(second=0, microsecond=0)
-        self.end = self.start + timedelta(minutes=1)
-
-
-_latest: DatedPrices | None = None
-
-
-def prices_at(at: datetime) -> DatedPrices:
-    """Return the price list as of a moment; without a time zone it is UTC."""
-    global _latest
-    latest = _latest
-    if latest is not None and at.tzinfo is UTC and latest.start <= at < latest.end:
-        prices = latest.prices
-        if prices.newest() is prices.snapshot:
-            return latest
-    at, prices = in_utc(at), current_prices()
-    if latest is None or latest.prices is not prices or not latest.start <= at < latest.end:
-        latest = _latest = DatedPrices(prices, at)
-    return latest
+    start: datetime
+    end: datetime
+    rates: Callable[[PriceKey], TieredRates | None]
+    snapshot: Any
+    newest: Callable[[], Any]
 
 
 class DeploymentPrice:
     """What one deployment costs; prices are looked up once a minute.
 
     Args:
-        listing: The vendor's listing.
-        model: The model's name.
-        base_url: Where requests go, if not to the vendor's own address.
-        service_tier: OpenAI's service tier (`flex`, `priority`).
+        key: The model, where it is and by whom it is sold.
+        prices_at: Returns the price list as of a moment.
         is_free: The model runs on the user's own machines.
         input_price: The deployment's own price, USD per million input tokens, cached or not.
         output_price: The deployment's own price, USD per million output tokens.
@@ -87,34 +168,40 @@ class DeploymentPrice:
         fixed: Its rates where no price list is needed to know them; else None, and `rates` has them.
     """
 
-    __slots__ = ("_held", "_is_free", "_key", "_others", "_own", "fixed")
+    __slots__ = ("_held", "_key", "_others", "_own", "_prices_at", "fixed")
 
     def __init__(
         self,
-        listing: Listing,
-        model: str,
+        key: PriceKey,
+        prices_at: Callable[[datetime], DatedPrices],
         *,
-        base_url: str | None = None,
-        service_tier: str | None = None,
         is_free: bool = False,
         input_price: PricePerMillion | None = None,
         output_price: PricePerMillion | None = None,
     ) -> None:
-        self._key = PriceKey(listing, model, base_url, service_tier)
+        self._key, self._prices_at = key, prices_at
         self._own = (input_price, output_price)
         self._held: tuple[DatedPrices | None, TieredRates | None] = (None, None)
         self._others: dict[tuple[str, str | None], DeploymentPrice] = {}
-        known = is_free or None not in self._own
-        self.fixed = self._with_own(FREE) if known else None
+        self.fixed = self._with_own(FREE) if is_free or None not in self._own else None
 
     def rates(self, dated: DatedPrices) -> TieredRates | None:
         """Return the rates at that time, or None if the price is unknown."""
-        of, rates = self._held
-        if of is not dated:
-            listed = dated.prices.rates(self._key, dated.start)
+        held, rates = self._held
+        if held is not dated:
+            listed = dated.rates(self._key)
             rates = None if listed is None else self._with_own(listed)
             self._held = (dated, rates)
         return rates
+
+    def rates_at(self, at: datetime) -> TieredRates | None:
+        """Return the rates at a moment, or None if the price is unknown; without a time zone it is UTC."""
+        if self.fixed is not None:
+            return self.fixed
+        dated = self._held[0]
+        if dated is None or at.tzinfo is not UTC or not dated.start <= at < dated.end:
+            return self.rates(self._prices_at(at))
+        return self.rates(dated if dated.newest() is dated.snapshot else self._prices_at(at))
 
     def cost(
         self, usage: UsageMetadata, at: datetime, *, model: str | None = None, service_tier: str | None = None
@@ -132,7 +219,7 @@ class DeploymentPrice:
         if service_tier is not None or (model is not None and model != own):
             answered = (model or own, service_tier)
             price = self._others.get(answered) or self._other(*answered)
-        rates = self.fixed or price.rates(prices_at(at))
+        rates = self.fixed or price.rates_at(at)
         if rates is None:
             return _UNKNOWN
         tier = rates.of_length(usage["input_tokens"]) if rates.starts else rates.tiers[0]
@@ -150,7 +237,7 @@ class DeploymentPrice:
             at: When the request would be made; without a time zone it is UTC.
             cached_tokens: Tokens of the prompt that would be read from the vendor's cache.
         """
-        rates = self.fixed or self.rates(prices_at(at))
+        rates = self.rates_at(at)
         if rates is None:
             return _UNKNOWN
         usd = rates.of_length(input_tokens).of_tokens(input_tokens, output_tokens, cached_tokens)
@@ -160,15 +247,10 @@ class DeploymentPrice:
         """Return, and remember, the price of another model or service tier of the same seller."""
         if len(self._others) >= _MOST_OTHERS:
             self._others = {}
-        made = self._others[model, service_tier] = DeploymentPrice(
-            self._key.listing,
-            model,
-            base_url=self._key.base_url,
-            service_tier=service_tier,
-            input_price=self._own[0],
-            output_price=self._own[1],
-        )
-        return made
+        key, (own_input, own_output) = self._key._replace(model=model, service_tier=service_tier), self._own
+        other = DeploymentPrice(key, self._prices_at, input_price=own_input, output_price=own_output)
+        self._others[model, service_tier] = other
+        return other
 
     def _with_own(self, listed: TieredRates) -> TieredRates:
         if self._own == (None, None):
@@ -196,13 +278,3 @@ def _own_rates(
         usd = Decimal(str(output_price)) / MILLION
         rates = replace(rates, output=usd, audio_out=ZERO, reasoning=ZERO)
     return rates
-
-
-# -- the data ------------------------------------------------------------------------------------------
-
-
-def prices_as_of() -> str:
-    """Return how fresh the price data is: its version, and when it was updated if the user has it updated."""
-    held = current_prices()
-    updated = f", updated {held.snapshot.timestamp:%Y-%m-%d}" if held.snapshot.from_auto_update else ""
-    return f"{held.source}{updated}; corrections of {held.corrections['as_of']}"

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from langchain_llmdispatch.catalog.prices import prices_as_of
+from langchain_llmdispatch.catalog.price_list import prices_as_of
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.target import Target

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from langchain_llmdispatch.catalog.models import ModelFacts
+from langchain_llmdispatch.catalog.price_list import deployment_price
 from langchain_llmdispatch.catalog.prices import DeploymentPrice
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.types import Endpoint, TimeLimits
@@ -49,7 +50,7 @@ class Target:
         own, common = self.deployment, self.config
         limits = (own.rpm, own.tpm, own.max_concurrency, common.rpm, common.tpm)
         url = self.endpoint.base_url
-        price = DeploymentPrice(
+        price = deployment_price(
             self.vendor.listing,
             self.model,
             base_url=url,

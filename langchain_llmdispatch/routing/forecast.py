@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from langchain_llmdispatch.catalog.prices import DatedPrices, prices_at
-from langchain_llmdispatch.catalog.rates import TieredRates
+from langchain_llmdispatch.catalog.price_list import prices_at
+from langchain_llmdispatch.catalog.prices import DatedPrices, TieredRates
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.view import UNSEEN, HealthView

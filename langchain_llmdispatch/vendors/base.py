@@ -154,6 +154,8 @@ class Vendor(ABC):
 
     litellm_names: ClassVar[tuple[str, ...]] = ()
     """The words that LiteLLM's configuration writes before its models (`gemini/...`)."""
+    traced_as: str
+    """The name by which tracers identify it: `ls_provider` of its LangChain integration, or the name."""
     otel_name: ClassVar[str] = ""
     """OpenTelemetry's `gen_ai.provider.name`, where it is not the vendor's name."""
 
@@ -167,15 +169,12 @@ class Vendor(ABC):
     """Globs of the `type` of tools that this vendor runs itself."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Give a vendor with a name of its own a listing of its own."""
+        """Derive what follows from a vendor's name, unless the class states it."""
         super().__init_subclass__(**kwargs)
-        if "name" in cls.__dict__ and "listing" not in cls.__dict__:
-            cls.listing = Listing(cls.name)
-
-    @property
-    def traced_as(self) -> str:
-        """The name by which tracers identify it: `ls_provider` of its LangChain integration."""
-        return self.name
+        own = cls.__dict__
+        if "name" in own:
+            cls.listing = own.get("listing") or Listing(cls.name)
+            cls.traced_as = own.get("traced_as") or cls.name
 
     # -- the codec ---------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from langchain_llmdispatch.catalog.listing import Listing
+from langchain_llmdispatch.catalog.price_list import deployment_price
 from langchain_llmdispatch.catalog.prices import Cost, DeploymentPrice
 from langchain_llmdispatch.vendors import builtin_vendors
 
@@ -21,7 +22,7 @@ def price(vendor: str, model: str, *, base_url: str | None = None, **own: Any) -
     """Return the price of a vendor's model, as a deployment has it."""
     known = VENDORS.get(vendor)
     free = known is not None and known.is_free(model, base_url or "")
-    return DeploymentPrice(listing(vendor), model, base_url=base_url, is_free=free, **own)
+    return deployment_price(listing(vendor), model, base_url=base_url, is_free=free, **own)
 
 
 def cost(

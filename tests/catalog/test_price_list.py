@@ -14,8 +14,8 @@ from genai_prices import data_snapshot
 
 from langchain_llmdispatch.catalog import price_list
 from langchain_llmdispatch.catalog.files import read_data
-from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded
-from langchain_llmdispatch.catalog.prices import Cost, prices_as_of
+from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded, prices_as_of
+from langchain_llmdispatch.catalog.prices import Cost
 from tests.catalog.listings import estimate
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_llmdispatch.catalog.prices import DeploymentPrice
+from langchain_llmdispatch.catalog.price_list import deployment_price
 from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.testing.cassettes.file import Interaction, Tape
 from langchain_llmdispatch.testing.policy_replay.journal import Entry, Try
@@ -72,7 +72,7 @@ def _try(held: Interaction, vendor: Vendor, at: datetime) -> Try:
         one.error, one.retry_after_s = type(error).__name__, error.retry_after
     if one.usage is not None:
         free = vendor.is_free(one.model, "")
-        price = DeploymentPrice(vendor.listing, one.model, is_free=free)
+        price = deployment_price(vendor.listing, one.model, is_free=free)
         cost = price.cost(one.usage, at).usd  # type: ignore[arg-type] # it was one
         one.cost_usd = None if cost is None else format(cost, "f")
     return one

@@ -55,6 +55,7 @@ class GoogleVendor(Vendor):
     default_model: ClassVar[str | None] = "gemini-3.8-flash"
     listing: ClassVar[Listing] = rules.LISTING
     litellm_names: ClassVar[tuple[str, ...]] = ("gemini",)
+    traced_as = "google_genai"
     otel_name = "gcp.gemini"
     parameters: ClassVar[ParameterRules] = rules.PARAMETERS
     tool_names: ClassVar[ToolNameRules] = rules.TOOL_NAMES
@@ -81,11 +82,6 @@ class GoogleVendor(Vendor):
     def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:
         """Return whether functions and a response schema go together: from Gemini 3 on, which signs calls."""
         return facts.thought_signatures
-
-    @property
-    def traced_as(self) -> str:
-        """The name by which tracers identify it: the integration's own, unlike for other vendors."""
-        return self.provider
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""

@@ -62,11 +62,12 @@ class LangChainVendor(Vendor):
     integration: ClassVar[Integration] = integration_of("", "")
 
     def __init__(self, model: BaseChatModel | None = None) -> None:
-        self.model_name, self._stated_provider, self.requests, self.retries = "", "", 1, ""
+        self.model_name, self.requests, self.retries = "", 1, ""
         if model is not None:
             held = without_retries(model, none=self.integration.no_retries)
             self.model, self.requests, self.retries = held.model, held.requests, held.why
-            self.model_name, self._stated_provider = _stated(model)
+            self.model_name, stated = _stated(model)
+            self.traced_as = stated or self.listing.section
 
     @classmethod
     def of(cls, model: BaseChatModel) -> LangChainVendor:
@@ -81,11 +82,6 @@ class LangChainVendor(Vendor):
             "server_tools": known.native.server_tools if known.native else (),
         }
         return type(cls.__name__, (cls,), described)(model)  # type: ignore[no-any-return]
-
-    @property
-    def traced_as(self) -> str:
-        """The name by which tracers identify it: the one that the integration states."""
-        return self._stated_provider or self.listing.section
 
     def facts(self, model: str) -> ModelFacts:
         """Return what the model takes through its integration."""
