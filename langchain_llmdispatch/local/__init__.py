@@ -6,34 +6,18 @@ Must not know: deployments, calls, vendors' formats.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from langchain_llmdispatch.lazy import lazy_names
 
-if TYPE_CHECKING:
-    from langchain_llmdispatch.errors import LocalModelError
-    from langchain_llmdispatch.local.model_files import fetch_model, find_model
-    from langchain_llmdispatch.local.models import DEFAULT_MODEL, LOCAL_MODELS, LocalModel
-    from langchain_llmdispatch.local.server import LocalServer, base_url, local_server
+_MODULES = {
+    "DEFAULT_MODEL": "local.models",
+    "LOCAL_MODELS": "local.models",
+    "LocalModel": "local.models",
+    "LocalModelError": "errors",
+    "LocalServer": "local.server",
+    "base_url": "local.server",
+    "fetch_model": "local.model_files",
+    "find_model": "local.model_files",
+    "local_server": "local.server",
+}
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "LOCAL_MODELS",
-    "LocalModel",
-    "LocalModelError",
-    "LocalServer",
-    "base_url",
-    "fetch_model",
-    "find_model",
-    "local_server",
-]
-_MODULES = ("local.models", "local.model_files", "local.server", "errors")
-
-
-def __getattr__(name: str) -> Any:
-    """Import the implementation when a name is first used."""
-    if name in __all__:
-        for module in _MODULES:
-            found = import_module(f"langchain_llmdispatch.{module}")
-            if name in vars(found):
-                return getattr(found, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,0 +1,26 @@
+from langchain_llmdispatch.budgets.budget import Budget as Budget
+from langchain_llmdispatch.callbacks.usage import (
+    UsageCallbackHandler as UsageCallbackHandler,
+    get_usage_callback as get_usage_callback,
+)
+from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel as DispatcherChatModel
+from langchain_llmdispatch.config.schema import DispatcherConfig as DispatcherConfig
+from langchain_llmdispatch.deployments.deployment import (
+    Deployment as Deployment,
+    VendorConfig as VendorConfig,
+)
+from langchain_llmdispatch.dispatch.retries import RetryPolicy as RetryPolicy
+from langchain_llmdispatch.errors import (
+    AllDeploymentsFailedError as AllDeploymentsFailedError,
+    ConfigurationError as ConfigurationError,
+    DispatchError as DispatchError,
+    StreamInterruptedError as StreamInterruptedError,
+)
+from langchain_llmdispatch.health.health import Health as Health
+from langchain_llmdispatch.limits.limiter import Limiter as Limiter
+from langchain_llmdispatch.routing.plan import Plan as Plan
+from langchain_llmdispatch.routing.rules import RoutingRule as RoutingRule
+from langchain_llmdispatch.stats.stats import Stats as Stats
+from langchain_llmdispatch.vendors.base import Vendor as Vendor
+from langchain_llmdispatch.vendors.compile.history import compile_history as compile_history
+from langchain_llmdispatch.version import __version__ as __version__

@@ -1,0 +1,32 @@
+"""Public names that are imported when they are first used.
+
+pytest loads the testing kit's plugin in every run, and the command line prints its help: neither should pay
+for LangChain. Type checkers read the stub (`__init__.pyi`) beside each `__init__.py` that uses this module.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(
+    package: str, modules: Mapping[str, str]
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """Return `__all__`, `__getattr__` and `__dir__` of a package whose names live in other modules.
+
+    Args:
+        package: The package's `__name__`.
+        modules: The module of each public name, below `langchain_llmdispatch`.
+    """
+    root, namespace, public = __name__.partition(".")[0], vars(sys.modules[package]), sorted(modules)
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        namespace[name] = value = getattr(import_module(f"{root}.{modules[name]}"), name)
+        return value
+
+    return public, get, lambda: sorted({*namespace, *public})
