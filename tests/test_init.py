@@ -1,0 +1,58 @@
+"""The public names: one table per package, the stubs beside them, and the page that documents them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import langchain_llmdispatch
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "public_names.md").read_text(encoding="utf-8")
+LAZY = ["", ".callbacks", ".local", ".notebook", ".testing"]
+LISTED = dict(re.findall(r"^\| `langchain_llmdispatch(\.\w+)` \| (.*) \|$", PAGE, re.MULTILINE))
+
+
+def test_everything_public_is_exported() -> None:
+    """`__all__` is short, sorted and true; another name is an error that names it."""
+    exported = langchain_llmdispatch.__all__
+    assert exported == sorted(set(exported))
+    assert all(hasattr(langchain_llmdispatch, name) for name in exported)
+    assert set(exported) <= set(dir(langchain_llmdispatch))
+    assert len(exported) <= 25
+    with pytest.raises(AttributeError, match="'langchain_llmdispatch' has no attribute 'DispatchChatModel'"):
+        _ = langchain_llmdispatch.DispatchChatModel
+
+
+def test_the_names_of_the_package_are_documented() -> None:
+    """The page's first table holds exactly `__all__`."""
+    table = PAGE.partition("## Other public modules")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == langchain_llmdispatch.__all__
+
+
+@pytest.mark.parametrize("module", LISTED)
+def test_the_public_modules_are_importable_with_their_names(module: str) -> None:
+    """Each module on the page holds what the page says, and no more where it says all."""
+    found = import_module(f"langchain_llmdispatch{module}")
+    names = re.findall(r"`(\w+)`", LISTED[module])
+    assert all(hasattr(found, name) for name in names)
+    if hasattr(found, "__all__"):
+        assert names == sorted(found.__all__)
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_stubs_say_what_is_imported_when_it_is_used(package: str) -> None:
+    """Type checkers see each public name, from the module that it comes from."""
+    found = import_module(f"langchain_llmdispatch{package}")
+    stub = Path(str(found.__file__)).with_suffix(".pyi").read_text(encoding="utf-8")
+    imports = [node for node in ast.parse(stub).body if isinstance(node, ast.ImportFrom)]
+    named = {
+        alias.asname: node.module for node in imports for alias in node.names if alias.name == alias.asname
+    }
+    assert sorted(map(str, named)) == found.__all__
+    for name, module in named.items():
+        assert getattr(import_module(str(module)), str(name)) is getattr(found, str(name))
