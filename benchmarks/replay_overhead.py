@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.testing import Cassette, Faults, replay
 from langchain_llmdispatch.testing.middleware import installed
-from langchain_llmdispatch.testing.policy_replay.journal import Entry, Try
+from langchain_llmdispatch.testing.policy_replay.entry import JournalAttempt, JournalEntry
 from langchain_llmdispatch.transport.middleware import Flow
 
 ROUNDS, CALLS = 7, 200
@@ -113,9 +113,10 @@ def _in_and_out(path: Path) -> float:
 
 def _policies() -> None:
     name, vendor, model = "openai:gpt-5.4-mini", "openai", "gpt-5.4-mini"
-    tries = [Try(name, vendor, model, status=200, latency_s=1.0, cost_usd="0.001")]
+    attempts = [JournalAttempt(name, vendor, model, status=200, latency_s=1.0, cost_usd="0.001")]
     entries = [
-        Entry(1.79e9 + n, 1.0, "answered", tries, input_tokens=500, output_tokens=100) for n in range(1000)
+        JournalEntry(1.79e9 + n, 1.0, "answered", attempts, input_tokens=500, output_tokens=100)
+        for n in range(1000)
     ]
     began = time.perf_counter()
     replay(entries, {"models": [name, "anthropic:claude-haiku-4-5"]})

@@ -1,6 +1,6 @@
-"""The testing kit for people who test LLM applications: cassettes, faults, time, assertions, policy replay.
+"""The testing kit for LLM applications: cassettes, faults, time, assertions, policy replay.
 
-Nothing here is imported until it is used, and pytest is needed by the plugin alone. Install the extra:
+Nothing here is imported until it is used, and only the plugin needs pytest. Install the extra:
 `pip install "langchain-llmdispatch[testing]"`.
 
 | name                                           | what it is for                                           |
@@ -8,7 +8,7 @@ Nothing here is imported until it is used, and pytest is needed by the plugin al
 | `Cassette`                                     | record real exchanges once, replay them without network  |
 | `Faults`                                       | make deployments fail, stall, break or lie on demand     |
 | `FakeClock`, `UnhurriedClock`, `use_clock`     | backoff, limits and deadlines in no time                 |
-| `route_of`, `assert_route`, `assert_attempts`, | what a call's message must say about its way             |
+| `route_of`, `assert_route`, `assert_attempts`, | checks of a message's metadata                           |
 | `assert_cost`, `NoNetwork`                     |                                                          |
 | `Journal`, `replay`                            | what another configuration would have done               |
 
@@ -27,7 +27,7 @@ _MODULES = {
     "Faults": "testing.faults.faults",
     "Journal": "testing.policy_replay.journal",
     "NoNetwork": "testing.middleware",
-    "Replay": "testing.policy_replay.policies",
+    "Replay": "testing.policy_replay.report",
     "SecretFoundError": "testing.cassettes.secrets",
     "UnhurriedClock": "testing.clock",
     "UnmatchedRequestError": "testing.cassettes.playback",

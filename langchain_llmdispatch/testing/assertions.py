@@ -1,4 +1,4 @@
-"""What a call's message must say about its way: who was asked, how often, for how much."""
+"""Assertions on the metadata of a call: which deployments were tried, how often, at what cost."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _KEY = "llmdispatch"
 
 
 def route_of(call: Any) -> list[str]:
-    """Return the deployments that were asked, in order, each retry again.
+    """Return the deployments that were tried, in order, each retry again.
 
     Args:
         call: A message, an error that a call ended with, or an agent's state (its last answer counts).
 
     Raises:
-        AssertionError: It says nothing about its way.
+        AssertionError: It has no dispatch metadata.
     """
     return [record["deployment"] for record in attempts_of(call)]
 
@@ -32,12 +32,12 @@ def attempts_of(call: Any) -> list[dict[str, Any]]:
         call: A message, an error that a call ended with, or an agent's state.
 
     Raises:
-        AssertionError: It says nothing about its way.
+        AssertionError: It has no dispatch metadata.
     """
     if isinstance(call, BaseException):
         records = getattr(call, "attempts", None)
         if records is None:
-            raise AssertionError(f"{type(call).__name__} is no error of a dispatched call") from call
+            raise AssertionError(f"{type(call).__name__} is not an error of a dispatched call") from call
         return [record.to_dict() for record in records]
     return list(_facts(_last(call))["attempts"])
 
@@ -49,9 +49,9 @@ def calls_of(state: Mapping[str, Any] | Sequence[BaseMessage]) -> list[AIMessage
 
 
 def cost_of(call: Any) -> Decimal | None:
-    """Return what a call cost in US dollars; of a state or list, all its calls. None where it is unknown.
+    """Return the cost of a call in US dollars; of a state or list, of all its calls. None if unknown.
 
-    What failed attempts cost is not in a message; statistics and a `Journal` know it.
+    The cost of failed attempts is not in a message; statistics and a `Journal` have it.
     """
     messages = calls_of(call) if isinstance(call, (Mapping, Sequence)) else [_last(call)]
     costs = [_facts(message)["cost_usd"] for message in messages]
@@ -59,20 +59,20 @@ def cost_of(call: Any) -> Decimal | None:
 
 
 def assert_route(call: Any, expected: Sequence[str]) -> None:
-    """Check who was asked, in order.
+    """Check which deployments were tried, in order.
 
     Args:
         call: A message, an error that a call ended with, or an agent's state.
         expected: Deployment names or globs of their names or `vendor:model`; `["openai:*", "anthropic:*"]`.
 
     Raises:
-        AssertionError: Somebody else was asked; it shows each attempt.
+        AssertionError: The route is another one; the message lists each attempt.
     """
     records = attempts_of(call)
     names = [(record["deployment"], f"{record['vendor']}:{record['model']}") for record in records]
     same = len(names) == len(expected) and all(map(matches, expected, names))
     if not same:
-        lines = [f"the route is not the expected one.\n  expected: {list(expected)}\n  went:"]
+        lines = [f"the route is not the expected one.\n  expected: {list(expected)}\n  actual:"]
         raise AssertionError("\n".join([*lines, *map(_line, records)]))
 
 
@@ -80,7 +80,7 @@ def assert_attempts(call: Any, *, at_most: int | None = None, exactly: int | Non
     """Check how many requests a call took.
 
     Raises:
-        AssertionError: It took more, or another number; it shows each attempt.
+        AssertionError: It took more, or another number; the message lists each attempt.
     """
     records = attempts_of(call)
     count = len(records)
@@ -116,14 +116,14 @@ def _last(call: Any) -> BaseMessage:
             raise AssertionError("there is no answer of a dispatched call in it")
         return found[-1]
     if not isinstance(call, BaseMessage):
-        raise AssertionError(f"{type(call).__name__} is no message, error or state")  # noqa: TRY004
+        raise AssertionError(f"{type(call).__name__} is not a message, error or state")  # noqa: TRY004
     return call
 
 
 def _facts(message: BaseMessage) -> Mapping[str, Any]:
     facts = message.response_metadata.get(_KEY)
     if facts is None:
-        raise AssertionError("the message says nothing about its way: no dispatched call made it")
+        raise AssertionError("the message has no dispatch metadata: no dispatched call made it")
     return dict(facts)
 
 

@@ -16,23 +16,23 @@ T = TypeVar("T")
 _METHODS = ("monotonic", "now", "sleep", "asleep", "select")
 # A virtual sleep ends this much after its timer, so that rounding cannot leave the timer a hair ahead.
 _NUDGE = 1e-6
-# Real seconds between two looks while virtual time stands still, because only another thread can go on.
+# Real seconds between two polls while virtual time stands still, because only another thread can go on.
 _POLL = 0.001
 _EPOCH = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 class FakeClock(Clock):
-    """Time that stands still until somebody sleeps or advances it; nothing ever waits.
+    """Time that stands still until something sleeps or advances it; no sleep takes real time.
 
-    Hand it to a model (`clock=FakeClock()`), or let it stand in for the real clock in every model with
-    `use_clock`. Threads may share it; sleepers that overlap move it one after another, not together.
+    Hand it to a model (`clock=FakeClock()`), or substitute it for the real clock of every model with
+    `use_clock`. Threads may share it; sleeps that overlap move it one after another, not together.
 
     Args:
         start: The monotonic seconds to begin with.
         date: The time of day at monotonic zero.
 
     Attributes:
-        slept: Every wait that somebody asked for, in seconds and in order.
+        slept: Every sleep, in seconds and in order.
     """
 
     def __init__(self, start: float = 0.0, *, date: datetime = _EPOCH) -> None:
@@ -79,51 +79,51 @@ class FakeClock(Clock):
 
 
 class UnhurriedClock(FakeClock):
-    """The real time, plus every wait that was asked for and skipped: what replay runs on.
+    """The real time plus every sleep, none of which takes real time: the clock of a replay.
 
     Deadlines and backoff see the time that would have passed; the test does not spend it.
     """
 
     def monotonic(self) -> float:
-        """Return the real seconds and the skipped ones."""
+        """Return the real seconds plus those that were slept."""
         return time.monotonic() + self._now
 
     def now(self) -> datetime:
-        """Return the real time of day and the skipped seconds."""
+        """Return the real time of day plus what was slept."""
         return datetime.now(UTC) + timedelta(seconds=self._now)
 
 
-class _StandIn:
-    """The clock that stands in for real ones, if any: process-wide, as the models of a test are."""
+class _Substitutes:
+    """The clocks that are substituted for the real one, the last one in effect; process-wide."""
 
     lock: ClassVar[threading.RLock] = threading.RLock()
     clocks: ClassVar[list[Clock]] = []
 
 
-def stand_in() -> Clock | None:
-    """Return the clock that stands in for the real one at this moment."""
-    return _StandIn.clocks[-1] if _StandIn.clocks else None
+def substitute_clock() -> Clock | None:
+    """Return the clock that is substituted for the real one at this moment."""
+    return _Substitutes.clocks[-1] if _Substitutes.clocks else None
 
 
 @contextmanager
 def use_clock(clock: Clock) -> Iterator[Clock]:
-    """Let `clock` stand in for the real clock in every model of the process, older ones too.
+    """Substitute `clock` for the real clock in every model of the process, older ones too.
 
     Models that were given a clock of their own keep it.
     """
     if type(clock) is Clock:
         yield clock
         return
-    with _StandIn.lock:
-        _StandIn.clocks.append(clock)
+    with _Substitutes.lock:
+        _Substitutes.clocks.append(clock)
         saved = {name: Clock.__dict__[name] for name in _METHODS}
         for name in _METHODS:
             setattr(Clock, name, _delegate(clock, name))
     try:
         yield clock
     finally:
-        with _StandIn.lock:
-            _StandIn.clocks.remove(clock)
+        with _Substitutes.lock:
+            _Substitutes.clocks.remove(clock)
             for name, method in saved.items():
                 setattr(Clock, name, method)
 
@@ -138,7 +138,7 @@ def _delegate(clock: Clock, name: str) -> object:
 
 
 def advance(clock: Clock, seconds: float) -> None:
-    """Move a fake clock (or the one that stands in for a real one); real time cannot be moved."""
-    moved = stand_in() if type(clock) is Clock else clock
+    """Move a fake clock, or the one that is substituted for the real one; real time cannot be moved."""
+    moved = substitute_clock() if type(clock) is Clock else clock
     if isinstance(moved, FakeClock) and seconds > 0:
         moved.advance(seconds)

@@ -1,4 +1,4 @@
-"""Layers between models and the network while a test runs."""
+"""Middleware for tests: where it is installed, and what it reads from a request."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ def installed(layer: Middleware, model: DispatcherChatModel | None = None) -> It
 
     Process-wide on purpose: an application under test makes its own models, threads and event loops.
     """
-    owner, name = (
-        (Transport, "process_middlewares") if model is None else (model._engine.transport, "middlewares")  # noqa: SLF001 - ours
-    )
+    owner: type[Transport] | Transport = Transport if model is None else model._engine.transport  # noqa: SLF001 - no public way
+    name = "process_middlewares" if model is None else "middlewares"
     with _LOCK:
         setattr(owner, name, (*getattr(owner, name), layer))
     try:
@@ -47,18 +46,18 @@ def attempt_of(request: httpx.Request) -> Attempt | None:
     return found
 
 
-def spoil(request: httpx.Request) -> None:
-    """Say that the answer to a request will not arrive as it was sent."""
-    request.extensions["llmdispatch_spoilt"] = True
+def mark_damaged(request: httpx.Request) -> None:
+    """Mark a request whose response will not arrive as it was sent."""
+    request.extensions["llmdispatch_damaged"] = True
 
 
-def is_spoilt(request: httpx.Request) -> bool:
-    """Return whether the answer to a request will not arrive as it was sent."""
-    return "llmdispatch_spoilt" in request.extensions
+def is_damaged(request: httpx.Request) -> bool:
+    """Return whether the response to a request will not arrive as it was sent."""
+    return "llmdispatch_damaged" in request.extensions
 
 
 def names_of(request: httpx.Request) -> tuple[str, ...]:
-    """Return the words that a glob may mean a request's deployment by: its name, `vendor:model`."""
+    """Return what a glob may match of a request's deployment: its name, `vendor:model`."""
     attempt = attempt_of(request)
     if attempt is None:
         return (request.url.host,)
@@ -68,7 +67,7 @@ def names_of(request: httpx.Request) -> tuple[str, ...]:
 
 
 def matches(glob: str, names: tuple[str, ...]) -> bool:
-    """Return whether any of the names fits the glob; case does not matter."""
+    """Return whether any of the names matches the glob; case does not matter."""
     return any(fnmatchcase(name.casefold(), glob.casefold()) for name in names)
 
 
@@ -77,7 +76,7 @@ class CallLeftError(AssertionError):
 
 
 class NoNetwork:
-    """A context in which no model may reach the network; a try fails the test, even if it is swallowed.
+    """A context in which no model may reach the network; an attempt fails the test, even if it is swallowed.
 
     Example:
         ```python
@@ -86,7 +85,7 @@ class NoNetwork:
         ```
 
     Attributes:
-        tried: What was about to be sent, `vendor:model` and host each.
+        tried: The requests that were about to be sent, as `deployment at host`.
     """
 
     depth: ClassVar[int] = 90
@@ -96,16 +95,16 @@ class NoNetwork:
         self.tried: list[str] = []
 
     def __enter__(self) -> Self:
-        """Begin to watch."""
+        """Close the network to models."""
         self._context = installed(self)
         self._context.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Stop, and fail if something tried to leave and nobody said so."""
+        """Open it, and fail if a request was about to be sent."""
         self._context.__exit__(None, None, None)
         if self.tried and kind is None:
-            raise CallLeftError(f"{len(self.tried)} call(s) tried to leave: {', '.join(self.tried)}")
+            raise CallLeftError(f"{len(self.tried)} request(s) to the network: {', '.join(self.tried)}")
 
     def flow(self, request: httpx.Request, _: ReadDeadline) -> Flow:
         """Refuse.
@@ -115,4 +114,4 @@ class NoNetwork:
         """
         what = f"{names_of(request)[0]} at {request.url.host}"
         self.tried.append(what)
-        raise CallLeftError(f"a call tried to leave the process: {what}")
+        raise CallLeftError(f"a request to the network: {what}")

@@ -1,8 +1,8 @@
-"""The network, closed: no connection and no look-up of a name leaves this machine while a cassette replays.
+"""A closed network: no connection and no look-up of a name leaves this machine while a cassette replays.
 
-HTTP requests are answered from the cassette, or refused there with the difference. What is closed here is the
-rest: sockets of databases, brokers and other protocols, and DNS. Event loops that are not Python's own
-(uvloop) connect without asking Python, and are not seen.
+The cassette replays HTTP requests, or refuses them with the difference. Closed here is the rest: sockets of
+databases, brokers and other protocols, and DNS. Event loops that are not Python's own (uvloop) connect
+without Python's sockets, which this does not cover.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from langchain_llmdispatch.testing.middleware import CallLeftError
 
-# Servers inside the test, and tracers: neither is the application's business with the world.
+# Servers inside the test, and tracers: neither is part of what the application exchanges with other hosts.
 PASSING = ("127.*", "localhost", "::1", "testserver", "test", "*.smith.langchain.com")
 _CONNECTING = ("connect", "connect_ex", "sendto")
 _RESOLVING = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
@@ -26,11 +26,11 @@ class ClosedNetwork:
     """A context in which sockets reach this machine only, in every thread of the process.
 
     Args:
-        where: What replays, for messages.
+        where: The cassette, for messages.
         allow_hosts: Globs of hosts that may be reached nevertheless.
 
     Attributes:
-        where: What replays.
+        where: The cassette.
         resolved: Addresses of hosts that may be reached, as they were looked up.
     """
 
@@ -52,7 +52,7 @@ class ClosedNetwork:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Open it, unless somebody else keeps it closed."""
+        """Open it, unless another context keeps it closed."""
         with self._lock:
             self._active.remove(self)
             if not self._active:
@@ -73,21 +73,21 @@ class ClosedNetwork:
 
     @classmethod
     def check(cls, host: str, what: str) -> None:
-        """Refuse what would leave.
+        """Check that a host may be reached.
 
         Raises:
-            CallLeftError: It would.
+            CallLeftError: It may not.
         """
         for network in tuple(cls._active):
             if not network.passes(host):
                 raise CallLeftError(
-                    f"{what} while {network.where} replays: nothing may leave. "
+                    f"{what} while {network.where} replays: the network is closed. "
                     f"Let the host pass (allow_hosts=[{host!r}]), or take the call out of the test."
                 )
 
     @classmethod
     def remember(cls, host: str, addresses: Iterable[str]) -> None:
-        """Let the addresses of a host that may be reached be reached."""
+        """Allow the addresses of a host that may be reached."""
         found = set(addresses)
         for network in tuple(cls._active):
             if network.passes(host):
@@ -112,7 +112,7 @@ def _is_local(host: str) -> bool:
 def _connecting(plain: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: socket.socket, *args: Any) -> Any:
         address = args[-1] if args else None
-        if isinstance(address, tuple):  # a path of this machine's is no tuple
+        if isinstance(address, tuple):  # not a path on this machine
             host, port = str(address[0]), address[1] if len(address) > 1 else ""
             ClosedNetwork.check(host, f"a connection to {host}:{port} was about to be made")
         return plain(self, *args)

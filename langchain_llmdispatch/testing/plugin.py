@@ -1,7 +1,7 @@
 """The pytest plugin: marker `llmdispatch_cassette`, and fixtures for cassettes, faults, time and the network.
 
 Loaded by pytest's entry point in every run of an environment that has this package, so it imports nothing of
-it until a test asks.
+it until a test uses it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=_MODES,
         default=None,
         help="none: replay only (default); once: record what has no file; rewrite: record anew; "
-        "verify: ask the servers again and compare. Also: the variable LLMDISPATCH_RECORD; then the marker's "
+        "verify: send each request and compare. Also: the variable LLMDISPATCH_RECORD; then the marker's "
         "mode=..., then the ini option llmdispatch_record.",
     )
-    parser.addini("llmdispatch_record", "record mode where nothing else says it", default="none")
+    parser.addini("llmdispatch_record", "record mode where nothing else sets it", default="none")
     parser.addini(
         "llmdispatch_cassette_dir", "folder of cassettes, below each test's own folder", default="cassettes"
     )
@@ -89,7 +89,7 @@ def llmdispatch_cassette(
     marker = request.node.get_closest_marker(MARKER)
     options = {**llmdispatch_config, **(marker.kwargs if marker else {})}
     if request.node.get_closest_marker("vcr") and "vcr" in request.fixturenames:
-        request.getfixturevalue("vcr")  # pytest-recording's goes beneath ours, and gets what is no model's
+        request.getfixturevalue("vcr")  # pytest-recording's goes beneath ours, for other clients' requests
         options.setdefault("other_hosts", "pass")
     name = options.pop("name", None) or (marker.args[0] if marker and marker.args else None)
     path = _path(request, name, options.pop("directory", None))
@@ -115,7 +115,7 @@ def _mode(config: pytest.Config, own: Any) -> Any:
 
 
 def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> Path:
-    """Return a test's file: `cassettes/<module>/<class>.<test>.llm.yaml` beside it, or as it is called."""
+    """Return a test's file: `cassettes/<module>/<class>.<test>.llm.yaml` beside it, or by its name."""
     folder: Path = request.path.parent / (directory or request.config.getini("llmdispatch_cassette_dir"))
     if name:
         return folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
@@ -125,7 +125,7 @@ def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> P
 
 @pytest.fixture
 def llmdispatch_faults() -> Iterator[Faults]:
-    """Return a `Faults` that concerns every model while the test runs."""
+    """Return a `Faults` for every model while the test runs."""
     from langchain_llmdispatch.testing.faults.faults import Faults  # noqa: PLC0415
 
     with Faults() as faults:
@@ -134,16 +134,17 @@ def llmdispatch_faults() -> Iterator[Faults]:
 
 @pytest.fixture
 def llmdispatch_clock() -> Iterator[FakeClock]:
-    """Return a `FakeClock` that stands in for the real clock in every model while the test runs."""
+    """Return a `FakeClock` that is substituted for the real clock in every model while the test runs."""
     from langchain_llmdispatch.testing.clock import FakeClock, use_clock  # noqa: PLC0415
 
-    with use_clock(FakeClock()) as clock:
-        yield clock  # type: ignore[misc] # it is the one that was handed in
+    clock = FakeClock()
+    with use_clock(clock):
+        yield clock
 
 
 @pytest.fixture
 def llmdispatch_no_network() -> Iterator[NoNetwork]:
-    """Fail the test if a model tries to reach the network."""
+    """Fail the test if a model is about to reach the network."""
     from langchain_llmdispatch.testing.middleware import NoNetwork  # noqa: PLC0415
 
     with NoNetwork() as guard:

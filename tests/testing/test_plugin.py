@@ -119,7 +119,7 @@ def test_modes_from_marker_and_ini(pytester: pytest.Pytester, server: LoopbackSe
     pytester.makepyfile(test_app=text)
     result = run(pytester, "-k", "test_one")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*'onec' is none of none, once, rewrite, verify. Did you mean 'once'?*"])
+    result.stdout.fnmatch_lines(["*'onec' is not one of none, once, rewrite, verify. Did you mean 'once'?*"])
 
 
 def test_a_misspelt_option_is_named(pytester: pytest.Pytester) -> None:

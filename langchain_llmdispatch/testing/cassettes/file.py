@@ -23,10 +23,10 @@ _HEAD = """\
 
 @dataclass(slots=True)
 class Interaction:
-    """One request and its answer, scrubbed.
+    """One request and its response, without secrets.
 
     Attributes:
-        vendor: The vendor's name, or the host where it was no model's request.
+        vendor: The vendor's name, or the host of another client's request.
         request: `method`, `url`, `headers`, `body` (JSON value, text or absent).
         response: `status`, `headers`, the packed body; `seconds` until its end, `head_ms` until its head,
             `at_ms` when each event came, `cut` where it was not read or sent to its end.
@@ -46,9 +46,9 @@ class Interaction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the file holds of it."""
-        who = {name: getattr(self, name) for name in ("vendor", "deployment", "model", "call", "attempt")}
-        held = {name: value for name, value in who.items() if value is not None}
-        return {**held, "request": self.request, "response": self.response}
+        names = ("vendor", "deployment", "model", "call", "attempt")
+        known = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {**known, "request": self.request, "response": self.response}
 
     def pieces(self, size: int | None = None) -> tuple[list[bytes], list[int]]:
         """Return the body in pieces, and when each came, in milliseconds.
@@ -69,13 +69,13 @@ class Interaction:
 
 @dataclass(slots=True)
 class Tape:
-    """What a cassette file holds.
+    """The content of a cassette file.
 
     Attributes:
         interactions: The exchanges, in the order in which they began.
         recorded: When, ISO 8601.
         by: Which version of this package recorded it.
-        served_by: What answered, and which version.
+        served_by: The server and its version.
         note: Anything else that readers should know.
         keys: The vendors whose keys the application's models had; a replay needs none of them.
     """
@@ -88,14 +88,14 @@ class Tape:
     keys: list[str] = field(default_factory=list)
 
     def vendors(self) -> list[str]:
-        """Return the vendors that were asked, or might have been."""
-        return list(dict.fromkeys([*self.keys, *(held.vendor for held in self.interactions)]))
+        """Return the vendors of the requests, and those that they might have gone to."""
+        return list(dict.fromkeys([*self.keys, *(interaction.vendor for interaction in self.interactions)]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document."""
         about = {name: getattr(self, name) for name in ("recorded", "by", "served_by", "note", "keys")}
-        held = {name: value for name, value in about.items() if value}
-        return {"cassette": FORMAT, **held, "interactions": [i.to_dict() for i in self.interactions]}
+        known = {name: value for name, value in about.items() if value}
+        return {"cassette": FORMAT, **known, "interactions": [i.to_dict() for i in self.interactions]}
 
     def write(self, path: Path, secrets: Secrets) -> None:
         """Write the file, at once or not at all.
@@ -126,25 +126,28 @@ class Tape:
         """
         document = load_yaml(path.read_text(encoding="utf-8"))
         if not isinstance(document, Mapping) or "interactions" not in document:
-            raise ConfigurationError(f"{path.name} is no cassette")
+            raise ConfigurationError(f"{path.name} is not a cassette")
         if document.get("cassette") is None:
             return cls([_from_vcr(item) for item in document["interactions"]])
         if document["cassette"] != FORMAT:
             raise ConfigurationError(f"{path.name} has format {document['cassette']}; known: {FORMAT}")
         about = {name: document.get(name) for name in ("recorded", "served_by", "note")}
-        held = [Interaction(**item) for item in document["interactions"]]
-        return cls(held, by=document.get("by", ""), keys=list(document.get("keys") or ()), **about)
+        interactions = [Interaction(**item) for item in document["interactions"]]
+        return cls(interactions, by=document.get("by", ""), keys=list(document.get("keys") or ()), **about)
 
 
 def _from_vcr(item: Mapping[str, Any]) -> Interaction:
     request, response = item["request"], item["response"]
     headers = {name.casefold(): _first(values) for name, values in response.get("headers", {}).items()}
     body = response.get("body", {}).get("string", "")
-    sent = request.get("body")
-    asked = {"method": request["method"], "url": request["uri"], "headers": {}, "body": _json_or_text(sent)}
     return Interaction(
         vendor=urlsplit(request["uri"]).hostname or "",
-        request=asked,
+        request={
+            "method": request["method"],
+            "url": request["uri"],
+            "headers": {},
+            "body": _json_or_text(request.get("body")),
+        },
         response={
             "status": response["status"]["code"],
             "headers": {n: v for n, v in headers.items() if n not in {"content-length", "transfer-encoding"}},
@@ -219,6 +222,6 @@ def load_yaml(text: str) -> Any:
 
 def merged(old: Iterable[Interaction], new: Iterable[Interaction]) -> list[Interaction]:
     """Return both, without those new ones that are among the old."""
-    held = list(old)
-    known = [item.to_dict() for item in held]
-    return [*held, *(item for item in new if item.to_dict() not in known)]
+    kept = list(old)
+    known = [item.to_dict() for item in kept]
+    return [*kept, *(item for item in new if item.to_dict() not in known)]

@@ -1,4 +1,4 @@
-"""Which recorded exchange a request means: by method, vendor and canonical JSON; and how one differs."""
+"""Which recorded interaction a request matches: by method, vendor and canonical JSON; and how one differs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, scrubbed, as it is compared with recorded ones.
+class ScrubbedRequest:
+    """A request without secrets, as it is compared with recorded ones and kept.
 
     Attributes:
         vendor: The vendor's name, or the host.
@@ -38,6 +38,11 @@ class Asked:
     path: str
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a file holds of it."""
+        body = {} if self.body is None else {"body": self.body}
+        return {"method": self.method, "url": self.url, "headers": dict(self.headers), **body}
 
 
 class Matcher:
@@ -64,42 +69,42 @@ class Matcher:
         """Return the canonical value as text; equal bodies have equal keys."""
         return json.dumps(self.canonical(body), sort_keys=True, ensure_ascii=False)
 
-    def fits(self, asked: Asked, held: Interaction) -> bool:
+    def fits(self, request: ScrubbedRequest, recorded: Interaction) -> bool:
         """Return whether method, vendor and address are the same; the body is compared by `key`."""
-        if asked.method != held.request["method"]:
+        if request.method != recorded.request["method"]:
             return False
-        ours, theirs = urlsplit(asked.url), urlsplit(held.request["url"])
+        ours, theirs = urlsplit(request.url), urlsplit(recorded.request["url"])
         if self._parameters(ours.query) != self._parameters(theirs.query):
             return False
-        if asked.vendor == held.vendor:
-            return str(theirs.path).endswith(asked.path)
-        same_host = held.vendor == theirs.hostname == ours.hostname
+        if request.vendor == recorded.vendor:
+            return str(theirs.path).endswith(request.path)
+        same_host = recorded.vendor == theirs.hostname == ours.hostname
         return same_host and bool(theirs.path == ours.path)
 
     def _parameters(self, query: str) -> list[str]:
         return sorted(part for part in query.split("&") if part.partition("=")[0] not in self._query)
 
-    def difference(self, asked: Asked, held: Interaction) -> str:
+    def difference(self, request: ScrubbedRequest, recorded: Interaction) -> str:
         """Return how a request differs from a recorded one, line by line."""
-        recorded = _shown(held.request["method"], held.vendor, held.request["url"])
-        wanted = _shown(asked.method, asked.vendor, asked.url)
-        lines = difflib.unified_diff(
-            [recorded, *self._lines(held.request.get("body"))],
-            [wanted, *self._lines(asked.body)],
-            "recorded",
-            "asked now",
-            lineterm="",
-            n=1,
+        before, now = recorded.request, request.to_dict()
+        lines = list(
+            difflib.unified_diff(
+                [_title(recorded.vendor, before), *self._lines(before.get("body"))],
+                [_title(request.vendor, now), *self._lines(now.get("body"))],
+                "recorded",
+                "now",
+                lineterm="",
+                n=1,
+            )
         )
-        shown = list(lines)
-        more = [f"... and {len(shown) - _SHOWN} lines more"] if len(shown) > _SHOWN else []
-        return "\n".join([*shown[:_SHOWN], *more])
+        more = [f"... and {len(lines) - _SHOWN} lines more"] if len(lines) > _SHOWN else []
+        return "\n".join([*lines[:_SHOWN], *more])
 
-    def likeness(self, asked: Asked, held: Interaction) -> float:
+    def likeness(self, request: ScrubbedRequest, recorded: Interaction) -> float:
         """Return how alike two requests are; more is more."""
-        same = float(asked.vendor == held.vendor) + float(asked.method == held.request["method"])
-        ours, theirs = self.key(asked.body)[:20_000], self.key(held.request.get("body"))[:20_000]
-        return same + difflib.SequenceMatcher(None, ours, theirs, autojunk=True).quick_ratio()
+        same = float(request.vendor == recorded.vendor) + float(request.method == recorded.request["method"])
+        now, before = self.key(request.body)[:20_000], self.key(recorded.request.get("body"))[:20_000]
+        return same + difflib.SequenceMatcher(None, now, before, autojunk=True).quick_ratio()
 
     def _lines(self, body: Any) -> list[str]:
         if isinstance(body, str):
@@ -107,8 +112,8 @@ class Matcher:
         return json.dumps(self.canonical(body), indent=1, sort_keys=True, ensure_ascii=False).splitlines()
 
 
-def _shown(method: str, vendor: str, url: str) -> str:
-    return f"{method} {re.sub(r'^https?://', '', url)} ({vendor})"
+def _title(vendor: str, request: Mapping[str, Any]) -> str:
+    return f"{request['method']} {re.sub(r'^https?://', '', request['url'])} ({vendor})"
 
 
 def _without(value: Any, path: list[str]) -> Any:

@@ -1,22 +1,31 @@
-"""Recording: what passes between a model and a server becomes an interaction."""
+"""Recording: what passes between a model and a server becomes interactions, and these a file."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.testing.cassettes.file import Interaction
-from langchain_llmdispatch.testing.cassettes.matching import Asked
+from langchain_llmdispatch.testing.body_streams import (
+    END_MARKER,
+    EventSplitter,
+    ObservedBody,
+    decoded_headers,
+)
+from langchain_llmdispatch.testing.cassettes.file import Interaction, Tape, merged
+from langchain_llmdispatch.testing.cassettes.matching import ScrubbedRequest
 from langchain_llmdispatch.testing.cassettes.payloads import Fields, pack
 from langchain_llmdispatch.testing.cassettes.scrubbing import Scrubber
-from langchain_llmdispatch.testing.faults.body_streams import END_MARKER, EventSplitter
 from langchain_llmdispatch.testing.middleware import attempt_of
 
 if TYPE_CHECKING:
-    import httpx
+    from pathlib import Path
 
     from langchain_llmdispatch.dispatch.attempt import Attempt
     from langchain_llmdispatch.dispatch.call_state import CallState
@@ -26,16 +35,16 @@ if TYPE_CHECKING:
 _CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization")
 
 
-def asked_of(request: httpx.Request, scrubber: Scrubber, secrets: Secrets) -> Asked:
-    """Return a model's request, scrubbed; its credentials become known secrets first."""
+def scrubbed(request: httpx.Request, scrubber: Scrubber) -> ScrubbedRequest:
+    """Return a model's request without secrets; its credentials become known secrets first."""
     attempt = attempt_of(request)
-    learn(request, attempt, secrets)
+    _learn(request, attempt, scrubber.secrets)
     headers = request.headers
     vendor = attempt.target.vendor.name if attempt is not None else request.url.host
     path = request.url.path
     if attempt is not None:
         path = path.removeprefix(urlsplit(attempt.target.endpoint.base_url).path) or path
-    return Asked(
+    return ScrubbedRequest(
         vendor=vendor,
         method=request.method,
         url=scrubber.url(str(request.url)),
@@ -45,14 +54,29 @@ def asked_of(request: httpx.Request, scrubber: Scrubber, secrets: Secrets) -> As
     )
 
 
-def learn(request: httpx.Request, attempt: Attempt | None, secrets: Secrets) -> None:
-    """Make a request's credentials known."""
+def _learn(request: httpx.Request, attempt: Attempt | None, secrets: Secrets) -> None:
+    """Add a request's credentials to the known secrets."""
     for name in _CREDENTIALS:
         value = request.headers.get(name)
         secrets.add(value.partition(" ")[2] or value if value else None)
     secrets.add(request.url.params.get("key"))
     if attempt is not None and (key := attempt.target.endpoint.api_key) is not None:
         secrets.add(key.get_secret_value())
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingOptions:
+    """What a file is written with.
+
+    Attributes:
+        served_by: The server and its version, for the file's head; None takes the `server` headers.
+        note: For the file's head.
+        append: Whether what the file holds is kept, and only what is not in it is added.
+    """
+
+    served_by: str | None = None
+    note: str | None = None
+    append: bool = False
 
 
 class Slot:
@@ -71,12 +95,13 @@ class Recorder:
     """The interactions of one recording, in the order in which their requests began.
 
     Args:
-        scrubber: What takes secrets out.
+        scrubber: Removes secrets.
         calls: How many calls the file holds already.
+        options: What the file is written with.
     """
 
-    def __init__(self, scrubber: Scrubber, calls: int = 0) -> None:
-        self._scrubber, self._before = scrubber, calls
+    def __init__(self, scrubber: Scrubber, calls: int = 0, options: RecordingOptions | None = None) -> None:
+        self._scrubber, self._before, self._options = scrubber, calls, options or RecordingOptions()
         self._slots: list[Interaction | None] = []
         self._calls: dict[int, tuple[int, CallState]] = {}
         self._lock = threading.Lock()
@@ -102,32 +127,54 @@ class Recorder:
         with self._lock:
             self._slots[slot.place] = interaction
 
-    def watch(self, slot: Slot, asked: Asked, attempt: Attempt | None, response: httpx.Response) -> BodyWatch:
-        """Return who listens to a response's body and keeps the interaction at its end."""
+    def response(
+        self, slot: Slot, request: ScrubbedRequest, attempt: Attempt | None, response: httpx.Response
+    ) -> httpx.Response:
+        """Return a response whose interaction is kept once its body has been read or closed."""
         head: Fields = {
             "status": response.status_code,
             "headers": self._scrubber.response_headers(response.headers.multi_items()),
         }
 
         def keep(packed: Fields) -> None:
-            self.keep(slot, self._interaction(asked, attempt, {**head, **packed}))
+            self.keep(slot, self._interaction(request, attempt, {**head, **packed}))
 
-        return BodyWatch(response.headers.get("content-type", ""), self._scrubber, slot, keep)
-
-    def _interaction(self, asked: Asked, attempt: Attempt | None, response: Fields) -> Interaction:
-        body = {} if asked.body is None else {"body": asked.body}
-        request = {"method": asked.method, "url": asked.url, "headers": dict(asked.headers), **body}
-        if attempt is None:
-            return Interaction(asked.vendor, request, response)
-        return Interaction(
-            asked.vendor,
-            request,
-            response,
-            deployment=self._scrubber.text(attempt.target.name),
-            model=attempt.target.model,
-            call=self._call(attempt.call),
-            attempt=attempt.number,
+        recorder = _BodyRecorder(response.headers.get("content-type", ""), self._scrubber, slot, keep)
+        return httpx.Response(
+            response.status_code,
+            headers=decoded_headers(response),
+            stream=ObservedBody(response, recorder),
+            extensions=response.extensions,
         )
+
+    def write(self, tape: Tape, path: Path, secrets: Secrets) -> bool:
+        """Write what was recorded, and return whether there was anything to write.
+
+        Raises:
+            SecretFoundError: The file would hold a secret.
+        """
+        options, new = self._options, self.interactions()
+        if not new and not options.append:
+            return False
+        old = Tape.read(path).interactions if options.append and path.is_file() else []
+        tape.interactions = merged(old, new)
+        tape.recorded = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        servers = {item.response["headers"].get("server", "") for item in new} - {""}
+        tape.served_by = options.served_by or ", ".join(sorted(servers)) or None
+        tape.note = options.note
+        tape.keys = sorted({*(tape.keys or ()), *self.vendors()})
+        tape.write(path, secrets)
+        return True
+
+    def _interaction(
+        self, request: ScrubbedRequest, attempt: Attempt | None, response: Fields
+    ) -> Interaction:
+        interaction = Interaction(request.vendor, request.to_dict(), response)
+        if attempt is not None:
+            interaction.deployment = self._scrubber.text(attempt.target.name)
+            interaction.model = attempt.target.model
+            interaction.call, interaction.attempt = self._call(attempt.call), attempt.number
+        return interaction
 
     def _call(self, call: CallState) -> int:
         with self._lock:
@@ -143,8 +190,8 @@ def _vendors(call: CallState) -> Iterator[Vendor]:
             yield target.vendor
 
 
-class BodyWatch:
-    """Listens to one body; when it is over, hands over what stands for it."""
+class _BodyRecorder:
+    """Observes one body, and passes on what stands for it at its end."""
 
     def __init__(
         self,
@@ -164,7 +211,7 @@ class BodyWatch:
         self._note(len(self._splitter.feed(piece)))
 
     def closed(self, *, whole: bool) -> None:
-        """Hand over the body."""
+        """Pass on the body."""
         self._note(len(self._splitter.close()))
         body = b"".join(self._pieces)
         packed = packed_body(body, self._type, self._scrubber)

@@ -37,7 +37,7 @@ _FIELDS = {
     *("client_secret", "client_assertion", "password", "private_key"),
 }
 _BASE64 = re.compile(r"(?:data:[\w/+.\-]+;base64,)?([A-Za-z0-9+/_\-]{1500,}={0,2})")
-_LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0"}  # noqa: S104 - recognised, not bound
+_LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0"}  # noqa: S104 - compared, not bound
 
 
 class Scrubber:
@@ -47,12 +47,15 @@ class Scrubber:
         secrets: What must not be kept.
         keep_headers: Globs of further headers to keep.
 
+    Attributes:
+        secrets: What must not be kept.
+
     Raises:
         ConfigurationError: A header that carries credentials is to be kept.
     """
 
     def __init__(self, secrets: Secrets, keep_headers: Iterable[str] = ()) -> None:
-        self._secrets = secrets
+        self.secrets = secrets
         self._more = tuple(name.casefold() for name in keep_headers)
         for name in self._more:
             if _NEVER.search(name.strip("*")):
@@ -60,7 +63,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Return text without secrets."""
-        return self._secrets.scrub(text)
+        return self.secrets.scrub(text)
 
     def request_headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Return the headers of a request that may be kept."""
@@ -89,14 +92,6 @@ class Scrubber:
         except (UnicodeDecodeError, ValueError):
             return _digest(self.text(body.decode("utf-8", "replace")))
         return self._tidy(value, digest=True)
-
-    def response_body(self, body: bytes) -> bytes:
-        """Return a response's body without secrets; what is no text is not touched."""
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            return body
-        return self.text(text).encode()
 
     def response_value(self, value: Any) -> Any:
         """Return a JSON value without the fields that hold credentials."""

@@ -1,11 +1,11 @@
-"""Faults on demand, between a model and whatever answers it: a live vendor, a local server, a cassette.
+"""Faults on demand, between a model and a live vendor, a local server or a cassette.
 
     with Faults() as faults:
         faults.fail("openai:*", status=429, retry_after=2, times=1)
         faults.cut("anthropic:*", after_events=3)
         answer = model.invoke("hello")
 
-A request meets the first rule, in the order they were made, that means its deployment and is not used up.
+A request meets the first rule, in the order of their making, that matches its deployment and is not used up.
 Waits go by the model's clock: with a fake clock they take no time.
 """
 
@@ -16,11 +16,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypedDict, Unpack
 
 import httpx
 
-from langchain_llmdispatch.testing.faults.body_streams import Action, pause, shaped
+from langchain_llmdispatch.testing.body_streams import Action, filtered, pause
 from langchain_llmdispatch.testing.faults.kinds import (
     FOREVER,
     Breakage,
@@ -33,7 +33,7 @@ from langchain_llmdispatch.testing.faults.kinds import (
     Repeat,
     Stall,
 )
-from langchain_llmdispatch.testing.middleware import attempt_of, installed, matches, names_of, spoil
+from langchain_llmdispatch.testing.middleware import attempt_of, installed, mark_damaged, matches, names_of
 from langchain_llmdispatch.transport.middleware import Sleep
 
 if TYPE_CHECKING:
@@ -41,7 +41,21 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.middleware import Flow
 
-Kind: TypeAlias = Refusal | Breakage | Damage
+FaultKind: TypeAlias = Refusal | Breakage | Damage
+
+
+class When(TypedDict, total=False):
+    """When a fault happens: keyword arguments of every method that adds one.
+
+    Attributes:
+        times: How often it happens; None is always.
+        probability: How likely it is each time, by the seed of `Faults`.
+        skip: How many requests pass before it may happen.
+    """
+
+    times: int | None
+    probability: float
+    skip: int
 
 
 @dataclass(slots=True)
@@ -51,14 +65,14 @@ class Fault:
     Attributes:
         deployments: A glob for the deployment's name or its `vendor:model`.
         kind: What happens.
-        times: How often it happens; None is always.
-        probability: How likely it is each time.
-        skip: How many requests pass before it may happen.
+        times: As in `When`.
+        probability: As in `When`.
+        skip: As in `When`.
         happened: How often it has happened.
     """
 
     deployments: str
-    kind: Kind
+    kind: FaultKind
     times: int | None = None
     probability: float = 1.0
     skip: int = 0
@@ -67,7 +81,7 @@ class Fault:
 
 
 class Faults:
-    """A context in which requests of models go wrong, as its rules say.
+    """A context in which requests of models fail by its rules.
 
     Args:
         model: The only model concerned; None is every model of the process.
@@ -111,9 +125,9 @@ class Faults:
         for rule in self.rules:
             if not rule.met:
                 seen = ", ".join(self._seen) or "none"
-                raise AssertionError(f"the fault for {rule.deployments!r} met no request; asked were: {seen}")
+                raise AssertionError(f"the fault for {rule.deployments!r} met no request; tried were: {seen}")
 
-    # -- before an answer --------------------------------------------------------------------------
+    # -- before a response ------------------------------------------------------------------------
 
     def fail(
         self,
@@ -125,11 +139,9 @@ class Faults:
         code: str | None = None,
         message: str | None = None,
         body: Any = None,
-        times: int | None = None,
-        probability: float = 1.0,
-        skip: int = 0,
+        **when: Unpack[When],
     ) -> Fault:
-        """Answer with an error status, in the vendor's own form.
+        """Respond with an error status, in the vendor's own form.
 
         Args:
             deployments: A glob for the deployment's name or its `vendor:model`.
@@ -139,58 +151,60 @@ class Faults:
             code: The vendor's error code (`insufficient_quota`).
             message: The text for people.
             body: The whole body, JSON or text, instead of the vendor's own form.
-            times: How often; None is always.
-            probability: How likely each time, by the seed.
-            skip: How many requests pass before.
+            when: How often; see `When`.
         """
         wait = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
         kind = Refusal(status, {**wait, **(headers or {})}, code, message, body)
-        return self._add(Fault(deployments, kind, times, probability, skip))
+        return self._add(Fault(deployments, kind, **when))
 
-    def connect_error(self, deployments: str = "*", **when: Any) -> Fault:
-        """Refuse the connection. `when`: `times`, `probability`, `skip`, as in `fail`."""
+    def connect_error(self, deployments: str = "*", **when: Unpack[When]) -> Fault:
+        """Refuse the connection."""
         kind = Breakage(httpx.ConnectError, "[Errno 111] Connection refused")
         return self._add(Fault(deployments, kind, **when))
 
-    def reset(self, deployments: str = "*", *, after_events: int | None = None, **when: Any) -> Fault:
-        """Reset the connection: before any answer, or after some events of its body."""
+    def reset(
+        self, deployments: str = "*", *, after_events: int | None = None, **when: Unpack[When]
+    ) -> Fault:
+        """Reset the connection: before any response, or after some events of its body."""
         if after_events is None:
-            kind: Kind = Breakage(httpx.ReadError, "[Errno 104] Connection reset by peer")
+            kind: FaultKind = Breakage(httpx.ReadError, "[Errno 104] Connection reset by peer")
         else:
             kind = Damage(partial(Cut, after_events=after_events, reset=True))
         return self._add(Fault(deployments, kind, **when))
 
-    def timeout(self, deployments: str = "*", **when: Any) -> Fault:
-        """Give no answer until the model's read_deadline ends."""
+    def timeout(self, deployments: str = "*", **when: Unpack[When]) -> Fault:
+        """Send no response until the read deadline."""
         return self._add(Fault(deployments, Breakage(httpx.ReadTimeout, "timed out", waits=True), **when))
 
-    # -- in the answer -----------------------------------------------------------------------------
+    # -- in the response ----------------------------------------------------------------------------
 
     def cut(
-        self, deployments: str = "*", *, after_events: int = 0, clean: bool = False, **when: Any
+        self, deployments: str = "*", *, after_events: int = 0, clean: bool = False, **when: Unpack[When]
     ) -> Fault:
         """Close the connection after some events; `clean` ends the HTTP message properly there."""
         kind = Damage(partial(Cut, after_events=after_events, clean=clean))
         return self._add(Fault(deployments, kind, **when))
 
-    def stall(self, deployments: str = "*", *, after_events: int = 0, **when: Any) -> Fault:
-        """Fall silent after some events, until the model's read_deadline ends."""
+    def stall(self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]) -> Fault:
+        """Fall silent after some events, until the read deadline."""
         return self._add(Fault(deployments, Damage(partial(Stall, after_events=after_events)), **when))
 
-    def slow_first_token(self, deployments: str = "*", *, seconds: float, **when: Any) -> Fault:
+    def slow_first_token(self, deployments: str = "*", *, seconds: float, **when: Unpack[When]) -> Fault:
         """Send the head at once and wait before the body."""
         kind = Damage(partial(Pause, after_events=0, seconds=seconds))
         return self._add(Fault(deployments, kind, **when))
 
-    def malformed(self, deployments: str = "*", *, after_events: int = 0, **when: Any) -> Fault:
+    def malformed(self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]) -> Fault:
         """Break the JSON of one event; a plain body ends within its JSON."""
         return self._add(Fault(deployments, Damage(partial(Malformed, after_events=after_events)), **when))
 
-    def no_end_marker(self, deployments: str = "*", **when: Any) -> Fault:
+    def no_end_marker(self, deployments: str = "*", **when: Unpack[When]) -> Fault:
         """End a stream properly, but without finish reason and end marker."""
         return self._add(Fault(deployments, Damage(partial(Endless, after_events=0)), **when))
 
-    def duplicate_event(self, deployments: str = "*", *, after_events: int = 0, **when: Any) -> Fault:
+    def duplicate_event(
+        self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]
+    ) -> Fault:
         """Send one event twice."""
         return self._add(Fault(deployments, Damage(partial(Repeat, after_events=after_events)), **when))
 
@@ -200,9 +214,9 @@ class Faults:
         *,
         content_type: str = "text/html",
         body: str | None = "<html><body>Sign in to the proxy</body></html>",
-        **when: Any,
+        **when: Unpack[When],
     ) -> Fault:
-        """Answer 200 with something else, as a captive portal or a proxy does; `body=None` keeps the body."""
+        """Respond 200 with another body, as a captive portal or a proxy does; `body=None` keeps the body."""
         return self._add(Fault(deployments, Damage(None, content_type, body), **when))
 
     def clear(self) -> None:
@@ -213,7 +227,7 @@ class Faults:
         self.rules.append(fault)
         return fault
 
-    # -- the wire ----------------------------------------------------------------------------------
+    # -- middleware --------------------------------------------------------------------------------
 
     def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
         """Send a request through the rules."""
@@ -227,14 +241,14 @@ class Faults:
         response = yield request
         return response if kind is None else _damaged(kind, response, read_deadline)
 
-    def _kind(self, request: httpx.Request) -> Kind | None:
+    def _kind(self, request: httpx.Request) -> FaultKind | None:
         names = names_of(request)
         with self._lock:
             self._seen.setdefault(names[0])
             for rule in self.rules:
                 if matches(rule.deployments, names) and self._happens(rule):
                     if isinstance(rule.kind, Damage):
-                        spoil(request)
+                        mark_damaged(request)
                     return rule.kind
         return None
 
@@ -254,22 +268,22 @@ def _vendor(request: httpx.Request) -> str:
 
 
 def _damaged(kind: Damage, response: httpx.Response, read_deadline: ReadDeadline) -> httpx.Response:
-    if kind.shaper is not None:
-        return shaped(response, kind.shaper(response.headers.get("content-type", "")), read_deadline)
-    shaper = _Instead(kind.body)
-    response = shaped(response, shaper, read_deadline)
+    if kind.body_filter is not None:
+        body_filter = kind.body_filter(response.headers.get("content-type", ""))
+        return filtered(response, body_filter, read_deadline)
+    response = filtered(response, _Replacement(kind.body), read_deadline)
     response.headers["content-type"] = kind.content_type or ""
     return response
 
 
-class _Instead:
-    """Sends another body, or the same."""
+class _Replacement:
+    """A body filter that sends another body, or the same if there is none."""
 
     def __init__(self, body: str | None) -> None:
         self._body = body
 
     def feed(self, piece: bytes) -> list[Action]:
-        """Keep a piece back if another body is sent."""
+        """Drop a piece if another body is sent."""
         return [piece] if self._body is None and piece else []
 
     def close(self) -> list[Action]:

@@ -1,4 +1,4 @@
-"""The kinds of faults: what each does to a request, or to the body of its answer."""
+"""The kinds of faults: what each does to a request, or to the body of its response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.testing.faults.body_streams import END_MARKER, Action, End, EventSplitter, Wait
+from langchain_llmdispatch.testing.body_streams import END_MARKER, Action, BodyEnd, Delay, EventSplitter
 from langchain_llmdispatch.testing.faults.vendor_errors import error_body
 
 _PAYLOAD = re.compile(rb"(?m)^data: ?(.*)$")
@@ -19,11 +19,11 @@ FOREVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The answer is an error status; the request reaches nobody.
+    """The response is an error; the request is not sent.
 
     Attributes:
         status: The HTTP status.
-        headers: Headers of the answer.
+        headers: Headers of the response.
         code: The vendor's error code.
         message: The text for people.
         body: The whole body, JSON or text, instead of the vendor's own form.
@@ -36,7 +36,7 @@ class Refusal:
     body: Any = None
 
     def response(self, vendor: str) -> httpx.Response:
-        """Return the answer as the vendor would write it."""
+        """Return the response as the vendor would write it."""
         body = (
             self.body if self.body is not None else error_body(vendor, self.status, self.code, self.message)
         )
@@ -51,12 +51,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """The connection fails before any answer.
+    """The connection fails before any response.
 
     Attributes:
         error: httpx's error class.
-        text: What it says.
-        waits: Whether the client's read_deadline runs out first.
+        text: Its message.
+        waits: Whether the read deadline passes first.
     """
 
     error: type[httpx.HTTPError]
@@ -66,25 +66,25 @@ class Breakage:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """The answer's head or body arrives otherwise than it was sent.
+    """The response's head or body does not arrive as it was sent.
 
     Attributes:
-        shaper: Makes the shaper for a body of a content type; None leaves the body alone.
-        content_type: What the head claims instead.
-        body: What is sent instead of the body.
+        body_filter: Makes the filter for a body of a content type; None replaces head and body as below.
+        content_type: The content type that the head names instead.
+        body: What is sent instead of the body; None keeps it.
     """
 
-    shaper: Callable[[str], EventShaper] | None = None
+    body_filter: Callable[[str], EventFilter] | None = None
     content_type: str | None = None
     body: str | None = None
 
 
-class EventShaper:
-    """Does something after a number of events; a plain body counts as one event, cut in its middle.
+class EventFilter:
+    """Acts after a number of events; a plain body counts as one event, cut in its middle.
 
     Args:
         content_type: The body's content type.
-        after_events: How many events pass unharmed.
+        after_events: How many events pass unchanged.
     """
 
     def __init__(self, content_type: str, after_events: int) -> None:
@@ -93,7 +93,7 @@ class EventShaper:
         self._done = False
 
     def feed(self, piece: bytes) -> Iterator[Action]:
-        """Return what a piece becomes."""
+        """Return what replaces a piece."""
         for event in self._splitter.feed(piece):
             yield from self._pass(event)
 
@@ -114,20 +114,20 @@ class EventShaper:
         return self.act(event, plain=not self._splitter.streams)
 
     def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:
-        """Return what becomes of the event at the fault's place.
+        """Return what replaces the event at the fault's place.
 
         Args:
             event: The event, whole.
-            plain: Whether it is a body that is no stream.
+            plain: Whether it is a whole body that is not a stream.
         """
         raise NotImplementedError
 
     def late(self) -> Iterable[Action]:
-        """Return what happens at the end where the fault's place never came."""
+        """Return what follows the last event if the fault's place never came."""
         return []
 
 
-class Cut(EventShaper):
+class Cut(EventFilter):
     """The connection closes in the middle of the body, or (`clean`) the body just ends there."""
 
     def __init__(
@@ -143,26 +143,26 @@ class Cut(EventShaper):
     def late(self) -> Iterable[Action]:
         """Break off."""
         if self._clean:
-            return [End()]
+            return [BodyEnd()]
         if self._reset:
             return [httpx.ReadError("[Errno 104] Connection reset by peer")]
         text = "peer closed connection without sending complete message body (incomplete chunked read)"
         return [httpx.RemoteProtocolError(text)]
 
 
-class Stall(EventShaper):
-    """Silence in the middle of the body, until the client's read_deadline ends."""
+class Stall(EventFilter):
+    """Silence in the middle of the body, until the read deadline."""
 
     def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:
         """Fall silent; half of a plain body has passed."""
-        return [*([event[: len(event) // 2]] if plain else []), Wait(FOREVER)]
+        return [*([event[: len(event) // 2]] if plain else []), Delay(FOREVER)]
 
     def late(self) -> Iterable[Action]:
         """Fall silent instead of ending."""
-        return [Wait(FOREVER)]
+        return [Delay(FOREVER)]
 
 
-class Pause(EventShaper):
+class Pause(EventFilter):
     """A pause before an event."""
 
     def __init__(self, content_type: str, after_events: int, *, seconds: float) -> None:
@@ -171,16 +171,16 @@ class Pause(EventShaper):
 
     def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:  # noqa: ARG002 - the same for both
         """Wait, then go on."""
-        return [Wait(self._seconds), event]
+        return [Delay(self._seconds), event]
 
 
-class Malformed(EventShaper):
+class Malformed(EventFilter):
     """One event of broken JSON; a plain body ends within its JSON."""
 
     def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:
         """Cut the event's JSON in half."""
         if plain:
-            return [event[: len(event) // 2], End()]
+            return [event[: len(event) // 2], BodyEnd()]
         payload = _PAYLOAD.search(event)
         if payload is None:  # NDJSON: a line
             return [event[: len(event.rstrip()) // 2] + b"\n"]
@@ -188,7 +188,7 @@ class Malformed(EventShaper):
         return [event[: start + (end - start) // 2] + event[end:]]
 
 
-class Repeat(EventShaper):
+class Repeat(EventFilter):
     """One event arrives twice."""
 
     def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:
@@ -196,7 +196,7 @@ class Repeat(EventShaper):
         return [event] if plain else [event, event]
 
 
-class Endless(EventShaper):
+class Endless(EventFilter):
     """The stream ends properly, but without finish reason and end marker."""
 
     def _pass(self, event: bytes) -> Iterable[Action]:

@@ -1,4 +1,4 @@
-"""The picture of a replay: how long calls took, and what they cost."""
+"""The chart of a replay: how long calls took, and what they cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `replay`: what other configurations would have made of a journal's calls."""
+"""The command `replay`: what other configurations would have done with a journal's calls."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from langchain_llmdispatch.testing.policy_replay.journal import Journal
 from langchain_llmdispatch.testing.policy_replay.policies import replay
 
 
-def run(arguments: Sequence[str], say: Callable[[str], None]) -> int:
+def run(arguments: Sequence[str], write: Callable[[str], None]) -> int:
     """Run the command and return its exit code.
 
     Args:
-        arguments: What stands after `replay`.
-        say: Prints a text.
+        arguments: The words after `replay`.
+        write: Prints a text.
 
     Raises:
         ConfigurationError: A file is missing, empty or wrong.
@@ -29,11 +29,11 @@ def run(arguments: Sequence[str], say: Callable[[str], None]) -> int:
     if not calls:
         raise ConfigurationError(f"there are no calls in {', '.join(options.journal)}.")
     result = replay(calls, *options.config, seed=options.seed)
-    say(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if options.json else str(result))
+    write(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if options.json else str(result))
     if options.plot:
         result.plot(options.plot)
         if not options.json:
-            say(f"\nPicture: {options.plot}")
+            write(f"\nPicture: {options.plot}")
     return 0
 
 

@@ -1,11 +1,11 @@
-"""Replay of policies: what would another configuration have made of calls that really happened?
+"""Replay of policies: what another configuration would have done with recorded calls.
 
     journal = Journal.load("calls.jsonl")
     print(replay(journal, "a.yaml", "b.yaml"))
 
 Every recorded call is made again, at its time, by the real engine with another configuration, in virtual
-time. Where a deployment was asked then, it does what it did; where it was not, it does what it did for others
-at about that time. `Replay.unknown` says what nobody can know.
+time. A request that was recorded has its recorded outcome; any other one has the outcome of a similar request
+of about that time. `Replay.unknown` lists what a replay cannot know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,20 +25,14 @@ from langchain_core.messages import BaseMessage, HumanMessage, messages_from_dic
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.errors import DispatchError
-from langchain_llmdispatch.limits.limiter import Limiter
-from langchain_llmdispatch.testing.cassettes.dummy_keys import KEY, URL, stand_ins
+from langchain_llmdispatch.testing.cassettes.dummy_keys import KEY, URL, dummy_variables
 from langchain_llmdispatch.testing.middleware import installed
-from langchain_llmdispatch.testing.policy_replay.estimate import Assumption, Book, Fate
-from langchain_llmdispatch.testing.policy_replay.journal import Entry, Journal
-from langchain_llmdispatch.testing.policy_replay.report import CallResult, Policy, Replay
-from langchain_llmdispatch.testing.policy_replay.simulation import (
-    ORACLE,
-    LoopClock,
-    SameLoop,
-    SimulatedNetwork,
-    VirtualLoop,
-    simulated,
-)
+from langchain_llmdispatch.testing.policy_replay.entry import JournalEntry
+from langchain_llmdispatch.testing.policy_replay.estimate import Assumption, CallOutcomes, OutcomeEstimator
+from langchain_llmdispatch.testing.policy_replay.journal import Journal
+from langchain_llmdispatch.testing.policy_replay.report import CallResult, PolicyResult, Replay
+from langchain_llmdispatch.testing.policy_replay.simulated_vendor import OUTCOMES, SimulatedNetwork, simulated
+from langchain_llmdispatch.testing.policy_replay.virtual_time import SimulationLimiter, SimulationLoop
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -48,23 +41,23 @@ __all__ = ["Replay", "replay"]
 
 
 class _References(dict[str, str]):
-    """Variables for `${NAME}` in files, where every key that is missing is there after all."""
+    """Variables for `${NAME}` in files; a missing one has the value of a dummy key."""
 
     def get(self, name: str, default: str | None = None) -> str:  # type: ignore[override] # never None here
-        """Return a variable's value, or one that will do."""
+        """Return a variable's value, or a dummy."""
         if name in self or default is not None:
             return super().get(name, default or "")
         return URL if name.endswith(("ENDPOINT", "URL", "HOST")) else KEY
 
 
 def replay(
-    journal: Journal | Iterable[Entry] | str | os.PathLike[str],
+    journal: Journal | Iterable[JournalEntry] | str | os.PathLike[str],
     *configs: Any,
     names: Sequence[str] | None = None,
     seed: int = 0,
     assume: Mapping[str, Assumption | Mapping[str, float]] | None = None,
 ) -> Replay:
-    """Return what configurations would have made of a journal's calls.
+    """Return what configurations would have done with a journal's calls.
 
     Args:
         journal: The calls, or a journal's file.
@@ -80,9 +73,9 @@ def replay(
     held = Journal.load(journal) if isinstance(journal, (str, os.PathLike)) else journal
     entries = sorted(held, key=lambda entry: entry.at)
     assumed = {k: v if isinstance(v, Assumption) else Assumption(**v) for k, v in (assume or {}).items()}
-    book = Book(entries, assumed)
-    called = names or [_name(config, number) for number, config in enumerate(configs, 1)]
-    results = [_run(entries, book, config, name, seed) for config, name in zip(configs, called, strict=True)]
+    estimator = OutcomeEstimator(entries, assumed)
+    named = zip(configs, names or map(_name, configs, range(1, len(configs) + 1)), strict=True)
+    results = [_run(entries, estimator, config, name, seed) for config, name in named]
     return Replay(_recorded(entries), results)
 
 
@@ -90,16 +83,15 @@ def _name(config: Any, number: int) -> str:
     return Path(config).stem if isinstance(config, (str, os.PathLike)) else f"config {number}"
 
 
-def _run(entries: Sequence[Entry], book: Book, config: Any, name: str, seed: int) -> Policy:
+def _run(
+    entries: Sequence[JournalEntry], estimator: OutcomeEstimator, config: Any, name: str, seed: int
+) -> PolicyResult:
     if _loop_runs():  # as in a notebook: virtual time runs in a thread of its own
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(_run, entries, book, config, name, seed).result()
-    loop = VirtualLoop()
-    try:
-        return loop.run_until_complete(_Simulation(loop, entries, book, config, seed).run(name))
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+            return pool.submit(_run, entries, estimator, config, name, seed).result()
+    loop = SimulationLoop(entries[0].at if entries else 0.0)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(_Simulation(loop, entries, estimator, config, seed).run(name))
 
 
 def _loop_runs() -> bool:
@@ -114,18 +106,20 @@ class _Simulation:
     """One configuration's run through all calls."""
 
     def __init__(
-        self, loop: VirtualLoop, entries: Sequence[Entry], book: Book, config: Any, seed: int
+        self,
+        loop: SimulationLoop,
+        entries: Sequence[JournalEntry],
+        estimator: OutcomeEstimator,
+        config: Any,
+        seed: int,
     ) -> None:
-        self._loop, self._entries, self._book, self._seed = loop, entries, book, seed
+        self._clock, self._entries, self._estimator, self._seed = loop.clock, entries, estimator, seed
         self._start = entries[0].at if entries else 0.0
-        clock = LoopClock(loop, datetime.fromtimestamp(self._start, UTC))
-        limiter = Limiter(clock=clock)
-        limiter._loop = SameLoop(loop)  # type: ignore[assignment] # noqa: SLF001 - one loop for everything
         self._model = DispatcherChatModel.from_config(
             DispatcherConfig.load(config, _References(os.environ)),
-            env={**stand_ins(), **os.environ},
-            clock=clock,
-            limiter=limiter,
+            env={**dummy_variables(), **os.environ},
+            clock=loop.clock,
+            limiter=SimulationLimiter(loop),
             rng=random.Random(seed),
             enable_metrics=True,
             enable_logging=False,
@@ -133,26 +127,30 @@ class _Simulation:
         for word in {target.vendor.name for target in self._model.deployments()}:
             self._model.register_vendor(simulated(self._model.get_vendor(word)))
 
-    async def run(self, name: str) -> Policy:
+    async def run(self, name: str) -> PolicyResult:
         """Make all calls, each at its time."""
-        fates = [self._book.of(e, random.Random(f"{self._seed} {n}")) for n, e in enumerate(self._entries)]
+        outcomes = [
+            CallOutcomes(self._estimator, entry, random.Random(f"{self._seed} {number}"))
+            for number, entry in enumerate(self._entries)
+        ]
         with installed(SimulatedNetwork(), self._model):
-            calls = await asyncio.gather(*map(self._call, self._entries, fates))
+            calls = await asyncio.gather(*map(self._call, self._entries, outcomes))
         totals = self._model.get_stats().totals
-        asked = {target.name for target in self._model.deployments() if not self._book.knows(target)}
-        return Policy(
+        sources: Counter[str] = Counter(source for call in outcomes for source in call.sources)
+        unknown = {t.name for t in self._model.deployments() if not self._estimator.recorded(t)}
+        return PolicyResult(
             name,
             calls,
             totals.cost,
             totals.unpriced_requests,
-            Counter(source for fate in fates for source in fate.sources),
-            frozenset(asked) if any("assumed" in fate.sources for fate in fates) else frozenset(),
+            sources,
+            frozenset(unknown) if sources["assumed"] else frozenset(),
         )
 
-    async def _call(self, entry: Entry, fate: Fate) -> CallResult:
-        at = fate.now = entry.at - self._start
+    async def _call(self, entry: JournalEntry, outcomes: CallOutcomes) -> CallResult:
+        at = outcomes.now = entry.at - self._start
         await asyncio.sleep(at)
-        ORACLE.set(fate)
+        OUTCOMES.set(outcomes)
         config: RunnableConfig = {"callbacks": [], "tags": entry.tags}
         model, kwargs = self._model, self._kwargs(entry)
         message: Any = None
@@ -167,7 +165,7 @@ class _Simulation:
             error = failure
         return self._result(at, message, error)
 
-    def _kwargs(self, entry: Entry) -> dict[str, Any]:
+    def _kwargs(self, entry: JournalEntry) -> dict[str, Any]:
         kwargs = dict(entry.params)
         if entry.route in self._model.routes:
             kwargs["model"] = entry.route
@@ -176,7 +174,7 @@ class _Simulation:
         return kwargs
 
     def _result(self, at: float, message: Any, error: DispatchError | None) -> CallResult:
-        seconds = self._loop.time() - at
+        seconds = self._clock.monotonic() - at
         if error is not None:
             names = [record.deployment for record in error.attempts]
             kind = type(error).__name__
@@ -197,13 +195,13 @@ class _Simulation:
         )
 
 
-def _recorded(entries: Sequence[Entry]) -> Policy:
+def _recorded(entries: Sequence[JournalEntry]) -> PolicyResult:
     start = entries[0].at if entries else 0.0
     calls, cost, unpriced = [], Decimal(0), 0
     for entry in entries:
-        last = entry.tries[-1] if entry.tries else None
+        last = entry.attempts[-1] if entry.attempts else None
         answered = last if entry.outcome == "answered" else None
-        cost += sum((Decimal(t.cost_usd) for t in entry.tries if t.cost_usd), Decimal(0))
+        cost += sum((Decimal(a.cost_usd) for a in entry.attempts if a.cost_usd), Decimal(0))
         unpriced += answered is not None and answered.cost_usd is None
         known = Decimal(answered.cost_usd) if answered is not None and answered.cost_usd else None
         begun = answered.ttft_s if answered is not None else None
@@ -214,15 +212,15 @@ def _recorded(entries: Sequence[Entry]) -> Policy:
                 ttft_s=None if begun is None or last is None else entry.seconds - last.latency_s + begun,
                 deployment=answered.deployment if answered is not None else None,
                 error=None if answered is not None else entry.error or "unknown",
-                requests=len(entry.tries),
-                fallback=len({one.deployment for one in entry.tries}) > 1,
+                requests=len(entry.attempts),
+                fallback=len({one.deployment for one in entry.attempts}) > 1,
                 cost_usd=known,
             )
         )
-    return Policy("what happened", calls, cost, unpriced)
+    return PolicyResult("what happened", calls, cost, unpriced)
 
 
-def _messages(entry: Entry) -> list[BaseMessage]:
+def _messages(entry: JournalEntry) -> list[BaseMessage]:
     """Return the conversation, or one of the same size."""
     if entry.messages is not None:
         return messages_from_dict(entry.messages)

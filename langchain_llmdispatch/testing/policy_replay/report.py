@@ -1,4 +1,4 @@
-"""What a replay found: calls, policies, the table, and what it cannot know."""
+"""The result of a replay: calls, policies, the table, and what it cannot know."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any
 
 _COLUMNS = ("", "calls", "failed", "cost", "p50", "p95", "p99", "requests", "fallbacks", "answered by")
 _QUALITY = (
-    "what another model would have answered: nobody asked it. Whether its answer is as good, or comes, "
-    "is not in this table; its cost is that of as many tokens as were recorded"
+    "what another model would have answered: whether its answer is as good, or comes at all, is not in this "
+    "table; its cost is that of as many tokens as were recorded"
 )
 _NEVER_MADE = (
-    "what a request that was never made would have met: it is drawn from what the same deployment did at "
+    "the outcome of a request that was never made: it is drawn from the outcomes of the same deployment at "
     "about that time"
 )
-_ASSUMED = "taken not to fail and to be as fast as the others, unless you said otherwise"
+_ASSUMED = "assumed not to fail and to be as fast as the others, unless `assume` names it"
 _ARRIVALS = (
-    "when an application that waits for answers would have asked next: calls arrive when they did; and which "
-    "limits of vendors other traffic would have met"
+    "when an application that waits for answers would have made its next call: calls arrive when they did; "
+    "and how the vendors' limits would have met other traffic"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What became of one call.
+    """The end of one call.
 
     Attributes:
         at: When it began, in seconds from the first one.
         seconds: How long it took.
         ttft_s: Seconds to the first content, where streamed.
-        deployment: Who answered; None if nobody did.
+        deployment: The deployment that answered; None if the call failed.
         error: The error that it ended with, or None.
         requests: How many requests it took.
-        fallback: Whether more than one deployment was asked.
+        fallback: Whether more than one deployment was tried.
         cost_usd: What its answer cost; None where that is unknown.
     """
 
@@ -52,8 +52,8 @@ class CallResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What one configuration made of the calls, or what really happened.
+class PolicyResult:
+    """What one configuration would have done with the calls, or what really happened.
 
     Attributes:
         name: The configuration's name.
@@ -73,7 +73,7 @@ class Policy:
 
     @property
     def failed(self) -> int:
-        """How many calls nobody answered."""
+        """How many calls failed."""
         return sum(1 for call in self.calls if call.error is not None)
 
     @property
@@ -83,12 +83,12 @@ class Policy:
 
     @property
     def fallbacks(self) -> int:
-        """How many calls more than one deployment was asked for."""
+        """How many calls tried more than one deployment."""
         return sum(1 for call in self.calls if call.fallback)
 
     @property
     def answered_by(self) -> dict[str, int]:
-        """Who answered how many calls, most first."""
+        """How many calls each deployment answered, most first."""
         return dict(Counter(call.deployment for call in self.calls if call.deployment).most_common())
 
     def latency(self, share: float) -> float | None:
@@ -137,15 +137,15 @@ _SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What configurations would have made of a journal's calls, beside what happened. Print it.
+    """What configurations would have done with a journal's calls, beside what happened. Print it.
 
     Attributes:
         recorded: What really happened.
-        policies: What each configuration made of it.
+        policies: The result of each configuration.
     """
 
-    recorded: Policy
-    policies: Sequence[Policy]
+    recorded: PolicyResult
+    policies: Sequence[PolicyResult]
 
     @property
     def unknown(self) -> list[str]:
@@ -155,7 +155,7 @@ class Replay:
             counts = ", ".join(f"{p.name}: {p.sources.get('neighbours', 0)}" for p in self.policies)
             lines.append(f"{_NEVER_MADE} (requests: {counts})")
         lines += [
-            f"{', '.join(sorted(p.assumed))}, asked by {p.name}, recorded by nobody: {_ASSUMED}"
+            f"{', '.join(sorted(p.assumed))}, tried under {p.name} but never recorded: {_ASSUMED}"
             for p in self.policies
             if p.assumed
         ]

@@ -183,14 +183,14 @@ def test_modes(server: LoopbackServer, path: Path) -> None:
             model.invoke("three")
             model.invoke("two")
         with (
-            pytest.raises(AssertionError, match=r"not asked for: #2 \(gpt-5.4-mini\)"),
+            pytest.raises(AssertionError, match=r"not requested: #2 \(gpt-5.4-mini\)"),
             Cassette(path, strict=True),
         ):
             model.invoke("two")
         with Cassette(path, repeats=True):
             for _ in range(3):
                 model.invoke("two")
-    with pytest.raises(ConfigurationError, match="'nune' is none of.*Did you mean 'none'"):
+    with pytest.raises(ConfigurationError, match="'nune' is not one of.*Did you mean 'none'"):
         Cassette(path, mode="nune")  # type: ignore[arg-type] # that is the point
 
 

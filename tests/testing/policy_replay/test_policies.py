@@ -19,8 +19,8 @@ from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel
 from langchain_llmdispatch.__main__ import main
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing import Cassette, FakeClock, Faults, Journal, replay, use_clock
-from langchain_llmdispatch.testing.policy_replay.journal import Entry, Try
-from langchain_llmdispatch.testing.policy_replay.simulation import VirtualLoop
+from langchain_llmdispatch.testing.policy_replay.entry import JournalAttempt, JournalEntry
+from langchain_llmdispatch.testing.policy_replay.virtual_time import SimulationLoop
 from tests.loopback.server import LoopbackServer
 from tests.testing.faults.test_faults import COLOURS, ask, deployment, model_of
 
@@ -29,26 +29,31 @@ A, B = "openai:gpt-5.4-mini", "anthropic:claude-haiku-4-5"
 FAST = {"retry_policy": {"jitter": False, "initial_delay": 0.5}, "max_attempts": 6}
 
 
-def answered(deployment: str, seconds: float = 1.0, **fields: Any) -> Try:
+def answered(deployment: str, seconds: float = 1.0, **fields: Any) -> JournalAttempt:
     """Return a request that was answered."""
     vendor, _, model = deployment.partition(":")
-    return Try(deployment, vendor, model, status=200, latency_s=seconds, cost_usd="0.001", **fields)
+    return JournalAttempt(
+        deployment, vendor, model, status=200, latency_s=seconds, cost_usd="0.001", **fields
+    )
 
 
-def failed(deployment: str, error: str, status: int | None, seconds: float = 0.2, **fields: Any) -> Try:
+def failed(
+    deployment: str, error: str, status: int | None, seconds: float = 0.2, **fields: Any
+) -> JournalAttempt:
     """Return a request that failed."""
     vendor, _, model = deployment.partition(":")
-    return Try(deployment, vendor, model, status=status, error=error, latency_s=seconds, **fields)
+    return JournalAttempt(deployment, vendor, model, status=status, error=error, latency_s=seconds, **fields)
 
 
-def calls(count: int, *tries: Try, every: float = 1.0, **fields: Any) -> list[Entry]:
+def calls(count: int, *attempts: JournalAttempt, every: float = 1.0, **fields: Any) -> list[JournalEntry]:
     """Return so many calls with the same story."""
-    outcome = "failed" if tries[-1].error else "answered"
+    outcome = "failed" if attempts[-1].error else "answered"
     fields = {"input_tokens": 1000, "output_tokens": 200, **fields}
-    seconds = sum(one.latency_s + one.wait_s for one in tries)
+    seconds = sum(one.latency_s + one.wait_s for one in attempts)
     error = "AllDeploymentsFailedError" if outcome == "failed" else None
     return [
-        Entry(1.79e9 + n * every, seconds, outcome, list(tries), error=error, **fields) for n in range(count)
+        JournalEntry(1.79e9 + n * every, seconds, outcome, list(attempts), error=error, **fields)
+        for n in range(count)
     ]
 
 
@@ -67,11 +72,11 @@ def test_a_journal_holds_each_call(server: LoopbackServer, tmp_path: Path, colou
         ask(model, colour)
     first, second = Journal.load(path)
     assert [entry.to_json() for entry in (first, second)] == [entry.to_json() for entry in journal]
-    assert [(one.deployment, one.status) for one in first.tries] == [(A, 503)] * 3 + [(B, 200)]
+    assert [(one.deployment, one.status) for one in first.attempts] == [(A, 503)] * 3 + [(B, 200)]
     assert (first.outcome, first.stream) == ("answered", "stream" in colour)
     assert first.input_tokens > 0
     assert first.output_tokens
-    assert Decimal(second.tries[0].cost_usd or 0) > 0
+    assert Decimal(second.attempts[0].cost_usd or 0) > 0
     assert "secret" not in path.read_text()
 
 
@@ -92,10 +97,10 @@ def test_a_journal_holds_failures_and_content_if_asked(server: LoopbackServer) -
         "AllDeploymentsFailedError",
         ["night"],
     )
-    assert failure.tries[0].retry_after_s == 100
-    assert Entry.from_json(failure.to_json()) == failure
-    with pytest.raises(ConfigurationError, match="no line of a journal"):
-        Entry.from_json('{"v": 99}')
+    assert failure.attempts[0].retry_after_s == 100
+    assert JournalEntry.from_json(failure.to_json()) == failure
+    with pytest.raises(ConfigurationError, match="not a line of a journal"):
+        JournalEntry.from_json('{"v": 99}')
 
 
 def test_a_journal_from_cassettes(server: LoopbackServer, tmp_path: Path) -> None:
@@ -108,10 +113,10 @@ def test_a_journal_from_cassettes(server: LoopbackServer, tmp_path: Path) -> Non
     own = sorted((ROOT / "cassettes").glob("*/*.yaml"))
     journal = Journal.from_cassettes(path, *own)
     first, second = list(journal)[:2]
-    assert first.tries[0].usage
+    assert first.attempts[0].usage
     assert second.stream
     assert second.output_tokens
-    kinds = {one.error for entry in journal for one in entry.tries}
+    kinds = {one.error for entry in journal for one in entry.attempts}
     assert "ContextOverflowError" in kinds
     assert len(journal) > len(own)
     assert all(b.at >= a.at for a, b in zip(list(journal), list(journal)[1:], strict=False))
@@ -227,7 +232,7 @@ def test_routes_tools_images_and_sizes_count() -> None:
 
 def test_no_time_passes_by_a_thread() -> None:
     """What the engine does in another thread takes no virtual time, however long it takes."""
-    loop = VirtualLoop()
+    loop = SimulationLoop()
 
     async def elapsed() -> float:
         asyncio.get_running_loop().call_later(60, int)

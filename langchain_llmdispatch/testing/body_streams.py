@@ -1,4 +1,4 @@
-"""Response bodies that tests make: in pieces, shaped, or watched while they pass."""
+"""Bodies of responses in tests: made of pieces, changed on their way, or observed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.transport.deadline import ReadDeadline
 
 _SSE_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
-# What marks the end of an answer in any vendor's stream: finish reasons and final events.
+# The end of an answer in any vendor's stream: finish reasons and final events.
 END_MARKER = re.compile(
     rb'data:\s*\[DONE\]|"finish_?[rR]eason"\s*:\s*"|"stop_reason"\s*:\s*"|"type"\s*:\s*"message[_-](?:stop|end)"'
     rb'|"type"\s*:\s*"response\.(?:completed|incomplete|failed)"|"done"\s*:\s*true',
@@ -21,28 +21,28 @@ END_MARKER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Delay:
     """A pause within a body.
 
     Attributes:
-        seconds: How long; infinity is until read_deadline ends.
+        seconds: How long; infinity is until the read deadline.
     """
 
     seconds: float
 
 
-class End:
+class BodyEnd:
     """The body ends here, whatever the server still sends."""
 
 
-Action: TypeAlias = "bytes | Wait | End | httpx.HTTPError"
+Action: TypeAlias = "bytes | Delay | BodyEnd | httpx.HTTPError"
 
 
-class Shaper(Protocol):
-    """Turns the pieces of a body into what the client is to see: bytes, pauses, errors, an early end."""
+class BodyFilter(Protocol):
+    """Turns the pieces of a body into what the client receives: bytes, pauses, an error, an early end."""
 
     def feed(self, piece: bytes) -> Iterable[Action]:
-        """Return what a piece becomes."""
+        """Return what replaces a piece."""
 
     def close(self) -> Iterable[Action]:
         """Return what follows the last piece."""
@@ -77,7 +77,7 @@ class EventSplitter:
 
 
 def pause(read_deadline: ReadDeadline, seconds: float) -> float:
-    """Return how long to pause; at most until read_deadline ends.
+    """Return how long to pause: `seconds`, at most until the read deadline.
 
     Raises:
         AssertionError: The pause would never end.
@@ -88,82 +88,107 @@ def pause(read_deadline: ReadDeadline, seconds: float) -> float:
     return max(0.0, min(seconds, left))
 
 
-class ShapedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of a response, through a shaper."""
+class _WrappedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of a response, its encoding undone. Subclasses say what becomes of the pieces."""
 
-    def __init__(self, response: httpx.Response, shaper: Shaper, read_deadline: ReadDeadline) -> None:
-        self._response, self._shaper, self._patience = response, shaper, read_deadline
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield what the client sees."""
-        for actions in self._rounds():
-            for action in actions:
-                if isinstance(action, bytes):
-                    yield action
-                elif isinstance(action, Wait):
-                    self._patience.clock.sleep(pause(self._patience, action.seconds))
-                    _check(self._patience)
-                elif isinstance(action, End):
-                    return
-                else:
-                    raise action
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what the client sees."""
-        async for actions in self._arounds():
-            for action in actions:
-                if isinstance(action, bytes):
-                    yield action
-                elif isinstance(action, Wait):
-                    await self._patience.clock.asleep(pause(self._patience, action.seconds))
-                    _check(self._patience)
-                elif isinstance(action, End):
-                    return
-                else:
-                    raise action
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
 
     def close(self) -> None:
-        """Close the response beneath."""
+        """Close the response."""
         self._response.close()
 
     async def aclose(self) -> None:
-        """Close the response beneath."""
+        """Close the response."""
         await self._response.aclose()
 
+
+class FilteredBody(_WrappedBody):
+    """A body through a filter."""
+
+    def __init__(
+        self, response: httpx.Response, body_filter: BodyFilter, read_deadline: ReadDeadline
+    ) -> None:
+        super().__init__(response)
+        self._filter, self._deadline = body_filter, read_deadline
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield what the client receives."""
+        for actions in self._rounds():
+            for step in self._steps(actions):
+                if isinstance(step, bytes):
+                    yield step
+                else:
+                    self._deadline.clock.sleep(step)
+            if self._ended:
+                return
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield what the client receives."""
+        async for actions in self._arounds():
+            for step in self._steps(actions):
+                if isinstance(step, bytes):
+                    yield step
+                else:
+                    await self._deadline.clock.asleep(step)
+            if self._ended:
+                return
+
+    def _steps(self, actions: Iterable[Action]) -> Iterator[bytes | float]:
+        """Yield bytes to pass on and seconds to sleep."""
+        for action in actions:
+            if isinstance(action, bytes):
+                yield action
+            elif isinstance(action, Delay):
+                yield pause(self._deadline, action.seconds)
+                if self._deadline.left() <= 0:
+                    raise httpx.ReadTimeout("timed out")
+            elif isinstance(action, BodyEnd):
+                self._ended = True
+                return
+            else:
+                raise action
+
     def _rounds(self) -> Iterator[Iterable[Action]]:
-        yield self._shaper.feed(b"")
+        yield self._filter.feed(b"")
         for piece in self._response.iter_bytes():
-            yield self._shaper.feed(piece)
-        yield self._shaper.close()
+            yield self._filter.feed(piece)
+        yield self._filter.close()
 
     async def _arounds(self) -> AsyncIterator[Iterable[Action]]:
-        yield self._shaper.feed(b"")
+        yield self._filter.feed(b"")
         async for piece in self._response.aiter_bytes():
-            yield self._shaper.feed(piece)
-        yield self._shaper.close()
+            yield self._filter.feed(piece)
+        yield self._filter.close()
 
 
-def _check(read_deadline: ReadDeadline) -> None:
-    if read_deadline.left() <= 0:
-        raise httpx.ReadTimeout("timed out")
-
-
-def shaped(response: httpx.Response, shaper: Shaper, read_deadline: ReadDeadline) -> httpx.Response:
-    """Return the response with its body through a shaper; its encoding is undone."""
-    stream = ShapedBody(response, shaper, read_deadline)
+def filtered(
+    response: httpx.Response, body_filter: BodyFilter, read_deadline: ReadDeadline
+) -> httpx.Response:
+    """Return the response with its body through a filter; its encoding is undone."""
     return httpx.Response(
-        response.status_code, headers=plain_headers(response), stream=stream, extensions=response.extensions
+        response.status_code,
+        headers=decoded_headers(response),
+        stream=FilteredBody(response, body_filter, read_deadline),
+        extensions=response.extensions,
     )
 
 
-def plain_headers(response: httpx.Response) -> list[tuple[str, str]]:
+def decoded_headers(response: httpx.Response) -> list[tuple[str, str]]:
     """Return the headers of a response whose body has been decoded."""
-    gone = {"content-encoding", "content-length", "transfer-encoding"}
-    return [(name, value) for name, value in response.headers.multi_items() if name not in gone]
+    dropped = {"content-encoding", "content-length", "transfer-encoding"}
+    return [(name, value) for name, value in response.headers.multi_items() if name not in dropped]
 
 
 class PiecedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that arrives in pieces; `advance` moves the clock before each."""
+    """A body that arrives in pieces.
+
+    Args:
+        pieces: The pieces.
+        advance: Called with each piece's number before it is yielded.
+        error: Raised after the last piece.
+    """
 
     def __init__(
         self,
@@ -188,48 +213,48 @@ class PiecedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
             yield piece
 
 
-class Watch(Protocol):
-    """Whoever listens to a body that passes."""
+class BodyObserver(Protocol):
+    """Is notified of the pieces of a body."""
 
     def piece(self, piece: bytes) -> None:
         """A piece has arrived."""
 
     def closed(self, *, whole: bool) -> None:
-        """The body is over; `whole` where it came to its end. Told once."""
+        """The body is over; `whole` where it came to its end. Called once."""
 
 
-class WatchedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that passes unchanged, but for its encoding, and is listened to."""
+class ObservedBody(_WrappedBody):
+    """A body that passes unchanged, but for its encoding, while an observer is notified of it."""
 
-    def __init__(self, response: httpx.Response, watch: Watch) -> None:
-        self._response, self._watch = response, watch
-        self._over = False
+    def __init__(self, response: httpx.Response, observer: BodyObserver) -> None:
+        super().__init__(response)
+        self._observer, self._over = observer, False
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the pieces."""
         for piece in self._response.iter_bytes():
-            self._watch.piece(piece)
+            self._observer.piece(piece)
             yield piece
         self._end(whole=True)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the pieces."""
         async for piece in self._response.aiter_bytes():
-            self._watch.piece(piece)
+            self._observer.piece(piece)
             yield piece
         self._end(whole=True)
 
     def close(self) -> None:
-        """Close the response beneath."""
-        self._response.close()
+        """Close the response."""
+        super().close()
         self._end(whole=False)
 
     async def aclose(self) -> None:
-        """Close the response beneath."""
-        await self._response.aclose()
+        """Close the response."""
+        await super().aclose()
         self._end(whole=False)
 
     def _end(self, *, whole: bool) -> None:
         if not self._over:
             self._over = True
-            self._watch.closed(whole=whole)
+            self._observer.closed(whole=whole)

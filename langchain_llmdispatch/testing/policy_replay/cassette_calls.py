@@ -1,18 +1,19 @@
-"""The calls in a cassette, read by the vendors' own codecs."""
+"""The calls in a cassette, as entries of a journal; the vendors' codecs read them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_llmdispatch.catalog.price_list import deployment_price
 from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.testing.cassettes.file import Interaction, Tape
-from langchain_llmdispatch.testing.policy_replay.journal import Entry, Try
+from langchain_llmdispatch.testing.policy_replay.entry import JournalAttempt, JournalEntry
 from langchain_llmdispatch.types import Call, Endpoint
 from langchain_llmdispatch.vendors import builtin_vendors
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _OK = 200
 
 
-def calls_in(path: Path) -> list[Entry]:
+def calls_in(path: Path) -> list[JournalEntry]:
     """Return the calls of a cassette's models, in order; other clients' requests are left out."""
     vendors, tape = builtin_vendors(), Tape.read(path)
     at = _when(tape.recorded)
@@ -33,29 +34,28 @@ def calls_in(path: Path) -> list[Entry]:
     return [_entry(held, vendors, at) for held in calls.values()]
 
 
-def _entry(held: list[Interaction], vendors: Mapping[str, Vendor], at: datetime) -> Entry:
-    tries = [_try(item, vendors[item.vendor], at) for item in held]
-    last, body = tries[-1], held[-1].request.get("body")
+def _entry(held: list[Interaction], vendors: Mapping[str, Vendor], at: datetime) -> JournalEntry:
+    attempts = [_attempt(item, vendors[item.vendor], at) for item in held]
+    last, body = attempts[-1], held[-1].request.get("body")
     body = body if isinstance(body, dict) else {}
-    usage = last.usage or {}
-    return Entry(
+    return JournalEntry(
         at=0.0,
-        seconds=sum(one.latency_s for one in tries),
+        seconds=sum(one.latency_s for one in attempts),
         outcome="failed" if last.error else "answered",
-        tries=tries,
+        attempts=attempts,
         stream="at_ms" in held[-1].response,
-        input_tokens=usage.get("input_tokens") or count_tokens_approximately([str(body)]),
-        output_tokens=usage.get("output_tokens"),
+        input_tokens=last.usage["input_tokens"] if last.usage else count_tokens_approximately([str(body)]),
+        output_tokens=last.usage["output_tokens"] if last.usage else None,
         tools=len(body.get("tools") or ()),
         error=last.error,
     )
 
 
-def _try(held: Interaction, vendor: Vendor, at: datetime) -> Try:
+def _attempt(held: Interaction, vendor: Vendor, at: datetime) -> JournalAttempt:
     response = held.response
     body = b"".join(held.pieces()[0])
     times = response.get("at_ms") or []
-    one = Try(
+    attempt = JournalAttempt(
         deployment=held.deployment or f"{held.vendor}:{held.model}",
         vendor=held.vendor,
         model=held.model or "",
@@ -67,15 +67,15 @@ def _try(held: Interaction, vendor: Vendor, at: datetime) -> Try:
     try:
         if response["status"] != _OK:
             raise vendor.decode_error(call, response["status"], response["headers"], body)
-        one.usage = _usage(vendor, call, response["headers"], body)
+        attempt.usage = _usage(vendor, call, response["headers"], body)
     except DispatchError as error:
-        one.error, one.retry_after_s = type(error).__name__, error.retry_after
-    if one.usage is not None:
-        free = vendor.is_free(one.model, "")
-        price = deployment_price(vendor.listing, one.model, is_free=free)
-        cost = price.cost(one.usage, at).usd  # type: ignore[arg-type] # it was one
-        one.cost_usd = None if cost is None else format(cost, "f")
-    return one
+        attempt.error, attempt.retry_after_s = type(error).__name__, error.retry_after
+    if attempt.usage is not None:
+        free = vendor.is_free(attempt.model, "")
+        price = deployment_price(vendor.listing, attempt.model, is_free=free)
+        cost = price.cost(attempt.usage, at).usd
+        attempt.cost_usd = None if cost is None else format(cost, "f")
+    return attempt
 
 
 def _when(recorded: str | None) -> datetime:
@@ -95,11 +95,10 @@ def _call(held: Interaction) -> Call:
     return Call(model=held.model or "", endpoint=endpoint, messages=(), stream=stream, extra=extra)
 
 
-def _usage(vendor: Vendor, call: Call, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
+def _usage(vendor: Vendor, call: Call, headers: Mapping[str, str], body: bytes) -> UsageMetadata | None:
     if not call.stream:
-        message = vendor.decode_response(call, body, headers)
-        return dict(message.usage_metadata) if message.usage_metadata else None
+        return vendor.decode_response(call, body, headers).usage_metadata
     decoder = vendor.stream_decoder(call, headers)
     chunks = [*decoder.feed(body), *decoder.close()]
     found = [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]
-    return dict(found[-1]) if found else None
+    return found[-1] if found else None
