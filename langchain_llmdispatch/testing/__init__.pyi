@@ -21,7 +21,5 @@ from langchain_llmdispatch.testing.middleware import (
     NoNetwork as NoNetwork,
 )
 from langchain_llmdispatch.testing.policy_replay.journal import Journal as Journal
-from langchain_llmdispatch.testing.policy_replay.policies import (
-    Replay as Replay,
-    replay as replay,
-)
+from langchain_llmdispatch.testing.policy_replay.policies import replay as replay
+from langchain_llmdispatch.testing.policy_replay.report import Replay as Replay
