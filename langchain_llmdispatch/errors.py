@@ -283,7 +283,7 @@ class BreakerOpenError(DispatchError):
 
 
 class NoDeploymentError(DispatchError, core.ModelInvalidRequestError):
-    """No deployment can serve this request; the message says why for each."""
+    """No deployment can serve this request; the message has the reason for each."""
 
     falls_back = False
 

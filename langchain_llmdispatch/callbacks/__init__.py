@@ -1,4 +1,4 @@
-"""What LangChain's callbacks learn of a call: events on the run, usage totals, logs.
+"""LangChain's callbacks for a call: events on the run, usage totals, logs.
 
 Owns: `UsageCallbackHandler`, the custom events `llmdispatch.*`, log records.
 Must not know: how attempts are decided; it only observes them.

@@ -16,7 +16,6 @@ further attempt, and at the end. Without a handler for custom events nothing is 
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.callbacks import (
@@ -45,22 +44,6 @@ THROTTLE, HEDGE, USAGE = "llmdispatch.throttle", "llmdispatch.hedge", "llmdispat
 
 _SILENT = {BaseCallbackHandler.on_custom_event, AsyncCallbackHandler.on_custom_event}
 
-AMBIENT: ContextVar[RunManager | None] = ContextVar("llmdispatch_run", default=None)
-"""The LLM run of a stream that is about to begin: LangChain passes none to `_stream`. Read once."""
-
-
-def ambient_run(own: RunManager | None, *, stream: bool) -> Run:
-    """Return the run of a call that begins now.
-
-    Args:
-        own: The run manager that LangChain passed, if it did.
-        stream: Whether the call is streamed; then the ambient run is taken, and cleared.
-    """
-    if own is None and stream:
-        own = AMBIENT.get()
-        AMBIENT.set(None)
-    return Run(own)
-
 
 class Run:
     """One call's LLM run: the events for its handlers, queued until they may be delivered.
@@ -82,7 +65,7 @@ class Run:
         self.tags: Sequence[str] = ()
         self.metadata: Mapping[str, Any] = {}
         if manager is not None:
-            self._handlers = [handler for handler in manager.handlers if _listens(handler)]
+            self._handlers = [handler for handler in manager.handlers if _takes_events(handler)]
             self.tags, self.metadata = manager.tags, manager.metadata
 
     @property
@@ -168,7 +151,7 @@ class Run:
             )
 
 
-def _listens(handler: BaseCallbackHandler) -> bool:
+def _takes_events(handler: BaseCallbackHandler) -> bool:
     return type(handler).on_custom_event not in _SILENT and not handler.ignore_custom_event
 
 
