@@ -69,7 +69,7 @@ def _first_deployment(fields: ModelFields) -> Deployment | str | None:
     given = {name: value for name, value in own.items() if value is not None}
     if not given:
         return first
-    if first is None or first in fields.routes:
+    if first is None or (isinstance(first, str) and first in fields.routes):
         raise ConfigurationError("api_key and base_url belong to `model`; give the model, or a Deployment.")
     if isinstance(first, str):
         return Deployment(first, **given)

@@ -8,10 +8,9 @@ import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 
@@ -20,7 +19,7 @@ from langchain_llmdispatch import (
     DispatcherChatModel,
 )
 from langchain_llmdispatch.chat_model.run_context import take_run
-from tests.callbacks.handlers import AsyncRecordingHandler, Config, RecordingHandler, collect, colours
+from tests.callbacks.handlers import AsyncRecordingHandler, Config, RecordingHandler, colours
 from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -148,41 +147,6 @@ def test_async_handlers_are_awaited_in_the_caller_s_loop(server: LoopbackServer)
     assert handler.loops == set(loops)
 
 
-def test_fifty_streams_at_once_keep_their_runs_apart(server: LoopbackServer) -> None:
-    """Concurrent streams in one loop each tell their own run."""
-    model, handler = model_of(deployment(server, "openai")), [RecordingHandler() for _ in range(50)]
-
-    async def main() -> None:
-        await asyncio.gather(*(collect(model, {"callbacks": [one]}) for one in handler))
-
-    asyncio.run(main())
-    assert all(one.names() == ["start", "attempt", "usage", "end"] for one in handler)
-    assert all(len({run_id for _, run_id in one.seen}) == 1 for one in handler)
-
-
-def test_a_stream_leaves_nothing_in_the_caller_s_context(server: LoopbackServer) -> None:
-    """Between two chunks another model's call is not taken for part of the stream's run."""
-    model, other, handler = (
-        model_of(deployment(server, "openai")),
-        model_of(deployment(server, "openai")),
-        RecordingHandler(),
-    )
-    stream = model.stream("hello", {"callbacks": [handler]})
-    next(iter(stream))
-    assert take_run() is None
-    other.invoke("hello")
-    list(stream)
-    assert handler.names().count("attempt") == 1
-
-
-def test_a_stream_that_cannot_begin_leaves_nothing_either(server: LoopbackServer) -> None:
-    """An input that is no conversation fails before the call; the context is clean."""
-    model = model_of(deployment(server, "openai"))
-    with pytest.raises(ValueError, match="Invalid input type"):
-        list(model.stream(7, {"callbacks": [RecordingHandler()]}))  # type: ignore[arg-type]
-    assert take_run() is None
-
-
 def test_events_nest_in_chains_and_show_in_astream_events(server: LoopbackServer) -> None:
     """In a chain the events belong to the model's run, and `astream_events` shows them."""
     model = model_of(deployment(server, "openai"))
@@ -196,23 +160,6 @@ def test_events_nest_in_chains_and_show_in_astream_events(server: LoopbackServer
     custom = [event for event in events if event["event"] == "on_custom_event"]
     assert [event["name"] for event in custom] == ["llmdispatch.attempt", "llmdispatch.usage"]
     assert {event["run_id"] for event in custom} == {run_id}
-
-
-def test_a_manager_as_callbacks_and_a_run_id_are_honoured(server: LoopbackServer) -> None:
-    """A stream keeps the run id, parents and tags that the caller chose, each once."""
-    model, handler = model_of(deployment(server, "openai"), tags=["own"]), RecordingHandler()
-    parent, run_id = UUID(int=1), UUID(int=2)
-    seen: dict[str, Any] = {}
-
-    class Start(BaseCallbackHandler):
-        def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
-            seen.update(kwargs)
-
-    manager = CallbackManager(handlers=[handler, Start()], parent_run_id=parent)
-    list(model.stream("hello", {"callbacks": manager, "run_id": run_id, "tags": ["t"], "metadata": {"k": 1}}))
-    assert (seen["run_id"], seen["parent_run_id"], sorted(seen["tags"])) == (run_id, parent, ["own", "t"])
-    assert seen["metadata"]["k"] == 1
-    assert handler.names() == ["start", "attempt", "usage", "end"]
 
 
 def test_without_a_handler_for_custom_events_none_are_made(server: LoopbackServer) -> None:
