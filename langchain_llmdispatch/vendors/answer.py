@@ -126,13 +126,56 @@ class ToolCalls:
         return False
 
 
-# -- chunks --------------------------------------------------------------------------------------------
+# -- text and blocks -----------------------------------------------------------------------------------
 
 _EMPTY = AIMessageChunk(content="")
+_TEXTS = frozenset({"text", "thinking", "reasoning", "refusal", "signature", "arguments", "partial_json"})
 
 
-def content_chunk(content: str | list[Any], provider: str) -> AIMessageChunk:
-    """Return a chunk with content only: a copy of a valid one, at half the cost of validating anew."""
+def text_of(value: Any) -> str:
+    """Return a piece of text, which LangChain does not check within blocks and `additional_kwargs`.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"text of type {type(value).__name__}")
+    return value
+
+
+def checked_blocks(blocks: list[Any]) -> list[Any]:
+    """Return content blocks whose texts are texts.
+
+    Raises:
+        TypeError: A block has something else for a text, or is no block.
+    """
+    for block in blocks:
+        for name in _TEXTS & block.keys():
+            if block[name] is not None:
+                text_of(block[name])
+    return blocks
+
+
+def text_chunk(text: Any, provider: str) -> AIMessageChunk:
+    """Return a chunk with text only.
+
+    Raises:
+        TypeError: It is no text.
+    """
+    return _content_chunk(text_of(text), provider)
+
+
+def blocks_chunk(blocks: list[Any], provider: str) -> AIMessageChunk:
+    """Return a chunk with content blocks only.
+
+    Raises:
+        TypeError: As for `checked_blocks`.
+    """
+    return _content_chunk(checked_blocks(blocks), provider)
+
+
+def _content_chunk(content: str | list[Any], provider: str) -> AIMessageChunk:
+    # A copy of a valid chunk costs half of validating a new one, and most chunks are these.
     chunk = _EMPTY.__copy__()
     chunk.__dict__.update(
         content=content,

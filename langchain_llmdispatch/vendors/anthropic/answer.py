@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, json_object, made_id, usage_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, checked_blocks, json_object, made_id, usage_of
 from langchain_llmdispatch.vendors.anthropic.errors import error_inside
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _content(
             if not _add_call(calls, block, raw.get("name"), whole=index != cut):
                 continue
         content.append(block)
-    return _plain(content)
+    return _plain(checked_blocks(content))
 
 
 def clean(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.answer import arguments, content_chunk, made_id
+from langchain_llmdispatch.vendors.answer import arguments, blocks_chunk, made_id, text_chunk
 from langchain_llmdispatch.vendors.anthropic.answer import (
     CUT,
     PROVIDER,
@@ -91,7 +91,7 @@ class AnthropicStreamDecoder(EventDecoder):
         self._answer = {k: v for k, v in message.items() if k not in {"content", "usage"}}
 
     def _block(self, event: Event) -> AIMessageChunk | None:
-        block, index = clean(event["content_block"]), event["index"]
+        block, index = clean(event["content_block"]), int(event["index"])
         kind = self._types[index] = block["type"]
         self._last_block = index
         if kind == "text":
@@ -123,7 +123,7 @@ class AnthropicStreamDecoder(EventDecoder):
         )
 
     def _delta(self, event: Event) -> AIMessageChunk | None:
-        delta, index = event["delta"], event["index"]
+        delta, index = event["delta"], int(event["index"])
         kind = delta["type"]
         if kind == "text_delta":
             return self._text(index, delta["text"])
@@ -144,7 +144,7 @@ class AnthropicStreamDecoder(EventDecoder):
             self._list()
         if not self._listing:
             self._emitted = True
-            return content_chunk(text, PROVIDER)
+            return text_chunk(text, PROVIDER)
         block: dict[str, Any] = {"type": "text", "text": text, "index": index}
         if citations:
             block["citations"] = citations
@@ -167,7 +167,7 @@ class AnthropicStreamDecoder(EventDecoder):
 
     def _piece(self, block: dict[str, Any]) -> AIMessageChunk:
         self._emitted = True
-        return content_chunk([block], PROVIDER)
+        return blocks_chunk([block], PROVIDER)
 
     def _update(self, event: Event) -> None:
         merge_usage(self._usage, event.get("usage"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, made_id, usage_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, made_id, text_of, usage_of
 from langchain_llmdispatch.vendors.cohere.errors import error_inside
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _content(
     Text without citations is a string; with citations, blocks of text that carry them as LangChain's
     standard annotations.
     """
-    texts = {index: item["text"] for index, item in enumerate(items) if item.get("text")}
+    texts = {index: text_of(item["text"]) for index, item in enumerate(items) if item.get("text")}
     plan = message.get("tool_plan") or ""
     parts = ({None: plan} if plan else {}) | texts
     last = max(texts, default=0)

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessageChunk, ToolMessage
 from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.errors import MalformedResponseError, TruncatedStreamError, TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import arguments, content_chunk, made_id
+from langchain_llmdispatch.vendors.answer import arguments, blocks_chunk, made_id, text_chunk, text_of
 from langchain_llmdispatch.vendors.cohere.answer import (
     PROVIDER,
     annotation,
@@ -117,7 +117,7 @@ class CohereStreamDecoder(EventDecoder):
             self._logprobs.append(event["logprobs"])
         content = self._at(event, "message", "content")
         if thinking := content.get("thinking"):
-            return self._chunk(additional_kwargs={"reasoning_content": thinking})
+            return self._chunk(additional_kwargs={"reasoning_content": text_of(thinking)})
         text = content.get("text")
         if not text:
             return None
@@ -126,9 +126,9 @@ class CohereStreamDecoder(EventDecoder):
 
     def _text(self, text: str, place: int | None, index: int) -> AIMessageChunk:
         if not self._cited:
-            return content_chunk(text, PROVIDER)
+            return text_chunk(text, PROVIDER)
         self._places.add(place)
-        return content_chunk([{"type": "text", "text": text, "index": index}], PROVIDER)
+        return blocks_chunk([{"type": "text", "text": text, "index": index}], PROVIDER)
 
     def _citation(self, event: Event) -> AIMessageChunk:
         citation = self._at(event, "message", "citations")
@@ -137,7 +137,7 @@ class CohereStreamDecoder(EventDecoder):
             return self._chunk(additional_kwargs={"citations": [citation]})
         index = _PLAN if place is None else _FIRST_TEXT + place
         block = {"type": "text", "text": "", "annotations": [annotation(citation)], "index": index}
-        return content_chunk([block], PROVIDER)
+        return blocks_chunk([block], PROVIDER)
 
     def _call_start(self, event: Event) -> AIMessageChunk:
         index, raw = event.get("index") or 0, self._at(event, "message", "tool_calls")

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseError, VendorError
-from langchain_llmdispatch.vendors.answer import json_object
+from langchain_llmdispatch.vendors.answer import json_object, text_of
 from langchain_llmdispatch.vendors.base import ErrorBody
 from langchain_llmdispatch.vendors.google.contents import (
     NATIVE,
@@ -175,6 +175,7 @@ class AnswerBuilder:
             return
         text = part.get("text")
         if text is not None:
+            text = text_of(text)
             signature = part.get("thoughtSignature")
             if part.get("thought"):
                 self._place(_thinking(text, signature), "thinking", delta, closed=bool(signature))

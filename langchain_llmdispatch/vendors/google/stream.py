@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import SSEvent, parse_json
-from langchain_llmdispatch.vendors.answer import content_chunk
+from langchain_llmdispatch.vendors.answer import blocks_chunk, text_chunk
 from langchain_llmdispatch.vendors.google.answer import AnswerBuilder
 from langchain_llmdispatch.vendors.stream import FrameDecoder
 
@@ -69,7 +69,8 @@ class GoogleStreamDecoder(FrameDecoder):
         self._filled = True
         content = self._answer.content(delta)
         if not delta.calls and not delta.kwargs:
-            return content_chunk(content, self._provider)
+            chunk = blocks_chunk if isinstance(content, list) else text_chunk
+            return chunk(content, self._provider)
         return AIMessageChunk(
             content=content,
             additional_kwargs=delta.kwargs,

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseError
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, usage_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, text_of, usage_of
 from langchain_llmdispatch.vendors.ollama.errors import error_inside
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
     if not content and not calls.valid:
         check_generated(context, answer)
     return AIMessage(
-        content=content,
-        additional_kwargs={"reasoning_content": thinking} if thinking else {},
+        content=text_of(content),
+        additional_kwargs={"reasoning_content": text_of(thinking)} if thinking else {},
         tool_calls=calls.valid,
         invalid_tool_calls=calls.invalid,
         usage_metadata=usage_metadata(answer),

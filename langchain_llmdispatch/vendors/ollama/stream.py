@@ -9,7 +9,7 @@ from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import LineDecoder, SSEDecoder, dump_json
-from langchain_llmdispatch.vendors.answer import content_chunk
+from langchain_llmdispatch.vendors.answer import text_chunk, text_of
 from langchain_llmdispatch.vendors.ollama.answer import (
     PROVIDER,
     call_parts,
@@ -62,16 +62,16 @@ class OllamaStreamDecoder(FrameDecoder):
         text, thinking, calls = message.get("content"), message.get("thinking"), message.get("tool_calls")
         self._filled = self._filled or bool(text or calls)
         if not (thinking or calls):
-            return content_chunk(text, PROVIDER) if text else None
+            return text_chunk(text, PROVIDER) if text else None
         return AIMessageChunk(
-            content=text or "",
-            additional_kwargs={"reasoning_content": thinking} if thinking else {},
+            content=text_of(text or ""),
+            additional_kwargs={"reasoning_content": text_of(thinking)} if thinking else {},
             tool_call_chunks=self._call_chunks(answer, calls or ()),
             response_metadata={"model_provider": PROVIDER},
         )
 
     def _last(self, answer: Mapping[str, Any], message: Mapping[str, Any]) -> AIMessageChunk:
-        chunk = self._chunk(answer, message) or content_chunk("", PROVIDER)
+        chunk = self._chunk(answer, message) or text_chunk("", PROVIDER)
         if not self._filled:
             check_generated(self._context, answer)
         self.finished = self.done = True

@@ -10,13 +10,13 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, usage_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, text_of, usage_of
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import FinishReason
 
-KWARGS = ("refusal", "annotations", "audio", "images")
-"""Parts of a message or delta that LangChain keeps in `additional_kwargs`."""
+KWARGS = ("annotations", "audio", "images")
+"""Parts of a message or delta that LangChain keeps in `additional_kwargs`, beside refusal and reasoning."""
 HEAD = ("id", "system_fingerprint", "service_tier", "prompt_filter_results", "provider", "citations")
 """Fields of the response that are worth keeping as metadata."""
 TAIL = ("content_filter_results", "native_finish_reason", "stop_reason", "matched_stop")
@@ -106,7 +106,7 @@ def _first_int(*values: Any) -> int | None:
 # -- text, reasoning, tool calls -----------------------------------------------------------------------
 
 
-def text_of(content: Any) -> tuple[str, str]:
+def text_and_reasoning(content: Any) -> tuple[str, str]:
     """Return text and reasoning in a content that is a string, null or (Mistral) a list of parts."""
     if isinstance(content, str):
         return content, ""
@@ -115,7 +115,7 @@ def text_of(content: Any) -> tuple[str, str]:
     text, reasoning = [], []
     for part in content:
         if isinstance(part, Mapping) and part.get("type") == "thinking":
-            reasoning.append(text_of(part.get("thinking"))[0])
+            reasoning.append(text_and_reasoning(part.get("thinking"))[0])
         elif isinstance(part, Mapping) and isinstance(part.get("text"), str):
             text.append(part["text"])
     return "".join(text), "".join(reasoning)
@@ -181,7 +181,9 @@ def chat_message(
     raw = choice.get("message") or {}  # Azure leaves it out where its filter took everything
     text, reasoning, kwargs = raw.get("content"), "", {}
     if not isinstance(text, str):
-        text, reasoning = text_of(text)
+        text, reasoning = text_and_reasoning(text)
+    if raw.get("refusal"):
+        kwargs["refusal"] = text_of(raw["refusal"])
     for name in KWARGS:
         if raw.get(name):
             kwargs[name] = raw[name]

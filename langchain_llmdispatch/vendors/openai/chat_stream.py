@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import arguments, content_chunk
+from langchain_llmdispatch.vendors.answer import arguments, text_chunk, text_of
 from langchain_llmdispatch.vendors.openai import chat_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.stream import FrameDecoder
@@ -182,9 +182,11 @@ class ChatStreamDecoder(FrameDecoder):
         if text.__class__ is str and len(delta) == 1:  # by far the most frequent: text alone
             if not text:
                 return None
-            return content_chunk(text, self._provider)
-        text, reasoning = answers.text_of(text)
+            return text_chunk(text, self._provider)
+        text, reasoning = answers.text_and_reasoning(text)
         kwargs = {name: delta[name] for name in answers.KWARGS if delta.get(name)}
+        if delta.get("refusal"):
+            kwargs["refusal"] = text_of(delta["refusal"])
         if reasoning := answers.reasoning_of(delta) or reasoning:
             kwargs["reasoning_content"] = reasoning
         pieces = answers.raw_calls(delta)
