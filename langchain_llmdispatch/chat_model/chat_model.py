@@ -20,9 +20,8 @@ from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batc
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
 from langchain_llmdispatch.chat_model.html import model_html
-from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of
+from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, with_choices
 from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, take_run, with_signature
-from langchain_llmdispatch.chat_model.run_options import with_choices
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.litellm import read_litellm

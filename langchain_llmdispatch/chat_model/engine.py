@@ -133,6 +133,9 @@ class Engine:
         budget = None if limit is None else CallBudget(routing.worst, limit=own, budgets=self._budgets)
         logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
         observers = self._observers if logs else self._quiet_observers
+        affinity = None if routing.thread is None else self._affinity
+        if run.observer or budget or affinity is not None:
+            observers = observers.plus(run.observer, affinity, budget)
         call = CallState(
             request,
             decision.targets,
@@ -140,9 +143,7 @@ class Engine:
             self.clock,
             waits=decision.waits,
             thread=routing.thread,
-            observers=observers.plus(
-                run.observer, self._affinity if routing.thread is not None else None, budget
-            ),
+            observers=observers,
             send_checks=(check,) if budget is None else (budget.reserve, check),
         )
         dispatch = Dispatch(

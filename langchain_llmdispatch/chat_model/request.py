@@ -1,4 +1,4 @@
-"""From LangChain's input and keywords to one frozen `ChatRequest`."""
+"""From LangChain's input, config and keywords to one frozen `ChatRequest`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import RunnableConfig, ensure_config
 
+from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import ChatRequest, UnsupportedParams
@@ -118,3 +120,16 @@ def messages_of(given: LanguageModelInput) -> list[BaseMessage]:
     if isinstance(given, PromptValue):
         return given.to_messages()
     return convert_to_messages([given] if isinstance(given, str) else given)
+
+
+def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
+    """Return a config whose metadata hold what the run, or the run around it, chose in its `configurable`."""
+    around = ensure_config()
+    configurable = {**around["configurable"], **((config or {}).get("configurable") or {})}
+    if not configurable:
+        return config
+    chosen = {name: configurable[name] for name in OPTIONS if configurable.get(name) is not None}
+    if not chosen:
+        return config
+    metadata = (config or {}).get("metadata") or around["metadata"]
+    return {**(config or {}), "metadata": {**metadata, CHOICES: chosen}}

@@ -1,7 +1,7 @@
 """The few settings that one run may choose: `config={"configurable": {...}}`, `timeout=`, `deadline=`.
 
-LangChain hands a model the metadata of its run but not its `configurable`, so the model's entry points copy
-these choices into the metadata, under `CHOICES`.
+LangChain hands a model the metadata of its run but not its `configurable`, so `request.with_choices` copies
+these choices into the metadata, under `CHOICES`, before LangChain takes the config.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langchain_llmdispatch.errors import ConfigurationError
 
@@ -81,19 +79,6 @@ def options_of(metadata: Mapping[str, Any], kwargs: dict[str, Any]) -> RunOption
         if not fits(value):
             raise ConfigurationError(f"{name}={value!r} is not {kind}.")
     return replace(options, **own) if own else options
-
-
-def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
-    """Return a config whose metadata hold what the run, or the run around it, chose in its `configurable`."""
-    around = ensure_config()
-    configurable = {**around["configurable"], **((config or {}).get("configurable") or {})}
-    if not configurable:
-        return config
-    chosen = {name: configurable[name] for name in OPTIONS if configurable.get(name) is not None}
-    if not chosen:
-        return config
-    metadata = (config or {}).get("metadata") or around["metadata"]
-    return {**(config or {}), "metadata": {**metadata, CHOICES: chosen}}
 
 
 def _is_number(value: Any) -> bool:

@@ -70,8 +70,6 @@ class Target:
     def limits(self, common: TimeLimits) -> TimeLimits:
         """Return the time limits of a call on this target: its own over the model's."""
         own = self.timeouts
-        if not own:
-            return common
         return TimeLimits(
             timeout=own.get("timeout", common.timeout),
             deadline=common.deadline,

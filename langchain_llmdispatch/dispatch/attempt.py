@@ -81,7 +81,8 @@ class Attempt:
         self.number, self.delay, self.retry = number, delay, retry
         self.fallback, self.hedge = fallback, hedge
         self.deadline = call.deadline
-        self.times = candidate.target.limits(call.policy.times)
+        target, times = candidate.target, call.policy.times
+        self.times = target.limits(times) if target.timeouts else times
         self.chunks: list[AIMessageChunk] = []
         self._opened_at = call.clock.monotonic()
 
