@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,11 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.messages import AIMessage
 
+from langchain_llmdispatch import AllDeploymentsFailedError, Deployment, DispatcherChatModel
 from langchain_llmdispatch.errors import LocalModelError
 from langchain_llmdispatch.local.model_files import PATH_VARIABLE, find_model
 from langchain_llmdispatch.local.server import LocalServer, base_url, local_server
+from tests.end_to_end.test_failover import deployment, model_of
 from tests.local.tiny import run_python
+from tests.loopback.server import LoopbackServer
 
 
 def test_importing_starts_and_imports_nothing() -> None:
@@ -52,6 +57,24 @@ def test_a_file_that_is_no_model_is_a_clear_error(tmp_path: Path) -> None:
     assert not server.running
     assert server.pid is None
     server.stop()
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_model_that_cannot_run_is_fallen_back_from(
+    colour: str, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error is one of the tree, so another deployment answers; alone it is named in the call's error."""
+    monkeypatch.setenv(PATH_VARIABLE, "/no/such.gguf")
+
+    def answer(model: DispatcherChatModel) -> AIMessage:
+        return model.invoke("hello") if colour == "sync" else asyncio.run(model.ainvoke("hello"))
+
+    local = Deployment("local:qwen2.5-coder-0.5b")
+    message = answer(model_of(local, deployment(server, "openai")))
+    assert message.response_metadata["llmdispatch"]["deployment"] == "openai"
+    with pytest.raises(AllDeploymentsFailedError, match=r"/no/such.gguf.*, which is no file") as caught:
+        answer(model_of(local))
+    assert isinstance(caught.value.errors[0], LocalModelError)
 
 
 def available(name: str) -> bool:
