@@ -29,7 +29,8 @@ from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
-from langchain_llmdispatch.drivers.drivers import AsyncDriver, SyncDriver
+from langchain_llmdispatch.drivers.async_driver import AsyncDriver
+from langchain_llmdispatch.drivers.sync_driver import SyncDriver
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing.affinity import Affinity
@@ -109,8 +110,8 @@ class Engine:
         manager: RunManager | None,
         *,
         stream: bool = False,
-    ) -> tuple[Dispatch, ChatRequest, Run]:
-        """Return what a driver needs for a call: the attempts, the request and LangChain's run.
+    ) -> tuple[Dispatch, Run]:
+        """Return what a driver needs for a call: the attempts and LangChain's run.
 
         Args:
             messages: The conversation.
@@ -154,7 +155,7 @@ class Engine:
             breaker_wait=self.health.breaker_wait,
             retry_budget=self._retry_budget,
         )
-        return dispatch, request, run
+        return dispatch, run
 
     def explain(
         self,

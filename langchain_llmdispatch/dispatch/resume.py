@@ -66,7 +66,7 @@ def resumable(delivered: Sequence[AIMessageChunk]) -> bool:
 # -- what an exchange asks -------------------------------------------------------------------------
 
 
-class Seam:
+class Splicer:
     """Where a new answer is joined to what was delivered; one per attempt.
 
     Args:
@@ -147,7 +147,7 @@ class Seam:
         return "".join(block["text"] for block in blocks)
 
 
-def resumed(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) -> tuple[Call, Seam]:
+def resumed(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) -> tuple[Call, Splicer]:
     """Return how a target is asked to take up a broken answer, and where the new one is joined.
 
     Args:
@@ -158,7 +158,7 @@ def resumed(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) 
     known = _sum(delivered).text.rstrip() if _continues(delivered, call, facts) else ""
     if known:
         call = replace(call, messages=[*call.messages, AIMessage(content=known)])
-    return call, Seam(delivered, known)
+    return call, Splicer(delivered, known)
 
 
 def _continues(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) -> bool:

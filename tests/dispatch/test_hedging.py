@@ -81,6 +81,11 @@ def one_failed(call: CallState) -> bool:
     return bool(call.errors)
 
 
+def arrived(server: LoopbackServer) -> Callable[[CallState], bool]:
+    """Return whether the first request has reached the server, for the second one to be held back until then."""
+    return lambda _: any(received.account == "a" for received in server.requests)
+
+
 def held(dispatcher: DispatcherChatModel, **until: Callable[[CallState], Any]) -> DispatcherChatModel:
     """Return the model with requests of some deployments held back."""
     dispatcher._engine.transport.middlewares = (Hold(**until),)
@@ -106,7 +111,7 @@ def test_another_one_answers_for_the_late_one(server: LoopbackServer, call: Call
     server.script(vendor, [NEVER], account="a")
     server.script("openai", [Answer("here I am")], account="b")
     before = server.open_connections
-    with model(server, vendor, "openai") as dispatcher:
+    with held(model(server, vendor, "openai"), b=arrived(server)) as dispatcher:
         message = call(dispatcher, "hello")
         stats = dispatcher.get_stats()
     facts = message.response_metadata["llmdispatch"]
@@ -122,7 +127,7 @@ def test_another_one_answers_for_the_late_one(server: LoopbackServer, call: Call
 def test_a_hedge_began_while_the_first_was_open(server: LoopbackServer, call: Call) -> None:
     """The records say so, on the line of time that both are on."""
     server.script("openai", [NEVER], account="a")
-    with model(server, "openai", "openai", clock=Clock()) as dispatcher:
+    with held(model(server, "openai", "openai", clock=Clock()), b=arrived(server)) as dispatcher:
         late, hedge = call(dispatcher, "hello").response_metadata["llmdispatch"]["attempts"]
     ends = late["started_ms"] + late["wait_ms"] + late["latency_ms"]
     assert late["started_ms"] + SOON * 1000 <= hedge["started_ms"] + 1 <= ends + 1
@@ -253,7 +258,7 @@ def test_a_winner_that_breaks_is_a_broken_stream(server: LoopbackServer, colour:
     text = "one two three four five six"
     server.script("openai", [NEVER], account="a")
     server.script("openai", [(Fault.cut(after_events=4), Answer(text)), Answer(text)], account="b")
-    with model(server, "openai", "openai", on_stream_error="resume") as dispatcher:
+    with held(model(server, "openai", "openai", on_stream_error="resume"), b=arrived(server)) as dispatcher:
         message = COLOURS[colour](dispatcher, "count")
     facts = message.response_metadata["llmdispatch"]
     assert message.text == text
@@ -267,7 +272,7 @@ def test_a_winner_that_is_declined_goes_on(server: LoopbackServer, call: Call) -
     server.script("openai", [Answer("no idea")], account="b")
     server.script("openai", [Answer("Paris")], account="c")
     fields: dict[str, Any] = {"escalate_when": lambda message: "idea" in message.text, "max_attempts": 3}
-    with model(server, "openai", "openai", "openai", **fields) as dispatcher:
+    with held(model(server, "openai", "openai", "openai", **fields), b=arrived(server)) as dispatcher:
         message = call(dispatcher, "capital?")
     assert message.text == "Paris"
     assert asked(server) == "abc"
@@ -280,7 +285,7 @@ def test_who_lost_a_race_is_asked_again_only_as_often_as_retries_allow(
     server.script("openai", [NEVER], account="a")
     server.script("openai", [Answer("who knows")], account="b")
     fields = {"escalate_when": lambda message: "knows" in message.text, "max_retries": 0}
-    with model(server, "openai", "openai", **fields) as dispatcher:
+    with held(model(server, "openai", "openai", **fields), b=arrived(server)) as dispatcher:
         bound = dispatcher.explain("hello").bound
         message = call(dispatcher, "hello")
     tried = sorted(each["deployment"] for each in message.response_metadata["llmdispatch"]["attempts"])
@@ -347,7 +352,7 @@ def test_leaving_the_winners_stream(server: LoopbackServer, asynchronous: bool) 
     server.script("openai", [NEVER], account="a")
     server.script("anthropic", [(Fault.stall(after_events=5), Answer("one two three four"))], account="b")
     before = server.open_connections
-    with model(server, "openai", "anthropic") as dispatcher:
+    with held(model(server, "openai", "anthropic"), b=arrived(server)) as dispatcher:
         if asynchronous:
 
             async def run() -> None:
@@ -454,7 +459,7 @@ def test_handlers_hear_of_a_hedge_in_their_own_context(server: LoopbackServer, c
 
     server.script("openai", [NEVER], account="a")
     where.set("here")
-    with model(server, "openai", "anthropic", callbacks=[Handler()]) as dispatcher:
+    with held(model(server, "openai", "anthropic", callbacks=[Handler()]), b=arrived(server)) as dispatcher:
         call(dispatcher, "hello")
     assert sorted(heard) == [("attempt", "here"), ("attempt", "here"), ("hedge", "here"), ("usage", "here")]
 

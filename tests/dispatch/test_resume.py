@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_llmdispatch import DispatcherChatModel, StreamInterruptedError, errors
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.dispatch.resume import Seam, resumable
+from langchain_llmdispatch.dispatch.resume import Splicer, resumable
 from langchain_llmdispatch.errors import SpliceError
 from tests.end_to_end.test_failover import deployment, model_of, total
 from tests.loopback.faults import Fault
@@ -235,7 +235,7 @@ def test_the_callers_own_fault_is_not_resumed(server: LoopbackServer, read: Read
 def test_a_seam_is_nowhere_to_be_seen(first: str, second: str, cuts: list[int], others: list[int]) -> None:
     """However both answers were cut into chunks, the caller's text is the whole one."""
     delivered = [AIMessageChunk(content=piece) for piece in _cut(first, cuts)]
-    seam, out = Seam(delivered), ""
+    seam, out = Splicer(delivered), ""
     for piece in _cut(first + second, others):
         joined = seam.join(AIMessageChunk(content=[{"type": "text", "text": piece, "index": 0}]))
         out += joined.text if joined is not None else ""
@@ -245,7 +245,7 @@ def test_a_seam_is_nowhere_to_be_seen(first: str, second: str, cuts: list[int], 
 @given(st.text(min_size=1), st.text(), st.lists(st.integers(1, 5)))
 def test_a_seam_lets_no_other_text_pass(delivered: str, other: str, cuts: list[int]) -> None:
     """Either the new answer begins with what was delivered, or nothing of it is handed over."""
-    seam, out = Seam([AIMessageChunk(content=delivered)]), []
+    seam, out = Splicer([AIMessageChunk(content=delivered)]), []
     chunks = [AIMessageChunk(content=piece) for piece in _cut(other, cuts)]
     chunks.append(AIMessageChunk(content="", chunk_position="last"))
     try:
@@ -264,7 +264,7 @@ def test_reasoning_of_the_new_answer_is_withheld() -> None:
     ]
     assert resumable(delivered)
     assert not resumable(delivered[:1])
-    seam = Seam(delivered)
+    seam = Splicer(delivered)
     assert seam.join(AIMessageChunk(content="", additional_kwargs={"reasoning_content": "other"})) is None
     rest = seam.join(AIMessageChunk(content="Yes, indeed"))
     image = seam.join(AIMessageChunk(content=[{"type": "image", "url": "x", "index": 0}]))

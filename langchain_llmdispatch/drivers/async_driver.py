@@ -1,0 +1,104 @@
+"""The async driver: it waits by suspending the caller's task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeVar
+
+import httpx
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+from langchain_llmdispatch.callbacks.events import Run
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.drivers.driver import Driver
+from langchain_llmdispatch.drivers.exchange import Exchange
+from langchain_llmdispatch.drivers.runner import Runner
+from langchain_llmdispatch.drivers.verbs import Verbs
+from langchain_llmdispatch.limits.limiter import Limiter
+from langchain_llmdispatch.local import server as local
+from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.transport import Transport, afinish, aread, timed_out
+
+T = TypeVar("T")
+
+
+class AsyncDriver(Driver):
+    """Drives calls in the caller's task; see `SyncDriver`."""
+
+    def __init__(self, transport: Transport, limiter: Limiter) -> None:
+        self._tasks: dict[Runner, asyncio.Task[None]] = {}
+        verbs = Verbs(
+            announce=Run.aadmit,
+            sleep=lambda clock, seconds: clock.asleep(seconds),
+            acquire=limiter.aacquire,
+            base_url=partial(asyncio.to_thread, local.base_url),
+            send=transport.asend,
+            body=_body,
+            pieces=_pieces,
+            next_piece=_next_piece,
+            finish=afinish,
+            close=lambda opened: opened.aclose(),
+            generate=lambda it: _in_time(it, it.vendor.agenerate(it.begin(), it.seconds_left())),
+            start=self._start,
+            first_done=self._first_done,
+            stop=self._stop,
+        )
+        super().__init__(verbs, transport, limiter)
+
+    async def generate(self, dispatch: Dispatch, run: Run) -> ChatResult:
+        """Return the first whole answer; see `SyncDriver.generate`."""
+        async with run:
+            return await self._whole(dispatch, run)
+
+    async def stream(self, dispatch: Dispatch, run: Run) -> AsyncIterator[ChatGenerationChunk]:
+        """Yield the chunks of the first answer that begins; see `SyncDriver.stream`."""
+        async with run, aclosing(self._streamed(dispatch, run)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _start(self, runner: Runner) -> None:
+        task = self._tasks[runner] = asyncio.create_task(runner.run())
+        task.add_done_callback(lambda _: self._tasks.pop(runner))
+
+    async def _first_done(self, runners: list[Runner], timeout: float | None) -> Runner | None:  # noqa: ASYNC109 - a verb
+        if not any(runner.done for runner in runners):
+            tasks = [self._tasks[runner] for runner in runners]
+            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return next((runner for runner in runners if runner.done), None)
+
+    def _stop(self, runner: Runner) -> None:
+        task = self._tasks.get(runner)
+        if task is not None and runner.attempt.target.vendor.runs:
+            task.cancel()  # it has no connection that could be shut down
+
+
+async def _body(response: httpx.Response, read_deadline: ReadDeadline) -> bytes:
+    return b"".join([piece async for piece in aread(response, read_deadline)])
+
+
+def _pieces(exchange: Exchange, response: httpx.Response | None) -> AsyncIterator[Any]:
+    if response is None:
+        return exchange.vendor.astream(exchange.begin(), exchange.seconds_left())
+    return aread(response, exchange.read_deadline)
+
+
+async def _next_piece(exchange: Exchange, pieces: AsyncIterator[Any]) -> Any:
+    piece = anext(pieces, None)
+    return await (_in_time(exchange, piece) if exchange.vendor.runs else piece)
+
+
+async def _in_time(exchange: Exchange, coming: Awaitable[T]) -> T:
+    """Return what comes of a vendor that runs in process.
+
+    Raises:
+        AttemptTimeoutError: It has not come in time.
+    """
+    try:
+        async with asyncio.timeout(exchange.seconds_left()):
+            return await coming
+    except TimeoutError:
+        late = timed_out(exchange.read_deadline)
+    raise late

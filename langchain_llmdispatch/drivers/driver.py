@@ -1,0 +1,161 @@
+"""What both drivers do, written once: walk the attempts, wait for permits, send, read, and pass answers on.
+
+It is written as coroutines, and whatever may wait is a verb: each driver has a table of `Verbs` of its own.
+`AsyncDriver` awaits the coroutines like any others. The verbs of `SyncDriver` block instead of suspending, so
+that its coroutines run to their end at the first `send(None)`: in the caller's thread, and without an event
+loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from functools import partial
+from typing import Any
+
+import httpx
+from langchain_core.outputs import ChatResult
+
+from langchain_llmdispatch.callbacks.events import Run
+from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.dispatch.hedging import Race
+from langchain_llmdispatch.drivers.exchange import OK, Exchange
+from langchain_llmdispatch.drivers.hedge_race import race
+from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
+from langchain_llmdispatch.drivers.runner import Lane
+from langchain_llmdispatch.drivers.verbs import Verbs
+from langchain_llmdispatch.limits.limiter import Limiter
+from langchain_llmdispatch.transport.transport import Transport
+
+# Seconds; a shorter wait for a permit is the limiter's own work, not a limit's.
+_NOTICEABLE = 0.002
+
+
+class Driver:
+    """What both drivers do.
+
+    Args:
+        verbs: Whatever may wait.
+        transport: Whether requests reach a server.
+        limiter: Learns from the headers of responses.
+    """
+
+    def __init__(self, verbs: Verbs, transport: Transport, limiter: Limiter) -> None:
+        self._verbs, self._transport, self._limiter = verbs, transport, limiter
+
+    async def _whole(self, dispatch: Dispatch, run: Run) -> ChatResult:
+        """Return the first whole answer that is accepted."""
+        outputs = []
+        async for output in self._outputs(dispatch, run, self._answer):
+            outputs.append(output)  # noqa: PERF401 - a comprehension would be one more frame
+        return ChatResult(generations=outputs)
+
+    def _streamed(self, dispatch: Dispatch, run: Run) -> Lane:
+        """Yield the chunks of the first answer that begins."""
+        return self._outputs(dispatch, run, self._chunks)
+
+    async def _outputs(self, dispatch: Dispatch, run: Run, lane_of: Callable[[Exchange], Lane]) -> Lane:
+        """Yield what the caller gets.
+
+        Args:
+            dispatch: The attempts of the call.
+            run: LangChain's run.
+            lane_of: Sends an exchange's request, and yields its answer.
+        """
+        call = dispatch.call
+        for attempt in dispatch.attempts():
+            with attempt:
+                exchange = Exchange(attempt)
+                with await self._admitted(exchange, run):
+                    if call.policy.hedge_after is None:
+                        lane = lane_of(exchange)
+                    else:
+                        hedge_lane = partial(self._hedge, lane_of)
+                        lane = race(self._verbs, dispatch, exchange, lane_of, hedge_lane)
+                    async with aclosing(lane):
+                        async for output in lane:
+                            yield output
+            if call.outcome == "answered":
+                return
+        for output in call.declined[-1].outputs():
+            yield output
+
+    async def _hedge(self, lane_of: Callable[[Exchange], Lane], attempt: Attempt, contest: Race) -> Lane:
+        """Send a second request beside one that is late, and yield its answer."""
+        with attempt:
+            exchange = Exchange(attempt)
+            contest.enter(exchange)
+            with await self._admitted(exchange, None):
+                async with aclosing(lane_of(exchange)) as lane:
+                    async for output in lane:
+                        yield output
+
+    async def _admitted(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
+        """Wait until an attempt may be sent, and return what releases its permit."""
+        attempt, verbs = exchange.attempt, self._verbs
+        if attempt.number > 1 and run is not None:
+            await verbs.announce(run, attempt)
+        if attempt.delay > 0:
+            await verbs.sleep(attempt.call.clock, attempt.delay)
+        permit = exchange.permit = await verbs.acquire(attempt, attempt.call.request)
+        if permit is None:
+            return nullcontext()
+        attempt.throttled = permit.waited if permit.waited > _NOTICEABLE else 0.0
+        return permit
+
+    # -- one exchange ------------------------------------------------------------------------------
+
+    async def _send(self, exchange: Exchange) -> httpx.Response:
+        if exchange.needs_server and not self._transport.replays:
+            exchange.locate(await self._verbs.base_url(exchange.call.model))
+        return await self._verbs.send(exchange.request(), exchange.read_deadline)
+
+    def _answered(self, exchange: Exchange, response: httpx.Response) -> None:
+        exchange.answered(response)
+        self._limiter.apply_headers(exchange.attempt.target, response.headers)
+
+    async def _answer(self, exchange: Exchange) -> Lane:
+        """Yield a whole answer, unless a cascade declines it."""
+        verbs = self._verbs
+        if exchange.vendor.runs:
+            message = await verbs.generate(exchange)
+        else:
+            response = await self._send(exchange)
+            try:
+                self._answered(exchange, response)
+                body = await verbs.body(response, exchange.read_deadline)
+            finally:
+                await verbs.close(response)
+            message = exchange.decode(response, body)
+        for output in exchange.accept(message):
+            yield output
+
+    async def _chunks(self, exchange: Exchange) -> Lane:
+        """Yield the chunks of a streamed answer, unless a cascade declines it."""
+        verbs = self._verbs
+        response = None if exchange.vendor.runs else await self._send(exchange)
+        opened: list[Any] = [response] if response is not None else []
+        try:
+            if response is not None:
+                self._answered(exchange, response)
+                if response.status_code != OK:
+                    exchange.refuse(response, await verbs.body(response, exchange.read_deadline))
+            pieces = verbs.pieces(exchange, response)
+            opened.insert(0, pieces)
+            relay = relay_of(exchange, {} if response is None else response.headers)
+            try:
+                while not relay.done and (piece := await verbs.next_piece(exchange, pieces)) is not None:
+                    for chunk in relay.feed(piece):
+                        yield chunk
+            except CONNECTION_ERRORS as error:
+                relay.broken(error)
+            for chunk in relay.close():
+                yield chunk
+            if response is not None:
+                relay.linger()
+                await verbs.finish(pieces)
+        finally:
+            exchange.settle()
+            for one in opened:
+                await verbs.close(one)

@@ -1,0 +1,193 @@
+"""A streamed answer on its way from the vendor's decoder to the caller.
+
+`Relay` holds chunks back until the first content commits the answer: before that everything can still be
+retried elsewhere, unseen. `BufferedRelay` holds all of them back until a cascade has accepted the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
+from langchain_core.outputs import ChatGenerationChunk
+
+from langchain_llmdispatch.dispatch.report import gateway, report
+from langchain_llmdispatch.drivers.exchange import Exchange
+from langchain_llmdispatch.errors import (
+    AttemptTimeoutError,
+    ConnectionFailedError,
+    DispatchError,
+    EmptyAnswerError,
+    TruncatedStreamError,
+)
+from langchain_llmdispatch.vendors.answer_checks import is_empty
+
+CONNECTION_ERRORS: tuple[type[DispatchError], ...] = (AttemptTimeoutError, ConnectionFailedError)
+"""Errors that do no harm once the answer is whole."""
+
+# After the vendor's finish reason only bookkeeping may follow; it is waited for this many seconds.
+_GRACE = 2.0
+# After the vendor's end marker HTTP's own end follows at once; a connection on which it was read can be used
+# again. The caller has the whole answer by then, and waits this many seconds at most.
+_LINGER = 0.1
+
+
+def relay_of(exchange: Exchange, headers: Mapping[str, str]) -> Relay:
+    """Return the relay of an answer that begins; `headers` are its response's."""
+    cascades = exchange.attempt.call.policy.cascade is not None
+    return (BufferedRelay if cascades else Relay)(exchange, headers)
+
+
+class Relay:
+    """Passes a streamed answer on.
+
+    Args:
+        exchange: The exchange that it belongs to.
+        headers: The headers of its response.
+    """
+
+    def __init__(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
+        self._exchange, self._attempt = exchange, exchange.attempt
+        self._decoder = exchange.decoder = exchange.vendor.stream_decoder(exchange.call, headers)
+        self._unwrapper, self._splicer = exchange.unwrapper(), exchange.splicer
+        self._held: list[AIMessageChunk] = []
+        self._last: AIMessageChunk | None = None
+        self._in_grace = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more needs reading."""
+        return self._decoder.done
+
+    def feed(self, data: Any) -> list[ChatGenerationChunk]:
+        """Return what can be handed to the caller after a piece of the response."""
+        out = self._pass_on(self._decoder.feed(data))
+        if self._decoder.finished and not self._in_grace:
+            self._in_grace = True
+            self._wait(_GRACE, "the end of the stream")
+        return out
+
+    def broken(self, error: DispatchError) -> None:
+        """Ignore a connection that ends after the answer is whole; raise `error` otherwise."""
+        if not self._decoder.finished:
+            raise error
+
+    def close(self) -> list[ChatGenerationChunk]:
+        """Return the rest, the last chunk with the facts of the call.
+
+        Raises:
+            TruncatedStreamError: The vendor's end marker is missing.
+            EmptyAnswerError: The stream ended normally, without content.
+        """
+        out = self._pass_on(self._decoder.close())
+        if self._last is None:
+            raise TruncatedStreamError("the stream ended without its end marker")
+        if not self._attempt.committed and self._splicer is None:
+            self._check_empty(self._last)
+        return out + self._end(self._last)
+
+    def linger(self) -> None:
+        """Set a short deadline for HTTP's own end after the answer's."""
+        self._wait(_LINGER, "the end of the response")
+
+    # -- chunks ------------------------------------------------------------------------------------
+
+    def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
+        out: list[ChatGenerationChunk] = []
+        if self._unwrapper is not None:
+            chunks = [self._unwrapper.chunk(chunk) for chunk in chunks]
+        if self._splicer is not None:
+            chunks = self._spliced(chunks)
+        for chunk in chunks:
+            if chunk.chunk_position == "last":
+                self._last = chunk
+                self._exchange.used(chunk.usage_metadata, chunk.response_metadata.get("model_name"))
+            else:
+                self._take(chunk, out)
+        return out
+
+    def _take(self, chunk: AIMessageChunk, out: list[ChatGenerationChunk]) -> None:
+        """Hold a chunk back, or add it to what the caller gets."""
+        if not is_empty(chunk):
+            self._commit(out)
+            self._progressed()
+        if self._attempt.committed:
+            out.append(self._hand_over(chunk))
+        else:
+            self._held.append(chunk)
+
+    def _commit(self, out: list[ChatGenerationChunk]) -> None:
+        """Make this the answer that the caller gets."""
+        if not self._attempt.committed:
+            self._attempt.claim()
+            self._attempt.committed = True
+            out += self._released()
+
+    def _released(self) -> list[ChatGenerationChunk]:
+        held, self._held = self._held, []
+        return [self._hand_over(chunk) for chunk in held]
+
+    def _spliced(self, chunks: list[AIMessageChunk]) -> list[AIMessageChunk]:
+        assert self._splicer is not None  # noqa: S101 - checked by the caller
+        out = []
+        for chunk in chunks:
+            if not is_empty(chunk):
+                self._progressed()
+            if (rest := self._splicer.join(chunk)) is not None:
+                out.append(rest)
+        return out
+
+    def _hand_over(self, chunk: AIMessageChunk) -> ChatGenerationChunk:
+        self._attempt.chunks.append(chunk)
+        return ChatGenerationChunk(message=chunk)
+
+    def _progressed(self) -> None:
+        """Record that content has arrived, and restart the wait for more of it."""
+        self._attempt.content()
+        if self._attempt.times.stream_idle is not None:
+            self._wait(self._attempt.times.stream_idle, "the next piece of the answer")
+
+    def _wait(self, seconds: float, what: str) -> None:
+        until = self._attempt.call.clock.monotonic() + seconds
+        self._exchange.read_deadline.extend(min(until, self._attempt.deadline), what)
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _check_empty(self, last: AIMessageChunk) -> None:
+        ended = last.response_metadata.get("finish_reason") in {"stop", "tool_calls"}
+        if ended and is_empty(last) and all(map(is_empty, self._held)):
+            raise EmptyAnswerError("the answer is empty")
+
+    def _end(self, last: AIMessageChunk) -> list[ChatGenerationChunk]:
+        """Return what was held back and the last chunk, after recording that the answer is whole."""
+        out = self._released()
+        if not is_empty(last):
+            self._attempt.content()
+        self._attempt.succeed()
+        return [*out, self._completed(last)]
+
+    def _completed(self, last: AIMessageChunk) -> ChatGenerationChunk:
+        """Return the last chunk with the facts of the call."""
+        model = last.response_metadata.get("model_name") or self._exchange.call.model
+        last.response_metadata["llmdispatch"] = report(self._attempt)
+        return ChatGenerationChunk(message=last, generation_info=gateway(self._attempt, model))
+
+
+class BufferedRelay(Relay):
+    """Passes a streamed answer on once the call's cascade has accepted it as a whole."""
+
+    def _take(self, chunk: AIMessageChunk, out: list[ChatGenerationChunk]) -> None:  # noqa: ARG002 - as above
+        if not is_empty(chunk):
+            self._progressed()
+        self._held.append(chunk)
+
+    def _end(self, last: AIMessageChunk) -> list[ChatGenerationChunk]:
+        whole = self._held[0] + [*self._held[1:], last] if self._held else last
+        message = message_chunk_to_message(whole)
+        assert isinstance(message, AIMessage)  # noqa: S101 - made of its chunks
+        if not self._exchange.declines(message):
+            return super()._end(last)
+        self._attempt.decline(lambda: [*self._released(), self._completed(last)])
+        self._attempt.succeed()
+        return []

@@ -1,0 +1,131 @@
+"""The sync driver: it waits by blocking the caller's thread."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextvars import copy_context
+from typing import Any, ParamSpec, TypeVar
+
+import httpx
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+from langchain_llmdispatch.callbacks.events import Run
+from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.drivers.driver import Driver
+from langchain_llmdispatch.drivers.exchange import Exchange
+from langchain_llmdispatch.drivers.runner import Runner
+from langchain_llmdispatch.drivers.verbs import Verbs
+from langchain_llmdispatch.limits.limiter import Limiter
+from langchain_llmdispatch.local import server as local
+from langchain_llmdispatch.transport.transport import Transport, finish, read, timed_out
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SyncDriver(Driver):
+    """Drives calls in the caller's thread.
+
+    Args:
+        transport: Sends requests.
+        limiter: Grants permits.
+    """
+
+    def __init__(self, transport: Transport, limiter: Limiter) -> None:
+        verbs = Verbs(
+            announce=_blocking(Run.admit),
+            sleep=_blocking(lambda clock, seconds: clock.sleep(seconds)),
+            acquire=_blocking(limiter.acquire),
+            base_url=_blocking(local.base_url),
+            send=_blocking(transport.send),
+            body=_blocking(lambda response, read_deadline: b"".join(read(response, read_deadline))),
+            pieces=_pieces,
+            next_piece=_blocking(_next_piece),
+            finish=_blocking(finish),
+            close=_blocking(lambda opened: opened.close()),
+            generate=_blocking(lambda it: it.vendor.generate(it.begin(), it.seconds_left())),
+            start=_start,
+            first_done=_blocking(_first_done),
+            stop=lambda _: None,  # a thread cannot be stopped
+        )
+        super().__init__(verbs, transport, limiter)
+
+    def generate(self, dispatch: Dispatch, run: Run) -> ChatResult:
+        """Return the first whole answer.
+
+        Raises:
+            DispatchError: No deployment has given one.
+        """
+        with run:
+            return _finished(self._whole(dispatch, run))
+
+    def stream(self, dispatch: Dispatch, run: Run) -> Iterator[ChatGenerationChunk]:
+        """Yield the chunks of the first answer that begins.
+
+        Raises:
+            StreamInterruptedError: It broke after content was delivered.
+            DispatchError: No deployment has given one.
+        """
+        chunks = self._streamed(dispatch, run)
+        with run:
+            try:
+                while True:
+                    try:
+                        chunk = _finished(chunks.__anext__())
+                    except StopAsyncIteration:
+                        return
+                    yield chunk
+            finally:
+                _finished(chunks.aclose())
+
+
+def _blocking(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return a verb: a coroutine that calls `function` and never suspends."""
+
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return its result."""
+    # An event loop that the caller blocks would adopt the async generators, and close them when it ends.
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return] # typeshed has no type for it
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    coroutine.close()
+    raise RuntimeError("a verb of the sync driver has suspended")
+
+
+def _pieces(exchange: Exchange, response: httpx.Response | None) -> Iterator[Any]:
+    if response is None:
+        return exchange.vendor.stream(exchange.begin(), exchange.seconds_left())
+    return read(response, exchange.read_deadline)
+
+
+def _next_piece(exchange: Exchange, pieces: Iterator[Any]) -> Any:
+    piece = next(pieces, None)
+    # A vendor that runs in process was given the seconds, and cannot be interrupted.
+    if piece is not None and exchange.vendor.runs and exchange.read_deadline.left() <= 0:
+        raise timed_out(exchange.read_deadline)
+    return piece
+
+
+def _start(runner: Runner) -> None:
+    run = copy_context().run
+    threading.Thread(target=run, args=(lambda: _finished(runner.run()),), daemon=True).start()
+
+
+def _first_done(runners: list[Runner], timeout: float | None) -> Runner | None:
+    changed = runners[0].changed
+    with changed:
+        changed.wait_for(lambda: any(runner.done for runner in runners), timeout)
+    return next((runner for runner in runners if runner.done), None)
