@@ -99,7 +99,8 @@ class Dispatch:
             DeadlineExceededError: None is available before the deadline.
         """
         call, chosen = self.call, self.call.candidates[0]
-        if self._queue_wait is not None and self._queue_wait(chosen.target):
+        queue_wait = self._queue_wait if len(call.candidates) > 1 else None
+        if queue_wait is not None and queue_wait(chosen.target):
             chosen = min(call.candidates, key=self._preference)
         if chosen.ready_at < call.deadline:
             return chosen

@@ -38,6 +38,9 @@ LONGEST_COOLDOWN = 300.0
 PROBE_LEASE = 120.0
 """Seconds after which a probe without an end no longer keeps others from probing."""
 
+CLOSED: tuple[State, float, bool, str] = ("closed", 0.0, False, "")
+"""The view of a closed breaker."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
@@ -116,6 +119,13 @@ class Breaker:
             return "open"
         return "half_open" if self.tripped else "closed"
 
+    def view(self, now: float) -> tuple[State, float, bool, str]:
+        """Return its state, until when it is open, whether only a cooldown closes it, and why."""
+        state, until = self.state(now), max(self.open_until, self.cool_until)
+        if state == "closed":
+            return CLOSED
+        return state, until if until > now else 0.0, state == "open" and not self.tripped, self.reason
+
     def succeed(self, now: float) -> None:
         """Record an answer, which closes it."""
         if self.tripped:
@@ -126,11 +136,14 @@ class Breaker:
         self._count(now, succeeded=True)
 
     def fail(self, now: float, result: AttemptResult, rng: random.Random) -> None:
-        """Record a failure, which may open it."""
+        """Record a failure of the vendor, which may open it, or a wrong configuration, which does."""
+        if result.blame == "configuration":
+            self.trip(now, jittered(FIRST_OUT, LONGEST_OUT, self._times_opened(now), rng), result.reason)
+            return
         self.failures += 1
         self._count(now, succeeded=False)
         if self.tripped or self._is_bad(now):
-            seconds = jittered(FIRST_OPEN, LONGEST_OPEN, self.times_opened(now), rng)
+            seconds = jittered(FIRST_OPEN, LONGEST_OPEN, self._times_opened(now), rng)
             named = result.retry_after
             self.trip(now, seconds if named is None else min(named, LONGEST_COOLDOWN), result.reason)
 
@@ -149,7 +162,7 @@ class Breaker:
         # One failure among a few calls is no trend.
         return enough and self._failed >= LEAST_FAILED and (self.success or 0.0) < LEAST_SUCCESS
 
-    def times_opened(self, now: float) -> int:
+    def _times_opened(self, now: float) -> int:
         """Return how often it opened without having settled since: each time is longer than the last."""
         if not self.tripped and now - self.closed_at >= SETTLED_AFTER:
             self.opens = 0

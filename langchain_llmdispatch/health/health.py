@@ -19,14 +19,11 @@ from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import AttemptTimeoutError, AuthenticationError, BreakerOpenError
 from langchain_llmdispatch.health.breaker import (
-    FIRST_OUT,
+    CLOSED,
     LONGEST_COOLDOWN,
-    LONGEST_OUT,
     PROBE_LEASE,
     AttemptResult,
     Breaker,
-    State,
-    jittered,
 )
 from langchain_llmdispatch.health.latency import FADES, OUTPUT_FORGOTTEN, LatencyEstimate, freshness
 from langchain_llmdispatch.health.view import UNSEEN, HealthView
@@ -34,14 +31,15 @@ from langchain_llmdispatch.health.view import UNSEEN, HealthView
 logger = logging.getLogger(__name__)
 
 _FREE = (0.0, False)
-_CLOSED: tuple[State, float, bool, str] = ("closed", 0.0, False, "")
 _NOTHING_LEARNED = UNSEEN[5:12]
+_MOST_UNREAD = 32
 
 
 class _DeploymentHealth:
     """The health of one deployment.
 
     Attributes:
+        unread: Answers that are not averaged yet: when they came, their results and freshness.
         in_flight: When each request in flight was sent, and the breaker's generation then, by request.
         calls: Requests that ended.
         turn: When it was last chosen, as a growing number.
@@ -60,16 +58,28 @@ class _DeploymentHealth:
         "latency",
         "learned",
         "turn",
+        "unread",
         "warned",
     )
 
     def __init__(self) -> None:
         self.breaker, self.latency = Breaker(), LatencyEstimate()
+        self.unread: list[tuple[float, AttemptResult, float]] = []
         self.in_flight: dict[object, tuple[float, int]] = {}
         self.calls = self.turn = 0
         self.last_sent: float | None = None
         self.warned, self.fresh = False, 1.0
         self.learned: tuple[object, ...] = _NOTHING_LEARNED
+
+    def average(self) -> None:
+        """Bring breaker and latency up to date with the answers that came since they were last read."""
+        breaker, latency = self.breaker, self.latency
+        for at, answer, fresh in self.unread:
+            latency.learn(at, answer.latency, answer.ttft, answer.tokens, fresh=fresh)
+            breaker.succeed(at)
+        self.unread.clear()
+        counts = (latency.samples, self.calls, latency.output)
+        self.learned = (breaker.success, breaker.failures, *latency.estimate, *counts)
 
 
 class Health:
@@ -129,32 +139,28 @@ class Health:
             deployment.in_flight[request] = (now, deployment.breaker.generation)
 
     def learn(self, target: Target, now: float, request: object, result: AttemptResult) -> None:
-        """Learn how a request ended that `begin` recorded."""
+        """Learn how a request ended that `begin` recorded.
+
+        The answers of a deployment without trouble are averaged when they are read: most calls read none.
+        """
         key = target.key
         with self._lock:
             deployment = self._deployments.get(key) or self._new(key)
-            breaker, latency = deployment.breaker, deployment.latency
-            _, generation = deployment.in_flight.pop(request, (now, breaker.generation))
+            generation = deployment.breaker.generation
+            current = deployment.in_flight.pop(request, (now, generation))[1] == generation
             deployment.calls += 1
-            if result.blame is None:
-                latency.learn(now, result.latency, result.ttft, result.tokens, fresh=deployment.fresh)
-                deployment.fresh = 1.0
-                if (tokens := result.tokens) is not None:
-                    usual = self._usual_output
-                    self._usual_output = (
-                        tokens if usual is None else usual + (tokens - usual) * OUTPUT_FORGOTTEN
-                    )
-                if generation == breaker.generation:
-                    breaker.succeed(now)
-                    deployment.warned = False
+            if result.blame is None and (tokens := result.tokens) is not None:
+                usual = self._usual_output
+                self._usual_output = tokens if usual is None else usual + (tokens - usual) * OUTPUT_FORGOTTEN
+            if result.blame is None and current and key not in self._troubled:
+                deployment.unread.append((now, result, deployment.fresh))
+                deployment.fresh, deployment.warned = 1.0, False
+                if len(deployment.unread) >= _MOST_UNREAD:
+                    deployment.average()
             else:
-                self._learn_failure(target, deployment, now, result, current=generation == breaker.generation)
-            if self._troubled or breaker.tripped or breaker.cool_until > now:
-                self._update_troubled(key, breaker, now)
-            counts = (latency.samples, deployment.calls, latency.output)
-            deployment.learned = (breaker.success, breaker.failures, *latency.estimate, *counts)
+                self._learn_at_once(target, deployment, now, result, current=current)
 
-    def _learn_failure(
+    def _learn_at_once(
         self,
         target: Target,
         deployment: _DeploymentHealth,
@@ -163,22 +169,35 @@ class Health:
         *,
         current: bool,
     ) -> None:
-        """Learn from a failure; `current`: it was sent in the breaker's present generation."""
+        """Learn from a failure or after one; `current`: sent in the breaker's present generation."""
+        deployment.average()
         breaker = deployment.breaker
-        if result.timed_out:
+        if result.blame is None:
+            fresh, deployment.fresh = deployment.fresh, 1.0
+            deployment.latency.learn(now, result.latency, result.ttft, result.tokens, fresh=fresh)
+        elif result.timed_out:
             deployment.latency.overran(result.latency)
-        if current and result.blame == "health":
-            breaker.fail(now, result, self._rng)
-        elif current and result.blame == "configuration":
-            seconds = jittered(FIRST_OUT, LONGEST_OUT, breaker.times_opened(now), self._rng)
-            breaker.trip(now, seconds, result.reason)
-            if not deployment.warned:
-                deployment.warned = True
-                logger.warning("deployment %r is out (%s): check its settings", target.name, result.reason)
-        elif current:
-            breaker.probed_until = 0.0  # its result shows nothing: another request may probe
+        if current:
+            self._judge(target, deployment, now, result)
         if result.retry_after and result.blame in {"health", "limits"}:
             breaker.cool(now + min(result.retry_after, LONGEST_COOLDOWN), result.reason)
+        self._update_troubled(target.key, breaker, now)
+        deployment.average()
+
+    def _judge(
+        self, target: Target, deployment: _DeploymentHealth, now: float, result: AttemptResult
+    ) -> None:
+        breaker = deployment.breaker
+        if result.blame is None:
+            breaker.succeed(now)
+            deployment.warned = False
+        elif result.blame in {"health", "configuration"}:
+            breaker.fail(now, result, self._rng)
+            if result.blame == "configuration" and not deployment.warned:
+                deployment.warned = True
+                logger.warning("deployment %r is out (%s): check its settings", target.name, result.reason)
+        else:
+            breaker.probed_until = 0.0  # its result shows nothing: another request may probe
 
     def _suspect(self, refused: Target, others: Iterable[Target], now: float) -> None:
         """Open the breakers of deployments with the refused key, or each of them would be tried in turn.
@@ -188,9 +207,10 @@ class Health:
         with self._lock:
             breaker = (self._deployments.get(refused.key) or self._new(refused.key)).breaker
             for other in others if breaker.opens == 1 else ():
-                suspected = (self._deployments.get(other.key) or self._new(other.key)).breaker
-                suspected.suspect(now, breaker.open_until, breaker.reason)
-                self._update_troubled(other.key, suspected, now)
+                deployment = self._deployments.get(other.key) or self._new(other.key)
+                deployment.average()
+                deployment.breaker.suspect(now, breaker.open_until, breaker.reason)
+                self._update_troubled(other.key, deployment.breaker, now)
 
     def _update_troubled(self, key: tuple[str, str], breaker: Breaker, now: float) -> None:
         if breaker.tripped or breaker.cool_until > now:
@@ -264,11 +284,16 @@ class Health:
 
     def expected_outputs(self, targets: Iterable[Target]) -> list[float] | None:
         """Return the tokens of an answer on average: of each deployment, else of all; None if unknown."""
-        usual, deployments = self._usual_output, self._deployments
+        usual, outputs = self._usual_output, []
         if usual is None:
             return None
-        found = [deployments.get(target.key) for target in targets]
-        return [usual if one is None else one.latency.output or usual for one in found]
+        with self._lock:
+            for target in targets:
+                deployment = self._deployments.get(target.key)
+                if deployment is not None and deployment.unread:
+                    deployment.average()
+                outputs.append(usual if deployment is None else deployment.latency.output or usual)
+        return outputs
 
     def snapshot(self, target: Target, now: float) -> HealthView:
         """Return the health of one deployment."""
@@ -284,8 +309,10 @@ class Health:
                 deployment = deployments.get(key)
                 if deployment is None:
                     views.append(UNSEEN)
-                else:
-                    views.append(_view(deployment, now, turns, troubled=bool(troubled) and key in troubled))
+                    continue
+                if deployment.unread:
+                    deployment.average()
+                views.append(_view(deployment, now, turns, troubled=bool(troubled) and key in troubled))
         return views
 
     # -- memory ------------------------------------------------------------------------------------
@@ -315,28 +342,37 @@ class Health:
 
 
 def _view(deployment: _DeploymentHealth, now: float, turns: int, *, troubled: bool) -> HealthView:
-    state, until, cooling, reason = _trouble(deployment.breaker, now) if troubled else _CLOSED
+    state, until, cooling, reason = deployment.breaker.view(now) if troubled else CLOSED
     in_flight, sent, floor = deployment.in_flight, deployment.last_sent, deployment.latency.floor
     idle = None if sent is None else now - sent
     if in_flight:  # a request twice as old as usual counts before its answer comes
         floor = max(floor, (now - next(iter(in_flight.values()))[0]) / 2)
     fresh = 1.0 if idle is None or idle <= FADES else freshness(idle, turns - deployment.turn)
-    moment = (floor, idle, deployment.turn, fresh)
-    # Built by position: keywords would take as long as all the rest.
+    success, failures, ttft, per_token, samples, calls, output = deployment.learned
     return _new_view(
-        HealthView, (state, until, cooling, reason, len(in_flight), *deployment.learned, *moment)
+        HealthView,  # by position: keywords would take as long as all the rest
+        (
+            state,
+            until,
+            cooling,
+            reason,
+            len(in_flight),
+            success,
+            failures,
+            ttft,
+            per_token,
+            samples,
+            calls,
+            output,
+            floor,
+            idle,
+            deployment.turn,
+            fresh,
+        ),
     )
 
 
 _new_view = tuple.__new__
-
-
-def _trouble(breaker: Breaker, now: float) -> tuple[State, float, bool, str]:
-    """Return the first four values of a view."""
-    state, until = breaker.state(now), max(breaker.open_until, breaker.cool_until)
-    if state == "closed":
-        return _CLOSED
-    return state, until if until > now else 0.0, state == "open" and not breaker.tripped, breaker.reason
 
 
 def result_of(attempt: Attempt) -> AttemptResult:

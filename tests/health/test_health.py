@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import random
 import threading
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.health.breaker import AttemptResult
@@ -155,3 +158,38 @@ def test_a_request_is_checked_right_before_it_is_sent() -> None:
     assert health.breaker_wait(A, 0.0) > 0
     learn(health, B, blame="limits", reason="RateLimitError", retry_after=5.0)
     assert health.breaker_wait(B, 0.0) == 0.0
+
+
+RESULTS = st.sampled_from(
+    [
+        AttemptResult(latency=1.0, tokens=10),
+        AttemptResult(latency=2.0, ttft=0.5, tokens=40),
+        AttemptResult("health", "ServerError"),
+        AttemptResult("health", "AttemptTimeoutError", latency=9.0, timed_out=True),
+        AttemptResult("limits", "RateLimitError", retry_after=2.0),
+    ]
+)
+
+
+@example(
+    [*[(0.1, AttemptResult(latency=1.0, tokens=10))] * 70, (0.1, AttemptResult("health", "ServerError"))]
+)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 5), RESULTS | st.just(AttemptResult(latency=1.5, tokens=20))), max_size=90
+    )
+)
+def test_answers_are_averaged_when_read_and_reading_changes_nothing(
+    steps: list[tuple[float, AttemptResult]],
+) -> None:
+    """Health that is read after each request and health that is read at the end agree."""
+    often, once, now = Health(rng=random.Random(1)), Health(rng=random.Random(1)), 0.0
+    for number, (pause, result) in enumerate(steps):
+        now += pause
+        for health in (often, once):
+            health.begin(A, now, number)
+            health.learn(A, now, number, result)
+        often.snapshot(A, now)
+        often.expected_outputs([A])
+    assert once.snapshot(A, now) == often.snapshot(A, now)
+    assert once.expected_outputs([A]) == often.expected_outputs([A])
