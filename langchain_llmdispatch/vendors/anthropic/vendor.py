@@ -145,9 +145,8 @@ def _limit(headers: Mapping[str, str], name: str) -> LimitState | None:
     left, limit = _count(headers.get(prefix + "remaining")), _count(headers.get(prefix + "limit"))
     if left is None and limit is None:
         return None
-    kind = "requests" if name == "requests" else "tokens"
     reset = _seconds_until(headers.get(prefix + "reset"), headers.get("date"))
-    return LimitState(kind, left, limit, reset)  # type: ignore[arg-type]  # one of the two literals
+    return LimitState("requests" if name == "requests" else "tokens", left, limit, reset)
 
 
 def _count(text: str | None) -> int | None:

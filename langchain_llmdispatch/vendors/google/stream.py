@@ -69,8 +69,9 @@ class GoogleStreamDecoder(FrameDecoder):
         self._filled = True
         content = self._answer.content(delta)
         if not delta.calls and not delta.kwargs:
-            chunk = blocks_chunk if isinstance(content, list) else text_chunk
-            return chunk(content, self._provider)
+            if isinstance(content, list):
+                return blocks_chunk(content, self._provider)
+            return text_chunk(content, self._provider)
         return AIMessageChunk(
             content=content,
             additional_kwargs=delta.kwargs,

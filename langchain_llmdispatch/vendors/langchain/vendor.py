@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from langchain_core.language_models import BaseChatModel
 
@@ -81,7 +81,8 @@ class LangChainVendor(Vendor):
             "parameters": _parameters(model, known),
             "server_tools": known.native.server_tools if known.native else (),
         }
-        return type(cls.__name__, (cls,), described)(model)  # type: ignore[no-any-return]
+        vendor = cast("type[LangChainVendor]", type(cls.__name__, (cls,), described))
+        return vendor(model)
 
     def facts(self, model: str) -> ModelFacts:
         """Return what the model takes through its integration."""
@@ -204,7 +205,9 @@ class LangChainVendor(Vendor):
         if not self.model_name:
             return None
         declared = dict(self.model.profile or {})
-        return {**declared, "tool_calling": False} if not can_bind(self.model) else declared or None  # type: ignore[return-value]
+        if not can_bind(self.model):
+            declared["tool_calling"] = False
+        return cast("ModelProfile", declared) if declared else None
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Refuse: nothing is sent from here."""
