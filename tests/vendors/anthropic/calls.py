@@ -33,9 +33,9 @@ def call(messages: list[BaseMessage] | None = None, **fields: Any) -> Call:
     return Call(model=model, endpoint=endpoint, messages=messages or HI, params=params, **fields)
 
 
-def body(asked: Call) -> dict[str, Any]:
-    """Return the JSON body of the request for `asked`."""
-    return json.loads(VENDOR.encode_request(asked).content)
+def body(compiled: Call) -> dict[str, Any]:
+    """Return the JSON body of the request for `compiled`."""
+    return json.loads(VENDOR.encode_request(compiled).content)
 
 
 def turns(*messages: BaseMessage) -> list[dict[str, Any]]:
@@ -140,9 +140,9 @@ def answer(blocks: list[dict[str, Any]], reason: str = "end_turn", **fields: Any
     }
 
 
-def decode(said: dict[str, Any], asked: Call | None = None) -> AIMessage:
-    """Return the message in `said`."""
-    return VENDOR.decode_response(asked or call(), json.dumps(said).encode(), {})
+def decode(raw: dict[str, Any], compiled: Call | None = None) -> AIMessage:
+    """Return the message in `raw`."""
+    return VENDOR.decode_response(compiled or call(), json.dumps(raw).encode(), {})
 
 
 def wire(*events: dict[str, Any]) -> bytes:
@@ -156,8 +156,8 @@ def _deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
         cited = [{"type": "citations_delta", "citation": each} for each in block.get("citations") or ()]
         return [*cited, *({"type": "text_delta", "text": letter} for letter in block["text"])]
     if kind == "thinking":
-        said = [{"type": "thinking_delta", "thinking": letter} for letter in block["thinking"]]
-        return [*said, {"type": "signature_delta", "signature": block["signature"]}]
+        raw = [{"type": "thinking_delta", "thinking": letter} for letter in block["thinking"]]
+        return [*raw, {"type": "signature_delta", "signature": block["signature"]}]
     if kind == "compaction":
         return [{"type": "compaction_delta", "content": block["content"]}]
     if "input" in block:
@@ -169,13 +169,13 @@ def _deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
 _SHELLS = {"text": "", "thinking": "", "signature": "", "input": {}}
 
 
-def events(said: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the events by which the vendor would stream `said`."""
+def events(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events by which the vendor would stream `raw`."""
     late = ("stop_reason", "stop_sequence", "stop_details", "container")
-    usage = said["usage"]
-    started = {**said, "content": [], "usage": {**usage, "output_tokens": 1} if usage else usage}
+    usage = raw["usage"]
+    started = {**raw, "content": [], "usage": {**usage, "output_tokens": 1} if usage else usage}
     made = [{"type": "message_start", "message": {k: v for k, v in started.items() if k not in late}}]
-    for index, block in enumerate(said["content"]):
+    for index, block in enumerate(raw["content"]):
         shell = {name: _SHELLS.get(name, value) for name, value in block.items()}
         if block["type"] == "compaction":
             shell["content"] = None
@@ -187,16 +187,18 @@ def events(said: dict[str, Any]) -> list[dict[str, Any]]:
             {"type": "content_block_delta", "index": index, "delta": delta} for delta in _deltas(block)
         )
         made.append({"type": "content_block_stop", "index": index})
-    delta = {name: said[name] for name in late if name in said}
+    delta = {name: raw[name] for name in late if name in raw}
     made.append({"type": "message_delta", "delta": delta, "usage": usage})
-    if "context_management" in said:
-        made[-1]["context_management"] = said["context_management"]
+    if "context_management" in raw:
+        made[-1]["context_management"] = raw["context_management"]
     return [*made, {"type": "message_stop"}]
 
 
-def chunks(data: bytes, asked: Call | None = None, *, sizes: list[int] | None = None) -> list[AIMessageChunk]:
+def chunks(
+    data: bytes, compiled: Call | None = None, *, sizes: list[int] | None = None
+) -> list[AIMessageChunk]:
     """Return all chunks of a stream, fed whole or in pieces of `sizes`."""
-    decoder = VENDOR.stream_decoder(asked or call(), {})
+    decoder = VENDOR.stream_decoder(compiled or call(), {})
     made: list[AIMessageChunk] = []
     for size in sizes or []:
         made += decoder.feed(data[:size])
@@ -213,6 +215,6 @@ def total(made: list[AIMessageChunk]) -> AIMessageChunk:
     return first
 
 
-def streamed(said: dict[str, Any], asked: Call | None = None) -> AIMessageChunk:
-    """Return the sum of the stream of `said`."""
-    return total(chunks(wire(*events(said)), asked))
+def streamed(raw: dict[str, Any], compiled: Call | None = None) -> AIMessageChunk:
+    """Return the sum of the stream of `raw`."""
+    return total(chunks(wire(*events(raw)), compiled))

@@ -26,14 +26,14 @@ from tests.vendors.anthropic.calls import VENDOR, WEATHER, answer, call, decode,
 )
 def test_finish_reasons(reason: str, finish: str) -> None:
     """Every stop reason, whole and streamed, with the vendor's word beside ours."""
-    said = answer([{"type": "text", "text": "a"}], reason)
-    for message in (decode(said), streamed(said)):
+    raw = answer([{"type": "text", "text": "a"}], reason)
+    for message in (decode(raw), streamed(raw)):
         assert message.response_metadata["finish_reason"] == finish
         assert message.response_metadata["stop_reason"] == reason
 
 
 def test_plain_answer() -> None:
-    """A single text is a string, and metadata says who answered."""
+    """A single text is a string, and metadata names model and vendor."""
     message = decode(answer([{"type": "text", "text": "Hello", "citations": None}]))
     assert message.content == "Hello"
     assert message.response_metadata == {
@@ -55,8 +55,8 @@ def test_native_metadata_is_kept() -> None:
         "container": {"id": "c", "expires_at": "2026-01-01T00:00:00Z"},
         "context_management": {"applied_edits": []},
     }
-    said = answer([{"type": "text", "text": "a"}], "refusal", **fields)
-    for message in (decode(said), streamed(said)):
+    raw = answer([{"type": "text", "text": "a"}], "refusal", **fields)
+    for message in (decode(raw), streamed(raw)):
         assert {name: message.response_metadata[name] for name in fields} == fields
         assert message.content_blocks[-1]["type"] == "refusal"
 
@@ -110,9 +110,9 @@ def test_native_metadata_is_kept() -> None:
 )
 def test_usage(usage: dict[str, Any] | None, expected: dict[str, Any] | None) -> None:
     """Input counts what was cached; details only where they were sent; nothing is invented."""
-    said = answer([{"type": "text", "text": "a"}], usage=usage)
-    assert decode(said).usage_metadata == expected
-    assert streamed(said).usage_metadata == expected
+    raw = answer([{"type": "text", "text": "a"}], usage=usage)
+    assert decode(raw).usage_metadata == expected
+    assert streamed(raw).usage_metadata == expected
 
 
 def test_empty_content() -> None:
@@ -139,36 +139,36 @@ def test_arguments_that_are_no_object(block: dict[str, Any], args: str) -> None:
 
 def test_a_tool_call_cut_by_the_limit_is_not_valid() -> None:
     """The last block of a cut answer is not whole, even where what came is an object."""
-    said = answer([{"type": "tool_use", "id": "t", "name": "f", "input": {}}], "max_tokens")
-    assert not decode(said).tool_calls
-    assert len(decode(said).invalid_tool_calls) == 1
+    raw = answer([{"type": "tool_use", "id": "t", "name": "f", "input": {}}], "max_tokens")
+    assert not decode(raw).tool_calls
+    assert len(decode(raw).invalid_tool_calls) == 1
     with pytest.raises(errors.TruncatedToolCallError):
-        streamed(said)
+        streamed(raw)
 
 
 def test_missing_ids_and_mapped_names() -> None:
     """A call without an id gets a stable one; the caller's own tool name returns."""
-    said = answer([{"type": "tool_use", "name": "a_b", "input": {"x": 1}}], "tool_use")
-    asked = call(tools=[WEATHER], tool_names={"a_b": "a.b"})
-    for message in (decode(said, asked), streamed(said, asked)):
+    raw = answer([{"type": "tool_use", "name": "a_b", "input": {"x": 1}}], "tool_use")
+    compiled = call(tools=[WEATHER], tool_names={"a_b": "a.b"})
+    for message in (decode(raw, compiled), streamed(raw, compiled)):
         assert [(each["id"], each["name"]) for each in message.tool_calls] == [("msg_1_call_0", "a.b")]
         assert message.content_blocks[0]["name"] == "a.b"
 
 
-@pytest.mark.parametrize("said", [b"", b"<html>", b"[]", b"{}", b'{"content": "x"}', b'{"content": [1]}'])
-def test_no_answer(said: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"", b"<html>", b"[]", b"{}", b'{"content": "x"}', b'{"content": [1]}'])
+def test_no_answer(raw: bytes) -> None:
     """A 200 that holds no message is malformed."""
     with pytest.raises(errors.MalformedResponseError):
-        VENDOR.decode_response(call(), said, {})
+        VENDOR.decode_response(call(), raw, {})
 
 
 def test_error_inside_a_200() -> None:
-    """It is the error it says, without the `retry-after` of successful responses."""
-    said = {
+    """It is raised as such, without the `retry-after` of successful responses."""
+    raw = {
         "type": "error",
         "error": {"type": "overloaded_error", "message": "Overloaded"},
         "request_id": "r",
     }
     with pytest.raises(errors.OverloadedError) as caught:
-        VENDOR.decode_response(call(), json.dumps(said).encode(), {"retry-after": "9"})
+        VENDOR.decode_response(call(), json.dumps(raw).encode(), {"retry-after": "9"})
     assert (caught.value.retry_after, caught.value.request_id, caught.value.status_code) == (None, "r", None)

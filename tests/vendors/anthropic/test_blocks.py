@@ -84,7 +84,7 @@ def test_input_blocks(block: dict[str, Any], wire: dict[str, Any]) -> None:
 
 
 def test_native_blocks_return_byte_for_byte() -> None:
-    """Whatever the vendor said goes back verbatim: from its own blocks, and from v1 blocks."""
+    """The vendor's own content goes back verbatim: from its own blocks, and from v1 blocks."""
     message = decode(answer(NATIVE, "tool_use"))
     assert message.content == NATIVE
     native, standard = (

@@ -11,9 +11,9 @@ from langchain_llmdispatch import errors
 from tests.vendors.anthropic.calls import KEY, VENDOR, call
 
 
-def refused(status: int, said: Any, headers: dict[str, str] | None = None) -> errors.VendorError:
+def refused(status: int, raw: Any, headers: dict[str, str] | None = None) -> errors.VendorError:
     """Return the error of a response."""
-    data = said if isinstance(said, bytes) else json.dumps(said).encode()
+    data = raw if isinstance(raw, bytes) else json.dumps(raw).encode()
     return VENDOR.decode_error(call(), status, headers or {}, data)
 
 
@@ -24,7 +24,7 @@ def error(kind: str, message: str = "m", **details: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "cls", "retryable"),
+    ("status", "raw", "cls", "retryable"),
     [
         (400, error("invalid_request_error"), errors.InvalidRequestError, False),
         (401, error("authentication_error"), errors.AuthenticationError, False),
@@ -52,10 +52,10 @@ def error(kind: str, message: str = "m", **details: Any) -> dict[str, Any]:
     ],
 )
 def test_errors_by_type_and_status(
-    status: int, said: Any, cls: type[errors.VendorError], retryable: bool
+    status: int, raw: Any, cls: type[errors.VendorError], retryable: bool
 ) -> None:
-    """Anthropic's types, its codes, and the statuses of proxies that speak no JSON."""
-    found = refused(status, said)
+    """Anthropic's types, its codes, and the statuses of proxies that send no JSON."""
+    found = refused(status, raw)
     assert type(found) is cls
     assert found.is_retryable is retryable
     assert found.status_code == status
@@ -91,7 +91,7 @@ def test_errors_by_type_and_status(
     ],
 )
 def test_errors_by_text(message: str, cls: type[errors.VendorError]) -> None:
-    """One type covers many causes; its texts tell those apart that another target may not have."""
+    """One type covers many causes; its texts distinguish those that another target may not have."""
     assert type(refused(400, error("invalid_request_error", message))) is cls
 
 
@@ -112,7 +112,7 @@ def test_errors_by_text(message: str, cls: type[errors.VendorError]) -> None:
         (529, "overloaded_error", {"retry-after-ms": "250"}, errors.OverloadedError, True, 0.25),
     ],
 )
-def test_the_vendors_word_on_retrying(
+def test_the_vendors_header_on_retrying(
     status: int, kind: str, headers: dict[str, str], cls: type[Any], retryable: bool, after: float | None
 ) -> None:
     """`x-should-retry` and `retry-after` are believed."""

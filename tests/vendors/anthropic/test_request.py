@@ -54,7 +54,7 @@ def test_system(content: Any, wire: Any) -> None:
 
 def test_parallel_tool_round_trip() -> None:
     """Results of one turn, errors marked, and the user's words after them share one message."""
-    asked = AIMessage(
+    sent = AIMessage(
         "Let me see.",
         tool_calls=[
             {"name": "weather", "args": {"city": "A"}, "id": "t1"},
@@ -63,7 +63,7 @@ def test_parallel_tool_round_trip() -> None:
     )
     made = turns(
         *HI,
-        asked,
+        sent,
         ToolMessage("sunny", tool_call_id="t1", name="weather"),
         ToolMessage("no clock", tool_call_id="t2", name="now", status="error"),
         HumanMessage("And?"),
@@ -81,7 +81,7 @@ def test_parallel_tool_round_trip() -> None:
             {"type": "text", "text": "And?"},
         ],
     }
-    assert asked.content == "Let me see."
+    assert sent.content == "Let me see."
 
 
 def test_tool_calls_in_place_are_not_repeated() -> None:
@@ -242,8 +242,8 @@ def test_a_budget_makes_way() -> None:
 )
 def test_default_max_tokens(model: str, most: int) -> None:
     """The required limit comes from the model's facts, within reason."""
-    asked = Call(model=model, endpoint=Endpoint("https://a.test"), messages=HI)
-    assert body(asked)["max_tokens"] == most
+    compiled = Call(model=model, endpoint=Endpoint("https://a.test"), messages=HI)
+    assert body(compiled)["max_tokens"] == most
 
 
 def test_extras_are_merged_last() -> None:
@@ -255,5 +255,5 @@ def test_extras_are_merged_last() -> None:
 
 
 def test_stream_flag() -> None:
-    """A stream is asked for in the body."""
+    """A stream is requested in the body."""
     assert body(call(stream=True))["stream"] is True

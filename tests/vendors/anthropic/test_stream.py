@@ -49,8 +49,8 @@ def _comparable(content: Any) -> Any:
 )
 def test_the_sum_of_a_stream_is_the_answer(blocks: list[dict[str, Any]], tools: tuple[ToolSpec, ...]) -> None:
     """Content, blocks, calls, usage and metadata are those of the whole answer."""
-    said, asked = answer(blocks), call(tools=tools)
-    whole, summed = decode(said, asked), streamed(said, asked)
+    raw, sent = answer(blocks), call(tools=tools)
+    whole, summed = decode(raw, sent), streamed(raw, sent)
     if tools or not blocks or blocks[0]["type"] != "text" or len(blocks) == 1:
         assert _comparable(summed.content) == _comparable(whole.content)
         assert [_without_index(b) for b in summed.content_blocks] == [
@@ -67,7 +67,7 @@ def _without_index(block: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("tools", [(), (WEATHER,)])
-def test_every_scalar_is_said_once(tools: tuple[ToolSpec, ...]) -> None:
+def test_every_scalar_comes_once(tools: tuple[ToolSpec, ...]) -> None:
     """Only the last chunk has usage and metadata; no chunk is empty; text comes as it came."""
     made = chunks(wire(*events(answer([{"type": "text", "text": "Hello"}]))), call(tools=tools))
     assert [str(chunk.text) for chunk in made] == ["H", "e", "l", "l", "o", ""]
@@ -209,7 +209,7 @@ def test_any_split_means_the_same(sizes: list[int]) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, STREAM.rindex(b"message_stop") - 1))
 def test_any_cut_is_noticed(end: int) -> None:
-    """A stream that ends before its end marker raises, and no chunk says it was the last."""
+    """A stream that ends before its end marker raises, and no chunk is marked as the last."""
     decoder = VENDOR.stream_decoder(call(tools=[WEATHER]), {})
     got = decoder.feed(STREAM[:end])
     assert all(chunk.chunk_position is None for chunk in got)

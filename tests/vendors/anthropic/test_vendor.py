@@ -38,13 +38,13 @@ def test_base_url_with_and_without_version(base: str) -> None:
 
 def test_beta_features_are_collected() -> None:
     """The user's header, the extra `betas` and what tools and files need share one header."""
-    asked = call(
+    compiled = call(
         [HumanMessage([{"type": "file", "file_id": "file_1"}])],
         endpoint=Endpoint("https://a.test", headers={"Anthropic-Beta": "mine-1, mine-2"}),
         server_tools=[{"type": "web_fetch_20250910", "name": "web_fetch"}],
         extra={"betas": ["theirs", "mine-1"]},
     )
-    request = VENDOR.encode_request(asked)
+    request = VENDOR.encode_request(compiled)
     assert (
         request.headers["anthropic-beta"] == "mine-1,mine-2,theirs,web-fetch-2025-09-10,files-api-2025-04-14"
     )

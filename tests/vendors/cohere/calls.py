@@ -45,9 +45,9 @@ def answer(finish: str = "COMPLETE", **message: Any) -> dict[str, Any]:
     return {"id": "a1", "finish_reason": finish, "message": {"role": "assistant", **message}, "usage": USAGE}
 
 
-def text(said: str) -> dict[str, Any]:
+def text(raw: str) -> dict[str, Any]:
     """Return a text block."""
-    return {"type": "text", "text": said}
+    return {"type": "text", "text": raw}
 
 
 def tool(arguments: str, index: int = 0, **fields: Any) -> dict[str, Any]:
@@ -56,14 +56,14 @@ def tool(arguments: str, index: int = 0, **fields: Any) -> dict[str, Any]:
     return {"id": f"c{index}", "type": "function", "function": function, **fields}
 
 
-def decode(said: Any, **fields: Any) -> AIMessage:
+def decode(raw: Any, **fields: Any) -> AIMessage:
     """Return the message in a whole answer."""
-    return VENDOR.decode_response(call(**fields), json.dumps(said).encode(), {})
+    return VENDOR.decode_response(call(**fields), json.dumps(raw).encode(), {})
 
 
-def events(*said: dict[str, Any]) -> bytes:
+def events(*raw: dict[str, Any]) -> bytes:
     """Return server-sent events."""
-    parts = [f"event: {event.get('type')}\ndata: {json.dumps(event)}\n\n" for event in said]
+    parts = [f"event: {event.get('type')}\ndata: {json.dumps(event)}\n\n" for event in raw]
     return "".join(parts).encode()
 
 

@@ -70,11 +70,11 @@ FINISHES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "finish"), FINISHES)
-def test_finish(said: str, finish: str) -> None:
+@pytest.mark.parametrize(("raw", "finish"), FINISHES)
+def test_finish(raw: str, finish: str) -> None:
     """Finish reasons in LangChain's words."""
-    assert decode(answer(said, content=[text("hi")])).response_metadata["finish_reason"] == finish
-    data = events(START, delta("content-delta", 0, content={"text": "hi"}), end(said)) + DONE
+    assert decode(answer(raw, content=[text("hi")])).response_metadata["finish_reason"] == finish
+    data = events(START, delta("content-delta", 0, content={"text": "hi"}), end(raw)) + DONE
     assert stream(data)[-1].response_metadata["finish_reason"] == finish
 
 
@@ -90,10 +90,10 @@ FAILURES = [
 @pytest.mark.parametrize(("reason", "fields", "cls"), FAILURES)
 def test_failed_answer(reason: str | None, fields: dict[str, Any], cls: type[errors.VendorError]) -> None:
     """A finish reason that means failure is an error, in a 200 too."""
-    said = (START, delta("content-delta", 0, content={"text": "hi"}))
+    raw = (START, delta("content-delta", 0, content={"text": "hi"}))
     last = {"type": "message-end", "delta": {"finish_reason": reason, "usage": {}, **fields}}
     decoder = VENDOR.stream_decoder(call(), {})
-    assert len(decoder.feed(events(*said, last))) == 1
+    assert len(decoder.feed(events(*raw, last))) == 1
     with pytest.raises(cls) as raised:
         decoder.close()
     assert type(raised.value) is cls
@@ -114,11 +114,11 @@ ARGUMENTS = [("", {}), ("null", {}), ("{}", {}), (' {"a": 1}', {"a": 1})]
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
-@pytest.mark.parametrize(("said", "args"), ARGUMENTS)
-def test_arguments(said: str, args: dict[str, Any], pieces: int) -> None:
+@pytest.mark.parametrize(("raw", "args"), ARGUMENTS)
+def test_arguments(raw: str, args: dict[str, Any], pieces: int) -> None:
     """A tool without arguments gets `null` or nothing at all; both are none."""
-    assert decode(answer("TOOL_CALL", tool_calls=[tool(said)])).tool_calls[0]["args"] == args
-    parts = [said] if pieces == 1 else list(said)
+    assert decode(answer("TOOL_CALL", tool_calls=[tool(raw)])).tool_calls[0]["args"] == args
+    parts = [raw] if pieces == 1 else list(raw)
     begun = delta("tool-call-start", 0, tool_calls=tool(""))
     deltas = [delta("tool-call-delta", 0, tool_calls={"function": {"arguments": part}}) for part in parts]
     summed = total(
@@ -136,14 +136,14 @@ def test_arguments_with_the_start() -> None:
     assert summed.tool_calls[0]["args"] == {"city": "Oslo"}
 
 
-@pytest.mark.parametrize("said", ['{"city": "Os', "[1]", "nul", "3"])
-def test_bad_arguments(said: str) -> None:
+@pytest.mark.parametrize("raw", ['{"city": "Os', "[1]", "nul", "3"])
+def test_bad_arguments(raw: str) -> None:
     """Arguments that are no object never make a valid call."""
-    message = decode(answer("MAX_TOKENS", tool_calls=[tool(said)]))
+    message = decode(answer("MAX_TOKENS", tool_calls=[tool(raw)]))
     assert not message.tool_calls
-    assert message.invalid_tool_calls[0]["args"] == said
+    assert message.invalid_tool_calls[0]["args"] == raw
     begun = delta("tool-call-start", 0, tool_calls=tool(""))
-    data = events(START, begun, delta("tool-call-delta", 0, tool_calls={"function": {"arguments": said}}))
+    data = events(START, begun, delta("tool-call-delta", 0, tool_calls={"function": {"arguments": raw}}))
     decoder = VENDOR.stream_decoder(call(), {})
     decoder.feed(data)
     with pytest.raises(errors.TruncatedToolCallError):
@@ -152,10 +152,10 @@ def test_bad_arguments(said: str) -> None:
 
 def test_ids_and_names() -> None:
     """A call without an id gets the answer's; the caller finds the tool under its own name."""
-    said = tool("{}", id=None)
+    raw = tool("{}", id=None)
     names = {"weather": "weather!"}
-    whole = decode(answer("TOOL_CALL", tool_calls=[said]), tool_names=names).tool_calls[0]
-    begun = delta("tool-call-start", 0, tool_calls=said)
+    whole = decode(answer("TOOL_CALL", tool_calls=[raw]), tool_names=names).tool_calls[0]
+    begun = delta("tool-call-start", 0, tool_calls=raw)
     streamed = total(stream(events(START, begun, end("TOOL_CALL")), tool_names=names)).tool_calls[0]
     assert whole == streamed
     assert (whole["id"], whole["name"]) == ("a1_call_0", "weather!")
@@ -203,7 +203,7 @@ def test_citations() -> None:
     whole = decode(answer(content=[thought, text("Under rain.")], citations=[CITATION]))
     assert whole.content == wanted
     assert [block["type"] for block in whole.content_blocks] == ["reasoning", "text"]
-    said = [
+    raw = [
         START,
         delta("content-start", 0, content={"type": "thinking", "thinking": ""}),
         delta("content-delta", 0, content={"thinking": "hm"}),
@@ -215,20 +215,20 @@ def test_citations() -> None:
         delta("content-delta", 1, content={"text": "."}),
         end(),
     ]
-    summed = total(stream(events(*said) + DONE, extra=DOCUMENTS))
+    summed = total(stream(events(*raw) + DONE, extra=DOCUMENTS))
     assert without_index(summed.content) == wanted
     assert without_index(summed.content_blocks)[1:] == wanted
     assert summed.text == whole.text == "Under rain."
 
 
 def test_unforeseen_citation() -> None:
-    """A citation that nobody asked for does not spoil the text, and is kept."""
-    said = [
+    """A citation that was not requested does not spoil the text, and is kept."""
+    raw = [
         START,
         delta("content-delta", 0, content={"text": "rain"}),
         delta("citation-start", 0, citations=CITATION),
     ]
-    summed = total(stream(events(*said, end())))
+    summed = total(stream(events(*raw, end())))
     assert summed.content == "rain"
     assert summed.additional_kwargs == {"citations": [CITATION]}
 

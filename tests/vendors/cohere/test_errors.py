@@ -39,15 +39,15 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "said", "cls", "retryable"), ERRORS)
-def test_errors(status: int, said: str, cls: type[errors.VendorError], retryable: bool) -> None:
-    """Status decides, text only where Cohere has no other way to say it; a body of any kind will do."""
-    for data in (json.dumps({"id": "x", "message": said}).encode(), said.encode()):
+@pytest.mark.parametrize(("status", "raw", "cls", "retryable"), ERRORS)
+def test_errors(status: int, raw: str, cls: type[errors.VendorError], retryable: bool) -> None:
+    """Status decides, text only where Cohere sends nothing else; a body of any kind will do."""
+    for data in (json.dumps({"id": "x", "message": raw}).encode(), raw.encode()):
         error = VENDOR.decode_error(call(), status, {"x-debug-trace-id": "t1"}, data)
         assert type(error) is cls
         assert error.is_retryable is retryable
         assert (error.status_code, error.vendor, error.request_id) == (status, "cohere", "t1")
-        assert said in error.message
+        assert raw in error.message
 
 
 def test_error_type() -> None:
@@ -76,14 +76,14 @@ def test_waiting() -> None:
 
 
 def test_limits() -> None:
-    """What the headers say is left; a limit alone says nothing of it."""
-    said = {
+    """What the headers report as left; a limit alone reports nothing."""
+    raw = {
         "x-ratelimit-remaining": "0",
         "x-ratelimit-limit": "500",
         "x-ratelimit-reset": "1007",
         "date": DATE,
     }
-    assert VENDOR.limits(said) == [LimitState("requests", 0, 500, 7.0)]
+    assert VENDOR.limits(raw) == [LimitState("requests", 0, 500, 7.0)]
     trial = {"x-trial-endpoint-call-limit": "20", "x-trial-endpoint-call-remaining": "19"}
     assert VENDOR.limits(trial) == [LimitState("requests", 19, 20, None)]
     assert list(VENDOR.limits({"x-trial-endpoint-call-limit": "20"})) == []

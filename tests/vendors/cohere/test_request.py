@@ -77,7 +77,7 @@ STRICT = [((None, None), None), ((True, None), True), ((True, False), None), ((F
 
 @pytest.mark.parametrize(("wishes", "strict"), STRICT)
 def test_strict_tools(wishes: tuple[bool | None, ...], strict: bool | None) -> None:
-    """One switch for all tools: nobody's "no" is overruled."""
+    """One switch for all tools: no tool's "no" is overruled."""
     tools = [ToolSpec("t", "", SCHEMA, strict=wish) for wish in wishes]
     assert body(tools=tools).get("strict_tools") is strict
 

@@ -74,7 +74,7 @@ def test_cut_everywhere() -> None:
 
 
 def test_done_follows_the_end() -> None:
-    """The answer is whole at `message-end`; `[DONE]` only says that nothing follows."""
+    """The answer is whole at `message-end`; `[DONE]` only marks that nothing follows."""
     decoder = VENDOR.stream_decoder(call(), {})
     decoder.feed(events(*PARTS))
     assert (decoder.finished, decoder.done) == (True, False)
@@ -119,7 +119,7 @@ def test_error_event() -> None:
 def test_logprobs() -> None:
     """Log probabilities of all deltas arrive once, at the end."""
     item = {"text": "hi", "token_ids": [1], "logprobs": [-0.5]}
-    said = [{**delta("content-delta", 0, content={"text": "hi"}), "logprobs": item} for _ in range(2)]
-    chunks = stream(events(START, *said, end()))
+    raw = [{**delta("content-delta", 0, content={"text": "hi"}), "logprobs": item} for _ in range(2)]
+    chunks = stream(events(START, *raw, end()))
     assert "logprobs" not in chunks[0].response_metadata
     assert total(chunks).response_metadata["logprobs"] == [item, item]

@@ -32,8 +32,8 @@ def test_headers() -> None:
 
 
 def test_capabilities() -> None:
-    """The catalog's profile, None for what it does not know."""
+    """The catalog's profile, None for an unknown model."""
     profile = VENDOR.capabilities("command-a-03-2025")
     assert profile is not None
     assert profile["tool_calling"] is True
-    assert VENDOR.capabilities("nobody-knows-this") is None
+    assert VENDOR.capabilities("no-such-model") is None

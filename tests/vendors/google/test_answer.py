@@ -1,4 +1,4 @@
-"""Google: from a whole answer to a message."""
+"""Google: from a whole answer to a message, with its metadata and function calls."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def test_grounding_is_a_citation() -> None:
 
 
 def test_metadata_is_json_and_vendor_named() -> None:
-    """What else the vendor says is kept under its own names, JSON-safe."""
+    """The vendor's other fields are kept under their own names, JSON-safe."""
     extra = {
         "safetyRatings": [{"category": "A", "probability": "LOW"}],
         "avgLogprobs": -0.5,

@@ -69,7 +69,7 @@ def test_parameters() -> None:
     ],
 )
 def test_thinking(model: str, params: dict[str, Any], config: dict[str, Any]) -> None:
-    """Effort is a budget for Gemini 2.5 and a level from 3 on, and asks for thoughts; explicit words win."""
+    """Effort is a budget for Gemini 2.5 and a level from 3 on, and requests thoughts; explicit fields win."""
     assert body_of(call(model=model, params=params))["generationConfig"]["thinkingConfig"] == config
 
 
@@ -92,7 +92,7 @@ def test_tools_and_choice(choice: ToolChoice | None, config: dict[str, Any] | No
 
 
 def test_server_tools() -> None:
-    """Google's own tools pass in either spelling; beside functions Gemini 3 wants to be told."""
+    """Google's own tools pass in either spelling; beside functions Gemini 3 needs a switch."""
     own = [{"google_search": {}}, {"type": "code_execution"}, {"type": "url_context", "x": 1}]
     spelled = [{"google_search": {}}, {"codeExecution": {}}, {"urlContext": {"x": 1}}]
     assert body_of(call(server_tools=own))["tools"] == spelled

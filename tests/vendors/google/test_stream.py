@@ -49,7 +49,7 @@ def merged(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def comparable(message: AIMessage) -> dict[str, Any]:
-    """Return what a message says, without what only serves to merge chunks."""
+    """Return a message's content, without what only serves to merge chunks."""
     content = message.content
     if not isinstance(content, str):
         content = [{k: v for k, v in block.items() if k != "index"} for block in content]  # type: ignore[union-attr]

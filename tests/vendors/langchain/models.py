@@ -31,16 +31,16 @@ TOOL = {
 LOOP = asyncio.Runner()
 
 
-def ask(colour: str, model: Runnable[Any, Any], prompt: Any, **kwargs: Any) -> AIMessage:
-    """Ask in one of the four ways, and return the whole answer."""
+def answered(colour: str, model: Runnable[Any, Any], prompt: Any, **kwargs: Any) -> AIMessage:
+    """Return the whole answer, by one of the four ways to call a model."""
 
-    async def aasked() -> AIMessage:
+    async def in_loop() -> AIMessage:
         if colour == "async":
             return await model.ainvoke(prompt, **kwargs)
         return joined([chunk async for chunk in model.astream(prompt, **kwargs)])
 
     if colour in {"async", "astream"}:
-        return LOOP.run(aasked())
+        return LOOP.run(in_loop())
     if colour == "sync":
         return model.invoke(prompt, **kwargs)
     return joined(list(model.stream(prompt, **kwargs)))
@@ -60,10 +60,10 @@ def router(*models: Any, **fields: Any) -> DispatcherChatModel:
 
 
 class Scripted(BaseChatModel):
-    """A chat model that answers, streams or fails as told, and remembers what it was asked."""
+    """A chat model that answers, streams or fails by a script, and records its calls."""
 
     steps: list[Any] = Field(default_factory=list)
-    asked: list[Any] = Field(default_factory=list)
+    received: list[Any] = Field(default_factory=list)
     streams: bool = True
     provider: str = ""
     temperature: float | None = None
@@ -78,7 +78,7 @@ class Scripted(BaseChatModel):
         return {"ls_provider": self.provider, "ls_model_name": "scripted-1"}
 
     def _next(self, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any) -> Any:
-        self.asked.append(
+        self.received.append(
             {
                 "messages": messages,
                 "stop": stop,

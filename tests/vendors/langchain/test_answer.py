@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch import StreamInterruptedError
-from tests.vendors.langchain.models import COLOURS, Scripted, ask, router
+from tests.vendors.langchain.models import COLOURS, Scripted, answered, router
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -20,7 +20,7 @@ def test_its_answer_is_ours(colour: str) -> None:
     metadata = {"stop_reason": "end_turn", "model": "scripted-1-0724"}
     inner = Scripted(steps=[AIMessage("four", usage_metadata=usage, response_metadata=metadata)])
     model = router(inner)
-    answer = ask(colour, model, "2+2?")
+    answer = answered(colour, model, "2+2?")
     facts = answer.response_metadata
     assert (answer.text, facts["finish_reason"], facts["model_name"]) == ("four", "stop", "scripted-1-0724")
     assert facts["model_provider"] == "langchain"
@@ -41,7 +41,7 @@ def test_a_model_that_does_not_stream_gives_one_chunk(colour: str) -> None:
 
     call = {"name": "magic_function", "args": {"input": 3}, "id": "c1"}
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
-    answer = ask(
+    answer = answered(
         colour, router(Whole(steps=[AIMessage("", tool_calls=[call], usage_metadata=usage)])), "Hello"
     )
     assert [(c["name"], c["args"], c["id"]) for c in answer.tool_calls] == [
@@ -51,17 +51,17 @@ def test_a_model_that_does_not_stream_gives_one_chunk(colour: str) -> None:
 
 
 @pytest.mark.parametrize("colour", ["stream", "astream"])
-def test_a_stream_of_a_known_integration_must_say_why_it_ended(colour: str) -> None:
-    """OpenAI's integration always says so; without that the stream was cut."""
+def test_a_stream_of_a_known_integration_needs_a_finish_reason(colour: str) -> None:
+    """OpenAI's integration always gives one; without it the stream was cut."""
     cut = [AIMessageChunk("half an ans")]
     model = router(
         Scripted(provider="openai", steps=[cut], streams=True), Scripted(steps=[AIMessage("whole")])
     )
     with pytest.raises(StreamInterruptedError) as caught:
-        ask(colour, model, "Hello")
+        answered(colour, model, "Hello")
     assert caught.value.partial.text == "half an ans"
-    # An integration nobody knows may simply end.
-    assert ask(colour, router(Scripted(steps=[[AIMessageChunk("all")]])), "Hello").text == "all"
+    # An unknown integration may simply end.
+    assert answered(colour, router(Scripted(steps=[[AIMessageChunk("all")]])), "Hello").text == "all"
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -79,10 +79,10 @@ def test_no_answer_is_no_answer(colour: str, bad: AIMessage) -> None:
         pieces = [{"name": "f", "args": '{"a": ', "id": "1", "index": 0}]
         steps: list[Any] = [[AIMessageChunk("", tool_call_chunks=pieces)]]
         with pytest.raises(StreamInterruptedError):
-            ask(colour, router(Scripted(steps=steps)), "Hello")
+            answered(colour, router(Scripted(steps=steps)), "Hello")
         return
     model = router(Scripted(steps=[bad]), Scripted(steps=[AIMessage("spare")]), max_retries=0)
-    assert ask(colour, model, "Hello").text == "spare"
+    assert answered(colour, model, "Hello").text == "spare"
 
 
 def test_finish_reasons_and_extras_of_integrations() -> None:

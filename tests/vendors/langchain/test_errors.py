@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.langchain.errors import translated
-from tests.vendors.langchain.models import COLOURS, Api, Scripted, ask, router
+from tests.vendors.langchain.models import COLOURS, Api, Scripted, answered, router
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -34,11 +34,11 @@ from tests.vendors.langchain.models import COLOURS, Api, Scripted, ask, router
 def test_its_errors_are_ours(colour: str, raised: Exception, expected: type[Exception]) -> None:
     """Each is mapped, lets another deployment answer, and holds neither request nor key."""
     failing, spare = Scripted(steps=[raised]), Scripted(steps=[AIMessage("spare")])
-    answer = ask(colour, router(failing, spare, max_retries=0), "Hello")
+    answer = answered(colour, router(failing, spare, max_retries=0), "Hello")
     attempts = answer.response_metadata["llmdispatch"]["attempts"]
     assert (answer.text, attempts[0]["error"]) == ("spare", expected.__name__)
     with pytest.raises(errors.AllDeploymentsFailedError) as caught:
-        ask(colour, router(Scripted(steps=[raised]), max_retries=0), "Hello")
+        answered(colour, router(Scripted(steps=[raised]), max_retries=0), "Hello")
     inner = caught.value.errors[0]
     assert type(inner) is expected
     assert "secret" not in str(inner)
@@ -50,8 +50,8 @@ def test_its_errors_are_ours(colour: str, raised: Exception, expected: type[Exce
         chain = chain.__cause__ or chain.__context__
 
 
-def test_what_the_response_says_is_kept() -> None:
-    """Status, code, request id and the wait that was asked for."""
+def test_the_facts_of_the_response_are_kept() -> None:
+    """Status, code, request id and the time to wait."""
     error = translated(Api(429, "rate_limit_exceeded", {"retry-after": "7"}), Scripted())
     assert (error.status_code, error.code, error.request_id, error.retry_after) == (
         429,
@@ -79,4 +79,4 @@ def test_bad_requests_end_the_call() -> None:
     spare = Scripted()
     with pytest.raises(errors.InvalidRequestError):
         router(Scripted(steps=[core.ModelInvalidRequestError("no")]), spare).invoke("Hello")
-    assert not spare.asked
+    assert not spare.received

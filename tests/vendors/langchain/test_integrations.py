@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_llmdispatch import Deployment, errors
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.vendors.langchain.models import COLOURS, TOOL, Joke, Scripted, ask, router
+from tests.vendors.langchain.models import COLOURS, TOOL, Joke, Scripted, answered, router
 
 
 def integration(vendor: str, server: LoopbackServer) -> BaseChatModel:
@@ -39,7 +39,7 @@ def test_integrations_answer_call_tools_and_fail(vendor: str, colour: str, serve
     """Usage, tools and errors of the three big integrations; one request is one attempt."""
     spare = Scripted(steps=[AIMessage("spare")])
     server.clear()
-    answer = ask(colour, router(integration(vendor, server), spare), "Hello there")
+    answer = answered(colour, router(integration(vendor, server), spare), "Hello there")
     facts = answer.response_metadata
     assert (facts["finish_reason"], facts["model_provider"]) == (
         "stop",
@@ -50,11 +50,11 @@ def test_integrations_answer_call_tools_and_fail(vendor: str, colour: str, serve
     assert answer.usage_metadata["output_tokens"] == totals.output_tokens
     assert facts["llmdispatch"]["cost_usd"] is not None
     tooled = router(integration(vendor, server)).bind_tools([TOOL], tool_choice="any")
-    called = ask(colour, tooled, "What is magic_function(3)?")
+    called = answered(colour, tooled, "What is magic_function(3)?")
     assert [(c["name"], c["args"]) for c in called.tool_calls] == [("magic_function", {"input": 3})]
     server.clear()
     server.script(vendor, [Fault.error("rate_limit")] * 8)
-    answer = ask(colour, router(integration(vendor, server), spare), "Hello there")
+    answer = answered(colour, router(integration(vendor, server), spare), "Hello there")
     attempts = answer.response_metadata["llmdispatch"]["attempts"]
     assert (answer.text, attempts[0]["error"], attempts[0]["status"]) == ("spare", "RateLimitError", 429)
     assert len(server.requests) == 1

@@ -6,16 +6,16 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from tests.vendors.langchain.models import COLOURS, LOOP, TOOL, Joke, Scripted, ask, router
+from tests.vendors.langchain.models import COLOURS, LOOP, TOOL, Joke, Scripted, answered, router
 
 
-def test_parameters_are_said_in_the_model_s_own_way() -> None:
+def test_parameters_go_into_the_model_s_own_fields() -> None:
     """Those it has fields for are set on a copy, others are dropped and reported."""
     inner = Scripted(temperature=0.9)
     answer = router(inner).invoke("Hello", temperature=0.1, max_tokens=7, seed=3, stop=["x"])
-    assert (inner.asked[0]["temperature"], inner.asked[0]["max_tokens"]) == (0.1, 7)
-    assert inner.asked[0]["stop"] == ["x"]
-    assert (inner.temperature, inner.max_tokens, "seed" in inner.asked[0]) == (0.9, None, False)
+    assert (inner.received[0]["temperature"], inner.received[0]["max_tokens"]) == (0.1, 7)
+    assert inner.received[0]["stop"] == ["x"]
+    assert (inner.temperature, inner.max_tokens, "seed" in inner.received[0]) == (0.9, None, False)
     assert [c["kind"] for c in answer.response_metadata["llmdispatch"]["adapted"]] == ["seed_dropped"]
 
 
@@ -25,8 +25,8 @@ def test_tools_are_bound_per_attempt(colour: str) -> None:
     call = {"name": "my_tool", "args": {"input": 3}, "id": "c1"}
     inner = Scripted(steps=[AIMessage("", tool_calls=[call])])
     tool = {"type": "function", "function": {"name": "my tool", "description": "", "parameters": TOOL}}
-    answer = ask(colour, router(inner).bind_tools([tool], tool_choice="my tool"), "Hello")
-    bound = inner.asked[0]
+    answer = answered(colour, router(inner).bind_tools([tool], tool_choice="my tool"), "Hello")
+    bound = inner.received[0]
     assert [t["function"]["name"] for t in bound["tools"]] == ["my_tool"]
     assert bound["tool_choice"] == "my_tool"
     assert (answer.tool_calls[0]["name"], answer.response_metadata["finish_reason"]) == (
@@ -49,7 +49,7 @@ def test_a_structured_answer_comes_by_forced_call(colour: str) -> None:
     shaped = router(inner).with_structured_output(Joke)
     got = LOOP.run(shaped.ainvoke("Hello")) if colour[0] == "a" else shaped.invoke("Hello")
     assert got == Joke(setup="a", punchline="b")
-    assert inner.asked[0]["tool_choice"] == "Joke"
+    assert inner.received[0]["tool_choice"] == "Joke"
 
 
 def test_history_is_text_and_calls_for_the_unknown_and_native_for_its_own() -> None:
@@ -67,19 +67,19 @@ def test_history_is_text_and_calls_for_the_unknown_and_native_for_its_own() -> N
     before = [m.model_copy(deep=True) for m in history]
     inner = Scripted()
     router(inner).invoke(history)
-    sent = inner.asked[0]["messages"]
+    sent = inner.received[0]["messages"]
     assert sent[1].content == own.content
     assert sent[3].content == "theirs"
     assert sent[3].tool_calls[0]["id"] == sent[4].tool_call_id != "c 1"
     assert history == before
 
 
-def test_images_are_spelled_for_those_who_know_no_v1() -> None:
+def test_images_for_integrations_that_do_not_read_v1() -> None:
     """OpenAI's form of an image is the one that all integrations read."""
     inner = Scripted()
     image = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
     router(inner).invoke([HumanMessage([{"type": "text", "text": "see"}, image])])
-    assert inner.asked[0]["messages"][0].content[1] == {
+    assert inner.received[0]["messages"][0].content[1] == {
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64,AAAA"},
     }

@@ -69,15 +69,15 @@ def test_models_within_models_are_without_retries() -> None:
 
 
 def test_what_cannot_be_switched_off_is_warned_of_once() -> None:
-    """The warning says how many requests one call may send."""
+    """The warning holds how many requests one call may send."""
 
     class Chained(Scripted):
         chain: Any = None
 
     inner = Chained(chain=Scripted().with_retry(stop_after_attempt=6))
-    with pytest.warns(UserWarning, match="may send 36 requests") as said:
+    with pytest.warns(UserWarning, match="may send 36 requests") as warned:
         model = router(inner, max_attempts=6)
-    assert len(said) == 1
+    assert len(warned) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.register_vendor(model.get_vendor("openai"))

@@ -20,11 +20,11 @@ from langchain_llmdispatch.errors import ConfigurationError
 from tests.end_to_end.test_failover import deployment
 from tests.fakes import FakeClock
 from tests.loopback.server import LoopbackServer
-from tests.vendors.langchain.models import COLOURS, TOOL, Api, Scripted, ask, joined, router
+from tests.vendors.langchain.models import COLOURS, TOOL, Api, Scripted, answered, joined, router
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_callbacks_hear_of_one_run(colour: str) -> None:
+def test_callbacks_are_notified_of_one_run(colour: str) -> None:
     """The inner model gets no run and its own callbacks stay silent: nothing is traced or streamed twice."""
 
     class Ears(BaseCallbackHandler):
@@ -39,9 +39,9 @@ def test_callbacks_hear_of_one_run(colour: str) -> None:
 
     ours, theirs = Ears(), Ears()
     inner = Scripted(steps=[AIMessage("one two")], callbacks=[theirs])
-    answer = ask(colour, router(inner), "Hello", config={"callbacks": [ours]})
+    answer = answered(colour, router(inner), "Hello", config={"callbacks": [ours]})
     assert answer.text.replace(" ", "") == "onetwo"
-    assert (len(ours.runs), theirs.runs, inner.asked[0]["run"]) == (1, [], None)
+    assert (len(ours.runs), theirs.runs, inner.received[0]["run"]) == (1, [], None)
     assert [token for token in ours.tokens if token] in ([], ["one", "two"])
 
 
@@ -69,7 +69,7 @@ def test_its_rate_limiter_is_heeded() -> None:
     counter = Counter()
     model = router(Scripted(rate_limiter=counter))
     for colour in COLOURS:
-        ask(colour, model, "Hello")
+        answered(colour, model, "Hello")
     assert counter.calls == len(COLOURS)
 
 
@@ -78,13 +78,13 @@ def test_a_broken_stream_carries_what_was_delivered(colour: str) -> None:
     """Text that the caller has seen is not repeated."""
     model = router(Scripted(steps=[[AIMessageChunk("half"), Api(500)]]), Scripted())
     with pytest.raises(StreamInterruptedError) as caught:
-        ask(colour, model, "Hello")
+        answered(colour, model, "Hello")
     assert caught.value.partial.text == "half"
 
 
 @pytest.mark.parametrize("colour", ["async", "astream"])
 def test_an_async_answer_is_bounded(colour: str) -> None:
-    """A model that hangs is given up after the attempt's timeout."""
+    """A model that hangs is cancelled after the attempt's timeout."""
 
     class Slow(Scripted):
         async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
@@ -97,12 +97,12 @@ def test_an_async_answer_is_bounded(colour: str) -> None:
 
     slow = Deployment(Slow(), timeout=0.03, name="slow")
     model = DispatcherChatModel(models=[slow, Scripted(steps=[AIMessage("quick")])], env={})
-    answer = ask(colour, model, "Hello")
+    answer = answered(colour, model, "Hello")
     attempts = answer.response_metadata["llmdispatch"]["attempts"]
     assert (answer.text, [a["error"] for a in attempts]) == ("quick", ["AttemptTimeoutError", None])
 
 
-def test_a_sync_stream_is_given_up_between_pieces() -> None:
+def test_a_sync_stream_is_stopped_between_pieces() -> None:
     """Nothing can interrupt a sync model; its late piece is not taken."""
     clock = FakeClock()
 
@@ -129,14 +129,14 @@ def test_bindings_and_retries_around_a_model_are_taken_apart(how: str) -> None:
     model = DispatcherChatModel(**fields, env={}, clock=FakeClock(), max_retries=0)
     with pytest.raises(errors.DispatchError):
         model.invoke("Hello")
-    assert len(inner.asked) == 1
+    assert len(inner.received) == 1
     model.invoke("Hello")
     model.invoke("Hello", temperature=0.5)
-    assert [one["temperature"] for one in inner.asked] == [0.3, 0.3, 0.5]
+    assert [one["temperature"] for one in inner.received] == [0.3, 0.3, 0.5]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "hint"),
     [
         (lambda: Scripted().with_fallbacks([Scripted()]), r"hand in models=\[first, second"),
         (lambda: Scripted().bind_tools([TOOL]), "bind tools"),
@@ -145,14 +145,14 @@ def test_bindings_and_retries_around_a_model_are_taken_apart(how: str) -> None:
         (lambda: "langchain:ChatBedrock", "handed in itself"),
     ],
 )
-def test_what_is_no_deployment_says_what_to_hand_in(wrong: Any, says: str) -> None:
+def test_what_is_no_deployment_is_refused_with_a_hint(wrong: Any, hint: str) -> None:
     """Sequences, fallbacks and bound tools are refused with the way out."""
-    with pytest.raises((ConfigurationError, ValueError), match=says):
+    with pytest.raises((ConfigurationError, ValueError), match=hint):
         router(wrong())
 
 
 def test_names_allowed_vendors_and_profiles() -> None:
-    """They are called `langchain`, may be asked for by name, and say themselves what they can do."""
+    """They are called `langchain`, can be chosen by name, and have profiles of their own."""
     a, b = Scripted(profile={"max_input_tokens": 100}), Scripted(steps=[AIMessage("b")])
     model = router(a, Deployment(b, name="second"), "ollama:llama3.1")
     assert [t.name for t in model.deployments()][:2] == ["langchain:scripted-1", "second"]
@@ -168,7 +168,7 @@ def test_names_allowed_vendors_and_profiles() -> None:
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_one_of_our_own_models_is_a_deployment_too(server: LoopbackServer, colour: str) -> None:
-    """It is told when to be done in its own word; nothing of that reaches the vendor."""
+    """It gets its deadline by its own parameter; nothing of that reaches the vendor."""
     inner = router(deployment(server, "anthropic"), max_attempts=1)
-    assert "hello" in ask(colour, router(inner), "hello").text
+    assert "hello" in answered(colour, router(inner), "hello").text
     assert not {"timeout", "deadline"} & set(server.requests[-1].body)

@@ -29,14 +29,14 @@ def answer(**message: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def decode(said: Any, **fields: Any) -> AIMessage:
+def decode(raw: Any, **fields: Any) -> AIMessage:
     """Return the message in a whole answer."""
-    return VENDOR.decode_response(call(**fields), json.dumps(said).encode(), {})
+    return VENDOR.decode_response(call(**fields), json.dumps(raw).encode(), {})
 
 
-def lines(*said: Any) -> bytes:
+def lines(*raw: Any) -> bytes:
     """Return newline-delimited JSON."""
-    return b"".join(json.dumps(line).encode() + b"\n" for line in said)
+    return b"".join(json.dumps(line).encode() + b"\n" for line in raw)
 
 
 def stream(data: bytes, *cuts: int, **fields: Any) -> list[AIMessageChunk]:

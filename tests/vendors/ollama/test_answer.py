@@ -27,10 +27,10 @@ def test_metadata() -> None:
 @pytest.mark.parametrize("missing", ["prompt_eval_count", "eval_count"])
 def test_missing_counter(missing: str) -> None:
     """Half a usage is none: the other half would be invented."""
-    said = answer(content="hi")
-    del said[missing]
-    assert decode(said).usage_metadata is None
-    assert stream(lines(said))[-1].usage_metadata is None
+    raw = answer(content="hi")
+    del raw[missing]
+    assert decode(raw).usage_metadata is None
+    assert stream(lines(raw))[-1].usage_metadata is None
 
 
 FINISHES = [("stop", "stop"), ("length", "length"), (None, "stop"), ("", "stop"), ("custom", "stop")]
@@ -39,20 +39,20 @@ FINISHES = [("stop", "stop"), ("length", "length"), (None, "stop"), ("", "stop")
 @pytest.mark.parametrize(("reason", "finish"), FINISHES)
 def test_finish(reason: str | None, finish: str) -> None:
     """Old servers name no reason; the end marker is `done`."""
-    said = {**answer(content="hi"), "done_reason": reason}
-    assert decode(said).response_metadata["finish_reason"] == finish
-    assert stream(lines(said))[-1].response_metadata["finish_reason"] == finish
+    raw = {**answer(content="hi"), "done_reason": reason}
+    assert decode(raw).response_metadata["finish_reason"] == finish
+    assert stream(lines(raw))[-1].response_metadata["finish_reason"] == finish
 
 
 @pytest.mark.parametrize("reason", ["load", "unload"])
 def test_no_generation(reason: str) -> None:
     """A model that was only loaded answered nothing."""
-    said = {**answer(), "done_reason": reason}
+    raw = {**answer(), "done_reason": reason}
     with pytest.raises(errors.EmptyAnswerError):
-        decode(said)
+        decode(raw)
     with pytest.raises(errors.EmptyAnswerError):
-        stream(lines(said))
-    assert decode({**said, "message": {"content": "hi"}}).content == "hi"
+        stream(lines(raw))
+    assert decode({**raw, "message": {"content": "hi"}}).content == "hi"
 
 
 def tool_answer(*functions: dict[str, Any]) -> dict[str, Any]:
@@ -62,39 +62,39 @@ def tool_answer(*functions: dict[str, Any]) -> dict[str, Any]:
 
 def test_ids_are_made_once_and_for_all() -> None:
     """A call without an id gets one of its own: the same each time, another in the next turn."""
-    said = tool_answer(*2 * [{"name": "weather", "arguments": {"city": "Oslo"}}])
-    first, second = [item["id"] for item in decode(said).tool_calls]
+    raw = tool_answer(*2 * [{"name": "weather", "arguments": {"city": "Oslo"}}])
+    first, second = [item["id"] for item in decode(raw).tool_calls]
     assert first != second
-    assert [item["id"] for item in decode(said).tool_calls] == [first, second]
-    assert [item["id"] for item in stream(lines(said))[-1].tool_calls] == [first, second]
-    later = decode({**said, "created_at": "2026-11-01T10:00:09Z"})
+    assert [item["id"] for item in decode(raw).tool_calls] == [first, second]
+    assert [item["id"] for item in stream(lines(raw))[-1].tool_calls] == [first, second]
+    later = decode({**raw, "created_at": "2026-11-01T10:00:09Z"})
     assert later.tool_calls[0]["id"] != first
 
 
 def test_tool_names_return() -> None:
     """The caller finds the tool under its own name."""
-    said = tool_answer({"name": "weather_", "arguments": {}})
+    raw = tool_answer({"name": "weather_", "arguments": {}})
     names = {"weather_": "weather!"}
-    assert decode(said, tool_names=names).tool_calls[0]["name"] == "weather!"
-    assert stream(lines(said), tool_names=names)[-1].tool_calls[0]["name"] == "weather!"
+    assert decode(raw, tool_names=names).tool_calls[0]["name"] == "weather!"
+    assert stream(lines(raw), tool_names=names)[-1].tool_calls[0]["name"] == "weather!"
 
 
 ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [({}, {}), (None, {}), ("", {}), ('{"a": 1}', {"a": 1})]
 
 
-@pytest.mark.parametrize(("said", "args"), ARGUMENTS)
-def test_arguments(said: Any, args: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("raw", "args"), ARGUMENTS)
+def test_arguments(raw: Any, args: dict[str, Any]) -> None:
     """Absent arguments are no arguments; proxies send them as text."""
-    whole = tool_answer({"name": "weather", "arguments": said})
+    whole = tool_answer({"name": "weather", "arguments": raw})
     assert decode(whole).tool_calls[0]["args"] == args
     assert stream(lines(whole))[-1].tool_calls[0]["args"] == args
     assert decode(whole).response_metadata["finish_reason"] == "tool_calls"
 
 
-@pytest.mark.parametrize("said", ['{"a": ', "[1]", [1], "null"])
-def test_bad_arguments(said: Any) -> None:
+@pytest.mark.parametrize("raw", ['{"a": ', "[1]", [1], "null"])
+def test_bad_arguments(raw: Any) -> None:
     """Arguments that are no object never make a valid call."""
-    whole = tool_answer({"name": "weather", "arguments": said})
+    whole = tool_answer({"name": "weather", "arguments": raw})
     message = decode(whole)
     assert not message.tool_calls
     assert message.invalid_tool_calls[0]["id"]
@@ -115,8 +115,8 @@ def test_malformed(data: bytes) -> None:
 def test_logprobs() -> None:
     """Log probabilities of all lines arrive once, at the end."""
     token = {"token": "hi", "logprob": -0.5}
-    said = [{**answer(content="hi"), "done": False, "logprobs": [token]}, {**answer(), "logprobs": [token]}]
-    chunks = stream(lines(*said))
+    raw = [{**answer(content="hi"), "done": False, "logprobs": [token]}, {**answer(), "logprobs": [token]}]
+    chunks = stream(lines(*raw))
     assert "logprobs" not in chunks[0].response_metadata
     assert total(chunks).response_metadata["logprobs"] == [token, token]
     assert decode({**answer(content="hi"), "logprobs": [token]}).response_metadata["logprobs"] == [token]

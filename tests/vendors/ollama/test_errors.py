@@ -44,10 +44,10 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "said", "cls", "retryable"), ERRORS)
-def test_errors(status: int, said: Any, cls: type[errors.VendorError], retryable: bool) -> None:
-    """Status decides, text only where Ollama has no other way to say it."""
-    data = said.encode() if isinstance(said, str) else json.dumps(said).encode()
+@pytest.mark.parametrize(("status", "raw", "cls", "retryable"), ERRORS)
+def test_errors(status: int, raw: Any, cls: type[errors.VendorError], retryable: bool) -> None:
+    """Status decides, text only where Ollama sends nothing else."""
+    data = raw.encode() if isinstance(raw, str) else json.dumps(raw).encode()
     error = VENDOR.decode_error(call(), status, {"retry-after": "7"}, data)
     assert type(error) is cls
     assert error.is_retryable is retryable

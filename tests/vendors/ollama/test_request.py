@@ -29,7 +29,7 @@ def turn(message: Any) -> dict[str, Any]:
 
 
 def test_smallest_request() -> None:
-    """`stream` is always said, because a server streams by default."""
+    """`stream` is always sent, because a server streams by default."""
     wanted = {"model": "llama3.1", "messages": [{"role": "user", "content": "hi"}], "stream": False}
     assert body() == wanted
     assert body(stream=True) == {**wanted, "stream": True}
@@ -89,7 +89,7 @@ CHOICES = [
 
 @pytest.mark.parametrize(("choice", "names"), CHOICES)
 def test_tools(choice: ToolChoice | None, names: list[str] | None) -> None:
-    """There is no tool_choice: what is offered says it all."""
+    """There is no tool_choice: the tools offered stand for it."""
     sent = body(tools=[WEATHER, CLOCK], tool_choice=choice)
     assert "tool_choice" not in sent
     tools = sent.get("tools")

@@ -61,7 +61,7 @@ def test_url_and_headers() -> None:
 
 
 def test_capabilities() -> None:
-    """The catalog knows a model under any tag."""
+    """The catalog finds a model under any tag."""
     profile = VENDOR.capabilities("llama3.1:8b")
     assert profile is not None
     assert profile["tool_calling"] is True

@@ -27,9 +27,9 @@ def call(messages: list[BaseMessage] | None = None, **fields: Any) -> Call:
     return Call(fields.pop("model", "gpt-4.1"), endpoint, messages or HI, **fields)
 
 
-def body(asked: Call) -> dict[str, Any]:
-    """Return the JSON body of the request for `asked`."""
-    return json.loads(VENDOR.encode_request(asked).content)
+def body(compiled: Call) -> dict[str, Any]:
+    """Return the JSON body of the request for `compiled`."""
+    return json.loads(VENDOR.encode_request(compiled).content)
 
 
 def reply(choice: dict[str, Any], **fields: Any) -> bytes:

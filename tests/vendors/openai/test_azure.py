@@ -1,4 +1,4 @@
-"""Azure: where requests go, who may enter, and what its answers add."""
+"""Azure: where requests go, with which credentials, and what its answers add."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def call(base_url: str = RESOURCE, version: str | None = None, **fields: Any) ->
     return Call(fields.pop("model", "gpt-4o"), endpoint, [HumanMessage("Hi")], **fields)
 
 
-def body(asked: Call) -> dict[str, Any]:
-    """Return the JSON body of the request for `asked`."""
-    return json.loads(VENDOR.encode_request(asked).content)
+def body(compiled: Call) -> dict[str, Any]:
+    """Return the JSON body of the request for `compiled`."""
+    return json.loads(VENDOR.encode_request(compiled).content)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def body(asked: Call) -> dict[str, Any]:
     ],
 )
 def test_where_it_goes(base_url: str, version: str | None, expected: str) -> None:
-    """The base URL and the version decide the path, as the table in the module says."""
+    """The base URL and the version decide the path, as in the module's table."""
     url = VENDOR.encode_request(call(base_url, version)).url
     assert url.raw_path.decode() == expected
 
@@ -105,27 +105,27 @@ def test_never_openais_key() -> None:
         ({"model": "DeepSeek-R1"}, "max_tokens"),
     ],
 )
-def test_word_for_the_output_limit(fields: dict[str, Any], word: str) -> None:
-    """The deployment's name tells whether the model is old, new or not OpenAI's."""
+def test_name_of_the_output_limit(fields: dict[str, Any], word: str) -> None:
+    """The deployment's name shows whether the model is old, new or not OpenAI's."""
     assert body(call(params={"max_tokens": 3}, **fields))[word] == 3
 
 
 @pytest.mark.parametrize(
-    ("version", "asks"), [("2023-05-15", False), ("2024-10-21", True), (None, True), ("preview", True)]
+    ("version", "taken"), [("2023-05-15", False), ("2024-10-21", True), (None, True), ("preview", True)]
 )
-def test_old_versions_are_not_asked_for_usage(version: str | None, asks: bool) -> None:
+def test_old_versions_take_no_option_for_usage(version: str | None, taken: bool) -> None:
     """`stream_options` came with 2024-09-01-preview."""
-    assert ("stream_options" in body(call(version=version, stream=True))) is asks
+    assert ("stream_options" in body(call(version=version, stream=True))) is taken
 
 
 def test_others_models_take_plain_strings() -> None:
     """AI Foundry's other models get text as a string."""
-    asked = Call("Mistral-Large", Endpoint(RESOURCE), [SystemMessage([{"type": "text", "text": "s"}])])
-    assert body(asked)["messages"] == [{"role": "system", "content": "s"}]
+    compiled = Call("Mistral-Large", Endpoint(RESOURCE), [SystemMessage([{"type": "text", "text": "s"}])])
+    assert body(compiled)["messages"] == [{"role": "system", "content": "s"}]
 
 
 @pytest.mark.parametrize(
-    ("asked", "provider"),
+    ("compiled", "provider"),
     [
         (call(), "openai"),
         (call(model="DeepSeek-R1"), "azure"),
@@ -133,11 +133,11 @@ def test_others_models_take_plain_strings() -> None:
         (call("https://models.github.ai/inference", model="openai/gpt-4o"), "openai"),
     ],
 )
-def test_reasoning_of_others_stays_visible(asked: Call, provider: str) -> None:
+def test_reasoning_of_others_stays_visible(compiled: Call, provider: str) -> None:
     """OpenAI's translator would hide reasoning text, so other models are not marked as OpenAI's."""
-    said = {"content": "x", "reasoning_content": "hm"}
-    answer = {"choices": [{"message": said, "finish_reason": "stop"}]}
-    message = VENDOR.decode_response(asked, json.dumps(answer).encode(), {})
+    raw = {"content": "x", "reasoning_content": "hm"}
+    answer = {"choices": [{"message": raw, "finish_reason": "stop"}]}
+    message = VENDOR.decode_response(compiled, json.dumps(answer).encode(), {})
     assert message.response_metadata["model_provider"] == provider
     if provider == "azure":
         assert message.content_blocks[0] == {"type": "reasoning", "reasoning": "hm"}
@@ -146,8 +146,8 @@ def test_reasoning_of_others_stays_visible(asked: Call, provider: str) -> None:
 def test_responses_paths() -> None:
     """The Responses API has no deployment in its path, and only Azure OpenAI has it."""
     tool = ToolSpec("t", "", {"type": "object"})
-    asked = call(model="gpt-6-luna", tools=[tool])
-    assert VENDOR.encode_request(asked).url.raw_path == b"/openai/v1/responses"
+    compiled = call(model="gpt-6-luna", tools=[tool])
+    assert VENDOR.encode_request(compiled).url.raw_path == b"/openai/v1/responses"
     dated = call(version="2025-04-01-preview", model="gpt-6-luna", tools=[tool])
     assert VENDOR.encode_request(dated).url.raw_path == b"/openai/responses?api-version=2025-04-01-preview"
     foundry = call("https://hub.services.ai.azure.com/models", model="gpt-6-luna", tools=[tool])
@@ -191,7 +191,7 @@ def test_filtered_answer_without_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "cls"),
+    ("status", "raw", "cls"),
     [
         (
             400,
@@ -208,17 +208,17 @@ def test_filtered_answer_without_message() -> None:
         (429, {"code": "NoCapacity"}, errors.OverloadedError),
     ],
 )
-def test_errors(status: int, said: dict[str, Any], cls: type[errors.VendorError]) -> None:
+def test_errors(status: int, raw: dict[str, Any], cls: type[errors.VendorError]) -> None:
     """Azure's codes are names or digits in a string."""
-    found = VENDOR.decode_error(call(), status, {}, json.dumps({"error": said}).encode())
+    found = VENDOR.decode_error(call(), status, {}, json.dumps({"error": raw}).encode())
     assert type(found) is cls
 
 
 def test_unknown_limits() -> None:
-    """-1 and 0 seconds mean that Azure does not know."""
+    """-1 and 0 seconds mean unknown."""
     assert VENDOR.limits({"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-reset-tokens": "0"}) == []
 
 
 def test_request_id() -> None:
-    """Azure's own id is what its support asks for."""
+    """Azure's own id is what its support needs."""
     assert VENDOR.request_id({"apim-request-id": "a", "x-request-id": "b"}) == "a"

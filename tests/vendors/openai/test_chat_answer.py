@@ -70,17 +70,17 @@ def test_tool_calls() -> None:
 )
 def test_finish_reasons(raw: str | None, calls: bool, expected: str) -> None:
     """A forced call ends with `stop` on the wire, and still waits for its result."""
-    said = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}] if calls else []
-    message = decoded({"content": "x", "tool_calls": said}, raw)
+    given = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}] if calls else []
+    message = decoded({"content": "x", "tool_calls": given}, raw)
     assert message.response_metadata["finish_reason"] == expected
 
 
 def test_tool_names_are_mapped_back() -> None:
     """A name that had to be changed for the vendor is the caller's again."""
-    said = {"tool_calls": [{"id": "a", "function": {"name": "my_tool", "arguments": "{}"}}]}
-    asked = call(tool_names={"my_tool": "my tool"})
-    answer = reply({"message": said, "finish_reason": "tool_calls"})
-    assert VENDOR.decode_response(asked, answer, {}).tool_calls[0]["name"] == "my tool"
+    given = {"tool_calls": [{"id": "a", "function": {"name": "my_tool", "arguments": "{}"}}]}
+    compiled = call(tool_names={"my_tool": "my tool"})
+    answer = reply({"message": given, "finish_reason": "tool_calls"})
+    assert VENDOR.decode_response(compiled, answer, {}).tool_calls[0]["name"] == "my tool"
 
 
 def test_usage_details() -> None:
@@ -109,8 +109,8 @@ def test_no_usage_is_invented(usage: Any) -> None:
 
 def test_audio_and_annotations_ride_along() -> None:
     """What LangChain has no place for in a string answer stays in `additional_kwargs`."""
-    said = {"content": "x", "annotations": [{"type": "url_citation"}], "audio": {"id": "audio_1"}}
-    assert decoded(said).additional_kwargs == {
+    given = {"content": "x", "annotations": [{"type": "url_citation"}], "audio": {"id": "audio_1"}}
+    assert decoded(given).additional_kwargs == {
         "annotations": [{"type": "url_citation"}],
         "audio": {"id": "audio_1"},
     }

@@ -38,11 +38,11 @@ def test_smallest_request() -> None:
     }
 
 
-def test_stream_asks_for_usage() -> None:
-    """A stream says how much it used only when it is asked."""
-    asked = body(call(stream=True))
-    assert asked["stream"] is True
-    assert asked["stream_options"] == {"include_usage": True}
+def test_stream_requests_usage() -> None:
+    """A stream reports usage only on request."""
+    sent = body(call(stream=True))
+    assert sent["stream"] is True
+    assert sent["stream_options"] == {"include_usage": True}
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ def test_stream_asks_for_usage() -> None:
 )
 def test_fields(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each neutral field is spelled in OpenAI's words."""
-    asked = body(call(**fields))
-    assert {name: asked[name] for name in asked if name not in {"model", "messages"}} == expected
+    sent = body(call(**fields))
+    assert {name: sent[name] for name in sent if name not in {"model", "messages"}} == expected
 
 
 def test_extra_merges_objects() -> None:
     """The caller's own fields win; objects are merged one level deep."""
-    asked = body(call(stream=True, extra={"stream_options": {"include_obfuscation": False}, "model": "m"}))
-    assert asked["stream_options"] == {"include_usage": True, "include_obfuscation": False}
-    assert asked["model"] == "m"
+    sent = body(call(stream=True, extra={"stream_options": {"include_obfuscation": False}, "model": "m"}))
+    assert sent["stream_options"] == {"include_usage": True, "include_obfuscation": False}
+    assert sent["model"] == "m"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_parts(block: dict[str, Any], expected: dict[str, Any]) -> None:
         {"type": "hologram"},
     ],
 )
-def test_unspeakable_parts(block: dict[str, Any]) -> None:
+def test_parts_without_a_form(block: dict[str, Any]) -> None:
     """What chat completions have no words for is refused before it is sent."""
     with pytest.raises(errors.UnsupportedFeatureError):
         turn(HumanMessage([block]))  # type: ignore[list-item]

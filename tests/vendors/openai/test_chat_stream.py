@@ -99,17 +99,17 @@ def test_refusal_in_pieces() -> None:
     assert total.additional_kwargs == {"refusal": "No."}
 
 
-def test_logprobs_are_told_once() -> None:
+def test_logprobs_come_once() -> None:
     """Log probabilities of all pieces are in the last chunk, as a whole answer has them."""
 
     def piece(text: str) -> bytes:
-        said = event({"content": text}).replace(b'"finish_reason"', b'"logprobs": LP, "finish_reason"')
+        raw = event({"content": text}).replace(b'"finish_reason"', b'"logprobs": LP, "finish_reason"')
         entry = {"content": [{"token": text, "logprob": -0.1}], "refusal": None}
-        return said.replace(b"LP", json.dumps(entry).encode())
+        return raw.replace(b"LP", json.dumps(entry).encode())
 
     chunks = streamed(piece("a"), piece("b"), event({}, "stop"), DONE)
-    said = summed(chunks).response_metadata["logprobs"]
-    assert said == {"content": [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -0.1}]}
+    raw = summed(chunks).response_metadata["logprobs"]
+    assert raw == {"content": [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -0.1}]}
 
 
 def test_finish_reason_ends_the_answer() -> None:
@@ -190,10 +190,10 @@ def test_n_above_one() -> None:
     assert total.content == "x"
 
 
-def test_plain_json_where_a_stream_was_asked() -> None:
-    """A server that does not stream still answers, or says what is wrong."""
-    said = [{"id": "a", "function": {"name": "f", "arguments": '{"x":1}'}}]
-    answer = reply({"message": {"content": "Hi", "tool_calls": said}, "finish_reason": "tool_calls"})
+def test_plain_json_in_place_of_a_stream() -> None:
+    """A server that does not stream still answers, or reports what is wrong."""
+    raw = [{"id": "a", "function": {"name": "f", "arguments": '{"x":1}'}}]
+    answer = reply({"message": {"content": "Hi", "tool_calls": raw}, "finish_reason": "tool_calls"})
     (chunk,) = streamed(answer[:20], answer[20:])
     assert chunk.chunk_position == "last"
     assert (chunk.content, chunk.tool_calls[0]["args"]) == ("Hi", {"x": 1})

@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's chat completions in their own ways."""
+"""Servers with OpenAI's chat completions, each with its variations; the local model's vendor too."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def call(base_url: str = LLAMA, messages: list[BaseMessage] | None = None, **fie
     return Call("m", Endpoint(base_url), messages or [HumanMessage("Hi")], **fields)
 
 
-def body(asked: Call) -> dict[str, Any]:
-    """Return the JSON body of the request for `asked`."""
-    return json.loads(VENDOR.encode_request(asked).content)
+def body(compiled: Call) -> dict[str, Any]:
+    """Return the JSON body of the request for `compiled`."""
+    return json.loads(VENDOR.encode_request(compiled).content)
 
 
 def event(delta: dict[str, Any], finish: str | None = None, **fields: Any) -> bytes:
@@ -48,7 +48,7 @@ def decoded(message: dict[str, Any], **fields: Any) -> AIMessage:
 
 
 def test_plain_request() -> None:
-    """No key is needed; the words are those that every server knows; text goes as a string."""
+    """No key is needed; the fields are those that every server takes; text goes as a string."""
     parts: list[Any] = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     request = VENDOR.encode_request(
         call(messages=[HumanMessage(parts)], params={"max_tokens": 5, "top_k": 3})
@@ -75,7 +75,7 @@ def test_plain_request() -> None:
 def test_thinking_is_an_effort_but_for_those_with_a_switch(
     base_url: str, params: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    """A server that knows no `thinking` would answer 400 to Anthropic's word for it."""
+    """A server without `thinking` would answer 400 to Anthropic's field."""
     made = body(call(base_url, params=params))
     assert {key: made[key] for key in ("thinking", "reasoning_effort") if key in made} == sent
 
@@ -90,10 +90,10 @@ def test_media_go_as_parts() -> None:
     ]
 
 
-@pytest.mark.parametrize(("host", "asks"), [("api.groq.com/openai", True), ("api.mistral.ai", False)])
-def test_usage_is_asked_where_it_may_be(host: str, asks: bool) -> None:
+@pytest.mark.parametrize(("host", "requested"), [("api.groq.com/openai", True), ("api.mistral.ai", False)])
+def test_usage_is_requested_where_it_may_be(host: str, requested: bool) -> None:
     """Mistral refuses the option and sends usage unasked."""
-    assert ("stream_options" in body(call(f"https://{host}/v1", stream=True))) is asks
+    assert ("stream_options" in body(call(f"https://{host}/v1", stream=True))) is requested
 
 
 TURNS: list[BaseMessage] = [
@@ -115,8 +115,8 @@ TURNS: list[BaseMessage] = [
         (LLAMA, None),
     ],
 )
-def test_reasoning_goes_back_where_it_is_wanted(base_url: str, field: str | None) -> None:
-    """Only inside a tool loop, only on hosts that ask for it; others refuse the field."""
+def test_reasoning_goes_back_where_it_is_needed(base_url: str, field: str | None) -> None:
+    """Only inside a tool loop, only on hosts that need it; others refuse the field."""
     turns = body(call(base_url, TURNS))["messages"]
     found = {name for turn in turns for name in turn if name.startswith("reasoning")}
     assert found == ({field} if field else set())
@@ -143,7 +143,7 @@ def test_reasoning_is_read(field: str) -> None:
     assert total.response_metadata["model_provider"] == "compatible"
 
 
-def test_same_reasoning_in_both_fields_is_said_once() -> None:
+def test_same_reasoning_in_both_fields_comes_once() -> None:
     """The old and the new word come side by side from vLLM."""
     message = decoded({"content": "x", "reasoning": "hm", "reasoning_content": "hm"})
     assert message.additional_kwargs == {"reasoning_content": "hm"}
@@ -194,8 +194,8 @@ def test_errors_inside_a_200(data: bytes, cls: type[errors.VendorError]) -> None
     assert type(raised.value) is cls
 
 
-def test_given_up() -> None:
-    """A finish reason that says "error" is no end."""
+def test_failed_answer() -> None:
+    """The finish reason "error" is no end."""
     with pytest.raises(errors.MalformedResponseError):
         streamed(event({"content": "x"}), event({}, "error"))
     with pytest.raises(errors.MalformedResponseError):
@@ -264,7 +264,7 @@ def test_usage_in_odd_places() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "cls"),
+    ("status", "raw", "cls"),
     [
         (
             400,
@@ -311,9 +311,9 @@ def test_usage_in_odd_places() -> None:
         (400, {"error": {"code": "tool_use_failed"}}, errors.MalformedResponseError),
     ],
 )
-def test_errors(status: int, said: Any, cls: type[errors.VendorError]) -> None:
+def test_errors(status: int, raw: Any, cls: type[errors.VendorError]) -> None:
     """Every shape of error that was recorded is read."""
-    found = VENDOR.decode_error(call(), status, {}, json.dumps(said).encode())
+    found = VENDOR.decode_error(call(), status, {}, json.dumps(raw).encode())
     assert type(found) is cls
 
 
@@ -321,5 +321,5 @@ def test_local_is_a_compatible_server() -> None:
     """The server on this machine costs nothing and needs no key."""
     vendor = LocalVendor()
     assert (vendor.name, vendor.is_free("any", ""), vendor.needs_key) == ("local", True, False)
-    asked = Call("m", Endpoint(LLAMA, SecretStr("k")), [HumanMessage("Hi")])
-    assert str(vendor.encode_request(asked).url) == f"{LLAMA}/chat/completions"
+    compiled = Call("m", Endpoint(LLAMA, SecretStr("k")), [HumanMessage("Hi")])
+    assert str(vendor.encode_request(compiled).url) == f"{LLAMA}/chat/completions"

@@ -11,7 +11,7 @@ from tests.vendors.openai.calls import KEY, error
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "cls"),
+    ("status", "raw", "cls"),
     [
         (400, {"code": "context_length_exceeded"}, errors.ContextOverflowError),
         (400, {"code": "unsupported_value"}, errors.UnsupportedParameterError),
@@ -51,12 +51,12 @@ from tests.vendors.openai.calls import KEY, error
         (504, "", errors.ServerError),
     ],
 )
-def test_errors(status: int, said: Any, cls: type[errors.VendorError]) -> None:
+def test_errors(status: int, raw: Any, cls: type[errors.VendorError]) -> None:
     """Status and code decide; prose only where there is no code."""
-    assert type(error(status, said)) is cls
+    assert type(error(status, raw)) is cls
 
 
-def test_error_carries_what_was_said() -> None:
+def test_error_carries_the_details() -> None:
     """Wait, code, request id and the vendor's word on retrying, but never the key."""
     headers = {
         "retry-after-ms": "1500",
@@ -64,7 +64,7 @@ def test_error_carries_what_was_said() -> None:
         "x-request-id": "req_1",
         "x-should-retry": "false",
     }
-    said = error(429, {"code": "rate_limit_exceeded", "message": f"Slow down, {KEY}"}, headers)
-    assert (said.retry_after, said.code, said.request_id) == (1.5, "rate_limit_exceeded", "req_1")
-    assert said.is_retryable is False
-    assert KEY not in str(said)
+    raw = error(429, {"code": "rate_limit_exceeded", "message": f"Slow down, {KEY}"}, headers)
+    assert (raw.retry_after, raw.code, raw.request_id) == (1.5, "rate_limit_exceeded", "req_1")
+    assert raw.is_retryable is False
+    assert KEY not in str(raw)

@@ -73,8 +73,8 @@ def test_tgi_stream() -> None:
 @pytest.mark.parametrize("listed", [True, False])
 def test_tgi_tool_call(listed: bool) -> None:
     """An integer for an id and an object for the arguments; the id we give is always the same."""
-    said: Any = {"id": 0, "index": 0, "function": {"name": "f", "arguments": {"x": 1}}}
-    calls = [said] if listed else said
+    raw: Any = {"id": 0, "index": 0, "function": {"name": "f", "arguments": {"x": 1}}}
+    calls = [raw] if listed else raw
     answer = {
         "id": "",
         "created": 7,
@@ -97,7 +97,7 @@ def test_reasoning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "cls", "wait"),
+    ("status", "raw", "cls", "wait"),
     [
         (503, '{"error":"Model x is currently loading","estimated_time":20.0}', errors.OverloadedError, 20.0),
         (400, '{"error":["Field required"]}', errors.InvalidRequestError, None),
@@ -119,9 +119,9 @@ def test_reasoning() -> None:
         (401, "<html>", errors.AuthenticationError, None),
     ],
 )
-def test_errors(status: int, said: str, cls: type[errors.VendorError], wait: float | None) -> None:
+def test_errors(status: int, raw: str, cls: type[errors.VendorError], wait: float | None) -> None:
     """An error is a text, a list of texts, an object, or no JSON at all."""
-    found = VENDOR.decode_error(call(), status, {}, said.encode())
+    found = VENDOR.decode_error(call(), status, {}, raw.encode())
     assert type(found) is cls
     assert found.retry_after == wait
 

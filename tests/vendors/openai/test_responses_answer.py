@@ -132,13 +132,13 @@ def test_cut_call_is_invalid() -> None:
 
 def test_free_text_tool() -> None:
     """A custom tool's text is one argument, as LangChain has it, and its result goes back as such."""
-    said = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c9", "name": "sql", "input": "select 1"}
-    message = decoded([said])
+    given = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c9", "name": "sql", "input": "select 1"}
+    message = decoded([given])
     assert message.tool_calls[0]["args"] == {"__arg1": "select 1"}
-    native: Any = [{"type": "non_standard", "value": said}]
+    native: Any = [{"type": "non_standard", "value": given}]
     turn = AIMessage(native, tool_calls=message.tool_calls)
     sent = items(*HI, turn, ToolMessage("1", tool_call_id="c9"))
-    assert sent[1:] == [said, {"type": "custom_tool_call_output", "call_id": "c9", "output": "1"}]
+    assert sent[1:] == [given, {"type": "custom_tool_call_output", "call_id": "c9", "output": "1"}]
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_no_answers(reply: dict[str, Any], cls: type[errors.VendorError]) -> Non
     assert type(raised.value) is cls
 
 
-def check_round_trip(said: AIMessage) -> None:
+def check_round_trip(given: AIMessage) -> None:
     """Check that the items of `OUTPUT` go back as they were."""
-    thread = [*HI, said, ToolMessage("wet", tool_call_id="call_1", name="weather")]
+    thread = [*HI, given, ToolMessage("wet", tool_call_id="call_1", name="weather")]
     before = copy.deepcopy(thread)
     compiled, _ = compile_messages(thread, VENDOR.history, model="gpt-6-luna", vendor="openai")
     sent = items(*compiled, model="gpt-6-luna")
@@ -183,7 +183,7 @@ def check_round_trip(said: AIMessage) -> None:
 
 
 def test_round_trip() -> None:
-    """What the vendor said goes back as it was: reasoning with its cipher, search, text, call."""
+    """The vendor's own items go back as they were: reasoning with its cipher, search, text, call."""
     check_round_trip(decoded(OUTPUT))
 
 
@@ -225,8 +225,8 @@ def test_round_trip() -> None:
 )
 def test_server_tools_round_trip(item: dict[str, Any]) -> None:
     """Calls that ran at the vendor go back as the items they were."""
-    said = decoded([item, MESSAGE])
-    compiled, _ = compile_messages([*HI, said, *HI], VENDOR.history, model="gpt-6-luna", vendor="openai")
+    given = decoded([item, MESSAGE])
+    compiled, _ = compile_messages([*HI, given, *HI], VENDOR.history, model="gpt-6-luna", vendor="openai")
     assert item in items(*compiled)
 
 
@@ -244,10 +244,10 @@ RAW = {
 
 def test_raw_reasoning_is_shown() -> None:
     """Raw text of open models becomes reasoning blocks, and goes back as raw text."""
-    said = decoded([RAW, MESSAGE])
-    blocks = [block for block in said.content_blocks if block["type"] == "reasoning"]
+    given = decoded([RAW, MESSAGE])
+    blocks = [block for block in given.content_blocks if block["type"] == "reasoning"]
     assert [block["reasoning"] for block in blocks] == ["Hm. ", "Yes."]
-    compiled, _ = compile_messages([*HI, said, *HI], VENDOR.history, model="gpt-6-luna", vendor="openai")
+    compiled, _ = compile_messages([*HI, given, *HI], VENDOR.history, model="gpt-6-luna", vendor="openai")
     sent = items(*compiled, model="gpt-6-luna")[1]
     assert sent == {name: value for name, value in RAW.items() if name != "status"}
 
@@ -255,8 +255,8 @@ def test_raw_reasoning_is_shown() -> None:
 def test_raw_reasoning_beside_a_summary() -> None:
     """Both are shown, each once."""
     summary = [{"type": "summary_text", "text": "Short."}]
-    said = decoded([{**RAW, "summary": summary}])
-    shown = [block["reasoning"] for block in said.content_blocks if block["type"] == "reasoning"]
+    given = decoded([{**RAW, "summary": summary}])
+    shown = [block["reasoning"] for block in given.content_blocks if block["type"] == "reasoning"]
     assert shown == ["Hm. ", "Yes.", "Short."]
 
 
@@ -267,7 +267,7 @@ def test_content_filters_of_azure() -> None:
     assert "content_filters" not in decoded([MESSAGE], content_filters=None).response_metadata
 
 
-def test_empty_parts_say_nothing() -> None:
+def test_empty_parts_are_left_out() -> None:
     """An empty text is no block, as in a stream."""
     assert decoded([{**MESSAGE, "content": [{"type": "output_text", "text": ""}]}]).content == []
 
@@ -278,6 +278,6 @@ def test_unknown_status_is_an_end() -> None:
 
 
 def test_unknown_model_of_xai() -> None:
-    """A 400 that says that the model is not there is about the model, not about the request."""
+    """A 400 about a model that is not there concerns the model, not the request."""
     body = b'{"code":"invalid-argument","error":"Model not found: grok-0"}'
     assert type(VENDOR.decode_error(call(), 400, {}, body)) is errors.ModelNotFoundError

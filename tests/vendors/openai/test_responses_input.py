@@ -117,12 +117,12 @@ def test_reasoning_without_what_follows_it() -> None:
 )
 def test_reasoning_for_models_that_do_not_reason(model: str, taken: bool) -> None:
     """A model that is known not to reason gets no reasoning item; an unknown one may reason."""
-    said = kinds(THOUGHT, {"type": "text", "text": "x"}, model=model)
-    assert said == (["reasoning", "message"] if taken else ["message"])
+    raw = kinds(THOUGHT, {"type": "text", "text": "x"}, model=model)
+    assert raw == (["reasoning", "message"] if taken else ["message"])
 
 
 def test_code_run_elsewhere() -> None:
-    """A run without its container goes on as text, and printed text as the log that the vendor knows."""
+    """A run without its container goes on as text, and printed text as the vendor's own log."""
     run: Any = {"type": "server_tool_call", "name": "code_interpreter", "id": "ci_1", "args": {"code": "1+1"}}
     printed: Any = {"type": "server_tool_result", "tool_call_id": "ci_1", "status": "success", "output": "2"}
     _, foreign = items(*HI, AIMessage([run, printed]))

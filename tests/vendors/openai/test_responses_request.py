@@ -40,8 +40,8 @@ WEATHER = ToolSpec("weather", "Tells the weather.", CITY)
 )
 def test_choice_of_api(fields: dict[str, Any], path: str) -> None:
     """The caller decides; else what only this API has; else the model."""
-    asked = Call(fields.pop("model"), Endpoint("https://api.openai.com/v1"), HI, **fields)
-    request = VENDOR.encode_request(asked)
+    compiled = Call(fields.pop("model"), Endpoint("https://api.openai.com/v1"), HI, **fields)
+    request = VENDOR.encode_request(compiled)
     assert request.url.path == path
     assert b"use_responses_api" not in request.content
 
@@ -120,22 +120,22 @@ def test_smallest_request() -> None:
 )
 def test_fields(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each neutral field is spelled in this API's words."""
-    asked = body(call(**fields))
-    assert {name: asked[name] for name in asked if name not in {"model", "input", "store"}} == expected
+    sent = body(call(**fields))
+    assert {name: sent[name] for name in sent if name not in {"model", "input", "store"}} == expected
 
 
 def test_reasoning_travels_encrypted() -> None:
-    """Reasoning models are asked for their ciphertext, beside what the caller wants included."""
-    asked = body(call(model="gpt-6-luna", extra={"include": ["web_search_call.action.sources"]}))
-    assert asked["include"] == ["web_search_call.action.sources", "reasoning.encrypted_content"]
-    assert asked["store"] is False
+    """Ciphertext is requested of reasoning models, beside what the caller includes."""
+    sent = body(call(model="gpt-6-luna", extra={"include": ["web_search_call.action.sources"]}))
+    assert sent["include"] == ["web_search_call.action.sources", "reasoning.encrypted_content"]
+    assert sent["store"] is False
 
 
 def test_stored_conversations() -> None:
-    """Who wants the vendor to store says so, and ids lead somewhere."""
-    asked = body(call(model="gpt-6-luna", extra={"store": True}))
-    assert asked["store"] is True
-    assert "include" not in asked
+    """Storing is the caller's choice, and then ids lead somewhere."""
+    sent = body(call(model="gpt-6-luna", extra={"store": True}))
+    assert sent["store"] is True
+    assert "include" not in sent
     thought: Any = [{"type": "reasoning", "id": "rs_1"}, {"type": "text", "text": "x"}]
     assert len(items(*HI, AIMessage(thought), extra={"store": True}, model="gpt-6-luna")) == 3
     assert len(items(*HI, AIMessage(thought), model="gpt-6-luna")) == 2

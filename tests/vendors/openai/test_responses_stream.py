@@ -1,4 +1,4 @@
-"""Streams of OpenAI's Responses API: pieces add up to the answer, whatever a server leaves out."""
+"""The Responses API: streams and their items; pieces add up to the answer, whatever a server leaves out."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tests.vendors.openai.test_responses_answer import (
 )
 
 
-def events(*said: dict[str, Any]) -> bytes:
+def events(*given: dict[str, Any]) -> bytes:
     """Return events as OpenAI frames them."""
-    return b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in said)
+    return b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in given)
 
 
 def item_event(kind: str, index: int, item: dict[str, Any]) -> dict[str, Any]:
@@ -198,29 +198,29 @@ def test_reasoning_text_of_open_models() -> None:
 
 
 def test_incomplete_is_an_end() -> None:
-    """An answer cut by the output limit is whole for the wire, and says `length`."""
-    said = response([], status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    """An answer cut by the output limit is whole for the wire, and ends with `length`."""
+    given = response([], status="incomplete", incomplete_details={"reason": "max_output_tokens"})
     data = events(
         delta("output_text", 0, "It", content_index=0, item_id="msg_1"),
-        {"type": "response.incomplete", "response": said},
+        {"type": "response.incomplete", "response": given},
     )
     assert summed(streamed(data)).response_metadata["finish_reason"] == "length"
 
 
 def test_cut_call() -> None:
     """A call whose arguments are cut never becomes a valid one."""
-    said = response([], status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    given = response([], status="incomplete", incomplete_details={"reason": "max_output_tokens"})
     data = events(
         item_event("added", 0, {**CALLED, "arguments": ""}),
         delta("function_call_arguments", 0, '{"city":'),
-        {"type": "response.incomplete", "response": said},
+        {"type": "response.incomplete", "response": given},
     )
     with pytest.raises(errors.TruncatedToolCallError):
         streamed(data)
 
 
 @pytest.mark.parametrize(
-    ("said", "cls"),
+    ("given", "cls"),
     [
         ({"type": "error", "code": "server_error", "message": "boom"}, errors.ServerError),
         (
@@ -239,9 +239,9 @@ def test_cut_call() -> None:
         ({"error": {"code": "insufficient_quota", "message": "pay"}}, errors.QuotaExceededError),
     ],
 )
-def test_errors_in_the_stream(said: dict[str, Any], cls: type[errors.VendorError]) -> None:
+def test_errors_in_the_stream(given: dict[str, Any], cls: type[errors.VendorError]) -> None:
     """Both kinds of failure events raise the right class."""
-    data = f"data: {json.dumps(said)}\n\n".encode()
+    data = f"data: {json.dumps(given)}\n\n".encode()
     with pytest.raises(errors.VendorError) as raised:
         streamed(HEAD + data)
     assert type(raised.value) is cls
@@ -286,9 +286,9 @@ ARGUMENTS_DONE = {
 @pytest.mark.parametrize("item", [SHORT, MESSAGE, CALLED, REASONING, RAW, SILENT, SEARCH, TOOLS, FREE])
 @pytest.mark.parametrize("place", ["done", "completed", "both"])
 def test_items_without_pieces(item: dict[str, Any], place: str) -> None:
-    """An item that no delta told is taken whole, once, from its end or from the complete response."""
-    said = [item_event("done", 0, item)] if place != "completed" else []
-    total = summed(streamed(events(*said, completed(*([item] if place != "done" else [])))))
+    """An item without deltas is taken whole, once, from its end or from the complete response."""
+    given = [item_event("done", 0, item)] if place != "completed" else []
+    total = summed(streamed(events(*given, completed(*([item] if place != "done" else [])))))
     whole = decoded([item])
     assert without_index(total.content) == whole.content
     assert total.tool_calls == whole.tool_calls
@@ -296,16 +296,16 @@ def test_items_without_pieces(item: dict[str, Any], place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "item"),
+    ("given", "item"),
     [
         ([item_event("added", 0, {**MESSAGE, "content": []}), TEXT_DONE], SHORT),
         ([item_event("added", 0, {**CALLED, "arguments": ""}), ARGUMENTS_DONE], CALLED),
     ],
 )
-def test_pieces_that_come_at_once(said: list[dict[str, Any]], item: dict[str, Any]) -> None:
-    """A text or arguments that only the end of their part tells are there, once."""
+def test_pieces_that_come_at_once(given: list[dict[str, Any]], item: dict[str, Any]) -> None:
+    """A text or arguments that come only with the end of their part are there, once."""
     for end in ([completed()], [item_event("done", 0, item), completed(item)]):
-        total, whole = summed(streamed(events(*said, *end))), decoded([item])
+        total, whole = summed(streamed(events(*given, *end))), decoded([item])
         assert without_index(total.content) == whole.content
         assert total.tool_calls == whole.tool_calls
 
@@ -313,17 +313,17 @@ def test_pieces_that_come_at_once(said: list[dict[str, Any]], item: dict[str, An
 def test_a_text_that_ends_too_early() -> None:
     """Deltas that follow the text's end still count."""
     piece = {"content_index": 0, "item_id": "msg_1"}
-    said = [delta("output_text", 0, "It ", **piece), {**TEXT_DONE, "text": "It "}]
+    given = [delta("output_text", 0, "It ", **piece), {**TEXT_DONE, "text": "It "}]
     data = events(
-        *said, delta("output_text", 0, "rains.", **piece), item_event("done", 0, SHORT), completed()
+        *given, delta("output_text", 0, "rains.", **piece), item_event("done", 0, SHORT), completed()
     )
     assert summed(streamed(data)).text == "It rains."
 
 
 def test_parts_counted_from_one() -> None:
-    """A server whose first part is number 1 has told it all the same."""
-    said = delta("output_text", 0, "It rains.", content_index=1, item_id="msg_1")
-    data = events(item_event("added", 0, {**MESSAGE, "content": []}), said, item_event("done", 0, MESSAGE))
+    """Parts may be numbered from 1."""
+    given = delta("output_text", 0, "It rains.", content_index=1, item_id="msg_1")
+    data = events(item_event("added", 0, {**MESSAGE, "content": []}), given, item_event("done", 0, MESSAGE))
     total = summed(streamed(data + events(completed(MESSAGE))))
     assert without_index(total.content) == decoded([MESSAGE]).content
 
@@ -359,7 +359,7 @@ def test_calls_that_share_a_place(place: dict[str, int], interleaved: bool) -> N
 
 
 def test_ids_that_change() -> None:
-    """Where each event of an item has another id (GitHub Copilot), its place tells it; nothing comes twice."""
+    """Where each event of an item has another id (GitHub Copilot), its place identifies it; nothing comes twice."""
     items = [{**SILENT, "id": "b"}, {**SHORT, "id": "d"}]
     data = events(
         item_event("added", 0, {"type": "reasoning", "id": "a", "summary": []}),
@@ -369,9 +369,9 @@ def test_ids_that_change() -> None:
         item_event("done", 1, items[1]),
         completed({**SILENT, "id": "e"}, {**SHORT, "id": "f"}),
     )
-    thought, said = without_index(summed(streamed(data)).content)
+    thought, given = without_index(summed(streamed(data)).content)
     assert thought == items[0]
-    assert said == {"type": "text", "text": "It rains.", "id": "c", "phase": "final_answer"}
+    assert given == {"type": "text", "text": "It rains.", "id": "c", "phase": "final_answer"}
 
 
 def test_items_that_only_the_last_event_names() -> None:

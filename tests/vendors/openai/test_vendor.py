@@ -22,11 +22,11 @@ def test_own_headers_win() -> None:
 
 
 def test_token_provider_wins_over_key() -> None:
-    """A token provider is asked at each request."""
+    """A token provider is called at each request."""
     tokens = iter(["one", "two"])
     endpoint = Endpoint("https://x.test", SecretStr(KEY), token_provider=lambda: next(tokens))
-    said = [VENDOR.encode_request(call(endpoint=endpoint)).headers["authorization"] for _ in range(2)]
-    assert said == ["Bearer one", "Bearer two"]
+    raw = [VENDOR.encode_request(call(endpoint=endpoint)).headers["authorization"] for _ in range(2)]
+    assert raw == ["Bearer one", "Bearer two"]
 
 
 def test_no_key_no_header() -> None:
@@ -37,8 +37,8 @@ def test_no_key_no_header() -> None:
 
 def test_first_reasoning_models_take_developer() -> None:
     """The o-series prefers `developer` for instructions."""
-    asked = body(call([SystemMessage("s"), *HI], model="o3"))
-    assert asked["messages"][0] == {"role": "developer", "content": "s"}
+    sent = body(call([SystemMessage("s"), *HI], model="o3"))
+    assert sent["messages"][0] == {"role": "developer", "content": "s"}
 
 
 def test_limits() -> None:
