@@ -44,7 +44,7 @@ def test_usage_is_taken_apart_by_kind(given: Any, expected: TokenCounts) -> None
 def test_counts_have_the_names_of_the_sums() -> None:
     """What is added up fits `Spending` by name."""
     counts = TokenCounts.of(usage({"cache_read": 40}, {"reasoning": 6}))
-    held = Spending(**counts.summed())  # type: ignore[arg-type] # of the right names
+    held = Spending(**counts.summed())
     assert (held.input_tokens, held.output_tokens, held.cached_tokens, held.reasoning_tokens) == (
         100,
         10,

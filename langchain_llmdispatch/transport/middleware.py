@@ -69,7 +69,8 @@ def send_through(
             try:
                 step = flow.send(result)
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return] # a flow's own type
+                response: httpx.Response = end.value
+                return response
             if isinstance(step, httpx.Request):
                 result = send_through(layers[1:], step, read_deadline, send)
             elif isinstance(step, httpx.Response):
@@ -94,7 +95,8 @@ async def asend_through(
             try:
                 step = flow.send(result)
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return] # a flow's own type
+                response: httpx.Response = end.value
+                return response
             if isinstance(step, httpx.Request):
                 result = await asend_through(layers[1:], step, read_deadline, send)
             elif isinstance(step, httpx.Response):

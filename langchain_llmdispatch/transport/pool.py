@@ -121,7 +121,7 @@ class Pool(_Assignment, httpcore.ConnectionPool):
     def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None = None) -> None:
         backend = DeadlineBackend(httpcore.SyncBackend(), together=proxy is None)
         super().__init__(**_options(context, limits, proxy), network_backend=backend)
-        self._optional_thread_lock = threading.RLock()  # type: ignore[assignment] # reentrant
+        self._optional_thread_lock: Any = threading.RLock()
 
 
 class AsyncPool(_Assignment, httpcore.AsyncConnectionPool):

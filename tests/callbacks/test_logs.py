@@ -43,7 +43,7 @@ def records() -> Iterator[list[logging.LogRecord]]:
 
 def events(records: list[logging.LogRecord]) -> list[tuple[str, str]]:
     """Return levels and events of our own records."""
-    return [(r.levelname, r.event) for r in records if r.name == "langchain_llmdispatch"]  # type: ignore[attr-defined]
+    return [(r.levelname, r.event) for r in records if r.name == "langchain_llmdispatch"]
 
 
 def test_a_call_s_story_in_levels(server: LoopbackServer, records: list[logging.LogRecord]) -> None:
@@ -61,9 +61,9 @@ def test_a_call_s_story_in_levels(server: LoopbackServer, records: list[logging.
         ("INFO", "answered"),
     ]
     answered = records[-1]
-    assert (answered.vendor, answered.deployment, answered.attempts) == ("anthropic", "anthropic", 4)  # type: ignore[attr-defined]
-    assert answered.input_tokens == server.usage()["anthropic"].input_tokens  # type: ignore[attr-defined]
-    assert float(answered.cost_usd) > 0  # type: ignore[attr-defined]
+    assert (answered.vendor, answered.deployment, answered.attempts) == ("anthropic", "anthropic", 4)
+    assert answered.input_tokens == server.usage()["anthropic"].input_tokens
+    assert float(answered.cost_usd) > 0
 
 
 def test_a_failed_call_is_a_warning_with_its_cause(
@@ -116,7 +116,7 @@ def test_a_stream_that_is_left_is_not_called_answered(
     """Leaving a stream is logged as that."""
     stream = model_of(deployment(server, "openai")).stream(PROMPT)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert events(records)[-1] == ("INFO", "abandoned")
 
 

@@ -96,7 +96,7 @@ def test_streams_that_are_left_leave_nothing_behind(server: LoopbackServer, *, c
         stream = model.astream("hello", {"callbacks": [usage]})
         await anext(stream)
         if close:
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
 
     asyncio.run(main())
     assert (usage.failed_requests, usage.answers) == (1, 0)

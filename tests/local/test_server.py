@@ -262,7 +262,7 @@ def test_a_killed_server_is_replaced(small: str) -> None:
     _ = server.base_url
     assert server.pid
     os.kill(server.pid, 9)
-    server._process.wait()  # type: ignore[union-attr]
+    server._process.wait()
     assert ask(server.base_url, body(("user", "hi"), max_tokens=3))
     server.stop()
 

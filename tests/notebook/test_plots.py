@@ -41,7 +41,7 @@ def answers(server: LoopbackServer) -> tuple[Stats, list[Any]]:
 
 def test_a_table_of_answers(answers: tuple[Stats, list[Any]]) -> None:
     """One row per answer; other messages and failures are left out; scores can be added."""
-    table = notebook.to_pandas([HumanMessage("?"), ValueError("x"), *answers[1]])  # type: ignore[list-item]
+    table = notebook.to_pandas([HumanMessage("?"), ValueError("x"), *answers[1]])
     assert len(table) == 7
     assert set(table["deployment"]) == {"openai", "anthropic", "ollama"}
     assert table["cost_usd"].notna().all()

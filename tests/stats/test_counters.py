@@ -108,7 +108,7 @@ def test_a_stream_that_is_left_is_abandoned_not_failed(server: LoopbackServer) -
     stream = model.stream("hello")
     next(iter(stream))
     assert model.get_stats().in_flight == 1
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     stats = model.get_stats()
     assert (stats.total_requests, stats.abandoned, stats.failed_requests, stats.in_flight) == (1, 1, 0, 0)
     assert stats.calls.abandoned == 1

@@ -124,7 +124,7 @@ def test_what_is_left_or_overtaken_is_no_error(server: LoopbackServer) -> None:
     assert lost.start_time < won.start_time < lost.end_time
     stream = model_of(pair[1]).stream("hello", {"callbacks": handlers})
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     left = collector.spans.get_finished_spans()[-1]
     assert left.status.status_code is StatusCode.UNSET
     assert left.attributes["llmdispatch.outcome"] == "abandoned"

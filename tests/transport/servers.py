@@ -27,9 +27,9 @@ def run(loop: str, main: Callable[[], Awaitable[None]]) -> None:
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main())  # type: ignore[arg-type]
+            runner.run(main())
     else:
-        asyncio.run(main())  # type: ignore[arg-type]
+        asyncio.run(main())
 
 
 @contextmanager

@@ -19,7 +19,7 @@ class Below(httpcore.NetworkBackend, httpcore.NetworkStream):
     def __init__(self) -> None:
         self.calls: list[tuple[Any, float | None]] = []
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *_: Any, **__: Any) -> Below:  # type: ignore[override] # it ignores the rest
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *_: Any, **__: Any) -> Below:
         """Note the connection."""
         self.calls.append((host, timeout))
         return self
@@ -40,7 +40,7 @@ class AsyncBelow(httpcore.AsyncNetworkBackend, httpcore.AsyncNetworkStream):
     def __init__(self) -> None:
         self.below = Below()
 
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> AsyncBelow:  # type: ignore[override] # as above
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> AsyncBelow:
         """Note the connection."""
         self.below.connect_tcp(*args, **kwargs)
         return self
