@@ -28,4 +28,4 @@ def test_it_waits() -> None:
 
 def test_it_travels() -> None:
     """Models that hold one can be pickled."""
-    assert type(pickle.loads(pickle.dumps(Clock()))) is Clock  # noqa: S301 - our own
+    assert type(pickle.loads(pickle.dumps(Clock()))) is Clock

@@ -119,7 +119,7 @@ class Plan:
         return "\n".join([*lines, f"  {self.bound}"])
 
     def _repr_html_(self) -> str:
-        from langchain_llmdispatch.routing.plan_html import plan_html  # noqa: PLC0415 - only notebooks need it
+        from langchain_llmdispatch.routing.plan_html import plan_html
 
         return plan_html(self)
 

@@ -107,5 +107,5 @@ def test_wrong_budgets_are_named(usd: float, period: object) -> None:
 
 def test_a_budget_pickles_as_a_fresh_one() -> None:
     """Another process spends on its own account."""
-    other = pickle.loads(pickle.dumps(Budget(2.5, "week")))  # noqa: S301 - our own
+    other = pickle.loads(pickle.dumps(Budget(2.5, "week")))
     assert repr(other) == "Budget(2.5, 'week')"

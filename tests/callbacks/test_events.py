@@ -89,7 +89,7 @@ def test_an_error_has_the_facts_that_an_answer_has(
     )
     with pytest.raises(AllDeploymentsFailedError) as failed:
         run(model, {})
-    facts = json.loads(json.dumps(pickle.loads(pickle.dumps(failed.value)).llmdispatch))  # noqa: S301 - ours
+    facts = json.loads(json.dumps(pickle.loads(pickle.dumps(failed.value)).llmdispatch))
     assert set(facts) == FACTS
     assert facts["attempts"] == [record.to_dict() for record in failed.value.attempts]
     assert [one["error"] for one in facts["attempts"]] == [

@@ -105,4 +105,4 @@ def test_importing_loads_no_prices() -> None:
         "import sys, langchain_llmdispatch.catalog.prices as p, langchain_llmdispatch.catalog.models as c;"
         "assert 'genai_prices' not in sys.modules and not c._load.cache_info().currsize"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
+    subprocess.run([sys.executable, "-c", code], check=True)

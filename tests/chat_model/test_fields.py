@@ -85,7 +85,7 @@ def test_an_unknown_field_is_an_error() -> None:
 def test_mappings_are_not_changed_in_place(name: str) -> None:
     """A changed mapping would be ignored; it is refused, also on copies."""
     found = model(routes={"a": ["openai:x"]}, vendors={"openai": {"rpm": 3}})
-    for one in (found, copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found.vendors))):  # noqa: S301 - ours
+    for one in (found, copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found.vendors))):
         mapping = getattr(one, name, one)
         for change in (lambda m: m.update(b=1), lambda m: m.pop("a", None), lambda m: m.__setitem__("b", 1)):
             with pytest.raises(ConfigurationError, match="model_copy"):
@@ -129,7 +129,7 @@ def test_a_pickled_model_works_with_keys_of_the_environment(
         data = pickle.dumps(found)
     assert b"canary" not in data
     monkeypatch.setenv("OPENAI_API_KEY", "k-of-the-process")
-    with pickle.loads(data) as again:  # noqa: S301 - our own bytes
+    with pickle.loads(data) as again:
         assert again.invoke("hello", model="a").text
         assert server.requests[-1].headers["authorization"] == "Bearer k-of-the-process"
         with pytest.raises(ConfigurationError, match="cannot be changed"):

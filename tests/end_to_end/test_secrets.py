@@ -87,7 +87,7 @@ def test_no_exception_holds_the_key(server: LoopbackServer, vendor: str, fault: 
         with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever it is
             asyncio.run(model.ainvoke("hello")) if colour == "async" else model.invoke("hello")
     assert CANARY not in _chain(raised.value)
-    assert CANARY not in _chain(pickle.loads(pickle.dumps(raised.value)))  # noqa: S301 - our own
+    assert CANARY not in _chain(pickle.loads(pickle.dumps(raised.value)))
 
 
 def test_a_key_echoed_by_the_vendor_is_redacted(server: LoopbackServer) -> None:

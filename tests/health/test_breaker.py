@@ -108,8 +108,8 @@ class Model:
             if self.tripped or self.is_bad(now):
                 self.settle(now)
                 seconds = min(5 * 2**self.opens, 300) * (1 + share) / 2
-                asked = result.retry_after
-                self.open(now, seconds if asked is None else min(asked, 300))
+                named = result.retry_after
+                self.open(now, seconds if named is None else min(named, 300))
         elif result.blame == "configuration":
             self.settle(now)
             self.open(now, min(300 * 2**self.opens, 3600) * (1 + share) / 2)
@@ -372,8 +372,8 @@ def test_what_is_not_its_fault_never_opens(blame: Any) -> None:
 def test_a_rate_limit_cools_down_for_its_retry_after_and_needs_no_probe() -> None:
     """A 429 with Retry-After keeps requests back; a longer time is never shortened; 300 s is the most."""
     health = Health()
-    for asked, until in ((30.0, 30.0), (5.0, 30.0), (9999.0, 300.0)):
-        learn(health, A, blame="limits", reason="RateLimitError", retry_after=asked)
+    for named, until in ((30.0, 30.0), (5.0, 30.0), (9999.0, 300.0)):
+        learn(health, A, blame="limits", reason="RateLimitError", retry_after=named)
         view = health.snapshot(A, 0.0)
         assert (view.state, view.cooling, view.open_until) == ("open", True, until)
     assert [health.admits(A, 300.0) for _ in range(3)] == [True, True, True]

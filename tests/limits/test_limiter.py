@@ -176,7 +176,7 @@ def test_headers_are_parsed_only_where_one_may_report_zero_remaining(
 ) -> None:
     """A cheap look decides, whatever the case of the names, on httpx's headers and on any mapping."""
     answered = Answered()
-    Limiter().apply_headers(answered, kind(headers))  # type: ignore[arg-type] # a vendor is all it reads
+    Limiter().apply_headers(answered, kind(headers))
     assert answered.vendor.parsed == parsed
 
 
@@ -229,7 +229,7 @@ def test_a_closed_limiter_starts_anew(bench: Bench) -> None:
 def test_a_copy_in_another_process_counts_by_itself(bench: Bench) -> None:
     """Pickling keeps the settings and nothing else."""
     bench.go(target(rpm=60))
-    copied = pickle.loads(pickle.dumps(Limiter(burst=0.3)))  # noqa: S301 - our own bytes
+    copied = pickle.loads(pickle.dumps(Limiter(burst=0.3)))
     assert copied.burst == 0.3
     assert not copied._loop.started
 

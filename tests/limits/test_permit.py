@@ -15,7 +15,7 @@ from tests.limits.bench import Bench, target, until, usage
 
 def unsent(bench: Bench, limited: object, tokens: float = 0.0) -> Permit:
     """Return a permit of an attempt that is not sent."""
-    permit = bench.limiter.acquire(bench.attempt(limited), tokens=tokens)  # type: ignore[arg-type]
+    permit = bench.limiter.acquire(bench.attempt(limited), tokens=tokens)
     assert permit is not None
     return permit
 

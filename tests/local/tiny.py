@@ -50,7 +50,7 @@ def fetch(cache: Path, *sources: Any, **kwargs: Any) -> Path:
 def run_python(code: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     root = str(Path(__file__).parents[2])
     env = {**os.environ, "PYTHONPATH": root, **(environ or {})}
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,

@@ -45,7 +45,7 @@ class RedisProcess:
             "--appendonly",
             "no",
         ]
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
+        self._process = subprocess.Popen(
             command, cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         for _ in range(500):

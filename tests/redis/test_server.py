@@ -98,9 +98,9 @@ def test_a_slow_server_costs_its_timeout_once(fragile: RedisProcess) -> None:
 
 def test_a_server_that_was_never_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong address is a warning, not a failure."""
-    nobody = RedisProcess(tmp_path)
+    absent = RedisProcess(tmp_path)
     clock = FakeClock()
-    bench = Bench(clock, shared=RedisLimits(f"redis://:hunter2@127.0.0.1:{nobody.port}/0", clock=clock))
+    bench = Bench(clock, shared=RedisLimits(f"redis://:hunter2@127.0.0.1:{absent.port}/0", clock=clock))
     caplog.set_level(logging.WARNING, logger="langchain_llmdispatch")
     assert [bench.go(target(rpm=60)) for _ in range(7)][-1] == pytest.approx(1.0, abs=0.01)
     assert "hunter2" not in caplog.text
@@ -126,6 +126,6 @@ def test_pickling_keeps_the_server_and_nothing_else(url: str) -> None:
     prefix = uuid.uuid4().hex
     state = RedisState(url, prefix=prefix)
     for value in (RedisLimits(url, prefix=prefix), state, RedisHealth(state), RedisBudget(state, "x", 1)):
-        assert type(pickle.loads(pickle.dumps(value))) is type(value)  # noqa: S301 - our own bytes
-    copied = pickle.loads(pickle.dumps(Limiter(shared=RedisLimits(url, prefix=prefix))))  # noqa: S301
+        assert type(pickle.loads(pickle.dumps(value))) is type(value)
+    copied = pickle.loads(pickle.dumps(Limiter(shared=RedisLimits(url, prefix=prefix))))
     assert copied._shared._prefix == prefix

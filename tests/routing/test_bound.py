@@ -44,10 +44,10 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
     timeout = data.draw(st.sampled_from([5.0, 60.0]))
     policy = CallPolicy(retries, data.draw(st.integers(1, 8)), TimeLimits(timeout, deadline))
     limit = data.draw(st.none() | st.floats(0.001, 0.2).map(lambda usd: Decimal(str(usd))))
-    asked = routing(fleet, request("x" * 400, params={"max_tokens": 1000}), limit=limit)
+    case = routing(fleet, request("x" * 400, params={"max_tokens": 1000}), limit=limit)
     router, clock = Router("lowest_cost"), FakeClock()
-    bound, decision = make_plan(router, asked, policy).bound, router.decide(asked)
-    budget = CallBudget(asked.forecast.worst, limit=limit)
+    bound, decision = make_plan(router, case, policy).bound, router.decide(case)
+    budget = CallBudget(case.forecast.worst, limit=limit)
     dispatch = dispatch_of(
         decision.targets, policy, clock=clock, observers=[budget], send_checks=[budget.reserve]
     )
@@ -60,7 +60,7 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
                 share = data.draw(st.floats(0, 1))
                 clock.sleep(min(attempt.times.timeout or 0, attempt.left()) * share)
                 attempt.status = getattr(fault, "status_code", None) or 200
-                worst = asked.forecast.worst(attempt.target)
+                worst = case.forecast.worst(attempt.target)
                 assert worst is not None
                 if fault is not None:
                     raise type(fault)(
@@ -83,8 +83,8 @@ def test_a_bound_shows_where_nothing_bounds() -> None:
     bound = make_plan(Router(), routing(PRICED), policy).bound
     assert (bound.requests, bound.usd, bound.seconds) == (6, None, None)
     assert str(bound) == "at most 6 requests, an unknown price, no time limit"
-    asked = routing(PRICED[:1], request(params={"max_tokens": 10}), limit=Decimal("0.01"))
-    assert make_plan(Router(), asked, policy).bound.usd <= Decimal("0.01")  # type: ignore[operator]
+    case = routing(PRICED[:1], request(params={"max_tokens": 10}), limit=Decimal("0.01"))
+    assert make_plan(Router(), case, policy).bound.usd <= Decimal("0.01")
     streamed = routing(PRICED[:1], request(stream=True))
     assert make_plan(Router(), streamed, CallPolicy(times=TimeLimits(5, 600))).bound.seconds == 600
     limited = routing(targets("a", rpm=1))

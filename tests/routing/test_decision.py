@@ -21,8 +21,8 @@ GOLDEN = Path(__file__).parent / "golden" / "decisions.txt"
 def traced(title: str, router: Router, *cases: Any) -> str:
     """Return decisions as readable lines."""
     lines = [f"## {title}"]
-    for name, asked in cases:
-        decision = router.decide(asked)
+    for name, case in cases:
+        decision = router.decide(case)
         order = " > ".join(where.name for where in decision.targets) or "none"
         notes = [f"rule: {decision.rule.destination}"] if decision.rule else []
         notes += [decision.pinned] if decision.pinned else []
@@ -86,7 +86,7 @@ def golden() -> str:
     routers["cost 1, max_latency_s 3"] = Router({"cost": 1, "max_latency_s": 3})
     routers["ordered, rules, default google"] = Router(rules=rules, default_vendor="google")
     for title, router in routers.items():
-        cases = [(name, routing(PRICED, asked, health=health, now=20.0)) for name, asked in requests()]
+        cases = [(name, routing(PRICED, case, health=health, now=20.0)) for name, case in requests()]
         parts.append(traced(title, router, *cases))
     parts.append(traced("lowest_latency, flash is passed over", routers["lowest_latency"], *passed_over()))
     fail(health, PRICED[0], at=20.0, retry_after=9.0)
@@ -100,9 +100,7 @@ def golden() -> str:
         traced("ordered, both broken", Router(), ("at once", routing(PRICED[:2], health=health, now=20.0)))
     )
     limit = Decimal("0.35")
-    cases = [
-        (name, routing(PRICED, asked, health=health, now=60.0, limit=limit)) for name, asked in requests()
-    ]
+    cases = [(name, routing(PRICED, case, health=health, now=60.0, limit=limit)) for name, case in requests()]
     parts.append(traced("lowest_cost, at most $0.35", Router("lowest_cost"), *cases))
     return "\n\n".join(parts) + "\n"
 

@@ -31,10 +31,10 @@ def test_what_a_model_lacks_leaves_it_out_where_another_has_it() -> None:
         request("x" * 4 * 20_000),
         request(params={"max_tokens": 50_000}),
     ]
-    for asked in cases:
-        decision = Router().decide(routing((BLIND, OPENAI), asked))
+    for given in cases:
+        decision = Router().decide(routing((BLIND, OPENAI), given))
         assert (names(decision), left_out(decision)) == (["oai"], {"old": "doubt"})
-        assert names(Router().decide(routing((BLIND,), asked))) == ["old"]
+        assert names(Router().decide(routing((BLIND,), given))) == ["old"]
     mute = target("mute", profile={"tool_calling": False})
     decision = Router().decide(routing((mute, OPENAI), request(tools=(SEARCH,))))
     assert (names(decision), left_out(decision)) == (["oai"], {"mute": "doubt"})
@@ -53,13 +53,13 @@ def test_a_model_without_structured_output_is_left_out_where_another_has_it() ->
 
 def test_a_vendor_without_a_form_for_the_request_is_left_out_for_good() -> None:
     """A server tool of another vendor, and with `raise` a parameter that it does not take."""
-    asked = request(server_tools=({"type": "web_search_20250305", "name": "web_search"},))
-    decision = Router().decide(routing((OPENAI, CLAUDE), asked))
+    given = request(server_tools=({"type": "web_search_20250305", "name": "web_search"},))
+    decision = Router().decide(routing((OPENAI, CLAUDE), given))
     assert (names(decision), left_out(decision)) == (["ant"], {"oai": "unfit"})
-    assert isinstance(Router().decide(routing((OPENAI,), asked)).error(), errors.NoDeploymentError)
-    asked = request(params={"logit_bias": {"1": 1}}, unsupported_params="raise")
+    assert isinstance(Router().decide(routing((OPENAI,), given)).error(), errors.NoDeploymentError)
+    given = request(params={"logit_bias": {"1": 1}}, unsupported_params="raise")
     assert left_out(
-        Router().decide(routing((CLAUDE, target("x", "compatible:q", base_url="http://h/v1")), asked))
+        Router().decide(routing((CLAUDE, target("x", "compatible:q", base_url="http://h/v1")), given))
     )
 
 

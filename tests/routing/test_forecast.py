@@ -24,8 +24,8 @@ def test_the_worst_case_includes_writing_to_the_cache() -> None:
     tool = ToolSpec("t", "", {}, extras={"cache_control": {"type": "ephemeral"}})
 
     def worst(block: dict[str, Any], **more: Any) -> Decimal:
-        asked = request([HumanMessage([block])], params={"max_tokens": 1}, **more)
-        found = routing([claude], asked).forecast.worst(claude)
+        given = request([HumanMessage([block])], params={"max_tokens": 1}, **more)
+        found = routing([claude], given).forecast.worst(claude)
         assert found is not None
         return found
 
@@ -36,15 +36,15 @@ def test_the_worst_case_includes_writing_to_the_cache() -> None:
 
 def test_a_warm_cache_lowers_the_cost_and_unknown_prices_have_none() -> None:
     """Cached tokens are priced as such from 1,024 on; without a price there is no cost."""
-    claude, asked = target("c", "anthropic:claude-haiku-4-5"), request("x" * 40_000)
-    forecast = routing([claude], asked).forecast
+    claude, given = target("c", "anthropic:claude-haiku-4-5"), request("x" * 40_000)
+    forecast = routing([claude], given).forecast
     cold, warm, short = (forecast.cost(claude, cached_tokens=tokens) for tokens in (0, 9000, 1000))
     assert cold is not None
     assert warm is not None
     assert warm < cold / 3
     assert short == cold
     unpriced = target("u", "compatible:some", base_url="http://127.0.0.1/v1")
-    assert routing([unpriced], asked).forecast.cost(unpriced) is None
+    assert routing([unpriced], given).forecast.cost(unpriced) is None
 
 
 def test_the_expected_output_is_learned_within_the_limit() -> None:

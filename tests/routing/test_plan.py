@@ -50,11 +50,11 @@ def showcase() -> Any:
     evil = target("<script>alert(1)</script>", "openai:gpt-3.5-turbo")
     rule = RoutingRule(vendor="anthropic", has_tools=True)
     history = [SystemMessage("s"), HumanMessage("x" * 100_000), SystemMessage("late")]
-    asked = request(history, tools=(SEARCH,), params={"temperature": 0.2}, route="smart")
+    case = request(history, tools=(SEARCH,), params={"temperature": 0.2}, route="smart")
     headroom = {"requests": 3.0, "tokens": 1200.0}
     router = Router("balanced", rules=[rule], allowed_vendors=["openai", "anthropic", "google"])
     return make_plan(
-        router, routing((*PRICED, evil), asked, health=health), CallPolicy(), headroom=lambda _: headroom
+        router, routing((*PRICED, evil), case, health=health), CallPolicy(), headroom=lambda _: headroom
     )
 
 

@@ -36,17 +36,17 @@ def test_a_deployment_that_was_slow_gets_its_share_again(strategy: Any) -> None:
     """It is hardly tried while it is slow, and as often as before soon after it has recovered."""
     slow, other = targets("slow", "other")
     health, router, rng = Health(), Router(strategy), random.Random(1)
-    asked: list[tuple[float, str]] = []
+    tried: list[tuple[float, str]] = []
     for call in range(6000):  # ten a second
         now = call / 10
         decision = router.decide(routing((slow, other), health=health, now=now, seed=rng.randrange(2**32)))
         first = decision.targets[0]
         seconds = 8.0 if first is slow and 100 <= now < 300 else 0.5
         learn(health, first, at=now, latency=seconds, ttft=seconds, tokens=1)
-        asked.append((now, first.name))
+        tried.append((now, first.name))
 
     def share(begin: float, end: float) -> float:
-        names_then = [name for at, name in asked if begin <= at < end]
+        names_then = [name for at, name in tried if begin <= at < end]
         return names_then.count("slow") / len(names_then)
 
     assert share(50, 100) > 0.4

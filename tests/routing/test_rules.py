@@ -14,9 +14,9 @@ from tests.fleet import request, routing, target
 from tests.routing.decisions import CLAUDE, FLEET, IMAGE, OPENAI, SEARCH, names
 
 
-def led(rule: RoutingRule, asked: Any = None, **fields: Any) -> bool:
+def led(rule: RoutingRule, given: Any = None, **fields: Any) -> bool:
     """Return whether the rule for Gemini moved it to the front."""
-    decision = Router(rules=[rule]).decide(routing(FLEET, asked, **fields))
+    decision = Router(rules=[rule]).decide(routing(FLEET, given, **fields))
     assert (decision.rule is rule) == (names(decision)[0] == "gem")
     return decision.rule is rule
 
@@ -42,7 +42,7 @@ def test_model_patterns_are_globs_or_prefixes(pattern: str, model: str, matches:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "asked", "matches"),
+    ("conditions", "given", "matches"),
     [
         ({}, {}, True),
         ({"enabled": False}, {}, False),
@@ -68,10 +68,10 @@ def test_model_patterns_are_globs_or_prefixes(pattern: str, model: str, matches:
         ({"model_pattern": "gpt-5", "has_tools": True}, {}, False),
     ],
 )
-def test_every_condition_of_a_rule_must_hold(conditions: dict, asked: dict, matches: bool) -> None:
+def test_every_condition_of_a_rule_must_hold(conditions: dict, given: dict, matches: bool) -> None:
     """Each condition by itself, and two together."""
     rule = RoutingRule(vendor="google", **conditions)
-    assert led(rule, request(asked.pop("text", "hello"), **asked)) is matches
+    assert led(rule, request(given.pop("text", "hello"), **given)) is matches
 
 
 def test_the_first_rule_by_priority_decides_and_the_others_stay_behind() -> None:
@@ -101,16 +101,16 @@ def test_a_rule_without_a_deployment_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "message"),
     [
         ({"deployment": "oia"}, "Did you mean 'oai'"),
         ({"route": "smrat"}, "Did you mean 'smart'"),
         ({"vendor": "opnai"}, "Did you mean 'openai'"),
     ],
 )
-def test_rules_for_unknown_destinations_are_refused_at_construction(rule: dict, said: str) -> None:
+def test_rules_for_unknown_destinations_are_refused_at_construction(rule: dict, message: str) -> None:
     """A misspelt destination is an error with the nearest right one."""
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         DispatcherChatModel(
             models=[Deployment("openai:gpt-5.4-mini", name="oai", api_key="k")],
             routes={"smart": [Deployment("openai:gpt-5.4", api_key="k")]},

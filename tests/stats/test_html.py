@@ -36,5 +36,5 @@ def test_displays_survive_pickling(server: LoopbackServer) -> None:
     model = nasty_model(server)
     model.invoke("hello")
     stats = model.get_stats()
-    again = pickle.loads(pickle.dumps(stats))  # noqa: S301 - our own
+    again = pickle.loads(pickle.dumps(stats))
     assert words(again._repr_html_()) == words(stats._repr_html_())

@@ -252,9 +252,7 @@ def _subprocess(*arguments: str, cwd: Path, plugins: Sequence[str] = ()) -> subp
     environment = {**os.environ, **own}
     plugins = [word for name in (*NEEDED, *plugins) for word in ("-p", name)]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, *arguments]
-    return subprocess.run(  # noqa: S603 - ourselves
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_under_xdist(project: pytest.Pytester) -> None:
@@ -279,9 +277,7 @@ def test_the_plugin_imports_nothing_until_it_is_used() -> None:
         "heavy = {'vcr', 'yaml', 'httpx', 'pydantic', 'langchain_core', 'langchain_llmdispatch.chat_model.chat_model'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout
 
 
@@ -291,7 +287,5 @@ def test_the_package_needs_no_pytest() -> None:
         "import sys, langchain_llmdispatch, langchain_llmdispatch.testing; "
         "print(sorted({'pytest', 'vcr', 'langchain_llmdispatch.testing.cassettes.cassette'} & set(sys.modules)))"
     )
-    done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout

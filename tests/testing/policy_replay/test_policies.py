@@ -357,9 +357,7 @@ def test_a_day_of_traffic_takes_seconds() -> None:
 def test_importing_the_command_line_loads_no_testing_kit() -> None:
     """The kit is loaded by its command only."""
     code = "import sys, langchain_llmdispatch.__main__; print([m for m in sys.modules if 'h.testing' in m])"
-    done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -172,4 +172,4 @@ def test_a_bound_tool_keeps_the_neutral_tool() -> None:
     assert search == {"type": "web_search"}
     (spec,), _ = neutral_tools([bound])
     assert spec is neutral_tools([bound])[0][0]
-    assert neutral_tools([pickle.loads(pickle.dumps(bound))])[0] == (spec,)  # noqa: S301 - our own
+    assert neutral_tools([pickle.loads(pickle.dumps(bound))])[0] == (spec,)
