@@ -43,8 +43,8 @@ def test_json_holds_text_usage_and_metadata(capsys: pytest.CaptureFixture[str]) 
     assert held["usage"]["input_tokens"] > 0
 
 
-def test_explain_asks_nobody(capsys: pytest.CaptureFixture[str], server: LoopbackServer) -> None:
-    """`--explain` prints who would be asked and sends nothing."""
+def test_explain_sends_nothing(capsys: pytest.CaptureFixture[str], server: LoopbackServer) -> None:
+    """`--explain` prints what would be tried and sends nothing."""
     assert main(["hello", "--explain"]) == 0
     assert "openai:gpt-6-luna" in capsys.readouterr().out
     assert server.requests == []
@@ -56,10 +56,10 @@ def test_a_failed_call_is_one_line_and_exit_code_1(
     """The error says what failed, without traceback or key."""
     server.script("openai", [Fault.error("auth")])
     assert main(["hello"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("llmdispatch: ")
-    assert said.count("\n") == 1
-    assert "k-secret" not in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("llmdispatch: ")
+    assert printed.count("\n") == 1
+    assert "k-secret" not in printed
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_wrong_usage_is_exit_code_2(
 def test_vendors_lists_them_without_keys(capsys: pytest.CaptureFixture[str]) -> None:
     """Each vendor is listed with its state or the variable to set."""
     assert main(["vendors"]) == 0
-    said = capsys.readouterr().out
-    assert "configured" in said
-    assert "ANTHROPIC_API_KEY" in said
-    assert "k-secret" not in said
+    printed = capsys.readouterr().out
+    assert "configured" in printed
+    assert "ANTHROPIC_API_KEY" in printed
+    assert "k-secret" not in printed
 
 
 def test_check_names_the_deployments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A valid file is said to be valid."""
+    """A valid file is reported as valid."""
     (tmp_path / "ok.yaml").write_text("models: ['openai:gpt-6-luna']\n")
     assert main(["check", "ok.yaml"]) == 0
     assert "openai:gpt-6-luna" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """Batches with a progress bar: done, failed, tokens, dollars, time left; results in order.
 
 `model.batch(inputs, progress=True)` and `abatch` use it; `run_batch(chain, inputs)` does the same for any
-chain. The bar is tqdm's: a widget in notebooks, a line in terminals, silent where standard error is neither.
+runnable. The bar is tqdm's: a widget in notebooks, a line in terminals, silent elsewhere.
 """
 
 from __future__ import annotations
@@ -20,34 +20,40 @@ Configs: TypeAlias = RunnableConfig | list[RunnableConfig] | None
 
 
 class Progress:
-    """A bar that counts a batch's results. Use it as a context manager.
+    """The results of a batch so far, and the bar that counts them. Use it as a context manager.
 
     Args:
         total: How many results will come.
-        usage: What counts their tokens and dollars.
+        config: As for `batch`.
         bar: A tqdm class, or a factory of one's own; None chooses the right one.
+
+    Attributes:
+        configs: A config per input; the usage of each call is counted for the bar.
+        results: The results, in the order of the inputs.
+        usage: What the calls have used.
 
     Raises:
         ImportError: tqdm is not installed.
     """
 
-    def __init__(self, total: int, usage: UsageCallbackHandler, *, bar: Any = None) -> None:
-        self._usage, self._failed = usage, 0
-        self._bar = (bar or _tqdm())(total=total, unit="call", **_shown())
+    def __init__(self, total: int, config: Configs = None, *, bar: Any = None) -> None:
+        self.usage, self.results, self._failed = UsageCallbackHandler(), [None] * total, 0
+        self.configs = [_counted(each, self.usage) for each in get_config_list(config, total)]
+        self._bar = (bar or _tqdm())(total=total, unit="call", **_bar_options())
 
     def __enter__(self) -> Self:
-        """Show the bar."""
+        """Return it; the bar is shown."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave the bar as it is."""
         self._bar.close()
 
-    def done(self, result: Any) -> None:
-        """Count one more result."""
+    def add(self, index: int, result: Any) -> None:
+        """Put a result, or the exception in its stead, in its place."""
+        self.results[index] = result
         self._failed += isinstance(result, BaseException)
-        usage = self._usage.total
-        facts = [f"{usage.total_tokens:,} tokens", _dollars(self._usage)]
+        facts = [f"{self.usage.total.total_tokens:,} tokens", _dollars(self.usage)]
         if self._failed:
             facts.insert(0, f"{self._failed} failed")
         self._bar.set_postfix_str(", ".join(facts), refresh=False)
@@ -59,28 +65,22 @@ def run_batch(
     inputs: Sequence[Any],
     config: Configs = None,
     *,
-    return_exceptions: bool = False,
     bar: Any = None,
     **kwargs: Any,
 ) -> list[Any]:
-    """Return the results of a batch in order, showing how far it is.
+    """Return the results of a batch in order, with a bar that shows how far it is.
 
     Args:
         runnable: A chat model, chain or agent.
         inputs: Its inputs.
         config: As for `batch`: one, or one per input; `max_concurrency` bounds how many run at once.
-        return_exceptions: Whether a failure is returned in its place rather than raised.
         bar: A tqdm class, or a factory of one's own; None chooses the right one.
-        kwargs: Further keywords for each call.
+        kwargs: As for `batch`: `return_exceptions`, and keywords of each call.
     """
-    usage, results = UsageCallbackHandler(), [None] * len(inputs)
-    configs = _counting(get_config_list(config, len(inputs)), usage)
-    options: Any = {"return_exceptions": return_exceptions, **kwargs}
-    with Progress(len(inputs), usage, bar=bar) as progress:
-        for index, result in runnable.batch_as_completed(inputs, configs, **options):
-            results[index] = result
-            progress.done(result)
-    return results
+    with Progress(len(inputs), config, bar=bar) as progress:
+        for index, result in runnable.batch_as_completed(inputs, progress.configs, **kwargs):
+            progress.add(index, result)
+    return progress.results
 
 
 async def arun_batch(
@@ -88,33 +88,24 @@ async def arun_batch(
     inputs: Sequence[Any],
     config: Configs = None,
     *,
-    return_exceptions: bool = False,
     bar: Any = None,
     **kwargs: Any,
 ) -> list[Any]:
-    """Return the results of a batch in order, showing how far it is; see `run_batch`."""
-    usage, results = UsageCallbackHandler(), [None] * len(inputs)
-    configs = _counting(get_config_list(config, len(inputs)), usage)
-    options: Any = {"return_exceptions": return_exceptions, **kwargs}
-    with Progress(len(inputs), usage, bar=bar) as progress:
-        async for index, result in runnable.abatch_as_completed(inputs, configs, **options):
-            results[index] = result
-            progress.done(result)
-    return results
+    """Return the results of a batch in order, with a bar that shows how far it is; see `run_batch`."""
+    with Progress(len(inputs), config, bar=bar) as progress:
+        async for index, result in runnable.abatch_as_completed(inputs, progress.configs, **kwargs):
+            progress.add(index, result)
+    return progress.results
 
 
-def _counting(configs: list[RunnableConfig], usage: UsageCallbackHandler) -> list[RunnableConfig]:
-    """Return the configs, each with the handler that counts."""
-    out: list[RunnableConfig] = []
-    for config in configs:
-        callbacks = config.get("callbacks")
-        if callbacks is None or isinstance(callbacks, list):
-            callbacks = [*(callbacks or []), usage]
-        else:
-            callbacks = callbacks.copy()
-            callbacks.add_handler(usage)
-        out.append({**config, "callbacks": callbacks})
-    return out
+def _counted(config: RunnableConfig, usage: UsageCallbackHandler) -> RunnableConfig:
+    """Return the config with a handler that counts."""
+    callbacks = config.get("callbacks")
+    if callbacks is None or isinstance(callbacks, list):
+        return {**config, "callbacks": [*(callbacks or []), usage]}
+    callbacks = callbacks.copy()
+    callbacks.add_handler(usage)
+    return {**config, "callbacks": callbacks}
 
 
 def _tqdm() -> Any:
@@ -129,14 +120,16 @@ def _tqdm() -> Any:
     return tqdm
 
 
-def _shown() -> dict[str, Any]:
-    if _in_notebook():  # its output is no terminal, and still somebody looks at it; errors are shown in red
+def _bar_options() -> dict[str, Any]:
+    if (
+        _in_notebook()
+    ):  # its output is no terminal, but it is shown; what goes to standard error is shown in red
         return {"disable": False, "dynamic_ncols": True, "file": sys.stdout}
     return {"disable": None, "dynamic_ncols": True}
 
 
 def _in_notebook() -> bool:
-    """Return whether this process is a notebook's kernel; one that only starts kernels is none."""
+    """Return whether this process is a notebook's kernel, and not one that only starts kernels."""
     kernels = sys.modules.get("ipykernel.kernelapp")
     return kernels is not None and bool(kernels.IPKernelApp.initialized())
 

@@ -50,7 +50,7 @@ class Engine:
 
     Attributes:
         registry: The deployments.
-        requests: What the configuration says about every request; may be replaced.
+        requests: The defaults of every request; may be replaced.
         clock: The source of time.
         limiter: The limits.
         health: The health of the deployments.

@@ -28,7 +28,7 @@ _NOT_EXTRA = _IGNORED | _TOOL_WORDS | {"n"}
 
 @dataclass(frozen=True, slots=True)
 class RequestDefaults:
-    """What a model's fields say about every request; the keywords of a call win.
+    """The defaults of every request of a model; the keywords of a call win.
 
     Attributes:
         params: The model's own parameters, by neutral name.
@@ -44,7 +44,7 @@ class RequestDefaults:
 
     @classmethod
     def of(cls, fields: ModelFields) -> RequestDefaults:
-        """Return what the fields say about every request."""
+        """Return the defaults that the fields hold."""
         params = {name: getattr(fields, name) for name in PARAMETERS}
         return cls(
             {name: value for name, value in params.items() if value not in (None, [])},

@@ -184,7 +184,7 @@ class ModelFields(DispatchFields):
         check_fields(cls.__name__, values, (*cls.model_fields, *_ALIASES))
         return values
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - pydantic's signature
         """Return a model of its own with some fields changed: nothing is shared but what was handed in."""
         fields = {name: getattr(self, name) for name in self.model_fields_set if name != "profile"}
         return type(self)(**{**fields, **(update or {})})

@@ -53,10 +53,8 @@ class VendorConfig(Settings):
     tpm: float | None = Field(default=None, gt=0)
     api_version: str | None = None
     headers: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
-    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)  # noqa: TID251
-    http_async_client: httpx.AsyncClient | None = Field(  # noqa: TID251
-        default=None, exclude=True, repr=False
-    )
+    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
+    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
 
     @field_validator("base_url")
     @classmethod

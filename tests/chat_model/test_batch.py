@@ -53,9 +53,9 @@ def test_results_come_in_order_with_failures_in_place(server: LoopbackServer, co
     # LangChain starts the calls of an asynchronous batch in any order.
     assert texts == ["one", "failed", "three"] if colour == "sync" else min(texts) == "failed"
     last = screen.getvalue().split("\r")[-1]
-    told = server.usage()["openai"]
+    used = server.usage()["openai"]
     assert "3/3" in last
-    assert f"1 failed, {told.input_tokens + told.output_tokens} tokens, $0.00" in last
+    assert f"1 failed, {used.input_tokens + used.output_tokens} tokens, $0.00" in last
 
 
 def test_a_failure_is_raised_unless_it_is_to_be_returned(server: LoopbackServer) -> None:
@@ -82,23 +82,24 @@ def test_the_model_s_batch_takes_progress(
 
 
 def test_chains_have_progress_too(server: LoopbackServer) -> None:
-    """Any runnable is counted, and the callbacks of its config still hear everything."""
-    model, heard = model_of(deployment(server, "openai")), UsageCallbackHandler()
+    """Any runnable is counted, and the callbacks of its config are still notified."""
+    model, usage = model_of(deployment(server, "openai")), UsageCallbackHandler()
     chain = ChatPromptTemplate.from_template("say {word}") | model
     screen = Screen()
     inputs = [{"word": str(n)} for n in range(3)]
-    for callbacks in ([heard], CallbackManager([heard], [heard])):
+    for callbacks in ([usage], CallbackManager([usage], [usage])):
         run_batch(chain, inputs, {"callbacks": callbacks}, bar=bar_on(screen))  # type: ignore[typeddict-item]
-    assert heard.answers == 6
+    assert usage.answers == 6
     assert "3/3" in screen.getvalue()
 
 
-def test_an_unknown_price_is_said() -> None:
-    """Dollars that nobody knows are not shown as zero."""
-    screen, usage = Screen(), UsageCallbackHandler()
-    with Progress(1, usage, bar=bar_on(screen)) as progress:
+def test_an_unknown_price_is_shown_as_unknown() -> None:
+    """It is not shown as zero."""
+    screen = Screen()
+    with Progress(1, bar=bar_on(screen)) as progress:
+        usage = progress.usage
         usage._add(("v", "d", "m"), usage.total.__class__(answers=1, unpriced_answers=1))
-        progress.done("answer")
+        progress.add(0, "answer")
     assert "price unknown" in screen.getvalue()
 
 

@@ -90,7 +90,7 @@ def test_tracing_parameters_name_the_planned_target() -> None:
 
 
 def test_bound_tools_are_neutral_and_shown_as_openai_dicts(server: LoopbackServer) -> None:
-    """The binding holds one neutral form; each vendor is spoken to in its own."""
+    """The binding holds one neutral form; it is compiled for each vendor."""
 
     def lookup(city: str) -> str:
         """Look a city up."""
@@ -182,6 +182,6 @@ def test_no_backoff_is_waited_for_before_a_breaker_that_is_open(server: Loopback
         server.script("openai", [Fault(status=503)] * 3)
         answer = COLOURS[colour](model, "hello")
     attempts = answer.response_metadata["llmdispatch"]["attempts"]
-    asked = [attempt["vendor"] for attempt in attempts]
-    assert asked[-1] == "anthropic"
-    assert len(clock.slept) == len(asked) - 2
+    tried = [attempt["vendor"] for attempt in attempts]
+    assert tried[-1] == "anthropic"
+    assert len(clock.slept) == len(tried) - 2

@@ -46,7 +46,7 @@ def test_langchain_s_own_methods_are_left_as_they_are() -> None:
 
 
 def test_fifty_streams_at_once_keep_their_runs_apart(server: LoopbackServer) -> None:
-    """Concurrent streams in one loop each tell their own run."""
+    """Concurrent streams in one loop each notify the handlers of their own run."""
     model, handler = model_of(deployment(server, "openai")), [RecordingHandler() for _ in range(50)]
 
     async def main() -> None:

@@ -87,7 +87,7 @@ def test_named_models_are_remembered_up_to_a_bound() -> None:
 
 
 def test_equal_names_are_numbered() -> None:
-    """Two deployments of one model are told apart; one written twice in routes is one target."""
+    """Two deployments of one model have different names; one written twice in routes is one target."""
     two = [Deployment("openai:gpt-6-luna", api_key=f"k-{n}") for n in (1, 2)]
     assert names(registry(*two)) == ["openai:gpt-6-luna", "openai:gpt-6-luna#2"]
     same = Deployment("openai:x")

@@ -85,7 +85,7 @@ def test_a_package_offers_a_class_or_an_instance(install: Install, value: str) -
 
 
 def test_a_package_is_not_imported_unless_it_is_named_or_listed(install: Install) -> None:
-    """A model of built-in vendors never imports it, also where a call names a model that nobody knows."""
+    """A model of built-in vendors never imports it, also where a call names an unknown model."""
     install("zenith = zenith_llm:ZenithVendor")
     model = DispatcherChatModel(model="openai:x", env={"OPENAI_API_KEY": "k"})
     model.explain("hi", model="a-model-of-tomorrow")

@@ -47,7 +47,7 @@ _ERRORS = {401: errors.AuthenticationError, 429: errors.RateLimitError, 400: err
 
 
 class AcmeVendor(Vendor):
-    """Speaks a format of lines (Ollama's, which the loopback server understands), from scratch."""
+    """Has a format of lines (Ollama's, which the loopback server understands), from scratch."""
 
     name = "acme"
     aliases = ("acme-ai",)
@@ -87,8 +87,10 @@ class AcmeVendor(Vendor):
 
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message."""
-        said = json.loads(body)
-        return AIMessage(said["message"]["content"], tool_calls=_calls(said, call.tool_names), **_facts(said))
+        reply = json.loads(body)
+        return AIMessage(
+            reply["message"]["content"], tool_calls=_calls(reply, call.tool_names), **_facts(reply)
+        )
 
     def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> AcmeStream:
         """Return a decoder."""
@@ -122,15 +124,15 @@ class AcmeStream:
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [self._chunk(json.loads(line)) for line in lines if line]
 
-    def _chunk(self, said: dict[str, Any]) -> AIMessageChunk:
+    def _chunk(self, reply: dict[str, Any]) -> AIMessageChunk:
         pieces = [
             {"name": call["name"], "args": json.dumps(call["args"]), "id": call["id"], "index": n}
-            for n, call in enumerate(_calls(said, self._names))
+            for n, call in enumerate(_calls(reply, self._names))
         ]
-        self.done = said["done"]
-        facts = _facts(said) if self.done else {"response_metadata": {"model_provider": "acme"}}
+        self.done = reply["done"]
+        facts = _facts(reply) if self.done else {"response_metadata": {"model_provider": "acme"}}
         position = "last" if self.done else None
-        text = said["message"]["content"]
+        text = reply["message"]["content"]
         return AIMessageChunk(text, tool_call_chunks=pieces, chunk_position=position, **facts)
 
     def close(self) -> list[AIMessageChunk]:
@@ -155,21 +157,21 @@ def _tool(tool: Any) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _calls(said: dict[str, Any], names: Mapping[str, str]) -> list[Any]:
-    functions = [(one["id"], one["function"]) for one in said["message"].get("tool_calls", ())]
+def _calls(reply: dict[str, Any], names: Mapping[str, str]) -> list[Any]:
+    functions = [(one["id"], one["function"]) for one in reply["message"].get("tool_calls", ())]
     return [
         {"name": names.get(f["name"], f["name"]), "args": f["arguments"], "id": id_} for id_, f in functions
     ]
 
 
-def _facts(said: dict[str, Any]) -> dict[str, Any]:
-    used, made = said["prompt_eval_count"], said["eval_count"]
+def _facts(reply: dict[str, Any]) -> dict[str, Any]:
+    used, made = reply["prompt_eval_count"], reply["eval_count"]
     return {
         "usage_metadata": {"input_tokens": used, "output_tokens": made, "total_tokens": used + made},
         "response_metadata": {
             "model_provider": "acme",
-            "model_name": said["model"],
-            "finish_reason": said["done_reason"],
+            "model_name": reply["model"],
+            "finish_reason": reply["done_reason"],
         },
     }
 
@@ -275,8 +277,8 @@ def test_tools_history_and_its_own_parameter_rules(server: LoopbackServer) -> No
     """Everything that is compiled for a vendor is compiled for this one: by the data in its class."""
     model = router(server).bind_tools([TOOL])
     question = HumanMessage("What is magic_function(3)? Use the tool.")
-    asked = {"model": "acme:acme-1", "temperature": 0.5, "top_p": 0.1, "stop": ["a", "b"]}
-    call = model.invoke([question], **asked)
+    keywords = {"model": "acme:acme-1", "temperature": 0.5, "top_p": 0.1, "stop": ["a", "b"]}
+    call = model.invoke([question], **keywords)
     adapted = [change["kind"] for change in call.response_metadata["llmdispatch"]["adapted"]]
     assert adapted == ["top_p_dropped", "stop_adapted"]
     assert server.requests[-1].body["options"] == {"temperature": 0.5, "stop": ["a"]}
@@ -289,7 +291,7 @@ def test_tools_history_and_its_own_parameter_rules(server: LoopbackServer) -> No
 
 
 def test_its_own_tool_names_schemas_and_facts(server: LoopbackServer) -> None:
-    """Tools are named and described as it takes them; what its models cannot do is asked for in words."""
+    """Tools are named and described as it takes them; what its models cannot do is requested in words."""
     model = router(server).bind_tools([RICH_TOOL], tool_choice="magic-function/v2")
     call = model.invoke("What is magic_function(3)? Use the tool.", model="acme:acme-1")
     function = server.requests[-1].body["tools"][0]["function"]
@@ -381,9 +383,9 @@ class ParrotVendor(AcmeVendor):
 
     def stream(self, call: Call, timeout: float | None) -> Generator[bytes, None, None]:
         """Say it in lines."""
-        said = self.generate(call, timeout).text
+        reply = self.generate(call, timeout).text
         counts = {"prompt_eval_count": 1, "eval_count": 1, "done_reason": "stop", "model": call.model}
-        yield json.dumps({"message": {"content": said}, "done": False}).encode() + b"\n"
+        yield json.dumps({"message": {"content": reply}, "done": False}).encode() + b"\n"
         yield json.dumps({"message": {"content": ""}, "done": True, **counts}).encode() + b"\n"
 
     async def astream(
@@ -403,13 +405,13 @@ def test_a_vendor_may_answer_by_itself(server: LoopbackServer) -> None:
     async def stream() -> str:
         return "".join([chunk.text async for chunk in model.astream("Hi", model="parrot:grey")])
 
-    said = [
+    reply = [
         model.invoke("Hi", model="parrot:grey").text,
         asyncio.run(model.ainvoke("Hi", model="parrot:grey")).text,
         "".join(chunk.text for chunk in model.stream("Hi", model="parrot:grey")),
         asyncio.run(stream()),
     ]
-    assert said == ["Hi"] * 4
+    assert reply == ["Hi"] * 4
     assert not server.requests
     with pytest.raises(errors.AllDeploymentsFailedError) as caught:
         model.invoke("fail", model="parrot:grey")

@@ -10,7 +10,7 @@ class Standard:
     """One vendor's line in the standard suites.
 
     Attributes:
-        model: The model that is asked.
+        model: The model that is used.
         override: Another model of the vendor, for the per-call override.
         flags: Names of the suites' flags that are true for it.
         reasoning: Keywords that make it think, where the API shows reasoning tokens.
