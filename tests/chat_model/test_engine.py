@@ -24,8 +24,8 @@ def engine(**fields: Any) -> Engine:
 
 def test_it_needs_no_chat_model() -> None:
     """A call is begun from fields: its attempts, request and run are ready, and nothing is sent."""
-    dispatch, request, run = engine(temperature=0.5).begin(HELLO, None, {"max_tokens": 7}, None)
-    assert request.params == {"temperature": 0.5, "max_tokens": 7}
+    dispatch, run = engine(temperature=0.5).begin(HELLO, None, {"max_tokens": 7}, None)
+    assert dispatch.call.request.params == {"temperature": 0.5, "max_tokens": 7}
     assert [attempt.target.name for attempt in dispatch.attempts()][:1] == ["ollama:x"]
     assert run.observer is None
 
@@ -51,9 +51,9 @@ def test_what_is_handed_in_is_shared_and_the_rest_its_own() -> None:
 )
 def test_a_calls_times_win(fields: dict[str, Any], kwargs: dict[str, Any], seconds: float) -> None:
     """Over the model's keywords, and those over its fields."""
-    dispatch, request, _ = engine(**fields).begin(HELLO, None, kwargs, None)
+    dispatch, _ = engine(**fields).begin(HELLO, None, kwargs, None)
     assert dispatch.call.deadline - dispatch.call.started == seconds
-    assert "deadline" not in request.extra
+    assert "deadline" not in dispatch.call.request.extra
 
 
 def test_the_identity_holds_what_changes_answers_and_no_key() -> None:
