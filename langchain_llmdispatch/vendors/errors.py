@@ -17,8 +17,6 @@ from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage
-
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
@@ -100,23 +98,7 @@ class ErrorContext:
         return error
 
 
-# -- the guards of whole bodies; that of streams is in `stream.py` ----------------------------------------
-
-
-def guards_answer(decode: Method) -> Method:
-    """Return a vendor's `decode_response` that raises `MalformedResponseError` for JSON of another shape."""
-
-    @wraps(decode)
-    def guarded(vendor: Vendor, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
-        try:
-            message: AIMessage = decode(vendor, call, body, headers)
-        except errors.DispatchError:
-            raise
-        except Exception as cause:
-            raise ErrorContext(vendor, call, headers).malformed("the answer", cause) from cause
-        return message
-
-    return cast("Method", guarded)
+# -- the guard of error bodies; that of answers is in `answer_checks.py`, that of streams in `stream.py` ---
 
 
 def guards_error(decode: Method) -> Method:

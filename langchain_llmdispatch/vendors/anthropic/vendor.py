@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from langchain_llmdispatch.types import LimitState
+from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.anthropic import rules
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
@@ -23,7 +24,7 @@ from langchain_llmdispatch.vendors.base import (
     Vendor,
     json_request,
 )
-from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
 from langchain_llmdispatch.vendors.cohere import rules
 from langchain_llmdispatch.vendors.cohere.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.cohere.errors import error_of, limits
 from langchain_llmdispatch.vendors.cohere.request import chat_body
 from langchain_llmdispatch.vendors.cohere.stream import CohereStreamDecoder
-from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
+from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
@@ -19,7 +20,7 @@ from langchain_llmdispatch.vendors.base import (
     Vendor,
     json_request,
 )
-from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.google import rules
 from langchain_llmdispatch.vendors.google.answer import decode_answer
 from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
+from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     ANY_TOOL_NAME,
     Environment,
@@ -15,7 +16,7 @@ from langchain_llmdispatch.vendors.base import (
     bearer,
     json_request,
 )
-from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.ollama import rules
 from langchain_llmdispatch.vendors.ollama.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.ollama.errors import error_of

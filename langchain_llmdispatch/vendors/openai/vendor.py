@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_llmdispatch.errors import MalformedResponseError, VendorError
 from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.types import LimitState
+from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
@@ -19,7 +20,7 @@ from langchain_llmdispatch.vendors.base import (
     bearer,
     json_request,
 )
-from langchain_llmdispatch.vendors.errors import ErrorContext, guards_answer, guards_error
+from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.openai import rules
 from langchain_llmdispatch.vendors.openai.chat_answer import FAILED, chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
