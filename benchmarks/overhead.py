@@ -82,7 +82,7 @@ async def ameasure(call: Callable[[], Awaitable[object]], calls: int) -> float:
 @contextmanager
 def serving() -> Iterator[str]:
     """Yield the base URL of a server in another process."""
-    server = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE)  # noqa: S603
+    server = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE)
     assert server.stdout is not None
     try:
         yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"

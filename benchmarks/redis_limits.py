@@ -38,7 +38,7 @@ def redis() -> Iterator[str]:
         port = str(free.getsockname()[1])
     with tempfile.TemporaryDirectory() as directory:
         command = [binary, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        server = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
+        server = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL)
         try:
             time.sleep(0.5)
             yield f"redis://127.0.0.1:{port}/0"

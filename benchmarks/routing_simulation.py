@@ -242,7 +242,7 @@ class Walk:
             result.lost += 1
             return
         moment = self.simulation.clock.time + attempt.delay
-        self.simulation._at(moment, lambda: self._send(attempt))  # noqa: SLF001
+        self.simulation._at(moment, lambda: self._send(attempt))
 
     def _send(self, attempt: Attempt) -> None:
         simulation, rng = self.simulation, self.simulation.rng
@@ -261,7 +261,7 @@ class Walk:
         late = seconds > TIMEOUT
         fault = errors.AttemptTimeoutError("late") if late else vendor.error() if failed else None
         end = simulation.clock.time + min(seconds, TIMEOUT)
-        simulation._at(end, lambda: self._end(attempt, fault, tokens, vendor.first * noise))  # noqa: SLF001
+        simulation._at(end, lambda: self._end(attempt, fault, tokens, vendor.first * noise))
 
     def _end(self, attempt: Attempt, fault: errors.DispatchError | None, tokens: int, first: float) -> None:
         simulation = self.simulation
@@ -269,7 +269,7 @@ class Walk:
             if fault is not None:
                 raise fault
             attempt.usage = {"input_tokens": 500, "output_tokens": tokens, "total_tokens": 500 + tokens}
-            attempt._first_at = (attempt._sent_at or 0.0) + first  # noqa: SLF001 - a stream's first token
+            attempt._first_at = (attempt._sent_at or 0.0) + first
             simulation.result.paid(attempt.target.deployment.input_price or 0.0, CHEAPEST, tokens)
             attempt.succeed()
         self.next()

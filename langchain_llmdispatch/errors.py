@@ -13,7 +13,7 @@
         │   │   ├── ForeignSignatureError        reasoning of another model in the history
         │   │   └── RequestTooLargeError         413, or one request above the whole limit
         │   ├── ContextOverflowError                                (+ ContextOverflowError)
-        │   ├── ContentFilterError           refused with an HTTP error
+        │   ├── ContentFilterError           refused with an HTTP error (+ ModelInvalidRequestError)
         │   ├── ServerError                  5xx, 408, 409          (+ ModelAPIError)
         │   │   └── OverloadedError          503, 529
         │   └── MalformedResponseError       an answer that makes no sense (+ ModelAPIError)

@@ -22,13 +22,13 @@ from pydantic import ValidationError
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from langchain_llmdispatch import ConfigurationError  # noqa: E402
-from langchain_llmdispatch.config.environment import environment  # noqa: E402
-from langchain_llmdispatch.config.schema import explain_validation  # noqa: E402
-from langchain_llmdispatch.local.server import base_url  # noqa: E402
-from langchain_llmdispatch.testing import Cassette  # noqa: E402
-from langchain_llmdispatch.vendors import builtin_vendors  # noqa: E402
-from tests.scenarios import SCENARIOS, SERVERS, Server  # noqa: E402
+from langchain_llmdispatch import ConfigurationError
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.schema import explain_validation
+from langchain_llmdispatch.local.server import base_url
+from langchain_llmdispatch.testing import Cassette
+from langchain_llmdispatch.vendors import builtin_vendors
+from tests.scenarios import SCENARIOS, SERVERS, Server
 
 CASSETTES = ROOT / "cassettes"
 NOTE = "one thread of {machine}; temperature 0"

@@ -134,7 +134,7 @@ def streamed_tool_call(model: DispatcherChatModel) -> None:
     bound = model.bind_tools([get_weather], tool_choice="any")
     whole: AIMessageChunk | None = None
     for chunk in bound.stream("What is the weather in Paris?"):
-        whole = chunk if whole is None else whole + chunk  # type: ignore[assignment,operator]
+        whole = chunk if whole is None else whole + chunk
     assert whole is not None
     assert [(call["name"], call["args"]) for call in whole.tool_calls] == [("get_weather", {"city": "Paris"})]
 

@@ -7,7 +7,10 @@
 
 Attach each handler in one place: two handlers of the same kind count a call twice. The extras `[otel]` and
 `[prometheus]` bring what they need; without it, importing a handler is fine and making one is an ImportError
-that says so.
+that names the extra.
+
+Owns: spans, metrics, their attribute names and labels.
+Must not know: how attempts are decided; it only observes them.
 """
 
 from __future__ import annotations

@@ -14,6 +14,9 @@ Nothing here is imported until it is used, and only the plugin needs pytest. Ins
 
 In pytest: `@pytest.mark.llmdispatch_cassette`, and the fixtures `llmdispatch_cassette`, `llmdispatch_faults`,
 `llmdispatch_clock`, `llmdispatch_no_network`.
+
+Owns: recording and replaying, injecting faults, virtual time, what another configuration would have done.
+Must not know: how attempts are decided; it runs the engine unchanged, behind middleware and clocks.
 """
 
 from __future__ import annotations

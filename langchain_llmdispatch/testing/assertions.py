@@ -110,14 +110,15 @@ def assert_cost(call: Any, *, at_most: float | str | Decimal) -> None:
 
 
 def _last(call: Any) -> BaseMessage:
-    if isinstance(call, (Mapping, Sequence)):
-        found = calls_of(call)
-        if not found:
-            raise AssertionError("there is no answer of a dispatched call in it")
+    if isinstance(call, BaseMessage):
+        return call
+    if not isinstance(call, (Mapping, Sequence)):
+        problem = f"{type(call).__name__} is not a message, error or state"
+    elif found := calls_of(call):
         return found[-1]
-    if not isinstance(call, BaseMessage):
-        raise AssertionError(f"{type(call).__name__} is not a message, error or state")  # noqa: TRY004
-    return call
+    else:
+        problem = "there is no answer of a dispatched call in it"
+    raise AssertionError(problem)
 
 
 def _facts(message: BaseMessage) -> Mapping[str, Any]:

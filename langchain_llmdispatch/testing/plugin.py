@@ -83,8 +83,8 @@ def llmdispatch_cassette(
     request: pytest.FixtureRequest, llmdispatch_config: Mapping[str, Any]
 ) -> Iterator[Cassette]:
     """Replay the test's model calls from its cassette, or record them; return the `Cassette`."""
-    from langchain_llmdispatch.settings import check_fields  # noqa: PLC0415 - not before it is used
-    from langchain_llmdispatch.testing.cassettes.cassette import Cassette  # noqa: PLC0415
+    from langchain_llmdispatch.settings import check_fields
+    from langchain_llmdispatch.testing.cassettes.cassette import Cassette
 
     marker = request.node.get_closest_marker(MARKER)
     options = {**llmdispatch_config, **(marker.kwargs if marker else {})}
@@ -126,7 +126,7 @@ def _path(request: pytest.FixtureRequest, name: str | None, directory: Any) -> P
 @pytest.fixture
 def llmdispatch_faults() -> Iterator[Faults]:
     """Return a `Faults` for every model while the test runs."""
-    from langchain_llmdispatch.testing.faults.faults import Faults  # noqa: PLC0415
+    from langchain_llmdispatch.testing.faults.faults import Faults
 
     with Faults() as faults:
         yield faults
@@ -135,7 +135,7 @@ def llmdispatch_faults() -> Iterator[Faults]:
 @pytest.fixture
 def llmdispatch_clock() -> Iterator[FakeClock]:
     """Return a `FakeClock` that is substituted for the real clock in every model while the test runs."""
-    from langchain_llmdispatch.testing.clock import FakeClock, use_clock  # noqa: PLC0415
+    from langchain_llmdispatch.testing.clock import FakeClock, use_clock
 
     clock = FakeClock()
     with use_clock(clock):
@@ -145,7 +145,7 @@ def llmdispatch_clock() -> Iterator[FakeClock]:
 @pytest.fixture
 def llmdispatch_no_network() -> Iterator[NoNetwork]:
     """Fail the test if a model is about to reach the network."""
-    from langchain_llmdispatch.testing.middleware import NoNetwork  # noqa: PLC0415
+    from langchain_llmdispatch.testing.middleware import NoNetwork
 
     with NoNetwork() as guard:
         yield guard

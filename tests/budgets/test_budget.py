@@ -41,7 +41,7 @@ def test_what_is_reserved_is_not_left_and_what_is_not_spent_comes_back() -> None
 )
 def test_periods_begin_anew(period: object, same: timedelta, next_one: timedelta) -> None:
     """Hours, days, weeks from Monday and months are the calendar's, in UTC; seconds are seconds."""
-    budget = Budget(1, period)  # type: ignore[arg-type]
+    budget = Budget(1, period)
     held = budget.reserve(Decimal(1), NOON)
     assert held is not None
     held.settle(Decimal(1))
@@ -102,7 +102,7 @@ def test_sixteen_threads_cannot_overdraw() -> None:
 def test_wrong_budgets_are_named(usd: float, period: object) -> None:
     """An amount below nothing or a period that is none is an error."""
     with pytest.raises(errors.ConfigurationError, match="Budget"):
-        Budget(usd, period)  # type: ignore[arg-type]
+        Budget(usd, period)
 
 
 def test_a_budget_pickles_as_a_fresh_one() -> None:

@@ -88,7 +88,7 @@ def test_chains_have_progress_too(server: LoopbackServer) -> None:
     screen = Screen()
     inputs = [{"word": str(n)} for n in range(3)]
     for callbacks in ([usage], CallbackManager([usage], [usage])):
-        run_batch(chain, inputs, {"callbacks": callbacks}, bar=bar_on(screen))  # type: ignore[typeddict-item]
+        run_batch(chain, inputs, {"callbacks": callbacks}, bar=bar_on(screen))
     assert usage.answers == 6
     assert "3/3" in screen.getvalue()
 

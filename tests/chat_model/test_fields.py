@@ -78,7 +78,7 @@ def test_langchain_s_own_fields_act() -> None:
 def test_an_unknown_field_is_an_error() -> None:
     """As for every pydantic model."""
     with pytest.raises(ValueError, match="no field"):
-        model().temprature = 1  # type: ignore[attr-defined]
+        model().temprature = 1
 
 
 @pytest.mark.parametrize("name", ["routes", "vendors"])

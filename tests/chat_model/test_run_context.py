@@ -28,7 +28,7 @@ def test_a_stream_s_run_has_the_id_and_handlers_that_langchain_will_use() -> Non
     """Without handlers the config stays as it is: there is nothing that could be notified."""
     model, handler = DispatcherChatModel(model="ollama:x", env={}, tags=["own"]), RecordingHandler()
     config = {"callbacks": [handler], "run_id": UUID(int=7), "tags": ["t"]}
-    with StreamRun(model, config, CallbackManagerForLLMRun) as prepared:  # type: ignore[arg-type]
+    with StreamRun(model, config, CallbackManagerForLLMRun) as prepared:
         run = take_run()
     assert run is not None
     assert (run.run_id, run.handlers, sorted(run.tags)) == (UUID(int=7), [handler], ["own", "t"])
@@ -76,7 +76,7 @@ def test_a_stream_that_cannot_begin_leaves_nothing_either(server: LoopbackServer
     """An input that is no conversation fails before the call; the context is clean."""
     model = model_of(deployment(server, "openai"))
     with pytest.raises(ValueError, match="Invalid input type"):
-        list(model.stream(7, {"callbacks": [RecordingHandler()]}))  # type: ignore[arg-type]
+        list(model.stream(7, {"callbacks": [RecordingHandler()]}))
     assert take_run() is None
 
 

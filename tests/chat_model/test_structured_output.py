@@ -62,6 +62,6 @@ def test_wrong_methods_are_named() -> None:
     """A misspelt method and `strict` with JSON mode are errors."""
     model = model_of(model="openai:gpt-6-luna", env={"OPENAI_API_KEY": "k-123456"})
     with pytest.raises(ValueError, match="Did you mean 'json_schema'"):
-        model.with_structured_output(City, method="json_shema")  # type: ignore[arg-type]
+        model.with_structured_output(City, method="json_shema")
     with pytest.raises(ValueError, match="strict"):
         model.with_structured_output(City, method="json_mode", strict=True)

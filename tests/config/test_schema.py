@@ -81,7 +81,7 @@ def test_from_config(form: str, tmp_path: Path) -> None:
     config = DispatcherConfig.load(source, {"MY_KEY": "k-from-env"})
     found = DispatcherChatModel.from_config(config, env={})
     first, second = found.deployments()
-    assert first.endpoint.api_key.get_secret_value() == "k-from-env"  # type: ignore[union-attr]
+    assert first.endpoint.api_key.get_secret_value() == "k-from-env"
     assert first.timeouts == {"timeout": 9}
     assert second.deployment.rpm == 50
     assert found.retry_policy == RetryPolicy(max_retries=1, retryable_errors=("timeout",))

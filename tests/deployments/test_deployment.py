@@ -64,7 +64,7 @@ def test_wrong_fields_are_named(fields: dict[str, Any], message: str) -> None:
 def test_settings_are_frozen() -> None:
     """A deployment shares nothing and cannot be changed."""
     with pytest.raises(ValueError, match="frozen"):
-        Deployment("openai:x").rpm = 3  # type: ignore[misc]
+        Deployment("openai:x").rpm = 3
 
 
 def test_nothing_secret_is_shown_or_pickled() -> None:

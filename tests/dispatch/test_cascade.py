@@ -143,7 +143,7 @@ def test_words_for_common_verdicts(server: LoopbackServer, call: Call, vendor: s
     """Refusals and answers that hit their length limit are recognised on every vendor."""
     for finish in ("length", "content_filter"):
         server.clear()
-        server.script(vendor, [Answer("well", finish=finish)], account="a")  # type: ignore[arg-type] # as above
+        server.script(vendor, [Answer("well", finish=finish)], account="a")
         server.script("openai", [Answer("done")], account="b")
         with model(server, vendor, "openai", escalate_when=["refusal", "length"]) as dispatcher:
             assert call(dispatcher, "go").text == "done"

@@ -67,9 +67,9 @@ class Walk:
 
 def steady(**fields: object) -> CallPolicy:
     """Return a policy without jitter."""
-    retries = RetryPolicy(jitter=False, **fields.pop("retries", {}))  # type: ignore[arg-type]
-    times = TimeLimits(**fields.pop("times", {}))  # type: ignore[arg-type]
-    return CallPolicy(retries=retries, times=times, **fields)  # type: ignore[arg-type]
+    retries = RetryPolicy(jitter=False, **fields.pop("retries", {}))
+    times = TimeLimits(**fields.pop("times", {}))
+    return CallPolicy(retries=retries, times=times, **fields)
 
 
 def test_transient_errors_are_retried_with_growing_waits_then_fall_back() -> None:
@@ -139,7 +139,7 @@ def test_the_callers_fault_is_neither_retried_nor_sent_elsewhere(error: errors.D
 def test_context_overflow_goes_only_to_larger_windows() -> None:
     """An overflow skips deployments whose window is known to be no larger."""
     small, same, large = targets("gpt-5.4-mini", "gpt-5.4-nano", "gpt-6.1-terra")
-    assert large.facts.context_window > small.facts.context_window  # type: ignore[operator]
+    assert large.facts.context_window > small.facts.context_window
     walk = Walk({small.name: [errors.ContextOverflowError("x")]}, steady()).run([small, same, large])
     assert walk.asked == [small.name, large.name]
 

@@ -358,13 +358,13 @@ def test_leaving_the_winners_stream(server: LoopbackServer, asynchronous: bool) 
             async def run() -> None:
                 stream = dispatcher.astream("hello")
                 await anext(stream)
-                await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+                await stream.aclose()
 
             asyncio.run(run())
         else:
             stream = dispatcher.stream("hello")
             next(stream)
-            stream.close()  # type: ignore[attr-defined] # as above
+            stream.close()
         stats = dispatcher.get_stats()
     assert (stats.total_requests, stats.abandoned, stats.in_flight, stats.calls.abandoned) == (2, 2, 0, 1)
     assert closed(server, before)

@@ -205,7 +205,7 @@ def test_a_tool_call_that_was_delivered_ends_the_call(server: LoopbackServer, re
         model_of(deployment(server, "anthropic", "a"), on_stream_error="resume") as model,
         pytest.raises(StreamInterruptedError) as raised,
     ):
-        read(model.bind_tools([ADD]), seen)  # type: ignore[arg-type] # it streams like a model
+        read(model.bind_tools([ADD]), seen)
     assert raised.value.partial.tool_call_chunks
     assert len(server.requests) == 1
 

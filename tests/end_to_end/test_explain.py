@@ -20,7 +20,7 @@ def model(server: LoopbackServer, *accounts: str, **fields: Any) -> DispatcherCh
         for name in accounts
     ]
     defaults = {"retry_policy": RetryPolicy(jitter=False), "clock": FakeClock(), "rng": random.Random(1)}
-    return DispatcherChatModel(models=models, env={}, **{**defaults, **fields})  # type: ignore[arg-type]
+    return DispatcherChatModel(models=models, env={}, **{**defaults, **fields})
 
 
 @pytest.mark.parametrize(

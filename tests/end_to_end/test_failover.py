@@ -168,7 +168,7 @@ def test_same_script_same_decisions(
         else:
             with pytest.raises(case.error) as raised:
                 call(model, "hello")
-            assert [r.deployment for r in raised.value.attempts] == list(case.asked)  # type: ignore[attr-defined]
+            assert [r.deployment for r in raised.value.attempts] == list(case.asked)
     assert [received.account for received in server.requests] == list(case.asked)
     assert clock.slept == pytest.approx(list(case.slept))
 

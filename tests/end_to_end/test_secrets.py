@@ -50,7 +50,7 @@ def _chain(error: BaseException) -> str:
         texts += [repr(seen), str(seen), repr(vars(seen)), "".join(traceback.format_exception(seen))]
         texts += [repr(getattr(inner, "__dict__", "")) for inner in getattr(seen, "errors", ())]
         assert type(seen).__module__.partition(".")[0] not in {"httpx", "httpcore"}
-        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment]
+        seen = seen.__cause__ or seen.__context__
     return " ".join(texts)
 
 

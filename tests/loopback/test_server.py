@@ -320,7 +320,7 @@ class TestFaults:
             assert ENDS["cohere"] in streamed(server, "cohere").text
 
     def test_answers_can_be_scripted(self, server: LoopbackServer) -> None:
-        broken = Answer(tool_calls=[ToolCall("magic_function", '{"inp', id="abc")], finish="length")  # type: ignore[arg-type]
+        broken = Answer(tool_calls=[ToolCall("magic_function", '{"inp', id="abc")], finish="length")
         server.script("openai", [broken, (Answer("One two three"), Fault.drip(2))])
         choice = post(server, "openai", prompt("openai", ASK, tool=True)).json()["choices"][0]
         assert choice["finish_reason"] == "length"

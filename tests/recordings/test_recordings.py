@@ -211,7 +211,7 @@ def _check_chunks(codec: Vendor, chunks: list[AIMessageChunk]) -> None:
 
 def _sum(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     total, *rest = chunks
-    return total.__add__(rest) if rest else total  # type: ignore[operator,no-any-return]
+    return total.__add__(rest) if rest else total
 
 
 def _same(one: AIMessageChunk | DispatchError, other: AIMessageChunk | DispatchError) -> bool:

@@ -38,7 +38,7 @@ LEAVING: dict[str, Callable[[], Any]] = {
     "connect_ex": lambda: _tcp("connect_ex"),
     "create_connection": lambda: socket.create_connection((ADDRESS, 443), timeout=0.01),
     "datagram": _udp,
-    "asyncio": lambda: asyncio.run(asyncio.open_connection(ADDRESS, 443)),  # type: ignore[arg-type]
+    "asyncio": lambda: asyncio.run(asyncio.open_connection(ADDRESS, 443)),
     "getaddrinfo": lambda: socket.getaddrinfo(NAME, 443),
     "gethostbyname": lambda: socket.gethostbyname(NAME),
     "gethostbyname_ex": lambda: socket.gethostbyname_ex(NAME.encode().decode()),

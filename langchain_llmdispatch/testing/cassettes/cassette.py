@@ -125,7 +125,7 @@ class Cassette:
 
     def __enter__(self) -> Self:
         """Install the cassette."""
-        from langchain_llmdispatch.testing.cassettes.vcr_bridge import bridge, past_other_recorders  # noqa: PLC0415 - vcrpy is slow
+        from langchain_llmdispatch.testing.cassettes.vcr_bridge import bridge, past_other_recorders
 
         with ExitStack() as stack:
             stack.enter_context(installed(self))

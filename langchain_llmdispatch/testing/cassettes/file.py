@@ -179,10 +179,10 @@ class _Line(dict[str, Any]):
 
 def dump_yaml(document: Mapping[str, Any]) -> str:
     """Return readable YAML: long texts as blocks, each event of a stream on one line."""
-    import yaml  # noqa: PLC0415 - slow, and only here
+    import yaml
 
     class Dumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - no anchors in files for people
+        def ignore_aliases(self, data: Any) -> bool:
             return True
 
     def text(dumper: Any, value: str) -> Any:
@@ -215,9 +215,13 @@ def _lined(interaction: Mapping[str, Any]) -> dict[str, Any]:
 
 def load_yaml(text: str) -> Any:
     """Return the document in a YAML text."""
-    import yaml  # noqa: PLC0415
+    import yaml
 
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def merged(old: Iterable[Interaction], new: Iterable[Interaction]) -> list[Interaction]:

@@ -135,9 +135,8 @@ class Secrets:
             SecretFoundError: There is a secret in it; the message says where, not what.
         """
         for path, leaf in leaves(document):
-            if path.endswith(".base64"):
-                leaf = base64.b64decode(leaf).decode("latin-1")  # noqa: PLW2901
-            if (kind := self.find(leaf)) is not None:
+            plain = base64.b64decode(leaf).decode("latin-1") if path.endswith(".base64") else leaf
+            if (kind := self.find(plain)) is not None:
                 raise SecretFoundError(f"{where}: {path} holds {kind}; nothing was written")
         if (kind := self.find(text)) is not None:
             raise SecretFoundError(f"{where} holds {kind}; nothing was written")

@@ -169,7 +169,7 @@ class Pause(EventFilter):
         super().__init__(content_type, after_events)
         self._seconds = seconds
 
-    def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:  # noqa: ARG002 - the same for both
+    def act(self, event: bytes, *, plain: bool) -> Iterable[Action]:
         """Wait, then go on."""
         return [Delay(self._seconds), event]
 

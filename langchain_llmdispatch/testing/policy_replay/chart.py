@@ -19,7 +19,7 @@ def draw(result: Replay, path: str | os.PathLike[str] | None) -> Any:
         ConfigurationError: matplotlib is missing, or the file cannot be written.
     """
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigurationError(
             'plots need matplotlib: pip install "langchain-llmdispatch[notebook]"'

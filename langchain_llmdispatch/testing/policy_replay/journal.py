@@ -78,7 +78,7 @@ class Journal(BaseCallbackHandler):
     @classmethod
     def from_cassettes(cls, *paths: str | os.PathLike[str]) -> Journal:
         """Return the calls in cassettes, one after another: a cassette does not hold when each began."""
-        from langchain_llmdispatch.testing.policy_replay.cassette_calls import calls_in  # noqa: PLC0415 - loads all codecs
+        from langchain_llmdispatch.testing.policy_replay.cassette_calls import calls_in
 
         journal, at = cls(), 0.0
         for path in map(Path, paths):
@@ -103,7 +103,7 @@ class Journal(BaseCallbackHandler):
 
     def on_chat_model_start(
         self,
-        serialized: dict[str, Any],  # noqa: ARG002 - LangChain's signature
+        serialized: dict[str, Any],
         messages: list[list[BaseMessage]],
         *,
         run_id: UUID,

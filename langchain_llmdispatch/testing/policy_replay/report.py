@@ -189,7 +189,7 @@ class Replay:
         Args:
             path: Where the picture is written; None only returns the axes.
         """
-        from langchain_llmdispatch.testing.policy_replay.chart import draw  # noqa: PLC0415 - matplotlib is slow
+        from langchain_llmdispatch.testing.policy_replay.chart import draw
 
         return draw(self, path)
 

@@ -20,7 +20,6 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.errors import VendorError
 from langchain_llmdispatch.framing import LineDecoder
 from langchain_llmdispatch.testing.body_streams import pause
-from langchain_llmdispatch.testing.middleware import attempt_of
 from langchain_llmdispatch.transport.middleware import Sleep
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.stream import FrameDecoder
@@ -77,9 +76,7 @@ class SimulatedNetwork:
 
     def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
         """Take as long as the outcome says, then respond or fail."""
-        attempt = attempt_of(request)
-        assert attempt is not None  # noqa: S101 - only models send here
-        outcome = OUTCOMES.get()(attempt.target)
+        outcome = OUTCOMES.get()(request.extensions["llmdispatch"].target)
         refused = outcome.status not in {None, _OK}
         if outcome.error == "AttemptTimeoutError":
             yield _sleep(read_deadline, _FOREVER)
@@ -130,7 +127,7 @@ class _Body(httpx.AsyncByteStream):
 class _Codec(Vendor):
     """The methods of a simulated vendor."""
 
-    def encode_request(self, call: Call) -> httpx.Request:  # noqa: ARG002 - the codec's signature
+    def encode_request(self, call: Call) -> httpx.Request:
         """Return an empty request."""
         return httpx.Request("POST", "https://simulated.invalid/")
 

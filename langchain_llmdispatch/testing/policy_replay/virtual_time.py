@@ -39,7 +39,7 @@ class SimulationClock(FakeClock):
         select: Callable[[float | None], list[T]],
         timeout: float | None,
         *,
-        idle: bool,  # noqa: ARG002 - everything in a simulation waits for nothing but time
+        idle: bool,
     ) -> list[T]:
         """Return the events there are; without any, move time.
 
@@ -72,7 +72,7 @@ class SimulationLoop(ClockLoop):
 
     def run_in_executor(  # type: ignore[override] # one signature is more precise than the loop's
         self,
-        executor: Executor | None,  # noqa: ARG002 - the loop's signature
+        executor: Executor | None,
         func: Callable[..., Any],
         *args: Any,
     ) -> asyncio.Future[Any]:

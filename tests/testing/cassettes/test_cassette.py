@@ -191,7 +191,7 @@ def test_modes(server: LoopbackServer, path: Path) -> None:
             for _ in range(3):
                 model.invoke("two")
     with pytest.raises(ConfigurationError, match="'nune' is not one of.*Did you mean 'none'"):
-        Cassette(path, mode="nune")  # type: ignore[arg-type] # that is the point
+        Cassette(path, mode="nune")
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -273,7 +273,7 @@ def test_a_broken_stream_is_recorded_as_broken(server: LoopbackServer, path: Pat
     """What ended early when it was recorded ends early when it is replayed; a whole answer does not."""
     server.script("openai", [Fault.cut(after_events=4)])
     for mode in ("rewrite", "none"):
-        with model_of(deployment(server, "openai")) as model, Cassette(path, mode=mode):  # type: ignore[arg-type]
+        with model_of(deployment(server, "openai")) as model, Cassette(path, mode=mode):
             with pytest.raises(StreamInterruptedError):
                 list(model.stream("say one two three four five"))
     assert Tape.read(path).interactions[0].response["cut"] is True
@@ -491,11 +491,11 @@ def test_images_are_kept_as_digests(server: LoopbackServer, path: Path) -> None:
 def test_leaving_a_stream_early_replays(server: LoopbackServer, path: Path) -> None:
     """A consumer who stops reading leaves a recording that serves a consumer who stops there too."""
     for mode in ("rewrite", "none"):
-        with model_of(deployment(server, "openai")) as model, Cassette(path, mode=mode):  # type: ignore[arg-type]
+        with model_of(deployment(server, "openai")) as model, Cassette(path, mode=mode):
             stream = model.stream("say one two three four five")
-            chunk: AIMessageChunk = next(stream)  # type: ignore[assignment]
+            chunk: AIMessageChunk = next(stream)
             assert chunk.text
-            stream.close()  # type: ignore[attr-defined]
+            stream.close()
 
 
 def test_streams_are_not_held_back_while_they_are_recorded(server: LoopbackServer, path: Path) -> None:
@@ -505,7 +505,7 @@ def test_streams_are_not_held_back_while_they_are_recorded(server: LoopbackServe
     with model, Cassette(path, mode="rewrite") as cassette:
         stream = model.stream("say one two three four five")
         assert next(stream).text
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         cassette.discard()
 
 
@@ -515,6 +515,6 @@ def test_routes_of_replayed_calls(server: LoopbackServer, path: Path) -> None:
     server.script("openai", [Fault.error("auth")])
     routes = []
     for mode in ("rewrite", "none"):
-        with model_of(*models) as model, Cassette(path, mode=mode):  # type: ignore[arg-type]
+        with model_of(*models) as model, Cassette(path, mode=mode):
             routes.append(route_of(model.invoke("hello")))
     assert routes[0] == routes[1] == [f"openai:{MODELS['openai']}", f"cohere:{MODELS['cohere']}"]

@@ -238,7 +238,7 @@ def test_plan_citation() -> None:
     citation = {**CITATION, "type": "PLAN", "content_index": None}
     stray = {**CITATION, "type": "THINKING_CONTENT", "content_index": 0}
     message = decode(answer(tool_plan="I see rain", tool_calls=[tool("{}")], citations=[citation, stray]))
-    assert message.content[0]["annotations"][0]["extras"]["type"] == "PLAN"  # type: ignore[index]
+    assert message.content[0]["annotations"][0]["extras"]["type"] == "PLAN"
     assert message.additional_kwargs["citations"] == [stray]
 
 

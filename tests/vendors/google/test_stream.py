@@ -52,7 +52,7 @@ def comparable(message: AIMessage) -> dict[str, Any]:
     """Return a message's content, without what only serves to merge chunks."""
     content = message.content
     if not isinstance(content, str):
-        content = [{k: v for k, v in block.items() if k != "index"} for block in content]  # type: ignore[union-attr]
+        content = [{k: v for k, v in block.items() if k != "index"} for block in content]
     return {
         "content": content,
         "tool_calls": message.tool_calls,
@@ -94,7 +94,7 @@ def test_v1_blocks_of_chunks_merge() -> None:
     """Under output version v1 each chunk is translated alone, and the sum has one text block."""
     chunks = stream(sse(events_of([*PLAIN, [{"text": "", "thoughtSignature": "S"}]])), model=NEW)
     for chunk in chunks:
-        chunk.content = chunk.content_blocks  # type: ignore[assignment]
+        chunk.content = chunk.content_blocks
         chunk.response_metadata["output_version"] = "v1"
     assert summed(chunks).content == [
         {"type": "text", "text": "Hello.", "extras": {"signature": "S"}, "index": 0}

@@ -219,7 +219,7 @@ def test_messages(message: BaseMessage, expected: dict[str, Any]) -> None:
 )
 def test_parts(block: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each block of a user turn is spelled as a part."""
-    assert turn(HumanMessage([block]))["content"] == [expected]  # type: ignore[list-item]
+    assert turn(HumanMessage([block]))["content"] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -234,4 +234,4 @@ def test_parts(block: dict[str, Any], expected: dict[str, Any]) -> None:
 def test_parts_without_a_form(block: dict[str, Any]) -> None:
     """What chat completions have no words for is refused before it is sent."""
     with pytest.raises(errors.UnsupportedFeatureError):
-        turn(HumanMessage([block]))  # type: ignore[list-item]
+        turn(HumanMessage([block]))

@@ -39,7 +39,7 @@ def streamed(*pieces: bytes, vendor: Any = VENDOR, **fields: Any) -> list[AIMess
 def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     """Return the sum of chunks, as LangChain makes it."""
     total, *rest = chunks
-    return total.__add__(rest) if rest else total  # type: ignore[operator,no-any-return]
+    return total.__add__(rest) if rest else total
 
 
 def tool_delta(index: int | None, args: str, name: str | None = None, identity: Any = None) -> dict[str, Any]:

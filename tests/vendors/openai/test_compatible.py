@@ -38,7 +38,7 @@ def streamed(*pieces: bytes) -> AIMessageChunk:
     """Return the sum of a stream's chunks."""
     decoder = VENDOR.stream_decoder(call(stream=True), {})
     first, *rest = [chunk for piece in pieces for chunk in decoder.feed(piece)] + decoder.close()
-    return first.__add__(rest) if rest else first  # type: ignore[operator,no-any-return]
+    return first.__add__(rest) if rest else first
 
 
 def decoded(message: dict[str, Any], **fields: Any) -> AIMessage:
@@ -99,11 +99,11 @@ def test_usage_is_requested_where_it_may_be(host: str, requested: bool) -> None:
 TURNS: list[BaseMessage] = [
     HumanMessage("Hi"),
     AIMessage(
-        [{"type": "reasoning", "reasoning": "I need the time."}],  # type: ignore[list-item]
+        [{"type": "reasoning", "reasoning": "I need the time."}],
         tool_calls=[{"name": "t", "args": {}, "id": "call_abcdef"}],
     ),
     ToolMessage("noon", tool_call_id="call_abcdef", name="t"),
-    AIMessage([{"type": "reasoning", "reasoning": "done"}, {"type": "text", "text": "Noon."}]),  # type: ignore[list-item]
+    AIMessage([{"type": "reasoning", "reasoning": "done"}, {"type": "text", "text": "Noon."}]),
 ]
 
 

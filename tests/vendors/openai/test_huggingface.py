@@ -26,7 +26,7 @@ def streamed(data: str) -> AIMessageChunk:
     """Return the sum of a stream's chunks."""
     decoder = VENDOR.stream_decoder(call(stream=True), {"x-inference-provider": "novita"})
     first, *rest = decoder.feed(data.encode()) + decoder.close()
-    return first.__add__(rest) if rest else first  # type: ignore[operator,no-any-return]
+    return first.__add__(rest) if rest else first
 
 
 @pytest.mark.parametrize(

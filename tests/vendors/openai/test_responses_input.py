@@ -28,7 +28,7 @@ from tests.vendors.openai.responses_calls import HI, items
         ),
         (
             ToolMessage(
-                [{"type": "image", "url": "https://x.test/a.png"}],  # type: ignore[list-item]
+                [{"type": "image", "url": "https://x.test/a.png"}],
                 tool_call_id="c1",
             ),
             [
@@ -81,7 +81,7 @@ def test_messages(message: BaseMessage, expected: list[dict[str, Any]]) -> None:
 )
 def test_parts(block: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each block of a user turn is spelled as an input part."""
-    assert items(HumanMessage([block]))[0]["content"] == [expected]  # type: ignore[list-item]
+    assert items(HumanMessage([block]))[0]["content"] == [expected]
 
 
 def test_no_video() -> None:

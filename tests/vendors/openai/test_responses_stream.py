@@ -97,7 +97,7 @@ def streamed(*pieces: bytes) -> list[AIMessageChunk]:
 def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     """Return the sum of chunks, as LangChain makes it."""
     total, *rest = chunks
-    return total.__add__(rest) if rest else total  # type: ignore[operator,no-any-return]
+    return total.__add__(rest) if rest else total
 
 
 def without_index(value: Any) -> Any:

@@ -12,7 +12,7 @@ from langchain_llmdispatch.testing.cassettes.file import Tape
 from langchain_llmdispatch.testing.cassettes.secrets import Secrets
 from tests.scenarios import SCENARIOS, SERVERS, Server
 
-CASSETTES = Path(__file__).parents[3] / "cassettes"
+CASSETTES = Path(__file__).parents[2] / "cassettes"
 ALL = sorted(CASSETTES.glob("*/*.yaml"))
 FILES = [file for file in ALL if file.parent.name != "notebooks"]  # those are replayed by the notebooks
 

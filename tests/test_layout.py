@@ -1,0 +1,146 @@
+"""The layout of the repository: folders, layers, the table in CONTRIBUTING, tests beside modules, sizes, exceptions."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE, TESTS = ROOT / "langchain_llmdispatch", ROOT / "tests"
+# Folders of tests that are about no single module: `end_to_end` is the engine, `standard` LangChain's suites,
+# `recordings` the traffic of real vendors, `loopback` the servers of the tests, `sample_project` a user's.
+FREE = {"end_to_end", "standard", "recordings", "loopback", "sample_project"}
+ENTRIES, MODULE_LINES, TEST_LINES, FUNCTION_LINES = 32, 400, 600, 60
+NOQA, TYPE_IGNORE = 80, 10
+
+
+def layers() -> list[str]:
+    """Return the names in the linter's layers, top first."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = document["tool"]["importlinter"]["contracts"][0]["layers"]
+    return [name for line in lines for name in re.findall(r"\w+", line)]
+
+
+def entries() -> list[str]:
+    """Return what `ls langchain_llmdispatch` shows."""
+    return sorted(path.name for path in PACKAGE.iterdir() if path.name != "__pycache__")
+
+
+@cache
+def sources() -> tuple[Path, ...]:
+    """Return every Python file of the repository that is written by hand."""
+    folders = (PACKAGE, TESTS, ROOT / "scripts", ROOT / "benchmarks")
+    return tuple(sorted(path for folder in folders for path in folder.rglob("*.py")))
+
+
+def shown(path: Path) -> str:
+    """Return a path from the root, for messages."""
+    return path.relative_to(ROOT).as_posix()
+
+
+# -- folders ---------------------------------------------------------------------------------------
+
+
+def test_the_layers_are_the_folders_on_disk() -> None:
+    """The linter lists each folder and module of the package once."""
+    stems = {name.partition(".")[0] for name in entries()} - {"__init__", "py"}
+    assert sorted(layers()) == sorted(stems)
+
+
+def test_the_table_in_contributing_is_the_layers() -> None:
+    """CONTRIBUTING lists the folders and modules in the order of the layers."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("| folder or module |") :].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == layers()
+
+
+def test_ls_shows_the_architecture() -> None:
+    """The package's folder has few entries."""
+    assert len(entries()) <= ENTRIES
+
+
+@pytest.mark.parametrize(
+    "folder", [path.name for path in sorted(PACKAGE.iterdir()) if (path / "__init__.py").exists()]
+)
+def test_each_folder_describes_itself(folder: str) -> None:
+    """Its `__init__` says what it owns and what it must not know."""
+    text = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert re.search(r"^Owns: ", text, re.MULTILINE)
+    assert re.search(r"^Must not know: ", text, re.MULTILINE)
+
+
+def test_each_test_file_names_a_module() -> None:
+    """`tests/<folder>/test_<module>.py` is about `langchain_llmdispatch/<folder>/<module>.py`."""
+    homeless = []
+    for file in TESTS.rglob("test_*.py"):
+        folder = file.parent.relative_to(TESTS)
+        name = file.stem.removeprefix("test_")
+        if folder.parts[:1] and folder.parts[0] in FREE:
+            continue
+        module = {"init": "__init__", "main": "__main__"}.get(name, name)
+        if folder == Path() and name == "layout":
+            continue
+        if not (PACKAGE / folder / f"{module}.py").is_file():
+            homeless.append(shown(file))
+    assert homeless == []
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+
+def test_modules_are_short() -> None:
+    """A module is read at one sitting."""
+    long = {
+        shown(path): lines
+        for path in sources()
+        if (lines := path.read_text(encoding="utf-8").count("\n"))
+        >= (TEST_LINES if path.is_relative_to(TESTS) else MODULE_LINES)
+    }
+    assert long == {}
+
+
+def test_functions_are_short() -> None:
+    """A function of the package is seen at once."""
+    long = {
+        f"{shown(path)}:{node.name}": lines
+        for path in sources()
+        if path.is_relative_to(PACKAGE)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES
+    }
+    assert long == {}
+
+
+# -- exceptions ------------------------------------------------------------------------------------
+
+
+def comments(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the comments of a file with their lines; strings that look like comments are none."""
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+@pytest.mark.parametrize(
+    ("pattern", "most"), [(r"# noqa(: [A-Z0-9, ]+)?", NOQA), (r"# type: ignore(\[[\w, -]+\])?", TYPE_IGNORE)]
+)
+def test_exceptions_are_few_and_have_a_reason(pattern: str, most: int) -> None:
+    """What the linter or the type checker passes over says why; what holds for a folder is in pyproject."""
+    found = [
+        (f"{shown(path)}:{line}", comment[match.end() :])
+        for path in sources()
+        for line, comment in comments(path)
+        for match in re.finditer(pattern, comment)
+    ]
+    assert [place for place, reason in found if not re.match(r"\s*(- |# )\S", reason)] == []
+    assert len(found) <= most
