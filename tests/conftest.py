@@ -8,7 +8,7 @@ import pytest
 
 from tests.loopback.server import LoopbackServer
 
-collect_ignore = ["sample_project"]  # a project of its own, run by test_testing_plugin.py
+collect_ignore = ["sample_project"]  # a project of its own, run by tests/testing/test_plugin.py
 
 
 @pytest.fixture(scope="session")

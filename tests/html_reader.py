@@ -6,8 +6,8 @@ import re
 from html.parser import HTMLParser
 
 from langchain_llmdispatch import DispatcherChatModel
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 KEY, NASTY = "sk-very-secret-key", "<script>alert('x')</script>&\"nasty"
 VOID = {"br", "meta"}

@@ -1,6 +1,6 @@
 """What `cassettes/` holds: the same few conversations with every server that could be recorded.
 
-`scripts/record_cassettes.py` records them, `tests/test_testing_own_cassettes.py` replays them.
+`scripts/record_cassettes.py` records them, `tests/end_to_end/test_own_cassettes.py` replays them.
 """
 
 from __future__ import annotations

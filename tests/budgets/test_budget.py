@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.budgets.budget import Budget
-from tests.fleet import NOON
+from tests.targets import NOON
 
 CENT = Decimal("0.01")
 

@@ -15,9 +15,9 @@ from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
+from langchain_llmdispatch.testing import FakeClock
 from tests.calls import dispatch_of
-from tests.fakes import FakeClock
-from tests.fleet import NOON, targets
+from tests.targets import NOON, targets
 
 CENT = Decimal("0.01")
 

@@ -20,9 +20,9 @@ from langchain_llmdispatch import (
 )
 from langchain_llmdispatch.chat_model.run_context import take_run
 from tests.callbacks.handlers import AsyncRecordingHandler, Config, RecordingHandler, colours
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 @colours

@@ -10,10 +10,10 @@ import pytest
 
 from langchain_llmdispatch import AllDeploymentsFailedError
 from langchain_llmdispatch.callbacks.logs import LOGGER
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 PROMPT, ANSWER, KEY = "my secret prompt", "my secret answer", "sk-secret-secret-secret"
 

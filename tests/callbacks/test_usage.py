@@ -24,10 +24,10 @@ from langchain_llmdispatch import (
 )
 from langchain_llmdispatch.callbacks.usage import Usage, UsageCallbackHandler, get_usage_callback
 from langchain_llmdispatch.errors import BudgetExceededError
-from tests.end_to_end.test_failover import deployment, model_of
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import ANSWER, Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 def test_usage_over_a_chain(server: LoopbackServer) -> None:

@@ -15,10 +15,10 @@ from tqdm.std import tqdm
 from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel
 from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
 from langchain_llmdispatch.chat_model.batch import Progress, arun_batch, run_batch
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 class Screen(io.StringIO):

@@ -14,11 +14,11 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding
 
 from langchain_llmdispatch import ConfigurationError, DispatcherChatModel, errors
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.vendors import builtin_vendors
-from tests.end_to_end.test_failover import COLOURS, VENDORS, deployment, model_of, total
-from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS, VENDORS, deployment, model_of, total
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from langchain_llmdispatch import ConfigurationError, Deployment, DispatcherChatModel, VendorConfig
 from langchain_llmdispatch.chat_model.fields import CHANGEABLE, registry_of
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 OWN = sorted(set(DispatcherChatModel.model_fields) - set(BaseChatModel.model_fields))
 ENV = {"OPENAI_API_KEY": "k-123456"}

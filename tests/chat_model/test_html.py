@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.html_reader import NASTY, nasty_model, words
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 def test_a_model_shows_its_deployments(server: LoopbackServer) -> None:

@@ -13,8 +13,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_llmdispatch import DispatcherChatModel
 from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, take_run
 from tests.callbacks.handlers import RecordingHandler, collect
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 def test_a_run_is_taken_once() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from tests.end_to_end.test_failover import MODELS, VENDORS, deployment, model_of, total
 from tests.loopback.server import LoopbackServer
+from tests.models import MODELS, VENDORS, deployment, model_of, total
 
 
 class City(BaseModel):

@@ -16,10 +16,10 @@ from langchain_llmdispatch import DispatcherChatModel, DispatcherConfig, errors
 from langchain_llmdispatch.dispatch.cascade import Cascade, cut_short, misshapen, refused
 from langchain_llmdispatch.dispatch.json_schema import fits
 from langchain_llmdispatch.types import ChatRequest, OutputSchema, ToolSpec
-from tests.end_to_end.test_failover import COLOURS, deployment, model_of, total
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, Usage
 from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS, deployment, model_of, total
 
 Call = Callable[[DispatcherChatModel, str], AIMessage]
 PRICED = {"input_price": 1.0, "output_price": 10.0}

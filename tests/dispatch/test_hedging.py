@@ -22,15 +22,15 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState
 from langchain_llmdispatch.dispatch.hedging import LostRaceError
 from langchain_llmdispatch.dispatch.policy import CallPolicy
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import Flow, Sleep
 from tests.calls import dispatch_of
 from tests.dispatch.test_dispatch import targets
-from tests.end_to_end.test_failover import COLOURS, deployment, model_of, total
-from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS, deployment, model_of, total
 
 Call = Callable[[DispatcherChatModel, str], AIMessage]
 SOON = 0.02

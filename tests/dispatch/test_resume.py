@@ -17,10 +17,10 @@ from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch.resume import Splicer, resumable
 from langchain_llmdispatch.errors import SpliceError
-from tests.end_to_end.test_failover import deployment, model_of, total
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of, total
 
 TEXT = "one two three four five six seven eight nine ten"
 ADD = {"title": "add", "description": "Add.", "type": "object", "properties": {"a": {"type": "integer"}}}

@@ -9,9 +9,9 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
+from langchain_llmdispatch.testing import FakeClock
 from tests.calls import dispatch_of
-from tests.fakes import FakeClock
-from tests.fleet import targets
+from tests.targets import targets
 
 
 def test_low_traffic_always_has_retries() -> None:

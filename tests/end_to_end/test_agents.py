@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from pydantic import BaseModel
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer

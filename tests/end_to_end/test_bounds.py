@@ -25,10 +25,10 @@ from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, 
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import Flow, Sleep
-from tests.end_to_end.test_failover import COLOURS
-from tests.fakes import FakeClock
+from tests.models import COLOURS
 
 FAST = (Phase.explicit, Phase.generate)  # calls that race take a while to shrink
 MOST = 60  # tokens of an answer

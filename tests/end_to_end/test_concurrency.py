@@ -15,9 +15,9 @@ import pytest
 from langchain_llmdispatch import DispatcherChatModel, errors
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
-from tests.end_to_end.test_failover import COLOURS, deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS, deployment, model_of
 
 
 def test_repeated_asyncio_run_and_sync_between(server: LoopbackServer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 

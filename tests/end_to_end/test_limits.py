@@ -11,7 +11,7 @@ import pytest
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
 from langchain_llmdispatch.limits.limiter import Limiter
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 

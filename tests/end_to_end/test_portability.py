@@ -15,7 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE, GOOGLE_SIGNATURE, OPENAI_REASONING

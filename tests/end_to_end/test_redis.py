@@ -13,7 +13,7 @@ from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.redis.health import RedisHealth
 from langchain_llmdispatch.redis.limits import RedisLimits
 from langchain_llmdispatch.redis.state import RedisState
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.redis.process import BINARY, RedisProcess

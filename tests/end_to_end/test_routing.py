@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, RoutingRule, errors
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.health.health import Health
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 

@@ -15,9 +15,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumps
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, VendorConfig
-from tests.end_to_end.test_failover import MODELS, VENDORS, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import MODELS, VENDORS, model_of
 
 CANARY = "canary-0123456789abcdef-key"
 

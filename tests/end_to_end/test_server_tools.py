@@ -10,8 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, errors
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.vendors.compile.tools import runs_itself
-from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 

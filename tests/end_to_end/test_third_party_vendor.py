@@ -24,6 +24,7 @@ from langchain_llmdispatch import (
     VendorConfig,
     errors,
 )
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import Call
 from langchain_llmdispatch.vendors.base import (
     Environment,
@@ -38,7 +39,6 @@ from langchain_llmdispatch.vendors.base import (
     json_request,
     vendor_error,
 )
-from tests.fakes import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from langchain_llmdispatch.health.breaker import AttemptResult
 from langchain_llmdispatch.health.health import Health
-from tests.fleet import fail, learn, targets
+from tests.targets import fail, learn, targets
 
 A, B = targets("a", "b")
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.health.breaker import AttemptResult
 from langchain_llmdispatch.health.health import Health, result_of
+from langchain_llmdispatch.testing import FakeClock
 from tests.calls import dispatch_of
-from tests.fakes import FakeClock
-from tests.fleet import fail, learn, target, targets
+from tests.targets import fail, learn, target, targets
 
 A, B = targets("a", "b")
 

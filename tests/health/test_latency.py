@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from langchain_llmdispatch.health.breaker import AttemptResult
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.latency import LatencyEstimate
-from tests.fleet import fail, learn, targets
+from tests.targets import fail, learn, targets
 
 A, B = targets("a", "b")
 

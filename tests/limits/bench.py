@@ -19,9 +19,9 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.limits.permit import Permit
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
 from tests.calls import dispatch_of
-from tests.fakes import FakeClock
 
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-test"}
 

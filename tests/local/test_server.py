@@ -20,9 +20,9 @@ from langchain_llmdispatch import AllDeploymentsFailedError, Deployment, Dispatc
 from langchain_llmdispatch.errors import LocalModelError
 from langchain_llmdispatch.local.model_files import PATH_VARIABLE, find_model
 from langchain_llmdispatch.local.server import LocalServer, base_url, local_server
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.local.tiny import run_python
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 def test_importing_starts_and_imports_nothing() -> None:

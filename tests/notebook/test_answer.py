@@ -14,10 +14,10 @@ from langchain_core.messages import AIMessage
 from langchain_llmdispatch import AllDeploymentsFailedError
 from langchain_llmdispatch.notebook import plots as notebook
 from langchain_llmdispatch.notebook.answer import attempts_of, timed
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.html_reader import nasty_model, words
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 mpl.use("Agg")
 

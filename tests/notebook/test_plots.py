@@ -11,10 +11,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch.notebook import plots as notebook
 from langchain_llmdispatch.stats.stats import Stats
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.html_reader import nasty_model
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 mpl.use("Agg")
 

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_llmdispatch.redis.limits import RedisLimits
 from langchain_llmdispatch.redis.state import RedisState
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.limits.bench import Bench
 from tests.redis.process import BINARY, RedisProcess
 

@@ -10,8 +10,8 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.health.breaker import AttemptResult
 from langchain_llmdispatch.redis.health import RedisHealth
 from langchain_llmdispatch.redis.state import RedisState
+from langchain_llmdispatch.testing import FakeClock
 from tests.calls import dispatch_of
-from tests.fakes import FakeClock
 from tests.limits.bench import target
 
 

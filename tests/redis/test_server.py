@@ -20,7 +20,7 @@ from langchain_llmdispatch.redis.health import RedisHealth
 from langchain_llmdispatch.redis.limits import RedisLimits
 from langchain_llmdispatch.redis.server import RedisServer
 from langchain_llmdispatch.redis.state import RedisState
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.limits.bench import Bench, target
 from tests.redis.process import RedisProcess, quiet
 

@@ -7,7 +7,7 @@ import time
 from decimal import Decimal
 
 from langchain_llmdispatch.redis.state import RedisState
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.redis.process import RedisProcess
 
 

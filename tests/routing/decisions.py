@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langchain_llmdispatch.routing.decision import Decision
 from langchain_llmdispatch.types import ToolSpec
-from tests.fleet import target
+from tests.targets import target
 
 SEARCH = ToolSpec("search", "Search.", {"type": "object", "properties": {}})
 IMAGE = [

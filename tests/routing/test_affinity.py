@@ -6,8 +6,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_llmdispatch.routing.affinity import Affinity
 from langchain_llmdispatch.routing.router import Router
-from tests.fleet import request, routing, target
 from tests.routing.decisions import FLEET, names
+from tests.targets import request, routing, target
 
 
 def test_a_thread_stays_where_it_was_answered_for_ten_minutes() -> None:

@@ -15,11 +15,11 @@ from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.routing.plan import make_plan
 from langchain_llmdispatch.routing.router import Router
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
 from tests.calls import dispatch_of
-from tests.fakes import FakeClock
-from tests.fleet import request, routing, target, targets
 from tests.routing.decisions import PRICED
+from tests.targets import request, routing, target, targets
 
 FAULTS: Sequence[Any] = (
     errors.ServerError("x", status_code=503),

@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_llmdispatch import RoutingRule
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.router import Router
-from tests.fleet import fail, learn, request, routing
 from tests.routing.decisions import PRICED, SEARCH
+from tests.targets import fail, learn, request, routing
 
 GOLDEN = Path(__file__).parent / "golden" / "decisions.txt"
 

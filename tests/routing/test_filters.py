@@ -11,8 +11,8 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import OutputSchema
-from tests.fleet import fail, learn, request, routing, target, targets
 from tests.routing.decisions import BLIND, CLAUDE, FLEET, IMAGE, OPENAI, SEARCH, left_out, names
+from tests.targets import fail, learn, request, routing, target, targets
 
 
 def test_vendors_that_are_not_allowed_are_left_out_by_model_and_by_run() -> None:

@@ -13,7 +13,7 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.view import HealthView
 from langchain_llmdispatch.routing.forecast import ForecastTable
 from langchain_llmdispatch.types import ToolSpec
-from tests.fleet import learn, request, routing, target, targets
+from tests.targets import learn, request, routing, target, targets
 
 
 def test_the_worst_case_includes_writing_to_the_cache() -> None:

@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.types import ToolSpec
-from tests.fleet import request
+from tests.targets import request
 
 SEARCH = ToolSpec("search", "Search.", {"type": "object", "properties": {}})
 

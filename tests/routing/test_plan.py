@@ -14,8 +14,8 @@ from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.plan import make_plan
 from langchain_llmdispatch.routing.router import Router
-from tests.fleet import fail, learn, request, routing, target
 from tests.routing.decisions import PRICED, SEARCH
+from tests.targets import fail, learn, request, routing, target
 
 
 class Reader(HTMLParser):

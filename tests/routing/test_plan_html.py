@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from langchain_llmdispatch.html import page
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.html_reader import NASTY, nasty_model, words
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 def test_a_plan_looks_like_the_rest(server: LoopbackServer) -> None:

@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_llmdispatch import RoutingRule, errors
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.router import Router
-from tests.fleet import fail, learn, request, routing, targets
 from tests.routing.decisions import FLEET, GEMINI, SEARCH, names
+from tests.targets import fail, learn, request, routing, targets
 
 
 def test_default_and_fallback_vendor_are_first_and_last_within_any_strategy() -> None:

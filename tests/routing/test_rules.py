@@ -10,8 +10,8 @@ from langchain_core.messages import HumanMessage
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RoutingRule
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.routing.rules import matches_model
-from tests.fleet import request, routing, target
 from tests.routing.decisions import CLAUDE, FLEET, IMAGE, OPENAI, SEARCH, names
+from tests.targets import request, routing, target
 
 
 def led(rule: RoutingRule, given: Any = None, **fields: Any) -> bool:

@@ -22,7 +22,7 @@ from langchain_llmdispatch.routing.strategies import (
     order_of,
     weighs_cost,
 )
-from tests.fleet import target
+from tests.targets import target
 
 FLEET = [target(f"d{n}", weight=w) for n, w in enumerate((1, 3, 0, 2, 1, 5, 1, 1))]
 

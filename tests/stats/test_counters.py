@@ -16,10 +16,10 @@ import pytest
 from langchain_llmdispatch import AllDeploymentsFailedError, RetryPolicy, UsageCallbackHandler
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.stats.counters import MOST_GROUPS, OTHER, Counters
-from tests.end_to_end.test_failover import deployment, model_of
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import ANSWER, Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 def fake_attempt(name: str = "a", *, route: str | None = None, tags: frozenset[str] = frozenset()) -> Any:

@@ -12,9 +12,9 @@ import pytest
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.stats.stats import Stats
 from langchain_llmdispatch.stats.tally import Tally
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from langchain_llmdispatch.notebook.answer import answer_html
 from langchain_llmdispatch.notebook.plots import to_pandas
 from langchain_llmdispatch.telemetry import OpenTelemetryCallbackHandler, PrometheusCallbackHandler
 from tests.callbacks.handlers import colours
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 from tests.telemetry.scraping import scrape
 
 SECRET = "the password is swordfish"

@@ -11,9 +11,9 @@ from langchain_core.language_models import FakeListLLM
 from langchain_llmdispatch.telemetry import PrometheusCallbackHandler
 from langchain_llmdispatch.telemetry.prometheus import MOST_DEPLOYMENTS
 from tests.callbacks.handlers import COLOURS
-from tests.end_to_end.test_failover import deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 from tests.telemetry.scraping import scrape
 
 

@@ -10,8 +10,8 @@ from contextlib import closing
 import httpcore
 import pytest
 
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
-from tests.fakes import FakeClock
 
 
 class Connection:

@@ -8,9 +8,9 @@ from typing import Any
 import httpcore
 import pytest
 
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
-from tests.fakes import FakeClock
 
 
 class Below(httpcore.NetworkBackend, httpcore.NetworkStream):

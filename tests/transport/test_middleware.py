@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import Flow, Middleware, Sleep, asend_through, send_through
-from tests.fakes import FakeClock
 
 REQUEST = httpx.Request("GET", "https://vendor.test/")
 CLOCK = FakeClock()

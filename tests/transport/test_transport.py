@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from tests.end_to_end.test_failover import MODELS, deployment, model_of
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import MODELS, deployment, model_of
 from tests.transport.servers import LOOPS, run
 
 

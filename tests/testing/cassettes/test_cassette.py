@@ -33,10 +33,10 @@ from langchain_llmdispatch.testing.cassettes.comparing import RecordingOutdatedE
 from langchain_llmdispatch.testing.cassettes.file import Tape, dump_yaml, load_yaml
 from langchain_llmdispatch.testing.cassettes.matching import Matcher
 from langchain_llmdispatch.testing.cassettes.payloads import pack, unpack
-from tests.end_to_end.test_failover import MODELS, VENDORS
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
+from tests.models import MODELS, VENDORS
 from tests.testing.faults.test_faults import COLOURS, ask, deployment, model_of
 
 

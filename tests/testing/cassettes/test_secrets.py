@@ -25,7 +25,7 @@ from langchain_llmdispatch.testing.cassettes.scrubbing import Scrubber
 from langchain_llmdispatch.testing.cassettes.secrets import REDACTED, Secrets
 from langchain_llmdispatch.testing.middleware import installed
 from langchain_llmdispatch.transport.middleware import Flow
-from tests.end_to_end.test_failover import MODELS
+from tests.models import MODELS
 
 VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama")
 HOSTS = {

@@ -35,8 +35,8 @@ from langchain_llmdispatch.testing import (
     use_clock,
 )
 from langchain_llmdispatch.testing.faults.vendor_errors import error_body
-from tests.end_to_end.test_failover import MODELS, VENDORS, total
 from tests.loopback.server import LoopbackServer
+from tests.models import MODELS, VENDORS, total
 
 COLOURS = ("invoke", "ainvoke", "stream", "astream")
 STREAMS = ("stream", "astream")

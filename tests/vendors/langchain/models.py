@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field, SecretStr
 
 from langchain_llmdispatch import DispatcherChatModel
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 
 COLOURS = ("sync", "async", "stream", "astream")
 TOOL = {

@@ -17,9 +17,9 @@ from langchain_core.runnables import RunnableLambda
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, StreamInterruptedError, errors
 from langchain_llmdispatch.errors import ConfigurationError
-from tests.end_to_end.test_failover import deployment
-from tests.fakes import FakeClock
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment
 from tests.vendors.langchain.models import COLOURS, TOOL, Api, Scripted, answered, joined, router
 
 
