@@ -113,7 +113,8 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
         Raises:
             ConfigurationError: The file is malformed, or (strict) holds settings without a counterpart.
         """
-        fields = read_litellm(source, environment() if env is None else env, strict=strict)
+        variables, custom = environment() if env is None else env, overrides.get("custom_vendors", ())
+        fields = read_litellm(source, variables, strict=strict, custom_vendors=custom)
         return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
 
     # -- LangChain's hooks -------------------------------------------------------------------------

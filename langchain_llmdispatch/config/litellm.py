@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from langchain_llmdispatch.config.files import parsed
+from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.base import Vendor
 
 _FIELDS = {
@@ -35,7 +35,11 @@ _STRATEGIES = {
 
 
 def read_litellm(
-    source: str | Path | Mapping[str, Any], environment: Mapping[str, str], *, strict: bool = True
+    source: str | Path | Mapping[str, Any],
+    environment: Mapping[str, str],
+    *,
+    strict: bool = True,
+    custom_vendors: Iterable[Vendor] = (),
 ) -> dict[str, Any]:
     """Return our fields for a LiteLLM `config.yaml`.
 
@@ -43,12 +47,13 @@ def read_litellm(
         source: The file, or its mapping.
         environment: Where `os.environ/NAME` is looked up.
         strict: Whether a setting with no counterpart here is an error; otherwise it is warned of.
+        custom_vendors: Vendors besides the built-in ones and those of packages.
 
     Raises:
         ConfigurationError: The file is malformed, or (strict) holds settings that cannot be carried over; all
             of them are listed.
     """
-    importer = _LiteLLM(environment)
+    importer = _LiteLLM(environment, VendorTable(custom_vendors))
     fields = importer.fields(parsed(source))
     if importer.unknown:
         text = f"LiteLLM settings without a counterpart: {', '.join(sorted(importer.unknown))}"
@@ -61,8 +66,8 @@ def read_litellm(
 class _LiteLLM:
     """Reads one LiteLLM configuration, and collects the settings that have no counterpart."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, environment: Mapping[str, str], vendors: VendorTable) -> None:
+        self._environment, self._vendors = environment, vendors
         self.unknown: set[str] = set()
 
     def fields(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +93,7 @@ class _LiteLLM:
     def _deployment(self, entry: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
         params = dict(entry.get("litellm_params") or {})
         alias = str(entry.get("model_name") or params.get("model"))
-        fields: dict[str, Any] = {"model": _model(str(params.pop("model", "")), params)}
+        fields: dict[str, Any] = {"model": self._model(str(params.pop("model", "")), params)}
         order = float(params.pop("order", 0))
         fields |= {_FIELDS[name]: self._value(value) for name, value in params.items() if name in _FIELDS}
         if own := {name: value for name, value in params.items() if name in _PARAMS}:
@@ -99,6 +104,15 @@ class _LiteLLM:
             ours: float(info[theirs]) * 1_000_000 for theirs, ours in _PRICES.items() if theirs in info
         }
         return alias, order, fields
+
+    def _model(self, text: str, params: Mapping[str, Any]) -> str:
+        prefix, found, rest = text.partition("/")
+        if not found:
+            return text
+        for vendors in (self._vendors.known, self._vendors.all):
+            if (vendor := _vendor(prefix, vendors(), has_address="api_base" in params)) is not None:
+                return f"{vendor.name}:{rest}"
+        raise ConfigurationError(f"model {text!r}: LiteLLM's {prefix!r} has no counterpart here.")
 
     def _value(self, value: Any) -> Any:
         if not isinstance(value, str) or not value.startswith("os.environ/"):
@@ -130,19 +144,9 @@ class _LiteLLM:
 _SECTIONS = ("router_settings", "litellm_settings")
 
 
-def _model(text: str, params: Mapping[str, Any]) -> str:
-    prefix, found, rest = text.partition("/")
-    if not found:
-        return text
-    vendor = _vendor(prefix, has_address="api_base" in params)
-    if vendor is None:
-        raise ConfigurationError(f"model {text!r}: LiteLLM's {prefix!r} has no counterpart here.")
-    return f"{vendor.name}:{rest}"
-
-
-def _vendor(prefix: str, *, has_address: bool) -> Vendor | None:
+def _vendor(prefix: str, vendors: Iterable[Vendor], *, has_address: bool) -> Vendor | None:
     """Return the vendor that LiteLLM's `prefix` means: with an address, one that has none of its own."""
-    named = [vendor for vendor in builtin_vendors().values() if prefix in vendor.litellm_names]
+    named = [vendor for vendor in vendors if prefix in vendor.litellm_names]
     unplaced = [v for v in named if v.base_url is None and not v.environment.urls]
     usual = [vendor for vendor in named if vendor not in unplaced]
     return next(iter((unplaced if has_address else []) + usual), None)

@@ -8,6 +8,7 @@ import pytest
 
 from langchain_llmdispatch import ConfigurationError, DispatcherChatModel
 from langchain_llmdispatch.config.litellm import read_litellm
+from langchain_llmdispatch.vendors.ollama.vendor import OllamaVendor
 
 LITELLM = {
     "model_list": [
@@ -84,3 +85,17 @@ def test_aliases_order_and_timeouts() -> None:
     assert [each["model"] for each in fields["routes"]["n"]] == ["openai:first", "openai:second"]
     assert fields["routes"]["o"][1]["params"] == {"temperature": 0}
     assert (fields["retry_policy"], fields["timeout"]) == ({"max_retries": 3}, 9)
+
+
+def test_a_vendor_that_is_handed_in_has_a_prefix_of_its_own() -> None:
+    """A vendor names LiteLLM's word for it."""
+
+    class Zenith(OllamaVendor):
+        name = "zenith"
+        litellm_names = ("zenith_chat",)
+
+    config = {"model_list": [{"model_name": "m", "litellm_params": {"model": "zenith_chat/z-1"}}]}
+    model = DispatcherChatModel.from_litellm_config(config, custom_vendors=[Zenith()], env={})
+    assert [target.name for target in model.deployments()] == ["zenith:z-1"]
+    with pytest.raises(ConfigurationError, match="zenith_chat"):
+        DispatcherChatModel.from_litellm_config(config, env={})
