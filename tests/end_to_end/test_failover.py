@@ -19,6 +19,7 @@ from langchain_llmdispatch import (
     errors,
 )
 from langchain_llmdispatch.budgets.budget import Budget
+from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
