@@ -1,32 +1,31 @@
-"""The cascade: an answer that is not good enough sends the call on to the next deployment.
+"""The cascade: an answer that is not accepted sends the call on to the next deployment.
 
-Order the deployments by what they cost (`strategy="lowest_cost"`, or by hand), and say when an answer does
-not do: most calls then end with a cheap model, and only those that need it reach a dear one.
+Order the deployments by price (`strategy="lowest_cost"`, or by hand), and name the answers that are not good
+enough: most calls then end with a cheap model, and only those that need it reach an expensive one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 from langchain_core.messages import AIMessage
 
-from langchain_llmdispatch.dispatch.json_schema import fits
 from langchain_llmdispatch.errors import ConfigurationError, ContentFilterError, DispatchError
 from langchain_llmdispatch.settings import nearest
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.types import ChatRequest
 
 Verdict: TypeAlias = Callable[[AIMessage], bool]
-"""Says of a whole answer whether it is not good enough."""
+"""Returns whether a whole answer is not good enough."""
 EscalateWhen: TypeAlias = Verdict | str | Sequence[Verdict | str]
 
 
-def refused(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 - a rule
-    """Return whether the model, or its vendor's filter, would not answer."""
+def refused(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 - a rule's signature
+    """Return whether the model, or its vendor's filter, refused to answer."""
     if message.response_metadata.get("finish_reason") == "content_filter":
         return True
     blocks = message.content if isinstance(message.content, list) else ()
@@ -34,15 +33,15 @@ def refused(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 -
     return bool(message.additional_kwargs.get("refusal")) or "refusal" in kinds
 
 
-def cut_short(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 - a rule
+def cut_short(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 - a rule's signature
     """Return whether the answer reached the limit of its length."""
     return message.response_metadata.get("finish_reason") == "length"
 
 
-def misshapen(message: AIMessage, request: ChatRequest) -> bool:
-    """Return whether the answer, or a tool call in it, has not the shape that was asked for."""
-    shapes = {tool.name: tool.parameters for tool in request.tools}
-    if not all(fits(call["args"], shapes.get(call["name"], True)) for call in message.tool_calls):
+def violates_schema(message: AIMessage, request: ChatRequest) -> bool:
+    """Return whether the answer, or a tool call in it, does not follow the request's schema."""
+    schemas = {tool.name: tool.parameters for tool in request.tools}
+    if not all(follows(call["args"], schemas.get(call["name"], True)) for call in message.tool_calls):
         return True
     if request.output is None or message.tool_calls:
         return False
@@ -51,15 +50,15 @@ def misshapen(message: AIMessage, request: ChatRequest) -> bool:
     except ValueError:
         return True
     schema = request.output.schema
-    return not (isinstance(value, dict) if schema is None else fits(value, schema))
+    return not (isinstance(value, dict) if schema is None else follows(value, schema))
 
 
 RULES: dict[str, Callable[[AIMessage, ChatRequest], bool]] = {
     "refusal": refused,
     "length": cut_short,
-    "invalid_schema": misshapen,
+    "invalid_schema": violates_schema,
 }
-"""What `escalate_when` understands by a word."""
+"""The rules that `escalate_when` names by a word."""
 
 
 def check_escalation(value: Any) -> Any:
@@ -83,7 +82,7 @@ def check_escalation(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """When an answer sends its call on.
+    """Which answers send their call on.
 
     Attributes:
         rules: Words of `RULES`, and functions of the user's.
@@ -93,8 +92,10 @@ class Cascade:
 
     @classmethod
     def of(cls, escalate_when: Any) -> Cascade | None:
-        """Return the cascade of a model's field, or None if every answer is good enough."""
+        """Return the cascade of a model's field, or None if every answer is accepted."""
         rules = check_escalation(escalate_when)
+        if rules and "invalid_schema" in rules:
+            _validator()  # importing it takes a tenth of a second, which no call should wait for
         return cls(rules) if rules else None
 
     def declines(self, message: AIMessage, request: ChatRequest) -> bool:
@@ -106,6 +107,41 @@ class Cascade:
     def passes_on(self, error: DispatchError) -> bool:
         """Return whether a refusal that came as an error sends the call on, too."""
         return isinstance(error, ContentFilterError) and "refusal" in self.rules
+
+
+def follows(value: Any, schema: Mapping[str, Any] | bool) -> bool:
+    """Return whether a JSON value follows a JSON Schema (draft 2020-12).
+
+    A schema that cannot be evaluated (a remote reference, an unknown type or dialect) accepts every value;
+    one whose references never end accepts none.
+    """
+    from jsonschema.exceptions import UnknownType  # noqa: PLC0415 - only cascades need it
+    from referencing import Registry  # noqa: PLC0415 - as above
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as above
+
+    try:
+        # A registry of its own, because the default one fetches remote references.
+        return bool(_validator()(schema, registry=Registry()).is_valid(value))
+    except RecursionError:
+        return False
+    except (UnknownType, Unresolvable, re.error, TypeError, ValueError, AttributeError):
+        return True
+
+
+@lru_cache(maxsize=1)
+def _validator() -> Any:
+    """Return the class of validators: JSON Schema's own, with what OpenAPI and Gemini write otherwise."""
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - only cascades need it
+
+    checked = Draft202012Validator.VALIDATORS["type"]
+
+    def check_type(validator: Any, types: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+        if value is None and schema.get("nullable") is True:
+            return
+        names = [types] if isinstance(types, str) else types
+        yield from checked(validator, [name.lower() for name in names], value, schema)
+
+    return validators.extend(Draft202012Validator, {"type": check_type})
 
 
 def _words() -> str:

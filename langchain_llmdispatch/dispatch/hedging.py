@@ -12,7 +12,10 @@ from typing import Protocol
 
 
 class LostRaceError(Exception):
-    """Raised inside the request that lost a race; caught where it is raised, never seen by the caller."""
+    """Control flow: raised inside the request that lost a race, and recorded, but never raised to the caller.
+
+    It is therefore not in the tree of `errors`.
+    """
 
 
 OVERTAKEN = LostRaceError.__name__

@@ -1,35 +1,33 @@
-"""A stream that broke after content: how another answer may take it up again.
+"""Resuming a stream that broke after content: how another answer continues it.
 
-What was handed to the caller cannot be taken back, so the new answer is joined to it without a seam or not at
-all. Where the target continues an assistant's turn (prefill), it is asked for the rest only. Elsewhere it is
-asked again from the start, and what was delivered is skipped, character by character: an answer that reads
-otherwise is not spliced. Only text is taken up: a tool call, a refusal or an annotation that was delivered
-ends the call, and so does reasoning that has not led to text yet. Reasoning of the new answer is withheld,
-for the old one's stands before the same text.
+What was handed to the caller cannot be taken back, so the new answer must join it exactly. A target that
+continues an assistant's turn (prefill) is sent the delivered text and answers the rest. Any other target
+answers from the start, and the delivered text is skipped, character by character: an answer that differs is
+not joined. Only text is resumed: a delivered tool call, refusal or annotation ends the call, and so does
+reasoning without text after it. Reasoning of the new answer is dropped, because the old one's precedes the
+same text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import DispatchError, SpliceError, StreamInterruptedError
-
-if TYPE_CHECKING:
-    from langchain_llmdispatch.catalog.models import ModelFacts
-    from langchain_llmdispatch.types import Call
+from langchain_llmdispatch.types import Call
 
 _REASONING = frozenset(["reasoning", "reasoning_content", "thinking", "redacted_thinking"])
-# Keys under which a text block holds nothing but its text and its place.
+# Keys of a text block that holds nothing but text.
 _PLAIN = frozenset(["type", "text", "index", "id", "phase"])
-# Keywords with which a model reasons: then no vendor continues an assistant's turn.
+# Parameters that make a model reason: then no vendor continues an assistant's turn.
 _THINKING = frozenset(["reasoning_effort", "thinking", "thinking_budget", "thinking_level", "reasoning"])
 
 
-# -- what the iterator of attempts asks --------------------------------------------------------------
+# -- for the dispatch ----------------------------------------------------------------------------------
 
 
 def caused(error: DispatchError, cause: DispatchError) -> DispatchError:
@@ -39,14 +37,14 @@ def caused(error: DispatchError, cause: DispatchError) -> DispatchError:
 
 
 def interrupted(error: DispatchError, delivered: Sequence[AIMessageChunk]) -> DispatchError:
-    """Return the error of a stream that broke, with everything that was delivered."""
+    """Return the error of a stream that broke, with all delivered chunks."""
     where = {name: getattr(error, name) for name in ("vendor", "deployment", "code", "request_id")}
     text = f"the stream broke after content was delivered: {error.message}"
     return caused(StreamInterruptedError(text, partial=_sum(delivered), **where), error)
 
 
 def deciding(error: DispatchError, delivered: Sequence[AIMessageChunk], *, resume: bool) -> DispatchError:
-    """Return the error that decides on the next attempt: of a stream to be resumed, why it broke."""
+    """Return the error that decides on the next attempt: for a stream to be resumed, its cause."""
     cause = error.__cause__
     if resume and isinstance(error, StreamInterruptedError) and isinstance(cause, DispatchError):
         return cause if resumable(delivered) else error
@@ -54,24 +52,24 @@ def deciding(error: DispatchError, delivered: Sequence[AIMessageChunk], *, resum
 
 
 def may_continue(facts: ModelFacts, error: DispatchError) -> bool:
-    """Whether a target may succeed where another one's answer did not fit: it must continue by prefill."""
+    """Return whether a target may succeed after a failed join: it must support prefill."""
     return facts.prefill or not isinstance(error, SpliceError)
 
 
 def resumable(delivered: Sequence[AIMessageChunk]) -> bool:
-    """Whether nothing but text, and reasoning that led to it, was delivered."""
+    """Return whether only text, and reasoning before it, was delivered."""
     return any(chunk.text for chunk in delivered) and all(_is_plain(chunk) for chunk in delivered)
 
 
-# -- what an exchange asks -------------------------------------------------------------------------
+# -- for an exchange -----------------------------------------------------------------------------------
 
 
 class Splicer:
-    """Where a new answer is joined to what was delivered; one per attempt.
+    """Joins the chunks of a new answer to those that were delivered; one per attempt.
 
     Args:
-        delivered: What the caller has.
-        known: How much of its text the target was given to continue.
+        delivered: The delivered chunks.
+        known: The part of their text that the target was sent to continue.
     """
 
     def __init__(self, delivered: Sequence[AIMessageChunk], known: str = "") -> None:
@@ -83,13 +81,13 @@ class Splicer:
         taken = [b["index"] for b in blocks if isinstance(b.get("index"), int)]
         self._free = max(taken, default=0) + 1
         self._places: dict[Any, int] = {}
-        self._said = set(total.response_metadata)
+        self._known_metadata = set(total.response_metadata)
 
     def join(self, chunk: AIMessageChunk) -> AIMessageChunk | None:
-        """Return what the caller does not have yet of a chunk, or None if there is nothing.
+        """Return the part of a chunk that has not been delivered yet, or None.
 
         Raises:
-            SpliceError: It is not what was delivered.
+            SpliceError: It differs from what was delivered.
         """
         blocks = self._blocks(chunk)
         last = chunk.chunk_position == "last"
@@ -98,7 +96,7 @@ class Splicer:
         kwargs = {k: v for k, v in chunk.additional_kwargs.items() if k not in _REASONING}
         if not (blocks or chunk.tool_call_chunks or kwargs or last):
             return None
-        metadata = {k: v for k, v in chunk.response_metadata.items() if k not in self._said}
+        metadata = {k: v for k, v in chunk.response_metadata.items() if k not in self._known_metadata}
         return chunk.model_copy(
             update={
                 "content": self._content(blocks),
@@ -130,13 +128,13 @@ class Splicer:
             self._rest = rest[len(text) :]
             return ""
         if not text.startswith(rest):
-            raise SpliceError("the new answer reads otherwise than what was delivered")
+            raise SpliceError("the new answer differs from what was delivered")
         self._rest = ""
         return text[len(rest) :]
 
     def _placed(self, block: dict[str, Any]) -> dict[str, Any]:
         if self._rest:
-            raise SpliceError("the new answer holds something else before what was delivered")
+            raise SpliceError("the new answer has other content before what was delivered")
         place = self._places.setdefault(block.get("index"), self._free + len(self._places))
         return {**block, "index": place}
 
@@ -148,12 +146,12 @@ class Splicer:
 
 
 def resumed(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) -> tuple[Call, Splicer]:
-    """Return how a target is asked to take up a broken answer, and where the new one is joined.
+    """Return the call that resumes a broken answer on a target, and the splicer of the new answer.
 
     Args:
-        delivered: What the caller has; `resumable`.
+        delivered: The delivered chunks; `resumable`.
         call: The call, compiled for the target.
-        facts: What the target can do.
+        facts: The facts of the target's model.
     """
     known = _sum(delivered).text.rstrip() if _continues(delivered, call, facts) else ""
     if known:
@@ -162,11 +160,11 @@ def resumed(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) 
 
 
 def _continues(delivered: Sequence[AIMessageChunk], call: Call, facts: ModelFacts) -> bool:
-    """Whether the target continues an assistant's turn: not while it reasons or is held to a shape."""
+    """Return whether the target continues an assistant's turn: not if it reasons or follows a schema."""
     forced = call.tool_choice is not None and call.tool_choice.mode in {"any", "tool"}
-    held = forced or call.output is not None
-    thinks = bool(_THINKING & {*call.params, *call.extra}) or any(map(_has_reasoning, delivered))
-    return facts.prefill and not held and not thinks
+    structured = forced or call.output is not None
+    reasons = bool(_THINKING & {*call.params, *call.extra}) or any(map(_has_reasoning, delivered))
+    return facts.prefill and not structured and not reasons
 
 
 def _sum(chunks: Sequence[AIMessageChunk]) -> AIMessageChunk:

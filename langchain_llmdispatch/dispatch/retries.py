@@ -1,21 +1,14 @@
-"""When to ask the same deployment again, and after how long: `RetryPolicy` on tenacity's policies."""
+"""When the same deployment is tried again, and after how long: `RetryPolicy`, with tenacity's waits."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_fixed,
-    wait_incrementing,
-)
+from tenacity import RetryCallState, Retrying, wait_exponential, wait_fixed, wait_incrementing
 from tenacity.wait import wait_base
 
 from langchain_llmdispatch import errors
@@ -23,7 +16,9 @@ from langchain_llmdispatch.settings import Settings, nearest
 
 RetryOn: TypeAlias = Callable[[BaseException], bool] | tuple[type[BaseException], ...]
 
-# The words of the Go library's configuration, and what people write for them.
+_RETRYING = Retrying()  # the retry object of every `RetryCallState`; it runs nothing
+
+# Words for error classes, as in the Go library's configuration, with common spellings.
 ERROR_WORDS: dict[str, type[errors.DispatchError]] = {
     "rate limit exceeded": errors.RateLimitError,
     "rate limit": errors.RateLimitError,
@@ -39,7 +34,7 @@ ERROR_WORDS: dict[str, type[errors.DispatchError]] = {
 
 
 class RetryPolicy(Settings):
-    """How one deployment is asked again before the next one is tried.
+    """How one deployment is retried before the next one is tried.
 
     Attributes:
         max_retries: Retries per deployment, after the first try.
@@ -87,61 +82,40 @@ class RetryPolicy(Settings):
             tries: How often this deployment was tried in this call, at least 1.
             rng: The source of jitter.
         """
-        retrying = Retrying(
-            stop=stop_after_attempt(self.max_retries + 1),
-            wait=_RetryAfter(self._wait(rng)),
-            retry=retry_if_exception(self._retries),
-        )
-        state = RetryCallState(retrying, None, (), {})
-        state.attempt_number = tries
-        state.set_exception((type(error), error, error.__traceback__))
-        if not retrying.retry(state) or retrying.stop(state):
+        if tries > self.max_retries or not self._retries(error):
             return None
         if (error.retry_after or 0) > self.max_retry_after:
             return None
-        state.idle_for = state.upcoming_sleep = float(retrying.wait(state))
+        state = RetryCallState(_RETRYING, None, (), {})
+        state.attempt_number = tries
+        state.set_exception((type(error), error, error.__traceback__))
+        state.idle_for = state.upcoming_sleep = float(self._wait(error, state, rng))
         return state
 
-    def _retries(self, error: BaseException) -> bool:
+    def _retries(self, error: errors.DispatchError) -> bool:
         if self.retry_on is None and not self.retryable_errors:
-            return isinstance(error, errors.DispatchError) and error.is_retryable
+            return error.is_retryable
         if callable(self.retry_on) and self.retry_on(error):
             return True
         classes = self.retry_on if isinstance(self.retry_on, tuple) else ()
         return isinstance(error, (*classes, *map(_error_class, self.retryable_errors)))
 
-    def _wait(self, rng: random.Random) -> wait_base:
-        bounds: dict[str, wait_base] = {
-            "exponential": wait_exponential(
-                multiplier=self.initial_delay, exp_base=self.backoff_factor, max=self.max_delay
-            ),
-            "linear": wait_incrementing(self.initial_delay, self.initial_delay, self.max_delay),
-            "fixed": wait_fixed(min(self.initial_delay, self.max_delay)),
-        }
-        bound = bounds[self.backoff]
-        return _FullJitter(bound, rng) if self.jitter else bound
+    def _wait(self, error: errors.DispatchError, state: RetryCallState, rng: random.Random) -> float:
+        """Return the vendor's `Retry-After`, or else our own backoff; with full jitter, as AWS names it."""
+        if error.retry_after is not None:
+            return error.retry_after
+        longest = _backoff(self.backoff, self.initial_delay, self.backoff_factor, self.max_delay)(state)
+        return rng.uniform(0, longest) if self.jitter else longest
 
 
-class _FullJitter(wait_base):
-    """Uniform between zero and the bound: AWS's "full jitter"."""
-
-    def __init__(self, bound: wait_base, rng: random.Random) -> None:
-        self._bound, self._rng = bound, rng
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        return self._rng.uniform(0, float(self._bound(retry_state)))
-
-
-class _RetryAfter(wait_base):
-    """What the vendor asked for, or else our own backoff."""
-
-    def __init__(self, backoff: wait_base) -> None:
-        self._backoff = backoff
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = getattr(error, "retry_after", None)
-        return float(self._backoff(retry_state)) if asked is None else float(asked)
+@lru_cache(maxsize=64)
+def _backoff(kind: str, initial: float, factor: float, longest: float) -> wait_base:
+    """Return tenacity's policy of waits."""
+    if kind == "exponential":
+        return wait_exponential(multiplier=initial, exp_base=factor, max=longest)
+    if kind == "linear":
+        return wait_incrementing(initial, initial, longest)
+    return wait_fixed(min(initial, longest))
 
 
 def _error_class(item: Any) -> type[BaseException]:
@@ -152,6 +126,6 @@ def _error_class(item: Any) -> type[BaseException]:
         if isinstance(found, type) and issubclass(found, BaseException):
             return found
         raise errors.ConfigurationError(
-            f"retryable_errors: no error is called {item!r}.{nearest(item, ERROR_WORDS)}"
+            f"retryable_errors: {item!r} is not known.{nearest(item, ERROR_WORDS)}"
         )
-    raise errors.ConfigurationError(f"retryable_errors: {item!r} is neither an error class nor its words.")
+    raise errors.ConfigurationError(f"retryable_errors: {item!r} is not an error class or its name.")

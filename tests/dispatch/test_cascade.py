@@ -13,8 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import BaseModel, ValidationError
 
 from langchain_llmdispatch import DispatcherChatModel, DispatcherConfig, errors
-from langchain_llmdispatch.dispatch.cascade import Cascade, cut_short, misshapen, refused
-from langchain_llmdispatch.dispatch.json_schema import fits
+from langchain_llmdispatch.dispatch.cascade import Cascade, cut_short, follows, refused, violates_schema
 from langchain_llmdispatch.types import ChatRequest, OutputSchema, ToolSpec
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, Usage
@@ -234,15 +233,15 @@ def test_verdicts_by_themselves() -> None:
     assert cut_short(AIMessage("", response_metadata={"finish_reason": "length"}), plain)
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     shaped = ChatRequest([], output=OutputSchema("n", schema))
-    assert not misshapen(AIMessage('{"n": 1}'), shaped)
-    assert misshapen(AIMessage('{"n": "1"}'), shaped)
-    assert misshapen(AIMessage("one"), shaped)
-    assert not misshapen(AIMessage("{}"), ChatRequest([], output=OutputSchema("any", None)))
-    assert misshapen(AIMessage("[]"), ChatRequest([], output=OutputSchema("any", None)))
+    assert not violates_schema(AIMessage('{"n": 1}'), shaped)
+    assert violates_schema(AIMessage('{"n": "1"}'), shaped)
+    assert violates_schema(AIMessage("one"), shaped)
+    assert not violates_schema(AIMessage("{}"), ChatRequest([], output=OutputSchema("any", None)))
+    assert violates_schema(AIMessage("[]"), ChatRequest([], output=OutputSchema("any", None)))
     tooled = ChatRequest([], tools=[ToolSpec("f", "", schema)])
     called = AIMessage("", tool_calls=[{"name": "f", "args": {"n": "x"}, "id": "1"}])
-    assert misshapen(called, tooled)
-    assert not misshapen(AIMessage("", tool_calls=[{"name": "f", "args": {"n": 1}, "id": "1"}]), tooled)
+    assert violates_schema(called, tooled)
+    assert not violates_schema(AIMessage("", tool_calls=[{"name": "f", "args": {"n": 1}, "id": "1"}]), tooled)
 
 
 SHAPES: list[tuple[Any, Any, bool]] = [
@@ -280,11 +279,11 @@ SHAPES: list[tuple[Any, Any, bool]] = [
 @pytest.mark.parametrize(("value", "schema", "fitting"), SHAPES)
 def test_shapes(value: Any, schema: Any, fitting: bool) -> None:
     """One rule per keyword."""
-    assert fits(value, schema) is fitting
+    assert follows(value, schema) is fitting
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_everything_fits_an_empty_schema(value: Any) -> None:
     """A schema that asks for nothing gets anything."""
-    assert fits(value, {})
-    assert fits(value, {"const": value})
+    assert follows(value, {})
+    assert follows(value, {"const": value})
