@@ -17,7 +17,7 @@ from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.hedging import Race
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
-from langchain_llmdispatch.errors import DispatchError
+from langchain_llmdispatch.errors import ContextOverflowError, DispatchError, SpliceError
 from langchain_llmdispatch.types import AttemptRecord, ChatRequest
 
 CallOutcome: TypeAlias = Literal["answered", "failed", "abandoned"]
@@ -45,6 +45,17 @@ class TargetState:
     ready_at: float
     tries: int = 0
     alive: bool = True
+
+    def may_follow(self, failed: TargetState, error: DispatchError) -> bool:
+        """Return whether this target may succeed after an error of another one.
+
+        An overflow needs a larger context window; an answer that could not be joined, support of prefill.
+        """
+        ours, theirs = self.target.facts, failed.target.facts
+        if isinstance(error, ContextOverflowError):
+            sizes = ours.context_window, theirs.context_window
+            return sizes[0] is None or sizes[1] is None or sizes[0] > sizes[1]
+        return ours.prefill or not isinstance(error, SpliceError)
 
 
 class DeclinedAnswer(NamedTuple):

@@ -24,19 +24,15 @@ from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState, TargetState
 from langchain_llmdispatch.dispatch.hedging import Race, Racer
-from langchain_llmdispatch.dispatch.report import failure_report
-from langchain_llmdispatch.dispatch.resume import caused, deciding, interrupted, may_continue
+from langchain_llmdispatch.dispatch.report import failure_report, final_error
+from langchain_llmdispatch.dispatch.resume import deciding
 from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
 from langchain_llmdispatch.errors import (
-    AllDeploymentsFailedError,
     AttemptTimeoutError,
-    BudgetExceededError,
-    ContextOverflowError,
     DeadlineExceededError,
     DispatchError,
     NoDeploymentError,
     RateLimitError,
-    StreamInterruptedError,
 )
 
 
@@ -118,16 +114,8 @@ class Dispatch:
     ) -> Attempt:
         delay = max(0.0, candidate.ready_at - self._clock.monotonic())
         candidate.tries += 1
-        self._numbered += 1
-        return Attempt(
-            self.call,
-            candidate,
-            number=self._numbered,
-            delay=delay,
-            retry=retry,
-            fallback=fallback,
-            hedge=hedge,
-        )
+        number = self._numbered = self._numbered + 1
+        return Attempt(self.call, candidate, number, delay, retry=retry, fallback=fallback, hedge=hedge)
 
     # -- hedging -----------------------------------------------------------------------------------
 
@@ -170,7 +158,7 @@ class Dispatch:
             elif self.call.declined or last.error is None:
                 return None
             else:
-                raise self._failed(self._final(last.error))
+                raise self._failed(final_error(self.call, last.error))
         return following
 
     def _after(self, ended: Attempt) -> tuple[TargetState | None, RetryCallState | None]:
@@ -192,7 +180,7 @@ class Dispatch:
     ) -> tuple[TargetState | None, RetryCallState | None]:
         if self.call.sent >= self._policy.max_attempts or isinstance(error, DeadlineExceededError):
             return None, None
-        others = [c for c in self.call.others(current) if _may_serve(c, current, error)]
+        others = [c for c in self.call.others(current) if c.may_follow(current, error)]
         retry = self._retry(current, error, others)
         if retry is None:
             current.alive = False
@@ -253,19 +241,6 @@ class Dispatch:
         self.call.finish("failed")
         return error
 
-    def _final(self, last: DispatchError) -> DispatchError:
-        """Return the error that the call ends with, after the error of its last attempt."""
-        call, records = self.call, tuple(self.call.records)
-        if call.delivered and not isinstance(last, StreamInterruptedError):
-            last = interrupted(last, call.delivered)
-        caller_fault = not last.falls_back and not last.is_retryable
-        if caller_fault or isinstance(last, (DeadlineExceededError, StreamInterruptedError)):
-            last.attempts = records
-            return last
-        if isinstance(last, BudgetExceededError) and not records:
-            return last
-        return caused(AllDeploymentsFailedError.of(call.errors, records), last)
-
 
 def _stays(error: DispatchError) -> bool:
     """Return whether a retry goes to the same deployment although others are left.
@@ -273,11 +248,3 @@ def _stays(error: DispatchError) -> bool:
     After a timeout or a rate limit another deployment goes first, if it is available sooner.
     """
     return not isinstance(error, (AttemptTimeoutError, RateLimitError))
-
-
-def _may_serve(other: TargetState, current: TargetState, error: DispatchError) -> bool:
-    """Return whether another target may succeed where this one failed: overflow needs a larger window."""
-    if not isinstance(error, ContextOverflowError):
-        return may_continue(other.target.facts, error)
-    ours, theirs = current.target.facts.context_window, other.target.facts.context_window
-    return ours is None or theirs is None or theirs > ours

@@ -12,6 +12,14 @@ from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState
 from langchain_llmdispatch.dispatch.hedging import OVERTAKEN
+from langchain_llmdispatch.dispatch.resume import caused, interrupted
+from langchain_llmdispatch.errors import (
+    AllDeploymentsFailedError,
+    BudgetExceededError,
+    DeadlineExceededError,
+    DispatchError,
+    StreamInterruptedError,
+)
 
 # What LangChain's tracers read to name the vendor that really answered (langchain_core.utils._gateway).
 GATEWAY_KEY = "lc_gateway_metadata"
@@ -62,6 +70,20 @@ def failure_report(call: CallState) -> dict[str, Any]:
         "price_source": known[-1].source if known else None,
         "created_at": call.clock.now().isoformat(timespec="milliseconds"),
     }
+
+
+def final_error(call: CallState, last: DispatchError) -> DispatchError:
+    """Return the error that a call ends with, after the error of its last attempt."""
+    records = tuple(call.records)
+    if call.delivered and not isinstance(last, StreamInterruptedError):
+        last = interrupted(last, call.delivered)
+    caller_fault = not last.falls_back and not last.is_retryable
+    if caller_fault or isinstance(last, (DeadlineExceededError, StreamInterruptedError)):
+        last.attempts = records
+        return last
+    if isinstance(last, BudgetExceededError) and not records:
+        return last
+    return caused(AllDeploymentsFailedError.of(call.errors, records), last)
 
 
 def _course(call: CallState) -> dict[str, Any]:

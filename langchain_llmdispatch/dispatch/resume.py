@@ -51,11 +51,6 @@ def deciding(error: DispatchError, delivered: Sequence[AIMessageChunk], *, resum
     return error
 
 
-def may_continue(facts: ModelFacts, error: DispatchError) -> bool:
-    """Return whether a target may succeed after a failed join: it must support prefill."""
-    return facts.prefill or not isinstance(error, SpliceError)
-
-
 def resumable(delivered: Sequence[AIMessageChunk]) -> bool:
     """Return whether only text, and reasoning before it, was delivered."""
     return any(chunk.text for chunk in delivered) and all(_is_plain(chunk) for chunk in delivered)

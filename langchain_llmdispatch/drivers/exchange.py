@@ -148,7 +148,8 @@ class Exchange:
         if (unwrapper := self.unwrapper()) is not None:
             message = unwrapper.message(message)
         self.used(message.usage_metadata, message.response_metadata.get("model_name"))
-        check_answer(message)
+        if not message.content or not isinstance(message.content, str) or message.invalid_tool_calls:
+            check_answer(message)  # a text needs no closer look
         declined = self.declines(message)
         if declined:
             self.attempt.decline(lambda: [self.generation(message)])
