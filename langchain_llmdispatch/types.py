@@ -1,4 +1,4 @@
-"""Frozen values that every layer uses: the request, the compiled call, the attempt record.
+"""Frozen values that every layer uses: requests, compiled calls, records of attempts, sums of spending.
 
 This module has no behaviour beyond its values and imports nothing of ours. LangChain's messages are the
 vocabulary for conversations; there is no second message model here.
@@ -7,8 +7,10 @@ vocabulary for conversations; there is no second message model here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from operator import add, sub
+from typing import Any, Literal, Self, TypeAlias
 
 from langchain_core.messages import BaseMessage
 from pydantic import SecretStr
@@ -241,3 +243,58 @@ class TimeLimits:
     deadline: float | None = 600.0
     first_token: float | None = None
     stream_idle: float | None = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summable:
+    """A value whose fields are all sums: values of one class add and subtract."""
+
+    def __add__(self, other: Self) -> Self:
+        """Return both taken together."""
+        return self._combined(other, add)
+
+    def __sub__(self, earlier: Self) -> Self:
+        """Return what was added since an earlier snapshot of the same sums."""
+        return self._combined(earlier, sub)
+
+    def _combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
+        names = [each.name for each in fields(self)]
+        return replace(self, **{name: combine(getattr(self, name), getattr(other, name)) for name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class Spending(Summable):
+    """Tokens and dollars of some requests, as their vendors reported them.
+
+    Attributes:
+        input_tokens: Tokens of prompts, cached ones and failed requests included.
+        output_tokens: Tokens of answers, reasoning and failed requests included.
+        cached_tokens: Tokens of prompts that were read from a vendor's cache.
+        reasoning_tokens: Tokens of answers that were reasoning.
+        wasted_tokens: Tokens of requests that brought no answer.
+        cost: US dollars, exactly, failed requests included; unknown prices are not in it.
+        wasted: US dollars of requests that brought no answer.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    wasted_tokens: int = 0
+    cost: Decimal = Decimal(0)
+    wasted: Decimal = Decimal(0)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens in and out."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def cost_usd(self) -> float:
+        """US dollars, failed requests included; unknown prices are not in it. `cost` is exact."""
+        return float(self.cost)
+
+    @property
+    def wasted_usd(self) -> float:
+        """US dollars of requests that brought no answer."""
+        return float(self.wasted)

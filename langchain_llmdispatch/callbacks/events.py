@@ -26,7 +26,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.callbacks.manager import ahandle_event, handle_event
 
-from langchain_llmdispatch.usage import TokenCounts
+from langchain_llmdispatch.catalog.prices import TokenCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

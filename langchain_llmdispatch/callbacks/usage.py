@@ -25,8 +25,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
 from langchain_llmdispatch.callbacks.events import ATTEMPT
+from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.errors import BudgetExceededError
-from langchain_llmdispatch.usage import Spending, TokenCounts
+from langchain_llmdispatch.types import Spending
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata

@@ -1,4 +1,6 @@
-"""What a call cost, and what the next one may cost, in USD.
+"""Usage by kind of token, what a call cost, and what the next one may cost, in USD.
+
+Only `TokenCounts` takes LangChain's usage apart.
 
 Prices are genai-prices' (by day, prompt length, cache and service tier) with our corrections: see
 `price_list.py`. A deployment's own prices win over both.
@@ -10,15 +12,14 @@ things that are not tokens are not in a cost.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -46,7 +47,65 @@ class Cost:
 _UNKNOWN = Cost(None)
 
 
-# -- rates ---------------------------------------------------------------------------------------------
+# -- counts and rates by kind of token -----------------------------------------------------------------
+
+
+class TokenCounts(NamedTuple):
+    """The tokens of one answer, by kind.
+
+    Attributes:
+        input: The whole prompt, cached tokens included.
+        output: The whole answer, reasoning included.
+        cached: Part of the prompt that was read from the vendor's cache.
+        reasoning: Part of the answer that was reasoning.
+        written: Part of the prompt that was written to the cache, for however long.
+        written_1h: Part of the prompt that was written to the cache for an hour.
+        audio_in: Part of the prompt that was audio.
+        audio_out: Part of the answer that was audio.
+    """
+
+    input: int
+    output: int
+    cached: int = 0
+    reasoning: int = 0
+    written: int = 0
+    written_1h: int = 0
+    audio_in: int = 0
+    audio_out: int = 0
+
+    @classmethod
+    def of(cls, usage: UsageMetadata) -> Self:
+        """Return the counts of a message's usage.
+
+        Cache writes are reported as `cache_creation`, or split by how long they last
+        (`ephemeral_5m_input_tokens`, `ephemeral_1h_input_tokens`), or both.
+        """
+        read, made = usage.get("input_token_details"), usage.get("output_token_details")
+        if not read and not made:
+            return cls(usage["input_tokens"], usage["output_tokens"])
+        prompt: Mapping[str, Any] = read or {}  # vendors' own kinds too
+        answer: Mapping[str, Any] = made or {}
+        long = prompt.get("ephemeral_1h_input_tokens") or 0
+        written = long + (prompt.get("ephemeral_5m_input_tokens") or 0)
+        return cls(
+            usage["input_tokens"],
+            usage["output_tokens"],
+            prompt.get("cache_read") or 0,
+            answer.get("reasoning") or 0,
+            max(prompt.get("cache_creation") or 0, written),
+            long,
+            prompt.get("audio") or 0,
+            answer.get("audio") or 0,
+        )
+
+    def summed(self) -> dict[str, int]:
+        """Return the counts that are added up, by their names in `Spending`."""
+        return {
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "cached_tokens": self.cached,
+            "reasoning_tokens": self.reasoning,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, RateLimitError
 from langchain_llmdispatch.stats.quantiles import Sketch
 from langchain_llmdispatch.stats.stats import DIMENSIONS, By, Stats
 from langchain_llmdispatch.stats.tally import CallTally, Tally
-from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.clock import Clock

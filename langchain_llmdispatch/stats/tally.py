@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from langchain_llmdispatch.stats.quantiles import Distribution
-from langchain_llmdispatch.usage import Spending, Summable
+from langchain_llmdispatch.types import Spending, Summable
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
 from langchain_llmdispatch.callbacks.events import ATTEMPT
+from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.telemetry.labels import ABANDONED, OK, outcome_label
 from langchain_llmdispatch.telemetry.messages import as_json
-from langchain_llmdispatch.usage import TokenCounts
 from langchain_llmdispatch.vendors import builtin_vendors
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from weakref import WeakKeyDictionary
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_llmdispatch.callbacks.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
+from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.telemetry.labels import OK, outcome_label
-from langchain_llmdispatch.usage import TokenCounts
 
 if TYPE_CHECKING:
     from uuid import UUID

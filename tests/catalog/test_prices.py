@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.catalog.price_list import current_prices, prices_at
-from langchain_llmdispatch.catalog.prices import FREE, Cost, TieredRates, TokenRates
+from langchain_llmdispatch.catalog.prices import FREE, Cost, TieredRates, TokenCounts, TokenRates
 from tests.catalog.listings import cost, estimate, price
 
 if TYPE_CHECKING:
@@ -379,3 +379,37 @@ def test_free_is_zero_at_any_length() -> None:
     """What runs on the user's own machines."""
     assert FREE.of_length(10**9).of_tokens(10**9, 10**9) == 0
     assert FREE.source == "local"
+
+
+# -- counts by kind -----------------------------------------------------------------------------------
+
+
+def reported(read: dict[str, Any] | None = None, made: dict[str, Any] | None = None) -> Any:
+    """Return a message's usage."""
+    details = {"input_token_details": read, "output_token_details": made}
+    given = {name: value for name, value in details.items() if value is not None}
+    return {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110, **given}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (reported(), TokenCounts(100, 10)),
+        (reported({}, {}), TokenCounts(100, 10)),
+        (reported({"cache_read": 40}, {"reasoning": 6}), TokenCounts(100, 10, cached=40, reasoning=6)),
+        (reported({"cache_read": None, "audio": None}, {"reasoning": None}), TokenCounts(100, 10)),
+        (reported({"audio": 3}, {"audio": 4}), TokenCounts(100, 10, audio_in=3, audio_out=4)),
+        (reported({"cache_creation": 20}), TokenCounts(100, 10, written=20)),
+        (
+            reported({"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 30}),
+            TokenCounts(100, 10, written=50, written_1h=30),
+        ),
+        (
+            reported({"cache_creation": 50, "ephemeral_1h_input_tokens": 30}),
+            TokenCounts(100, 10, written=50, written_1h=30),
+        ),
+    ],
+)
+def test_usage_is_taken_apart_by_kind(given: Any, expected: TokenCounts) -> None:
+    """Missing details and nulls are zero; cache writes come whole, by their time to live, or both."""
+    assert TokenCounts.of(given) == expected
