@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from langchain_llmdispatch.vendors.request import merged
+from langchain_llmdispatch.types import ToolSpec
+from langchain_llmdispatch.vendors.request import function_tool, merged
 
 
 def test_the_callers_fields_win() -> None:
@@ -14,4 +15,12 @@ def test_the_callers_fields_win() -> None:
         "b": {"x": 1, "y": {"w": 2}},
         "c": 3,
         "d": 4,
+    }
+
+
+def test_a_tool_as_a_function() -> None:
+    """Name, description and parameters, and nothing else."""
+    assert function_tool(ToolSpec("f", "does", {"type": "object"}, strict=True, extras={"x": 1})) == {
+        "type": "function",
+        "function": {"name": "f", "description": "does", "parameters": {"type": "object"}},
     }

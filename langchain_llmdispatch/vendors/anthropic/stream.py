@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import dump_json
@@ -28,7 +29,6 @@ from langchain_llmdispatch.vendors.anthropic.errors import error_inside
 from langchain_llmdispatch.vendors.stream import EventDecoder
 
 if TYPE_CHECKING:
-    from langchain_core.messages import ToolCallChunk
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.types import Call
@@ -118,7 +118,7 @@ class AnthropicStreamDecoder(EventDecoder):
         self._emitted = True
         return AIMessageChunk(
             content=[{**block, "index": index}],
-            tool_call_chunks=[_call_chunk(index, args, block["id"], block["name"])],
+            tool_call_chunks=[tool_call_chunk(index=index, args=args, id=block["id"], name=block["name"])],
             response_metadata={"model_provider": PROVIDER},
         )
 
@@ -161,7 +161,7 @@ class AnthropicStreamDecoder(EventDecoder):
         self._emitted = True
         return AIMessageChunk(
             content=[block],
-            tool_call_chunks=[_call_chunk(index, json)],
+            tool_call_chunks=[tool_call_chunk(index=index, args=json)],
             response_metadata={"model_provider": PROVIDER},
         )
 
@@ -208,7 +208,3 @@ class AnthropicStreamDecoder(EventDecoder):
         "message_stop": _stop,
         "error": _fail,
     }
-
-
-def _call_chunk(index: int, args: str, id_: str | None = None, name: str | None = None) -> ToolCallChunk:
-    return {"type": "tool_call_chunk", "index": index, "args": args, "id": id_, "name": name}

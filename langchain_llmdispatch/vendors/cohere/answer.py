@@ -5,7 +5,6 @@ Whole bodies and streams end in the functions here, so that the same answer give
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
@@ -24,14 +23,12 @@ if TYPE_CHECKING:
 
 PROVIDER = "cohere"
 
-_FINISH: Mapping[str, FinishReason] = MappingProxyType(
-    {
-        "COMPLETE": "stop",
-        "STOP_SEQUENCE": "stop",
-        "MAX_TOKENS": "length",
-        "TOOL_CALL": "tool_calls",
-    }
-)
+_FINISH: Mapping[str, FinishReason] = {
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "MAX_TOKENS": "length",
+    "TOOL_CALL": "tool_calls",
+}
 
 
 def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:

@@ -8,7 +8,6 @@ texts), the API description (498, 499), recorded exchanges.
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
@@ -25,15 +24,13 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 # `error_type`, where it is sent (recorded: TOO_MANY_TOKENS).
-_TYPES: Mapping[str, type[VendorError]] = MappingProxyType({"too_many_tokens": errors.ContextOverflowError})
+_TYPES: Mapping[str, type[VendorError]] = {"too_many_tokens": errors.ContextOverflowError}
 
-_STATUSES: Mapping[int, type[VendorError]] = MappingProxyType(
-    {
-        498: errors.ContentFilterError,  # "a request or response contains a deny-listed token"
-        499: errors.VendorError,  # "cancelled by the user": not by us, and nothing to retry
-        501: errors.UnsupportedParameterError,  # "the requested feature is not implemented"
-    }
-)
+_STATUSES: Mapping[int, type[VendorError]] = {
+    498: errors.ContentFilterError,  # "a request or response contains a deny-listed token"
+    499: errors.VendorError,  # "cancelled by the user": not by us, and nothing to retry
+    501: errors.UnsupportedParameterError,  # "the requested feature is not implemented"
+}
 
 _BAD_REQUEST: Phrases = (
     # Of the parameter: "too many tokens: max tokens must be less than or equal to 4096, the maximum ..."
@@ -48,20 +45,19 @@ _BAD_REQUEST: Phrases = (
     # Such as "only one of 'presence_penalty' and 'frequency_penalty' can be specified for this model"
     ("for this model", errors.UnsupportedParameterError),
 )
-_PHRASES: Mapping[int | None, Phrases] = MappingProxyType(
-    {
-        400: _BAD_REQUEST,
-        422: _BAD_REQUEST,
-        None: _BAD_REQUEST,
-        # "You are using a Trial key, which is limited to 1000 API calls / month": no wait helps
-        429: (("calls / month", errors.QuotaExceededError),),
-    }
-)
+_PHRASES: Mapping[int | None, Phrases] = {
+    400: _BAD_REQUEST,
+    422: _BAD_REQUEST,
+    None: _BAD_REQUEST,
+    # "You are using a Trial key, which is limited to 1000 API calls / month": no wait helps
+    429: (("calls / month", errors.QuotaExceededError),),
+}
 """Phrases by the status under which they are read; None is an error inside an answer."""
 
-_FAILED: Mapping[str, type[VendorError]] = MappingProxyType(
-    {"ERROR": errors.MalformedResponseError, "TIMEOUT": errors.ServerError}
-)
+_FAILED: Mapping[str, type[VendorError]] = {
+    "ERROR": errors.MalformedResponseError,
+    "TIMEOUT": errors.ServerError,
+}
 """Finish reasons of answers that failed."""
 
 

@@ -15,33 +15,30 @@ shape this file:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.framing import dump_json
-from langchain_llmdispatch.vendors.request import merged
+from langchain_llmdispatch.vendors.request import function_tool, merged
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
+    from langchain_llmdispatch.types import Call, OutputSchema
 
-_PARAMS: Mapping[str, str] = MappingProxyType(
-    {
-        "temperature": "temperature",
-        "max_tokens": "max_tokens",
-        "top_p": "p",
-        "top_k": "k",
-        "stop": "stop_sequences",
-        "seed": "seed",
-        "presence_penalty": "presence_penalty",
-        "frequency_penalty": "frequency_penalty",
-        "logprobs": "logprobs",
-    }
-)
-_CHOICES: Mapping[str, str] = MappingProxyType({"none": "NONE", "any": "REQUIRED", "tool": "REQUIRED"})
+_PARAMS: Mapping[str, str] = {
+    "temperature": "temperature",
+    "max_tokens": "max_tokens",
+    "top_p": "p",
+    "top_k": "k",
+    "stop": "stop_sequences",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "logprobs": "logprobs",
+}
+_CHOICES: Mapping[str, str] = {"none": "NONE", "any": "REQUIRED", "tool": "REQUIRED"}
 # Cohere sets thinking by a token budget. Words below "high" become one, "high" and above stay unbounded.
-_BUDGETS: Mapping[str, int] = MappingProxyType({"minimal": 512, "low": 2048, "medium": 8192})
+_BUDGETS: Mapping[str, int] = {"minimal": 512, "low": 2048, "medium": 8192}
 
 
 def chat_body(call: Call) -> dict[str, Any]:
@@ -84,18 +81,13 @@ def _tools(call: Call) -> dict[str, Any]:
     offered = [tool for tool in call.tools if single is None or tool.name == single]
     if not offered:
         return {}
-    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in offered]}
+    fields: dict[str, Any] = {"tools": [function_tool(tool) for tool in offered]}
     # One switch for all tools: it is set only where no tool has the opposite.
     if any(tool.strict for tool in offered) and not any(tool.strict is False for tool in offered):
         fields["strict_tools"] = True
     if choice and choice.mode in _CHOICES:
         fields["tool_choice"] = _CHOICES[choice.mode]
     return fields
-
-
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
 
 
 def _format(output: OutputSchema) -> dict[str, Any]:
@@ -184,9 +176,12 @@ def _result_part(block: Mapping[str, Any]) -> Any:
     return {"type": "text", "text": block["text"]}
 
 
-_ENCODERS: Mapping[str, Callable[[BaseMessage], dict[str, Any]]] = MappingProxyType(
-    {"system": _system, "human": _user, "ai": _assistant, "tool": _result}
-)
+_ENCODERS: Mapping[str, Callable[[BaseMessage], dict[str, Any]]] = {
+    "system": _system,
+    "human": _user,
+    "ai": _assistant,
+    "tool": _result,
+}
 
 
 def _blocks(content: str | list[Any]) -> list[dict[str, Any]]:

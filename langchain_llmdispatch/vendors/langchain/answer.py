@@ -29,28 +29,14 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, FinishReason
     from langchain_llmdispatch.vendors.langchain.integrations import Integration
 
-_REASONS: Mapping[str, FinishReason] = {
-    **dict.fromkeys(
-        ("stop", "end_turn", "stop_sequence", "complete", "completed", "eos", "eos_token"), "stop"
-    ),
-    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
-    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
-    **dict.fromkeys(
-        (
-            "content_filter",
-            "content_filtered",
-            "refusal",
-            "safety",
-            "recitation",
-            "blocklist",
-            "prohibited_content",
-            "guardrail_intervened",
-            "spii",
-            "image_safety",
-        ),
-        "content_filter",
-    ),
+_SYNONYMS: Mapping[FinishReason, str] = {
+    "stop": "stop end_turn stop_sequence complete completed eos eos_token",
+    "length": "length max_tokens model_length max_output_tokens",
+    "tool_calls": "tool_calls tool_call tool_use function_call",
+    "content_filter": "content_filter content_filtered refusal safety recitation blocklist prohibited_content"
+    " guardrail_intervened spii image_safety",
 }
+_REASONS = {word: reason for reason, words in _SYNONYMS.items() for word in words.split()}
 _ENDS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 _MODELS = ("model_name", "model", "model_id", "modelId", "model_version")
 

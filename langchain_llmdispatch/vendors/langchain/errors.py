@@ -67,44 +67,21 @@ _BY_CODE: Mapping[str, type[DispatchError]] = {
 }
 
 
-def _names(cls: type[DispatchError], *names: str) -> dict[str, type[DispatchError]]:
-    return dict.fromkeys(names, cls)
-
-
-_BY_NAME: Mapping[str, type[DispatchError]] = {
-    **_names(
-        errors.AttemptTimeoutError,
-        "APITimeoutError",
-        "TimeoutException",
-        "TimeoutError",
-        "Timeout",
-        "ReadTimeoutError",
-        "ConnectTimeoutError",
-        "DeadlineExceeded",
-    ),
-    **_names(
-        errors.ConnectionFailedError,
-        "APIConnectionError",
-        "ConnectionError",
-        "TransportError",
-        "EndpointConnectionError",
-        "ConnectionClosedError",
-    ),
-    **_names(errors.RateLimitError, "RateLimitError", "ResourceExhausted", "TooManyRequestsError"),
-    **_names(
-        errors.AuthenticationError,
-        "AuthenticationError",
-        "UnauthorizedError",
-        "Unauthenticated",
-        "NoCredentialsError",
-    ),
-    **_names(errors.PermissionDeniedError, "PermissionDeniedError", "PermissionDenied", "ForbiddenError"),
-    **_names(errors.ModelNotFoundError, "NotFoundError", "NotFound"),
-    **_names(errors.InvalidRequestError, "BadRequestError", "InvalidArgument", "UnprocessableEntityError"),
-    **_names(errors.OverloadedError, "ServiceUnavailable", "ServiceUnavailableError", "OverloadedError"),
-    **_names(errors.ServerError, "InternalServerError", "ServerError"),
-    **_names(errors.UnsupportedFeatureError, "NotImplementedError"),
+_NAMES: Mapping[type[DispatchError], str] = {
+    errors.AttemptTimeoutError: "APITimeoutError TimeoutException TimeoutError Timeout ReadTimeoutError"
+    " ConnectTimeoutError DeadlineExceeded",
+    errors.ConnectionFailedError: "APIConnectionError ConnectionError TransportError EndpointConnectionError"
+    " ConnectionClosedError",
+    errors.RateLimitError: "RateLimitError ResourceExhausted TooManyRequestsError",
+    errors.AuthenticationError: "AuthenticationError UnauthorizedError Unauthenticated NoCredentialsError",
+    errors.PermissionDeniedError: "PermissionDeniedError PermissionDenied ForbiddenError",
+    errors.ModelNotFoundError: "NotFoundError NotFound",
+    errors.InvalidRequestError: "BadRequestError InvalidArgument UnprocessableEntityError",
+    errors.OverloadedError: "ServiceUnavailable ServiceUnavailableError OverloadedError",
+    errors.ServerError: "InternalServerError ServerError",
+    errors.UnsupportedFeatureError: "NotImplementedError",
 }
+_BY_NAME = {name: cls for cls, names in _NAMES.items() for name in names.split()}
 
 
 def translated(error: Exception, model: BaseChatModel) -> DispatchError:

@@ -7,7 +7,6 @@ ends it, carries the counters and may hold content. Tool calls come whole, often
 from __future__ import annotations
 
 from hashlib import sha256
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "ollama"
 
-_FINISH: Mapping[str, FinishReason] = MappingProxyType({"stop": "stop", "length": "length"})
+_FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 # The model was loaded or unloaded and nothing was generated.
 _NO_GENERATION = frozenset({"load", "unload"})
 _KEPT = (

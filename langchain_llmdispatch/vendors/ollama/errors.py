@@ -6,7 +6,6 @@ form with status 200. Sources: docs.ollama.com/api/errors, recorded answers of s
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.base import Vendor
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
-_STATUSES: Mapping[int, type[VendorError]] = MappingProxyType(
-    {410: errors.ModelNotFoundError}  # ollama.com's retired models
-)
+_STATUSES: Mapping[int, type[VendorError]] = {410: errors.ModelNotFoundError}  # ollama.com's retired models
 _CONTEXT: Phrases = (
     # "the input length exceeds the context length" (`truncate: false`), the cloud's
     # "prompt too long; exceeded max context length by 1119046 tokens"
@@ -39,16 +36,14 @@ _QUOTA: Phrases = (
     # "you have reached your weekly usage limit, upgrade for higher limits" (session, hourly): no wait helps
     ("usage limit", errors.QuotaExceededError),
 )
-_PHRASES: Mapping[int | None, Phrases] = MappingProxyType(
-    {
-        # A level for a model that only takes on and off: 'think value "low" is not supported for this model'
-        400: (*_CONTEXT, *_ABILITY, ("think value", errors.UnsupportedParameterError)),
-        413: _CONTEXT,
-        429: _QUOTA,
-        500: (*_CONTEXT, *_ABILITY),
-        None: (*_CONTEXT, *_ABILITY, *_QUOTA),
-    }
-)
+_PHRASES: Mapping[int | None, Phrases] = {
+    # A level for a model that only takes on and off: 'think value "low" is not supported for this model'
+    400: (*_CONTEXT, *_ABILITY, ("think value", errors.UnsupportedParameterError)),
+    413: _CONTEXT,
+    429: _QUOTA,
+    500: (*_CONTEXT, *_ABILITY),
+    None: (*_CONTEXT, *_ABILITY, *_QUOTA),
+}
 """Phrases by the status under which they are read; None is an error inside an answer."""
 
 

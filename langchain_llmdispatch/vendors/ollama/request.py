@@ -14,30 +14,27 @@ Facts that shape this file:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.vendors.request import merged
+from langchain_llmdispatch.vendors.request import function_tool, merged
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
 
-_OPTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "max_tokens": "num_predict",
-        "temperature": "temperature",
-        "top_p": "top_p",
-        "top_k": "top_k",
-        "min_p": "min_p",
-        "seed": "seed",
-        "stop": "stop",
-        "presence_penalty": "presence_penalty",
-        "frequency_penalty": "frequency_penalty",
-    }
-)
+_OPTIONS: Mapping[str, str] = {
+    "max_tokens": "num_predict",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "seed": "seed",
+    "stop": "stop",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+}
 _NATIVE_OPTIONS = frozenset(
     {
         "num_ctx", "num_predict", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap",
@@ -47,9 +44,14 @@ _NATIVE_OPTIONS = frozenset(
 )  # fmt: skip
 
 # Only gpt-oss (the "harmony" format) takes levels; for others a level is a 400, so it becomes "on".
-_LEVELS: Mapping[str, str] = MappingProxyType(
-    {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
-)
+_LEVELS: Mapping[str, str] = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
 
 
 def chat_body(call: Call) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def chat_body(call: Call) -> dict[str, Any]:
         "messages": [_ENCODERS[message.type](message) for message in call.messages],
         "stream": call.stream,
     }
-    if tools := [_tool(tool) for tool in _offered(call)]:
+    if tools := [function_tool(tool) for tool in _offered(call)]:
         body["tools"] = tools
     if options := {_OPTIONS[name]: value for name, value in call.params.items() if name in _OPTIONS}:
         body["options"] = options
@@ -81,11 +83,6 @@ def _offered(call: Call) -> Iterable[ToolSpec]:
     if choice and choice.mode == "tool":
         return [tool for tool in call.tools if tool.name == choice.name]
     return call.tools
-
-
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
 
 
 def _think(call: Call) -> bool | str | None:
@@ -140,9 +137,12 @@ def _result(message: BaseMessage) -> dict[str, Any]:
     return turn
 
 
-_ENCODERS: Mapping[str, Callable[[BaseMessage], dict[str, Any]]] = MappingProxyType(
-    {"system": _system, "human": _user, "ai": _assistant, "tool": _result}
-)
+_ENCODERS: Mapping[str, Callable[[BaseMessage], dict[str, Any]]] = {
+    "system": _system,
+    "human": _user,
+    "ai": _assistant,
+    "tool": _result,
+}
 
 
 def _blocks(content: str | list[Any]) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 _DEFAULT_HOST = "http://127.0.0.1:11434"
 _PORT = 11434
 # A server that listens on every address is reached on the loopback one.
-_LISTENING: Mapping[str, str] = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - nothing is bound to it
+_LISTENING: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound to it
 _CLOUD = ("ollama.com", "www.ollama.com", "api.ollama.com")
 # Paths that people copy along with the host; the native API lives beside them.
 _API_PATHS = ("/api/chat", "/api", "/v1")

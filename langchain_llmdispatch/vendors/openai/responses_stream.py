@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.vendors.answer import arguments
@@ -128,7 +128,9 @@ class ResponsesStreamDecoder(EventDecoder):
             return [], []
         self._args.setdefault(slot, []).append(text)
         index = self._index((slot, "item", 0))
-        return [{"type": "function_call", "arguments": text, "index": index}], [_call_chunk(index, text)]
+        return [{"type": "function_call", "arguments": text, "index": index}], [
+            tool_call_chunk(index=index, args=text)
+        ]
 
     def _call_begins(self, slot: int, item: Event) -> _Pieces:
         index, text = self._index((slot, "item", 0)), item.get("arguments") or ""
@@ -136,7 +138,7 @@ class ResponsesStreamDecoder(EventDecoder):
         self._args.setdefault(slot, []).append(text)
         block = {**answers.whole_block(item, self._call.tool_names), "arguments": text, "index": index}
         identity = item.get("call_id") or item.get("id")
-        return [block], [_call_chunk(index, text, name=block.get("name"), identity=identity)]
+        return [block], [tool_call_chunk(index=index, args=text, name=block.get("name"), id=identity)]
 
     def _summary(self, event: Event) -> AIMessageChunk | None:
         place = self._items.slot(event, "reasoning"), "item", 0
@@ -176,7 +178,7 @@ class ResponsesStreamDecoder(EventDecoder):
         self._args[slot] = [text]
         self._named.add(slot)
         name = self._call.tool_names.get(item.get("name", ""), item.get("name"))
-        return [block], [_call_chunk(block["index"], text, name=name, identity=item.get("call_id"))]
+        return [block], [tool_call_chunk(index=block["index"], args=text, name=name, id=item.get("call_id"))]
 
     def _block(self, place: _Place, block: Block) -> Block:
         self._begun[place] = None
@@ -278,7 +280,3 @@ def _chunk(blocks: list[Block], calls: Sequence[ToolCallChunk] = ()) -> AIMessag
         tool_call_chunks=[*calls],
         response_metadata={"model_provider": "openai"},
     )
-
-
-def _call_chunk(index: int, text: str, name: Any = None, identity: Any = None) -> ToolCallChunk:
-    return ToolCallChunk(type="tool_call_chunk", name=name, args=text, id=identity, index=index)
