@@ -23,7 +23,12 @@ ROOT = Path(__file__).parents[2]
 INSTALLED = bool(entry_points(group="pytest11", name="llmdispatch"))
 PLUGIN = [] if INSTALLED else ["-p", "langchain_llmdispatch.testing.plugin"]
 LOUD = ("cacheprovider", "pytest_socket", "socket", "hypothesispytest")  # slow, or in the way of the loopback
-QUIET = ["-q", *(word for name in LOUD for word in ("-p", f"no:{name}"))]
+QUIET = [
+    "-q",
+    "-o",
+    "asyncio_default_fixture_loop_scope=function",
+    *(word for name in LOUD for word in ("-p", f"no:{name}")),
+]
 
 TESTS = """
 import asyncio
@@ -31,25 +36,25 @@ import pytest
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.testing import assert_route
 
-def ask(text):
+def answer(text):
     deployment = Deployment("openai:gpt-5.4-mini", base_url={url!r}, api_key="key")
     return DispatcherChatModel(models=[deployment], env={{}}).invoke(text).text
 
 @pytest.mark.llmdispatch_cassette
 def test_one():
-    assert "hello" in ask("hello")
+    assert "hello" in answer("hello")
 
 @pytest.mark.llmdispatch_cassette("named/other", ignore=["messages"])
 @pytest.mark.parametrize("text", ["a/b", "c d"])
 def test_two(text, llmdispatch_cassette):
-    assert ask(text)
+    assert answer(text)
     assert llmdispatch_cassette.path.name == "other.yaml"
 
 class TestGroup:
     @pytest.mark.llmdispatch_cassette
     @pytest.mark.parametrize("text", ["a/b", "c d"])
     def test_three(self, text):
-        assert text in ask(text)
+        assert text in answer(text)
 """
 
 
@@ -187,7 +192,7 @@ def test_a_swallowed_miss_still_fails(pytester: pytest.Pytester, server: Loopbac
 @pytest.mark.llmdispatch_cassette
 def test_swallowed():
     try:
-        ask("hello")
+        answer("hello")
     except AssertionError:
         pass
 """
@@ -227,7 +232,7 @@ import httpx
 @pytest.mark.vcr
 @pytest.mark.llmdispatch_cassette
 def test_both():
-    assert "hello" in ask("hello")
+    assert "hello" in answer("hello")
     assert httpx.get({tags!r}).json()["models"]
 """.format(tags=f"{server.base_url('ollama')}/api/tags")
     )
