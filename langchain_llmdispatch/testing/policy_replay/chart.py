@@ -8,11 +8,12 @@ from langchain_llmdispatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
-    from langchain_llmdispatch.testing.policy_replay.report import Replay
+    from langchain_llmdispatch.testing.policy_replay.results import PolicyResult
 
 
-def draw(result: Replay, path: str | os.PathLike[str] | None) -> Any:
+def draw(policies: Sequence[PolicyResult], path: str | os.PathLike[str] | None) -> Any:
     """Return the axes of two plots: the share of calls over by a time, and dollars per configuration.
 
     Raises:
@@ -26,7 +27,6 @@ def draw(result: Replay, path: str | os.PathLike[str] | None) -> Any:
         ) from error
     figure = Figure(figsize=(10, 4), layout="constrained")
     times, costs = figure.subplots(1, 2, width_ratios=[3, 2])
-    policies = [result.recorded, *result.policies]
     for policy in policies:
         seconds = sorted(call.seconds for call in policy.calls if call.error is None)
         shares = [(number + 1) / max(1, len(policy.calls)) for number in range(len(seconds))]

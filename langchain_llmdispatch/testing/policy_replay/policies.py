@@ -30,7 +30,8 @@ from langchain_llmdispatch.testing.middleware import installed
 from langchain_llmdispatch.testing.policy_replay.entry import JournalEntry
 from langchain_llmdispatch.testing.policy_replay.estimate import Assumption, CallOutcomes, OutcomeEstimator
 from langchain_llmdispatch.testing.policy_replay.journal import Journal
-from langchain_llmdispatch.testing.policy_replay.report import CallResult, PolicyResult, Replay
+from langchain_llmdispatch.testing.policy_replay.report import Replay
+from langchain_llmdispatch.testing.policy_replay.results import CallResult, PolicyResult
 from langchain_llmdispatch.testing.policy_replay.simulated_vendor import OUTCOMES, SimulatedNetwork, simulated
 from langchain_llmdispatch.testing.policy_replay.virtual_time import SimulationLimiter, SimulationLoop
 
