@@ -13,7 +13,6 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import BudgetExceededError
 
 _ZERO = Decimal(0)
-_OK = 200
 # As for prompts: about four bytes per token, and half as many tokens again at worst.
 _MOST_TOKENS_PER_BYTE = 0.375
 
@@ -103,6 +102,5 @@ def cost_of_attempt(attempt: Attempt, worst: Decimal) -> Decimal:
     """Return the charge of a request: its cost; nothing if refused; the worst case if the cost is unknown."""
     if attempt.cost is not None and attempt.cost.usd is not None and not attempt.partial:
         return attempt.cost.usd
-    refused = attempt.status not in {None, _OK}
     unsent = not attempt.sent or getattr(attempt.error, "code", None) in {"connect", "pool"}
-    return _ZERO if refused or unsent else worst
+    return _ZERO if attempt.refused or unsent else worst

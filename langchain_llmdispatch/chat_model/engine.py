@@ -28,7 +28,7 @@ from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
-from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
+from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
 from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
 from langchain_llmdispatch.health.health import Health
@@ -76,7 +76,7 @@ class Engine:
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)
         self._prints = log.console
-        self._affinity, self._retry_budget, self._rng = Affinity(), RetryBudget(), fields.rng
+        self._affinity, self._retry_quota, self._rng = Affinity(), RetryQuota(), fields.rng
         self._budgets = () if fields.budget is None else (fields.budget,)
         self._budget_usd = fields.budget_usd
         self._spends = bool(self._budgets) or fields.budget_usd is not None
@@ -153,7 +153,7 @@ class Engine:
             refusal=None if decision.targets else decision.error(),
             queue_wait=self.limiter.readiness(request),
             breaker_wait=self.health.breaker_wait,
-            retry_budget=self._retry_budget,
+            retry_quota=self._retry_quota,
         )
         return dispatch, run
 

@@ -17,6 +17,8 @@ from langchain_llmdispatch.dispatch.resume import caused, interrupted
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
 from langchain_llmdispatch.types import AttemptRecord, Change
 
+_OK = 200
+
 
 class Attempt:
     """One request to one deployment: a context manager that records how it ended.
@@ -90,6 +92,11 @@ class Attempt:
     def sent(self) -> bool:
         """Whether a request left the process."""
         return self._sent_at is not None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the vendor responded with an error status."""
+        return self.status not in {None, _OK}
 
     @property
     def begun(self) -> bool:
@@ -239,7 +246,7 @@ class Attempt:
         error.vendor = error.vendor or self.target.vendor.name
         error.deployment = error.deployment or self.target.name
         error.request_id = error.request_id or self.request_id
-        if error.status_code is None and self.status not in {None, 200}:
+        if error.status_code is None and self.refused:
             error.status_code = self.status
         return interrupted(error, [*self.call.delivered, *self.chunks]) if self.committed else error
 

@@ -7,7 +7,6 @@ enough: most calls then end with a cheap model, and only those that need it reac
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +23,7 @@ Verdict: TypeAlias = Callable[[AIMessage], bool]
 EscalateWhen: TypeAlias = Verdict | str | Sequence[Verdict | str]
 
 
-def refused(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 - a rule's signature
+def refused(message: AIMessage, _request: ChatRequest) -> bool:
     """Return whether the model, or its vendor's filter, refused to answer."""
     if message.response_metadata.get("finish_reason") == "content_filter":
         return True
@@ -33,7 +32,7 @@ def refused(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 -
     return bool(message.additional_kwargs.get("refusal")) or "refusal" in kinds
 
 
-def cut_short(message: AIMessage, request: ChatRequest) -> bool:  # noqa: ARG001 - a rule's signature
+def cut_short(message: AIMessage, _request: ChatRequest) -> bool:
     """Return whether the answer reached the limit of its length."""
     return message.response_metadata.get("finish_reason") == "length"
 
@@ -95,7 +94,7 @@ class Cascade:
         """Return the cascade of a model's field, or None if every answer is accepted."""
         rules = check_escalation(escalate_when)
         if rules and "invalid_schema" in rules:
-            _validator()  # importing it takes a tenth of a second, which no call should wait for
+            _is_valid()  # importing it takes a tenth of a second, which no call should wait for
         return cls(rules) if rules else None
 
     def declines(self, message: AIMessage, request: ChatRequest) -> bool:
@@ -112,36 +111,32 @@ class Cascade:
 def follows(value: Any, schema: Mapping[str, Any] | bool) -> bool:
     """Return whether a JSON value follows a JSON Schema (draft 2020-12).
 
-    A schema that cannot be evaluated (a remote reference, an unknown type or dialect) accepts every value;
-    one whose references never end accepts none.
+    A schema that cannot be evaluated (a remote reference, an unknown type) accepts every value; one
+    whose references never end accepts none.
     """
-    from jsonschema.exceptions import UnknownType  # noqa: PLC0415 - only cascades need it
-    from referencing import Registry  # noqa: PLC0415 - as above
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as above
-
     try:
-        # A registry of its own, because the default one fetches remote references.
-        return bool(_validator()(schema, registry=Registry()).is_valid(value))
+        return _is_valid()(value, schema)
     except RecursionError:
         return False
-    except (UnknownType, Unresolvable, re.error, TypeError, ValueError, AttributeError):
+    except Exception:  # noqa: BLE001 - whatever a schema that was not checked leads to
         return True
 
 
 @lru_cache(maxsize=1)
-def _validator() -> Any:
-    """Return the class of validators: JSON Schema's own, with what OpenAPI and Gemini write otherwise."""
+def _is_valid() -> Callable[[Any, Any], bool]:
+    """Return the check of a value, by JSON Schema and by what OpenAPI and Gemini write otherwise."""
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - only cascades need it
+    from referencing import Registry  # noqa: PLC0415 - comes with jsonschema
 
-    checked = Draft202012Validator.VALIDATORS["type"]
+    plain, nothing_remote = Draft202012Validator.VALIDATORS["type"], Registry()
 
     def check_type(validator: Any, types: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
-        if value is None and schema.get("nullable") is True:
-            return
-        names = [types] if isinstance(types, str) else types
-        yield from checked(validator, [name.lower() for name in names], value, schema)
+        if value is not None or schema.get("nullable") is not True:
+            names = [types] if isinstance(types, str) else types
+            yield from plain(validator, [name.lower() for name in names], value, schema)
 
-    return validators.extend(Draft202012Validator, {"type": check_type})
+    checked = validators.extend(Draft202012Validator, {"type": check_type})
+    return lambda value, schema: bool(checked(schema, registry=nothing_remote).is_valid(value))
 
 
 def _words() -> str:

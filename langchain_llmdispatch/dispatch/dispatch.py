@@ -26,7 +26,7 @@ from langchain_llmdispatch.dispatch.call_state import CallState, TargetState
 from langchain_llmdispatch.dispatch.hedging import Race, Racer
 from langchain_llmdispatch.dispatch.report import failure_report, final_error
 from langchain_llmdispatch.dispatch.resume import deciding
-from langchain_llmdispatch.dispatch.retry_budget import RetryBudget
+from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
     DeadlineExceededError,
@@ -45,7 +45,7 @@ class Dispatch:
         refusal: The error to raise if the call has no targets.
         queue_wait: Returns the seconds until our own limits admit a request to a target; None without limits.
         breaker_wait: Returns the seconds from a moment for which a target's breaker admits no request.
-        retry_budget: Bounds retries over all calls; None for no bound.
+        retry_quota: Bounds retries over all calls; None for no bound.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Dispatch:
         refusal: DispatchError | None = None,
         queue_wait: Callable[[Target], float] | None = None,
         breaker_wait: Callable[[Target, float], float] | None = None,
-        retry_budget: RetryBudget | None = None,
+        retry_quota: RetryQuota | None = None,
     ) -> None:
         self.call = call
         self._policy, self._clock, self._rng, self._refusal = call.policy, call.clock, rng, refusal
         self._queue_wait, self._breaker_wait = queue_wait, breaker_wait
-        self._retry_budget = retry_budget
+        self._retry_quota = retry_quota
         self._numbered = 0
         self._open: list[Attempt] = []
 
@@ -74,8 +74,8 @@ class Dispatch:
         call = self.call
         if not call.candidates:
             raise self._failed(self._refusal or NoDeploymentError("no deployment can serve this request"))
-        if self._retry_budget is not None:
-            self._retry_budget.deposit(call.started)
+        if self._retry_quota is not None:
+            self._retry_quota.deposit(call.started)
         attempt: Attempt | None = self._attempt(self._first())
         best: Attempt | None = None
         while attempt is not None:
@@ -220,9 +220,9 @@ class Dispatch:
     def _affords_retry(self, error: DispatchError) -> bool:
         """Return whether the retry budget has one left; a retry at the vendor's own `Retry-After` is free."""
         announced = isinstance(error, RateLimitError) and error.retry_after is not None
-        if announced or self._retry_budget is None:
+        if announced or self._retry_quota is None:
             return True
-        return self._retry_budget.withdraw(self._clock.monotonic())
+        return self._retry_quota.withdraw(self._clock.monotonic())
 
     def _in_time(self, candidate: TargetState) -> bool:
         return max(candidate.ready_at, self._clock.monotonic()) < self.call.deadline

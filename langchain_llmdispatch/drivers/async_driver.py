@@ -63,10 +63,10 @@ class AsyncDriver(Driver):
         task = self._tasks[runner] = asyncio.create_task(runner.run())
         task.add_done_callback(lambda _: self._tasks.pop(runner))
 
-    async def _first_done(self, runners: list[Runner], timeout: float | None) -> Runner | None:  # noqa: ASYNC109 - a verb
+    async def _first_done(self, runners: list[Runner], seconds: float | None) -> Runner | None:
         if not any(runner.done for runner in runners):
             tasks = [self._tasks[runner] for runner in runners]
-            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return next((runner for runner in runners if runner.done), None)
 
     def _stop(self, runner: Runner) -> None:

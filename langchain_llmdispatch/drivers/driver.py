@@ -20,7 +20,7 @@ from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.hedging import Race
-from langchain_llmdispatch.drivers.exchange import OK, Exchange
+from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.hedge_race import race
 from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
 from langchain_llmdispatch.drivers.runner import Lane
@@ -46,10 +46,8 @@ class Driver:
 
     async def _whole(self, dispatch: Dispatch, run: Run) -> ChatResult:
         """Return the first whole answer that is accepted."""
-        outputs = []
-        async for output in self._outputs(dispatch, run, self._answer):
-            outputs.append(output)  # noqa: PERF401 - a comprehension would be one more frame
-        return ChatResult(generations=outputs)
+        outputs = self._outputs(dispatch, run, self._answer)
+        return ChatResult(generations=[output async for output in outputs])
 
     def _streamed(self, dispatch: Dispatch, run: Run) -> Lane:
         """Yield the chunks of the first answer that begins."""
@@ -139,7 +137,7 @@ class Driver:
         try:
             if response is not None:
                 self._answered(exchange, response)
-                if response.status_code != OK:
+                if response.status_code != httpx.codes.OK:
                     exchange.refuse(response, await verbs.body(response, exchange.read_deadline))
             pieces = verbs.pieces(exchange, response)
             opened.insert(0, pieces)

@@ -23,7 +23,6 @@ from langchain_llmdispatch.vendors.base import LAZY_URL, StreamDecoder
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
 
-OK = 200
 _UNBOUNDED = float("inf")
 _LONGEST = 1e6  # seconds; a longer deadline means that there is none
 
@@ -127,7 +126,7 @@ class Exchange:
         Raises:
             VendorError: It is an error, or not an answer.
         """
-        if response.status_code != OK:
+        if response.status_code != httpx.codes.OK:
             self.refuse(response, body)
         return self.vendor.decode_response(self.call, body, response.headers)
 

@@ -50,9 +50,7 @@ async def race(
             runners.append(Runner(hedge, hedge_lane(hedge, contest), changed))
             verbs.start(runners[1])
         waiting = list(runners)
-        while waiting:
-            ended = await verbs.first_done(waiting, None)
-            assert ended is not None  # noqa: S101 - without a timeout one is
+        while waiting and (ended := await verbs.first_done(waiting, None)) is not None:
             waiting.remove(ended)
             if contest.winner is ended.attempt:
                 async with aclosing(ended.rest()) as pieces:

@@ -7,12 +7,13 @@ retried elsewhere, unseen. `BufferedRelay` holds all of them back until a cascad
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch.dispatch.report import gateway, report
+from langchain_llmdispatch.dispatch.resume import Splicer
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
@@ -98,49 +99,38 @@ class Relay:
         if self._unwrapper is not None:
             chunks = [self._unwrapper.chunk(chunk) for chunk in chunks]
         if self._splicer is not None:
-            chunks = self._spliced(chunks)
+            chunks = self._spliced(self._splicer, chunks)
         for chunk in chunks:
             if chunk.chunk_position == "last":
                 self._last = chunk
                 self._exchange.used(chunk.usage_metadata, chunk.response_metadata.get("model_name"))
             else:
-                self._take(chunk, out)
+                out += self._take(chunk)
         return out
 
-    def _take(self, chunk: AIMessageChunk, out: list[ChatGenerationChunk]) -> None:
-        """Hold a chunk back, or add it to what the caller gets."""
+    def _take(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
+        """Hold a chunk back until content has come, which commits the answer; return what is handed over."""
+        self._held.append(chunk)
         if not is_empty(chunk):
-            self._commit(out)
+            if not self._attempt.committed:
+                self._attempt.claim()
+                self._attempt.committed = True
             self._progressed()
-        if self._attempt.committed:
-            out.append(self._hand_over(chunk))
-        else:
-            self._held.append(chunk)
-
-    def _commit(self, out: list[ChatGenerationChunk]) -> None:
-        """Make this the answer that the caller gets."""
-        if not self._attempt.committed:
-            self._attempt.claim()
-            self._attempt.committed = True
-            out += self._released()
+        return self._released() if self._attempt.committed else []
 
     def _released(self) -> list[ChatGenerationChunk]:
         held, self._held = self._held, []
-        return [self._hand_over(chunk) for chunk in held]
+        self._attempt.chunks += held
+        return [ChatGenerationChunk(message=chunk) for chunk in held]
 
-    def _spliced(self, chunks: list[AIMessageChunk]) -> list[AIMessageChunk]:
-        assert self._splicer is not None  # noqa: S101 - checked by the caller
+    def _spliced(self, splicer: Splicer, chunks: list[AIMessageChunk]) -> list[AIMessageChunk]:
         out = []
         for chunk in chunks:
             if not is_empty(chunk):
                 self._progressed()
-            if (rest := self._splicer.join(chunk)) is not None:
+            if (rest := splicer.join(chunk)) is not None:
                 out.append(rest)
         return out
-
-    def _hand_over(self, chunk: AIMessageChunk) -> ChatGenerationChunk:
-        self._attempt.chunks.append(chunk)
-        return ChatGenerationChunk(message=chunk)
 
     def _progressed(self) -> None:
         """Record that content has arrived, and restart the wait for more of it."""
@@ -177,15 +167,15 @@ class Relay:
 class BufferedRelay(Relay):
     """Passes a streamed answer on once the call's cascade has accepted it as a whole."""
 
-    def _take(self, chunk: AIMessageChunk, out: list[ChatGenerationChunk]) -> None:  # noqa: ARG002 - as above
+    def _take(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
         if not is_empty(chunk):
             self._progressed()
         self._held.append(chunk)
+        return []
 
     def _end(self, last: AIMessageChunk) -> list[ChatGenerationChunk]:
         whole = self._held[0] + [*self._held[1:], last] if self._held else last
-        message = message_chunk_to_message(whole)
-        assert isinstance(message, AIMessage)  # noqa: S101 - made of its chunks
+        message = cast("AIMessage", message_chunk_to_message(whole))
         if not self._exchange.declines(message):
             return super()._end(last)
         self._attempt.decline(lambda: [*self._released(), self._completed(last)])

@@ -59,7 +59,7 @@ class SyncDriver(Driver):
             DispatchError: No deployment has given one.
         """
         with run:
-            return _finished(self._whole(dispatch, run))
+            return _finished(self._whole, dispatch, run)
 
     def stream(self, dispatch: Dispatch, run: Run) -> Iterator[ChatGenerationChunk]:
         """Yield the chunks of the first answer that begins.
@@ -73,12 +73,12 @@ class SyncDriver(Driver):
             try:
                 while True:
                     try:
-                        chunk = _finished(chunks.__anext__())
+                        chunk = _finished(chunks.__anext__)
                     except StopAsyncIteration:
                         return
                     yield chunk
             finally:
-                _finished(chunks.aclose())
+                _finished(chunks.aclose)
 
 
 def _blocking(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -90,15 +90,17 @@ def _blocking(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     return call
 
 
-def _finished(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends, and return its result."""
+def _finished(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function whose coroutine never suspends, and return the coroutine's result."""
     # An event loop that the caller blocks would adopt the async generators, and close them when it ends.
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)
     try:
+        coroutine = function(*args, **kwargs)
         coroutine.send(None)
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return] # typeshed has no type for it
+        result: T = done.value
+        return result
     finally:
         sys.set_asyncgen_hooks(*hooks)
     coroutine.close()
@@ -121,11 +123,11 @@ def _next_piece(exchange: Exchange, pieces: Iterator[Any]) -> Any:
 
 def _start(runner: Runner) -> None:
     run = copy_context().run
-    threading.Thread(target=run, args=(lambda: _finished(runner.run()),), daemon=True).start()
+    threading.Thread(target=run, args=(_finished, runner.run), daemon=True).start()
 
 
-def _first_done(runners: list[Runner], timeout: float | None) -> Runner | None:
+def _first_done(runners: list[Runner], seconds: float | None) -> Runner | None:
     changed = runners[0].changed
     with changed:
-        changed.wait_for(lambda: any(runner.done for runner in runners), timeout)
+        changed.wait_for(lambda: any(runner.done for runner in runners), seconds)
     return next((runner for runner in runners if runner.done), None)

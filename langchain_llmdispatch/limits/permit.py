@@ -16,8 +16,6 @@ from langchain_llmdispatch.limits.loop_thread import pacing
 from langchain_llmdispatch.limits.queue import LimitQueue, Waiter, limit_timeout
 from langchain_llmdispatch.limits.quota import Quota
 
-_OK = 200
-
 
 class Permit:
     """The right to send one attempt: a context manager that frees its slots and settles what it reserved.
@@ -164,8 +162,7 @@ class Permit:
         if attempt.usage is not None:
             used = float(attempt.usage["total_tokens"])
             return max(used, reserved) if attempt.partial else used
-        refused = attempt.status not in {None, _OK}
-        return 0.0 if refused or not attempt.sent else reserved
+        return 0.0 if attempt.refused or not attempt.sent else reserved
 
     def _settle(self, *, requests: float, tokens: float) -> None:
         waiter = self._waiter

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 
-class RetryBudget:
+class RetryQuota:
     """Keeps retries a bounded share of traffic.
 
     Each call deposits `ratio` of a retry, each retry withdraws one; deposits and withdrawals expire. On top,

@@ -1,0 +1,481 @@
+"""Races of a hedged call, on a real server: which request answers, and the end of the other."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage
+from pydantic import ValidationError
+
+from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel, VendorConfig, errors
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.dispatch.call_state import CallState
+from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.middleware import Flow, Sleep
+from tests.loopback.faults import Fault
+from tests.loopback.neutral import Answer
+from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS, deployment, model_of, total
+
+Call = Callable[[DispatcherChatModel, str], AIMessage]
+
+
+SOON = 0.02
+
+
+NEVER = Fault.slow_head(30)
+
+
+@pytest.fixture(params=list(COLOURS))
+def call(request: pytest.FixtureRequest) -> Call:
+    """Return one way to call a model, in each colour."""
+    return COLOURS[request.param]
+
+
+def model(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherChatModel:
+    """Return a model of deployments `a`, `b`, ... that hedges after 20 ms."""
+    pairs = zip(vendors, "abcdef", strict=False)
+    return model_of(*(deployment(server, v, n) for v, n in pairs), **{"hedge_after": SOON, **fields})
+
+
+class Hold:
+    """A middleware that holds a deployment's request back until something has happened: no timing, no chance."""
+
+    depth = 0
+    replays = False
+
+    def __init__(self, **until: Callable[[CallState], Any]) -> None:
+        self._until = until
+
+    def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
+        """Forward it in time."""
+        while self._holds(request):
+            yield Sleep(0.001, Clock())
+        response: httpx.Response = yield request
+        return response
+
+    def _holds(self, request: httpx.Request) -> bool:
+        attempt: Attempt = request.extensions["llmdispatch"]
+        until = self._until.get(attempt.target.name)
+        return until is not None and not until(attempt.call)
+
+
+def both_sent(call: CallState) -> bool:
+    """Return whether the second request has left."""
+    return call.sent >= 2
+
+
+def one_failed(call: CallState) -> bool:
+    """Return whether one request has failed."""
+    return bool(call.errors)
+
+
+def arrived(server: LoopbackServer) -> Callable[[CallState], bool]:
+    """Return whether the first request has reached the server, for the second one to be held back until then."""
+    return lambda _: any(received.account == "a" for received in server.requests)
+
+
+def held(dispatcher: DispatcherChatModel, **until: Callable[[CallState], Any]) -> DispatcherChatModel:
+    """Return the model with requests of some deployments held back."""
+    dispatcher._engine.transport.middlewares = (Hold(**until),)
+    return dispatcher
+
+
+def asked(server: LoopbackServer) -> str:
+    """Return who was asked, in order."""
+    return "".join(received.account for received in server.requests)
+
+
+def closed(server: LoopbackServer, before: int) -> bool:
+    """Return whether the server sees no more connections than before, within its own time."""
+    ends = time.monotonic() + 5
+    while server.open_connections > before and time.monotonic() < ends:
+        time.sleep(0.005)
+    return server.open_connections <= before
+
+
+@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
+def test_another_one_answers_for_the_late_one(server: LoopbackServer, call: Call, vendor: str) -> None:
+    """The caller gets the second answer; the first request is closed, recorded as lost, and counted once."""
+    server.script(vendor, [NEVER], account="a")
+    server.script("openai", [Answer("here I am")], account="b")
+    before = server.open_connections
+    with held(model(server, vendor, "openai"), b=arrived(server)) as dispatcher:
+        message = call(dispatcher, "hello")
+        stats = dispatcher.get_stats()
+    facts = message.response_metadata["llmdispatch"]
+    assert message.text == "here I am"
+    assert facts["deployment"] == "b"
+    assert [(r["deployment"], r["error"]) for r in facts["attempts"]] == [("a", "LostRaceError"), ("b", None)]
+    assert (stats.total_requests, stats.hedges, stats.abandoned, stats.successful_requests) == (2, 1, 1, 1)
+    assert (stats.failed_requests, stats.in_flight, stats.calls.answered) == (0, 0, 1)
+    assert asked(server) == "ab"
+    assert closed(server, before)
+
+
+def test_a_hedge_began_while_the_first_was_open(server: LoopbackServer, call: Call) -> None:
+    """The records say so, on the line of time that both are on."""
+    server.script("openai", [NEVER], account="a")
+    with held(model(server, "openai", "openai", clock=Clock()), b=arrived(server)) as dispatcher:
+        late, hedge = call(dispatcher, "hello").response_metadata["llmdispatch"]["attempts"]
+    ends = late["started_ms"] + late["wait_ms"] + late["latency_ms"]
+    assert late["started_ms"] + SOON * 1000 <= hedge["started_ms"] + 1 <= ends + 1
+
+
+def test_who_is_in_time_is_not_raced(server: LoopbackServer, call: Call) -> None:
+    """One request, one record, no hedge."""
+    with model(server, "openai", "anthropic", hedge_after=5.0) as dispatcher:
+        facts = call(dispatcher, "hello").response_metadata["llmdispatch"]
+        assert dispatcher.get_stats().hedges == 0
+    assert [r["deployment"] for r in facts["attempts"]] == ["a"]
+    assert asked(server) == "a"
+
+
+def test_the_late_one_may_still_win(server: LoopbackServer, call: Call) -> None:
+    """Whoever begins first answers, whoever was asked first; the other one is closed."""
+    server.script("openai", [Answer("late, but first")], account="a")
+    server.script("anthropic", [NEVER], account="b")
+    before = server.open_connections
+    with held(model(server, "openai", "anthropic"), a=both_sent) as dispatcher:
+        message = call(dispatcher, "hello")
+        assert dispatcher.get_stats().hedges == 1
+    facts = message.response_metadata["llmdispatch"]
+    assert message.text == "late, but first"
+    assert {(r["deployment"], r["error"]) for r in facts["attempts"]} == {("a", None), ("b", "LostRaceError")}
+    assert closed(server, before)
+
+
+def test_one_of_two_may_fail(server: LoopbackServer, call: Call) -> None:
+    """A failure of either is recorded where it happens, and the other one's answer is waited for."""
+    server.script("openai", [Answer("from a")], account="a")
+    server.script("anthropic", [Fault.error("auth")], account="b")
+    with held(model(server, "openai", "anthropic"), a=one_failed) as dispatcher:
+        facts = call(dispatcher, "hello").response_metadata["llmdispatch"]
+    assert [(r["deployment"], r["error"]) for r in facts["attempts"]] == [
+        ("b", "AuthenticationError"),
+        ("a", None),
+    ]
+    server.clear()
+    server.script("openai", [Fault.error("server_error")], account="a")
+    server.script("anthropic", [Answer("from b")], account="b")
+    with held(model(server, "openai", "anthropic"), a=both_sent, b=one_failed) as dispatcher:
+        message = call(dispatcher, "hello")
+    facts = message.response_metadata["llmdispatch"]
+    assert message.text == "from b"
+    assert [(r["deployment"], r["error"]) for r in facts["attempts"]] == [("a", "ServerError"), ("b", None)]
+    assert asked(server) == "ab"
+
+
+def test_both_may_fail(server: LoopbackServer, call: Call) -> None:
+    """Then the call goes on as ever: to whoever is left, or to its final error."""
+    server.script("openai", [Fault.error("auth")], account="a")
+    server.script("anthropic", [Fault.error("permission")], account="b")
+    with held(model(server, "openai", "anthropic", "cohere"), a=one_failed) as dispatcher:
+        message = call(dispatcher, "hello")
+    assert message.response_metadata["llmdispatch"]["deployment"] == "c"
+    assert asked(server) == "bac"
+    server.clear()
+    server.script("openai", [Fault.error("auth")], account="a")
+    server.script("anthropic", [Fault.error("permission")], account="b")
+    with (
+        held(model(server, "openai", "anthropic"), a=one_failed) as dispatcher,
+        pytest.raises(AllDeploymentsFailedError) as raised,
+    ):
+        call(dispatcher, "hello")
+    assert [record.deployment for record in raised.value.attempts] == ["b", "a"]
+    assert [type(error).__name__ for error in raised.value.errors] == [
+        "PermissionDeniedError",
+        "AuthenticationError",
+    ]
+
+
+def test_the_callers_own_fault_ends_both(server: LoopbackServer, call: Call) -> None:
+    """A request that is wrong for everyone is not waited for elsewhere."""
+    server.script("openai", [Fault.error("invalid_request")], account="a")
+    server.script("anthropic", [NEVER], account="b")
+    before = server.open_connections
+    with (
+        held(model(server, "openai", "anthropic"), a=both_sent) as dispatcher,
+        pytest.raises(errors.InvalidRequestError) as raised,
+    ):
+        call(dispatcher, "hello")
+    assert {record.deployment for record in raised.value.attempts} >= {"a"}
+    assert dispatcher.get_stats().total_requests == 2
+    assert closed(server, before)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"max_attempts": 1}, {"hedge_after": None}],
+    ids=str,
+)
+def test_no_second_request(server: LoopbackServer, call: Call, fields: dict[str, Any]) -> None:
+    """None over max_attempts or the budget for it, none before lateness is known, none by default."""
+    server.script("openai", [(Fault.slow_head(0.04), Answer("alone"))], account="a")
+    with model(server, "openai", "anthropic", **{"hedge_after": 0.01, **fields}) as dispatcher:
+        assert call(dispatcher, "hello").text == "alone"
+    assert asked(server) == "a"
+
+
+def test_one_deployment_is_never_raced_by_itself(server: LoopbackServer, call: Call) -> None:
+    """A hedge goes to another deployment, or nowhere."""
+    server.script("openai", [(Fault.slow_head(0.04), Answer("alone"))], account="a")
+    with model(server, "openai", hedge_after=0.01) as dispatcher:
+        assert call(dispatcher, "hello").text == "alone"
+    assert asked(server) == "a"
+
+
+@pytest.mark.parametrize("colour", ["stream", "astream"])
+def test_what_the_loser_has_used_is_counted(server: LoopbackServer, colour: str) -> None:
+    """A vendor that has named tokens before it was left is believed: they are wasted, not forgotten."""
+    server.script("anthropic", [Fault.stall(after_events=1)], account="a")
+
+    def spoken(call: CallState) -> Any:
+        assert call.race is not None
+        return getattr(call.race._racers[0].decoder, "used", None)
+
+    with held(model(server, "anthropic", "openai"), b=spoken) as dispatcher:
+        COLOURS[colour](dispatcher, "hello")
+        stats = dispatcher.get_stats()
+    assert stats.deployment_stats["a"].wasted_tokens > 0
+    assert stats.deployment_stats["a"].abandoned == 1
+
+
+@pytest.mark.parametrize("colour", ["stream", "astream"])
+def test_a_winner_that_breaks_is_a_broken_stream(server: LoopbackServer, colour: str) -> None:
+    """What comes after the race is as ever: an error with the partial, or a resumed answer."""
+    text = "one two three four five six"
+    server.script("openai", [NEVER], account="a")
+    server.script("openai", [(Fault.cut(after_events=4), Answer(text)), Answer(text)], account="b")
+    with held(model(server, "openai", "openai", on_stream_error="resume"), b=arrived(server)) as dispatcher:
+        message = COLOURS[colour](dispatcher, "count")
+    facts = message.response_metadata["llmdispatch"]
+    assert message.text == text
+    assert [r["error"] for r in facts["attempts"]] == ["LostRaceError", "StreamInterruptedError", None]
+    assert facts["resumed"] is True
+
+
+def test_a_winner_that_is_declined_goes_on(server: LoopbackServer, call: Call) -> None:
+    """A hedged cascade: the winner's answer is judged, and the next deployment is asked."""
+    server.script("openai", [NEVER], account="a")
+    server.script("openai", [Answer("no idea")], account="b")
+    server.script("openai", [Answer("Paris")], account="c")
+    fields: dict[str, Any] = {"escalate_when": lambda message: "idea" in message.text, "max_attempts": 3}
+    with held(model(server, "openai", "openai", "openai", **fields), b=arrived(server)) as dispatcher:
+        message = call(dispatcher, "capital?")
+    assert message.text == "Paris"
+    assert asked(server) == "abc"
+
+
+def test_who_lost_a_race_is_asked_again_only_as_often_as_retries_allow(
+    server: LoopbackServer, call: Call
+) -> None:
+    """Without retries it has had its turn: a declined answer then has to do, as `explain` counted."""
+    server.script("openai", [NEVER], account="a")
+    server.script("openai", [Answer("who knows")], account="b")
+    fields = {"escalate_when": lambda message: "knows" in message.text, "max_retries": 0}
+    with held(model(server, "openai", "openai", **fields), b=arrived(server)) as dispatcher:
+        bound = dispatcher.explain("hello").bound
+        message = call(dispatcher, "hello")
+    tried = sorted(each["deployment"] for each in message.response_metadata["llmdispatch"]["attempts"])
+    assert (message.text, tried, bound.requests) == ("who knows", ["a", "b"], 2)
+
+
+def test_leaving_while_both_are_open(server: LoopbackServer) -> None:
+    """A cancelled task leaves no connection, no task and no request uncounted."""
+    server.script("openai", [NEVER], account="a")
+    server.script("anthropic", [NEVER], account="b")
+    before = server.open_connections
+    dispatcher = model(server, "openai", "anthropic", hedge_after=0.01)
+
+    async def run() -> int:
+        task = asyncio.create_task(dispatcher.ainvoke("hello"))
+        while len(server.requests) < 2:
+            await asyncio.sleep(0.002)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for _ in range(100):
+            if len(asyncio.all_tasks()) == 1:
+                break
+            await asyncio.sleep(0.002)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == 1
+    stats = dispatcher.get_stats()
+    assert (stats.total_requests, stats.abandoned, stats.in_flight, stats.calls.abandoned) == (2, 2, 0, 1)
+    assert closed(server, before)
+
+
+def test_ctrl_c_while_both_are_open(server: LoopbackServer) -> None:
+    """An interrupt passes through at once; both requests are closed and counted as abandoned."""
+    server.script("openai", [NEVER], account="a")
+    server.script("anthropic", [NEVER], account="b")
+    before, main = server.open_connections, threading.main_thread().ident
+    assert main is not None
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals reach the main thread only")
+
+    def interrupt() -> None:
+        ends = time.monotonic() + 5
+        while len(server.requests) < 2 and time.monotonic() < ends:
+            time.sleep(0.002)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with model(server, "openai", "anthropic", hedge_after=0.01) as dispatcher:
+            threading.Thread(target=interrupt).start()
+            with pytest.raises(KeyboardInterrupt):
+                dispatcher.invoke("hello")
+    finally:
+        signal.signal(signal.SIGINT, old)
+    stats = dispatcher.get_stats()
+    assert (stats.total_requests, stats.abandoned, stats.in_flight) == (2, 2, 0)
+    assert closed(server, before)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["stream", "astream"])
+def test_leaving_the_winners_stream(server: LoopbackServer, asynchronous: bool) -> None:
+    """A consumer who stops reading closes the winner too."""
+    server.script("openai", [NEVER], account="a")
+    server.script("anthropic", [(Fault.stall(after_events=5), Answer("one two three four"))], account="b")
+    before = server.open_connections
+    with held(model(server, "openai", "anthropic"), b=arrived(server)) as dispatcher:
+        if asynchronous:
+
+            async def run() -> None:
+                stream = dispatcher.astream("hello")
+                await anext(stream)
+                await stream.aclose()
+
+            asyncio.run(run())
+        else:
+            stream = dispatcher.stream("hello")
+            next(stream)
+            stream.close()
+        stats = dispatcher.get_stats()
+    assert (stats.total_requests, stats.abandoned, stats.in_flight, stats.calls.abandoned) == (2, 2, 0, 1)
+    assert closed(server, before)
+
+
+def test_the_deadline_ends_both(server: LoopbackServer, call: Call) -> None:
+    """One clock for both requests: neither outlives the call's deadline."""
+    server.script("openai", [NEVER], account="a")
+    server.script("anthropic", [NEVER], account="b")
+    fields: dict[str, Any] = {"hedge_after": 0.01, "deadline": 0.05, "clock": Clock()}
+    began = time.monotonic()
+    with model(server, "openai", "anthropic", **fields) as dispatcher, pytest.raises(errors.DispatchError):
+        call(dispatcher, "hello")
+    assert time.monotonic() - began < 5
+    assert dispatcher.get_stats().in_flight == 0
+
+
+def test_many_races_leave_the_pool_whole(server: LoopbackServer) -> None:
+    """After 40 races at once, no slot of the pool is taken and no connection waits for anybody."""
+    server.script("openai", [NEVER], account="a", repeat=True)
+    dispatcher = model(server, "openai", "openai")
+
+    async def run() -> tuple[list[Any], list[Any]]:
+        messages = await asyncio.gather(*(dispatcher.ainvoke(f"number {n}") for n in range(40)))
+        assert all(f"number {n}" in message.text for n, message in enumerate(messages))
+        await asyncio.sleep(0.02)
+        transport = next(iter(dispatcher._engine.transport._async.values())).get(None)
+        pool = transport._pool
+        return list(pool._requests), [c for c in pool.connections if not (c.is_idle() or c.is_closed())]
+
+    requests, busy = asyncio.run(run())
+    assert requests == []
+    assert busy == []
+    assert dispatcher.get_stats().hedges == 40
+
+
+def test_many_races_in_threads_leave_the_pool_whole(server: LoopbackServer) -> None:
+    """The same for `batch`, whose calls run in threads; the losers' threads end too."""
+    server.script("openai", [NEVER], account="a", repeat=True)
+    threads = threading.active_count()
+    with model(server, "openai", "openai") as dispatcher:
+        messages = dispatcher.batch([f"number {n}" for n in range(20)])
+        assert all(f"number {n}" in message.text for n, message in enumerate(messages))
+        ends = time.monotonic() + 5
+        while threading.active_count() > threads and time.monotonic() < ends:
+            time.sleep(0.005)
+        pool = dispatcher._engine.transport._sync[None]._pool
+        assert pool._requests == []
+        assert all(c.is_idle() or c.is_closed() for c in pool.connections)
+    assert threading.active_count() <= threads
+
+
+@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
+def test_races_through_a_users_own_client_leave_its_pool_whole(server: LoopbackServer, colour: str) -> None:
+    """Its pool holds two connections: were a loser's not ended, the second race would get none."""
+    server.script("openai", [NEVER], account="a", repeat=True)
+    limits = httpx.Limits(max_connections=2)
+    asynchronous = colour.startswith("a")
+    own = None if asynchronous else httpx.Client(limits=limits)
+    loop_own = httpx.AsyncClient(limits=limits) if asynchronous else None
+    vendors = {"openai": VendorConfig(http_client=own, http_async_client=loop_own)}
+    dispatcher = model(server, "openai", "openai", vendors=vendors, timeout=5.0, clock=Clock())
+
+    async def several(client: httpx.AsyncClient) -> list[str]:
+        async with client:
+            if colour == "ainvoke":
+                return [(await dispatcher.ainvoke("hello")).text for _ in range(5)]
+            return ["".join([c.text async for c in dispatcher.astream("hello")]) for _ in range(5)]
+
+    began = time.monotonic()
+    if loop_own is not None:
+        texts = asyncio.run(several(loop_own))
+    else:
+        texts = [COLOURS[colour](dispatcher, "hello").text for _ in range(5)]
+    assert all("hello" in text.lower() for text in texts)
+    assert time.monotonic() - began < 4
+    assert dispatcher.get_stats().hedges == 5
+    if own is not None:
+        own.close()
+
+
+def test_handlers_hear_of_a_hedge_in_their_own_context(server: LoopbackServer, call: Call) -> None:
+    """The event comes once, and context variables of the caller are there."""
+    where: ContextVar[str] = ContextVar("where", default="nowhere")
+    heard: list[tuple[str, str]] = []
+
+    class Handler(BaseCallbackHandler):
+        run_inline = True
+
+        def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
+            heard.append((name.removeprefix("llmdispatch."), where.get()))
+
+    server.script("openai", [NEVER], account="a")
+    where.set("here")
+    with held(model(server, "openai", "anthropic", callbacks=[Handler()]), b=arrived(server)) as dispatcher:
+        call(dispatcher, "hello")
+    assert sorted(heard) == [("attempt", "here"), ("attempt", "here"), ("hedge", "here"), ("usage", "here")]
+
+
+@pytest.mark.parametrize("wrong", [{"hedge_after": -1}, {"hedge_after": "p99"}])
+def test_settings_that_mean_nothing(wrong: dict[str, Any]) -> None:
+    """They are errors that name the field."""
+    with pytest.raises((ValidationError, errors.ConfigurationError), match=next(iter(wrong))):
+        DispatcherChatModel(models=["openai:gpt-6-luna"], env={"OPENAI_API_KEY": "k"}, **wrong)
+
+
+def test_chunks_come_from_one_answer(server: LoopbackServer) -> None:
+    """Both answers come at the same time: the caller sees one of them, whole."""
+    server.script("openai", [(Fault.slow_first(0.012), Answer("a1 a2 a3 a4 a5"))], account="a", repeat=True)
+    server.script("openai", [Answer("b1 b2 b3 b4 b5")], account="b", repeat=True)
+    for _ in range(20):
+        with model(server, "openai", "openai", hedge_after=0.01) as dispatcher:
+            chunks = list(dispatcher.stream("hello"))
+        assert total(chunks).text in {"a1 a2 a3 a4 a5", "b1 b2 b3 b4 b5"}
+        assert len(total(chunks).response_metadata["llmdispatch"]["attempts"]) in {1, 2}
