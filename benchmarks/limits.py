@@ -92,12 +92,14 @@ def cost(name: str, rounds: int, **limits: float) -> None:
 
     def once() -> float:
         began = time.perf_counter()
-        limiter.acquire(one, tokens=1.0).release()
+        if (permit := limiter.acquire(one, tokens=1.0)) is not None:
+            permit.release()
         return time.perf_counter() - began
 
     async def aonce() -> float:
         began = time.perf_counter()
-        (await limiter.aacquire(one, tokens=1.0)).release()
+        if (permit := await limiter.aacquire(one, tokens=1.0)) is not None:
+            permit.release()
         return time.perf_counter() - began
 
     async def many() -> list[float]:
