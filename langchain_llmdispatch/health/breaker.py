@@ -84,23 +84,6 @@ class Breaker:
         closed_at: When it last closed.
     """
 
-    __slots__ = (
-        "_at",
-        "_failed",
-        "_recent",
-        "_succeeded",
-        "closed_at",
-        "cool_until",
-        "failures",
-        "generation",
-        "open_until",
-        "opens",
-        "probed_until",
-        "reason",
-        "success",
-        "tripped",
-    )
-
     def __init__(self) -> None:
         self.generation = self.failures = self.opens = 0
         self.open_until = self.cool_until = self.probed_until = 0.0

@@ -49,19 +49,6 @@ class _DeploymentHealth:
         learned: What only the end of a request changes, in the order of `HealthView`.
     """
 
-    __slots__ = (
-        "breaker",
-        "calls",
-        "fresh",
-        "in_flight",
-        "last_sent",
-        "latency",
-        "learned",
-        "turn",
-        "unread",
-        "warned",
-    )
-
     def __init__(self) -> None:
         self.breaker, self.latency = Breaker(), LatencyEstimate()
         self.unread: list[tuple[float, AttemptResult, float]] = []

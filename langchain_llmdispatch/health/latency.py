@@ -36,20 +36,6 @@ class LatencyEstimate:
         floor: Seconds that the last timeout took; halved by each answer after it.
     """
 
-    __slots__ = (
-        "_at",
-        "_first_sum",
-        "_first_weight",
-        "_line",
-        "_token_seconds",
-        "_tokens",
-        "_weight",
-        "estimate",
-        "floor",
-        "output",
-        "samples",
-    )
-
     def __init__(self) -> None:
         self.samples, self.floor = 0, 0.0
         self.output: float | None = None

@@ -32,19 +32,6 @@ class Permit:
         waited: Seconds it waited for that.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_began",
-        "_clock",
-        "_queues",
-        "_quota",
-        "_released",
-        "_task",
-        "_waiter",
-        "granted",
-        "waited",
-    )
-
     def __init__(
         self, attempt: Attempt, queues: Sequence[LimitQueue], quota: Quota, tokens: float, clock: Clock
     ) -> None:

@@ -48,7 +48,7 @@ class Needs:
         self.has_tools = bool(request.tools or request.server_tools)
         self.has_schema = request.output is not None and request.output.schema is not None
         self.output_limit: int | None = request.params.get("max_tokens")
-        self.has_blocks, self.turn, size = False, 0, 0
+        self.has_blocks, self.turn, size, prefix = False, 0, 0, 0
         for place, message in enumerate(request.messages, 1):
             content = message.content
             if type(content) is str:
@@ -57,19 +57,13 @@ class Needs:
                 self.has_blocks = True
                 size += sum(_block_size(block) for block in content)
             if type(message) not in _WITHOUT_CALLS and isinstance(message, AIMessage):
-                self.turn = place
-                size += _calls_size(message)
-        self._size = size
-        self._tokens: int | None = None
+                size += sum(len(call["name"]) + len(repr(call["args"])) for call in message.tool_calls)
+                self.turn, prefix = place, size
+        self._size, self._prefix_size = size, prefix
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """Tokens of the prompt, by estimate: about four bytes each."""
-        if self._tokens is None:
-            self._tokens = self._counted()
-        return self._tokens
-
-    def _counted(self) -> int:
         request, size = self.request, self._size
         for tool in request.tools:
             size += len(tool.name) + len(tool.description) + len(repr(tool.parameters))
@@ -102,11 +96,10 @@ class Needs:
             for block in _blocks(message)
         )
 
-    @cached_property
+    @property
     def prefix_tokens(self) -> int:
         """Tokens of the prompt up to the last answer, by estimate: what a vendor may have cached."""
-        size = sum(_size(message) for message in self.request.messages[: self.turn])
-        return size // BYTES_PER_TOKEN + TOKENS_PER_MESSAGE * self.turn
+        return self._prefix_size // BYTES_PER_TOKEN + TOKENS_PER_MESSAGE * self.turn
 
     @property
     def tool_loop_deployment(self) -> str | None:
@@ -218,16 +211,6 @@ def _model_calls_tools(vendor: Vendor, model: str) -> bool:
 
 
 _WITHOUT_CALLS = frozenset({HumanMessage, SystemMessage, ToolMessage})
-
-
-def _calls_size(message: AIMessage) -> int:
-    return sum(len(call["name"]) + len(repr(call["args"])) for call in message.tool_calls)
-
-
-def _size(message: BaseMessage) -> int:
-    content = message.content
-    size = _bytes(content) if isinstance(content, str) else sum(_block_size(b) for b in content)
-    return size + _calls_size(message) if isinstance(message, AIMessage) else size
 
 
 def _bytes(text: str) -> int:

@@ -195,10 +195,16 @@ def _usd(value: Decimal | None) -> str | None:
     return None if value is None else format(value, "f")
 
 
+def _state(health: HealthView) -> str:
+    if health.state == "closed":
+        return ""
+    return ", cooling down" if health.cooling else f", breaker {health.state.replace('_', ' ')}"
+
+
 def _line(planned: PlannedDeployment) -> str:
     cost = "price unknown" if planned.cost_usd is None else f"${planned.cost_usd:.6f}"
     time = "" if planned.latency_s is None else f", {planned.latency_s:.1f} s"
-    parts = [f"{planned.deployment}: {cost}{time}, {planned.health.state.replace('_', ' ')}"]
+    parts = [f"{planned.deployment}: {cost}{time}{_state(planned.health)}"]
     if planned.why:
         parts.append(f"[{', '.join(planned.why)}]")
     if planned.wait_s:
