@@ -18,9 +18,9 @@ from langchain_llmdispatch.errors import ConfigurationError, ContentFilterError,
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
 
-Verdict: TypeAlias = Callable[[AIMessage], bool]
+AnswerCheck: TypeAlias = Callable[[AIMessage], bool]
 """Returns whether a whole answer is not good enough."""
-EscalateWhen: TypeAlias = Verdict | str | Sequence[Verdict | str]
+EscalateWhen: TypeAlias = AnswerCheck | str | Sequence[AnswerCheck | str]
 
 
 def refused(message: AIMessage, _request: ChatRequest) -> bool:
@@ -87,7 +87,7 @@ class Cascade:
         rules: Words of `RULES`, and functions of the user's.
     """
 
-    rules: Sequence[Verdict | str]
+    rules: Sequence[AnswerCheck | str]
 
     @classmethod
     def of(cls, escalate_when: Any) -> Cascade | None:

@@ -39,7 +39,7 @@ def test_what_is_reserved_is_not_left_and_what_is_not_spent_comes_back() -> None
         (90.0, timedelta(seconds=60), timedelta(seconds=91)),
     ],
 )
-def test_periods_begin_anew(period: object, same: timedelta, next_one: timedelta) -> None:
+def test_a_new_period_has_the_whole_budget(period: object, same: timedelta, next_one: timedelta) -> None:
     """Hours, days, weeks from Monday and months are the calendar's, in UTC; seconds are seconds."""
     budget = Budget(1, period)
     held = budget.reserve(Decimal(1), NOON)
@@ -59,7 +59,7 @@ def test_what_ends_in_the_next_period_was_spent_in_the_last() -> None:
     assert budget.left(late + timedelta(hours=1)) == 1
 
 
-def test_a_clock_set_back_brings_no_money() -> None:
+def test_a_clock_set_back_frees_no_dollars() -> None:
     """Yesterday's budget is not opened again."""
     budget = Budget(1)
     held = budget.reserve(Decimal(1), NOON)
@@ -69,7 +69,7 @@ def test_a_clock_set_back_brings_no_money() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.floats(0, 1)), max_size=60))
 def test_no_schedule_spends_more_than_the_budget(calls: list[tuple[int, float]]) -> None:
-    """Whatever is asked for and however much of it is used, what is spent and held never exceeds it."""
+    """Whatever is reserved and however much of it is used, spent and reserved dollars never exceed it."""
     budget, held = Budget(1), []
     for n, (cents, used) in enumerate(calls):
         reserved = budget.reserve(cents * CENT, NOON)
@@ -100,7 +100,7 @@ def test_sixteen_threads_cannot_overdraw() -> None:
 
 @pytest.mark.parametrize(("usd", "period"), [(-1, "day"), (1, "dya"), (1, 0), (float("nan"), "day")])
 def test_wrong_budgets_are_named(usd: float, period: object) -> None:
-    """An amount below nothing or a period that is none is an error."""
+    """A negative amount or an unknown period is an error."""
     with pytest.raises(errors.ConfigurationError, match="Budget"):
         Budget(usd, period)
 

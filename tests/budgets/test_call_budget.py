@@ -58,19 +58,19 @@ def answer(attempt: Attempt, outcome: object) -> None:
 
 
 def test_a_call_whose_worst_case_does_not_fit_is_refused_before_sending() -> None:
-    """Nothing leaves, and the error says what did not fit."""
+    """Nothing is sent, and the error names what did not fit."""
     budget = CallBudget(lambda _: Decimal(2), limit=Decimal(1))
     assert walk(budget) == ["BudgetExceededError"]
 
 
-def test_what_fails_over_to_a_cheaper_one_may_still_fit() -> None:
+def test_a_cheaper_deployment_may_still_fit() -> None:
     """A dear first choice is passed over for one that fits."""
     budget = CallBudget(lambda t: Decimal(2) if t.name == "a" else Decimal(1), limit=Decimal(1))
     assert walk(budget, "0.5") == ["b"]
 
 
 def test_refused_requests_cost_nothing_and_lost_ones_the_worst() -> None:
-    """A 503 is not billed; of a broken connection nobody knows, so the worst is entered."""
+    """A 503 is not billed; a broken connection may be, so its worst case is charged."""
     refused = CallBudget(lambda _: Decimal("0.5"), limit=Decimal("0.6"))
     assert walk(refused, errors.ServerError("x", status_code=503), "0.2") == ["a", "a"]
     assert refused.spent == Decimal("0.2")
@@ -80,7 +80,7 @@ def test_refused_requests_cost_nothing_and_lost_ones_the_worst() -> None:
 
 
 def test_an_unknown_worst_case_fits_no_budget() -> None:
-    """What nobody knows cannot be promised."""
+    """Without a price there is no bound."""
     assert walk(CallBudget(lambda _: None, limit=Decimal(1))) == ["BudgetExceededError"]
 
 

@@ -1,4 +1,4 @@
-"""`Observers`: who is notified of what, and in which order."""
+"""`Observers`: which of them are notified of what, and in which order."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_a_server_on_this_machine_is_located_before_sending() -> None:
 
 
 def test_a_lost_race_ends_the_wait() -> None:
-    """The attempt is recorded as lost and the read deadline is over; before sending there is none."""
+    """The attempt is recorded as lost, and the read deadline, which begins with sending, is over."""
     clock = FakeClock()
     exchange = exchange_of(call(clock=clock))
     exchange.abandon()

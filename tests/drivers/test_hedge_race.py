@@ -91,8 +91,8 @@ def held(dispatcher: DispatcherChatModel, **until: Callable[[CallState], Any]) -
     return dispatcher
 
 
-def asked(server: LoopbackServer) -> str:
-    """Return who was asked, in order."""
+def tried(server: LoopbackServer) -> str:
+    """Return the deployments that a request reached, in order."""
     return "".join(received.account for received in server.requests)
 
 
@@ -105,7 +105,7 @@ def closed(server: LoopbackServer, before: int) -> bool:
 
 
 @pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
-def test_another_one_answers_for_the_late_one(server: LoopbackServer, call: Call, vendor: str) -> None:
+def test_a_second_deployment_answers_for_a_late_one(server: LoopbackServer, call: Call, vendor: str) -> None:
     """The caller gets the second answer; the first request is closed, recorded as lost, and counted once."""
     server.script(vendor, [NEVER], account="a")
     server.script("openai", [Answer("here I am")], account="b")
@@ -119,12 +119,12 @@ def test_another_one_answers_for_the_late_one(server: LoopbackServer, call: Call
     assert [(r["deployment"], r["error"]) for r in facts["attempts"]] == [("a", "LostRaceError"), ("b", None)]
     assert (stats.total_requests, stats.hedges, stats.abandoned, stats.successful_requests) == (2, 1, 1, 1)
     assert (stats.failed_requests, stats.in_flight, stats.calls.answered) == (0, 0, 1)
-    assert asked(server) == "ab"
+    assert tried(server) == "ab"
     assert closed(server, before)
 
 
 def test_a_hedge_began_while_the_first_was_open(server: LoopbackServer, call: Call) -> None:
-    """The records say so, on the line of time that both are on."""
+    """The records show it, on one time line."""
     server.script("openai", [NEVER], account="a")
     with held(model(server, "openai", "openai", clock=Clock()), b=arrived(server)) as dispatcher:
         late, hedge = call(dispatcher, "hello").response_metadata["llmdispatch"]["attempts"]
@@ -132,17 +132,17 @@ def test_a_hedge_began_while_the_first_was_open(server: LoopbackServer, call: Ca
     assert late["started_ms"] + SOON * 1000 <= hedge["started_ms"] + 1 <= ends + 1
 
 
-def test_who_is_in_time_is_not_raced(server: LoopbackServer, call: Call) -> None:
+def test_a_request_in_time_is_not_hedged(server: LoopbackServer, call: Call) -> None:
     """One request, one record, no hedge."""
     with model(server, "openai", "anthropic", hedge_after=5.0) as dispatcher:
         facts = call(dispatcher, "hello").response_metadata["llmdispatch"]
         assert dispatcher.get_stats().hedges == 0
     assert [r["deployment"] for r in facts["attempts"]] == ["a"]
-    assert asked(server) == "a"
+    assert tried(server) == "a"
 
 
-def test_the_late_one_may_still_win(server: LoopbackServer, call: Call) -> None:
-    """Whoever begins first answers, whoever was asked first; the other one is closed."""
+def test_a_late_request_may_still_win(server: LoopbackServer, call: Call) -> None:
+    """The request that begins to answer first wins, whichever was sent first; the other one is closed."""
     server.script("openai", [Answer("late, but first")], account="a")
     server.script("anthropic", [NEVER], account="b")
     before = server.open_connections
@@ -173,17 +173,17 @@ def test_one_of_two_may_fail(server: LoopbackServer, call: Call) -> None:
     facts = message.response_metadata["llmdispatch"]
     assert message.text == "from b"
     assert [(r["deployment"], r["error"]) for r in facts["attempts"]] == [("a", "ServerError"), ("b", None)]
-    assert asked(server) == "ab"
+    assert tried(server) == "ab"
 
 
 def test_both_may_fail(server: LoopbackServer, call: Call) -> None:
-    """Then the call goes on as ever: to whoever is left, or to its final error."""
+    """Then the call goes on as without a hedge: to the deployments that are left, or to its final error."""
     server.script("openai", [Fault.error("auth")], account="a")
     server.script("anthropic", [Fault.error("permission")], account="b")
     with held(model(server, "openai", "anthropic", "cohere"), a=one_failed) as dispatcher:
         message = call(dispatcher, "hello")
     assert message.response_metadata["llmdispatch"]["deployment"] == "c"
-    assert asked(server) == "bac"
+    assert tried(server) == "bac"
     server.clear()
     server.script("openai", [Fault.error("auth")], account="a")
     server.script("anthropic", [Fault.error("permission")], account="b")
@@ -199,7 +199,7 @@ def test_both_may_fail(server: LoopbackServer, call: Call) -> None:
     ]
 
 
-def test_the_callers_own_fault_ends_both(server: LoopbackServer, call: Call) -> None:
+def test_an_error_of_the_caller_ends_both(server: LoopbackServer, call: Call) -> None:
     """A request that is wrong for everyone is not waited for elsewhere."""
     server.script("openai", [Fault.error("invalid_request")], account="a")
     server.script("anthropic", [NEVER], account="b")
@@ -220,31 +220,31 @@ def test_the_callers_own_fault_ends_both(server: LoopbackServer, call: Call) -> 
     ids=str,
 )
 def test_no_second_request(server: LoopbackServer, call: Call, fields: dict[str, Any]) -> None:
-    """None over max_attempts or the budget for it, none before lateness is known, none by default."""
+    """None beyond max_attempts, and none by default."""
     server.script("openai", [(Fault.slow_head(0.04), Answer("alone"))], account="a")
     with model(server, "openai", "anthropic", **{"hedge_after": 0.01, **fields}) as dispatcher:
         assert call(dispatcher, "hello").text == "alone"
-    assert asked(server) == "a"
+    assert tried(server) == "a"
 
 
-def test_one_deployment_is_never_raced_by_itself(server: LoopbackServer, call: Call) -> None:
+def test_a_deployment_is_never_hedged_by_itself(server: LoopbackServer, call: Call) -> None:
     """A hedge goes to another deployment, or nowhere."""
     server.script("openai", [(Fault.slow_head(0.04), Answer("alone"))], account="a")
     with model(server, "openai", hedge_after=0.01) as dispatcher:
         assert call(dispatcher, "hello").text == "alone"
-    assert asked(server) == "a"
+    assert tried(server) == "a"
 
 
 @pytest.mark.parametrize("colour", ["stream", "astream"])
 def test_what_the_loser_has_used_is_counted(server: LoopbackServer, colour: str) -> None:
-    """A vendor that has named tokens before it was left is believed: they are wasted, not forgotten."""
+    """Tokens that a vendor reported before its request lost are counted as wasted."""
     server.script("anthropic", [Fault.stall(after_events=1)], account="a")
 
-    def spoken(call: CallState) -> Any:
+    def reported(call: CallState) -> Any:
         assert call.race is not None
         return getattr(call.race._racers[0].decoder, "used", None)
 
-    with held(model(server, "anthropic", "openai"), b=spoken) as dispatcher:
+    with held(model(server, "anthropic", "openai"), b=reported) as dispatcher:
         COLOURS[colour](dispatcher, "hello")
         stats = dispatcher.get_stats()
     assert stats.deployment_stats["a"].wasted_tokens > 0
@@ -266,7 +266,7 @@ def test_a_winner_that_breaks_is_a_broken_stream(server: LoopbackServer, colour:
 
 
 def test_a_winner_that_is_declined_goes_on(server: LoopbackServer, call: Call) -> None:
-    """A hedged cascade: the winner's answer is judged, and the next deployment is asked."""
+    """A hedged cascade: the winner's answer is declined, and the next deployment is tried."""
     server.script("openai", [NEVER], account="a")
     server.script("openai", [Answer("no idea")], account="b")
     server.script("openai", [Answer("Paris")], account="c")
@@ -274,10 +274,10 @@ def test_a_winner_that_is_declined_goes_on(server: LoopbackServer, call: Call) -
     with held(model(server, "openai", "openai", "openai", **fields), b=arrived(server)) as dispatcher:
         message = call(dispatcher, "capital?")
     assert message.text == "Paris"
-    assert asked(server) == "abc"
+    assert tried(server) == "abc"
 
 
-def test_who_lost_a_race_is_asked_again_only_as_often_as_retries_allow(
+def test_a_deployment_that_lost_is_tried_again_only_as_often_as_retries_allow(
     server: LoopbackServer, call: Call
 ) -> None:
     """Without retries it has had its turn: a declined answer then has to do, as `explain` counted."""
@@ -347,7 +347,7 @@ def test_ctrl_c_while_both_are_open(server: LoopbackServer) -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["stream", "astream"])
 def test_leaving_the_winners_stream(server: LoopbackServer, asynchronous: bool) -> None:
-    """A consumer who stops reading closes the winner too."""
+    """A consumer that stops reading closes the winner too."""
     server.script("openai", [NEVER], account="a")
     server.script("anthropic", [(Fault.stall(after_events=5), Answer("one two three four"))], account="b")
     before = server.open_connections
@@ -445,22 +445,22 @@ def test_races_through_a_users_own_client_leave_its_pool_whole(server: LoopbackS
         own.close()
 
 
-def test_handlers_hear_of_a_hedge_in_their_own_context(server: LoopbackServer, call: Call) -> None:
+def test_handlers_are_notified_of_a_hedge_in_their_own_context(server: LoopbackServer, call: Call) -> None:
     """The event comes once, and context variables of the caller are there."""
     where: ContextVar[str] = ContextVar("where", default="nowhere")
-    heard: list[tuple[str, str]] = []
+    seen: list[tuple[str, str]] = []
 
     class Handler(BaseCallbackHandler):
         run_inline = True
 
         def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
-            heard.append((name.removeprefix("llmdispatch."), where.get()))
+            seen.append((name.removeprefix("llmdispatch."), where.get()))
 
     server.script("openai", [NEVER], account="a")
     where.set("here")
     with held(model(server, "openai", "anthropic", callbacks=[Handler()]), b=arrived(server)) as dispatcher:
         call(dispatcher, "hello")
-    assert sorted(heard) == [("attempt", "here"), ("attempt", "here"), ("hedge", "here"), ("usage", "here")]
+    assert sorted(seen) == [("attempt", "here"), ("attempt", "here"), ("hedge", "here"), ("usage", "here")]
 
 
 @pytest.mark.parametrize("wrong", [{"hedge_after": -1}, {"hedge_after": "p99"}])

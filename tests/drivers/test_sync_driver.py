@@ -71,7 +71,7 @@ def test_a_stream_that_is_dropped_closes_its_response() -> None:
 
 
 def test_a_stream_that_was_never_begun_sends_nothing() -> None:
-    """Nothing happens before the first chunk is asked for."""
+    """Nothing happens before the first chunk is requested."""
     body = Body(*events("one"))
     stream, state = streaming(body)
     stream.close()

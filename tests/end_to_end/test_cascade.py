@@ -32,7 +32,7 @@ def call(request: pytest.FixtureRequest) -> Call:
 
 
 def unsure(message: AIMessage) -> bool:
-    """Say that an answer which does not know is not good enough."""
+    """Return whether an answer is not good enough: it does not know."""
     return "know" in message.text
 
 
@@ -43,8 +43,8 @@ def model(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherCha
     return model_of(*targets, **{"escalate_when": unsure, **fields})
 
 
-def test_an_answer_that_does_not_do_sends_the_call_on(server: LoopbackServer, call: Call) -> None:
-    """The next deployment is asked, the caller sees its answer alone, and both are paid for."""
+def test_an_answer_that_is_not_accepted_sends_the_call_on(server: LoopbackServer, call: Call) -> None:
+    """The next deployment is tried, the caller gets its answer alone, and both are billed."""
     server.script("openai", [Answer("I do not know", usage=USED)], account="a")
     server.script("anthropic", [Answer("Paris", usage=USED)], account="b")
     with model(server, "openai", "anthropic", "cohere") as dispatcher:
@@ -67,7 +67,7 @@ def test_an_answer_that_does_not_do_sends_the_call_on(server: LoopbackServer, ca
 
 
 def test_a_good_answer_ends_the_call(server: LoopbackServer, call: Call) -> None:
-    """Who is asked first and does well is the only one asked; the metadata are as ever."""
+    """No other deployment is tried, and the metadata are those of any call."""
     server.script("openai", [Answer("Paris")], account="a")
     with model(server, "openai", "anthropic") as dispatcher:
         facts = call(dispatcher, "capital?").response_metadata["llmdispatch"]
@@ -93,7 +93,7 @@ def test_the_last_answer_is_returned_if_none_is_accepted(server: LoopbackServer,
 
 
 def test_a_declined_answer_beats_an_error(server: LoopbackServer, call: Call) -> None:
-    """If whoever is asked next fails, the answer that is there is returned."""
+    """If the next deployment fails, the declined answer is returned."""
     server.script("openai", [Answer("I do not know")], account="a")
     server.script("anthropic", [Fault.error("auth")], account="b")
     with model(server, "openai", "anthropic") as dispatcher:
@@ -115,7 +115,7 @@ def test_never_more_than_max_attempts(server: LoopbackServer, call: Call) -> Non
     assert message.response_metadata["llmdispatch"]["accepted"] is False
 
 
-def test_an_error_on_the_way_is_retried_as_ever(server: LoopbackServer, call: Call) -> None:
+def test_an_error_within_a_cascade_is_retried(server: LoopbackServer, call: Call) -> None:
     """Transient failures of the next deployment do not end the cascade; nothing was shown yet."""
     server.script("openai", [Answer("I do not know")], account="a")
     server.script("anthropic", [Fault.error("overloaded"), Answer("Paris")], account="b")
@@ -126,7 +126,7 @@ def test_an_error_on_the_way_is_retried_as_ever(server: LoopbackServer, call: Ca
 
 @pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
 def test_a_buffered_stream_that_breaks_is_retried_unseen(server: LoopbackServer, vendor: str) -> None:
-    """What has not been accepted was not handed over, so it can be asked for again."""
+    """Chunks that were not accepted were not handed over, so the request can be retried."""
     server.script(vendor, [(Fault.cut(after_events=5), Answer("one two three four five six"))], account="a")
     server.script(vendor, [Answer("one two three four five six")], account="a")
     with model(server, vendor) as dispatcher:
@@ -138,7 +138,7 @@ def test_a_buffered_stream_that_breaks_is_retried_unseen(server: LoopbackServer,
 
 
 @pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "azure"])
-def test_words_for_common_verdicts(server: LoopbackServer, call: Call, vendor: str) -> None:
+def test_words_for_common_rules(server: LoopbackServer, call: Call, vendor: str) -> None:
     """Refusals and answers that hit their length limit are recognised on every vendor."""
     for finish in ("length", "content_filter"):
         server.clear()
@@ -149,7 +149,7 @@ def test_words_for_common_verdicts(server: LoopbackServer, call: Call, vendor: s
 
 
 def test_a_refusal_that_comes_as_an_error_counts_too(server: LoopbackServer, call: Call) -> None:
-    """An HTTP error of the vendor's filter falls back only where it was asked for."""
+    """An HTTP error of the vendor's filter falls back only if `escalate_when` names refusals."""
     server.script("azure", [Fault.error("content_filter")] * 2, account="a")
     with model(server, "azure", "openai", escalate_when="refusal") as dispatcher:
         assert call(dispatcher, "go").response_metadata["llmdispatch"]["deployment"] == "b"
@@ -164,7 +164,7 @@ class City(BaseModel):
     people: int
 
 
-def test_an_answer_of_the_wrong_shape(server: LoopbackServer) -> None:
+def test_an_answer_that_violates_its_schema(server: LoopbackServer) -> None:
     """A structured answer that is no such structure goes on; the parser sees the right one."""
     server.script("openai", [Answer('{"name": "Paris"}')], account="a")
     server.script("openai", [Answer('{"name": "Paris", "people": 2}')], account="b")
@@ -174,8 +174,8 @@ def test_an_answer_of_the_wrong_shape(server: LoopbackServer) -> None:
     assert len(server.requests) == 2
 
 
-def test_a_mistake_of_the_verdict_is_its_authors(server: LoopbackServer, call: Call) -> None:
-    """An exception in the function passes through; no vendor is blamed and nobody else is asked."""
+def test_an_exception_of_a_users_function_passes_through(server: LoopbackServer, call: Call) -> None:
+    """An exception in the function passes through: it counts against no vendor, and no other one is tried."""
     with (
         model(server, "openai", "anthropic", escalate_when=lambda message: message.nothing) as dispatcher,
         pytest.raises(AttributeError),
@@ -185,7 +185,7 @@ def test_a_mistake_of_the_verdict_is_its_authors(server: LoopbackServer, call: C
     assert dispatcher.get_stats().failed_requests == 0
 
 
-def test_the_cheapest_is_asked_first(server: LoopbackServer) -> None:
+def test_the_cheapest_is_tried_first(server: LoopbackServer) -> None:
     """With `lowest_cost` the cascade climbs from the cheap to the dear."""
     server.script("openai", [Answer("who knows")], account="cheap")
     targets = [

@@ -51,8 +51,8 @@ Read = Callable[[DispatcherChatModel, list[AIMessageChunk]], None]
 
 
 @pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
-def test_asked_again_the_caller_sees_one_text(server: LoopbackServer, read: Read, vendor: str) -> None:
-    """The same deployment says the same again: what was delivered is skipped, the rest follows."""
+def test_a_retried_stream_is_one_text_for_the_caller(server: LoopbackServer, read: Read, vendor: str) -> None:
+    """The same deployment gives the same answer again: what was delivered is skipped, the rest follows."""
     model_name = {"anthropic": "anthropic:claude-haiku-5-5", "google": "google:gemini-3.6-flash"}
     server.script(vendor, [BROKEN, Answer(TEXT)], account="a")
     target = deployment(server, vendor, "a")
@@ -71,9 +71,7 @@ def test_asked_again_the_caller_sees_one_text(server: LoopbackServer, read: Read
 
 
 @pytest.mark.parametrize("vendor", ["anthropic", "google"])
-def test_where_prefill_is_documented_only_the_rest_is_asked_for(
-    server: LoopbackServer, read: Read, vendor: str
-) -> None:
+def test_with_prefill_only_the_rest_is_requested(server: LoopbackServer, read: Read, vendor: str) -> None:
     """The target is given what was delivered as the beginning of its own turn, and its words are appended."""
     server.script(vendor, [BROKEN, (Answer(" and then some"),)], account="a")
     seen: list[AIMessageChunk] = []
@@ -93,7 +91,7 @@ def test_where_prefill_is_documented_only_the_rest_is_asked_for(
     assert total(seen).response_metadata["llmdispatch"]["resumed"] is True
 
 
-def test_what_is_given_to_continue_is_paid_for(server: LoopbackServer, read: Read) -> None:
+def test_text_that_is_sent_to_be_continued_is_billed(server: LoopbackServer, read: Read) -> None:
     """A budget sets aside the tokens of the broken answer too, where they are sent back to be continued."""
     server.script("anthropic", [BROKEN, Fault.stall()], account="a", repeat=True)
     target = deployment(server, "anthropic", "a", input_price=1000, output_price=1)
@@ -106,13 +104,13 @@ def test_what_is_given_to_continue_is_paid_for(server: LoopbackServer, read: Rea
             read(model, seen)
     assert worst is not None
     assert len(server.requests) == 2
-    said = ceil(sum(len(chunk.text) for chunk in seen) / 4 * 1.5)
-    assert said > 0
-    assert budget.spent(Clock().now()) == 2 * worst + said * Decimal("0.001")
+    repeated = ceil(sum(len(chunk.text) for chunk in seen) / 4 * 1.5)
+    assert repeated > 0
+    assert budget.spent(Clock().now()) == 2 * worst + repeated * Decimal("0.001")
 
 
-def test_another_vendor_takes_over(server: LoopbackServer, read: Read) -> None:
-    """The next deployment speaks another format; the caller's message stays of one piece."""
+def test_another_vendor_continues(server: LoopbackServer, read: Read) -> None:
+    """The next deployment has another format; the caller's message stays in one piece."""
     server.script("anthropic", [BROKEN, Fault.error("auth")], account="a")
     server.script("openai", [Answer(TEXT)], account="b")
     seen: list[AIMessageChunk] = []
@@ -127,7 +125,7 @@ def test_another_vendor_takes_over(server: LoopbackServer, read: Read) -> None:
     assert message.response_metadata["model_provider"] == "anthropic"
 
 
-def test_an_answer_that_reads_otherwise_is_never_spliced(server: LoopbackServer, read: Read) -> None:
+def test_an_answer_that_differs_is_never_joined(server: LoopbackServer, read: Read) -> None:
     """The caller keeps what was delivered, on the error, and no character of the other answer."""
     server.script("openai", [BROKEN, Answer("eins zwei drei vier")], account="a")
     seen: list[AIMessageChunk] = []
@@ -143,7 +141,7 @@ def test_an_answer_that_reads_otherwise_is_never_spliced(server: LoopbackServer,
 
 
 def test_after_a_mismatch_only_prefill_may_help(server: LoopbackServer, read: Read) -> None:
-    """Nobody else would say the same either, but a target that continues the text can."""
+    """Another answer from the start would differ too, but a target that continues the text can resume."""
     server.script("openai", [BROKEN, Answer("eins zwei drei")], account="a")
     server.script("anthropic", [Answer(" ...")], account="c")
     targets = deployment(server, "openai", "a"), deployment(server, "cohere", "b")
@@ -153,7 +151,7 @@ def test_after_a_mismatch_only_prefill_may_help(server: LoopbackServer, read: Re
     assert [request.account for request in server.requests] == ["a", "a", "c"]
 
 
-def test_a_shorter_answer_is_none(server: LoopbackServer, read: Read) -> None:
+def test_a_shorter_answer_is_not_joined(server: LoopbackServer, read: Read) -> None:
     """An answer that ends within what was delivered does not pass for its end."""
     server.script("openai", [BROKEN, Answer("one")], account="a")
     seen: list[AIMessageChunk] = []
@@ -219,8 +217,8 @@ def test_off_by_default(server: LoopbackServer, read: Read) -> None:
     assert len(server.requests) == 1
 
 
-def test_the_callers_own_fault_is_not_resumed(server: LoopbackServer, read: Read) -> None:
-    """A request that nobody takes ends the call, with everything delivered on the error."""
+def test_an_error_of_the_caller_is_not_resumed(server: LoopbackServer, read: Read) -> None:
+    """A request that no vendor accepts ends the call, with everything delivered on the error."""
     server.script("openai", [BROKEN, Fault.error("invalid_request")], account="a")
     seen: list[AIMessageChunk] = []
     with (
