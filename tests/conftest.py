@@ -13,7 +13,7 @@ collect_ignore = ["sample_project"]  # a project of its own, run by tests/testin
 
 @pytest.fixture(scope="session")
 def loopback() -> Iterator[LoopbackServer]:
-    """Return a server that speaks every vendor's wire format."""
+    """Return a server with every vendor's wire format."""
     with LoopbackServer() as server:
         yield server
 

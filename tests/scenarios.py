@@ -90,14 +90,14 @@ SERVERS = {
 
 
 def plain(model: DispatcherChatModel) -> None:
-    """Ask one question."""
+    """One question."""
     message = model.invoke(FRANCE)
     assert "Paris" in message.text
     _whole(message)
 
 
 def stream(model: DispatcherChatModel) -> None:
-    """Ask it streamed."""
+    """The same, streamed."""
     chunks = list(model.stream(FRANCE))
     assert len([chunk for chunk in chunks if chunk.text]) > 1
     whole = chunks[0]
@@ -108,7 +108,7 @@ def stream(model: DispatcherChatModel) -> None:
 
 
 def conversation(model: DispatcherChatModel) -> None:
-    """Ask twice, the second time about the first."""
+    """Two questions, the second about the first."""
     messages: list[Any] = [HumanMessage("My name is Ada. Answer in one word: what colour is the sky?")]
     messages.append(model.invoke(messages))
     messages.append(HumanMessage("What is my name? Answer in one word."))
@@ -140,7 +140,7 @@ def streamed_tool_call(model: DispatcherChatModel) -> None:
 
 
 def structured(model: DispatcherChatModel) -> None:
-    """Ask for an answer in a shape."""
+    """An answer of a schema."""
     city = model.with_structured_output(City).invoke("Where is the Eiffel Tower?")
     assert isinstance(city, City)
     assert city.city == "Paris"

@@ -89,7 +89,7 @@ def pause(read_deadline: ReadDeadline, seconds: float) -> float:
 
 
 class _WrappedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of a response, its encoding undone. Subclasses say what becomes of the pieces."""
+    """The body of a response, its encoding undone. Subclasses yield its pieces."""
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response

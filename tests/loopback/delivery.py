@@ -1,4 +1,4 @@
-"""Brings an answer to the client, with what its plan wants to go wrong."""
+"""Sends an answer to the client, with the faults of its plan."""
 
 import asyncio
 import random
@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Literal
 
-from tests.loopback.faults import Plan
-from tests.loopback.neutral import Event, Reply, Usage
+from tests.loopback.faults import StepPlan
+from tests.loopback.neutral import Event, Reply, TokenCounts
 from tests.loopback.wire import CHUNK_END, Connection
 
 LARGEST_PIECE = 40
-Report = Callable[[Usage], None]
+Report = Callable[[TokenCounts], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class DeliveryPause:
     """A wait in the middle of a body."""
 
     seconds: float
@@ -29,11 +29,11 @@ class Stop:
     how: Literal["cut", "clean", "stall", "reset"]
 
 
-Action = Event | Pause | Stop
+Action = Event | DeliveryPause | Stop
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class FaultBytes:
     """The bytes of a wire format that faults put into a body."""
 
     keepalive: bytes
@@ -45,44 +45,44 @@ class LostError(Exception):
     """The connection is not to be used again."""
 
 
-def staged(events: list[Event], plan: Plan, voice: Voice) -> list[Action]:
+def staged(events: list[Event], plan: StepPlan, fault_bytes: FaultBytes) -> list[Action]:
     """The events of a stream with the plan's faults among them."""
-    events = _replaced(events, plan, voice)
+    events = _replaced(events, plan, fault_bytes)
     actions: list[Action] = list(events)
     pace = plan.fault("pace")
     if pace:
-        wait = Pause(pace.seconds)
+        wait = DeliveryPause(pace.seconds)
         actions = [action for event in actions for action in (event, wait)][:-1]
     actions = _ended(actions, plan)
-    return [*_opening(plan, voice), *_split(actions, plan)]
+    return [*_opening(plan, fault_bytes), *_split(actions, plan)]
 
 
-def _replaced(events: list[Event], plan: Plan, voice: Voice) -> list[Event]:
+def _replaced(events: list[Event], plan: StepPlan, fault_bytes: FaultBytes) -> list[Event]:
     without = plan.fault("without")
     if without:
         events = [event for event in events if event.part not in without.parts]
     malformed = plan.fault("malformed")
     if malformed:
         at = malformed.after_events
-        events = [*events[:at], Event(voice.broken), *events[at:]]
+        events = [*events[:at], Event(fault_bytes.broken), *events[at:]]
     error = plan.fault("in_band_error")
     if error:
-        events = [*events[: error.after_events], Event(voice.error)]
+        events = [*events[: error.after_events], Event(fault_bytes.error)]
     return events
 
 
-def _opening(plan: Plan, voice: Voice) -> Iterable[Action]:
+def _opening(plan: StepPlan, fault_bytes: FaultBytes) -> Iterable[Action]:
     slow = plan.fault("slow_first")
     if slow:
-        yield Pause(slow.seconds)
+        yield DeliveryPause(slow.seconds)
     keepalives = plan.fault("keepalives")
     for _ in range(keepalives.count if keepalives else 0):
-        yield Event(voice.keepalive, "start")
+        yield Event(fault_bytes.keepalive, "start")
         if keepalives and keepalives.seconds:
-            yield Pause(keepalives.seconds)
+            yield DeliveryPause(keepalives.seconds)
 
 
-def _ended(actions: list[Action], plan: Plan) -> list[Action]:
+def _ended(actions: list[Action], plan: StepPlan) -> list[Action]:
     cut = plan.fault("cut")
     if cut:
         kept = _first_events(actions, cut.after_events)
@@ -120,7 +120,7 @@ def _first_bytes(actions: list[Action], count: int) -> list[Action]:
     return kept
 
 
-def _split(actions: list[Action], plan: Plan) -> list[Action]:
+def _split(actions: list[Action], plan: StepPlan) -> list[Action]:
     drip, chop = plan.fault("drip"), plan.fault("chop")
     if drip:
         size = drip.count
@@ -162,7 +162,7 @@ def _recut(run: list[Event], size: Callable[[], int]) -> list[Event]:
 async def send_stream(
     connection: Connection, actions: list[Action], headers: Mapping[str, str], report: Report, *, apart: bool
 ) -> None:
-    """Send a chunked body; what it tells the client of its usage is reported.
+    """Send a chunked body; the usage that it holds is reported.
 
     A burst of chunks leaves in one go, unless each is to come apart.
     """
@@ -175,7 +175,7 @@ async def send_stream(
             if apart:
                 await connection.flush()
                 await asyncio.sleep(0)
-        elif isinstance(action, Pause):
+        elif isinstance(action, DeliveryPause):
             await pause(connection, action.seconds)
         else:
             await _stop(connection, action)
@@ -194,14 +194,14 @@ async def _stop(connection: Connection, stop: Stop) -> None:
     raise LostError
 
 
-async def send_body(connection: Connection, reply: Reply, plan: Plan, voice: Voice) -> None:
+async def send_body(connection: Connection, reply: Reply, plan: StepPlan, fault_bytes: FaultBytes) -> None:
     """Send a body of known length."""
     body = reply.body
     cut = plan.fault("cut")
     if plan.fault("malformed"):
         body = body[: len(body) // 2]
     if plan.fault("in_band_error"):
-        body = voice.error
+        body = fault_bytes.error
     keepalives = plan.fault("keepalives")
     body = b"\n" * (keepalives.count if keepalives else 0) + body
     sized = {**_common(), **reply.headers, "content-length": str(len(body))}

@@ -134,7 +134,7 @@ Step = Fault | Answer | tuple[Fault | Answer, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StepPlan:
     """One step of a script, taken apart."""
 
     answer: Answer | None = None
@@ -148,7 +148,7 @@ class Plan:
         faults = tuple(part for part in parts if isinstance(part, Fault) and part.kind != "none")
         return cls(answers[0] if answers else None, faults)
 
-    def spoils(self) -> bool:
+    def damages(self) -> bool:
         """Whether a plain body does not arrive as it should."""
         return any(fault.kind in {"cut", "stall", "malformed", "in_band_error"} for fault in self.faults)
 
@@ -179,9 +179,9 @@ class Script:
         self._steps.clear()
         self._rest = ANSWER
 
-    def take(self) -> Plan:
+    def take(self) -> StepPlan:
         """The plan of the next request."""
-        return Plan.of(self._steps.pop(0) if self._steps else self._rest)
+        return StepPlan.of(self._steps.pop(0) if self._steps else self._rest)
 
     def __len__(self) -> int:
         return len(self._steps)

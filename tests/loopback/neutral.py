@@ -1,4 +1,4 @@
-"""The vendor-neutral words between the wire formats and the brain."""
+"""Vendor-neutral requests and answers, between the wire formats and what makes up answers."""
 
 import json
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenCounts:
     """Tokens of one answer; cache and reasoning tokens are parts of input and output."""
 
     input: int = 0
@@ -50,29 +50,29 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says; unset parts are filled in by the brain."""
+    """The answer of the pretended model; unset parts are filled in."""
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str = ""
     finish: Finish | None = None
     stop_sequence: str | None = None
-    usage: Usage | None = None
+    usage: TokenCounts | None = None
     model: str | None = None
 
     def __post_init__(self) -> None:
         """Accept any sequence of calls."""
         object.__setattr__(self, "tool_calls", tuple(self.tool_calls))
 
-    def completed(self, usage: Usage, model: str) -> Self:
+    def completed(self, usage: TokenCounts, model: str) -> Self:
         """The same answer with a finish reason, a usage and a model."""
         finish = self.finish or ("tool_calls" if self.tool_calls else "stop")
         return replace(self, finish=finish, usage=self.usage or usage, model=self.model or model)
 
     @property
-    def counted(self) -> Usage:
+    def counted(self) -> TokenCounts:
         """The usage of a completed answer."""
-        return self.usage or Usage()
+        return self.usage or TokenCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a request, reduced to what the brain reads."""
+    """One message of a request, reduced to what an answer depends on."""
 
     role: Role
     text: str
@@ -120,7 +120,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class VendorRequest:
     """A decoded HTTP request, as a dialect reads it."""
 
     vendor: str
@@ -136,11 +136,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One piece of a stream; `part` says what a fault may cut away."""
+    """One piece of a stream; a fault may leave out a `part`."""
 
     data: bytes
     part: Literal["start", "content", "finish", "usage", "done"] = "content"
-    usage: Usage | None = None
+    usage: TokenCounts | None = None
     """What this piece reports, cumulatively."""
 
 
@@ -151,7 +151,7 @@ class Reply:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-    usage: Usage | None = None
+    usage: TokenCounts | None = None
 
 
 class RejectedError(Exception):

@@ -49,12 +49,12 @@ class Route:
     verb: str = ""
 
     def model_in(self, body: JSON) -> str | None:
-        """The model that is asked for, in the address or in the body."""
+        """The model that the request names, in the address or in the body."""
         named = self.model or body.get("model")
         return named if isinstance(named, str) and named else None
 
     def streams(self, body: JSON) -> bool:
-        """Whether the answer is to be streamed; Ollama streams unless told not to."""
+        """Whether the answer is to be streamed; Ollama streams by default."""
         if self.verb:
             return self.verb == "streamGenerateContent"
         wanted: Any = body.get("stream", self.vendor == "ollama")

@@ -35,7 +35,7 @@ def quoted(prompt: str) -> str | None:
 
 
 class Synthesis:
-    """Makes a value for a schema; `index` tells parallel calls apart."""
+    """Makes a value for a schema; `index` makes parallel calls differ."""
 
     def __init__(self, root: Mapping[str, Any], prompt: str, index: int = 0) -> None:
         self.root = root

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from tests.loopback import brain, delivery, errors
-from tests.loopback.delivery import Action, LostError, Voice
-from tests.loopback.dialects import DIALECTS, Dialect
-from tests.loopback.faults import Fault, Plan, Script, Step
-from tests.loopback.journal import Journal, Received, Totals, account_key
-from tests.loopback.neutral import Answer, Call, RejectedError, Reply, Request, Usage, compact
+from tests.loopback import answers, delivery, errors
+from tests.loopback.delivery import Action, FaultBytes, LostError
+from tests.loopback.dialects import DIALECTS, VendorDialect
+from tests.loopback.faults import Fault, Script, Step, StepPlan
+from tests.loopback.neutral import Answer, RejectedError, Reply, Request, TokenCounts, VendorRequest, compact
+from tests.loopback.request_log import Received, RequestLog, Totals, account_key
 from tests.loopback.routing import BASES, Route, resolve
 from tests.loopback.wire import Connection, Message
 
@@ -35,7 +35,7 @@ class LoopbackServer:
         self.chop_seed = chop_seed
         self.strict = strict
         self.accepted_connections = 0
-        self._journal = Journal()
+        self._log = RequestLog()
         self._scripts: dict[str, Script] = {}
         self._lock = threading.Lock()
         self._ready = threading.Event()
@@ -71,7 +71,7 @@ class LoopbackServer:
     @property
     def requests(self) -> list[Received]:
         """All requests so far, in order."""
-        return self._journal.received
+        return self._log.received
 
     @property
     def open_connections(self) -> int:
@@ -84,7 +84,7 @@ class LoopbackServer:
         return f"{self.url}{prefix}{BASES[vendor]}"
 
     def script(self, vendor: str, steps: Sequence[Step], account: str = "", *, repeat: bool = False) -> None:
-        """Say what happens to the next requests of an account; `repeat` keeps the last step."""
+        """Script the next requests of an account; `repeat` keeps the last step."""
         with self._lock:
             self._scripts.setdefault(account_key(vendor, account), Script()).extend(steps, repeat=repeat)
 
@@ -99,13 +99,13 @@ class LoopbackServer:
 
     def usage(self) -> dict[str, Totals]:
         """Requests and reported tokens by account: `openai`, `openai@b`."""
-        return self._journal.totals
+        return self._log.totals
 
     def clear(self) -> None:
         """Forget scripts, requests and totals."""
         with self._lock:
             self._scripts.clear()
-        self._journal.clear()
+        self._log.clear()
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -125,11 +125,11 @@ class LoopbackServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted_connections += 1
-        task = asyncio.ensure_future(self._converse(Connection(reader, writer)))
+        task = asyncio.ensure_future(self._serve_connection(Connection(reader, writer)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _converse(self, connection: Connection) -> None:
+    async def _serve_connection(self, connection: Connection) -> None:
         try:
             while (message := await connection.receive()) is not None:
                 await self._answer(connection, message)
@@ -144,8 +144,8 @@ class LoopbackServer:
         body = message.json if isinstance(message.json, dict) else {}
         stream = bool(route.api) and route.streams(body)
         entry = _received(message, route, stream=stream)
-        number = self._journal.receive(entry)
-        exchange = Exchange(connection, route, entry, f"loop{number:08d}")
+        number = self._log.receive(entry)
+        exchange = ServerExchange(connection, route, entry, f"loop{number:08d}")
         if route.api == "tags":
             await exchange.reply(Reply(200, compact(TAGS).encode(), {"content-type": "application/json"}))
             return
@@ -158,7 +158,7 @@ class LoopbackServer:
             return
         await exchange.run(dialect, call, request, self._plan(route, number))
 
-    def _read(self, dialect: Dialect, call: Call) -> Request:
+    def _read(self, dialect: VendorDialect, call: VendorRequest) -> Request:
         try:
             if self.strict:
                 dialect.check(call)
@@ -166,16 +166,16 @@ class LoopbackServer:
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise RejectedError(f"The request has a wrong form: {error!r}", rule="form") from error
 
-    def _plan(self, route: Route, number: int) -> Plan:
+    def _plan(self, route: Route, number: int) -> StepPlan:
         with self._lock:
             script = self._scripts.get(account_key(route.vendor, route.account))
-            plan = Plan() if script is None else script.take()
+            plan = StepPlan() if script is None else script.take()
         if self.chop_seed is None or plan.fault("chop") or plan.fault("drip"):
             return plan
-        return Plan(plan.answer, (*plan.faults, Fault.chop(self.chop_seed + number)))
+        return StepPlan(plan.answer, (*plan.faults, Fault.chop(self.chop_seed + number)))
 
 
-class Exchange:
+class ServerExchange:
     """One request on its way to its answer."""
 
     def __init__(self, connection: Connection, route: Route, entry: Received, ident: str) -> None:
@@ -184,39 +184,43 @@ class Exchange:
         self.entry = entry
         self.ident = ident
 
-    async def reply(self, reply: Reply, plan: Plan | None = None, voice: Voice | None = None) -> None:
+    async def reply(
+        self, reply: Reply, plan: StepPlan | None = None, fault_bytes: FaultBytes | None = None
+    ) -> None:
         """Send a whole answer."""
         self.entry.status = reply.status
-        plain, silent = plan or Plan(), voice or Voice(b"", b"", b"")
-        if not plain.spoils():
+        plain, own = plan or StepPlan(), fault_bytes or FaultBytes(b"", b"", b"")
+        if not plain.damages():
             self.entry.usage = reply.usage
-        await delivery.send_body(self.connection, reply, plain, silent)
+        await delivery.send_body(self.connection, reply, plain, own)
 
     async def refuse(self, error: RejectedError, *, stream: bool) -> None:
         """Send the vendor's error for a broken rule."""
         self.entry.rejected = error.rule or error.kind
         reply = errors.reply(self.route.vendor, error, self.ident, stream=stream)
-        await self.reply(self._dressed(reply))
+        await self.reply(self._with_headers(reply))
 
-    async def run(self, dialect: Dialect, call: Call, request: Request, plan: Plan) -> None:
+    async def run(
+        self, dialect: VendorDialect, call: VendorRequest, request: Request, plan: StepPlan
+    ) -> None:
         """Answer as planned."""
         await self._disturb(call, plan)
         error = plan.fault("error")
         if error:
-            await self.reply(self._dressed(self._error(error, stream=call.stream)))
+            await self.reply(self._with_headers(self._error(error, stream=call.stream)))
             return
-        answer = _said(plan, request)
-        voice = self._voice(dialect, call, plan)
+        answer = _answer_of(plan, request)
+        fault_bytes = self._fault_bytes(dialect, call, plan)
         if call.stream:
             events = dialect.events(call, request, answer, self.ident)
             headers = {"content-type": dialect.streamed_as(call), **dialect.headers(self.ident)}
-            await self._stream(headers, delivery.staged(events, plan, voice), apart=plan.splits())
+            await self._stream(headers, delivery.staged(events, plan, fault_bytes), apart=plan.splits())
             return
         headers = {"content-type": dialect.json_type, **dialect.headers(self.ident)}
         content = compact(dialect.body(call, answer, self.ident)).encode()
-        await self.reply(Reply(200, content, headers, answer.counted), plan, voice)
+        await self.reply(Reply(200, content, headers, answer.counted), plan, fault_bytes)
 
-    async def _disturb(self, call: Call, plan: Plan) -> None:
+    async def _disturb(self, call: VendorRequest, plan: StepPlan) -> None:
         slow, reset = plan.fault("slow_head"), plan.fault("reset")
         if slow:
             await delivery.pause(self.connection, slow.seconds)
@@ -227,18 +231,18 @@ class Exchange:
     async def _stream(self, headers: dict[str, str], actions: list[Action], *, apart: bool) -> None:
         self.entry.status = 200
 
-        def report(usage: Usage) -> None:
+        def report(usage: TokenCounts) -> None:
             self.entry.usage = usage
 
         await delivery.send_stream(self.connection, actions, headers, report, apart=apart)
 
-    def _voice(self, dialect: Dialect, call: Call, plan: Plan) -> Voice:
+    def _fault_bytes(self, dialect: VendorDialect, call: VendorRequest, plan: StepPlan) -> FaultBytes:
         fault = plan.fault("in_band_error")
         error = RejectedError((fault.message if fault else None) or "", kind=_kind(fault))
-        said = dialect.in_band(call, error, self.ident)
+        content = dialect.in_band(call, error, self.ident)
         if not call.stream:
-            said = compact(errors.body(self.route.vendor, error, self.ident)).encode()
-        return Voice(dialect.keepalive, dialect.broken, said)
+            content = compact(errors.body(self.route.vendor, error, self.ident)).encode()
+        return FaultBytes(dialect.keepalive, dialect.broken, content)
 
     def _error(self, fault: Fault, *, stream: bool) -> Reply:
         error = RejectedError(fault.message or "", kind=_kind(fault))
@@ -254,18 +258,18 @@ class Exchange:
         raw = fault.body if isinstance(fault.body, bytes) else _text(fault.body).encode()
         return Reply(status, raw, {"content-type": _type_of(fault.body), **fault.headers})
 
-    def _dressed(self, reply: Reply) -> Reply:
+    def _with_headers(self, reply: Reply) -> Reply:
         dialect = DIALECTS.get((self.route.vendor, self.route.api))
         own = dialect.headers(self.ident) if dialect else {}
         headers = {**{name: value for name, value in own.items() if "ratelimit" not in name}, **reply.headers}
         return Reply(reply.status, reply.body, headers, reply.usage)
 
 
-def _said(plan: Plan, request: Request) -> Answer:
+def _answer_of(plan: StepPlan, request: Request) -> Answer:
     if plan.fault("empty_answer"):
-        empty = Answer(usage=Usage(request.input_tokens))
-        return brain.finished(empty, request)
-    return brain.finished(plan.answer, request) if plan.answer else brain.think(request)
+        empty = Answer(usage=TokenCounts(request.input_tokens))
+        return answers.completed(empty, request)
+    return answers.completed(plan.answer, request) if plan.answer else answers.answer_to(request)
 
 
 def _kind(fault: Fault | None) -> str:
@@ -282,7 +286,7 @@ def _type_of(body: Any) -> str:
     return "text/plain" if isinstance(body, (str, bytes)) else "application/json"
 
 
-def _dialect(route: Route, message: Message) -> Dialect:
+def _dialect(route: Route, message: Message) -> VendorDialect:
     dialect = DIALECTS.get((route.vendor, route.api))
     if dialect is None or message.method != "POST":
         raise RejectedError(
@@ -293,8 +297,8 @@ def _dialect(route: Route, message: Message) -> Dialect:
     return dialect
 
 
-def _call(message: Message, route: Route, body: dict[str, Any], *, stream: bool) -> Call:
-    return Call(
+def _call(message: Message, route: Route, body: dict[str, Any], *, stream: bool) -> VendorRequest:
+    return VendorRequest(
         vendor=route.vendor,
         account=route.account,
         api=route.api,

@@ -25,7 +25,7 @@ MADE = {
     "parts": [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": GOOGLE_SIGNATURE}],
 }
 GIVEN = {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "3"}}}]}
-SAID = {"role": "user", "parts": [{"text": "Hi"}]}
+GOOGLE_USER = {"role": "user", "parts": [{"text": "Hi"}]}
 OPEN = {"type": "object", "properties": {"a": {"type": "string"}}}
 CATALOG: dict[str, list[tuple[str, JSON]]] = {
     "openai": [
@@ -158,14 +158,14 @@ CATALOG: dict[str, list[tuple[str, JSON]]] = {
         ("parts", {"contents": [{"role": "user", "parts": []}]}),
         ("parts", {"contents": [{"role": "user", "parts": [{"text": ""}]}]}),
         ("roles", {"contents": [{"role": "assistant", "parts": [{"text": "x"}]}]}),
-        ("tool pairs", {"contents": [SAID, GIVEN]}),
-        ("tool pairs", {"contents": [SAID, MADE, SAID]}),
-        ("last call", {"contents": [SAID, MADE]}),
+        ("tool pairs", {"contents": [GOOGLE_USER, GIVEN]}),
+        ("tool pairs", {"contents": [GOOGLE_USER, MADE, GOOGLE_USER]}),
+        ("last call", {"contents": [GOOGLE_USER, MADE]}),
         (
             "function responses",
             {
                 "contents": [
-                    SAID,
+                    GOOGLE_USER,
                     MADE,
                     {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": "3"}}]},
                 ]
@@ -175,7 +175,7 @@ CATALOG: dict[str, list[tuple[str, JSON]]] = {
             "thought signature",
             {
                 "contents": [
-                    SAID,
+                    GOOGLE_USER,
                     {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
                     GIVEN,
                 ]
@@ -186,7 +186,7 @@ CATALOG: dict[str, list[tuple[str, JSON]]] = {
             {
                 "contents": [
                     {"role": "model", "parts": [{"text": "x", "thoughtSignature": ANTHROPIC_SIGNATURE}]},
-                    SAID,
+                    GOOGLE_USER,
                 ]
             },
         ),
@@ -328,13 +328,13 @@ def test_headers_and_addresses(server: LoopbackServer) -> None:
             },
         ),
         ("anthropic", {"temperature": 0.3, "top_k": 4}),
-        ("google", {"contents": [SAID, MADE, GIVEN]}),
+        ("google", {"contents": [GOOGLE_USER, MADE, GIVEN]}),
         (
             "google",
             {
                 "model": "gemini-2.5-flash",
                 "contents": [
-                    SAID,
+                    GOOGLE_USER,
                     {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
                     GIVEN,
                 ],
@@ -344,11 +344,11 @@ def test_headers_and_addresses(server: LoopbackServer) -> None:
             "google",
             {
                 "contents": [
-                    SAID,
+                    GOOGLE_USER,
                     {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
                     GIVEN,
                     {"role": "model", "parts": [{"text": "3"}]},
-                    SAID,
+                    GOOGLE_USER,
                 ]
             },
         ),

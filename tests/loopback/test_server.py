@@ -1,4 +1,4 @@
-"""The loopback server: every dialect answers and streams, every fault does what it says."""
+"""The loopback server: every dialect answers and streams, every fault does what its name promises."""
 
 import json
 import time
@@ -124,7 +124,7 @@ class TestDialects:
 
 
 class TestBrain:
-    """What the model says."""
+    """The answers of the pretended model."""
 
     def test_length_and_stop(self, server: LoopbackServer) -> None:
         cut = post(server, "openai", prompt("openai", "Hello") | {"max_tokens": 2}).json()["choices"][0]

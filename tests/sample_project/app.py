@@ -1,4 +1,4 @@
-"""An application as users write it: an agent with a tool, and questions answered by whoever can."""
+"""An application as users write it: an agent with a tool, and questions for any of two vendors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shop_model() -> DispatcherChatModel:
 
 
 def shop_agent() -> Any:
-    """Return an agent that knows the shop's hours."""
+    """Return an agent with a tool for the shop's hours."""
     return create_agent(shop_model(), tools=[opening_hours])
 
 

@@ -70,7 +70,7 @@ ANSWER: dict[str, Any] = {
 def test_another_vendor_answers_when_one_is_down(
     answering: Faults, llmdispatch_clock: FakeClock, llmdispatch_no_network: NoNetwork
 ) -> None:
-    """A vendor that is overloaded is asked again, then left; no time passes and nothing is sent."""
+    """An overloaded vendor is tried again, then another one; no time passes and nothing is sent."""
     answering.fail("openai:*", status=503)
     message = app.answer("When do you open?")
     assert message.text == "We open at nine."
@@ -81,7 +81,7 @@ def test_another_vendor_answers_when_one_is_down(
 
 
 def test_a_rate_limit_is_waited_for(llmdispatch_faults: Faults, llmdispatch_clock: FakeClock) -> None:
-    """With everybody limited, the call waits as long as it was told, and fails in the end."""
+    """With every deployment limited, the call waits for the Retry-After, and fails in the end."""
     llmdispatch_faults.fail(status=429, retry_after=7)
     with pytest.raises(AllDeploymentsFailedError) as raised:
         app.answer("When do you open?", deadline=20)

@@ -20,7 +20,7 @@ from tests.testing.models import deployment
 
 
 @pytest.mark.parametrize("clock", [FakeClock(), UnhurriedClock()], ids=["fake", "unhurried"])
-def test_a_clock_stands_in_for_models_made_elsewhere(server: LoopbackServer, clock: FakeClock) -> None:
+def test_a_clock_is_substituted_in_models_made_elsewhere(server: LoopbackServer, clock: FakeClock) -> None:
     """An application's own model, made before the test, waits for nothing either; afterwards it does."""
     model = DispatcherChatModel(models=[deployment(server, "openai")], env={})
     began = time.monotonic()
@@ -35,8 +35,8 @@ def test_a_clock_stands_in_for_models_made_elsewhere(server: LoopbackServer, clo
     model.close()
 
 
-def test_stand_ins_nest_and_a_models_own_clock_wins(server: LoopbackServer) -> None:
-    """The innermost stand-in holds; a clock that was handed over is kept."""
+def test_substitutes_nest_and_a_models_own_clock_is_kept(server: LoopbackServer) -> None:
+    """The innermost substitute is in effect; a clock that was handed over is kept."""
     own, outer, inner = FakeClock(1), FakeClock(100), FakeClock(200)
     plain = DispatcherChatModel(models=[deployment(server, "openai")], env={}).clock
     with use_clock(outer):

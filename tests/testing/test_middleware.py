@@ -20,7 +20,7 @@ from tests.testing.models import deployment, model_of
 
 
 def test_nothing_may_leave(server: LoopbackServer) -> None:
-    """A call that would leave fails at once, is no fallback trigger, and is remembered if swallowed."""
+    """A request fails at once, causes no fallback, and fails the test at the end if it was swallowed."""
     with model_of(deployment(server, "openai"), deployment(server, "anthropic")) as model:
         with pytest.raises(CallLeftError, match="openai:gpt"), NoNetwork() as guard:
             model.invoke("hello")

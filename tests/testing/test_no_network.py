@@ -15,7 +15,7 @@ from langchain_llmdispatch.testing import CallLeftError, Cassette
 from langchain_llmdispatch.testing.no_network import ClosedNetwork
 from tests.loopback.server import LoopbackServer
 
-# An address that is nobody's (RFC 5737), and a name that is nobody's (RFC 6761).
+# An address and a name that are reserved for documentation (RFC 5737, RFC 6761).
 ADDRESS, NAME = "192.0.2.1", "db.invalid"
 
 
@@ -48,7 +48,7 @@ LEAVING: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("name", LEAVING)
 def test_nothing_leaves(tmp_path: Path, name: str) -> None:
-    """Sockets and names are refused, in words that say where and what to do."""
+    """Sockets and names are refused; the message names the place and the way out."""
     with (
         Cassette(tmp_path / "x.yaml"),
         pytest.raises(CallLeftError, match=r"x\.yaml replays.*allow_hosts=\['(192.0.2.1|db.invalid)'\]"),
@@ -87,7 +87,7 @@ def test_this_machine_is_reached(tmp_path: Path, server: LoopbackServer) -> None
 def test_allowed_hosts_are_looked_up_and_reached() -> None:
     """A host that may be reached may be reached by its addresses too; others may not."""
     with ClosedNetwork("x.yaml", ["DB*"]) as network, pytest.raises(OSError, match=r"."):
-        socket.getaddrinfo(NAME, 5432)  # looked up, and nobody's
+        socket.getaddrinfo(NAME, 5432)  # looked up, and not found
     with network:
         assert not network.passes(ADDRESS)
         ClosedNetwork.remember("other.invalid", [ADDRESS])

@@ -72,7 +72,7 @@ def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def test_record_then_replay(project: pytest.Pytester, server: LoopbackServer) -> None:
-    """Without files everything fails and says how to record; `once` records; then nothing is sent."""
+    """Without files everything fails and the message shows how to record; `once` records; then nothing is sent."""
     result = run(project)
     result.assert_outcomes(failed=5)
     result.stdout.fnmatch_lines(["*--llmdispatch-record=once*"])
@@ -108,7 +108,7 @@ def test_modes_from_environment_and_marker(
 
 
 def test_modes_from_marker_and_ini(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    """An ini file says what holds where neither the marker nor anything above it does."""
+    """An ini file sets what neither the marker nor anything above it sets."""
     text = TESTS.format(url=server.base_url("openai"))
     pytester.makeini("[pytest]\nllmdispatch_record = once")
     pytester.makepyfile(test_app=text)
@@ -175,7 +175,7 @@ def test_two():
 
 
 def test_a_failed_test_records_nothing(project: pytest.Pytester, server: LoopbackServer) -> None:
-    """What a failing test asked is not kept, nor is the old file harmed."""
+    """Requests of a failing test are not kept, and the old file is not changed."""
     run(project, "-k", "test_one", "--llmdispatch-record=once").assert_outcomes(passed=1)
     file = project.path / "cassettes/test_app/test_one.llm.yaml"
     before = file.read_text()
@@ -203,7 +203,7 @@ def test_swallowed():
 
 
 def test_settings_of_a_project(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    """A conftest and an ini file say where cassettes are and what holds for all."""
+    """A conftest and an ini file set the folder and the options of all cassettes."""
     pytester.makeini("[pytest]\nllmdispatch_cassette_dir = recorded")
     pytester.makeconftest(
         """

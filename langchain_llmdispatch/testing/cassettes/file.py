@@ -76,7 +76,7 @@ class Tape:
         recorded: When, ISO 8601.
         by: Which version of this package recorded it.
         served_by: The server and its version.
-        note: Anything else that readers should know.
+        note: A note for readers.
         keys: The vendors whose keys the application's models had; a replay needs none of them.
     """
 

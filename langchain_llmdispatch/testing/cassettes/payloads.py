@@ -1,4 +1,4 @@
-"""Bodies as people can read them: JSON as structure, SSE and NDJSON as events; anything else as text.
+"""Bodies in readable form: JSON as structure, SSE and NDJSON as events; anything else as text.
 
 `pack` returns the fields that a cassette holds, `unpack` the bytes again. Packing tries the few ways in which
 servers write JSON and SSE and keeps which one it was, so that nearly every body comes back byte for byte; the

@@ -1,4 +1,4 @@
-"""Secrets: what looks like one, what is known to be one, and the last look at everything that is written."""
+"""Secrets: values that are known, shapes of keys, and the check of everything that is written."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SecretFoundError(AssertionError):
 
 
 class Secrets:
-    """The secrets of one test: values that are known, shapes that give others away.
+    """The secrets of one test: known values, and shapes of keys.
 
     Args:
         values: Known secrets; words, placeholders and everything shorter than 8 characters are left out.
@@ -84,13 +84,13 @@ class Secrets:
             self.add(value)
 
     def add(self, value: str | None) -> None:
-        """Learn one more secret."""
+        """Add a secret."""
         secret = (value or "").strip()
         if len(secret) >= SHORTEST and secret not in self._values and not is_placeholder(secret):
             self._values[secret] = _forms(secret), _spellings(secret)
 
     def learn(self, environment: Mapping[str, str]) -> None:
-        """Learn the values of variables whose names say that they hold secrets."""
+        """Add the values of variables whose names are those of secrets."""
         for name, value in environment.items():
             plain = value.isdigit() or value.startswith(("/", "http://", "https://")) or " " in value
             if _NAMES.search(name) and not plain:
@@ -124,7 +124,7 @@ class Secrets:
         return next((name for name, shape in SHAPES if shape.search(text)), None)
 
     def check(self, document: Any, text: str, where: str) -> None:
-        """Look at everything that is about to be written once more.
+        """Check everything that is about to be written.
 
         Args:
             document: What the text was made of: mappings, lists, strings, bytes.
@@ -132,7 +132,7 @@ class Secrets:
             where: What the file is called.
 
         Raises:
-            SecretFoundError: There is a secret in it; the message says where, not what.
+            SecretFoundError: There is a secret in it; the message names its place, not the secret.
         """
         for path, leaf in leaves(document):
             plain = base64.b64decode(leaf).decode("latin-1") if path.endswith(".base64") else leaf
@@ -183,7 +183,7 @@ def _spelling(char: str) -> str:
 
 
 def _kept_head(match: re.Match[str]) -> str:
-    """Return the replacement for a shape: what says that it is a parameter or a header stays."""
+    """Return the replacement for a shape: the name of a parameter or a header stays."""
     head = re.match(r"(?i)bearer\s+|[?&][\w\-]+=", match[0])
     return (head[0] if head else "") + REDACTED
 

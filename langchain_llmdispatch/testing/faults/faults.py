@@ -59,7 +59,7 @@ class When(TypedDict, total=False):
 
 
 @dataclass(slots=True)
-class Fault:
+class FaultRule:
     """One rule.
 
     Attributes:
@@ -98,7 +98,7 @@ class Faults:
     def __init__(
         self, model: DispatcherChatModel | None = None, *, seed: int | None = 0, strict: bool = True
     ) -> None:
-        self.rules: list[Fault] = []
+        self.rules: list[FaultRule] = []
         self._model, self._strict = model, strict
         self._rng = random.Random(seed)
         self._lock = threading.Lock()
@@ -140,7 +140,7 @@ class Faults:
         message: str | None = None,
         body: Any = None,
         **when: Unpack[When],
-    ) -> Fault:
+    ) -> FaultRule:
         """Respond with an error status, in the vendor's own form.
 
         Args:
@@ -149,64 +149,66 @@ class Faults:
             retry_after: Seconds for the `retry-after` header.
             headers: Further headers.
             code: The vendor's error code (`insufficient_quota`).
-            message: The text for people.
+            message: The error's text.
             body: The whole body, JSON or text, instead of the vendor's own form.
             when: How often; see `When`.
         """
         wait = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
         kind = Refusal(status, {**wait, **(headers or {})}, code, message, body)
-        return self._add(Fault(deployments, kind, **when))
+        return self._add(FaultRule(deployments, kind, **when))
 
-    def connect_error(self, deployments: str = "*", **when: Unpack[When]) -> Fault:
+    def connect_error(self, deployments: str = "*", **when: Unpack[When]) -> FaultRule:
         """Refuse the connection."""
         kind = Breakage(httpx.ConnectError, "[Errno 111] Connection refused")
-        return self._add(Fault(deployments, kind, **when))
+        return self._add(FaultRule(deployments, kind, **when))
 
     def reset(
         self, deployments: str = "*", *, after_events: int | None = None, **when: Unpack[When]
-    ) -> Fault:
+    ) -> FaultRule:
         """Reset the connection: before any response, or after some events of its body."""
         if after_events is None:
             kind: FaultKind = Breakage(httpx.ReadError, "[Errno 104] Connection reset by peer")
         else:
             kind = Damage(partial(Cut, after_events=after_events, reset=True))
-        return self._add(Fault(deployments, kind, **when))
+        return self._add(FaultRule(deployments, kind, **when))
 
-    def timeout(self, deployments: str = "*", **when: Unpack[When]) -> Fault:
+    def timeout(self, deployments: str = "*", **when: Unpack[When]) -> FaultRule:
         """Send no response until the read deadline."""
-        return self._add(Fault(deployments, Breakage(httpx.ReadTimeout, "timed out", waits=True), **when))
+        return self._add(FaultRule(deployments, Breakage(httpx.ReadTimeout, "timed out", waits=True), **when))
 
     # -- in the response ----------------------------------------------------------------------------
 
     def cut(
         self, deployments: str = "*", *, after_events: int = 0, clean: bool = False, **when: Unpack[When]
-    ) -> Fault:
+    ) -> FaultRule:
         """Close the connection after some events; `clean` ends the HTTP message properly there."""
         kind = Damage(partial(Cut, after_events=after_events, clean=clean))
-        return self._add(Fault(deployments, kind, **when))
+        return self._add(FaultRule(deployments, kind, **when))
 
-    def stall(self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]) -> Fault:
+    def stall(self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]) -> FaultRule:
         """Fall silent after some events, until the read deadline."""
-        return self._add(Fault(deployments, Damage(partial(Stall, after_events=after_events)), **when))
+        return self._add(FaultRule(deployments, Damage(partial(Stall, after_events=after_events)), **when))
 
-    def slow_first_token(self, deployments: str = "*", *, seconds: float, **when: Unpack[When]) -> Fault:
+    def slow_first_token(self, deployments: str = "*", *, seconds: float, **when: Unpack[When]) -> FaultRule:
         """Send the head at once and wait before the body."""
         kind = Damage(partial(Pause, after_events=0, seconds=seconds))
-        return self._add(Fault(deployments, kind, **when))
+        return self._add(FaultRule(deployments, kind, **when))
 
-    def malformed(self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]) -> Fault:
+    def malformed(self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]) -> FaultRule:
         """Break the JSON of one event; a plain body ends within its JSON."""
-        return self._add(Fault(deployments, Damage(partial(Malformed, after_events=after_events)), **when))
+        return self._add(
+            FaultRule(deployments, Damage(partial(Malformed, after_events=after_events)), **when)
+        )
 
-    def no_end_marker(self, deployments: str = "*", **when: Unpack[When]) -> Fault:
+    def no_end_marker(self, deployments: str = "*", **when: Unpack[When]) -> FaultRule:
         """End a stream properly, but without finish reason and end marker."""
-        return self._add(Fault(deployments, Damage(partial(Endless, after_events=0)), **when))
+        return self._add(FaultRule(deployments, Damage(partial(Endless, after_events=0)), **when))
 
     def duplicate_event(
         self, deployments: str = "*", *, after_events: int = 0, **when: Unpack[When]
-    ) -> Fault:
+    ) -> FaultRule:
         """Send one event twice."""
-        return self._add(Fault(deployments, Damage(partial(Repeat, after_events=after_events)), **when))
+        return self._add(FaultRule(deployments, Damage(partial(Repeat, after_events=after_events)), **when))
 
     def wrong_content_type(
         self,
@@ -215,15 +217,15 @@ class Faults:
         content_type: str = "text/html",
         body: str | None = "<html><body>Sign in to the proxy</body></html>",
         **when: Unpack[When],
-    ) -> Fault:
+    ) -> FaultRule:
         """Respond 200 with another body, as a captive portal or a proxy does; `body=None` keeps the body."""
-        return self._add(Fault(deployments, Damage(None, content_type, body), **when))
+        return self._add(FaultRule(deployments, Damage(None, content_type, body), **when))
 
     def clear(self) -> None:
         """Forget all rules."""
         self.rules.clear()
 
-    def _add(self, fault: Fault) -> Fault:
+    def _add(self, fault: FaultRule) -> FaultRule:
         self.rules.append(fault)
         return fault
 
@@ -252,7 +254,7 @@ class Faults:
                     return rule.kind
         return None
 
-    def _happens(self, rule: Fault) -> bool:
+    def _happens(self, rule: FaultRule) -> bool:
         rule.met += 1
         if rule.met <= rule.skip or (rule.times is not None and rule.happened >= rule.times):
             return False

@@ -25,7 +25,7 @@ class Refusal:
         status: The HTTP status.
         headers: Headers of the response.
         code: The vendor's error code.
-        message: The text for people.
+        message: The error's text.
         body: The whole body, JSON or text, instead of the vendor's own form.
     """
 

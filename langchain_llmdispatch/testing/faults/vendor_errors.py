@@ -83,8 +83,8 @@ def error_body(vendor: str, status: int, code: str | None = None, message: str |
     Args:
         vendor: The vendor's name; unknown ones speak OpenAI's dialect.
         status: The HTTP status.
-        code: The vendor's own error code, where the status alone does not say enough.
-        message: The text for people.
+        code: The vendor's own error code, where the status is ambiguous.
+        message: The error's text.
     """
     try:
         phrase = HTTPStatus(status).phrase

@@ -75,7 +75,7 @@ class SimulatedNetwork:
     replays: ClassVar[bool] = True
 
     def flow(self, request: httpx.Request, read_deadline: ReadDeadline) -> Flow:
-        """Take as long as the outcome says, then respond or fail."""
+        """Take the time of the outcome, then respond or fail."""
         outcome = OUTCOMES.get()(request.extensions["llmdispatch"].target)
         refused = outcome.status not in {None, _OK}
         if outcome.error == "AttemptTimeoutError":

@@ -2,7 +2,7 @@
 
 from tests.loopback.dialects.anthropic import Anthropic
 from tests.loopback.dialects.azure import AzureChat
-from tests.loopback.dialects.base import Dialect
+from tests.loopback.dialects.base import VendorDialect
 from tests.loopback.dialects.cohere import Cohere
 from tests.loopback.dialects.google import Google
 from tests.loopback.dialects.huggingface import HuggingFaceChat
@@ -10,7 +10,7 @@ from tests.loopback.dialects.ollama import Ollama
 from tests.loopback.dialects.openai_chat import Compatible, OpenAIChat
 from tests.loopback.dialects.openai_responses import OpenAIResponses
 
-DIALECTS: dict[tuple[str, str], Dialect] = {
+DIALECTS: dict[tuple[str, str], VendorDialect] = {
     ("openai", "chat"): OpenAIChat("openai"),
     ("openai", "responses"): OpenAIResponses("openai"),
     ("azure", "chat"): AzureChat("azure"),
@@ -23,4 +23,4 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
     ("ollama", "chat"): Ollama("ollama"),
 }
 
-__all__ = ["DIALECTS", "Dialect"]
+__all__ = ["DIALECTS", "VendorDialect"]

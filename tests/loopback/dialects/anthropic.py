@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.loopback import errors
-from tests.loopback.dialects.base import BAD_KEY, Dialect, bearer, content_of, measured, sse
+from tests.loopback.dialects.base import BAD_KEY, VendorDialect, bearer, content_of, measured, sse
 from tests.loopback.neutral import (
     JSON,
     Answer,
-    Call,
     Event,
     RejectedError,
     Request,
+    TokenCounts,
     Tool,
     Turn,
-    Usage,
+    VendorRequest,
     pieces,
 )
 from tests.loopback.rules.anthropic import RULES
@@ -24,20 +24,20 @@ from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
-class Anthropic(Dialect):
+class Anthropic(VendorDialect):
     """Anthropic's Messages."""
 
     rules = RULES
     keepalive = b'event: ping\ndata: {"type": "ping"}\n\n'
     broken = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"de\n\n'
 
-    def authorise(self, call: Call) -> None:
+    def authorise(self, call: VendorRequest) -> None:
         """A key in its own header, or a bearer token."""
         key = call.headers.get("x-api-key") or bearer(call)
         if not key or key == BAD_KEY:
             raise RejectedError("", kind="auth", rule="auth")
 
-    def read(self, call: Call) -> Request:
+    def read(self, call: VendorRequest) -> Request:
         """The request in neutral words."""
         body = call.body
         turns = (Turn("system", content_of(body.get("system"))[0]), *_turns(body["messages"]))
@@ -64,20 +64,20 @@ class Anthropic(Dialect):
             cache_marked=any("cache_control" in part for part in nested(body)),
         )
 
-    def body(self, _call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, _call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
         message = _message(answer, ident)
         content = [_whole(block) for block in _blocks(answer, ident)]
         return {**message, "content": content, **_ending(answer), "usage": _usage(answer.counted)}
 
-    def events(self, _call: Call, _request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, _call: VendorRequest, _request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream."""
         counted = answer.counted
-        told = Usage(counted.input, 1, counted.cache_read, counted.cache_write)
+        reported = TokenCounts(counted.input, 1, counted.cache_read, counted.cache_write)
         message = {**_message(answer, ident), "content": [], "stop_reason": None, "stop_sequence": None}
-        usage = {key: value for key, value in _usage(told).items() if key != "output_tokens_details"}
+        usage = {key: value for key, value in _usage(reported).items() if key != "output_tokens_details"}
         start = {"type": "message_start", "message": {**message, "usage": usage}}
-        events = [Event(_event(start), "start", told)]
+        events = [Event(_event(start), "start", reported)]
         for index, block in enumerate(_blocks(answer, ident)):
             opened = [Event(piece) for piece in _streamed(index, block)]
             ping = [Event(self.keepalive)] if index == 0 else []
@@ -102,7 +102,7 @@ class Anthropic(Dialect):
             headers[f"anthropic-ratelimit-{name}-reset"] = reset
         return headers
 
-    def in_band(self, _call: Call, error: RejectedError, ident: str) -> bytes:
+    def in_band(self, _call: VendorRequest, error: RejectedError, ident: str) -> bytes:
         """An error inside a stream."""
         return sse(errors.body(self.vendor, error, ident), "error")
 
@@ -173,7 +173,7 @@ def _ending(answer: Answer) -> JSON:
     return {"stop_reason": reason, "stop_sequence": answer.stop_sequence, "stop_details": None}
 
 
-def _usage(usage: Usage) -> JSON:
+def _usage(usage: TokenCounts) -> JSON:
     created = {"ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": 0}
     return {
         **_final(usage),
@@ -183,7 +183,7 @@ def _usage(usage: Usage) -> JSON:
     }
 
 
-def _final(usage: Usage) -> JSON:
+def _final(usage: TokenCounts) -> JSON:
     return {
         "input_tokens": usage.input - usage.cache_read - usage.cache_write,
         "cache_creation_input_tokens": usage.cache_write,

@@ -2,7 +2,7 @@
 
 from tests.loopback.dialects.base import BAD_KEY, bearer, sse
 from tests.loopback.dialects.openai_chat import OpenAIChat
-from tests.loopback.neutral import JSON, Answer, Call, Event, RejectedError, Request
+from tests.loopback.neutral import JSON, Answer, Event, RejectedError, Request, VendorRequest
 from tests.loopback.rules.azure import CHAT_RULES
 
 SAFE = {
@@ -25,15 +25,15 @@ class AzureChat(OpenAIChat):
     rules = CHAT_RULES
     stream_type = "text/event-stream; charset=utf-8"
 
-    def authorise(self, call: Call) -> None:
+    def authorise(self, call: VendorRequest) -> None:
         """A key in its own header, or an Entra token."""
         authorise(call)
 
-    def body(self, call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
         return {**super().body(call, answer, ident), "prompt_filter_results": PROMPT}
 
-    def events(self, call: Call, request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, call: VendorRequest, request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream; the first has no choice and no name."""
         first = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
         opening = Event(sse({**first, "prompt_filter_results": PROMPT}), "start")
@@ -45,11 +45,11 @@ class AzureChat(OpenAIChat):
 
     def choice(self, choice: JSON) -> JSON:
         """The choice with what the filter found in it."""
-        said = choice.get("delta") or choice.get("message") or {}
-        return {"content_filter_results": SAFE if said.get("content") else {}, **choice}
+        content = choice.get("delta") or choice.get("message") or {}
+        return {"content_filter_results": SAFE if content.get("content") else {}, **choice}
 
 
-def authorise(call: Call) -> None:
+def authorise(call: VendorRequest) -> None:
     """A key in its own header, or an Entra token."""
     key = call.headers.get("api-key") or bearer(call)
     if not key or key == BAD_KEY:

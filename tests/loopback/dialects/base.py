@@ -8,12 +8,12 @@ from tests.loopback import errors
 from tests.loopback.neutral import (
     JSON,
     Answer,
-    Call,
     Event,
     RejectedError,
     Request,
     Tool,
     Turn,
+    VendorRequest,
     compact,
     count,
 )
@@ -24,7 +24,7 @@ BAD_KEY = "bad-key"
 IMAGE_TOKENS = 85
 
 
-class Dialect(ABC):
+class VendorDialect(ABC):
     """One wire format: reads requests, writes answers and streams."""
 
     rules: ClassVar[Sequence[Rule]] = ()
@@ -36,43 +36,43 @@ class Dialect(ABC):
     def __init__(self, vendor: str) -> None:
         self.vendor = vendor
 
-    def check(self, call: Call) -> None:
+    def check(self, call: VendorRequest) -> None:
         """Refuse what the vendor refuses."""
         self.authorise(call)
         enforce(self.rules, call)
 
-    def authorise(self, call: Call) -> None:
+    def authorise(self, call: VendorRequest) -> None:
         """Any bearer token will do but one."""
         key = bearer(call)
         if not key or key == BAD_KEY:
             raise RejectedError("", kind="auth", rule="auth")
 
     @abstractmethod
-    def read(self, call: Call) -> Request:
+    def read(self, call: VendorRequest) -> Request:
         """The request in neutral words."""
 
     @abstractmethod
-    def body(self, call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
 
     @abstractmethod
-    def events(self, call: Call, request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, call: VendorRequest, request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream."""
 
     @abstractmethod
     def headers(self, ident: str) -> dict[str, str]:
         """The headers of an answer, without its content type."""
 
-    def streamed_as(self, _call: Call) -> str:
+    def streamed_as(self, _call: VendorRequest) -> str:
         """The content type of a stream."""
         return self.stream_type
 
-    def in_band(self, _call: Call, error: RejectedError, ident: str) -> bytes:
+    def in_band(self, _call: VendorRequest, error: RejectedError, ident: str) -> bytes:
         """An error inside a stream."""
         return sse(errors.body(self.vendor, error, ident))
 
 
-def bearer(call: Call) -> str:
+def bearer(call: VendorRequest) -> str:
     """The bearer token of a request."""
     scheme, _, key = call.headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
@@ -87,8 +87,8 @@ def sse(data: object, event: str | None = None) -> bytes:
 
 def measured(turns: Iterable[Turn], tools: Iterable[Tool]) -> int:
     """The input tokens of a request."""
-    said = sum(count(turn.text) + 4 + IMAGE_TOKENS * turn.images for turn in turns)
-    return said + sum(count(tool.name + compact(tool.schema)) + 8 for tool in tools)
+    messages = sum(count(turn.text) + 4 + IMAGE_TOKENS * turn.images for turn in turns)
+    return messages + sum(count(tool.name + compact(tool.schema)) + 8 for tool in tools)
 
 
 def function_tools(body: JSON) -> tuple[Tool, ...]:

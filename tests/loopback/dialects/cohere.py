@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 from tests.loopback import errors
-from tests.loopback.dialects.base import Dialect, content_of, function_tools, measured, sse
+from tests.loopback.dialects.base import VendorDialect, content_of, function_tools, measured, sse
 from tests.loopback.neutral import (
     JSON,
     Answer,
-    Call,
     Event,
     RejectedError,
     Request,
+    TokenCounts,
     ToolCall,
     Turn,
-    Usage,
+    VendorRequest,
     compact,
     pieces,
 )
@@ -22,14 +22,14 @@ from tests.loopback.rules.cohere import RULES
 REASONS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL", "content_filter": "ERROR"}
 
 
-class Cohere(Dialect):
+class Cohere(VendorDialect):
     """Cohere's chat, version 2."""
 
     rules = RULES
     stream_type = "text/event-stream"
     broken = b'event: content-delta\ndata: {"type":"content-delta","ind\n\n'
 
-    def read(self, call: Call) -> Request:
+    def read(self, call: VendorRequest) -> Request:
         """The request in neutral words."""
         body = call.body
         turns = tuple(_turn(message) for message in body["messages"])
@@ -51,7 +51,7 @@ class Cohere(Dialect):
             input_tokens=measured(turns, tools),
         )
 
-    def body(self, _call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, _call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
         message: JSON = {"role": "assistant"}
         content: list[JSON] = []
@@ -67,7 +67,7 @@ class Cohere(Dialect):
         reason, usage = _reason(answer), _usage(answer.counted)
         return {"id": ident, "message": message, "finish_reason": reason, "usage": usage}
 
-    def events(self, _call: Call, _request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, _call: VendorRequest, _request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream."""
         opening = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
         start = {"id": ident, "type": "message-start", "delta": {"message": opening}}
@@ -89,7 +89,7 @@ class Cohere(Dialect):
             "num-tokens": "44",
         }
 
-    def in_band(self, _call: Call, error: RejectedError, ident: str) -> bytes:
+    def in_band(self, _call: VendorRequest, error: RejectedError, ident: str) -> bytes:
         """An error inside a stream."""
         message = errors.body(self.vendor, error, ident)["message"]
         delta = {"error": message, "finish_reason": "ERROR", "usage": {}}
@@ -147,7 +147,7 @@ def _reason(answer: Answer) -> str:
     return REASONS[answer.finish or "stop"]
 
 
-def _usage(usage: Usage) -> JSON:
+def _usage(usage: TokenCounts) -> JSON:
     tokens = {"input_tokens": usage.input, "output_tokens": usage.output}
     reasoning = {"reasoning_tokens": usage.reasoning} if usage.reasoning else {}
     return {

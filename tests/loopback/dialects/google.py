@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tests.loopback.dialects.base import BAD_KEY, Dialect, measured
+from tests.loopback.dialects.base import BAD_KEY, VendorDialect, measured
 from tests.loopback.errors import body as error_body
 from tests.loopback.neutral import (
     JSON,
     Answer,
-    Call,
     Event,
     RejectedError,
     Request,
+    TokenCounts,
     Tool,
     Turn,
-    Usage,
+    VendorRequest,
     compact,
     count,
     pieces,
@@ -27,7 +27,7 @@ from tests.loopback.rules.google import RULES, thinks
 REASONS = {"stop": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
 
 
-class Google(Dialect):
+class Google(VendorDialect):
     """Google's generateContent and streamGenerateContent."""
 
     rules = RULES
@@ -36,7 +36,7 @@ class Google(Dialect):
     keepalive = b": keep-alive\r\n\r\n"
     broken = b'data: {"candidates": [{"content": {"par\r\n\r\n'
 
-    def authorise(self, call: Call) -> None:
+    def authorise(self, call: VendorRequest) -> None:
         """A key in its own header; in the address it would end up in logs."""
         if "key" in call.query:
             raise RejectedError("The key must not travel in the address.", rule="key in the address")
@@ -44,7 +44,7 @@ class Google(Dialect):
         if not key or key == BAD_KEY:
             raise RejectedError("", kind="auth", rule="auth")
 
-    def read(self, call: Call) -> Request:
+    def read(self, call: VendorRequest) -> Request:
         """The request in neutral words."""
         body = call.body
         settings = body.get("generationConfig") or {}
@@ -68,12 +68,12 @@ class Google(Dialect):
             input_tokens=measured(turns, tools),
         )
 
-    def body(self, call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
         parts = list(_parts(call, answer, split=False))
         return _chunk(answer, parts, ident, answer.counted, last=True)
 
-    def events(self, call: Call, _request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, call: VendorRequest, _request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream; each repeats the usage so far."""
         parts = list(_parts(call, answer, split=True)) or [{"text": ""}]
         texts = [part for part in parts if "functionCall" not in part]
@@ -89,13 +89,15 @@ class Google(Dialect):
             )
             thoughts = min(thoughts, answer.counted.reasoning)
             spoken = min(spoken, answer.counted.output - answer.counted.reasoning)
-            sofar = Usage(answer.counted.input, thoughts + spoken, answer.counted.cache_read, 0, thoughts)
+            sofar = TokenCounts(
+                answer.counted.input, thoughts + spoken, answer.counted.cache_read, 0, thoughts
+            )
             events.append(Event(_sse(_chunk(answer, group, ident, sofar)), usage=sofar))
         ending = _chunk(answer, last, ident, answer.counted, last=True)
         events.append(Event(_sse(ending), "finish", answer.counted))
         return events if call.query.get("alt") == "sse" else _array(events)
 
-    def streamed_as(self, call: Call) -> str:
+    def streamed_as(self, call: VendorRequest) -> str:
         """The content type of a stream: events, or one JSON array that comes in pieces."""
         return self.stream_type if call.query.get("alt") == "sse" else self.json_type
 
@@ -108,7 +110,7 @@ class Google(Dialect):
             "x-content-type-options": "nosniff",
         }
 
-    def in_band(self, _call: Call, error: RejectedError, ident: str) -> bytes:
+    def in_band(self, _call: VendorRequest, error: RejectedError, ident: str) -> bytes:
         """An error inside a stream."""
         return _sse(error_body(self.vendor, error, ident))
 
@@ -127,19 +129,19 @@ def _array(events: list[Event]) -> list[Event]:
 def _turns(body: JSON) -> Iterator[Turn]:
     system = body.get("systemInstruction")
     if system:
-        yield Turn("system", _said(system["parts"]))
+        yield Turn("system", _answer_of(system["parts"]))
     for content in body["contents"]:
         parts = content["parts"]
         for part in parts:
             if "functionResponse" in part:
                 yield Turn("tool", _result(part["functionResponse"]))
         files = sum(1 for part in parts if "inlineData" in part or "fileData" in part)
-        if _said(parts) or files or not any("functionResponse" in part for part in parts):
+        if _answer_of(parts) or files or not any("functionResponse" in part for part in parts):
             role: Any = "assistant" if content.get("role") == "model" else "user"
-            yield Turn(role, _said(parts), files)
+            yield Turn(role, _answer_of(parts), files)
 
 
-def _said(parts: list[JSON]) -> str:
+def _answer_of(parts: list[JSON]) -> str:
     return " ".join(part["text"] for part in parts if part.get("text") and not part.get("thought"))
 
 
@@ -155,7 +157,7 @@ def _tools(body: JSON) -> Iterator[Tool]:
             yield Tool(function["name"], schema)
 
 
-def _parts(call: Call, answer: Answer, *, split: bool) -> Iterator[JSON]:
+def _parts(call: VendorRequest, answer: Answer, *, split: bool) -> Iterator[JSON]:
     for piece in pieces(answer.reasoning) if split else filter(None, [answer.reasoning]):
         yield {"text": piece, "thought": True}
     spoken = pieces(answer.text) if split else [piece for piece in [answer.text] if piece]
@@ -168,7 +170,7 @@ def _parts(call: Call, answer: Answer, *, split: bool) -> Iterator[JSON]:
         yield {"functionCall": function, **({"thoughtSignature": GOOGLE_SIGNATURE} if signed else {})}
 
 
-def _chunk(answer: Answer, parts: list[JSON], ident: str, usage: Usage, *, last: bool = False) -> JSON:
+def _chunk(answer: Answer, parts: list[JSON], ident: str, usage: TokenCounts, *, last: bool = False) -> JSON:
     candidate: JSON = {"content": {"parts": parts, "role": "model"}}
     if last:
         candidate["finishReason"] = REASONS[answer.finish or "stop"]
@@ -183,7 +185,7 @@ def _chunk(answer: Answer, parts: list[JSON], ident: str, usage: Usage, *, last:
     }
 
 
-def _usage(usage: Usage) -> JSON:
+def _usage(usage: TokenCounts) -> JSON:
     spoken = usage.output - usage.reasoning
     counts: JSON = {"promptTokenCount": usage.input}
     if spoken:

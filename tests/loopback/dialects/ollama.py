@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 
 from tests.loopback import errors
-from tests.loopback.dialects.base import BAD_KEY, Dialect, bearer, function_tools, measured
+from tests.loopback.dialects.base import BAD_KEY, VendorDialect, bearer, function_tools, measured
 from tests.loopback.neutral import (
     JSON,
     Answer,
-    Call,
     Event,
     RejectedError,
     Request,
     ToolCall,
     Turn,
+    VendorRequest,
     compact,
     pieces,
 )
@@ -21,7 +21,7 @@ from tests.loopback.rules.ollama import RULES
 AT = "2026-11-24T12:00:00.123456789Z"
 
 
-class Ollama(Dialect):
+class Ollama(VendorDialect):
     """Ollama's chat: lines of JSON."""
 
     rules = RULES
@@ -30,12 +30,12 @@ class Ollama(Dialect):
     keepalive = b"\n"
     broken = b'{"model":"llama3.1","created_at":"2026-11-24T12:00:00Z","mess\n'
 
-    def authorise(self, call: Call) -> None:
+    def authorise(self, call: VendorRequest) -> None:
         """No key is needed; the cloud refuses a bad one."""
         if bearer(call) == BAD_KEY:
             raise RejectedError("", kind="auth", rule="auth")
 
-    def read(self, call: Call) -> Request:
+    def read(self, call: VendorRequest) -> Request:
         """The request in neutral words."""
         body = call.body
         options = body.get("options") or {}
@@ -59,7 +59,7 @@ class Ollama(Dialect):
             input_tokens=measured(turns, tools),
         )
 
-    def body(self, _call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, _call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
         message: JSON = {"role": "assistant", "content": answer.text}
         if answer.reasoning:
@@ -68,13 +68,13 @@ class Ollama(Dialect):
             message["tool_calls"] = [_call_of(one, i, ident) for i, one in enumerate(answer.tool_calls)]
         return {"model": answer.model, "created_at": AT, "message": message, **_ending(answer)}
 
-    def events(self, _call: Call, _request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, _call: VendorRequest, _request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the lines of a stream."""
         frame = {"model": answer.model, "created_at": AT}
         events = []
-        for message in _messages(answer, ident):
-            said = {"role": "assistant", "content": "", **message}
-            events.append(Event(_line({**frame, "message": said, "done": False})))
+        for part in _messages(answer, ident):
+            message = {"role": "assistant", "content": "", **part}
+            events.append(Event(_line({**frame, "message": message, "done": False})))
         last = {**frame, "message": {"role": "assistant", "content": ""}, **_ending(answer)}
         return [*events, Event(_line(last), "finish", answer.counted)]
 
@@ -82,7 +82,7 @@ class Ollama(Dialect):
         """Ollama sends no headers of its own."""
         return {}
 
-    def in_band(self, _call: Call, error: RejectedError, ident: str) -> bytes:
+    def in_band(self, _call: VendorRequest, error: RejectedError, ident: str) -> bytes:
         """An error inside a stream."""
         return _line(errors.body(self.vendor, error, ident))
 

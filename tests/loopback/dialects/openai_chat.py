@@ -1,23 +1,33 @@
-"""Chat Completions, as OpenAI and its imitators speak it."""
+"""Chat Completions, as OpenAI and compatible servers have it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from tests.loopback.dialects.base import CREATED, Dialect, content_of, function_tools, measured, sse
-from tests.loopback.neutral import JSON, Answer, Call, Event, Request, ToolCall, Turn, Usage, pieces
+from tests.loopback.dialects.base import CREATED, VendorDialect, content_of, function_tools, measured, sse
+from tests.loopback.neutral import (
+    JSON,
+    Answer,
+    Event,
+    Request,
+    TokenCounts,
+    ToolCall,
+    Turn,
+    VendorRequest,
+    pieces,
+)
 from tests.loopback.rules.base import Rule
 from tests.loopback.rules.openai import CHAT_RULES
 
 ROLES = {"developer": "system", "function": "tool"}
 
 
-class OpenAIChat(Dialect):
+class OpenAIChat(VendorDialect):
     """OpenAI's Chat Completions."""
 
     rules: ClassVar[Sequence[Rule]] = CHAT_RULES
     reasoning_field: str | None = None
 
-    def read(self, call: Call) -> Request:
+    def read(self, call: VendorRequest) -> Request:
         """The request in neutral words."""
         body = call.body
         turns = tuple(_turn(message) for message in body["messages"])
@@ -42,7 +52,7 @@ class OpenAIChat(Dialect):
             input_tokens=measured(turns, tools),
         )
 
-    def body(self, call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
         message: JSON = {"role": "assistant", "content": answer.text or (None if answer.tool_calls else "")}
         message |= self._reasoning(answer.reasoning)
@@ -65,7 +75,7 @@ class OpenAIChat(Dialect):
             "system_fingerprint": "fp_loopback",
         }
 
-    def events(self, call: Call, request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, call: VendorRequest, request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream."""
         frame = {
             "id": f"chatcmpl-{ident}",
@@ -148,12 +158,12 @@ def _call(one: ToolCall, index: int, ident: str) -> JSON:
     return {"id": one.id or f"call_{ident}{index}", "type": "function", "function": function}
 
 
-def _finish(call: Call, answer: Answer) -> str | None:
+def _finish(call: VendorRequest, answer: Answer) -> str | None:
     named = isinstance(call.body.get("tool_choice"), dict)
     return "stop" if named and answer.finish == "tool_calls" else answer.finish
 
 
-def _usage(usage: Usage) -> JSON:
+def _usage(usage: TokenCounts) -> JSON:
     return {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,

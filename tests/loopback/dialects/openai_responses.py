@@ -6,38 +6,38 @@ from typing import Any
 
 from tests.loopback import errors
 from tests.loopback.dialects import azure
-from tests.loopback.dialects.base import CREATED, Dialect, content_of, measured, sse
+from tests.loopback.dialects.base import CREATED, VendorDialect, content_of, measured, sse
 from tests.loopback.dialects.openai_chat import ROLES, OpenAIChat
 from tests.loopback.neutral import (
     JSON,
     Answer,
-    Call,
     Event,
     RejectedError,
     Request,
+    TokenCounts,
     Tool,
     Turn,
-    Usage,
+    VendorRequest,
     pieces,
 )
 from tests.loopback.rules.foreign import OPENAI_REASONING
 from tests.loopback.rules.responses import RULES
 
 
-class OpenAIResponses(Dialect):
+class OpenAIResponses(VendorDialect):
     """OpenAI's Responses, also behind Azure's gateway."""
 
     rules = RULES
     broken = b'event: response.output_text.delta\ndata: {"type":"response.output_text.del\n\n'
 
-    def authorise(self, call: Call) -> None:
+    def authorise(self, call: VendorRequest) -> None:
         """A bearer token; on Azure the key's own header too."""
         if self.vendor == "azure":
             azure.authorise(call)
         else:
             super().authorise(call)
 
-    def read(self, call: Call) -> Request:
+    def read(self, call: VendorRequest) -> Request:
         """The request in neutral words."""
         body = call.body
         turns = tuple(_turns(body))
@@ -64,12 +64,12 @@ class OpenAIResponses(Dialect):
             input_tokens=measured(turns, tools),
         )
 
-    def body(self, call: Call, answer: Answer, ident: str) -> JSON:
+    def body(self, call: VendorRequest, answer: Answer, ident: str) -> JSON:
         """The whole answer as one JSON value."""
         items = _items(call, answer, ident)
         return _response(call, answer, ident, items, answer.counted)
 
-    def events(self, call: Call, _request: Request, answer: Answer, ident: str) -> list[Event]:
+    def events(self, call: VendorRequest, _request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream; there is no [DONE]."""
         pending = replace(answer, finish=None)
         opening = _response(call, pending, ident, [], None)
@@ -86,7 +86,7 @@ class OpenAIResponses(Dialect):
         """The headers of an answer, without its content type."""
         return azure.headers(ident) if self.vendor == "azure" else OpenAIChat(self.vendor).headers(ident)
 
-    def in_band(self, _call: Call, error: RejectedError, ident: str) -> bytes:
+    def in_band(self, _call: VendorRequest, error: RejectedError, ident: str) -> bytes:
         """An error inside a stream."""
         inner = errors.body(self.vendor, error, ident)["error"]
         fields = {"code": inner["code"], "message": inner["message"], "param": None, "sequence_number": 99}
@@ -107,7 +107,7 @@ def _turns(body: JSON) -> Iterator[Turn]:
             yield Turn(role, text, others)
 
 
-def _items(call: Call, answer: Answer, ident: str) -> list[JSON]:
+def _items(call: VendorRequest, answer: Answer, ident: str) -> list[JSON]:
     items: list[JSON] = []
     if answer.reasoning:
         items.append(_thought(call, answer, ident))
@@ -124,7 +124,7 @@ def _items(call: Call, answer: Answer, ident: str) -> list[JSON]:
     return items
 
 
-def _thought(call: Call, answer: Answer, ident: str) -> JSON:
+def _thought(call: VendorRequest, answer: Answer, ident: str) -> JSON:
     shown = (call.body.get("reasoning") or {}).get("summary")
     summary = [{"type": "summary_text", "text": answer.reasoning}] if shown else []
     item: JSON = {"id": f"rs_{ident}", "type": "reasoning", "summary": summary}
@@ -169,7 +169,9 @@ def _event(data: JSON, number: int) -> bytes:
     return sse({**data, "sequence_number": number}, data["type"])
 
 
-def _response(call: Call, answer: Answer, ident: str, items: list[JSON], usage: Usage | None) -> JSON:
+def _response(
+    call: VendorRequest, answer: Answer, ident: str, items: list[JSON], usage: TokenCounts | None
+) -> JSON:
     cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(answer.finish or "")
     status = "in_progress" if answer.finish is None else ("incomplete" if cut else "completed")
     return {
@@ -201,7 +203,7 @@ def _response(call: Call, answer: Answer, ident: str, items: list[JSON], usage: 
     }
 
 
-def _usage(usage: Usage) -> JSON:
+def _usage(usage: TokenCounts) -> JSON:
     return {
         "input_tokens": usage.input,
         "input_tokens_details": {"cached_tokens": usage.cache_read},

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.loopback.neutral import JSON, Call, RejectedError
+from tests.loopback.neutral import JSON, RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, blocks, messages, nested, unknown
 from tests.loopback.rules.foreign import GOOGLE_SIGNATURE, OPENAI_REASONING
 
@@ -54,19 +54,19 @@ def _no(message: str) -> RejectedError:
     return RejectedError(message)
 
 
-def _version(call: Call) -> RejectedError | None:
+def _version(call: VendorRequest) -> RejectedError | None:
     version = call.headers.get("anthropic-version")
     if not version:
         return _no("anthropic-version: header is required")
     return None if version in VERSIONS else _no(f'anthropic-version: "{version}" is not a valid version')
 
 
-def _field(call: Call) -> RejectedError | None:
+def _field(call: VendorRequest) -> RejectedError | None:
     key = unknown(call, FIELDS)
     return _no(f"{key}: Extra inputs are not permitted") if key else None
 
 
-def _required(call: Call) -> RejectedError | None:
+def _required(call: VendorRequest) -> RejectedError | None:
     for key in ("model", "max_tokens", "messages"):
         if call.body.get(key) is None:
             return _no(f"{key}: Field required")
@@ -77,7 +77,7 @@ def _required(call: Call) -> RejectedError | None:
     )
 
 
-def _roles(call: Call) -> RejectedError | None:
+def _roles(call: VendorRequest) -> RejectedError | None:
     for message in messages(call):
         if message.get("role") not in {"user", "assistant"}:
             text = "The Messages API accepts a top-level `system` parameter, not an input message role."
@@ -89,7 +89,7 @@ def _roles(call: Call) -> RejectedError | None:
     )
 
 
-def _empty(call: Call) -> RejectedError | None:
+def _empty(call: VendorRequest) -> RejectedError | None:
     turns = messages(call)
     for i, message in enumerate(turns):
         last = i == len(turns) - 1 and message["role"] == "assistant"
@@ -99,7 +99,7 @@ def _empty(call: Call) -> RejectedError | None:
     return None
 
 
-def _texts(call: Call) -> Iterator[Any]:
+def _texts(call: VendorRequest) -> Iterator[Any]:
     system = call.body.get("system")
     for holder in ({"content": system}, *messages(call)):
         for block in blocks(holder):
@@ -108,7 +108,7 @@ def _texts(call: Call) -> Iterator[Any]:
             yield holder["content"]
 
 
-def _blank(call: Call) -> RejectedError | None:
+def _blank(call: VendorRequest) -> RejectedError | None:
     for text in _texts(call):
         if not text:
             return _no("messages: text content blocks must be non-empty")
@@ -117,7 +117,7 @@ def _blank(call: Call) -> RejectedError | None:
     return None
 
 
-def _trailing(call: Call) -> RejectedError | None:
+def _trailing(call: VendorRequest) -> RejectedError | None:
     last = messages(call)[-1]
     if last["role"] != "assistant":
         return None
@@ -128,7 +128,7 @@ def _trailing(call: Call) -> RejectedError | None:
     return _no("messages: final assistant content cannot end with trailing whitespace")
 
 
-def _ids(call: Call) -> RejectedError | None:
+def _ids(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         for j, block in enumerate(blocks(message)):
             key = {"tool_use": "id", "tool_result": "tool_use_id"}.get(str(block.get("type")))
@@ -138,7 +138,7 @@ def _ids(call: Call) -> RejectedError | None:
     return None
 
 
-def _pairs(call: Call) -> RejectedError | None:
+def _pairs(call: VendorRequest) -> RejectedError | None:
     merged = _merged(messages(call))
     for i, (message, following) in enumerate(zip(merged, [*merged[1:], {}], strict=True)):
         made = [block["id"] for block in blocks(message) if block.get("type") == "tool_use"]
@@ -178,7 +178,7 @@ def _merged(turns: list[JSON]) -> list[JSON]:
     return merged
 
 
-def _results_first(call: Call) -> RejectedError | None:
+def _results_first(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         kinds = [block.get("type") == "tool_result" for block in blocks(message)]
         if kinds != sorted(kinds, reverse=True):
@@ -186,7 +186,7 @@ def _results_first(call: Call) -> RejectedError | None:
     return None
 
 
-def _sampling(call: Call) -> RejectedError | None:
+def _sampling(call: VendorRequest) -> RejectedError | None:
     sent = [key for key in SAMPLING if call.body.get(key) is not None]
     if not sent:
         return None
@@ -197,7 +197,7 @@ def _sampling(call: Call) -> RejectedError | None:
     return None
 
 
-def _forced(call: Call) -> RejectedError | None:
+def _forced(call: VendorRequest) -> RejectedError | None:
     choice = call.body.get("tool_choice") or {}
     if choice and not call.body.get("tools"):
         return _no("tool_choice: Tool choice may only be specified while providing tools.")
@@ -210,7 +210,7 @@ def _forced(call: Call) -> RejectedError | None:
     return None
 
 
-def _thinking(call: Call) -> RejectedError | None:
+def _thinking(call: VendorRequest) -> RejectedError | None:
     thinking = call.body.get("thinking") or {}
     if thinking.get("type") != "enabled":
         return None
@@ -225,7 +225,7 @@ def _thinking(call: Call) -> RejectedError | None:
     return None
 
 
-def _signatures(call: Call) -> RejectedError | None:
+def _signatures(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         for j, block in enumerate(blocks(message)):
             if block.get("type") != "thinking":
@@ -238,7 +238,7 @@ def _signatures(call: Call) -> RejectedError | None:
     return None
 
 
-def _tools(call: Call) -> RejectedError | None:
+def _tools(call: VendorRequest) -> RejectedError | None:
     for i, tool in enumerate(call.body.get("tools") or ()):
         if tool.get("type", "custom") != "custom":
             continue
@@ -249,13 +249,13 @@ def _tools(call: Call) -> RejectedError | None:
     return None
 
 
-def _stops(call: Call) -> RejectedError | None:
+def _stops(call: VendorRequest) -> RejectedError | None:
     if all(stop.strip() for stop in call.body.get("stop_sequences") or ()):
         return None
     return _no("stop_sequences: each stop sequence must contain non-whitespace")
 
 
-def _caches(call: Call) -> RejectedError | None:
+def _caches(call: VendorRequest) -> RejectedError | None:
     marked = sum(1 for part in nested(call.body) if part.get("cache_control"))
     text = f"A maximum of {CACHE_LIMIT} blocks with cache_control may be provided. Found {marked}."
     return _no(text) if marked > CACHE_LIMIT else None

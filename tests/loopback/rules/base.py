@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.loopback.neutral import JSON, Call, RejectedError
+from tests.loopback.neutral import JSON, RejectedError, VendorRequest
 
-Check = Callable[[Call], RejectedError | None]
+Check = Callable[[VendorRequest], RejectedError | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that a vendor refuses, and where it says so."""
+    """One thing that a vendor refuses, and where it documents it."""
 
     name: str
     source: str
     check: Check
 
 
-def enforce(rules: Sequence[Rule], call: Call) -> None:
+def enforce(rules: Sequence[Rule], call: VendorRequest) -> None:
     """Raise the first violation."""
     for rule in rules:
         error = rule.check(call)
@@ -27,12 +27,12 @@ def enforce(rules: Sequence[Rule], call: Call) -> None:
             raise error
 
 
-def unknown(call: Call, allowed: frozenset[str]) -> str | None:
+def unknown(call: VendorRequest, allowed: frozenset[str]) -> str | None:
     """The first top-level field that the vendor does not know."""
     return next((key for key in call.body if key not in allowed), None)
 
 
-def messages(call: Call, key: str = "messages") -> list[JSON]:
+def messages(call: VendorRequest, key: str = "messages") -> list[JSON]:
     """The messages of a request that are objects."""
     value = call.body.get(key)
     return [message for message in value if isinstance(message, dict)] if isinstance(value, list) else []

@@ -1,6 +1,6 @@
 """What Cohere refuses."""
 
-from tests.loopback.neutral import Call, RejectedError
+from tests.loopback.neutral import RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, blocks, messages, unknown
 
 REFERENCE = "docs.cohere.com/reference/chat"
@@ -41,33 +41,33 @@ def _no(message: str) -> RejectedError:
     return RejectedError(f"invalid request: {message}")
 
 
-def _field(call: Call) -> RejectedError | None:
+def _field(call: VendorRequest) -> RejectedError | None:
     key = unknown(call, FIELDS)
     text = f"unknown field: parameter {key} is not a valid field."
     return RejectedError(text, kind="unknown_field") if key else None
 
 
-def _required(call: Call) -> RejectedError | None:
+def _required(call: VendorRequest) -> RejectedError | None:
     if not call.model:
         return _no("model is required.")
     return None if messages(call) else _no("messages must have at least one element.")
 
 
-def _roles(call: Call) -> RejectedError | None:
+def _roles(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         if message.get("role") not in ROLES:
             return _no(f"message at messages[{i}] has an invalid role.")
     return None
 
 
-def _content(call: Call) -> RejectedError | None:
+def _content(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         if not message.get("content") and not message.get("tool_calls"):
             return _no(f"message at messages[{i}] must have non-empty content or tool calls.")
     return None
 
 
-def _pairs(call: Call) -> RejectedError | None:
+def _pairs(call: VendorRequest) -> RejectedError | None:
     waiting: list[str] = []
     for message in messages(call):
         if message["role"] == "tool":
@@ -81,7 +81,7 @@ def _pairs(call: Call) -> RejectedError | None:
     return _no(f"all tool calls must have tool results, missing: {', '.join(waiting)}.") if waiting else None
 
 
-def _results(call: Call) -> RejectedError | None:
+def _results(call: VendorRequest) -> RejectedError | None:
     for message in messages(call):
         kinds = {block.get("type") for block in blocks(message)} if message["role"] == "tool" else set()
         if kinds - {"text", "document"}:
@@ -89,13 +89,13 @@ def _results(call: Call) -> RejectedError | None:
     return None
 
 
-def _tools(call: Call) -> RejectedError | None:
+def _tools(call: VendorRequest) -> RejectedError | None:
     if all((tool.get("function") or {}).get("name") for tool in call.body.get("tools") or ()):
         return None
     return _no("all elements in tools must have a name.")
 
 
-def _choice(call: Call) -> RejectedError | None:
+def _choice(call: VendorRequest) -> RejectedError | None:
     choice = call.body.get("tool_choice")
     if choice is None:
         return None
@@ -104,7 +104,7 @@ def _choice(call: Call) -> RejectedError | None:
     return None if call.body.get("tools") else _no("tool_choice requires tools.")
 
 
-def _shape(call: Call) -> RejectedError | None:
+def _shape(call: VendorRequest) -> RejectedError | None:
     shape = call.body.get("response_format") or {}
     if shape.get("type") == "json_schema":
         return _no("response_format type must be text or json_object.")
@@ -113,7 +113,7 @@ def _shape(call: Call) -> RejectedError | None:
     return None
 
 
-def _limits(call: Call) -> RejectedError | None:
+def _limits(call: VendorRequest) -> RejectedError | None:
     p = call.body.get("p")
     if p is not None and not P_RANGE[0] <= p <= P_RANGE[1]:
         return _no("p must be between 0.01 and 0.99.")

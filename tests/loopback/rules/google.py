@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tests.loopback.neutral import JSON, Call, RejectedError
+from tests.loopback.neutral import JSON, RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, messages, unknown
 from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE, OPENAI_REASONING
 
@@ -109,7 +109,7 @@ def _unknown_name(name: str, place: str = "") -> RejectedError:
     return _no(f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.')
 
 
-def _field(call: Call) -> RejectedError | None:
+def _field(call: VendorRequest) -> RejectedError | None:
     key = unknown(call, FIELDS)
     if key:
         return _unknown_name(key)
@@ -117,17 +117,17 @@ def _field(call: Call) -> RejectedError | None:
     return _unknown_name(key, "generation_config") if key else None
 
 
-def _settings(call: Call) -> JSON:
+def _settings(call: VendorRequest) -> JSON:
     return call.body.get("generationConfig") or {}
 
 
-def _contents(call: Call) -> RejectedError | None:
+def _contents(call: VendorRequest) -> RejectedError | None:
     if messages(call, "contents"):
         return None
     return _no("* GenerateContentRequest.contents: contents is not specified\n")
 
 
-def _parts(call: Call) -> RejectedError | None:
+def _parts(call: VendorRequest) -> RejectedError | None:
     system = call.body.get("systemInstruction")
     named = [(f"contents[{i}]", content) for i, content in enumerate(messages(call, "contents"))]
     for place, content in [*named, *([("system_instruction", system)] if system else [])]:
@@ -140,14 +140,14 @@ def _parts(call: Call) -> RejectedError | None:
     return None
 
 
-def _roles(call: Call) -> RejectedError | None:
+def _roles(call: VendorRequest) -> RejectedError | None:
     contents = messages(call, "contents")
     if all(content.get("role", "user") in {"user", "model", "function"} for content in contents):
         return None
     return _no("Please use a valid role: user, model.")
 
 
-def _turns(call: Call) -> RejectedError | None:
+def _turns(call: VendorRequest) -> RejectedError | None:
     previous: JSON = {"role": "user", "parts": []}
     for content in messages(call, "contents"):
         error = _turn(previous, content)
@@ -180,13 +180,13 @@ def _count(content: JSON, kind: str) -> int:
     return sum(1 for part in content["parts"] if kind in part)
 
 
-def _last_call(call: Call) -> RejectedError | None:
+def _last_call(call: VendorRequest) -> RejectedError | None:
     if not _count(messages(call, "contents")[-1], "functionCall"):
         return None
     return _no("Please ensure that function call turn is followed by a function response turn.")
 
 
-def _responses(call: Call) -> RejectedError | None:
+def _responses(call: VendorRequest) -> RejectedError | None:
     for content in messages(call, "contents"):
         for part in content["parts"]:
             response = part.get("functionResponse")
@@ -202,7 +202,7 @@ def _responses(call: Call) -> RejectedError | None:
     return None
 
 
-def _signed(call: Call) -> RejectedError | None:
+def _signed(call: VendorRequest) -> RejectedError | None:
     if not thinks(str(call.model)):
         return None
     for content in _current_loop(messages(call, "contents")):
@@ -225,7 +225,7 @@ def _current_loop(contents: list[JSON]) -> list[JSON]:
     return [content for content in contents[start:] if content.get("role") == "model"]
 
 
-def _foreign(call: Call) -> RejectedError | None:
+def _foreign(call: VendorRequest) -> RejectedError | None:
     for content in messages(call, "contents"):
         for part in content["parts"]:
             if part.get("thoughtSignature") in {ANTHROPIC_SIGNATURE, OPENAI_REASONING}:
@@ -233,7 +233,7 @@ def _foreign(call: Call) -> RejectedError | None:
     return None
 
 
-def _schemas(call: Call) -> Iterator[tuple[str, JSON]]:
+def _schemas(call: VendorRequest) -> Iterator[tuple[str, JSON]]:
     for i, group in enumerate(call.body.get("tools") or ()):
         for j, function in enumerate(group.get("functionDeclarations") or ()):
             for key in ("parameters", "response"):
@@ -243,7 +243,7 @@ def _schemas(call: Call) -> Iterator[tuple[str, JSON]]:
         yield "generation_config.response_schema", _settings(call)["responseSchema"]
 
 
-def _schema(call: Call) -> RejectedError | None:
+def _schema(call: VendorRequest) -> RejectedError | None:
     for place, schema in _schemas(call):
         error = _schema_part(place, schema)
         if error:
@@ -271,7 +271,7 @@ def _schema_part(place: str, schema: JSON) -> RejectedError | None:
     return next((error for where, part in inner if (error := _schema_part(where, part))), None)
 
 
-def _functions(call: Call) -> RejectedError | None:
+def _functions(call: VendorRequest) -> RejectedError | None:
     for group in call.body.get("tools") or ():
         for function in group.get("functionDeclarations") or ():
             if not NAME.fullmatch(str(function.get("name") or "")):
@@ -281,7 +281,7 @@ def _functions(call: Call) -> RejectedError | None:
     return None
 
 
-def _choice(call: Call) -> RejectedError | None:
+def _choice(call: VendorRequest) -> RejectedError | None:
     mode = (call.body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     if mode.get("allowedFunctionNames") and mode.get("mode") not in {"ANY", "VALIDATED"}:
         return _no("Allowed function names should be set only when function calling mode is ANY.")
@@ -290,7 +290,7 @@ def _choice(call: Call) -> RejectedError | None:
     return None
 
 
-def _shape(call: Call) -> RejectedError | None:
+def _shape(call: VendorRequest) -> RejectedError | None:
     settings = _settings(call)
     mime = settings.get("responseMimeType")
     if ("responseSchema" in settings or "responseJsonSchema" in settings) and mime in {None, "text/plain"}:
@@ -304,7 +304,7 @@ def _shape(call: Call) -> RejectedError | None:
     return None
 
 
-def _thinking(call: Call) -> RejectedError | None:
+def _thinking(call: VendorRequest) -> RejectedError | None:
     thinking = _settings(call).get("thinkingConfig") or {}
     budget, level = "thinkingBudget" in thinking, "thinkingLevel" in thinking
     if budget and level:
@@ -316,7 +316,7 @@ def _thinking(call: Call) -> RejectedError | None:
     return None
 
 
-def _stops(call: Call) -> RejectedError | None:
+def _stops(call: VendorRequest) -> RejectedError | None:
     if len(_settings(call).get("stopSequences") or ()) <= STOP_LIMIT:
         return None
     return _no("* GenerateContentRequest.generation_config.stop_sequences: at most 5 stop sequences.\n")

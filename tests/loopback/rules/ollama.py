@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from tests.loopback.neutral import Call, RejectedError
+from tests.loopback.neutral import RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, messages, unknown
 
 REFERENCE = "docs.ollama.com/api/chat"
@@ -29,16 +29,16 @@ FIELDS = frozenset(
 ROLES = {"system", "user", "assistant", "tool"}
 
 
-def _field(call: Call) -> RejectedError | None:
+def _field(call: VendorRequest) -> RejectedError | None:
     key = unknown(call, FIELDS)
     return RejectedError(f"unknown field {key}") if key else None
 
 
-def _model(call: Call) -> RejectedError | None:
+def _model(call: VendorRequest) -> RejectedError | None:
     return None if call.model else RejectedError("model is required")
 
 
-def _messages(call: Call) -> RejectedError | None:
+def _messages(call: VendorRequest) -> RejectedError | None:
     for message in messages(call):
         if message.get("role") not in ROLES:
             return RejectedError(f'invalid role: "{message.get("role")}"')
@@ -48,7 +48,7 @@ def _messages(call: Call) -> RejectedError | None:
     return None if messages(call) else RejectedError("messages are required")
 
 
-def _arguments(call: Call) -> RejectedError | None:
+def _arguments(call: VendorRequest) -> RejectedError | None:
     for message in messages(call):
         for made in message.get("tool_calls") or ():
             if not isinstance(made["function"].get("arguments"), dict):
@@ -57,7 +57,7 @@ def _arguments(call: Call) -> RejectedError | None:
     return None
 
 
-def _images(call: Call) -> RejectedError | None:
+def _images(call: VendorRequest) -> RejectedError | None:
     for message in messages(call):
         for image in message.get("images") or ():
             try:
@@ -67,7 +67,7 @@ def _images(call: Call) -> RejectedError | None:
     return None
 
 
-def _format(call: Call) -> RejectedError | None:
+def _format(call: VendorRequest) -> RejectedError | None:
     shape = call.body.get("format")
     if shape in {None, "", "json"} if isinstance(shape, str | None) else isinstance(shape, dict):
         return None

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from tests.loopback.neutral import JSON, Call, RejectedError, compact
+from tests.loopback.neutral import JSON, RejectedError, VendorRequest, compact
 from tests.loopback.rules.base import Rule, blocks, messages, nested, unknown
 
 REFERENCE = "platform.openai.com/docs/api-reference/chat/create"
@@ -71,16 +71,16 @@ def refuse(message: str, param: str | None = None, code: str | None = None) -> R
     return RejectedError(message, param=param, code=code)
 
 
-def _field(call: Call) -> RejectedError | None:
+def _field(call: VendorRequest) -> RejectedError | None:
     key = unknown(call, CHAT_FIELDS)
     return refuse(f"Unrecognized request argument supplied: {key}") if key else None
 
 
-def _model(call: Call) -> RejectedError | None:
+def _model(call: VendorRequest) -> RejectedError | None:
     return None if call.model else refuse("you must provide a model parameter")
 
 
-def _messages(call: Call) -> RejectedError | None:
+def _messages(call: VendorRequest) -> RejectedError | None:
     value = call.body.get("messages")
     if not isinstance(value, list):
         return refuse("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
@@ -89,14 +89,14 @@ def _messages(call: Call) -> RejectedError | None:
     return None
 
 
-def _roles(call: Call) -> RejectedError | None:
+def _roles(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         if message.get("role") not in ROLES:
             return refuse(f"Invalid value: '{message.get('role')}'.", f"messages[{i}].role", "invalid_value")
     return None
 
 
-def _content(call: Call) -> RejectedError | None:
+def _content(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         where = f"messages[{i}].content"
         content = message.get("content")
@@ -109,7 +109,7 @@ def _content(call: Call) -> RejectedError | None:
     return None
 
 
-def _parts(call: Call) -> RejectedError | None:
+def _parts(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         allowed = OTHER_PARTS.get(message["role"], USER_PARTS)
         for j, part in enumerate(blocks(message)):
@@ -124,7 +124,7 @@ def _parts(call: Call) -> RejectedError | None:
     return None
 
 
-def _names(call: Call) -> RejectedError | None:
+def _names(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         name = message.get("name")
         if name is not None and not NAME.fullmatch(str(name)):
@@ -133,7 +133,7 @@ def _names(call: Call) -> RejectedError | None:
     return None
 
 
-def _pairs(call: Call) -> RejectedError | None:
+def _pairs(call: VendorRequest) -> RejectedError | None:
     waiting: list[str] = []
     for i, message in enumerate(messages(call)):
         if message["role"] == "tool":
@@ -159,7 +159,7 @@ def _unanswered(waiting: list[str]) -> RejectedError:
     )
 
 
-def _calls(call: Call) -> RejectedError | None:
+def _calls(call: VendorRequest) -> RejectedError | None:
     for i, message in enumerate(messages(call)):
         for j, made in enumerate(message.get("tool_calls") or ()):
             where = f"messages[{i}].tool_calls[{j}]"
@@ -172,11 +172,11 @@ def _calls(call: Call) -> RejectedError | None:
     return None
 
 
-def _reasons(call: Call) -> bool:
+def _reasons(call: VendorRequest) -> bool:
     return bool(REASONERS.match(str(call.model)))
 
 
-def _sampling(call: Call) -> RejectedError | None:
+def _sampling(call: VendorRequest) -> RejectedError | None:
     effort = call.body.get("reasoning_effort") or (call.body.get("reasoning") or {}).get("effort")
     if not _reasons(call) or effort == "none":
         return None
@@ -187,7 +187,7 @@ def _sampling(call: Call) -> RejectedError | None:
     return None
 
 
-def _max_tokens(call: Call) -> RejectedError | None:
+def _max_tokens(call: VendorRequest) -> RejectedError | None:
     if not _reasons(call) or call.body.get("max_tokens") is None:
         return None
     text = (
@@ -197,7 +197,7 @@ def _max_tokens(call: Call) -> RejectedError | None:
     return refuse(text, "max_tokens", "unsupported_parameter")
 
 
-def _stop(call: Call) -> RejectedError | None:
+def _stop(call: VendorRequest) -> RejectedError | None:
     stop = call.body.get("stop")
     if stop and STOPLESS.match(str(call.model)):
         text = "Unsupported parameter: 'stop' is not supported with this model."
@@ -207,7 +207,7 @@ def _stop(call: Call) -> RejectedError | None:
     return None
 
 
-def _tool_options(call: Call) -> RejectedError | None:
+def _tool_options(call: VendorRequest) -> RejectedError | None:
     if call.body.get("tools"):
         return None
     if call.body.get("tools") == []:
@@ -220,7 +220,7 @@ def _tool_options(call: Call) -> RejectedError | None:
     return None
 
 
-def _tools(call: Call) -> RejectedError | None:
+def _tools(call: VendorRequest) -> RejectedError | None:
     for i, tool in enumerate(call.body.get("tools") or ()):
         function = tool.get("function") if "messages" in call.body else tool
         name = (function or {}).get("name")
@@ -231,7 +231,7 @@ def _tools(call: Call) -> RejectedError | None:
     return None
 
 
-def _choice(call: Call) -> RejectedError | None:
+def _choice(call: VendorRequest) -> RejectedError | None:
     choice = call.body.get("tool_choice")
     if isinstance(choice, str) and choice not in {"auto", "none", "required"}:
         return refuse(f"Invalid value: '{choice}'.", "tool_choice", "invalid_value")
@@ -242,7 +242,7 @@ def _choice(call: Call) -> RejectedError | None:
     return None
 
 
-def _strict(call: Call) -> RejectedError | None:
+def _strict(call: VendorRequest) -> RejectedError | None:
     for schema in _strict_schemas(call.body):
         for part in nested(schema):
             if part.get("type") != "object" or "properties" not in part:
@@ -269,7 +269,7 @@ def _strict_schemas(body: JSON) -> list[Any]:
     return [part.get("parameters") or part.get("schema") for part in found]
 
 
-def _schema(call: Call) -> RejectedError | None:
+def _schema(call: VendorRequest) -> RejectedError | None:
     shape = call.body.get("response_format") or {}
     if shape.get("type") != "json_schema":
         return None
@@ -280,7 +280,7 @@ def _schema(call: Call) -> RejectedError | None:
     return None
 
 
-def _json_word(call: Call) -> RejectedError | None:
+def _json_word(call: VendorRequest) -> RejectedError | None:
     shape = call.body.get("response_format") or {}
     if shape.get("type") != "json_object" or "json" in compact(messages(call)).lower():
         return None
@@ -291,7 +291,7 @@ def _json_word(call: Call) -> RejectedError | None:
     return refuse(text, "messages")
 
 
-def _stream_options(call: Call) -> RejectedError | None:
+def _stream_options(call: VendorRequest) -> RejectedError | None:
     if call.body.get("stream_options") is None or call.stream:
         return None
     text = "The 'stream_options' parameter is only allowed when 'stream' is enabled."

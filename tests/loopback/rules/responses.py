@@ -1,6 +1,6 @@
 """What OpenAI's Responses refuses."""
 
-from tests.loopback.neutral import JSON, Call, RejectedError
+from tests.loopback.neutral import JSON, RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, blocks, messages, unknown
 from tests.loopback.rules.openai import SHARED_RULES, refuse
 
@@ -47,24 +47,24 @@ PARTS = {
 PREFIXES = {"function_call": "fc", "reasoning": "rs"}
 
 
-def _field(call: Call) -> RejectedError | None:
+def _field(call: VendorRequest) -> RejectedError | None:
     key = unknown(call, FIELDS)
     return refuse(f"Unknown parameter: '{key}'.", key, "unknown_parameter") if key else None
 
 
-def _model(call: Call) -> RejectedError | None:
+def _model(call: VendorRequest) -> RejectedError | None:
     text = "Missing required parameter: 'model'."
     return None if call.model else refuse(text, "model", "missing_required_parameter")
 
 
-def _input(call: Call) -> RejectedError | None:
+def _input(call: VendorRequest) -> RejectedError | None:
     given = call.body.get("input")
     if isinstance(given, (str, list)) and given:
         return None
     return refuse("Missing required parameter: 'input'.", "input", "missing_required_parameter")
 
 
-def _parts(call: Call) -> RejectedError | None:
+def _parts(call: VendorRequest) -> RejectedError | None:
     for i, item in enumerate(messages(call, "input")):
         allowed = PARTS.get(str(item.get("role")), {"input_text"}) if "role" in item else None
         for j, part in enumerate(blocks(item)):
@@ -74,7 +74,7 @@ def _parts(call: Call) -> RejectedError | None:
     return None
 
 
-def _ids(call: Call) -> RejectedError | None:
+def _ids(call: VendorRequest) -> RejectedError | None:
     for i, item in enumerate(messages(call, "input")):
         prefix = PREFIXES.get(str(item.get("type")))
         if prefix and item.get("id") and not str(item["id"]).startswith(prefix):
@@ -83,7 +83,7 @@ def _ids(call: Call) -> RejectedError | None:
     return None
 
 
-def _pairs(call: Call) -> RejectedError | None:
+def _pairs(call: VendorRequest) -> RejectedError | None:
     items = messages(call, "input")
     made = _call_ids(items, "function_call")
     answered = _call_ids(items, "function_call_output")
@@ -100,7 +100,7 @@ def _call_ids(items: list[JSON], kind: str) -> list[str]:
     return [str(item.get("call_id")) for item in items if item.get("type") == kind]
 
 
-def _tool_form(call: Call) -> RejectedError | None:
+def _tool_form(call: VendorRequest) -> RejectedError | None:
     for i, tool in enumerate(call.body.get("tools") or ()):
         if tool.get("type") == "function" and "name" not in tool:
             where = f"tools[{i}].name"

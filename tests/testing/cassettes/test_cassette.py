@@ -52,7 +52,7 @@ def test_what_was_recorded_is_replayed(server: LoopbackServer, path: Path, vendo
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_a_story_of_failures_replays_as_it_happened(server: LoopbackServer, path: Path, colour: str) -> None:
+def test_failures_replay_as_they_happened(server: LoopbackServer, path: Path, colour: str) -> None:
     """429, 429, 200 come in that order, and the waits between them take no time."""
 
     def model() -> DispatcherChatModel:
@@ -149,7 +149,7 @@ def test_faults_compose_with_cassettes(server: LoopbackServer, path: Path) -> No
 
 
 def test_routes_of_replayed_calls(server: LoopbackServer, path: Path) -> None:
-    """The message says who answered, in a replay as in a recording."""
+    """The message names the deployments, in a replay as in a recording."""
     models = deployment(server, "openai"), deployment(server, "cohere")
     server.script("openai", [Fault.error("auth")])
     routes = []
@@ -164,11 +164,11 @@ BROKEN = ("malformed", "cut", "stall", "reset", "wrong_content_type", "slow_firs
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_spoilt_recording_answers_the_retry_too(
+def test_a_damaged_recording_serves_the_retry_too(
     server: LoopbackServer, tmp_path: Path, colour: str, name: str
 ) -> None:
-    """What breaks an answer breaks a recorded one likewise, and leaves the recording for the next attempt."""
-    path, first = tmp_path / "spoilt.yaml", deployment(server, "openai")
+    """A fault breaks a recorded response as a live one, and the recording serves the next attempt."""
+    path, first = tmp_path / "damaged.yaml", deployment(server, "openai")
     with model_of(first) as model, Cassette(path, mode="rewrite"):
         answer(model, colour)
     options = {"slow_first_token": {"seconds": 90}, "reset": {"after_events": 0}}.get(name, {})

@@ -39,7 +39,7 @@ def test_matching_overlooks_what_does_not_count(server: LoopbackServer, path: Pa
             with Cassette(path, mode="rewrite"):
                 model.invoke(thread("call_abc123"), user="someone")
             with Cassette(path, ignore=["user", "metadata.user_id"]):
-                model.invoke(thread("call_xyz987"), user="somebody else")
+                model.invoke(thread("call_xyz987"), user="another one")
             with pytest.raises(UnmatchedRequestError), Cassette(path, ignore=["user", "metadata.user_id"]):
                 model.invoke(thread("call_abc123", "23"))
 

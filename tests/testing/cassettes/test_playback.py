@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_concurrent_calls_find_their_own_answers(server: LoopbackServer, path: Path) -> None:
-    """Threads and tasks, asking in any order, get what was recorded for them."""
+    """Threads and tasks, in any order, get what was recorded for their requests."""
     questions = [f"question number {number}" for number in range(12)]
     with model_of(deployment(server, "openai")) as model, Cassette(path, mode="rewrite"):
         answers = [model.invoke(question).text for question in questions]
@@ -45,7 +45,7 @@ def test_concurrent_calls_find_their_own_answers(server: LoopbackServer, path: P
 
 
 def test_an_unknown_request_fails_with_the_difference(server: LoopbackServer, path: Path) -> None:
-    """It says what differs, is no fallback trigger, and fails the test even if it was swallowed."""
+    """The error shows what differs, causes no fallback, and fails the test even if it was swallowed."""
     models = deployment(server, "openai"), deployment(server, "anthropic")
     with model_of(*models) as model, Cassette(path, mode="rewrite"):
         model.invoke("What is the capital of France?")
@@ -66,7 +66,7 @@ def test_an_unknown_request_fails_with_the_difference(server: LoopbackServer, pa
     assert len(server.requests) == 1
 
 
-def test_a_missing_file_says_how_to_record(server: LoopbackServer, path: Path) -> None:
+def test_the_error_of_a_missing_file_shows_how_to_record(server: LoopbackServer, path: Path) -> None:
     """Nothing is recorded by accident."""
     with model_of(deployment(server, "openai")) as model, Cassette(path) as cassette:
         with pytest.raises(UnmatchedRequestError, match="--llmdispatch-record=once"):

@@ -37,7 +37,7 @@ def test_a_broken_stream_is_recorded_as_broken(server: LoopbackServer, path: Pat
 
 
 def test_leaving_a_stream_early_replays(server: LoopbackServer, path: Path) -> None:
-    """A consumer who stops reading leaves a recording that serves a consumer who stops there too."""
+    """A consumer that stops reading leaves a recording that serves one that stops there too."""
     for mode in ("rewrite", "none"):
         with model_of(deployment(server, "openai")) as model, Cassette(path, mode=mode):
             stream = model.stream("say one two three four five")

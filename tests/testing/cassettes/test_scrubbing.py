@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 def test_images_are_kept_as_digests(server: LoopbackServer, path: Path) -> None:
     """A large attachment makes no large file, and still has to be the same one."""
 
-    def asked(seed: int) -> list[Any]:
+    def prompt(seed: int) -> list[Any]:
 
         image = base64.b64encode(random.Random(seed).randbytes(300_000)).decode()
         url = {"url": f"data:image/png;base64,{image}"}
@@ -38,12 +38,12 @@ def test_images_are_kept_as_digests(server: LoopbackServer, path: Path) -> None:
 
     with model_of(deployment(server, "openai")) as model:
         with Cassette(path, mode="rewrite"):
-            model.invoke(asked(1))
+            model.invoke(prompt(1))
         assert path.stat().st_size < 5_000
         with Cassette(path):
-            model.invoke(asked(1))
+            model.invoke(prompt(1))
         with pytest.raises(UnmatchedRequestError), Cassette(path):
-            model.invoke(asked(2))
+            model.invoke(prompt(2))
 
 
 def test_urls_lose_credentials_and_names() -> None:

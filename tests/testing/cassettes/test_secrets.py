@@ -69,11 +69,11 @@ class Echo:
         text = (
             f"Incorrect API key provided: {self.key}. Organization org-Canary0123456789, call {request.url}"
         )
-        said = {"error": {"message": text, "code": 401}, "api_key": self.key, self.key: [*forms(self.key)]}
+        body = {"error": {"message": text, "code": 401}, "api_key": self.key, self.key: [*forms(self.key)]}
         bodies = {
-            "application/json": json.dumps(said).encode(),
-            "text/event-stream": b"".join(b"data: %s\n\n" % json.dumps(said).encode() for _ in range(3)),
-            "application/x-ndjson": json.dumps(said).encode() + b"\n",
+            "application/json": json.dumps(body).encode(),
+            "text/event-stream": b"".join(b"data: %s\n\n" % json.dumps(body).encode() for _ in range(3)),
+            "application/x-ndjson": json.dumps(body).encode() + b"\n",
             "text/plain": f"{text} Bearer {self.key} {' '.join(forms(self.key))}".encode(),
             "application/octet-stream": b"plain",
         }
@@ -240,7 +240,7 @@ def test_known_shapes_are_found_and_scrubbed(text: str) -> None:
         "the organisation, the project, the projects/ folder",
     ],
 )
-def test_ordinary_text_is_left_alone(text: str) -> None:
+def test_ordinary_text_is_not_changed(text: str) -> None:
     """Scrubbing changes nothing that is no secret."""
     secrets = Secrets(["key", "none", "your-api-key", "x" * 40])
     assert secrets.scrub(text) == text
@@ -248,7 +248,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 
 
 def test_the_environments_secrets_are_known(tmp_path: Path) -> None:
-    """A variable whose name says that it holds a secret is looked for in what is written."""
+    """The value of a variable named like a secret is looked for in what is written."""
     environment = {
         "DB_PASSWORD": "correcthorsebattery",
         "MAX_TOKENS": "4096",

@@ -36,7 +36,7 @@ def test_a_rate_limit_goes_to_the_next_deployment(server: LoopbackServer, vendor
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_retry_after_is_waited_for_on_a_fake_clock(server: LoopbackServer, colour: str) -> None:
-    """The wait that the fault asks for is taken, in no time."""
+    """The fault's Retry-After is waited for, in no time."""
     clock, began = FakeClock(), time.monotonic()
     with model_of(deployment(server, "openai"), clock=clock) as model, Faults() as faults:
         faults.fail(status=429, retry_after=30, times=1)
@@ -74,7 +74,7 @@ def test_rules_follow_one_another(server: LoopbackServer) -> None:
     assert [a["status"] for a in second.response_metadata["llmdispatch"]["attempts"]] == [500, 200]
 
 
-def test_a_glob_that_means_nobody_fails_the_test(server: LoopbackServer) -> None:
+def test_a_glob_that_matches_no_request_fails_the_test(server: LoopbackServer) -> None:
     """A misspelt deployment does not pass silently."""
     with (
         model_of(deployment(server, "openai")) as model,

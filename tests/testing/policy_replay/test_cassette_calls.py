@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_a_journal_from_cassettes(server: LoopbackServer, tmp_path: Path) -> None:
-    """A cassette's calls are read by the vendors' own codecs: outcomes, usage, waits asked for."""
+    """A cassette's calls are read by the vendors' own codecs: outcomes, usage, Retry-After."""
     path = tmp_path / "x.yaml"
     models = deployment(server, "openai"), deployment(server, "anthropic")
     with model_of(*models) as model, Cassette(path, mode="rewrite"):

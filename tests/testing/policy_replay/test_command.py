@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> list[str]:
 def test_the_command_prints_a_table(
     files: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """A row for what happened and one for each configuration; a picture if asked."""
+    """A row for what happened and one for each configuration; a picture with `--plot`."""
     pytest.importorskip("matplotlib")
     picture = tmp_path / "out.png"
     assert main(["replay", files[0], "--config", files[1], "-c", files[2], "--plot", str(picture)]) == 0
@@ -50,7 +50,7 @@ def test_the_command_prints_json(files: list[str], capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("picture", ["none/p.png", "p.xyz"])
-def test_a_picture_that_cannot_be_written_is_said_in_one_line(
+def test_a_picture_that_cannot_be_written_is_one_line(
     files: list[str], picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A folder that is missing and a format that is unknown are usage errors, and so is an empty journal."""

@@ -7,7 +7,7 @@ from tests.testing.policy_replay.calls import A, answered, calls
 
 
 def test_assumptions_are_named() -> None:
-    """A deployment that nobody recorded is said to be assumed; its failures are what one says they are."""
+    """A deployment that was never recorded is reported as assumed; its failure rate is the given one."""
     result = replay(
         calls(50, answered(A)),
         {"models": ["cohere:command-a-03-2025"], "max_attempts": 1},

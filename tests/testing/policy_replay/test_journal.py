@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_a_journal_holds_each_call(server: LoopbackServer, tmp_path: Path, colour: str) -> None:
-    """One line a call, failed requests included, and no word of what was said."""
+    """One line a call, failed requests included, and no text of the conversation."""
     path = tmp_path / "calls.jsonl"
     models = deployment(server, "openai"), deployment(server, "anthropic")
     journal = Journal(path)
@@ -39,18 +39,18 @@ def test_a_journal_holds_each_call(server: LoopbackServer, tmp_path: Path, colou
     assert "secret" not in path.read_text()
 
 
-def test_a_journal_holds_failures_and_content_if_asked(server: LoopbackServer) -> None:
-    """A call that nobody answered is there too; what was said only if asked for."""
+def test_a_journal_holds_failures_and_content_if_switched_on(server: LoopbackServer) -> None:
+    """A failed call is there too; the conversation only with `content`."""
     journal = Journal(content=True)
     with model_of(deployment(server, "openai"), callbacks=[journal]) as model, Faults() as faults:
         model.invoke("hello")
         faults.fail(status=429, retry_after=100)
         with pytest.raises(AllDeploymentsFailedError):
             model.invoke([HumanMessage("again")], config={"tags": ["night"]})
-    said, failure = journal
-    assert said.messages is not None
-    assert said.messages[0]["data"]["content"] == "hello"
-    assert "hello" in (said.answer or "")
+    answered, failure = journal
+    assert answered.messages is not None
+    assert answered.messages[0]["data"]["content"] == "hello"
+    assert "hello" in (answered.answer or "")
     assert (failure.outcome, failure.error, failure.tags) == (
         "failed",
         "AllDeploymentsFailedError",

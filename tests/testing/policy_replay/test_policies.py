@@ -50,7 +50,7 @@ def test_another_policy_does_better_or_worse() -> None:
 
 
 def test_breakers_limits_and_deadlines_work_in_virtual_time() -> None:
-    """An hour of traffic: a dead deployment is left alone, a limit makes calls queue, nobody waits."""
+    """An hour of traffic: a dead deployment is not tried, a limit makes calls queue, the test does not wait."""
     began = time.monotonic()
     dead = calls(300, failed(A, "ServerError", 500), answered(B, 1.0), every=2.0)
     result = replay(dead, {"models": [A, B], **FAST, "retry_policy": {"max_retries": 0}})
@@ -71,7 +71,7 @@ def test_breakers_limits_and_deadlines_work_in_virtual_time() -> None:
     assert time.monotonic() - began < 20
 
 
-def test_rate_limits_are_waited_for_as_told() -> None:
+def test_a_recorded_retry_after_is_waited_for() -> None:
     """A recorded Retry-After is what the replayed policy waits, if it has nowhere else to go."""
     limited = calls(3, failed(A, "RateLimitError", 429, retry_after_s=8.0), answered(A, 1.0), every=100)
     alone, both = replay(limited, {"models": [A], **FAST}, {"models": [A, B], **FAST}).policies
@@ -102,7 +102,7 @@ def test_streams_hedges_and_timeouts() -> None:
 
 def test_routes_tools_images_and_sizes_count() -> None:
     """Rules and routes see what the recorded calls had."""
-    asked = [
+    recorded = [
         *calls(2, answered(A), route="fast"),
         *calls(2, answered(A), tools=3),
         *calls(2, answered(A), images=1),
@@ -116,7 +116,7 @@ def test_routes_tools_images_and_sizes_count() -> None:
             {"deployment": "long", "min_input_tokens": 50_000},
         ],
     }
-    [policy] = replay(asked, config, assume={B: {"latency_s": 9.0}}).policies
+    [policy] = replay(recorded, config, assume={B: {"latency_s": 9.0}}).policies
     assert policy.answered_by == {"small": 2, B: 2, "tools": 2, "long": 2}
     assert policy.latency(1.0) == 9.0
 
@@ -168,8 +168,8 @@ def test_a_model_keeps_its_own_limits_after_a_replay(server: LoopbackServer) -> 
         assert model.invoke("hello").text
 
 
-def test_a_replay_asks_neither_cassettes_nor_faults(tmp_path: Path) -> None:
-    """What is only imagined is not recorded, not answered from a recording, and does not fail on demand."""
+def test_a_replay_passes_neither_cassettes_nor_faults(tmp_path: Path) -> None:
+    """Simulated requests are not recorded, not replayed from a recording, and do not fail on demand."""
     path = tmp_path / "empty.yaml"
     with Cassette(path, mode="rewrite") as cassette, Faults(strict=False) as faults:
         faults.fail(status=503)
@@ -188,7 +188,7 @@ async def test_a_notebook_can_replay() -> None:
 
 
 def test_a_replay_keeps_its_own_time() -> None:
-    """A clock that stands in for the real one, as in every cassette's replay, does not move a simulation."""
+    """A clock that is substituted for the real one, as in every cassette's replay, does not move a simulation."""
     with use_clock(FakeClock()) as clock:
         [policy] = replay(calls(3, answered(A, 2.0)), {"models": [A]}).policies
     assert policy.latency(0.5) == 2.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+from collections.abc import Iterator
 
 import pytest
 from langchain_core.language_models import BaseChatModel
@@ -30,6 +32,13 @@ def integration(vendor: str, server: LoopbackServer) -> BaseChatModel:
 
 
 INTEGRATIONS = ("openai", "anthropic", "google")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Integrations leave connections to the garbage collector: close them here, not in a later test."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.loopback.neutral import Usage
+from tests.loopback.neutral import TokenCounts
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class Received:
     Attributes:
         status: The status that was answered, 0 when there was none.
         rejected: The rule that the request broke.
-        usage: The tokens that the client was told.
+        usage: The tokens that the response reported.
     """
 
     time: float
@@ -29,7 +29,7 @@ class Received:
     stream: bool = False
     status: int = 0
     rejected: str | None = None
-    usage: Usage | None = None
+    usage: TokenCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,17 @@ class Totals:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
 
-    def plus(self, usage: Usage | None) -> "Totals":
+    def plus(self, usage: TokenCounts | None) -> "Totals":
         """The totals with one more request."""
-        told = usage or Usage()
+        reported = usage or TokenCounts()
         return replace(
             self,
             requests=self.requests + 1,
-            input_tokens=self.input_tokens + told.input,
-            output_tokens=self.output_tokens + told.output,
-            cache_read_tokens=self.cache_read_tokens + told.cache_read,
-            cache_write_tokens=self.cache_write_tokens + told.cache_write,
-            reasoning_tokens=self.reasoning_tokens + told.reasoning,
+            input_tokens=self.input_tokens + reported.input,
+            output_tokens=self.output_tokens + reported.output,
+            cache_read_tokens=self.cache_read_tokens + reported.cache_read,
+            cache_write_tokens=self.cache_write_tokens + reported.cache_write,
+            reasoning_tokens=self.reasoning_tokens + reported.reasoning,
         )
 
 
@@ -62,7 +62,7 @@ def account_key(vendor: str, account: str) -> str:
     return f"{vendor}@{account}" if account else vendor
 
 
-class Journal:
+class RequestLog:
     """A thread-safe record of requests."""
 
     def __init__(self) -> None:

@@ -1,13 +1,13 @@
-"""Decides what the pretended model says. Same request, same answer."""
+"""Makes up the answers of the pretended model. Same request, same answer."""
 
 import json
 import re
 from dataclasses import replace
 
-from tests.loopback.neutral import Answer, Request, Tool, ToolCall, Usage, count, pieces
+from tests.loopback.neutral import Answer, Request, TokenCounts, Tool, ToolCall, count, pieces
 from tests.loopback.schemas import Synthesis, places
 
-ASKS = re.compile(
+WANTS_TOOL = re.compile(
     r"weather|us(?:e|ing) the tool|call the|create a customer|in parallel|magic_function", re.IGNORECASE
 )
 THOUGHT = "The user asks something simple. I read the request again and then answer it."
@@ -15,17 +15,17 @@ CACHE_FROM = 1024
 CACHE_STEP = 128
 
 
-def think(request: Request) -> Answer:
+def answer_to(request: Request) -> Answer:
     """Answer a request: a tool call, JSON, or text; stopped, cut and counted."""
     answer = _decided(request)
     if request.reasoning:
         answer = replace(answer, reasoning=THOUGHT)
     if answer.text:
         answer = _limited(_stopped(answer, request.stop), request.max_tokens)
-    return finished(answer, request)
+    return completed(answer, request)
 
 
-def finished(answer: Answer, request: Request) -> Answer:
+def completed(answer: Answer, request: Request) -> Answer:
     """Complete an answer, ours or a scripted one, with finish reason, usage and model."""
     return answer.completed(_usage(answer, request), request.model)
 
@@ -51,8 +51,8 @@ def _text(request: Request) -> str:
         return f"The tool says: {last.text.strip()[:400]}. That is my answer."
     seen = sum(turn.images for turn in request.turns)
     suffix = f" I see {seen} attachment(s)." if seen else ""
-    said = " ".join(request.prompt.split())[:400]
-    return f"Hello! You said: {said}{suffix} Is there anything else?"
+    prompt = " ".join(request.prompt.split())[:400]
+    return f"Hello! You said: {prompt}{suffix} Is there anything else?"
 
 
 def _calls(request: Request) -> tuple[ToolCall, ...]:
@@ -61,15 +61,15 @@ def _calls(request: Request) -> tuple[ToolCall, ...]:
     if request.forced:
         return _planned(request, [tool for tool in request.tools if tool.name == request.forced])
     answered = bool(request.turns) and request.turns[-1].role == "tool"
-    if answered or not _asked(request):
+    if answered or not _wants_tool(request):
         return ()
     return _planned(request, [])
 
 
-def _asked(request: Request) -> bool:
+def _wants_tool(request: Request) -> bool:
     named = any(tool.name in request.prompt for tool in request.tools)
-    told = any("must call" in turn.text for turn in request.turns if turn.role == "system")
-    return named or told or bool(ASKS.search(request.prompt))
+    instructed = any("must call" in turn.text for turn in request.turns if turn.role == "system")
+    return named or instructed or bool(WANTS_TOOL.search(request.prompt))
 
 
 def _planned(request: Request, forced: list[Tool]) -> tuple[ToolCall, ...]:
@@ -111,7 +111,7 @@ def _limited(answer: Answer, limit: int | None) -> Answer:
     return replace(answer, text="".join(words[:limit]), finish="length", stop_sequence=None)
 
 
-def _usage(answer: Answer, request: Request) -> Usage:
+def _usage(answer: Answer, request: Request) -> TokenCounts:
     reasoning = count(answer.reasoning)
     spoken = len(pieces(answer.text)) + sum(count(call.name + call.text) + 3 for call in answer.tool_calls)
     cached = request.input_tokens // CACHE_STEP * CACHE_STEP if request.input_tokens >= CACHE_FROM else 0
@@ -119,4 +119,4 @@ def _usage(answer: Answer, request: Request) -> Usage:
     read = min(
         max(cached, request.input_tokens // 4 if request.cache_marked else 0), request.input_tokens - written
     )
-    return Usage(request.input_tokens, spoken + reasoning, read, written, reasoning)
+    return TokenCounts(request.input_tokens, spoken + reasoning, read, written, reasoning)
