@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from langchain_llmdispatch import DispatcherChatModel, errors
 from tests.loopback.faults import Fault
-from tests.loopback.neutral import Answer, Usage
+from tests.loopback.neutral import Answer, TokenCounts
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, deployment, model_of, total
 
@@ -22,7 +22,7 @@ Call = Callable[[DispatcherChatModel, str], AIMessage]
 PRICED = {"input_price": 1.0, "output_price": 10.0}
 
 
-USED = Usage(input=1000, output=100)  # $0.002 at these prices
+USED = TokenCounts(input=1000, output=100)  # $0.002 at these prices
 
 
 @pytest.fixture(params=list(COLOURS))
