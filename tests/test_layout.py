@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import re
 import tokenize
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -76,6 +78,59 @@ def test_each_folder_describes_itself(folder: str) -> None:
     text = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert re.search(r"^Owns: ", text, re.MULTILINE)
     assert re.search(r"^Must not know: ", text, re.MULTILINE)
+
+
+def test_no_module_imports_itself_round_about() -> None:
+    """Imports within functions and for types count; only a value and its HTML may import each other."""
+    circles = [
+        (one, other)
+        for one, other in itertools.combinations(modules(), 2)
+        if other in reached(one) and one in reached(other)
+    ]
+    assert [pair for pair in circles if not any(name.endswith("html") for name in pair)] == []
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return the modules of the package by name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imported(name: str) -> frozenset[str]:
+    """Return the modules of the package that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & modules().keys()) or {node.module}
+    return frozenset(found & modules().keys() - {name})
+
+
+@cache
+def reached(start: str) -> frozenset[str]:
+    """Return what a module imports, what that imports, and so on."""
+    found, left = set[str](), [start]
+    while left:
+        new = imported(left.pop()) - found
+        found |= new
+        left += new
+    return frozenset(found)
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    """Each class of the package has a name of its own."""
+    names = Counter(
+        node.name
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_each_test_file_names_a_module() -> None:
