@@ -18,6 +18,7 @@
         │   │   └── OverloadedError          503, 529
         │   └── MalformedResponseError       an answer that makes no sense (+ ModelAPIError)
         │       ├── EmptyAnswerError         nothing in it
+        │       ├── ResponseTooLargeError    more bytes than `max_response_bytes`
         │       ├── TruncatedToolCallError   a tool call whose JSON is cut
         │       └── TruncatedStreamError     no end marker
         ├── ConnectionFailedError            no connection, or it broke  (+ ModelConnectionError)
@@ -91,20 +92,16 @@ class DispatchError(core.ModelError):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.vendor = vendor
-        self.deployment = deployment
-        self.status_code = status_code
-        self.code = code
-        self.request_id = request_id
-        self.retry_after = retry_after
+        self.vendor, self.deployment = vendor, deployment
+        self.status_code, self.code = status_code, code
+        self.request_id, self.retry_after = request_id, retry_after
         self.attempts: Sequence[AttemptRecord] = ()
         self.llmdispatch: dict[str, Any] = {}
 
     def __str__(self) -> str:
         """Return the deployment, the message and the HTTP status."""
-        where = self.deployment or self.vendor
-        status = f" (HTTP {self.status_code})" if self.status_code else ""
-        return f"{where}: {self.message}{status}" if where else f"{self.message}{status}"
+        where, status = self.deployment or self.vendor, self.status_code
+        return f"{where}: " * bool(where) + self.message + f" (HTTP {status})" * bool(status)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by message and attributes: errors cross process borders in batch jobs."""
@@ -210,6 +207,12 @@ class EmptyAnswerError(MalformedResponseError):
     """The answer ended normally and holds nothing."""
 
 
+class ResponseTooLargeError(MalformedResponseError):
+    """The response, or one event of a stream, has more bytes than `max_response_bytes` allows."""
+
+    is_retryable = False
+
+
 class TruncatedToolCallError(MalformedResponseError):
     """A tool call's arguments are not whole JSON."""
 
@@ -311,8 +314,7 @@ class AllDeploymentsFailedError(DispatchError):
         **where: Any,
     ) -> None:
         super().__init__(message, **where)
-        self.errors = tuple(errors)
-        self.attempts = tuple(attempts)
+        self.errors, self.attempts = tuple(errors), tuple(attempts)
         self.is_retryable = len(self.errors) == 1 and self.errors[0].is_retryable
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -382,9 +384,7 @@ class ConfigurationError(ValueError):
     """A setting is wrong. The message names the field, the value and the nearest right one."""
 
 
-_KEY_SHAPES = re.compile(
-    r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.)[A-Za-z0-9_\-*.]{6,}|Bearer\s+[A-Za-z0-9_\-.=]{8,}",
-)
+_KEY_SHAPES = re.compile(r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.)[\w\-*.]{6,}|Bearer\s+[\w\-.=]{8,}", re.ASCII)
 _LEAST_SECRET = 4  # characters; shorter ones are words of the text, not keys
 
 

@@ -17,6 +17,8 @@ from pydantic import SecretStr
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 OutputMethod: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""The default size limit of a response: no text comes near it, and a generated image takes 10 to 30 MB."""
 UnsupportedParams: TypeAlias = Literal["adapt", "drop", "raise"]
 
 
@@ -119,7 +121,7 @@ class Endpoint:
 
     base_url: str
     api_key: SecretStr | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold keys
     api_version: str | None = None
     token_provider: Callable[[], str] | None = None
 
@@ -144,6 +146,7 @@ class Call:
         extra: Body fields merged last, verbatim.
         stream: Whether the answer is streamed.
         tool_names: Vendor's tool name -> caller's, where they differ.
+        max_response_bytes: The most bytes that the response, or one event of it, may have.
     """
 
     model: str
@@ -158,6 +161,7 @@ class Call:
     extra: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = False
     tool_names: Mapping[str, str] = field(default_factory=dict)
+    max_response_bytes: int = MAX_RESPONSE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class CallBudget:
         delivered, target = attempt.call.delivered, attempt.target
         if not (delivered and target.facts.prefill):
             return self._worst(target)
-        size = sum(len(chunk.text.encode()) for chunk in delivered)
+        size = sum(len(chunk.text.encode(errors="replace")) for chunk in delivered)
         return self._worst(target, continued=ceil(size * _MOST_TOKENS_PER_BYTE))
 
     def _reserved(self, worst: Decimal, attempt: Attempt) -> Sequence[BudgetReservation]:

@@ -256,6 +256,7 @@ def _policy(fields: DispatchFields, max_retries: int | None) -> CallPolicy:
         resume=fields.on_stream_error == "resume",
         cascade=Cascade.of(fields.escalate_when),
         hedge_after=fields.hedge_after,
+        max_response_bytes=fields.max_response_bytes,
     )
 
 

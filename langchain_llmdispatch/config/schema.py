@@ -32,7 +32,7 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
 from langchain_llmdispatch.settings import FrozenDict, Settings, check_fields
-from langchain_llmdispatch.types import UnsupportedParams
+from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
 
@@ -82,6 +82,8 @@ class DispatchFields(BaseModel):
         stream_idle_timeout: Seconds between two pieces of streamed content; keep-alives do not count.
         on_stream_error: What happens when a stream breaks after content: `raise`, or `resume` elsewhere.
         hedge_after: Seconds without a first token after which a second deployment is tried as well.
+        max_response_bytes: The most bytes of a response, unpacked, and of one event of a stream; a whole
+            stream may have eight times as many. A longer one is a `ResponseTooLargeError`.
         escalate_when: Which answers send a call on to the next deployment: `refusal`, `length`,
             `invalid_schema`, a function of the message, or several of these. Streams are held back until an
             answer is accepted; if none is, the last one is returned (`llmdispatch.accepted` is false).
@@ -124,6 +126,7 @@ class DispatchFields(BaseModel):
     stream_idle_timeout: float | None = Field(default=120.0, gt=0)
     on_stream_error: Literal["raise", "resume"] = "raise"
     hedge_after: float | None = Field(default=None, ge=0)
+    max_response_bytes: int = Field(default=MAX_RESPONSE_BYTES, gt=0)
     escalate_when: Annotated[EscalateWhen | None, BeforeValidator(check_escalation)] = None
     budget_usd: float | None = Field(default=None, ge=0)
     temperature: float | None = Field(default=None, ge=0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
-from langchain_llmdispatch.types import TimeLimits
+from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, TimeLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class CallPolicy:
         cascade: Which whole answers send the call on to the next deployment; None accepts each one.
         hedge_after: Seconds without a first token (not streamed: without the answer) after which a second
             deployment is tried beside the first one; None for never.
+        max_response_bytes: The most bytes that a response, or one event of a stream, may have.
     """
 
     retries: RetryPolicy = field(default_factory=RetryPolicy)
@@ -29,3 +30,4 @@ class CallPolicy:
     resume: bool = False
     cascade: Cascade | None = None
     hedge_after: float | None = None
+    max_response_bytes: int = MAX_RESPONSE_BYTES

@@ -19,8 +19,8 @@ from langchain_llmdispatch.drivers.runner import Runner
 from langchain_llmdispatch.drivers.verbs import Verbs
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.local import server as local
-from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.transport import Transport, afinish, aread, timed_out
+from langchain_llmdispatch.transport.body import afinish, aread, awhole
+from langchain_llmdispatch.transport.transport import Transport, timed_out
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class AsyncDriver(Driver):
             acquire=limiter.aacquire,
             base_url=partial(asyncio.to_thread, local.base_url),
             send=transport.asend,
-            body=_body,
+            body=lambda it, response: awhole(response, it.read_deadline, it.call.max_response_bytes),
             pieces=_pieces,
             next_piece=_next_piece,
             finish=afinish,
@@ -75,14 +75,10 @@ class AsyncDriver(Driver):
             task.cancel()  # it has no connection that could be shut down
 
 
-async def _body(response: httpx.Response, read_deadline: ReadDeadline) -> bytes:
-    return b"".join([piece async for piece in aread(response, read_deadline)])
-
-
 def _pieces(exchange: Exchange, response: httpx.Response | None) -> AsyncIterator[Any]:
     if response is None:
         return exchange.vendor.astream(exchange.begin(), exchange.seconds_left())
-    return aread(response, exchange.read_deadline)
+    return aread(response, exchange.read_deadline, exchange.stream_limit)
 
 
 async def _next_piece(exchange: Exchange, pieces: AsyncIterator[Any]) -> Any:

@@ -122,7 +122,7 @@ class Driver:
             response = await self._send(exchange)
             try:
                 self._answered(exchange, response)
-                body = await verbs.body(response, exchange.read_deadline)
+                body = await verbs.body(exchange, response)
             finally:
                 await verbs.close(response)
             message = exchange.decode(response, body)
@@ -138,7 +138,7 @@ class Driver:
             if response is not None:
                 self._answered(exchange, response)
                 if response.status_code != httpx.codes.OK:
-                    exchange.refuse(response, await verbs.body(response, exchange.read_deadline))
+                    exchange.refuse(response, await verbs.body(exchange, response))
             pieces = verbs.pieces(exchange, response)
             opened.insert(0, pieces)
             relay = relay_of(exchange, {} if response is None else response.headers)

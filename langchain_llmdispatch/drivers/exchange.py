@@ -13,7 +13,8 @@ from langchain_core.outputs import ChatGeneration
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
 from langchain_llmdispatch.dispatch.resume import Splicer, resumed
-from langchain_llmdispatch.errors import VendorError
+from langchain_llmdispatch.errors import InvalidRequestError, VendorError
+from langchain_llmdispatch.framing import UnwritableError
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
@@ -24,6 +25,7 @@ from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
 
 _UNBOUNDED = float("inf")
+_STREAM_FACTOR = 8
 _LONGEST = 1e6  # seconds; a longer deadline means that there is none
 
 
@@ -61,6 +63,8 @@ class Exchange:
             defaults=target.deployment.params,
             facts=target.facts,
         )
+        if (limit := attempt.call.policy.max_response_bytes) != self.call.max_response_bytes:
+            self.call = replace(self.call, max_response_bytes=limit)
         if delivered := attempt.call.delivered:
             self.call, self.splicer = resumed(delivered, self.call, target.facts)
 
@@ -84,7 +88,7 @@ class Exchange:
 
     def request(self) -> httpx.Request:
         """Return the HTTP request, and record that it leaves now; see `Attempt.send` for what is raised."""
-        encoded = self.vendor.encode_request(self.call)
+        encoded = self._encoded()
         self.begin()
         config = self.attempt.target.config
         encoded.extensions |= {
@@ -93,6 +97,19 @@ class Exchange:
             ASYNC_CLIENT: config.http_async_client,
         }
         return encoded
+
+    def _encoded(self) -> httpx.Request:
+        """Return the HTTP request.
+
+        Raises:
+            InvalidRequestError: A part of it has no JSON form.
+        """
+        try:
+            return self.vendor.encode_request(self.call)
+        except UnwritableError as error:
+            fault = str(error)
+        # Raised here, without the frames of the codec: their variables may hold a key.
+        raise InvalidRequestError(f"the request cannot be written as JSON: {fault}")
 
     def begin(self) -> Call:
         """Record that the request leaves now, start its read deadline, and return it."""
@@ -108,6 +125,11 @@ class Exchange:
             if race.is_lost_for(attempt):  # since it was sent, while there was no read to interrupt yet
                 self.read_deadline.abandon()
         return self.call
+
+    @property
+    def stream_limit(self) -> int:
+        """The most bytes of a stream: each piece of a long answer comes in an envelope of its own."""
+        return _STREAM_FACTOR * self.call.max_response_bytes
 
     def seconds_left(self) -> float | None:
         """Return the seconds left for the answer; None if nothing bounds it."""

@@ -19,7 +19,8 @@ from langchain_llmdispatch.drivers.runner import Runner
 from langchain_llmdispatch.drivers.verbs import Verbs
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.local import server as local
-from langchain_llmdispatch.transport.transport import Transport, finish, read, timed_out
+from langchain_llmdispatch.transport.body import finish, read, whole
+from langchain_llmdispatch.transport.transport import Transport, timed_out
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +41,9 @@ class SyncDriver(Driver):
             acquire=_blocking(limiter.acquire),
             base_url=_blocking(local.base_url),
             send=_blocking(transport.send),
-            body=_blocking(lambda response, read_deadline: b"".join(read(response, read_deadline))),
+            body=_blocking(
+                lambda it, response: whole(response, it.read_deadline, it.call.max_response_bytes)
+            ),
             pieces=_pieces,
             next_piece=_blocking(_next_piece),
             finish=_blocking(finish),
@@ -107,10 +110,14 @@ def _finished(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
     raise RuntimeError("a verb of the sync driver has suspended")
 
 
+def _body(exchange: Exchange, response: httpx.Response) -> bytes:
+    return whole(response, exchange.read_deadline, exchange.call.max_response_bytes)
+
+
 def _pieces(exchange: Exchange, response: httpx.Response | None) -> Iterator[Any]:
     if response is None:
         return exchange.vendor.stream(exchange.begin(), exchange.seconds_left())
-    return read(response, exchange.read_deadline)
+    return read(response, exchange.read_deadline, exchange.stream_limit)
 
 
 def _next_piece(exchange: Exchange, pieces: Iterator[Any]) -> Any:

@@ -45,7 +45,7 @@ class Verbs:
     acquire: Callable[[Attempt, ChatRequest], Awaitable[Permit | None]]
     base_url: Callable[[str], Awaitable[str]]
     send: Callable[[httpx.Request, ReadDeadline], Awaitable[httpx.Response]]
-    body: Callable[[httpx.Response, ReadDeadline], Awaitable[bytes]]
+    body: Callable[[Exchange, httpx.Response], Awaitable[bytes]]
     pieces: Callable[[Exchange, httpx.Response | None], Any]
     next_piece: Callable[[Exchange, Any], Awaitable[Any]]
     finish: Callable[[Any], Awaitable[None]]

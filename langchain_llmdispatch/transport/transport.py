@@ -15,10 +15,10 @@ import ssl
 import threading
 import urllib.request
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -99,7 +99,7 @@ class Transport:
                 return send_through(self._layers(), request, read_deadline, self._send)
             return self._send(request)
         except httpx.HTTPError as error:
-            failure = _failure(error, read_deadline)
+            failure = failure_of(error, read_deadline)
         raise failure
 
     def _send(self, request: httpx.Request) -> httpx.Response:
@@ -119,7 +119,7 @@ class Transport:
                 return await asend_through(self._layers(), request, read_deadline, self._asend)
             return await self._asend(request)
         except httpx.HTTPError as error:
-            failure = _failure(error, read_deadline)
+            failure = failure_of(error, read_deadline)
         raise failure
 
     async def _asend(self, request: httpx.Request) -> httpx.Response:
@@ -213,62 +213,6 @@ def _timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
     return {"connect": connect, "read": read_deadline, "write": read_deadline, "pool": float(read_deadline)}
 
 
-def read(response: httpx.Response, read_deadline: ReadDeadline) -> Iterator[bytes]:
-    """Yield the body's pieces as they arrive, decoded if the server compressed them.
-
-    Raises:
-        ConnectionFailedError: The connection broke.
-        AttemptTimeoutError: The deadline passed.
-    """
-    failure: DispatchError | None = None
-    try:
-        for piece in _source(response, response.iter_bytes):
-            yield piece
-            if read_deadline.until <= read_deadline.clock.monotonic():
-                failure = timed_out(read_deadline)
-                break
-    except httpx.HTTPError as error:
-        failure = _failure(error, read_deadline)
-    if failure is not None:
-        raise failure
-
-
-async def aread(response: httpx.Response, read_deadline: ReadDeadline) -> AsyncIterator[bytes]:
-    """Yield the body's pieces as they arrive; see `read`."""
-    failure: DispatchError | None = None
-    try:
-        async for piece in _source(response, response.aiter_bytes):
-            yield piece
-            if read_deadline.until <= read_deadline.clock.monotonic():
-                failure = timed_out(read_deadline)
-                break
-    except httpx.HTTPError as error:
-        failure = _failure(error, read_deadline)
-    if failure is not None:
-        raise failure
-
-
-def finish(pieces: Iterator[bytes]) -> None:
-    """Discard a body's rest, within the deadline, so that its connection can be used again."""
-    with suppress(DispatchError):
-        for _ in pieces:
-            pass
-
-
-async def afinish(pieces: AsyncIterator[bytes]) -> None:
-    """Read a body to its end; see `finish`."""
-    with suppress(DispatchError):
-        async for _ in pieces:
-            pass
-
-
-def _source(response: httpx.Response, decoded: Callable[[], Any]) -> Any:
-    # The stream itself skips httpx's chunker and byte counter; compressed bodies need its decoders, and a
-    # body that is there already (`httpx.MockTransport`) has no stream any more.
-    whole = response.is_stream_consumed or "content-encoding" in response.headers
-    return decoded() if whole else response.stream
-
-
 def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
     """Return the error of a deadline that has passed."""
     return AttemptTimeoutError(
@@ -276,7 +220,7 @@ def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
     )
 
 
-def _failure(error: httpx.HTTPError, read_deadline: ReadDeadline) -> DispatchError:
+def failure_of(error: httpx.HTTPError, read_deadline: ReadDeadline) -> DispatchError:
     """Return our error for httpx's; raise it outside the handler, since httpx's error holds the request."""
     if isinstance(error, httpx.ConnectTimeout):
         return AttemptTimeoutError("timed out connecting", code="connect")

@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import httpx
@@ -21,7 +20,7 @@ import httpx
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.models import ModelFacts, facts, profile
 from langchain_llmdispatch.errors import VendorError, redact
-from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
 from langchain_llmdispatch.vendors.rules import (
     ANY_TOOL_NAME,
     ROOT_OBJECT,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.messages import AIMessage, AIMessageChunk
 
-    from langchain_llmdispatch.types import Call, Endpoint, LimitState
+    from langchain_llmdispatch.types import Call, LimitState
 
 __all__ = [
     "ANY_TOOL_NAME",
@@ -54,6 +53,7 @@ __all__ = [
     "ToolNameRules",
     "Vendor",
     "bearer",
+    "custom_headers",
     "json_request",
     "retry_after",
     "vendor_error",
@@ -354,45 +354,3 @@ def _seconds(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if 0 <= value < float("inf") else None
-
-
-# -- requests ------------------------------------------------------------------------------------------
-
-
-def bearer(endpoint: Endpoint) -> dict[str, str]:
-    """Return the header with the bearer token or key of `endpoint`; empty where it has neither."""
-    if endpoint.token_provider:
-        return {"authorization": f"Bearer {endpoint.token_provider()}"}
-    if endpoint.api_key:
-        return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
-    return {}
-
-
-@lru_cache(maxsize=512)
-def _url(url: str) -> httpx.URL:
-    return httpx.URL(url)
-
-
-def json_request(url: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> httpx.Request:
-    """Return a POST of `body` as JSON, built from a cached URL, one set of headers and a ready body.
-
-    It takes about a sixth of the time of `Client.build_request`.
-
-    Args:
-        url: Where it goes.
-        headers: Names in lower case; they win over those set here.
-        body: What is sent.
-    """
-    target, content = _url(url), dump_json(body)
-    fields = {
-        "accept": "*/*",
-        "content-type": "application/json",
-        "user-agent": "langchain-llmdispatch",
-        **headers,
-    }
-    first = [] if "host" in headers else [("Host", target.netloc.decode("ascii"))]
-    last = [] if "content-length" in headers else [("Content-Length", str(len(content)))]
-    own = httpx.Headers([*first, *fields.items(), *last])
-    request = httpx.Request("POST", target, headers=own, stream=httpx.ByteStream(content))
-    request.read()  # so that `content` can be read, as of any request with a body
-    return request

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from typing import Any
 
-if TYPE_CHECKING:
-    from langchain_llmdispatch.types import ToolSpec
+import httpx
+
+from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.types import Endpoint, ToolSpec
 
 
 def merged(body: dict[str, Any], extra: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
@@ -28,3 +31,54 @@ def function_tool(tool: ToolSpec) -> dict[str, Any]:
     """Return a tool as OpenAI's format and its descendants take it, without strictness."""
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
+
+
+def bearer(endpoint: Endpoint) -> dict[str, str]:
+    """Return the header with the bearer token or key of `endpoint`; empty where it has neither."""
+    if endpoint.token_provider:
+        return {"authorization": f"Bearer {endpoint.token_provider()}"}
+    if endpoint.api_key:
+        return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
+    return {}
+
+
+def custom_headers(endpoint: Endpoint) -> dict[str, str]:
+    """Return the headers that the user adds, in lower case."""
+    return {name.lower(): value for name, value in endpoint.headers.items()}
+
+
+@lru_cache(maxsize=512)
+def _url(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def json_request(
+    url: str, headers: Mapping[str, str] | Callable[[], Mapping[str, str]], body: Mapping[str, Any]
+) -> httpx.Request:
+    """Return a POST of `body` as JSON, built from a cached URL, one set of headers and a ready body.
+
+    It takes about a sixth of the time of `Client.build_request`.
+
+    Args:
+        url: Where it goes.
+        headers: Names in lower case; they win over those set here. A function returns them once the body is
+            written: until then no variable of a frame holds a key.
+        body: What is sent.
+
+    Raises:
+        UnwritableError: A part of the body has no JSON form.
+    """
+    target, content = _url(url), dump_json(body, allow_nan=False)
+    headers = headers() if callable(headers) else headers
+    fields = {
+        "accept": "*/*",
+        "content-type": "application/json",
+        "user-agent": "langchain-llmdispatch",
+        **headers,
+    }
+    first = [] if "host" in headers else [("Host", target.netloc.decode("ascii"))]
+    last = [] if "content-length" in headers else [("Content-Length", str(len(content)))]
+    own = httpx.Headers([*first, *fields.items(), *last])
+    request = httpx.Request("POST", target, headers=own, stream=httpx.ByteStream(content))
+    request.read()  # so that `content` can be read, as of any request with a body
+    return request

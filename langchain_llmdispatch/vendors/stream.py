@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_llmdispatch.errors import (
     MalformedResponseError,
+    ResponseTooLargeError,
     TruncatedStreamError,
     TruncatedToolCallError,
     VendorError,
 )
-from langchain_llmdispatch.framing import LineDecoder, SSEDecoder, parse_json
+from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder, SSEDecoder, parse_json
 from langchain_llmdispatch.vendors.answer import whole_chunk
 from langchain_llmdispatch.vendors.errors import ErrorContext
+from langchain_llmdispatch.vendors.surrogates import PairJoiner
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.framing import SSEvent
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import ErrorBody, Vendor
+
+# What may stand before a body of JSON: blanks, and the byte order marks of UTF-8 and UTF-16.
+_BEFORE_JSON = b" \t\r\n\xef\xbb\xbf\xfe\xff"
 
 
 class FrameDecoder(ABC):
@@ -44,7 +49,17 @@ class FrameDecoder(ABC):
         done: Whether nothing more needs reading.
     """
 
-    __slots__ = ("_body", "_call", "_closing", "_context", "_failure", "_frames", "done", "finished")
+    __slots__ = (
+        "_body",
+        "_call",
+        "_closing",
+        "_context",
+        "_failure",
+        "_frames",
+        "_pairs",
+        "done",
+        "finished",
+    )
 
     framing: ClassVar[type[SSEDecoder | LineDecoder]] = SSEDecoder
     """How bytes are cut into frames."""
@@ -54,7 +69,7 @@ class FrameDecoder(ABC):
     def __init__(self, vendor: Vendor, call: Call, headers: Mapping[str, str]) -> None:
         self._context = ErrorContext(vendor, call, headers)
         self._call = call
-        self._frames = self.framing()
+        self._frames, self._pairs = self.framing(call.max_response_bytes), PairJoiner()
         # A body of plain JSON in place of events; None once events have come.
         self._body: bytearray | None = bytearray() if self.framing is SSEDecoder else None
         self._failure: VendorError | None = None
@@ -76,7 +91,7 @@ class FrameDecoder(ABC):
             raise self._failure
         if self._body is not None:
             data = self._begin(self._body, data)
-        return self._collect(self._decode(self._frames.feed(data)))
+        return self._collect(self._decode(self._pairs.join(self._fed(data))))
 
     def close(self) -> list[AIMessageChunk]:
         """Return what the end of input completes.
@@ -116,12 +131,26 @@ class FrameDecoder(ABC):
     def _begin(self, body: bytearray, data: bytes) -> bytes:
         """Return `data` once it is known to be events; keep it in `body` where it is plain JSON."""
         if not body:
-            data = data.lstrip()
+            data = data.lstrip(_BEFORE_JSON)
             if data[:1] not in b"{[":
                 self._body = None
                 return data
         body += data
+        if len(body) > self._call.max_response_bytes:
+            raise self._too_large()
         return b""
+
+    def _fed(self, data: bytes) -> Iterable[Any]:
+        try:
+            return self._frames.feed(data)
+        except FrameTooLongError:
+            raise self._too_large() from None
+
+    def _too_large(self) -> VendorError:
+        limit = self._call.max_response_bytes
+        error = self._error(ResponseTooLargeError, f"one event has more than max_response_bytes={limit}")
+        self._failure, self.finished = error, False
+        return error
 
     def _decode(self, frames: Iterable[Any]) -> Iterator[AIMessageChunk]:
         for frame in frames:
@@ -135,7 +164,8 @@ class FrameDecoder(ABC):
         if self._body:
             yield from self._whole(bytes(self._body))
         else:
-            yield from self._decode(self._frames.close())
+            yield from self._decode(self._pairs.join(self._frames.close()))
+            yield from self._decode(self._pairs.close())
         if not self.done and (last := self._finish()) is not None:
             yield last
 

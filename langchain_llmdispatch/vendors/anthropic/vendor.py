@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.answer_checks import guards_answer
@@ -22,6 +22,7 @@ from langchain_llmdispatch.vendors.base import (
     SchemaDialect,
     ToolNameRules,
     Vendor,
+    custom_headers,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
@@ -86,16 +87,20 @@ class AnthropicVendor(Vendor):
     )  # fmt: skip
 
     def encode_request(self, call: Call) -> httpx.Request:
-        """Return the HTTP request for `call`; the only place where its key is unwrapped."""
+        """Return the HTTP request for `call`."""
         made = body(call, self.facts(call.model))
+        return json_request(_url(call.endpoint.base_url), lambda: self._headers(call, made), made)
+
+    def _headers(self, call: Call, made: Mapping[str, Any]) -> dict[str, str]:
+        """Return the headers; the only place where the key is unwrapped."""
         endpoint = call.endpoint
         headers = {"anthropic-version": endpoint.api_version or self.api_version or "", **_auth(endpoint)}
-        own = {name.lower(): value for name, value in endpoint.headers.items()}
+        own = custom_headers(endpoint)
         named = [name.strip() for name in own.pop("anthropic-beta", "").split(",") if name.strip()]
         features = dict.fromkeys((*named, *betas(call, made)))
         if features:
             headers["anthropic-beta"] = ",".join(features)
-        return json_request(_url(endpoint.base_url), {**headers, **own}, made)
+        return {**headers, **own}
 
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:

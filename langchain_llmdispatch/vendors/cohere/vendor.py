@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_llmdispatch.vendors.answer_checks import guards_answer
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Vendor, bearer, json_request
+from langchain_llmdispatch.vendors.base import (
+    Environment,
+    HistoryRules,
+    Vendor,
+    bearer,
+    custom_headers,
+    json_request,
+)
 from langchain_llmdispatch.vendors.cohere import rules
 from langchain_llmdispatch.vendors.cohere.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.cohere.errors import error_of, limits
@@ -54,8 +61,8 @@ class CohereVendor(Vendor):
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the request for `/v2/chat`."""
         endpoint = call.endpoint
-        own = {name.lower(): value for name, value in endpoint.headers.items()}
-        return json_request(chat_url(endpoint.base_url), {**bearer(endpoint), **own}, chat_body(call))
+        url, body = chat_url(endpoint.base_url), chat_body(call)
+        return json_request(url, lambda: {**bearer(endpoint), **custom_headers(endpoint)}, body)
 
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:

@@ -34,6 +34,6 @@ def _spellings(name: str, rules: ToolNameRules) -> Iterator[str]:
     # A hash of the whole name distinguishes names that are cut or spelled alike; it is always the same.
     tries = 0
     while True:
-        digest = hashlib.sha256(f"{name}#{tries}".encode()).hexdigest()[:8]
+        digest = hashlib.sha256(f"{name}#{tries}".encode(errors="surrogatepass")).hexdigest()[:8]
         yield f"{stem[: rules.most - 9]}_{digest}"
         tries += 1

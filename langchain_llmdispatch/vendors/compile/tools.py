@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -11,7 +10,12 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_llmdispatch.catalog.models import ModelFacts
-from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
+from langchain_llmdispatch.errors import (
+    InvalidRequestError,
+    UnsupportedFeatureError,
+    UnsupportedParameterError,
+)
+from langchain_llmdispatch.framing import UnwritableError, dump_json
 from langchain_llmdispatch.types import (
     Change,
     ChatRequest,
@@ -193,7 +197,7 @@ class _ToolCompiler:
         made = OutputSchema(output.name, None, None, "json_mode") if method == "json_mode" else None
         if output.schema is not None:
             self._note("schema_in_words", "the schema went into the system message")
-            return made, _FOLLOW_SCHEMA.format(json.dumps(output.schema, ensure_ascii=False))
+            return made, _FOLLOW_SCHEMA.format(_in_words(output.schema))
         # OpenAI refuses JSON mode unless the conversation mentions JSON.
         return made, "" if made and _mention_json(self.request.messages) else _ANSWER_IN_JSON
 
@@ -234,3 +238,11 @@ def _with_schema(tool: ToolSpec, dialect: SchemaDialect) -> tuple[ToolSpec, list
     # While tool and dialect are held here, no other object can have their ids.
     _REMEMBERED[key] = (tool, dialect, made, changes)
     return made, changes
+
+
+def _in_words(schema: Mapping[str, Any]) -> str:
+    try:
+        return dump_json(schema).decode()
+    except UnwritableError as error:
+        fault = f"the schema of the answer cannot be written as JSON: {error}"
+    raise InvalidRequestError(fault)

@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.base import (
     SchemaDialect,
     ToolNameRules,
     Vendor,
+    custom_headers,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.catalog.models import ModelFacts
     from langchain_llmdispatch.errors import VendorError
-    from langchain_llmdispatch.types import Call
+    from langchain_llmdispatch.types import Call, Endpoint
     from langchain_llmdispatch.vendors.base import StreamDecoder
 
 
@@ -86,14 +87,8 @@ class GoogleVendor(Vendor):
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""
-        endpoint = call.endpoint
-        headers: dict[str, str] = {}
-        if endpoint.token_provider is not None:
-            headers["authorization"] = f"Bearer {endpoint.token_provider()}"
-        elif endpoint.api_key is not None:
-            headers["x-goog-api-key"] = endpoint.api_key.get_secret_value()
-        headers.update({name.lower(): value for name, value in endpoint.headers.items()})
-        return json_request(_url(call), headers, request_body(call, self.facts(call.model)))
+        body = request_body(call, self.facts(call.model))
+        return json_request(_url(call), lambda: _headers(call.endpoint), body)
 
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
@@ -116,3 +111,10 @@ def _url(call: Call) -> str:
         base = f"{base}/{call.endpoint.api_version or GoogleVendor.api_version}"
     path = model if "/" in model else f"models/{model}"
     return f"{base}/{path}:{'streamGenerateContent?alt=sse' if call.stream else 'generateContent'}"
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    if endpoint.token_provider is not None:
+        return {"authorization": f"Bearer {endpoint.token_provider()}", **custom_headers(endpoint)}
+    key = {} if endpoint.api_key is None else {"x-goog-api-key": endpoint.api_key.get_secret_value()}
+    return {**key, **custom_headers(endpoint)}

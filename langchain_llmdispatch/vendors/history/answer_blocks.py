@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.block_translators import get_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES
 
+from langchain_llmdispatch.framing import is_finite, parse_json
 from langchain_llmdispatch.vendors.history.blocks import (
     MEDIA,
     ODD,
@@ -153,13 +155,26 @@ def _key_of(call: Mapping[str, Any]) -> str:
 
 
 def arguments(args: Any) -> dict[str, Any] | None:
-    """Return a tool call's arguments as an object, or None if they are not one."""
+    """Return a tool call's arguments as an object, or None if they are not one.
+
+    Numbers that JSON does not have become their names, as in protobuf's JSON: `"NaN"`, `"-Infinity"`.
+    """
     if isinstance(args, str):
         try:
-            args = json.loads(args or "{}")
+            args = parse_json(args or "{}")
         except ValueError:
             return None
-    return args if isinstance(args, dict) else None
+    if not isinstance(args, dict):
+        return None
+    return args if is_finite(args) else _spelled(args)
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else json.dumps(value)
+    if isinstance(value, dict):
+        return {name: _spelled(part) for name, part in value.items()}
+    return [_spelled(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _add_signatures(blocks: list[Block], message: AIMessage, by_id: Mapping[Any, Any]) -> None:

@@ -205,6 +205,8 @@ class BlockFilter:
     def _call(self, block: Block, turn: HistoryTurn) -> Block | None:
         args = arguments(block.get("args"))
         valid = args is not None and block["type"] != "invalid_tool_call"
+        if isinstance(block.get("args"), dict) and args is not block["args"]:
+            self.note("numbers_in_words", "JSON has neither NaN nor infinities", turn.index)
         kept: Block = {
             # The pairing of calls and results keeps an invalid call only if it was answered.
             "type": "tool_call" if valid else "invalid_tool_call",

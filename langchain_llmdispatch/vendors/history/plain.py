@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from langchain_llmdispatch.framing import is_finite
 from langchain_llmdispatch.vendors.rules import HistoryRules
 
 _BEFORE_FIRST_USER = (None, SystemMessage)
@@ -67,7 +68,7 @@ def _is_plain_answer(message: AIMessage, seen: set[str], rules: HistoryRules) ->
         id_ = call["id"]
         if not id_ or id_ in seen or (rules.tool_id is not None and not rules.tool_id.fullmatch(id_)):
             return False
-        if not isinstance(call["args"], dict) or call.get("extras"):
+        if not isinstance(call["args"], dict) or call.get("extras") or not is_finite(call["args"]):
             return False
         seen.add(id_)
     return has_only_text(message, with_calls=True)

@@ -98,7 +98,7 @@ class _CallRegister:
         while True:
             # The first use of an id always becomes the same: prompt caches and later turns rely on it.
             seed = f"{given_id or name}#{times}" if times or not given_id else given_id
-            digest = hashlib.sha256(seed.encode()).hexdigest()
+            digest = hashlib.sha256(seed.encode(errors="surrogatepass")).hexdigest()
             forms = (f"call_{digest[:24]}", digest[:24], digest[:9])
             fitting = [form for form in forms if pattern is None or pattern.fullmatch(form)]
             yield from (form for form in fitting or forms[:1] if form not in self.used)

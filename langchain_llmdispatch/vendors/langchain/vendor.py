@@ -103,7 +103,7 @@ class LangChainVendor(Vendor):
         """Return a fingerprint of all that changes the model's answers, by its integration; without keys."""
         stated = {"type": self.model._llm_type, **self.model._identifying_params}
         text = f"{self.listing.section}:{self.model_name} {sorted(stated.items(), key=str)}"
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
     # -- answering ---------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from langchain_llmdispatch.vendors.base import (
     HistoryRules,
     Vendor,
     bearer,
+    custom_headers,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
@@ -66,8 +67,8 @@ class OllamaVendor(Vendor):
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the request; `stream` is always in it, since a server streams by default."""
         endpoint = call.endpoint
-        own = {name.lower(): value for name, value in endpoint.headers.items()}
-        return json_request(_chat_url(endpoint.base_url), {**bearer(endpoint), **own}, chat_body(call))
+        url, body = _chat_url(endpoint.base_url), chat_body(call)
+        return json_request(url, lambda: {**bearer(endpoint), **custom_headers(endpoint)}, body)
 
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:

@@ -163,7 +163,7 @@ def call_id(raw: Any, seed: str, index: int) -> str:
     """Return the vendor's call id, or one that the same answer always gets (TGI sends 0 or nothing)."""
     if isinstance(raw, str) and raw:
         return raw
-    return f"call_{sha256(seed.encode()).hexdigest()[:12]}_{index}"
+    return f"call_{sha256(seed.encode(errors='surrogatepass')).hexdigest()[:12]}_{index}"
 
 
 # -- the message ---------------------------------------------------------------------------------------

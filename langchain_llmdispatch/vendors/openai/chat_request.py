@@ -189,7 +189,7 @@ def _call(call: Mapping[str, Any], dialect: Dialect) -> Json:
 def _id(identity: str, dialect: Dialect) -> str:
     if not dialect.short_ids or (len(identity) == _SHORT and identity.isascii() and identity.isalnum()):
         return identity
-    return sha256(identity.encode()).hexdigest()[:_SHORT]
+    return sha256(identity.encode(errors="surrogatepass")).hexdigest()[:_SHORT]
 
 
 def arguments_of(call: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.base import (
     SchemaDialect,
     Vendor,
     bearer,
+    custom_headers,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
@@ -68,8 +69,8 @@ class ChatCompletions(Vendor):
     def encode_request(self, call: Call) -> httpx.Request:
         """Return a POST with credentials; the user's own headers win."""
         path, body = self.encode_body(call)
-        own = {name.lower(): value for name, value in call.endpoint.headers.items()}
-        return json_request(self.url(call, path), {**self.credentials(call), **own}, body)
+        url, own = self.url(call, path), call.endpoint
+        return json_request(url, lambda: {**self.credentials(call), **custom_headers(own)}, body)
 
     def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Return the path of the API that `call` goes to, and the body for it."""

@@ -1,0 +1,127 @@
+"""The bodies of responses: read piece by piece, unpacked, within a deadline and a number of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from langchain_llmdispatch.errors import DispatchError, ResponseTooLargeError
+from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.transport import failure_of, timed_out
+from langchain_llmdispatch.transport.unpacking import Unpacker, unpacker
+
+ERROR_BYTES = 1024 * 1024
+"""The most bytes of an error's body that are read; status and beginning tell what it is."""
+
+
+def read(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> Iterator[bytes]:
+    """Yield the body's pieces as they arrive, unpacked if the server compressed them.
+
+    Args:
+        response: The response, its body unread.
+        read_deadline: When waiting for it ends.
+        limit: The most bytes that it may have, unpacked.
+
+    Raises:
+        ConnectionFailedError: The connection broke.
+        AttemptTimeoutError: The deadline passed.
+        ResponseTooLargeError: The body has more bytes.
+        MalformedResponseError: It cannot be unpacked.
+    """
+    failure: DispatchError | None = None
+    left, unpack = limit, _unpacker_of(response)
+    try:
+        for raw in _source(response, response.iter_bytes):
+            for piece in (raw,) if unpack is None else unpack(raw):
+                left -= len(piece)
+                if left < 0:
+                    break
+                yield piece
+            if (failure := _stopped(left, limit, read_deadline)) is not None:
+                break
+    except httpx.HTTPError as error:
+        failure = failure_of(error, read_deadline)
+    if failure is not None:
+        raise failure
+
+
+async def aread(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> AsyncIterator[bytes]:
+    """Yield the body's pieces as they arrive; see `read`."""
+    failure: DispatchError | None = None
+    left, unpack = limit, _unpacker_of(response)
+    try:
+        async for raw in _source(response, response.aiter_bytes):
+            for piece in (raw,) if unpack is None else unpack(raw):
+                left -= len(piece)
+                if left < 0:
+                    break
+                yield piece
+            if (failure := _stopped(left, limit, read_deadline)) is not None:
+                break
+    except httpx.HTTPError as error:
+        failure = failure_of(error, read_deadline)
+    if failure is not None:
+        raise failure
+
+
+def whole(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> bytes:
+    """Return a whole body; of an error's, the beginning. See `read` for the arguments and what is raised."""
+    pieces: list[bytes] = []
+    try:
+        pieces.extend(read(response, read_deadline, _limit_of(response, limit)))
+    except ResponseTooLargeError:
+        if response.is_success:
+            raise
+    return b"".join(pieces)
+
+
+async def awhole(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> bytes:
+    """Return a whole body; see `whole`."""
+    pieces: list[bytes] = []
+    try:
+        async for piece in aread(response, read_deadline, _limit_of(response, limit)):
+            pieces.append(piece)  # noqa: PERF401 - what came before the limit is kept
+    except ResponseTooLargeError:
+        if response.is_success:
+            raise
+    return b"".join(pieces)
+
+
+def finish(pieces: Iterator[bytes]) -> None:
+    """Discard a body's rest, within the deadline, so that its connection can be used again."""
+    with suppress(DispatchError):
+        for _ in pieces:
+            pass
+
+
+async def afinish(pieces: AsyncIterator[bytes]) -> None:
+    """Discard a body's rest; see `finish`."""
+    with suppress(DispatchError):
+        async for _ in pieces:
+            pass
+
+
+def _limit_of(response: httpx.Response, limit: int) -> int:
+    return limit if response.is_success else min(limit, ERROR_BYTES)
+
+
+def _stopped(left: int, limit: int, read_deadline: ReadDeadline) -> DispatchError | None:
+    """Return why reading stops before the end of the body, if it does."""
+    if left < 0:
+        text = f"the response has more than {limit} bytes; a larger max_response_bytes lets it pass"
+        return ResponseTooLargeError(text)
+    late = read_deadline.until <= read_deadline.clock.monotonic()
+    return timed_out(read_deadline) if late else None
+
+
+def _unpacker_of(response: httpx.Response) -> Unpacker | None:
+    # A body that is there already (`httpx.MockTransport`) is unpacked, too.
+    return None if response.is_stream_consumed else unpacker(response.headers)
+
+
+def _source(response: httpx.Response, present: Any) -> Any:
+    # The stream itself skips httpx's chunker, byte counter and decoders.
+    return present() if response.is_stream_consumed else response.stream
