@@ -64,16 +64,11 @@ def _ollama(_: int, __: str | None, message: str) -> Body:
     return {"error": message}
 
 
-def _huggingface(status: int, code: str | None, message: str) -> Body:
-    return _openai(status, code, message)
-
-
 _BODIES: Mapping[str, Callable[[int, str | None, str], Body]] = {
     "anthropic": _anthropic,
     "google": _google,
     "cohere": _cohere,
     "ollama": _ollama,
-    "huggingface": _huggingface,
 }
 
 
@@ -81,7 +76,7 @@ def error_body(vendor: str, status: int, code: str | None = None, message: str |
     """Return what a vendor answers with an error status.
 
     Args:
-        vendor: The vendor's name; unknown ones speak OpenAI's dialect.
+        vendor: The vendor's name; any other has OpenAI's form.
         status: The HTTP status.
         code: The vendor's own error code, where the status is ambiguous.
         message: The error's text.

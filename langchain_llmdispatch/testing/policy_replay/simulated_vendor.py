@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -19,7 +19,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.errors import VendorError
 from langchain_llmdispatch.framing import LineDecoder
-from langchain_llmdispatch.testing.body_streams import pause
+from langchain_llmdispatch.testing.body_streams import Action, Delay, filtered, pause
 from langchain_llmdispatch.transport.middleware import Sleep
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.stream import FrameDecoder
@@ -78,50 +78,41 @@ class SimulatedNetwork:
         """Take the time of the outcome, then respond or fail."""
         outcome = OUTCOMES.get()(request.extensions["llmdispatch"].target)
         refused = outcome.status not in {None, _OK}
-        if outcome.error == "AttemptTimeoutError":
-            yield _sleep(read_deadline, _FOREVER)
-        elif refused or outcome.error == "ConnectionFailedError" or outcome.ttft_s is None:
-            yield _sleep(read_deadline, outcome.latency_s)
-        _check(read_deadline)
+        seconds = outcome.latency_s if refused or outcome.ttft_s is None else 0.0
+        if outcome.error in {"AttemptTimeoutError", "ConnectionFailedError"}:
+            seconds = _FOREVER if outcome.error == "AttemptTimeoutError" else outcome.latency_s
+        yield Sleep(pause(read_deadline, seconds), read_deadline.clock)
+        if read_deadline.left() <= 0:
+            raise httpx.ReadTimeout("simulated")
         if outcome.error == "ConnectionFailedError":
             raise httpx.ConnectError("simulated")
-        return _refusal(outcome) if refused else httpx.Response(_OK, stream=_Body(outcome, read_deadline))
+        headers = {} if outcome.retry_after_s is None else {"retry-after": f"{outcome.retry_after_s:g}"}
+        response = httpx.Response(
+            outcome.status or _OK, headers=headers, stream=httpx.ByteStream(outcome.body())
+        )
+        return response if refused else filtered(response, _Pace(outcome), read_deadline)
 
 
-def _sleep(read_deadline: ReadDeadline, seconds: float) -> Sleep:
-    """Return a wait, at most until the deadline."""
-    return Sleep(pause(read_deadline, max(0.0, seconds)), read_deadline.clock)
+class _Pace:
+    """A body filter: the beginning of a stream comes after its time to first content, the rest at its end."""
 
+    def __init__(self, outcome: SimulatedOutcome) -> None:
+        self._outcome = outcome
 
-def _check(read_deadline: ReadDeadline) -> None:
-    if read_deadline.left() <= 0:
-        raise httpx.ReadTimeout("simulated")
-
-
-def _refusal(outcome: SimulatedOutcome) -> httpx.Response:
-    headers = {} if outcome.retry_after_s is None else {"retry-after": f"{outcome.retry_after_s:g}"}
-    body = httpx.ByteStream(outcome.body())
-    return httpx.Response(outcome.status or 500, headers=headers, stream=body)
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, outcome: SimulatedOutcome, read_deadline: ReadDeadline) -> None:
-        self._outcome, self._deadline = outcome, read_deadline
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def feed(self, piece: bytes) -> Iterable[Action]:
+        """Return the beginning for the first, empty piece, and the rest for the body."""
         outcome = self._outcome
-        if outcome.ttft_s is not None:
-            await self._wait(outcome.ttft_s)
-            yield _BEGUN
-            await self._wait(outcome.latency_s - outcome.ttft_s)
-            if outcome.error == "StreamInterruptedError":
-                raise httpx.RemoteProtocolError("simulated")
-        yield outcome.body()
+        if outcome.ttft_s is None:
+            return [piece]
+        if not piece:
+            return [Delay(outcome.ttft_s), _BEGUN]
+        broken = outcome.error == "StreamInterruptedError"
+        end = httpx.RemoteProtocolError("simulated") if broken else piece
+        return [Delay(outcome.latency_s - outcome.ttft_s), end]
 
-    async def _wait(self, seconds: float) -> None:
-        sleep = _sleep(self._deadline, seconds)
-        await sleep.clock.asleep(sleep.seconds)
-        _check(self._deadline)
+    def close(self) -> Iterable[Action]:
+        """Return nothing."""
+        return ()
 
 
 class _Codec(Vendor):
