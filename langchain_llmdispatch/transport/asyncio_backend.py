@@ -7,6 +7,7 @@ what arrives is kept until the next read. TLS, proxies and the pool stay httpcor
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -156,9 +157,9 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Return a connection."""
         loop = asyncio.get_running_loop()
-        # uvloop has no such option.
-        eyeballs = isinstance(loop, asyncio.BaseEventLoop)
-        options: dict[str, Any] = {"happy_eyeballs_delay": _EYEBALLS} if eyeballs else {}
+        # uvloop has no such option; one address needs no race, which may drop an open socket if cancelled.
+        races = isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host)
+        options: dict[str, Any] = {"happy_eyeballs_delay": _EYEBALLS} if races else {}
         try:
             async with asyncio.timeout(timeout):
                 transport, stream = await loop.create_connection(
@@ -179,6 +180,14 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _give_up(waiter: asyncio.Future[None], over: type[Exception]) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import socket
 import ssl
+from contextlib import suppress
 
 import httpcore
 import pytest
 import trustme
 
+from langchain_llmdispatch.transport.asyncio_backend import AsyncioBackend
 from tests.transport.servers import LOOPS, answer, apool, listening, run, silent
 
 LARGE = 3_000_000
@@ -68,3 +73,22 @@ def test_nobody_there_is_a_connect_error(loop: str) -> None:
                 await connections.request("GET", f"http://127.0.0.1:{port + 1}/")
 
     run(loop, main)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_connection_that_is_cancelled_is_closed(loop: str) -> None:
+    """At whatever step of connecting the caller leaves, no socket is left to the garbage collector."""
+
+    async def main() -> None:
+        for steps in range(12):
+            task = asyncio.ensure_future(AsyncioBackend().connect_tcp("127.0.0.1", port))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await (await task).aclose()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # the system connects, and nothing accepts
+        port = listener.getsockname()[1]
+        run(loop, main)
+    gc.collect()  # an open socket is a warning then, which is an error here
