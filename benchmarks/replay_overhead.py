@@ -2,7 +2,7 @@
 
     python benchmarks/replay_overhead.py
 
-Everything runs in one process; the "wire" row is the same call against a layer that answers at once, so that
+Everything runs in one process; the "no kit" row is the same call against a middleware that responds at once, so that
 the rest is the kit's own. Medians of several rounds, in microseconds a call, with the rounds' spread.
 """
 
@@ -36,8 +36,8 @@ BODY = (
 QUESTION = "What is the capital of France? " * 8
 
 
-class Answering:
-    """A layer that answers at once."""
+class Responding:
+    """A middleware that responds at once."""
 
     depth = 95
     replays = True
@@ -53,7 +53,7 @@ class Answering:
 def main() -> None:
     """Measure and print."""
     model = DispatcherChatModel(models=[Deployment("openai:gpt-5.4-mini", api_key="benchmark-key")], env={})
-    with tempfile.TemporaryDirectory() as folder, installed(Answering()):
+    with tempfile.TemporaryDirectory() as folder, installed(Responding()):
         one, many = Path(folder) / "one.yaml", Path(folder) / "many.yaml"
         questions = [f"{QUESTION}{number}" for number in range(CALLS)]
         with Cassette(one, mode="rewrite", environment={}):
@@ -63,7 +63,7 @@ def main() -> None:
                 model.invoke(question)
         same = questions[:1] * CALLS
         rows: dict[str, tuple[Callable[[], AbstractContextManager[Any]], list[str]]] = {
-            "wire, no kit": (nullcontext, same),
+            "no kit": (nullcontext, same),
             "faults, none of them due": (_faults, same),
             "replay from a cassette of 1": (lambda: Cassette(one, repeats=True, environment={}), same),
             f"replay from a cassette of {CALLS}": (lambda: Cassette(many, environment={}), questions),
@@ -73,8 +73,8 @@ def main() -> None:
             ),
         }
         floor = None
-        for name, (context, asked) in rows.items():
-            middle, spread = _measure(model, context, asked)
+        for name, (context, prompts) in rows.items():
+            middle, spread = _measure(model, context, prompts)
             floor = floor or middle
             print(f"{name:34} {middle:8.0f} us a call (+{middle - floor:.0f})   rounds {spread}")
         print(f"{'putting a cassette in and out':34} {_in_and_out(one):8.0f} us")
@@ -88,16 +88,16 @@ def _faults() -> AbstractContextManager[Any]:
 
 
 def _measure(
-    model: DispatcherChatModel, context: Callable[[], AbstractContextManager[Any]], asked: list[str]
+    model: DispatcherChatModel, context: Callable[[], AbstractContextManager[Any]], prompts: list[str]
 ) -> tuple[float, str]:
     times = []
     for _ in range(ROUNDS):
         with ExitStack() as stack:
             stack.enter_context(context())
             began = time.perf_counter()
-            for question in asked:
-                model.invoke(question)
-            times.append((time.perf_counter() - began) / len(asked) * 1e6)
+            for prompt in prompts:
+                model.invoke(prompt)
+            times.append((time.perf_counter() - began) / len(prompts) * 1e6)
     return statistics.median(times), f"{min(times):.0f} to {max(times):.0f}"
 
 

@@ -1,7 +1,7 @@
-"""Lets the notebooks' questions be answered from recordings: no key, no network, no wait.
+"""Replays the notebooks' requests from recordings: no key, no network, no wait.
 
 Each notebook's first code cell calls `replay`. Without that call, and with keys in the environment or in
-`.env`, the same cells ask the real vendors.
+`.env`, the same cells call the real vendors.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _context = ExitStack()
 
 
 def replay(notebook: str) -> Cassette:
-    """Answer every model's requests from `cassettes/notebooks/<notebook>.yaml` until the kernel ends.
+    """Replay every model's requests from `cassettes/notebooks/<notebook>.yaml` until the kernel ends.
 
-    A key that is missing gets a placeholder; it is sent to nobody. Cells may be run again: the last recording
-    of a request answers it as often as it is asked. The clock moves by the recorded times, without waiting.
+    A missing key is replaced by a placeholder, which is not sent. Cells may be run again: the last recording of
+    a request is replayed again and again. The clock moves by the recorded times, without waiting.
 
     Args:
         notebook: The recording's name.

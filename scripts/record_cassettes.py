@@ -63,7 +63,7 @@ def _servers(vendor: str, model: str | None) -> list[Server]:
     if model is None:
         raise ConfigurationError(f"{vendor} has no default model: give --model")
     server = Server(vendor, f"{vendor}:{model}", skipped={"too-long": "its window is too large to fill"})
-    server.chat_model(env=environment())  # a missing key is told before anything is asked
+    server.chat_model(env=environment())  # a missing key is an error before anything is sent
     return [server]
 
 

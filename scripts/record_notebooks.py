@@ -3,9 +3,9 @@
     python scripts/record_notebooks.py                   every notebook that calls `replay`
     python scripts/record_notebooks.py 3_agents          those whose names begin so
 
-The cells run as they stand. Requests to vendors are turned to llama.cpp's OpenAI and Anthropic interfaces
+The cells run unchanged. Requests to vendors are redirected to llama.cpp's OpenAI and Anthropic interfaces
 between the faults and the cassette, so that routing, prices and histories are those of the notebook, and the
-recording says what it is.
+recording names what served it.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ ABOUT = {
     SMALL: "SmolLM2-135M-Instruct, Q4_1",
 }
 # Which model answers for a deployment of this name; the default one for all others.
-STAND_INS = {"small": SMALL}
+LOCAL_MODELS = {"small": SMALL}
 
 
 class Redirect:
-    """Sends every model's request to the local server that stands in for its deployment."""
+    """Sends every model's request to the local server for its deployment."""
 
     depth: ClassVar[int] = 40  # within the faults, around the cassette
     replays: ClassVar[bool] = False
 
     def flow(self, request: httpx.Request, _: ReadDeadline) -> Flow:
-        """Forward it to the stand-in."""
-        response: httpx.Response = yield self._turned(request)
+        """Forward it to the local server."""
+        response: httpx.Response = yield self._redirected(request)
         return response
 
-    def _turned(self, request: httpx.Request) -> httpx.Request:
+    def _redirected(self, request: httpx.Request) -> httpx.Request:
         attempt = attempt_of(request)
-        model = STAND_INS.get(attempt.target.name if attempt else "", DEFAULT)
+        model = LOCAL_MODELS.get(attempt.target.name if attempt else "", DEFAULT)
         server = httpx.URL(base_url(model))
         url = request.url.copy_with(scheme="http", host=server.host, port=server.port)
         left_out = {"host", "authorization", "x-api-key"}
@@ -68,8 +68,8 @@ class Redirect:
         )
 
 
-class Heard:
-    """What a cassette has heard so far, as its tape will hold it: cells may read it."""
+class RecordedSoFar:
+    """What a cassette has recorded so far, with the attributes of a tape: cells may read it."""
 
     def __init__(self, cassette: Cassette) -> None:
         self._cassette = cassette
@@ -100,7 +100,7 @@ def _record(path: Path) -> bool:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     if not any("from recorded import replay" in source for source in sources):
-        print(f"{path.stem}: asks for no recording")
+        print(f"{path.stem}: uses no recording")
         return True
     shell = InteractiveShell()
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def _record(path: Path) -> bool:
             )
             cassette.tape.by = f"langchain-llmdispatch {_project_version()}"
             tapes.append(stack.enter_context(cassette))
-            return types.SimpleNamespace(tape=Heard(cassette))
+            return types.SimpleNamespace(tape=RecordedSoFar(cassette))
 
         sys.modules["recorded"] = _module(replay=record)
         for number, source in enumerate(sources, 1):
@@ -140,7 +140,9 @@ def _project_version() -> str:
 
 
 def _about(sources: list[str]) -> str:
-    named = [model for name, model in STAND_INS.items() if any(f'name="{name}"' in text for text in sources)]
+    named = [
+        model for name, model in LOCAL_MODELS.items() if any(f'name="{name}"' in text for text in sources)
+    ]
     models = "; ".join(ABOUT[model] for model in (DEFAULT, *named))
     return f"llama.cpp server (xllamacpp {version('xllamacpp')}): {models}"
 
