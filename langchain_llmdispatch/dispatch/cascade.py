@@ -6,7 +6,6 @@ enough: most calls then end with a cheap model, and only those that need it reac
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from langchain_core.messages import AIMessage
 from langchain_llmdispatch.errors import ConfigurationError, ContentFilterError, DispatchError
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors.json_text import whole_value
 
 AnswerCheck: TypeAlias = Callable[[AIMessage], bool]
 """Returns whether a whole answer is not good enough."""
@@ -45,7 +45,7 @@ def violates_schema(message: AIMessage, request: ChatRequest) -> bool:
     if request.output is None or message.tool_calls:
         return False
     try:
-        value = json.loads(message.text)
+        value = whole_value(message.text)
     except ValueError:
         return True
     schema = request.output.schema

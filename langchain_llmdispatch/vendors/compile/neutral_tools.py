@@ -10,9 +10,16 @@ from difflib import get_close_matches
 from typing import Any
 
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from langchain_llmdispatch.vendors.compile.class_schemas import (
+    class_schema,
+    function_schema,
+    is_class,
+    tool_schema,
+)
+from langchain_llmdispatch.vendors.compile.references import References, Schema
 
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _FUNCTION_KEYS = frozenset({"type", "function", "name", "description", "parameters", "strict"})
@@ -84,11 +91,27 @@ def _neutral(tool: Any, strict: bool | None) -> Sequence[ToolSpec | Mapping[str,
         return [tool]
     if isinstance(tool, Mapping):
         return _of_mapping(dict(tool), strict)
-    made = convert_to_openai_tool(tool, strict=strict)
-    if made.get("type") != "function":
-        return [made]
-    extras = tool.extras if isinstance(tool, BaseTool) and tool.extras else {}
-    return [_spec(made["function"], strict, extras)]
+    if isinstance(tool, BaseTool):
+        return [_of_tool(tool, strict)]
+    if callable(tool):
+        return [_titled(class_schema(tool) if is_class(tool) else function_schema(tool), strict)]
+    raise ValueError(f"{tool!r} is no tool: it is neither a class, a function, a BaseTool nor a dict")
+
+
+def _of_tool(tool: BaseTool, strict: bool | None) -> ToolSpec | Mapping[str, Any]:
+    if (tool.metadata or {}).get("type") == "custom_tool":
+        return convert_to_openai_tool(tool)  # OpenAI's tools whose argument is a text
+    about = {"name": tool.name, "description": tool.description}
+    return _spec({**about, "parameters": _untitled(tool_schema(tool))}, strict, tool.extras or {})
+
+
+def _titled(schema: Schema, strict: bool | None) -> ToolSpec:
+    about = {"name": schema["title"], "description": schema.get("description")}
+    return _spec({**about, "parameters": _untitled(schema)}, strict, {})
+
+
+def _untitled(schema: Mapping[str, Any]) -> Schema:
+    return {key: value for key, value in schema.items() if key not in {"title", "description"}}
 
 
 def _of_mapping(tool: dict[str, Any], strict: bool | None) -> Sequence[ToolSpec | Mapping[str, Any]]:
@@ -104,12 +127,25 @@ def _of_mapping(tool: dict[str, Any], strict: bool | None) -> Sequence[ToolSpec 
         return [_spec(_declaration(each), strict, {}) for each in declared]
     if _is_server_tool(tool):
         return [tool]
+    if "title" in tool and "name" not in tool:
+        return [_titled(tool, strict)]
     return [_spec(convert_to_openai_tool(tool)["function"], strict, {})]
 
 
 def _declaration(declared: Mapping[str, Any]) -> Mapping[str, Any]:
     schema = declared.get("parametersJsonSchema") or declared.get("parameters_json_schema")
-    return {**declared, "parameters": schema} if schema else declared
+    return {**declared, "parameters": schema or _in_lower_case(declared.get("parameters"))}
+
+
+def _in_lower_case(node: Any) -> Any:
+    """Return a schema of Gemini's older kind with the types that JSON Schema has (`STRING` is `string`)."""
+    if isinstance(node, list):
+        return [_in_lower_case(part) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    made = {key: _in_lower_case(value) for key, value in node.items()}
+    kind = made.get("type")
+    return {**made, "type": kind.lower()} if isinstance(kind, str) and kind.isupper() else made
 
 
 def _is_server_tool(tool: Mapping[str, Any]) -> bool:
@@ -125,14 +161,33 @@ def _rest(tool: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
 
 
 def _spec(function: Mapping[str, Any], strict: bool | None, extras: Mapping[str, Any]) -> ToolSpec:
-    own = function.get("strict")
+    own, name = function.get("strict"), str(function["name"])
     return ToolSpec(
-        name=str(function["name"]),
+        name=name,
         description=str(function.get("description") or ""),
-        parameters=function.get("parameters") or _NO_ARGUMENTS,
+        parameters=_arguments(name, function.get("parameters") or _NO_ARGUMENTS),
         strict=own if own is not None else strict,
         extras=extras,
     )
+
+
+def _arguments(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of a tool's arguments, an object's.
+
+    Raises:
+        ValueError: It is another value's.
+    """
+    target = References(schema).target(schema.get("$ref"))
+    if target is not None:
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    kind = schema.get("type", "object")
+    if isinstance(kind, list) and "object" in kind:  # null for no arguments
+        return {**schema, "type": "object"}
+    if kind != "object":
+        raise ValueError(
+            f"the arguments of tool {name!r} are of type {kind!r}; a tool takes an object: make it a property"
+        )
+    return schema
 
 
 def server_type(tool: Mapping[str, Any]) -> str:
@@ -221,12 +276,16 @@ def neutral_output(response_format: Any) -> OutputSchema | None:
         return response_format
     if isinstance(response_format, Mapping) and response_format.get("type") in _FORMATS:
         return _FORMATS[response_format["type"]](response_format)
-    if isinstance(response_format, Mapping) and "title" not in response_format:
+    if is_class(response_format):
+        schema = class_schema(response_format)
+    elif isinstance(response_format, Mapping) and "title" in response_format:
+        schema = dict(response_format)
+    else:
+        kind = response_format.get("type") if isinstance(response_format, Mapping) else response_format
         raise ValueError(
-            f"response_format of type {response_format.get('type')!r} is not known; use json_schema, "
-            "json_object or text, or a JSON schema with a title",
+            f"response_format of type {kind!r} is not known; use json_schema, json_object or text, a class, "
+            "or a JSON schema with a title",
         )
-    schema = convert_to_json_schema(response_format)
     return OutputSchema(str(schema["title"]), schema)
 
 
