@@ -6,6 +6,7 @@ TypedDict's `Optional`, keys that need not be there, a root that is no object.
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable, Mapping
 from typing import (
@@ -79,9 +80,16 @@ class _WithoutTitles(GenerateJsonSchema):
 def _model_schema(model: Any) -> Schema:
     if not issubclass(model, BaseModel):
         return dict(model.schema())  # pydantic 1
-    if "model_json_schema" in {name for cls in model.__mro__ if cls is not BaseModel for name in vars(cls)}:
-        return dict(model.model_json_schema())  # the class's own
-    return dict(model.model_json_schema(schema_generator=_WithoutTitles))
+    taken = inspect.signature(model.model_json_schema).parameters.values()
+    generated = any(p.name == "schema_generator" or p.kind is p.VAR_KEYWORD for p in taken)
+    schema = model.model_json_schema(**({"schema_generator": _WithoutTitles} if generated else {}))
+    definitions = {name: _untitled(part, name) for name, part in schema.get("$defs", {}).items()}
+    return {**schema, "$defs": definitions} if definitions else dict(schema)
+
+
+def _untitled(definition: Schema, name: str) -> Schema:
+    """Return a definition without a title that only repeats its name."""
+    return {key: value for key, value in definition.items() if (key, value) != ("title", name)}
 
 
 # -- TypedDicts ------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ class References:
                 place = place.get(step)
             else:
                 return None
+        if isinstance(place, bool):
+            return {} if place else {"not": {}}
         return place if isinstance(place, Mapping) else None
 
     @cached_property

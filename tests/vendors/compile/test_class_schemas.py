@@ -124,7 +124,7 @@ def test_a_typed_dict_keeps_what_it_allows() -> None:
     assert parts["about"] == {"type": "string", "description": "a summary"}
     assert parts["count"] == {"type": "integer", "minimum": 0}
     assert parts["parent"] == {"anyOf": [{"$ref": "#/$defs/_Page"}, {"type": "null"}]}
-    assert parts["schema"]["additionalProperties"]["items"]["title"] == "_Link"
+    assert parts["schema"]["additionalProperties"]["items"]["description"] == "A link."
     assert parts["_id"] == {"type": "integer"}
 
 
