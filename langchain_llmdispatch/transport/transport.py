@@ -11,6 +11,7 @@ httpcore's pool slots: encode/httpcore#1093).
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import threading
 import urllib.request
@@ -75,7 +76,7 @@ class Transport:
         self._sync: dict[str | None, httpx.HTTPTransport] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
         # A model that is dropped without being closed leaves no open sockets behind.
-        weakref.finalize(self, _close, self._sync)
+        weakref.finalize(self, _close_if_ours, os.getpid(), self._sync)
 
     @property
     def replays(self) -> bool:
@@ -177,6 +178,12 @@ class Transport:
 def _close(transports: Mapping[str | None, httpx.HTTPTransport]) -> None:
     for transport in list(transports.values()):
         transport.close()
+
+
+def _close_if_ours(process: int, transports: Mapping[str | None, httpx.HTTPTransport]) -> None:
+    # A forked child leaves its parent's connections, and locks that may be held there, as they are.
+    if os.getpid() == process:
+        _close(transports)
 
 
 class _LoopTransports:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import threading
 import time
 
+import httpx
 import pytest
 
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.transport import Transport, _close_if_ours
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, deployment, model_of
 from tests.transport.servers import LOOPS, run
+
+
+def open_until(server: LoopbackServer, wanted: int) -> int:
+    """Return the server's open connections, as soon as there are no more than so many."""
+    until = time.monotonic() + 10
+    while server.open_connections > wanted and time.monotonic() < until:
+        threading.Event().wait(0.005)
+    return server.open_connections
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -46,10 +60,7 @@ def test_a_lost_race_is_ended_on_either_loop(server: LoopbackServer, loop: str) 
         await model.aclose()
 
     run(loop, main)
-    until = time.monotonic() + 10
-    while server.open_connections > before and time.monotonic() < until:
-        threading.Event().wait(0.005)
-    assert server.open_connections <= before
+    assert open_until(server, before) <= before
 
 
 @pytest.mark.parametrize("colour", ["stream", "astream"])
@@ -70,3 +81,45 @@ def test_streams_leave_their_connection_to_the_next(vendor: str, colour: str, se
         for _ in range(3):
             assert list(model.stream("hello"))
     assert server.accepted_connections == before + 1
+
+
+def test_a_dropped_model_leaves_no_connection() -> None:
+    """Without `close` its connections end with it."""
+    with LoopbackServer() as server:
+        model = model_of(deployment(server, "openai"))
+        model.invoke("hello")
+        assert server.open_connections == 1
+        del model
+        gc.collect()
+        assert open_until(server, 0) == 0
+
+
+def test_a_closed_model_may_be_used_again() -> None:
+    """It connects anew, and closes again."""
+    with LoopbackServer() as server:
+        model = model_of(deployment(server, "openai"))
+        for _ in range(2):
+            model.invoke("hello")
+            assert server.open_connections == 1
+            model.close()
+            assert open_until(server, 0) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_end_of_a_forked_child_leaves_the_parents_connections(server: LoopbackServer) -> None:
+    """The finalizer of a child's copy closes nothing, and waits for no lock."""
+    transport = Transport()
+    response = transport.send(httpx.Request("GET", server.url), ReadDeadline(Clock(), float("inf"), "it"))
+    pool = transport._sync[None]._pool
+    with pool._optional_thread_lock:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                _close_if_ours(os.getppid(), transport._sync)
+                code = 0
+            finally:
+                os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert response.read()
+    transport.close()

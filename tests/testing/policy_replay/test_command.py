@@ -1,4 +1,4 @@
-"""The command `replay`: tables, JSON, pictures, errors in one line."""
+"""The command `replay`: tables, JSON, pictures (`chart`), errors in one line."""
 
 from __future__ import annotations
 
