@@ -110,7 +110,7 @@ def test_cancelling_is_not_an_attempts_failure(server: LoopbackServer, *, stream
 SLOW = {
     "stall": Fault.stall(after_events=0),
     "slow head": Fault.slow_head(30.0),
-    "drip": Fault.drip(1),
+    "drip": Fault.drip(1, seconds=0.002),
     "keep-alives": Fault.keepalives(400, seconds=0.01),
 }
 

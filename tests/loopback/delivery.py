@@ -123,8 +123,9 @@ def _first_bytes(actions: list[Action], count: int) -> list[Action]:
 def _split(actions: list[Action], plan: StepPlan) -> list[Action]:
     drip, chop = plan.fault("drip"), plan.fault("chop")
     if drip:
-        size = drip.count
-        return _resized(actions, lambda: size)
+        size, wait = drip.count, DeliveryPause(drip.seconds)
+        pieces = _resized(actions, lambda: size)
+        return [action for piece in pieces for action in (piece, wait)] if drip.seconds else pieces
     if chop:
         dice = random.Random(chop.count)
         return _resized(actions, lambda: dice.randint(1, LARGEST_PIECE))

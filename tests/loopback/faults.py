@@ -114,9 +114,9 @@ class Fault:
         return cls("keepalives", count=count, seconds=seconds)
 
     @classmethod
-    def drip(cls, count: int = 1) -> Self:
-        """Send the body in pieces of so many bytes."""
-        return cls("drip", count=count)
+    def drip(cls, count: int = 1, *, seconds: float = 0.0) -> Self:
+        """Send the body in pieces of so many bytes, some time apart."""
+        return cls("drip", count=count, seconds=seconds)
 
     @classmethod
     def chop(cls, seed: int) -> Self:
