@@ -34,6 +34,7 @@ def dispatch_of(
     rng: random.Random | None = None,
     observers: Sequence[Observer] = (),
     waits: Sequence[float] = (),
+    last_resorts: int = 0,
     send_checks: Sequence[Callable[[Attempt], None]] = (),
     **fields: Any,
 ) -> Dispatch:
@@ -44,6 +45,7 @@ def dispatch_of(
         policy or CallPolicy(),
         clock,
         waits=waits,
+        last_resorts=last_resorts,
         observers=Observers(*observers),
         send_checks=send_checks,
     )
@@ -74,9 +76,11 @@ class Walk:
     failure: errors.DispatchError | None = None
     dispatch: Dispatch | None = None
 
-    def run(self, models: Sequence[Target]) -> Walk:
+    def run(self, models: Sequence[Target], *, last_resorts: int = 0) -> Walk:
         """Walk until an answer or the final error."""
-        self.dispatch = dispatch_of(models, self.policy, clock=self.clock, rng=random.Random(7))
+        self.dispatch = dispatch_of(
+            models, self.policy, clock=self.clock, rng=random.Random(7), last_resorts=last_resorts
+        )
         try:
             for attempt in self.dispatch.attempts():
                 with attempt:

@@ -143,6 +143,7 @@ class Engine:
             self._policy if options is NO_OPTIONS else _within(self._policy, options),
             self.clock,
             waits=decision.waits,
+            last_resorts=decision.last_resorts,
             thread=routing.thread,
             observers=observers,
             send_checks=(check,) if budget is None else (budget.reserve, check),

@@ -115,8 +115,8 @@ class Attempt:
 
     @property
     def last_resort(self) -> bool:
-        """Whether no other deployment is left to try."""
-        return not self.call.others(self.candidate)
+        """Whether no other deployment is left to try, but for those with an open breaker."""
+        return self.candidate.last_resort > 0 or not self.call.others(self.candidate)
 
     def left(self) -> float:
         """Return the seconds until the call's deadline."""

@@ -38,6 +38,8 @@ class TargetState:
         ready_at: When it may be tried again, in the clock's monotonic seconds.
         tries: How many attempts it has had.
         alive: Whether it may be tried again in this call.
+        last_resort: 0: it is none; 1: its breaker is open; 2: its key was refused in this call. Those
+            above 0 are tried when no other target is left, in this order.
     """
 
     target: Target
@@ -45,6 +47,7 @@ class TargetState:
     ready_at: float
     tries: int = 0
     alive: bool = True
+    last_resort: int = 0
 
     def may_follow(self, failed: TargetState, error: DispatchError) -> bool:
         """Return whether this target may succeed after an error of another one.
@@ -85,6 +88,7 @@ class CallState:
         policy: What bounds the call.
         clock: The source of time.
         waits: Seconds until each target may be tried, in their order; empty if all may be now.
+        last_resorts: How many of the last targets have an open breaker.
         thread: The conversation's id, or None.
         observers: Notified of attempts and of the call's end.
         send_checks: Called in order right before each request leaves.
@@ -113,6 +117,7 @@ class CallState:
         clock: Clock,
         *,
         waits: Sequence[float] = (),
+        last_resorts: int = 0,
         thread: str | None = None,
         observers: Observers = _NO_OBSERVERS,
         send_checks: Sequence[SendCheck] = (),
@@ -126,6 +131,8 @@ class CallState:
         self.candidates = [
             TargetState(target, rank, started + wait) for rank, (target, wait) in enumerate(ready)
         ]
+        for state in self.candidates[len(targets) - last_resorts :]:
+            state.last_resort = 1
         self.sent, self.lock = 0, Lock()
         self.records: list[AttemptRecord] = []
         self.errors: list[DispatchError] = []

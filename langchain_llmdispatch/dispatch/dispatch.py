@@ -29,6 +29,8 @@ from langchain_llmdispatch.dispatch.resume import deciding
 from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
+    AuthenticationError,
+    BreakerOpenError,
     DeadlineExceededError,
     DispatchError,
     NoDeploymentError,
@@ -62,7 +64,7 @@ class Dispatch:
         self._policy, self._clock, self._rng, self._refusal = call.policy, call.clock, rng, refusal
         self._queue_wait, self._breaker_wait = queue_wait, breaker_wait
         self._retry_quota = retry_quota
-        self._numbered = 0
+        self._numbered, self._patience = 0, call.policy.wait_for_preferred
         self._open: list[Attempt] = []
 
     def attempts(self) -> Iterator[Attempt]:
@@ -95,10 +97,13 @@ class Dispatch:
             DeadlineExceededError: None is available before the deadline.
         """
         call, chosen = self.call, self.call.candidates[0]
-        queue_wait = self._queue_wait if len(call.candidates) > 1 else None
-        if queue_wait is not None and queue_wait(chosen.target):
-            chosen = min(call.candidates, key=self._preference)
-        if chosen.ready_at < call.deadline:
+        if len(call.candidates) > 1:
+            wait = self._wait(chosen)
+            if wait > self._patience or not self._in_time(chosen):
+                chosen = self._best(call.candidates) or chosen
+            elif wait:
+                self._patience -= wait
+        if self._in_time(chosen):
             return chosen
         wait = chosen.ready_at - call.started
         text = f"no deployment is available for {wait:.1f} s; the call's deadline is sooner"
@@ -135,7 +140,7 @@ class Dispatch:
         reserved = call.sent + (not late.sent)
         if begun or reserved >= self._policy.max_attempts or self._clock.monotonic() >= call.deadline:
             return None
-        others = [c for c in call.others(late.candidate) if self._preference(c)[0] <= 0.0]
+        others = [c for c in call.others(late.candidate) if not c.last_resort and not self._wait(c)]
         if not others:
             return None
         attempt = self._attempt(min(others, key=self._preference), hedge=True)
@@ -172,46 +177,79 @@ class Dispatch:
         current.alive = False
         if self.call.sent >= self._policy.max_attempts:
             return None
-        chosen = min(self.call.others(current), key=self._preference, default=None)
-        return chosen if chosen is not None and self._in_time(chosen) else None
+        return self._best(self.call.others(current))
 
     def _after_error(
         self, current: TargetState, error: DispatchError
     ) -> tuple[TargetState | None, RetryCallState | None]:
         if self.call.sent >= self._policy.max_attempts or isinstance(error, DeadlineExceededError):
             return None, None
+        if isinstance(error, AuthenticationError):
+            self._refuse_key(current)
         others = [c for c in self.call.others(current) if c.may_follow(current, error)]
         retry = self._retry(current, error, others)
-        if retry is None:
-            current.alive = False
-        else:
-            current.ready_at = self._clock.monotonic() + retry.idle_for
         if not self._falls_back(error):
             others = []
-        choice = others
-        if retry is not None:
-            choice = [current] if not others or _stays(error) else [*others, current]
-        chosen = min(choice, key=self._preference, default=None)
+        choice = [*others, current] if current.alive else others
+        if retry is not None and others and self._stays(current, error, retry):
+            choice = [current]
+        chosen = self._best(choice)
+        if chosen is current and isinstance(error, AttemptTimeoutError):
+            chosen = self._best(others) or current
         if chosen is not None and chosen.tries and not self._affords_retry(error):
             current.alive = False
-            chosen = min((c for c in others if not c.tries), key=self._preference, default=None)
-        if chosen is None or not self._in_time(chosen):
-            return None, None
+            chosen = self._best([c for c in others if not c.tries])
         return chosen, retry if chosen is current else None
 
     def _retry(
         self, current: TargetState, error: DispatchError, others: Sequence[TargetState]
     ) -> RetryCallState | None:
-        # A retry never takes the last attempts that untried deployments need.
-        untried = sum(1 for c in others if c.tries == 0) if self._falls_back(error) else 0
-        if untried and self._policy.max_attempts - self.call.sent <= untried:
+        """Return the state of another try of the same deployment, or None; set if it may have one later."""
+        if isinstance(error, BreakerOpenError):  # it has opened since the decision; nothing was sent
+            current.last_resort, current.tries = 1, current.tries - 1
             return None
-        retry = self._policy.retries.decide(error, current.tries, self._rng)
-        if retry is not None and others and self._breaker_wait is not None:
-            # Its breaker would keep the retry back after the wait.
-            blocked = self._breaker_wait(current.target, self._clock.monotonic())
-            return retry if blocked <= retry.idle_for else None
+        # A retry never takes the last attempts that untried deployments need.
+        untried = sum(1 for c in others if not (c.tries or c.last_resort)) if self._falls_back(error) else 0
+        spared = untried and self._policy.max_attempts - self.call.sent <= untried
+        retry = None if spared else self._policy.retries.decide(error, current.tries, self._rng)
+        current.alive = retry is not None
+        if retry is None:
+            return None
+        now = self._clock.monotonic()
+        current.ready_at = now + retry.idle_for
+        if (
+            others
+            and self._breaker_wait is not None
+            and self._breaker_wait(current.target, now) > retry.idle_for
+        ):
+            current.last_resort = 1
+            return None
         return retry
+
+    def _refuse_key(self, refused: TargetState) -> None:
+        """Try the targets that are out with the same refused key last of all, and only one of them."""
+        alike, now = self.call.keyed_like(refused.target), self._clock.monotonic()
+        for candidate in self.call.candidates:
+            if not any(candidate.target is target for target in alike):
+                continue
+            if self._breaker_wait is not None and self._breaker_wait(candidate.target, now):
+                candidate.alive = candidate.alive and not refused.last_resort
+                candidate.last_resort = 2
+
+    def _stays(self, current: TargetState, error: DispatchError, retry: RetryCallState) -> bool:
+        """Return whether a retry goes to the same deployment although others are left.
+
+        After a timeout or a rate limit another deployment goes first, if it is available sooner; but a call
+        may have patience with its first choice.
+        """
+        if isinstance(error, AttemptTimeoutError) or current.last_resort:
+            return False
+        if not isinstance(error, RateLimitError):
+            return True
+        if current.rank or retry.idle_for > self._patience:
+            return False
+        self._patience -= retry.idle_for
+        return True
 
     def _falls_back(self, error: DispatchError) -> bool:
         cascade = self._policy.cascade
@@ -227,11 +265,18 @@ class Dispatch:
     def _in_time(self, candidate: TargetState) -> bool:
         return max(candidate.ready_at, self._clock.monotonic()) < self.call.deadline
 
-    def _preference(self, candidate: TargetState) -> tuple[float, int]:
-        """Return the order in which candidates are tried: soonest, then least tried, then preferred."""
+    def _wait(self, candidate: TargetState) -> float:
+        """Return the seconds until a candidate may be tried: of its cooldown, or of our own limits."""
         queued = self._queue_wait(candidate.target) if self._queue_wait is not None else 0.0
-        wait = max(candidate.ready_at - self._clock.monotonic(), queued, 0.0)
-        return wait, candidate.tries * 1000 + candidate.rank
+        return max(candidate.ready_at - self._clock.monotonic(), queued, 0.0)
+
+    def _preference(self, candidate: TargetState) -> tuple[int, float, int]:
+        """Return what orders candidates: soonest, then least tried, then rank; last resorts at the end."""
+        return candidate.last_resort, self._wait(candidate), candidate.tries * 1000 + candidate.rank
+
+    def _best(self, candidates: Sequence[TargetState]) -> TargetState | None:
+        """Return the candidate that is tried next of those that may be before the deadline, or None."""
+        return min(filter(self._in_time, candidates), key=self._preference, default=None)
 
     # -- failure -----------------------------------------------------------------------------------
 
@@ -240,11 +285,3 @@ class Dispatch:
         error.llmdispatch = failure_report(self.call)
         self.call.finish("failed")
         return error
-
-
-def _stays(error: DispatchError) -> bool:
-    """Return whether a retry goes to the same deployment although others are left.
-
-    After a timeout or a rate limit another deployment goes first, if it is available sooner.
-    """
-    return not isinstance(error, (AttemptTimeoutError, RateLimitError))

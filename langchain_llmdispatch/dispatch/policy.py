@@ -22,6 +22,8 @@ class CallPolicy:
         hedge_after: Seconds without a first token (not streamed: without the answer) after which a second
             deployment is tried beside the first one; None for never.
         max_response_bytes: The most bytes that a response, or one event of a stream, may have.
+        wait_for_preferred: Seconds that the call waits for its first choice while that is rate limited,
+            instead of moving on.
     """
 
     retries: RetryPolicy = field(default_factory=RetryPolicy)
@@ -31,3 +33,4 @@ class CallPolicy:
     cascade: Cascade | None = None
     hedge_after: float | None = None
     max_response_bytes: int = MAX_RESPONSE_BYTES
+    wait_for_preferred: float = 0.0

@@ -29,6 +29,13 @@ MOST_FAILURES = 5
 """Failures in a row that open a breaker."""
 FIRST_OPEN, LONGEST_OPEN = 5.0, 300.0
 """Seconds for which a breaker opens at first, doubling to the longest; half of each is jitter."""
+SOON_OPEN, OPEN_SHARE = 10.0, 1 / 30
+"""Seconds, and the share of the time since it was well, of which the larger bounds each opening.
+
+So the end of an outage of up to five minutes is seen within ten seconds and the next call. A deployment that
+is down gets six to twelve requests a minute at first, three to six after ten minutes, and one in four
+minutes after three hours.
+"""
 SETTLED_AFTER = 60.0
 """Seconds for which a breaker must stay closed before its next opening counts as the first again."""
 FIRST_OUT, LONGEST_OUT = 300.0, 3600.0
@@ -81,13 +88,14 @@ class Breaker:
         probed_until: Until when the present probe keeps other requests back.
         generation: How often it has opened.
         opens: How often it has opened without having settled since.
+        bad_since: When the first of these openings was.
         closed_at: When it last closed.
     """
 
     def __init__(self) -> None:
         self.generation = self.failures = self.opens = 0
         self.open_until = self.cool_until = self.probed_until = 0.0
-        self.closed_at = -math.inf
+        self.closed_at, self.bad_since = -math.inf, 0.0
         self.tripped, self.reason = False, ""
         self._forget()
 
@@ -126,7 +134,7 @@ class Breaker:
         self.failures += 1
         self._count(now, succeeded=False)
         if self.tripped or self._is_bad(now):
-            seconds = jittered(FIRST_OPEN, LONGEST_OPEN, self._times_opened(now), rng)
+            seconds = jittered(FIRST_OPEN, self._longest(now), self._times_opened(now), rng)
             named = result.retry_after
             self.trip(now, seconds if named is None else min(named, LONGEST_COOLDOWN), result.reason)
 
@@ -151,10 +159,16 @@ class Breaker:
             self.opens = 0
         return self.opens
 
+    def _longest(self, now: float) -> float:
+        """Return the seconds for which it may open now; the longer ago it was well, the more."""
+        bad_for = now - self.bad_since if self._times_opened(now) else 0.0
+        return min(max(SOON_OPEN, bad_for * OPEN_SHARE), LONGEST_OPEN)
+
     def trip(self, now: float, seconds: float, reason: str) -> None:
         """Open for `seconds`."""
         self.tripped, self.reason = True, reason
         self.open_until = max(self.open_until, now + seconds)
+        self.bad_since = self.bad_since if self.opens else now
         self.opens += 1
         self.generation += 1
         self.probed_until = 0.0

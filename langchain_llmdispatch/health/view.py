@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from langchain_llmdispatch import errors
 from langchain_llmdispatch.health.breaker import State
 
 
@@ -46,6 +47,11 @@ class HealthView(NamedTuple):
     idle: float | None = None
     turn: int = 0
     fresh: float = 1.0
+
+    @property
+    def misconfigured(self) -> bool:
+        """Whether a wrong configuration (key, model, billing) keeps it out, which seldom heals by itself."""
+        return getattr(getattr(errors, self.reason, None), "blame", "none") == "configuration"
 
     def latency(self, output_tokens: float) -> float | None:
         """Return the predicted seconds for an answer of so many tokens, or None if unknown.

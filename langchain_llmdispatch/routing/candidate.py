@@ -17,13 +17,16 @@ class Candidate:
         rank: Its place in configured order, from 0.
         table: Predictions by rank.
         wait: Seconds until it may be tried (a cooldown); 0.0 if now.
+
+    Attributes:
+        probes: Whether the next request to it shows whether it has recovered.
     """
 
-    __slots__ = ("_table", "rank", "target", "wait")
+    __slots__ = ("_table", "probes", "rank", "target", "wait")
 
     def __init__(self, target: Target, rank: int, table: ForecastTable, wait: float = 0.0) -> None:
         self.target, self.rank, self.wait = target, rank, wait
-        self._table = table
+        self._table, self.probes = table, False
 
     @property
     def name(self) -> str:

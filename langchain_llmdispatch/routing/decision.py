@@ -91,12 +91,12 @@ class Decision(NamedTuple):
     """The targets that a call tries, in order, and those that it does not.
 
     Attributes:
-        targets: What to try, best first.
+        targets: What to try, best first; the last resorts at the end.
         waits: Seconds until each may be tried, in the same order; empty if all may be now.
         excluded: What was left out, with reasons.
         rule: The rule that matched, or None.
         pinned: Why the first one stays where it was: `tool loop` or `thread`; empty if it does not.
-        panic: Whether every breaker was open and the one nearest to closing is tried.
+        last_resorts: How many of the last targets have an open breaker: they are tried before the call fails.
     """
 
     targets: Sequence[Target]
@@ -104,7 +104,7 @@ class Decision(NamedTuple):
     excluded: Sequence[Exclusion] = ()
     rule: RoutingRule | None = None
     pinned: str = ""
-    panic: bool = False
+    last_resorts: int = 0
 
     def error(self) -> DispatchError:
         """Return the error of a decision without targets."""

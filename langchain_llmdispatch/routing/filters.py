@@ -56,33 +56,30 @@ def fitting(
 
 def available(
     routing: RoutingRequest, health: Health, candidates: list[Candidate], excluded: list[Exclusion]
-) -> tuple[list[Candidate], bool]:
-    """Return the candidates whose breaker is closed, and whether none is; a short cooldown is waited for.
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the candidates that may be tried, and the last resorts, whose breakers are open.
 
-    Where every breaker is open, the one nearest to closing is tried.
+    A short cooldown is waited for; a longer one leaves out, unless everything else is left out as well.
     """
     kept: list[Candidate] = []
-    out: list[tuple[float, bool, Candidate]] = []
+    resorts: list[tuple[bool, float, int, Candidate]] = []
+    cooling_down: list[Candidate] = []
     for candidate in candidates:
         left, cooling = health.blocked(candidate.target, routing.now)
-        if left <= 0 and health.probing(candidate.target, routing.now):
-            out.append((PROBE_LEASE, False, candidate))
-        elif left <= 0:
-            kept.append(candidate)
-        elif cooling and left <= routing.longest_wait:
-            candidate.wait = left
-            kept.append(candidate)
-        else:
-            out.append((left, cooling, candidate))
-    panic = not kept and bool(out)
-    if panic:
-        left, cooling, candidate = nearest_to_closing = min(out, key=lambda each: (each[0], each[2].rank))
-        out.remove(nearest_to_closing)
-        candidate.wait = left if cooling else 0.0
-        kept = [candidate]
-    for left, cooling, candidate in out:
-        excluded.append(Exclusion(candidate.name, "health", _unavailable(candidate, left, cooling=cooling)))
-    return kept, panic
+        probing = left <= 0 and health.probing(candidate.target, routing.now)
+        if probing or (left > 0 and not cooling):
+            misconfigured = candidate.health.misconfigured
+            resorts.append((misconfigured, PROBE_LEASE if probing else left, candidate.rank, candidate))
+            continue
+        candidate.wait, candidate.probes = left, left <= 0 and candidate.health.state == "half_open"
+        (kept if left <= routing.longest_wait else cooling_down).append(candidate)
+    if not kept and not resorts:
+        return cooling_down, []
+    for candidate in cooling_down:
+        view = candidate.health
+        text = f"cooling down after a Retry-After, for {candidate.wait:.1f} s more ({view.reason})"
+        excluded.append(Exclusion(candidate.name, "health", text))
+    return kept, [each[-1] for each in sorted(resorts)]
 
 
 def below_ceilings(
@@ -111,16 +108,6 @@ def _checks(routing: RoutingRequest, allowed: Sequence[str] | None) -> list[tupl
     if routing.limit is not None:
         checks.append(("budget", partial(_too_expensive, routing)))
     return checks
-
-
-def _unavailable(candidate: Candidate, left: float, *, cooling: bool) -> str:
-    view = candidate.health
-    reason = f" ({view.reason})" if view.reason else ""
-    if view.state == "half_open":
-        return f"its breaker is half open, and a probe is under way{reason}"
-    if cooling:
-        return f"cooling down after a Retry-After, for {left:.1f} s more{reason}"
-    return f"its breaker is open for {left:.1f} s more{reason}"
 
 
 def _forbidden(allowed: Sequence[str], target: Target) -> str | None:

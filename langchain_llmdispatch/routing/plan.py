@@ -24,7 +24,8 @@ class PlannedDeployment:
         deployment: Its name.
         vendor: The vendor's name.
         model: The vendor's model id.
-        why: What determines its place besides the strategy: `rule`, `tool loop`, `thread`, `panic`.
+        why: What determines its place besides the strategy: `rule`, `tool loop`, `thread`,
+            `last resort` (its breaker is open: it is tried if all others fail).
         wait_s: Seconds until it may be tried.
         cost_usd: Predicted dollars of one answer, or None if the price is unknown.
         worst_usd: Dollars that one request can cost at most, or None if unknown.
@@ -162,7 +163,7 @@ def _planned(
 ) -> PlannedDeployment:
     forecast, target, rule = routing.forecast, decision.targets[rank], decision.rule
     view, first = forecast.view(target), rank == 0
-    why = ["panic"] if decision.panic else []
+    why = ["last resort"] if rank >= len(decision.targets) - decision.last_resorts else []
     if rule is not None and (rule.prefers(target) or (first and rule.route)):
         why.append("rule")
     if decision.pinned and first:
@@ -198,7 +199,10 @@ def _usd(value: Decimal | None) -> str | None:
 def _state(health: HealthView) -> str:
     if health.state == "closed":
         return ""
-    return ", cooling down" if health.cooling else f", breaker {health.state.replace('_', ' ')}"
+    if health.cooling:
+        return ", cooling down"
+    reason = f" ({health.reason})" if health.reason else ""
+    return f", breaker {health.state.replace('_', ' ')}{reason}"
 
 
 def _line(planned: PlannedDeployment) -> str:

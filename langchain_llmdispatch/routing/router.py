@@ -72,21 +72,26 @@ class Router:
             return Decision(routing.targets)
         rule, preferred, targets = self._prefer(routing)
         excluded: list[Exclusion] = []
-        candidates, panic = fitting(routing, targets, self._allowed, excluded), False
+        candidates = fitting(routing, targets, self._allowed, excluded)
+        resorts: list[Candidate] = []
         if routing.health is not None and not routing.health.all_available:
-            candidates, panic = available(routing, routing.health, candidates, excluded)
+            candidates, resorts = available(routing, routing.health, candidates, excluded)
         if self._ceilings is not None:
             candidates = below_ceilings(self._ceilings, candidates, excluded)
+            resorts = below_ceilings(self._ceilings, resorts, excluded)
         ordered = self._ordered(routing, candidates, excluded)
+        if resorts:
+            chosen_resorts = set(map(id, self._ordered(routing, resorts, excluded)))
+            resorts = [candidate for candidate in resorts if id(candidate) in chosen_resorts]
         if preferred:
             ordered = sorted(ordered, key=lambda candidate: candidate.name not in preferred)
         ordered, pinned = self._pin(routing, ordered, preferred)
         waits: Sequence[float] = ()
         if any(candidate.wait for candidate in ordered):
             ordered = sorted(ordered, key=lambda candidate: candidate.wait)  # the soonest first
-            waits = tuple(candidate.wait for candidate in ordered)
-        chosen = tuple([candidate.target for candidate in ordered])
-        return Decision(chosen, waits, tuple(excluded), rule, pinned, panic)
+            waits = tuple([candidate.wait for candidate in (*ordered, *resorts)])
+        chosen = tuple([candidate.target for candidate in (*ordered, *resorts)])
+        return Decision(chosen, waits, tuple(excluded), rule, pinned, len(resorts))
 
     def _prefer(self, routing: RoutingRequest) -> tuple[RoutingRule | None, frozenset[str], Sequence[Target]]:
         """Return the rule that matches, the names that it prefers, and the targets with those among them."""
@@ -113,6 +118,9 @@ class Router:
             kept = {id(candidate) for candidate in chosen}
             left_out = [candidate for candidate in candidates if id(candidate) not in kept]
             excluded += [Exclusion(c.name, "strategy", "the strategy leaves it out") for c in left_out]
+        if self.strategy == "weighted" and any(candidate.probes for candidate in chosen):
+            # Or chance would decide when a deployment that has recovered gets its share again.
+            chosen = sorted(chosen, key=lambda candidate: not (candidate.probes and candidate.weight))
         if self._default is None and self._fallback is None:
             return chosen
         return sorted(chosen, key=self._vendor_rank)

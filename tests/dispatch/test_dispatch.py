@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
+from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.testing import FakeClock
@@ -200,3 +204,121 @@ def test_every_call_is_bounded(
     assert walk.clock.monotonic() - seconds < deadline
     assert walk.dispatch is not None
     assert len(walk.dispatch.call.records) == len(walk.tried)
+
+
+def walk_of(
+    answers: dict[str, list[errors.DispatchError | None]],
+    fleet: Sequence[Target],
+    last_resorts: int,
+    **fields: Any,
+) -> tuple[list[str], errors.DispatchError | None]:
+    """Return the deployments that a call with last resorts tries, and its final error."""
+    walk = Walk(answers, steady(**fields)).run(fleet, last_resorts=last_resorts)
+    return walk.tried, walk.failure
+
+
+@pytest.mark.parametrize(
+    "error", [errors.AuthenticationError("x"), errors.ServerError("x"), errors.ConnectionFailedError("x")]
+)
+def test_a_last_resort_is_tried_before_the_call_fails(error: errors.DispatchError) -> None:
+    """Deployments with an open breaker come after all others and their retries, within `max_attempts`."""
+    fleet = targets("a", "b", "c")
+    tried, failure = walk_of({"a": [error], "b": [error]}, fleet, 2)
+    assert (list(dict.fromkeys(tried)), tried[-1], failure) == (["a", "b", "c"], "c", None)
+    tried, failure = walk_of(
+        {"a": [error], "b": [error]}, fleet, 2, max_attempts=2, retries={"max_retries": 0}
+    )
+    assert (tried, isinstance(failure, errors.AllDeploymentsFailedError)) == (["a", "b"], True)
+
+
+def test_a_last_resort_takes_no_attempt_from_retries_of_what_is_well() -> None:
+    """With two attempts a 503 is retried; an untried deployment that is well would have gone first."""
+    down = errors.ServerError("x")
+    assert walk_of({"a": [down, OK]}, targets("a", "b"), 1, max_attempts=2)[0] == ["a", "a"]
+    assert walk_of({"a": [down, OK]}, targets("a", "b"), 0, max_attempts=2)[0] == ["a", "b"]
+
+
+def test_a_rate_limit_is_waited_for_before_a_last_resort_and_a_timeout_is_not_repeated() -> None:
+    """Sooner is no reason to try an open breaker; but a timeout is not repeated while anything else is left."""
+    limited = [errors.RateLimitError("x", retry_after=9), OK]
+    assert walk_of({"a": limited}, targets("a", "b"), 1)[0] == ["a", "a"]
+    assert walk_of({"a": [errors.AttemptTimeoutError("late"), OK]}, targets("a", "b"), 1)[0] == ["a", "b"]
+
+
+def test_a_last_resort_is_tried_where_the_others_are_available_too_late() -> None:
+    """A cooldown beyond the deadline leaves the open breakers."""
+    clock, policy = FakeClock(), steady(times={"deadline": 10.0})
+    dispatch = dispatch_of(targets("a", "b"), policy, clock=clock, waits=(40.0, 0.0), last_resorts=1)
+    attempt = next(dispatch.attempts())
+    assert (attempt.target.name, attempt.delay, attempt.last_resort) == ("b", 0.0, True)
+
+
+def test_one_refused_key_is_tried_once_more_as_a_last_resort_and_never_again() -> None:
+    """Deployments that share a refused key come last, and the first of them that is refused ends it for all."""
+    fleet = targets("a", "b", "c", "d")  # one key
+    refused = errors.AuthenticationError("x")
+    clock, tried = FakeClock(), []
+
+    def walk(last_resorts: int, is_out: bool) -> list[str]:
+        tried.clear()
+        options = {"breaker_wait": lambda *_: 300.0 * is_out, "last_resorts": last_resorts}
+        with pytest.raises(errors.AllDeploymentsFailedError):
+            for attempt in dispatch_of(fleet, steady(), clock=clock, **options).attempts():
+                with attempt:
+                    attempt.send()
+                    tried.append(attempt.target.name)
+                    raise refused
+        return tried
+
+    assert walk(0, is_out=True) == ["a", "b"]
+    assert walk(4, is_out=True) == ["a"]
+    assert walk(0, is_out=False) == ["a", "b", "c", "d"]  # another model of theirs took the key meanwhile
+
+
+def test_a_breaker_that_opens_during_the_call_makes_a_last_resort() -> None:
+    """What is kept back right before it leaves is sent at last, if all others fail."""
+    opened = {"a"}
+
+    def check(attempt: Attempt) -> None:
+        if attempt.target.name in opened and not attempt.last_resort:
+            raise errors.BreakerOpenError("open")
+
+    clock, policy, tried = FakeClock(), steady(retries={"max_retries": 0}), []
+    dispatch = dispatch_of(targets("a", "b", "c"), policy, clock=clock, send_checks=[check])
+    for attempt in dispatch.attempts():
+        with attempt:
+            attempt.send()
+            tried.append(attempt.target.name)
+            if attempt.target.name != "a":
+                raise errors.ServerError("down")
+            attempt.succeed()
+    assert tried == ["b", "c", "a"]
+
+
+def test_a_retry_that_its_breaker_would_keep_back_becomes_a_last_resort() -> None:
+    """The others go first; then it is tried again, with the attempts that are left."""
+    down, clock = errors.ServerError("down"), FakeClock()
+    policy, tried = steady(retries={"max_retries": 1}), []
+    breaker_wait = {"a": 8.0}
+    dispatch = dispatch_of(
+        targets("a", "b"),
+        policy,
+        clock=clock,
+        breaker_wait=lambda target, _now: breaker_wait.get(target.name, 0.0),
+    )
+    for attempt in dispatch.attempts():
+        with attempt:
+            attempt.send()
+            tried.append(attempt.target.name)
+            if tried != ["a", "b", "b", "a"]:
+                raise down
+            attempt.succeed()
+    assert tried == ["a", "b", "b", "a"]
+
+
+def test_a_hedge_never_goes_to_a_last_resort() -> None:
+    """An open breaker gets no request while another one may still answer."""
+    dispatch = dispatch_of(targets("a", "b"), steady(hedge_after=1.0), clock=FakeClock(), last_resorts=1)
+    first = next(dispatch.attempts())
+    first.send()
+    assert dispatch.hedge(first) is None

@@ -44,6 +44,7 @@ class Model:
     row: int = 0
     opens: int = 0
     era: int = 0
+    bad_since: float = 0.0
     tripped: bool = False
     open_until: float = 0.0
     cool_until: float = 0.0
@@ -85,6 +86,8 @@ class Model:
 
     def open(self, now: float, seconds: float) -> None:
         """Open the breaker."""
+        if self.opens == 0:
+            self.bad_since = now
         self.tripped, self.opens, self.era, self.probe_until = True, self.opens + 1, self.era + 1, 0.0
         self.open_until = max(self.open_until, now + seconds)
 
@@ -107,7 +110,9 @@ class Model:
             self.calls.append((now, False))
             if self.tripped or self.is_bad(now):
                 self.settle(now)
-                seconds = min(5 * 2**self.opens, 300) * (1 + share) / 2
+                bad_for = now - self.bad_since if self.opens else 0.0
+                longest = min(max(10, bad_for / 30), 300)
+                seconds = min(5 * 2**self.opens, longest) * (1 + share) / 2
                 named = result.retry_after
                 self.open(now, seconds if named is None else min(named, 300))
         elif result.blame == "configuration":
@@ -305,18 +310,23 @@ def test_a_third_of_calls_failing_opens() -> None:
     assert health.snapshot(A, 12.0).state == "open"
 
 
-def test_open_times_double_to_five_minutes_and_start_over_after_a_quiet_minute() -> None:
-    """5, 10, 20, ... 300 s, at least half of each."""
-    health, now, seen = Health(rng=random.Random(5)), 0.0, []
+def test_open_times_grow_with_the_outage_and_start_over_after_a_quiet_minute() -> None:
+    """5 s, then 10 s; once it has been down for five minutes, a thirtieth of that; 300 s at most; half is jitter."""
+    health, now, probes = Health(rng=random.Random(5)), 0.0, []
     fail(health, A)
-    for _ in range(9):
+    while now < 4 * 3600:
         left = health.snapshot(A, now).open_until - now
-        seen.append(left)
+        longest = min(max(10.0, now / 30), 300.0) if probes else 5.0
+        assert longest / 2 <= left <= longest * 1.000001
         now += left
+        probes.append(now)
         assert health.admits(A, now)
         fail(health, A, at=now, times=1)
-    for n, left in enumerate(seen):
-        assert min(5 * 2**n, 300) / 2 <= left <= min(5 * 2**n, 300)
+    per_minute = [sum(a <= at < a + 600 for at in probes) / 10 for a in (0, 600, 3600, 3 * 3600)]
+    assert 6 <= per_minute[0] <= 12
+    assert per_minute[1:] == sorted(per_minute[1:], reverse=True)
+    assert per_minute[1] <= 4
+    assert per_minute[3] <= 0.4
     now = health.snapshot(A, now).open_until
     learn(health, A, at=now)
     fail(health, A, at=now + 59, times=5)  # it flaps

@@ -26,7 +26,7 @@ def traced(title: str, router: Router, *cases: Any) -> str:
         order = " > ".join(where.name for where in decision.targets) or "none"
         notes = [f"rule: {decision.rule.destination}"] if decision.rule else []
         notes += [decision.pinned] if decision.pinned else []
-        notes += ["panic"] if decision.panic else []
+        notes += [f"last resorts: {decision.last_resorts}"] if decision.last_resorts else []
         notes += [f"waits {', '.join(f'{wait:g} s' for wait in decision.waits)}"] if decision.waits else []
         lines.append(f"{name}: {order}" + (f"  ({'; '.join(notes)})" if notes else ""))
         lines += [f"    without {each.deployment}: {each.reason}" for each in decision.excluded]

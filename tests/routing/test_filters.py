@@ -83,18 +83,57 @@ def test_a_budget_leaves_out_worst_cases_above_it_or_unknown() -> None:
     assert names(decision) == ["dear", "cheap", "unlimited", "free"]
 
 
-def test_open_breakers_are_left_out_and_the_nearest_to_closing_is_tried_if_all_are_open() -> None:
-    """One open: passed over. All open: only the one that closes soonest is tried."""
+def test_open_breakers_come_last_and_the_nearest_to_closing_is_their_first() -> None:
+    """One open: after the others. All open: in the order in which they close."""
     a, b, c = targets("a", "b", "c")
     health = Health(rng=random.Random(1))
     fail(health, a, retry_after=60.0)
     decision = Router().decide(routing((a, b, c), health=health))
-    assert (names(decision), left_out(decision), decision.panic) == (["b", "c"], {"a": "health"}, False)
+    assert (names(decision), left_out(decision), decision.last_resorts) == (["b", "c", "a"], {}, 1)
     fail(health, b, retry_after=20.0)
     fail(health, c, retry_after=40.0)
     decision = Router().decide(routing((a, b, c), health=health))
-    assert (names(decision), decision.panic) == (["b"], True)
-    assert names(Router().decide(routing((a, b, c), health=health, now=45.0))) == ["b", "c"]
+    assert (names(decision), decision.last_resorts) == (["b", "c", "a"], 3)
+    assert names(Router().decide(routing((a, b, c), health=health, now=45.0))) == ["b", "c", "a"]
+    learn(health, b, blame="configuration", reason="AuthenticationError")
+    decision = Router().decide(routing((a, b, c), health=health, now=0.5))
+    assert (names(decision), decision.last_resorts) == (["c", "a", "b"], 3)
+
+
+def test_a_half_open_deployment_waits_for_its_probe_as_a_last_resort() -> None:
+    """One request probes it; meanwhile the others go elsewhere, and to it at last."""
+    a, b = targets("a", "b")
+    health = Health(rng=random.Random(1))
+    fail(health, a)
+    assert names(Router().decide(routing((a, b), health=health, now=6.0))) == ["a", "b"]
+    assert health.admits(a, 6.0)
+    decision = Router().decide(routing((a, b), health=health, now=6.0))
+    assert (names(decision), decision.last_resorts) == (["b", "a"], 1)
+
+
+def test_ceilings_and_callables_leave_out_last_resorts_as_well() -> None:
+    """What a strategy leaves out is not tried at all."""
+    a, b = targets("a", "b", input_price=100, output_price=100)
+    health = Health(rng=random.Random(1))
+    fail(health, a)
+    decision = Router({"latency": 1, "max_cost_usd": 0.001}).decide(routing((a, b), health=health))
+    assert (names(decision), left_out(decision)) == ([], {"a": "ceiling", "b": "ceiling"})
+    decision = Router(lambda found: [c for c in found if c.name != "a"]).decide(
+        routing((a, b), health=health)
+    )
+    assert (names(decision), left_out(decision), decision.last_resorts) == (["b"], {"a": "strategy"}, 0)
+
+
+def test_a_weighted_deployment_is_probed_at_once() -> None:
+    """Chance does not decide when a deployment that was down is found again; one of weight 0 is not probed."""
+    a, b, c = target("a", weight=0), target("b", weight=1), target("c", weight=100)
+    health = Health(rng=random.Random(1))
+    for each in (a, b):
+        fail(health, each)
+    decisions = [
+        Router("weighted").decide(routing((a, b, c), health=health, now=6.0, seed=n)) for n in range(9)
+    ]
+    assert all(names(decision) == ["b", "c", "a"] for decision in decisions)
 
 
 def test_a_cooldown_is_waited_for_within_reason() -> None:

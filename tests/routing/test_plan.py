@@ -71,7 +71,11 @@ def test_a_plan_reads_as_text() -> None:
         "at most",
     ):
         assert words in text
-    for words in ("flash: left out: its breaker is open", "own: left out: compatible is not among"):
+    for words in (
+        "3. flash: $",
+        ", breaker open (ServerError)  [last resort]",
+        "own: left out: compatible is not among",
+    ):
         assert words in text
 
 
@@ -80,7 +84,8 @@ def test_a_plan_is_json() -> None:
     held = showcase().to_dict()
     assert json.loads(json.dumps(held)) == held
     assert isinstance(held["candidates"][0]["cost_usd"], str)
-    assert [each["kind"] for each in held["excluded"]] == ["vendor", "doubt", "health"]
+    assert [each["kind"] for each in held["excluded"]] == ["vendor", "doubt"]
+    assert held["candidates"][-1]["why"] == ["last resort"]
 
 
 def test_a_plan_is_html_that_runs_nothing() -> None:

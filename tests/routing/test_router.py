@@ -71,6 +71,6 @@ def test_a_tool_loop_stays_where_it_began() -> None:
     assert names(Router().decide(routing(FLEET, over)))[0] == "oai"
     health = Health()
     fail(health, GEMINI)
-    assert names(Router().decide(routing(FLEET, loop, health=health))) == ["oai", "ant"]
+    assert names(Router().decide(routing(FLEET, loop, health=health))) == ["oai", "ant", "gem"]
     rules = [RoutingRule(vendor="anthropic")]
     assert names(Router(rules=rules).decide(routing(FLEET, loop)))[0] == "ant"
