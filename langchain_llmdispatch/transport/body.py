@@ -13,8 +13,10 @@ from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.transport import failure_of, timed_out
 from langchain_llmdispatch.transport.unpacking import Unpacker, unpacker
 
-ERROR_BYTES = 1024 * 1024
-"""The most bytes of an error's body that are read; status and beginning tell what it is."""
+# The limit of an error's body: a part of that of an answer's, but never less than so many bytes.
+_ERROR_PART, _LEAST_ERROR_BYTES = 64, 64 * 1024
+# A refusal that is not read to its end may be anything; other errors are known by their status.
+_READ_WHOLE = frozenset({400, 422})
 
 
 def read(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> Iterator[bytes]:
@@ -68,12 +70,12 @@ async def aread(response: httpx.Response, read_deadline: ReadDeadline, limit: in
 
 
 def whole(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> bytes:
-    """Return a whole body; of an error's, the beginning. See `read` for the arguments and what is raised."""
+    """Return a whole body; see `read`. Of an error's that is too long, the beginning, if the status explains it."""
     pieces: list[bytes] = []
     try:
         pieces.extend(read(response, read_deadline, _limit_of(response, limit)))
     except ResponseTooLargeError:
-        if response.is_success:
+        if _needs_all(response):
             raise
     return b"".join(pieces)
 
@@ -85,7 +87,7 @@ async def awhole(response: httpx.Response, read_deadline: ReadDeadline, limit: i
         async for piece in aread(response, read_deadline, _limit_of(response, limit)):
             pieces.append(piece)  # noqa: PERF401 - what came before the limit is kept
     except ResponseTooLargeError:
-        if response.is_success:
+        if _needs_all(response):
             raise
     return b"".join(pieces)
 
@@ -105,7 +107,11 @@ async def afinish(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _limit_of(response: httpx.Response, limit: int) -> int:
-    return limit if response.is_success else min(limit, ERROR_BYTES)
+    return limit if response.is_success else min(limit, max(limit // _ERROR_PART, _LEAST_ERROR_BYTES))
+
+
+def _needs_all(response: httpx.Response) -> bool:
+    return response.is_success or response.status_code in _READ_WHOLE
 
 
 def _stopped(left: int, limit: int, read_deadline: ReadDeadline) -> DispatchError | None:

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.framing import dump_json, parse_json
+from langchain_llmdispatch.json_text import dump_json, parse_json
 
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
@@ -18,16 +18,25 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 
+def json_value(body: bytes, context: ErrorContext) -> Any:
+    """Return the JSON value in a whole body.
+
+    Raises:
+        MalformedResponseError: There is none.
+    """
+    try:
+        return parse_json(body)
+    except ValueError as cause:
+        raise context.error(MalformedResponseError, f"the answer is not JSON: {cause}") from cause
+
+
 def json_object(body: bytes, context: ErrorContext) -> dict[str, Any]:
     """Return the JSON object in a whole body.
 
     Raises:
         MalformedResponseError: There is no object.
     """
-    try:
-        value = parse_json(body)
-    except ValueError:
-        value = None
+    value = json_value(body, context)
     if not isinstance(value, dict):
         raise context.error(MalformedResponseError, "the answer is no JSON object")
     return value

@@ -24,7 +24,8 @@ from langchain_llmdispatch.errors import (
     TruncatedToolCallError,
     VendorError,
 )
-from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder, SSEDecoder, parse_json
+from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder, SSEDecoder
+from langchain_llmdispatch.json_text import parse_json
 from langchain_llmdispatch.vendors.answer import whole_chunk
 from langchain_llmdispatch.vendors.errors import ErrorContext
 from langchain_llmdispatch.vendors.surrogates import PairJoiner
@@ -191,9 +192,9 @@ class FrameDecoder(ABC):
     def _json(self, data: str | bytes) -> Any:
         try:
             return parse_json(data)
-        except ValueError:
+        except ValueError as cause:
             cls = TruncatedStreamError if self._closing else MalformedResponseError
-            raise self._error(cls, "an event is not whole JSON") from None
+            raise self._error(cls, f"an event is not whole JSON: {cause}") from cause
 
     def _object(self, data: str | bytes) -> dict[str, Any]:
         """Return the JSON object in a frame; what is cut after the answer is whole is nothing.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.json_text import dump_json
 from langchain_llmdispatch.vendors.request import function_tool, merged
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _assistant(message: BaseMessage) -> dict[str, Any]:
 
 
 def _tool_call(id_: str | None, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
-    function = {"name": name, "arguments": dump_json(args).decode()}
+    function = {"name": name, "arguments": dump_json(args, path="args").decode()}
     return {"id": id_, "type": "function", "function": function}
 
 

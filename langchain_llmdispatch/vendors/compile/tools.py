@@ -15,7 +15,7 @@ from langchain_llmdispatch.errors import (
     UnsupportedFeatureError,
     UnsupportedParameterError,
 )
-from langchain_llmdispatch.framing import UnwritableError, dump_json
+from langchain_llmdispatch.json_text import UnwritableError, dump_json
 from langchain_llmdispatch.types import (
     Change,
     ChatRequest,
@@ -242,7 +242,7 @@ def _with_schema(tool: ToolSpec, dialect: SchemaDialect) -> tuple[ToolSpec, list
 
 def _in_words(schema: Mapping[str, Any]) -> str:
     try:
-        return dump_json(schema).decode()
+        return dump_json(schema, path="schema").decode()
     except UnwritableError as error:
-        fault = f"the schema of the answer cannot be written as JSON: {error}"
+        fault = f"the shape of the answer cannot be written as JSON: {error}"
     raise InvalidRequestError(fault)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
-from langchain_llmdispatch.framing import SSEvent, parse_json
+from langchain_llmdispatch.framing import SSEvent
+from langchain_llmdispatch.json_text import json_text, parse_json
 from langchain_llmdispatch.vendors.answer import blocks_chunk, text_chunk
 from langchain_llmdispatch.vendors.google.answer import AnswerBuilder
 from langchain_llmdispatch.vendors.stream import FrameDecoder
@@ -48,7 +49,7 @@ class GoogleStreamDecoder(FrameDecoder):
 
     def _whole(self, body: bytes) -> Iterator[AIMessageChunk]:
         # Errors come as plain JSON even under `text/event-stream`; without `alt=sse` so does the stream.
-        return self._decode([SSEvent("", body.decode("utf-8", "replace"))])
+        return self._decode([SSEvent("", json_text(body))])
 
     def _events(self, data: str) -> list[Any]:
         lines = data.splitlines()

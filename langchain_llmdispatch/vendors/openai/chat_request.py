@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.json_text import dump_json
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
 from langchain_llmdispatch.vendors.request import merged
 
@@ -194,7 +194,7 @@ def _id(identity: str, dialect: Dialect) -> str:
 
 def arguments_of(call: Mapping[str, Any]) -> str:
     """Return a tool call's arguments as the JSON text that the family takes."""
-    return dump_json(call["args"]).decode()
+    return dump_json(call["args"], path="args").decode()
 
 
 # -- parts ---------------------------------------------------------------------------------------------

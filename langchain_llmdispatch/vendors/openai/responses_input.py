@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.framing import dump_json
+from langchain_llmdispatch.json_text import dump_json
 from langchain_llmdispatch.vendors.history.blocks import readable_text
 from langchain_llmdispatch.vendors.openai.chat_request import (
     Json,
@@ -234,7 +234,7 @@ def _code_interpreter(call: Json, result: Json) -> tuple[str, Json]:
 
 
 def _mcp(call: Json, result: Json) -> tuple[str, Json]:
-    text = extra_of(call, "arguments") or dump_json(call.get("args") or {}).decode()
+    text = extra_of(call, "arguments") or dump_json(call.get("args") or {}, path="args").decode()
     return "mcp_call", {
         "name": extra_of(call, "tool_name"),
         "server_label": extra_of(call, "server_label"),

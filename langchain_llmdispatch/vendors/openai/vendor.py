@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_llmdispatch.errors import MalformedResponseError, VendorError
-from langchain_llmdispatch.framing import parse_json
 from langchain_llmdispatch.types import LimitState
+from langchain_llmdispatch.vendors.answer import json_value
 from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     Environment,
@@ -79,12 +79,10 @@ class ChatCompletions(Vendor):
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a successful response."""
-        try:
-            reply = parse_json(body)
-        except ValueError:
-            raise self._malformed(call, headers, "the answer is not JSON") from None
+        context = ErrorContext(self, call, headers)
+        reply = json_value(body, context)
         if not isinstance(reply, Mapping) or reply.get("error"):
-            raise error_inside(ErrorContext(self, call, headers), error_body(reply))
+            raise error_inside(context, error_body(reply))
         return self.decode_reply(call, reply, headers)
 
     def decode_reply(self, call: Call, reply: Mapping[str, Any], headers: Mapping[str, str]) -> AIMessage:
