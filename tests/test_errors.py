@@ -26,7 +26,7 @@ CLASSES = {
 OUTSIDE = {
     "dispatch/hedging.py": {"LostRaceError"},
     "framing.py": {"FrameTooLongError"},
-    "json_text.py": {"UnwritableError"},
+    "json_format.py": {"UnwritableError"},
     "testing": {"AssertionError"},
 }
 

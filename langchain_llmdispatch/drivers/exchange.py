@@ -14,7 +14,7 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
 from langchain_llmdispatch.dispatch.resume import Splicer, resumed
 from langchain_llmdispatch.errors import InvalidRequestError, VendorError
-from langchain_llmdispatch.json_text import UnwritableError
+from langchain_llmdispatch.json_format import UnwritableError
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT

@@ -70,7 +70,7 @@ async def aread(response: httpx.Response, read_deadline: ReadDeadline, limit: in
 
 
 def whole(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> bytes:
-    """Return a whole body; see `read`. Of an error's that is too long, the beginning, if the status explains it."""
+    """Return a whole body, or the beginning of a long one if its error status explains it; see `read`."""
     pieces: list[bytes] = []
     try:
         pieces.extend(read(response, read_deadline, _limit_of(response, limit)))

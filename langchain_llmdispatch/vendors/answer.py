@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.json_text import dump_json, parse_json
+from langchain_llmdispatch.json_format import dump_json, parse_json
 
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall

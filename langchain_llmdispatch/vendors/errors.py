@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.json_text import parse_json
+from langchain_llmdispatch.json_format import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 
 if TYPE_CHECKING:

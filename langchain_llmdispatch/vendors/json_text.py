@@ -6,12 +6,13 @@ models without a grammar add a sentence or a fence. Nothing is completed: half a
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from langchain_core.utils.json import parse_json_markdown
+
+from langchain_llmdispatch.json_format import parse_json
 
 # What ends the reasoning in the text of models whose server does not take it out: DeepSeek R1, QwQ, Qwen (the
 # opening tag is often part of the prompt), Magistral, Seed-OSS, Kimi, gpt-oss (harmony), Gemma.
@@ -50,14 +51,14 @@ def whole_value(text: str) -> Any:
         ValueError: There is none, it is open at its end, or there are several.
     """
     try:
-        return _loads(text)
+        return parse_json(text)
     except ValueError:
         body = _past_reasoning(text)
     if body is None:
         raise ValueError("the reasoning never ends")
     fenced = _FENCED.match(body.strip())
     try:
-        return _loads(fenced[1] if fenced else body)
+        return parse_json(fenced[1] if fenced else body)
     except ValueError:
         return _only_object(body)
 
@@ -72,13 +73,8 @@ def partial_value(text: str) -> Any:
         return None
     try:
         return parse_json_markdown(_HALF_NUMBER.sub("", body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-
-
-def _loads(text: str) -> Any:
-    # Raw newlines and tabs within strings are read: the value is whole all the same.
-    return json.loads(text, strict=False)
 
 
 def _past_reasoning(text: str) -> str | None:
@@ -102,7 +98,7 @@ def _only_object(text: str) -> Any:
 
 def _read(segment: _Segment) -> Any:
     try:
-        return _loads(segment.text)
+        return parse_json(segment.text)
     except ValueError:
         return None  # braces of the prose
 

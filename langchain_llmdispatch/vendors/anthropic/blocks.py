@@ -10,7 +10,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.json_text import parse_json
+from langchain_llmdispatch.json_format import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

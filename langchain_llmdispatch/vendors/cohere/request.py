@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from langchain_llmdispatch.json_text import dump_json
+from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.request import function_tool, merged
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from langchain_llmdispatch.errors import (
     UnsupportedFeatureError,
     UnsupportedParameterError,
 )
-from langchain_llmdispatch.json_text import UnwritableError, dump_json
+from langchain_llmdispatch.json_format import UnwritableError, dump_json
 from langchain_llmdispatch.types import (
     Change,
     ChatRequest,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseError
-from langchain_llmdispatch.json_text import dump_json
+from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, text_of, usage_of
 from langchain_llmdispatch.vendors.ollama.errors import error_inside
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.json_text import dump_json
+from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status, json_or_text
 

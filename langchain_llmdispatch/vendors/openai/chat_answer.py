@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_llmdispatch.json_text import dump_json
+from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, text_of, usage_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.json_text import dump_json
+from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, usage_of
 
 if TYPE_CHECKING:
