@@ -85,7 +85,7 @@ class AnswerParser(JsonOutputParser):
             yield value
         yield from self._last(pieces, value)
 
-    async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:  # noqa: A002
+    async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:  # noqa: A002 - LangChain's parameter name
         pieces: list[BaseMessage] = []
         value = None
         async for value in super()._atransform(_kept(chunk, pieces) async for chunk in input):
