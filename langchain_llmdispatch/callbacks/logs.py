@@ -67,7 +67,11 @@ class FailureLog:
         facts, after = _extent(call)
         error = call.failure
         facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
-        self._emit(logging.WARNING, "failed", f"call failed after {after}: {_error(error)}", facts)
+        if call.outcome == "crashed":
+            text = f"call crashed after {after}: {_error(error)}; this is a bug of langchain-llmdispatch"
+            self._emit(logging.ERROR, "crashed", text, facts)
+        else:
+            self._emit(logging.WARNING, "failed", f"call failed after {after}: {_error(error)}", facts)
 
     def _log(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
         target = attempt.target
@@ -119,7 +123,7 @@ class CallLog(FailureLog):
 
     def finished(self, call: CallState, answer: Attempt | None) -> None:
         """Log a call that was answered or abandoned."""
-        if call.outcome == "failed":
+        if call.outcome in {"failed", "crashed"}:
             return
         facts, after = _extent(call)
         if answer is not None:

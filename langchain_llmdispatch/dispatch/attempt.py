@@ -44,6 +44,7 @@ class Attempt:
         committed: Whether content has been handed to the caller.
         chunks: What has been handed to the caller.
         lost: Whether another request of the call answered first (see `Race`).
+        crash: The exception that it ended with where that is no `DispatchError`: a bug of this package.
         usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
         partial: Whether `usage` was reported before the answer broke off: more may have been used.
         cost: The cost of `usage`; None if that is unknown.
@@ -59,6 +60,7 @@ class Attempt:
     usage: UsageMetadata | None = None
     cost: Cost | None = None
     error: DispatchError | None = None
+    crash: Exception | None = None
     record: AttemptRecord | None = None
     status: int | None = None
     request_id: str | None = None
@@ -214,6 +216,8 @@ class Attempt:
                 return False
             if isinstance(error, DispatchError):
                 self.error = self._completed(error)
+            elif isinstance(error, Exception) and not isinstance(error, LostRaceError):
+                self.crash = error
             self.lost = isinstance(error, LostRaceError)
             self.record = self._recorded(error)
         self._end(self.record)
@@ -235,8 +239,17 @@ class Attempt:
             for ended in call.observers.ended:
                 ended(self)
             if self.accepted:
-                answered = record.error is None
-                call.finish("answered" if answered else "abandoned", self if answered else None)
+                self._finish(answered=record.error is None)
+
+    def _finish(self, *, answered: bool) -> None:
+        """End the call with this attempt."""
+        if answered:
+            self.call.finish("answered", self)
+        elif self.crash is not None:
+            self.call.failure = self.crash
+            self.call.finish("crashed")
+        else:
+            self.call.finish("abandoned")
 
     def _completed(self, error: DispatchError) -> DispatchError:
         """Return an error with everything that is known of it, and without the transport's errors."""

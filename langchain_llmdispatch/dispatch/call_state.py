@@ -20,7 +20,8 @@ from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.errors import ContextOverflowError, DispatchError, SpliceError
 from langchain_llmdispatch.types import AttemptRecord, ChatRequest
 
-CallOutcome: TypeAlias = Literal["answered", "failed", "abandoned"]
+CallOutcome: TypeAlias = Literal["answered", "failed", "abandoned", "crashed"]
+"""`abandoned`: the caller left. `crashed`: an exception that is no `DispatchError`, a bug of this package."""
 SendCheck: TypeAlias = Callable[[Any], None]
 """Called with an attempt right before its request leaves; raises a `DispatchError` to keep it back."""
 
@@ -105,7 +106,7 @@ class CallState:
         declined: Whole answers that the cascade did not accept.
         race: The requests that are open at once while one is hedged; else None.
         outcome: None until the call is over.
-        failure: The error that the call ended with, if it failed.
+        failure: The error that the call ended with, if it failed or crashed.
         lock: Held while an attempt is sent or ends: hedged ones do so in several threads.
     """
 
@@ -141,7 +142,7 @@ class CallState:
         self.declined: list[DeclinedAnswer] = []
         self.race: Race | None = None
         self.outcome: CallOutcome | None = None
-        self.failure: DispatchError | None = None
+        self.failure: Exception | None = None
 
     def others(self, current: TargetState) -> list[TargetState]:
         """Return the other targets that may be tried; one that lost a race, as often as one that failed."""
@@ -164,7 +165,7 @@ class CallState:
             self.outcome = outcome
             for finished in self.observers.finished:
                 finished(self, answer)
-            if outcome == "failed":
+            if outcome in {"failed", "crashed"}:
                 for failed in self.observers.failed:
                     failed(self)
 

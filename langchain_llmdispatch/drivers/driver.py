@@ -19,12 +19,13 @@ from langchain_core.outputs import ChatResult
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
-from langchain_llmdispatch.dispatch.hedging import Race
+from langchain_llmdispatch.dispatch.hedging import LostRaceError, Race
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.hedge_race import race
 from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
 from langchain_llmdispatch.drivers.runner import Lane
 from langchain_llmdispatch.drivers.verbs import Verbs
+from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.transport.transport import Transport
 
@@ -117,7 +118,12 @@ class Driver:
         """Yield a whole answer, unless a cascade declines it."""
         verbs = self._verbs
         if exchange.vendor.runs:
-            message = await verbs.generate(exchange)
+            try:
+                message = await verbs.generate(exchange)
+            except (DispatchError, LostRaceError):
+                raise
+            except Exception as cause:
+                raise exchange.malformed("the answer", cause) from cause
         else:
             response = await self._send(exchange)
             try:

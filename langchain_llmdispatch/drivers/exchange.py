@@ -13,7 +13,12 @@ from langchain_core.outputs import ChatGeneration
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
 from langchain_llmdispatch.dispatch.resume import Splicer, resumed
-from langchain_llmdispatch.errors import InvalidRequestError, VendorError
+from langchain_llmdispatch.errors import (
+    DispatchError,
+    InvalidRequestError,
+    MalformedResponseError,
+    VendorError,
+)
 from langchain_llmdispatch.json_format import UnwritableError
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
@@ -23,6 +28,7 @@ from langchain_llmdispatch.vendors.answer_checks import check_answer
 from langchain_llmdispatch.vendors.base import LAZY_URL, StreamDecoder
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
+from langchain_llmdispatch.vendors.errors import class_of_status
 
 _UNBOUNDED = float("inf")
 _STREAM_FACTOR = 8
@@ -140,7 +146,11 @@ class Exchange:
 
     def answered(self, response: httpx.Response) -> None:
         """Record the head of the response."""
-        self.attempt.answered(response.status_code, self.vendor.request_id(response.headers))
+        try:
+            request_id = self.vendor.request_id(response.headers)
+        except Exception as cause:
+            raise self.malformed("the response's headers", cause) from cause
+        self.attempt.answered(response.status_code, request_id)
 
     def decode(self, response: httpx.Response, body: bytes) -> AIMessage:
         """Return the message in a whole response.
@@ -150,14 +160,34 @@ class Exchange:
         """
         if response.status_code != httpx.codes.OK:
             self.refuse(response, body)
-        return self.vendor.decode_response(self.call, body, response.headers)
+        try:
+            return self.vendor.decode_response(self.call, body, response.headers)
+        except DispatchError:
+            raise
+        except Exception as cause:
+            raise self.malformed("the answer", cause) from cause
 
     def refuse(self, response: httpx.Response, body: bytes) -> NoReturn:
         """Raise the error that a response with another status than 200 means."""
         if response.is_redirect:
             text = "redirected; redirects are not followed with credentials"
             raise VendorError(text, status_code=response.status_code)
-        raise self.vendor.decode_error(self.call, response.status_code, response.headers, body)
+        try:
+            error = self.vendor.decode_error(self.call, response.status_code, response.headers, body)
+        except Exception as cause:
+            cls = class_of_status(response.status_code)
+            raise cls("an error of an unknown shape", status_code=response.status_code) from cause
+        raise error
+
+    def malformed(self, what: str, cause: Exception) -> DispatchError:
+        """Return the error of a response that the codec cannot read: the vendor's fault, as far as is known.
+
+        Args:
+            what: The part of the response, with its article.
+            cause: What the codec raised.
+        """
+        text = f"{what} has an unknown shape: {type(cause).__name__}"
+        return MalformedResponseError(text, status_code=self.attempt.status)
 
     def accept(self, message: AIMessage) -> list[ChatGeneration]:
         """Check a whole message, and return what the caller gets of it: nothing if a cascade declines it.
@@ -165,12 +195,18 @@ class Exchange:
         Raises:
             EmptyAnswerError: It is empty.
             TruncatedToolCallError: A tool call in it is cut.
+            MalformedResponseError: Its parts are of another kind than a message's.
         """
-        if (unwrapper := self.unwrapper()) is not None:
-            message = unwrapper.message(message)
-        self.used(message.usage_metadata, message.response_metadata.get("model_name"))
-        if not message.content or not isinstance(message.content, str) or message.invalid_tool_calls:
-            check_answer(message)  # a text needs no closer look
+        try:
+            if (unwrapper := self.unwrapper()) is not None:
+                message = unwrapper.message(message)
+            self.used(message.usage_metadata, message.response_metadata.get("model_name"))
+            if not message.content or not isinstance(message.content, str) or message.invalid_tool_calls:
+                check_answer(message)  # a text needs no closer look
+        except DispatchError:
+            raise
+        except Exception as cause:
+            raise self.malformed("the answer", cause) from cause
         declined = self.declines(message)
         if declined:
             self.attempt.decline(lambda: [self.generation(message)])
@@ -192,6 +228,8 @@ class Exchange:
     def used(self, usage: UsageMetadata | None, model: str | None) -> None:
         """Record the usage that the vendor reports, before the answer is checked: a bad one is billed too."""
         if usage is not None:
+            if not (isinstance(usage["input_tokens"], int) and isinstance(usage["output_tokens"], int)):
+                raise MalformedResponseError("the usage in the answer is no number of tokens")
             self.attempt.usage = usage
             self.attempt.cost = cost_of(self.attempt, usage, model or self.call.model)
 

@@ -6,8 +6,8 @@ retried elsewhere, unseen. `BufferedRelay` holds all of them back until a cascad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
@@ -23,6 +23,8 @@ from langchain_llmdispatch.errors import (
     TruncatedStreamError,
 )
 from langchain_llmdispatch.vendors.answer_checks import is_empty
+
+T = TypeVar("T")
 
 CONNECTION_ERRORS: tuple[type[DispatchError], ...] = (AttemptTimeoutError, ConnectionFailedError)
 """Errors that do no harm once the answer is whole."""
@@ -50,7 +52,8 @@ class Relay:
 
     def __init__(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
         self._exchange, self._attempt = exchange, exchange.attempt
-        self._decoder = exchange.decoder = exchange.vendor.stream_decoder(exchange.call, headers)
+        vendor, call = exchange.vendor, exchange.call
+        self._decoder = exchange.decoder = self._guarded(vendor.stream_decoder, call, headers)
         self._unwrapper, self._splicer = exchange.unwrapper(), exchange.splicer
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
@@ -63,7 +66,7 @@ class Relay:
 
     def feed(self, data: Any) -> list[ChatGenerationChunk]:
         """Return what can be handed to the caller after a piece of the response."""
-        out = self._pass_on(self._decoder.feed(data))
+        out = self._pass_on(self._guarded(self._decoder.feed, data))
         if self._decoder.finished and not self._in_grace:
             self._in_grace = True
             self._wait(_GRACE, "the end of the stream")
@@ -81,7 +84,7 @@ class Relay:
             TruncatedStreamError: The vendor's end marker is missing.
             EmptyAnswerError: The stream ended normally, without content.
         """
-        out = self._pass_on(self._decoder.close())
+        out = self._pass_on(self._guarded(self._decoder.close))
         if self._last is None:
             raise TruncatedStreamError("the stream ended without its end marker")
         if not self._attempt.committed and self._splicer is None:
@@ -94,16 +97,26 @@ class Relay:
 
     # -- chunks ------------------------------------------------------------------------------------
 
+    def _guarded(self, decode: Callable[..., T], *args: Any) -> T:
+        """Return what a step of the vendor's decoder returns; whatever it raises is a `DispatchError`."""
+        try:
+            return decode(*args)
+        except DispatchError:
+            raise
+        except Exception as cause:
+            raise self._exchange.malformed("the stream", cause) from cause
+
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
         out: list[ChatGenerationChunk] = []
         if self._unwrapper is not None:
-            chunks = [self._unwrapper.chunk(chunk) for chunk in chunks]
+            chunks = [self._guarded(self._unwrapper.chunk, chunk) for chunk in chunks]
         if self._splicer is not None:
             chunks = self._spliced(self._splicer, chunks)
         for chunk in chunks:
             if chunk.chunk_position == "last":
                 self._last = chunk
-                self._exchange.used(chunk.usage_metadata, chunk.response_metadata.get("model_name"))
+                model = chunk.response_metadata.get("model_name")
+                self._guarded(self._exchange.used, chunk.usage_metadata, model)
             else:
                 out += self._take(chunk)
         return out

@@ -92,7 +92,10 @@ class _Group:
 
     def _count_failure(self, attempt: Attempt) -> None:
         counts, error = self._counts, attempt.error
-        counts["failures" if error is not None else "abandoned"] += 1
+        if error is None:
+            counts["abandoned" if attempt.crash is None else "crashed"] += 1
+        else:
+            counts["failures"] += 1
         counts["rate_limited"] += isinstance(error, RateLimitError)
         counts["timeouts"] += isinstance(error, (AttemptTimeoutError, DeadlineExceededError))
         self.waste(attempt)

@@ -64,7 +64,8 @@ def _summary(stats: Stats) -> dict[str, Any]:
         "fallbacks": count(total.fallbacks),
     }
     values |= {"first token": seconds(total.p50_ttft)} if total.first_token.count else {}
-    extra = {"hedges": total.hedges, "in flight": stats.in_flight, "abandoned": total.abandoned}
+    extra = {"hedges": total.hedges, "in flight": stats.in_flight}
+    extra |= {"abandoned": total.abandoned, "crashed": total.crashed}
     values |= {name: count(number) for name, number in extra.items() if number}
     values |= {"throttled": seconds(total.throttled)} if total.throttled else {}
     return values | ({"wasted": dollars(total.wasted)} if total.wasted else {})

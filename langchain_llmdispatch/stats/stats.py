@@ -89,7 +89,7 @@ class Stats(Tally):
 
     @property
     def total_requests(self) -> int:
-        """Requests that left the process and have ended: answered, failed, or abandoned."""
+        """Requests that left the process and have ended: answered, failed, abandoned or crashed."""
         return self.requests
 
     @property

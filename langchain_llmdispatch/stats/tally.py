@@ -22,6 +22,7 @@ class Tally(Spending):
         successes: Those that were answered.
         failures: Those that ended in an error.
         abandoned: Those that the caller left, or that a hedged request overtook.
+        crashed: Those that ended in an exception which is no `DispatchError`: a bug of this package.
         retries: Requests that repeated a failed one on the same deployment.
         fallbacks: Requests that went to another deployment after a failure.
         hedges: Requests that were sent beside a late one.
@@ -38,6 +39,7 @@ class Tally(Spending):
     successes: int = 0
     failures: int = 0
     abandoned: int = 0
+    crashed: int = 0
     retries: int = 0
     fallbacks: int = 0
     hedges: int = 0
@@ -104,7 +106,7 @@ class Tally(Spending):
     def from_dict(cls, held: Mapping[str, Any]) -> Tally:
         """Return the tally that `to_dict(buckets=True)` wrote."""
         return cls(
-            **{name: int(held[name]) for name in _COUNTED},
+            **{name: int(held.get(name, 0)) for name in _COUNTED},
             cost=Decimal(held["cost"]),
             wasted=Decimal(held["wasted"]),
             throttled=float(held["throttled_s"]),
@@ -132,6 +134,7 @@ class CallTally(Summable):
         answered: Those that returned an answer.
         failed: Those that raised.
         abandoned: Those that the caller left before their end.
+        crashed: Those that ended in an exception which is no `DispatchError`: a bug of this package.
         latency: Answered calls, from the call to the end of the answer, waiting included.
     """
 
@@ -139,6 +142,7 @@ class CallTally(Summable):
     answered: int = 0
     failed: int = 0
     abandoned: int = 0
+    crashed: int = 0
     latency: Distribution = field(default_factory=Distribution)
 
     def to_dict(self, *, buckets: bool = False) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class CallTally(Summable):
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> CallTally:
         """Return the tally that `to_dict(buckets=True)` wrote."""
-        counts = {name: int(held[name]) for name in _CALLED}
+        counts = {name: int(held.get(name, 0)) for name in _CALLED}
         return cls(**counts, latency=Distribution.from_dict(held["latency"]))
 
 

@@ -136,7 +136,9 @@ def test_what_is_not_an_error_of_a_call_passes_through(error: BaseException) -> 
     assert attempt.error is None
     assert attempt.record is not None
     assert attempt.record.error == type(error).__name__
-    assert attempt.call.outcome == "abandoned"
+    crashed = isinstance(error, Exception)
+    assert attempt.call.outcome == ("crashed" if crashed else "abandoned")
+    assert attempt.crash is (error if crashed else None)
 
 
 def test_an_attempt_ends_once() -> None:
