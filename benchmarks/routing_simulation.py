@@ -55,7 +55,7 @@ from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
-from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
+from langchain_llmdispatch.dispatch.retry_quota import RetryBalance, RetryQuota
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.forecast import Forecast
@@ -160,7 +160,7 @@ class Simulation:
     def __init__(self, strategy: str, scenario: Scenario, requests: int, seed: int = 1) -> None:
         self.rng, self.clock = random.Random(seed), VirtualClock()
         self.router, self.scenario, self.requests = Router(strategy), scenario, requests
-        self.health, self.retries = Health(rng=random.Random(seed)), RetryQuota()
+        self.health, self.retries = Health(rng=random.Random(seed)), RetryBalance(RetryQuota())
         self.targets = _registry()
         self.vendors = {target.name: Vendor() for target in self.targets}
         self.length = requests / RATE
@@ -202,7 +202,7 @@ class Simulation:
             observers=Observers(self.health),
             send_checks=(self.health.check,),
         )
-        dispatch = Dispatch(call, rng=self.rng, retry_quota=self.retries)
+        dispatch = Dispatch(call, rng=self.rng, retry_balance=self.retries)
         self._watch(decision.targets[0].name)
         Walk(self, dispatch).next()
 

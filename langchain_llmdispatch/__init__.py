@@ -25,6 +25,7 @@ _MODULES = {
     "Limiter": "limits.limiter",
     "Plan": "routing.plan",
     "RetryPolicy": "dispatch.retries",
+    "RetryQuota": "dispatch.retry_quota",
     "RoutingRule": "routing.rules",
     "Stats": "stats.stats",
     "StreamInterruptedError": "errors",

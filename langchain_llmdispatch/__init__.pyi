@@ -10,6 +10,7 @@ from langchain_llmdispatch.deployments.deployment import (
     VendorConfig as VendorConfig,
 )
 from langchain_llmdispatch.dispatch.retries import RetryPolicy as RetryPolicy
+from langchain_llmdispatch.dispatch.retry_quota import RetryQuota as RetryQuota
 from langchain_llmdispatch.errors import (
     AllDeploymentsFailedError as AllDeploymentsFailedError,
     ConfigurationError as ConfigurationError,

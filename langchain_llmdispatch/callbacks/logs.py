@@ -71,7 +71,8 @@ class FailureLog:
             text = f"call crashed after {after}: {_error(error)}; this is a bug of langchain-llmdispatch"
             self._emit(logging.ERROR, "crashed", text, facts)
         else:
-            self._emit(logging.WARNING, "failed", f"call failed after {after}: {_error(error)}", facts)
+            text = f"call failed after {after}: {_error(error)}{_unrepeated(call)}"
+            self._emit(logging.WARNING, "failed", text, facts)
 
     def _log(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
         target = attempt.target
@@ -179,7 +180,13 @@ def _answered(attempt: Attempt, facts: dict[str, Any]) -> str:
 
 def _reason(attempt: Attempt) -> str:
     errors = attempt.call.errors
-    return f"{errors[-1].deployment} failed: {_error(errors[-1])}" if errors else "the answer was declined"
+    if not errors:
+        return "the answer was declined"
+    return f"{errors[-1].deployment} failed: {_error(errors[-1])}{_unrepeated(attempt.call)}"
+
+
+def _unrepeated(call: CallState) -> str:
+    return "; the retry quota is used up" if call.retries_refused else ""
 
 
 def _error(error: BaseException | None) -> str:

@@ -7,6 +7,7 @@ import logging
 import random
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -28,7 +29,7 @@ from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
-from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
+from langchain_llmdispatch.dispatch.retry_quota import RetryBalance
 from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
 from langchain_llmdispatch.health.health import Health
@@ -76,7 +77,8 @@ class Engine:
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)
         self._prints = log.console
-        self._affinity, self._retry_quota, self._rng = Affinity(), RetryQuota(), fields.rng
+        self._affinity, self._rng = Affinity(), fields.rng
+        self._retry_balance = None if fields.retry_quota is None else RetryBalance(fields.retry_quota)
         self._budgets = () if fields.budget is None else (fields.budget,)
         self._budget_usd = fields.budget_usd
         self._spends = bool(self._budgets) or fields.budget_usd is not None
@@ -126,7 +128,8 @@ class Engine:
         run = Run(manager)
         request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
         own, limit = self._limits(options) if self._spends or options.max_cost is not None else (None, None)
-        routing = self._routing(request, wanted, options, self._rng, limit)
+        policy = self._policy if options is NO_OPTIONS else _within(self._policy, options)
+        routing = self._routing(request, wanted, options, policy, self._rng, limit)
         decision = self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
             self.health.take_turn(decision.targets[0])
@@ -140,7 +143,7 @@ class Engine:
         call = CallState(
             request,
             decision.targets,
-            self._policy if options is NO_OPTIONS else _within(self._policy, options),
+            policy,
             self.clock,
             waits=decision.waits,
             last_resorts=decision.last_resorts,
@@ -154,7 +157,7 @@ class Engine:
             refusal=None if decision.targets else decision.error(),
             queue_wait=self.limiter.readiness(request),
             breaker_wait=self.health.breaker_wait,
-            retry_quota=self._retry_quota,
+            retry_balance=self._retry_balance,
         )
         return dispatch, run
 
@@ -173,15 +176,16 @@ class Engine:
         """
         stream, stop = bool(kwargs.pop("stream", False)), kwargs.pop("stop", None)
         request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
-        rng = random.Random()
-        rng.setstate(self._rng.getstate())  # what the next call will draw, without drawing it
+        policy, balance, now = _within(self._policy, options), self._retry_balance, self.clock.monotonic()
         _, limit = self._limits(options)
         return make_plan(
             self._router,
-            self._routing(request, wanted, options, rng, limit),
-            _within(self._policy, options),
+            self._routing(request, wanted, options, policy, _same_draws(self._rng), limit),
+            policy,
             headroom=self.limiter.headroom,
-            repeats=self._policy.resume and request.stream,
+            queue_wait=self.limiter.readiness(request),
+            retries_left=None if balance is None else balance.left(now),
+            repeats=policy.resume and request.stream,
         )
 
     def is_available(self, vendor: str) -> bool:
@@ -216,6 +220,7 @@ class Engine:
         request: ChatRequest,
         wanted: str | None,
         options: RunOptions,
+        policy: CallPolicy,
         rng: random.Random,
         limit: Decimal | None,
     ) -> RoutingRequest:
@@ -232,7 +237,8 @@ class Engine:
             allowed_vendors=options.allowed_vendors,
             thread=None if thread is None else f"{request.route or ''}\0{thread}",
             limit=limit,
-            longest_wait=self._policy.retries.max_retry_after,
+            longest_wait=max(policy.retries.max_retry_after, policy.wait_for_preferred),
+            patience=policy.wait_for_preferred,
             affinity=self._affinity,
             pool=self.registry.all if self._has_rules else (),
             routes=self.registry.routes,
@@ -257,6 +263,7 @@ def _policy(fields: DispatchFields, max_retries: int | None) -> CallPolicy:
         resume=fields.on_stream_error == "resume",
         cascade=Cascade.of(fields.escalate_when),
         hedge_after=fields.hedge_after,
+        wait_for_preferred=fields.wait_for_preferred,
         max_response_bytes=fields.max_response_bytes,
     )
 
@@ -282,12 +289,25 @@ def _router(fields: DispatchFields, registry: DeploymentRegistry) -> Router:
 
 
 def _within(policy: CallPolicy, options: RunOptions) -> CallPolicy:
-    """Return the policy with the call's own times, if it has some."""
+    """Return the policy with the call's own times and patience, if it has some."""
+    if options.wait_for_preferred is not None:
+        policy = replace(policy, wait_for_preferred=float(options.wait_for_preferred))
     if options.deadline is None and options.timeout is None:
         return policy
     own = {"deadline": options.deadline, "timeout": options.timeout}
     times = {name: float(seconds) for name, seconds in own.items() if seconds is not None}
     return replace(policy, times=replace(policy.times, **times))
+
+
+def _same_draws(rng: random.Random) -> random.Random:
+    """Return a source of randomness that draws what `rng` will draw next, without drawing it.
+
+    The system's own randomness (`random.SystemRandom`) cannot be known beforehand: then the draws differ.
+    """
+    copy = random.Random()
+    with suppress(NotImplementedError):
+        copy.setstate(rng.getstate())
+    return copy
 
 
 def _warn_of_repeats(targets: Sequence[Target], max_attempts: int) -> None:

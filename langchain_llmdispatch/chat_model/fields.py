@@ -22,6 +22,7 @@ _PER_CALL = {
     "timeout": "invoke(..., timeout=...)",
     "deadline": "invoke(..., deadline=...)",
     "budget_usd": 'config={"configurable": {"max_cost": ...}}',
+    "wait_for_preferred": 'config={"configurable": {"wait_for_preferred": ...}}',
     "allowed_vendors": 'config={"configurable": {"allowed_vendors": [...]}}',
 }
 

@@ -26,6 +26,7 @@ class RunOptions:
         max_cost: Dollars that the call may cost at worst.
         allowed_vendors: The only vendors that may see this conversation, within the model's own.
         thread_id: Identifies the conversation, which stays on the deployment that answered last.
+        wait_for_preferred: Seconds that this call waits for its first choice while that is rate limited.
         seed: Seed of this call's own decisions: order and jitter.
         timeout: Seconds for one attempt; a keyword of the call only.
     """
@@ -36,6 +37,7 @@ class RunOptions:
     allowed_vendors: Sequence[str] | None = None
     thread_id: str | None = None
     seed: int | None = None
+    wait_for_preferred: float | None = None
     timeout: float | None = None
 
     @classmethod
@@ -97,6 +99,7 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "max_cost": (_is_number, "a number of dollars from 0 up"),
     "allowed_vendors": (_is_names, "a list of vendors' names"),
     "thread_id": (lambda value: isinstance(value, (str, int)) or hasattr(value, "hex"), "an id"),
+    "wait_for_preferred": (_is_number, "a number of seconds from 0 up"),
     "seed": (lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer"),
 }
 OPTIONS = tuple(_KINDS)

@@ -27,6 +27,7 @@ from langchain_llmdispatch.config.files import read_config
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
+from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.limits.limiter import Limiter
@@ -75,11 +76,15 @@ class DispatchFields(BaseModel):
         routing_rules: Which deployments serve which requests.
         strategy: How deployments are ordered.
         retry_policy: When and how the same deployment is tried again.
+        retry_quota: The share of all calls that may be retries, so that they cannot overload a vendor that
+            struggles; by default a fifth, and one a second besides. None for no bound.
         max_attempts: Requests that may leave the process for one call, over retries, fallbacks and hedges.
         timeout: Seconds for one attempt; streamed, until its first content.
         deadline: Seconds for the whole call: queueing, sleeping, connecting, streaming.
         first_token_timeout: Seconds from sending to the first streamed content; reasoning counts.
         stream_idle_timeout: Seconds between two pieces of streamed content; keep-alives do not count.
+        wait_for_preferred: Seconds that a call waits for its first choice while that is rate limited (by our
+            own limits, or a vendor's `Retry-After`), instead of moving on.
         on_stream_error: What happens when a stream breaks after content: `raise`, or `resume` elsewhere.
         hedge_after: Seconds without a first token after which a second deployment is tried as well.
         max_response_bytes: The most bytes of a response, unpacked, and of one event of a stream; a whole
@@ -119,11 +124,13 @@ class DispatchFields(BaseModel):
     routing_rules: Annotated[Sequence[RoutingRule], _TUPLE] = ()
     strategy: Annotated[Strategy, BeforeValidator(check_strategy)] = "ordered"
     retry_policy: RetryPolicy = Field(default_factory=RetryPolicy)
+    retry_quota: RetryQuota | None = Field(default_factory=RetryQuota)
     max_attempts: int = Field(default=6, ge=1)
     timeout: float | None = Field(default=120.0, gt=0)
     deadline: float | None = Field(default=600.0, gt=0)
     first_token_timeout: float | None = Field(default=None, gt=0)
     stream_idle_timeout: float | None = Field(default=120.0, gt=0)
+    wait_for_preferred: float = Field(default=0.0, ge=0)
     on_stream_error: Literal["raise", "resume"] = "raise"
     hedge_after: float | None = Field(default=None, ge=0)
     max_response_bytes: int = Field(default=MAX_RESPONSE_BYTES, gt=0)

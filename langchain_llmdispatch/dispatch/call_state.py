@@ -104,6 +104,7 @@ class CallState:
         costs: Costs of the requests whose vendors reported their usage.
         delivered: Chunks that the caller has of streams that broke.
         declined: Whole answers that the cascade did not accept.
+        retries_refused: Retries that were not made because the retry quota was used up.
         race: The requests that are open at once while one is hedged; else None.
         outcome: None until the call is over.
         failure: The error that the call ended with, if it failed or crashed.
@@ -140,6 +141,7 @@ class CallState:
         self.costs: list[Cost] = []
         self.delivered: list[AIMessageChunk] = []
         self.declined: list[DeclinedAnswer] = []
+        self.retries_refused = 0
         self.race: Race | None = None
         self.outcome: CallOutcome | None = None
         self.failure: Exception | None = None

@@ -26,7 +26,7 @@ from langchain_llmdispatch.dispatch.call_state import CallState, TargetState
 from langchain_llmdispatch.dispatch.hedging import Race, Racer
 from langchain_llmdispatch.dispatch.report import failure_report, final_error
 from langchain_llmdispatch.dispatch.resume import deciding
-from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
+from langchain_llmdispatch.dispatch.retry_quota import RetryBalance
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
     AuthenticationError,
@@ -47,7 +47,7 @@ class Dispatch:
         refusal: The error to raise if the call has no targets.
         queue_wait: Returns the seconds until our own limits admit a request to a target; None without limits.
         breaker_wait: Returns the seconds from a moment for which a target's breaker admits no request.
-        retry_quota: Bounds retries over all calls; None for no bound.
+        retry_balance: Bounds retries over all calls; None for no bound.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Dispatch:
         refusal: DispatchError | None = None,
         queue_wait: Callable[[Target], float] | None = None,
         breaker_wait: Callable[[Target, float], float] | None = None,
-        retry_quota: RetryQuota | None = None,
+        retry_balance: RetryBalance | None = None,
     ) -> None:
         self.call = call
         self._policy, self._clock, self._rng, self._refusal = call.policy, call.clock, rng, refusal
         self._queue_wait, self._breaker_wait = queue_wait, breaker_wait
-        self._retry_quota = retry_quota
+        self._retry_balance = retry_balance
         self._numbered, self._patience = 0, call.policy.wait_for_preferred
         self._open: list[Attempt] = []
 
@@ -76,8 +76,8 @@ class Dispatch:
         call = self.call
         if not call.candidates:
             raise self._failed(self._refusal or NoDeploymentError("no deployment can serve this request"))
-        if self._retry_quota is not None:
-            self._retry_quota.deposit(call.started)
+        if self._retry_balance is not None:
+            self._retry_balance.deposit(call.started)
         attempt: Attempt | None = self._attempt(self._first())
         best: Attempt | None = None
         while attempt is not None:
@@ -155,16 +155,20 @@ class Dispatch:
         Raises:
             DispatchError: The call's final error.
         """
-        following: Attempt | None = None
-        for last in sorted(ended, key=lambda one: one.ended_at):
-            chosen, retry = self._after(last)
-            if chosen is not None:
-                following = self._attempt(chosen, retry, fallback=chosen is not last.candidate)
-            elif self.call.declined or last.error is None:
-                return None
+        *lost, last = sorted(ended, key=lambda one: one.ended_at)
+        for one in lost:  # of a race that nothing has won
+            if one.error is None:
+                one.candidate.alive = False
+            elif not (self._falls_back(one.error) or one.error.is_retryable):
+                last = one
             else:
-                raise self._failed(final_error(self.call, last.error))
-        return following
+                self._retry(one.candidate, one.error, self.call.others(one.candidate))
+        chosen, retry = self._after(last)
+        if chosen is not None:
+            return self._attempt(chosen, retry, fallback=chosen is not last.candidate)
+        if self.call.declined or last.error is None:
+            return None
+        raise self._failed(final_error(self.call, last.error))
 
     def _after(self, ended: Attempt) -> tuple[TargetState | None, RetryCallState | None]:
         """Return the candidate that is tried after an attempt, and the retry's state if it is the same."""
@@ -256,11 +260,12 @@ class Dispatch:
         return error.falls_back or (cascade is not None and cascade.passes_on(error))
 
     def _affords_retry(self, error: DispatchError) -> bool:
-        """Return whether the retry budget has one left; a retry at the vendor's own `Retry-After` is free."""
+        """Return whether the retry quota has one left; a retry at the vendor's own `Retry-After` is free."""
         announced = isinstance(error, RateLimitError) and error.retry_after is not None
-        if announced or self._retry_quota is None:
+        if announced or self._retry_balance is None or self._retry_balance.withdraw(self._clock.monotonic()):
             return True
-        return self._retry_quota.withdraw(self._clock.monotonic())
+        self.call.retries_refused += 1
+        return False
 
     def _in_time(self, candidate: TargetState) -> bool:
         return max(candidate.ready_at, self._clock.monotonic()) < self.call.deadline

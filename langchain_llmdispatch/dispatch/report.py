@@ -83,7 +83,10 @@ def final_error(call: CallState, last: DispatchError) -> DispatchError:
         return last
     if isinstance(last, BudgetExceededError) and not records:
         return last
-    return caused(AllDeploymentsFailedError.of(call.errors, records), last)
+    error = AllDeploymentsFailedError.of(call.errors, records)
+    if call.retries_refused:
+        error.message += "; not retried, because the model's retry_quota is used up"
+    return caused(error, last)
 
 
 def _course(call: CallState) -> dict[str, Any]:
@@ -94,7 +97,8 @@ def _course(call: CallState) -> dict[str, Any]:
         waits += record.wait_ms
         if record.error != OVERTAKEN:
             deployments.add(record.deployment)
-    return {"attempts": attempts, "fallback": len(deployments) > 1, "queue_ms": waits}
+    course: dict[str, Any] = {"attempts": attempts, "fallback": len(deployments) > 1, "queue_ms": waits}
+    return course | ({"retries_refused": call.retries_refused} if call.retries_refused else {})
 
 
 def _total(attempt: Attempt, own: Cost) -> Cost:

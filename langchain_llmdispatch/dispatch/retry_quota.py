@@ -3,51 +3,68 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+
+from pydantic import Field
+
+from langchain_llmdispatch.settings import Settings
 
 
-class RetryQuota:
-    """Keeps retries a bounded share of traffic.
+class RetryQuota(Settings):
+    """Keeps retries a bounded share of a model's traffic.
 
-    Each call deposits `ratio` of a retry, each retry withdraws one; deposits and withdrawals expire. On top,
-    `floor` retries a second are always available, for low traffic. A fallback is not a retry. Safe to share
-    between threads.
+    Each call allows `ratio` of a retry, for `window` seconds; `floor` retries a second are allowed besides,
+    for thin traffic. A retry beyond that is not made: the call falls back, or fails with a message that names
+    the quota. Fallbacks, hedges and retries at the moment that a `Retry-After` names are not counted.
+
+    Attributes:
+        ratio: Retries per call.
+        floor: Retries per second that are allowed in any case.
+        window: Seconds after which calls and retries are forgotten.
+    """
+
+    ratio: float = Field(default=0.2, ge=0)
+    floor: float = Field(default=1.0, ge=0)
+    window: float = Field(default=60.0, gt=0)
+
+
+class RetryBalance:
+    """What a quota leaves of retries. Safe to share between threads.
 
     Args:
-        ratio: Retries per call.
-        floor: Retries per second that are available in any case.
-        window: Seconds after which deposits and withdrawals expire.
+        quota: The quota.
     """
 
     SLOTS = 10
 
-    def __init__(self, *, ratio: float = 0.2, floor: float = 1.0, window: float = 60.0) -> None:
-        self._ratio, self._floor, self._window = ratio, floor, window
+    def __init__(self, quota: RetryQuota) -> None:
+        self._quota = quota
         self._lock = threading.RLock()
         self._balances = [0.0] * self.SLOTS
         self._slot = 0
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as a new one."""
-        return (type(self), ())
 
     def deposit(self, now: float) -> None:
         """Record a call. `now` in monotonic seconds."""
         with self._lock:
             self._turn(now)
-            self._balances[self._slot % self.SLOTS] += self._ratio
+            self._balances[self._slot % self.SLOTS] += self._quota.ratio
 
     def withdraw(self, now: float) -> bool:
         """Take one retry out; return whether one was available."""
         with self._lock:
-            self._turn(now)
-            if self._floor * self._window + sum(self._balances) < 1.0 - 1e-9:
+            if self.left(now) < 1:
                 return False
             self._balances[self._slot % self.SLOTS] -= 1.0
             return True
 
+    def left(self, now: float) -> int:
+        """Return how many retries are available."""
+        with self._lock:
+            self._turn(now)
+            quota = self._quota
+            return max(0, int(quota.floor * quota.window + sum(self._balances) + 1e-9))
+
     def _turn(self, now: float) -> None:
-        slot = int(now / self._window * self.SLOTS)
+        slot = int(now / self._quota.window * self.SLOTS)
         for passed in range(self._slot + 1, min(slot, self._slot + self.SLOTS) + 1):
             self._balances[passed % self.SLOTS] = 0.0
         self._slot = max(self._slot, slot)

@@ -43,6 +43,7 @@ class _DeploymentHealth:
         in_flight: When each request in flight was sent, and the breaker's generation then, by request.
         calls: Requests that ended.
         turn: When it was last chosen, as a growing number.
+        taken: How often it was chosen by a decision whose request was not sent yet.
         last_sent: When a request was last sent, or None.
         warned: Whether its wrong configuration was logged.
         fresh: How much of its latency had not faded when the latest requests were sent.
@@ -53,7 +54,7 @@ class _DeploymentHealth:
         self.breaker, self.latency = Breaker(), LatencyEstimate()
         self.unread: list[tuple[float, AttemptResult, float]] = []
         self.in_flight: dict[object, tuple[float, int]] = {}
-        self.calls = self.turn = 0
+        self.calls = self.turn = self.taken = 0
         self.last_sent: float | None = None
         self.warned, self.fresh = False, 1.0
         self.learned: tuple[object, ...] = _NOTHING_LEARNED
@@ -121,8 +122,12 @@ class Health:
             if deployment.last_sent is not None and now - deployment.last_sent > FADES:
                 faded = freshness(now - deployment.last_sent, self._turns - deployment.turn)
                 deployment.fresh = min(deployment.fresh, faded)
-            self._turns += 1
-            deployment.turn, deployment.last_sent = self._turns, now
+            if deployment.taken:  # its turn was counted when it was chosen
+                deployment.taken -= 1
+            else:
+                self._turns += 1
+                deployment.turn = self._turns
+            deployment.last_sent = now
             deployment.in_flight[request] = (now, deployment.breaker.generation)
 
     def learn(self, target: Target, now: float, request: object, result: AttemptResult) -> None:
@@ -267,7 +272,8 @@ class Health:
         """Record that a decision puts the deployment first."""
         with self._lock:
             self._turns += 1
-            (self._deployments.get(target.key) or self._new(target.key)).turn = self._turns
+            deployment = self._deployments.get(target.key) or self._new(target.key)
+            deployment.turn, deployment.taken = self._turns, deployment.taken + 1
 
     def expected_outputs(self, targets: Iterable[Target]) -> list[float] | None:
         """Return the tokens of an answer on average: of each deployment, else of all; None if unknown."""

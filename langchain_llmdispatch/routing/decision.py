@@ -52,6 +52,7 @@ class RoutingRequest:
         thread: The id of the conversation, or None.
         limit: Dollars that the call may cost in the worst case, or None.
         longest_wait: Seconds of a cooldown that are worth waiting for.
+        patience: Seconds of a cooldown that the call waits for its first choice, though others are available.
         affinity: Which deployment answered which thread last.
         pool: All targets that rules may name.
         routes: Targets by route, for rules.
@@ -68,6 +69,7 @@ class RoutingRequest:
     thread: str | None = None
     limit: Decimal | None = None
     longest_wait: float = 60.0
+    patience: float = 0.0
     affinity: Affinity | None = None
     pool: Sequence[Target] = ()
     routes: Mapping[str, Sequence[Target]] = field(default_factory=dict)

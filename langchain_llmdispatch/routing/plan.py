@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,8 @@ from langchain_llmdispatch.routing.decision import Decision, Exclusion, RoutingR
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import Change
 
+_LAST = "last resort"
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedDeployment:
@@ -25,8 +27,9 @@ class PlannedDeployment:
         vendor: The vendor's name.
         model: The vendor's model id.
         why: What determines its place besides the strategy: `rule`, `tool loop`, `thread`,
-            `last resort` (its breaker is open: it is tried if all others fail).
-        wait_s: Seconds until it may be tried.
+            `waited for` (for at most `wait_for_preferred`), `hedge` (tried beside the first one if that is
+            late), `last resort` (its breaker is open: it is tried if all others fail).
+        wait_s: Seconds until it may be tried: of a cooldown, or of our own limits.
         cost_usd: Predicted dollars of one answer, or None if the price is unknown.
         worst_usd: Dollars that one request can cost at most, or None if unknown.
         latency_s: Predicted seconds of one answer, or None if nothing was learned yet.
@@ -84,6 +87,8 @@ class Plan:
         route: The route or model that the call names, or None.
         rule: What the rule that matched prefers, or None.
         input_tokens: Tokens of the prompt, by estimate.
+        hedge_after: Seconds without a first token after which the `hedge` is tried as well; None for never.
+        retries_left: Retries that the retry quota leaves now; None without a quota.
     """
 
     candidates: Sequence[PlannedDeployment]
@@ -93,6 +98,8 @@ class Plan:
     route: str | None
     rule: str | None
     input_tokens: int
+    hedge_after: float | None = None
+    retries_left: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; dollars as strings."""
@@ -106,6 +113,8 @@ class Plan:
             "excluded": [
                 {"deployment": e.deployment, "kind": e.kind, "reason": e.reason} for e in self.excluded
             ],
+            "hedge_after": self.hedge_after,
+            "retries_left": self.retries_left,
             "bound": {"requests": bound.requests, "usd": _usd(bound.usd), "seconds": bound.seconds},
         }
 
@@ -117,6 +126,8 @@ class Plan:
             lines.append(f"  rule: {self.rule}")
         lines += [f"  {n}. {line}" for n, line in enumerate(map(_line, self.candidates), 1)]
         lines += [f"  -  {each.deployment}: left out: {each.reason}" for each in self.excluded]
+        if self.retries_left == 0:
+            lines.append("  no retries now: the retry quota is used up")
         return "\n".join([*lines, f"  {self.bound}"])
 
     def _repr_html_(self) -> str:
@@ -131,6 +142,8 @@ def make_plan(
     policy: CallPolicy,
     *,
     headroom: Callable[[Target], Mapping[str, float]] | None = None,
+    queue_wait: Callable[[Target], float] | None = None,
+    retries_left: int | None = None,
     repeats: bool = False,
 ) -> Plan:
     """Return the plan of a call; nothing is sent, learned or reserved.
@@ -140,22 +153,49 @@ def make_plan(
         routing: What the decision depends on.
         policy: What bounds the call.
         headroom: Returns what a target's limits leave, by kind.
+        queue_wait: Returns the seconds until our own limits admit a request to a target.
+        retries_left: Retries that the retry quota leaves; None without a quota.
         repeats: Whether a deployment may be tried more often than its retries allow (a resumed stream).
     """
     decision = router.decide(routing)
-    waits = decision.waits or (0.0,) * len(decision.targets)
+    planned = [
+        _planned(routing, decision, rank, wait, headroom(decision.targets[rank]) if headroom else {})
+        for rank, wait in enumerate(_waits(decision, queue_wait))
+    ]
     return Plan(
-        candidates=tuple(
-            _planned(routing, decision, rank, wait, headroom(target) if headroom else {})
-            for rank, (target, wait) in enumerate(zip(decision.targets, waits, strict=True))
-        ),
+        candidates=tuple(_in_order_of_trial(planned, policy)),
         excluded=tuple(decision.excluded),
         bound=bound_of(routing, decision, policy, repeats=repeats),
         strategy=_name_of(router.strategy),
         route=routing.request.route,
         rule=decision.rule.destination if decision.rule else None,
         input_tokens=routing.needs.tokens,
+        hedge_after=policy.hedge_after,
+        retries_left=retries_left,
     )
+
+
+def _waits(decision: Decision, queue_wait: Callable[[Target], float] | None) -> list[float]:
+    """Return the seconds until each target may be tried: of a cooldown, or of our own limits."""
+    waits = decision.waits or (0.0,) * len(decision.targets)
+    queued = [queue_wait(target) if queue_wait else 0.0 for target in decision.targets]
+    return list(map(max, waits, queued))
+
+
+def _in_order_of_trial(planned: list[PlannedDeployment], policy: CallPolicy) -> list[PlannedDeployment]:
+    """Return the deployments as they are tried: the soonest first, unless the first one is waited for."""
+    if not planned:
+        return planned
+    first = planned[0]
+    if first.wait_s > policy.wait_for_preferred:
+        planned = sorted(planned, key=lambda each: (_LAST in each.why, each.wait_s))
+    elif first.wait_s and len(planned) > 1:
+        planned = [replace(first, why=(*first.why, "waited for")), *planned[1:]]
+    if policy.hedge_after is not None and policy.max_attempts > 1:
+        free = [each for each in planned[1:] if not each.wait_s and _LAST not in each.why]
+        if free:
+            planned[planned.index(free[0])] = replace(free[0], why=(*free[0].why, "hedge"))
+    return planned
 
 
 def _planned(
@@ -163,7 +203,7 @@ def _planned(
 ) -> PlannedDeployment:
     forecast, target, rule = routing.forecast, decision.targets[rank], decision.rule
     view, first = forecast.view(target), rank == 0
-    why = ["last resort"] if rank >= len(decision.targets) - decision.last_resorts else []
+    why = [_LAST] if rank >= len(decision.targets) - decision.last_resorts else []
     if rule is not None and (rule.prefers(target) or (first and rule.route)):
         why.append("rule")
     if decision.pinned and first:

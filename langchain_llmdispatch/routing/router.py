@@ -88,7 +88,7 @@ class Router:
         ordered, pinned = self._pin(routing, ordered, preferred)
         waits: Sequence[float] = ()
         if any(candidate.wait for candidate in ordered):
-            ordered = sorted(ordered, key=lambda candidate: candidate.wait)  # the soonest first
+            ordered = _soonest_first(ordered, routing.patience)
             waits = tuple([candidate.wait for candidate in (*ordered, *resorts)])
         chosen = tuple([candidate.target for candidate in (*ordered, *resorts)])
         return Decision(chosen, waits, tuple(excluded), rule, pinned, len(resorts))
@@ -139,7 +139,7 @@ class Router:
             name, why = routing.affinity.deployment_of(routing.thread, routing.now), "thread"
         if name is None or not candidates or (preferred and name not in preferred):
             return candidates, ""
-        pinned = next((c for c in candidates if c.name == name and not c.wait), None)
+        pinned = next((c for c in candidates if c.name == name and c.wait <= routing.patience), None)
         if pinned is None or (pinned is not candidates[0] and self._pays(routing, pinned, candidates[0])):
             return candidates, ""
         return [pinned, *(c for c in candidates if c is not pinned)], why
@@ -151,6 +151,12 @@ class Router:
         stay = routing.forecast.cost(pinned.target, cached_tokens=routing.needs.prefix_tokens)
         switch = routing.forecast.cost(other.target)
         return stay is not None and switch is not None and switch < stay
+
+
+def _soonest_first(candidates: Sequence[Candidate], patience: float) -> Sequence[Candidate]:
+    """Return the candidates, the soonest first; but the first one stays first if its wait is short."""
+    first = candidates[0] if candidates and candidates[0].wait <= patience else None
+    return sorted(candidates, key=lambda candidate: 0.0 if candidate is first else candidate.wait)
 
 
 def _is_plain(routing: RoutingRequest) -> bool:

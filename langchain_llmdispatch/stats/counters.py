@@ -136,6 +136,7 @@ class Counters:
         self._since = self._clock.now()
         self._groups: dict[_GroupKey, _Group] = {}
         self._calls: defaultdict[str, int] = defaultdict(int)
+        self._retries_refused = 0
         self._latency = Sketch()
 
     # -- an observer -------------------------------------------------------------------------------
@@ -159,6 +160,7 @@ class Counters:
                 if answer is None or declined.record is not answer.record:
                     self._group(declined.target, call).waste(declined)
             self._calls[call.outcome or "abandoned"] += 1
+            self._retries_refused += call.retries_refused
             if call.outcome == "answered":
                 self._latency.pending.append(call.clock.monotonic() - call.started)
                 if len(self._latency.pending) >= _PENDING:
@@ -170,7 +172,12 @@ class Counters:
         """Return the counters as they are now."""
         with self._lock:
             groups = [(key, group.snapshot()) for key, group in list(self._groups.items())]
-            calls = CallTally(sum(self._calls.values()), **self._calls, latency=self._latency.snapshot())
+            calls = CallTally(
+                sum(self._calls.values()),
+                **self._calls,
+                retries_refused=self._retries_refused,
+                latency=self._latency.snapshot(),
+            )
             in_flight, since = self._in_flight, self._since
         return Stats.of(
             sum((tally for _, tally in groups), Tally()),

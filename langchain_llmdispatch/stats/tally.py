@@ -135,6 +135,7 @@ class CallTally(Summable):
         failed: Those that raised.
         abandoned: Those that the caller left before their end.
         crashed: Those that ended in an exception which is no `DispatchError`: a bug of this package.
+        retries_refused: Retries that were not made because the retry quota was used up.
         latency: Answered calls, from the call to the end of the answer, waiting included.
     """
 
@@ -143,6 +144,7 @@ class CallTally(Summable):
     failed: int = 0
     abandoned: int = 0
     crashed: int = 0
+    retries_refused: int = 0
     latency: Distribution = field(default_factory=Distribution)
 
     def to_dict(self, *, buckets: bool = False) -> dict[str, Any]:

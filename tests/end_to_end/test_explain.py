@@ -6,8 +6,17 @@ import random
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
+from langchain_llmdispatch import (
+    Deployment,
+    DispatcherChatModel,
+    DispatcherConfig,
+    RetryPolicy,
+    RetryQuota,
+    RoutingRule,
+    errors,
+)
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -63,3 +72,91 @@ def test_explain_takes_what_invoke_takes() -> None:
         assert {change.kind for change in plan.candidates[0].changes} >= {"top_k_dropped"}
         with pytest.raises(errors.ConfigurationError):
             dispatcher.explain("hi", model="cohere:command-a-03-2025")
+
+
+def test_the_systems_randomness_is_explained_as_far_as_it_can_be() -> None:
+    """What `SystemRandom` will draw is not known; the plan lists who may be tried all the same."""
+    with LoopbackServer() as server:
+        dispatcher = model(server, "a", "b", strategy="weighted", rng=random.SystemRandom())
+        assert {planned.deployment for planned in dispatcher.explain("hello").candidates} == {"a", "b"}
+        assert dispatcher.invoke("hello").text
+
+
+def tool_loop() -> list[BaseMessage]:
+    """Return a conversation whose last tool call was made by `b`."""
+    call = {"name": "search", "args": {}, "id": "1"}
+    asked = AIMessage("", tool_calls=[call], response_metadata={"llmdispatch": {"deployment": "b"}})
+    return [HumanMessage("find it"), asked, ToolMessage("found", tool_call_id="1")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "config", "messages"),
+    [
+        ({"tags": ["own"], "routing_rules": [RoutingRule(deployment="b", tags={"own"})]}, None, "hi"),
+        (
+            {"metadata": {"tier": 1}, "routing_rules": [RoutingRule(deployment="b", metadata={"tier": 1})]},
+            None,
+            "hi",
+        ),
+        ({"routing_rules": [RoutingRule(deployment="b", tags={"run"})]}, {"tags": ["run"]}, "hi"),
+        (
+            {"metadata": {"tier": 1}, "routing_rules": [RoutingRule(deployment="b", metadata={"tier": 2})]},
+            {"metadata": {"tier": 2}},
+            "hi",
+        ),
+        (
+            {"metadata": {"tier": 1}, "routing_rules": [RoutingRule(deployment="b", metadata={"tier": 1})]},
+            {"metadata": {"tier": 2}},
+            "hi",
+        ),
+        ({}, None, tool_loop()),
+        ({"model_kwargs": {"tools": []}}, None, tool_loop()),
+    ],
+)
+@pytest.mark.parametrize("how", ["invoke", "stream"])
+def test_rules_on_tags_metadata_and_tool_loops_are_explained_as_called(
+    fields: Any, config: Any, messages: Any, how: str
+) -> None:
+    """The tags and metadata of the model and of the run, and the deployment that called a tool."""
+    with LoopbackServer() as server:
+        dispatcher = model(server, "a", "b", **fields)
+        planned = dispatcher.explain(messages, config).candidates[0].deployment
+        answer = (
+            dispatcher.invoke(messages, config)
+            if how == "invoke"
+            else list(dispatcher.stream(messages, config))
+        )
+        told = answer if how == "invoke" else next(c for c in answer if "llmdispatch" in c.response_metadata)
+        assert told.response_metadata["llmdispatch"]["deployment"] == planned
+
+
+def test_the_hedge_is_explained() -> None:
+    """The plan names the deployment that is tried beside the first one if that is late."""
+    with LoopbackServer() as server:
+        dispatcher = model(server, "a", "b", "c", hedge_after=2.0)
+        plan = dispatcher.explain("hello")
+        assert [planned.why for planned in plan.candidates] == [(), ("hedge",), ()]
+        assert (plan.hedge_after, plan.to_dict()["hedge_after"]) == (2.0, 2.0)
+        assert model(server, "a", "b", hedge_after=2.0, max_attempts=1).explain("hi").candidates[1].why == ()
+
+
+def test_an_exhausted_retry_quota_is_explained_and_counted() -> None:
+    """The plan says that there are no retries; statistics and the answer count what was stopped."""
+    with LoopbackServer() as server:
+        dispatcher = model(server, "a", "b", retry_quota=RetryQuota(ratio=0, floor=0))
+        assert "no retries now" in str(dispatcher.explain("hello"))
+        server.script("openai", [Fault.error("server_error")], "a")
+        facts = dispatcher.invoke("hello").response_metadata["llmdispatch"]
+        assert (facts["deployment"], facts["retries_refused"]) == ("b", 1)
+        assert dispatcher.get_stats().calls.retries_refused == 1
+        assert dispatcher.get_stats().to_dict()["calls"]["retries_refused"] == 1
+        assert model(server, "a", retry_quota=None).explain("hello").retries_left is None
+        assert model(server, "a").explain("hello").retries_left == 60
+
+
+def test_the_retry_quota_is_a_field_of_files() -> None:
+    """A mapping, or null for none; a misspelt field is an error."""
+    assert DispatcherConfig.load({"retry_quota": {"ratio": 0.5}}).retry_quota == RetryQuota(ratio=0.5)
+    assert DispatcherConfig.load({"retry_quota": None}).retry_quota is None
+    with pytest.raises(errors.ConfigurationError, match="ratio"):
+        DispatcherConfig.load({"retry_quota": {"ration": 0.5}})

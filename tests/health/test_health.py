@@ -191,3 +191,15 @@ def test_answers_are_averaged_when_read_and_reading_changes_nothing(
         often.expected_outputs([A])
     assert once.snapshot(A, now) == often.snapshot(A, now)
     assert once.expected_outputs([A]) == often.expected_outputs([A])
+
+
+def test_a_turn_is_counted_once() -> None:
+    """A deployment that a decision puts first takes its turn there, and not again when its request leaves."""
+    health = Health()
+    for where in (A, B):
+        health.take_turn(where)
+    for where in (B, A):  # the requests leave in another order
+        learn(health, where)
+    assert health.snapshot(A, 0.0).turn < health.snapshot(B, 0.0).turn
+    learn(health, A)  # a fallback, which no decision chose
+    assert health.snapshot(A, 0.0).turn > health.snapshot(B, 0.0).turn
