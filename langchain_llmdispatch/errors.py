@@ -26,6 +26,7 @@
         ├── StreamInterruptedError           broke after content was delivered; carries `partial`
         ├── UnsupportedFeatureError          cannot be expressed to this target (+ ModelInvalidRequestError)
         ├── SpliceError                      a resumed answer differs from what was delivered
+        ├── UnusableDeploymentError          its own settings cannot be used (+ ConfigurationError)
         ├── LocalModelError                  a model on this machine cannot run (+ RuntimeError)
         ├── LimitTimeoutError                a wait for our own limits took too long (+ ModelTimeoutError)
         ├── DeadlineExceededError            the whole call took too long (+ ModelTimeoutError)
@@ -258,6 +259,16 @@ class SpliceError(DispatchError):
     """A resumed answer differs from what was delivered, so the two cannot be joined."""
 
 
+class ConfigurationError(ValueError):
+    """A setting is wrong. The message names the field, the value and the nearest right one."""
+
+
+class UnusableDeploymentError(DispatchError, ConfigurationError):
+    """One deployment cannot be used as configured: its proxy, certificates, client or `api_key` function."""
+
+    blame = "health"
+
+
 class LocalModelError(DispatchError, RuntimeError):
     """A model on this machine cannot run. One line: what failed and what to do."""
 
@@ -378,10 +389,6 @@ def _summary(errors: Sequence[DispatchError]) -> str:
         return errors[0].message
     lines = "; ".join(f"{n}. {type(e).__name__} {e}" for n, e in enumerate(errors, 1))
     return f"all {len(errors)} attempts failed: {lines}"
-
-
-class ConfigurationError(ValueError):
-    """A setting is wrong. The message names the field, the value and the nearest right one."""
 
 
 _KEY_SHAPES = re.compile(r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.)[\w\-*.]{6,}|Bearer\s+[\w\-.=]{8,}", re.ASCII)

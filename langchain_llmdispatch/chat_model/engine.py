@@ -70,7 +70,7 @@ class Engine:
         self.limiter = Limiter(clock=clock) if fields.limiter is None else fields.limiter
         self.health = Health(rng=fields.rng) if fields.health is None else fields.health
         self.counters = Counters(clock) if fields.enable_metrics else None
-        self.transport = Transport()
+        self.transport = Transport(environment=fields.env)
         self.sync = SyncDriver(self.transport, self.limiter)
         self.asynchronous = AsyncDriver(self.transport, self.limiter)
         log = CallLog(console=fields.enable_logging)

@@ -7,10 +7,11 @@ what arrives is kept until the next read. TLS, proxies and the pool stay httpcor
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import httpcore
+
+from langchain_llmdispatch.transport.sync_backend import is_address
 
 if TYPE_CHECKING:
     import ssl
@@ -158,7 +159,7 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
         """Return a connection."""
         loop = asyncio.get_running_loop()
         # uvloop has no such option; one address needs no race, which may drop an open socket if cancelled.
-        races = isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host)
+        races = isinstance(loop, asyncio.BaseEventLoop) and not is_address(host)
         options: dict[str, Any] = {"happy_eyeballs_delay": _EYEBALLS} if races else {}
         try:
             async with asyncio.timeout(timeout):
@@ -180,14 +181,6 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _give_up(waiter: asyncio.Future[None], over: type[Exception]) -> None:

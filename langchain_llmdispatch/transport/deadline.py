@@ -32,9 +32,9 @@ class ReadDeadline(float):
     clock: Clock
     interrupt: ReadInterrupt | None = None
 
-    def __new__(cls, clock: Clock, until: float, what: str) -> Self:
-        """Make a deadline that ends at the moment `until`."""
-        read_deadline = super().__new__(cls, max(0.001, min(until - clock.monotonic(), 1e6)))
+    def __new__(cls, clock: Clock, until: float, what: str, most: float = 1e6) -> Self:
+        """Make a deadline that ends at the moment `until`; as a number, it is `most` seconds at most."""
+        read_deadline = super().__new__(cls, max(0.001, min(until - clock.monotonic(), most)))
         read_deadline.until, read_deadline.what, read_deadline.clock = until, what, clock
         return read_deadline
 
@@ -46,6 +46,10 @@ class ReadDeadline(float):
         """Move the end to another moment, for something else."""
         if self.interrupt is None or not self.interrupt.over:
             self.until, self.what = until, what
+
+    def shift(self, seconds: float) -> None:
+        """Move the end by seconds in which nothing was waited for."""
+        self.until += seconds
 
     def abandon(self) -> None:
         """End a blocked read at once, and let no other begin. Any thread may call it.

@@ -27,6 +27,7 @@ import httpx
 
 from langchain_llmdispatch.transport.asyncio_backend import AsyncioBackend
 from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
+from langchain_llmdispatch.transport.sync_backend import SyncBackend
 
 if TYPE_CHECKING:
     import ssl
@@ -113,13 +114,15 @@ class Pool(_Assignment, httpcore.ConnectionPool):
     """The connections of all threads.
 
     Args:
-        context: For `https`.
+        context: For `https`; None where it is not needed.
         limits: How many connections there may be, and how long they stay idle.
         proxy: The address of a proxy (`http`, `https`, `socks5`), credentials included; None for none.
     """
 
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None = None) -> None:
-        backend = DeadlineBackend(httpcore.SyncBackend(), together=proxy is None)
+    def __init__(
+        self, context: ssl.SSLContext | None, limits: httpx.Limits, proxy: str | None = None
+    ) -> None:
+        backend = DeadlineBackend(SyncBackend(), together=proxy is None)
         super().__init__(**_options(context, limits, proxy), network_backend=backend)
         self._optional_thread_lock: Any = threading.RLock()
 
@@ -127,12 +130,14 @@ class Pool(_Assignment, httpcore.ConnectionPool):
 class AsyncPool(_Assignment, httpcore.AsyncConnectionPool):
     """The connections of one event loop; see `Pool`."""
 
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None = None) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None, limits: httpx.Limits, proxy: str | None = None
+    ) -> None:
         backend = AsyncDeadlineBackend(AsyncioBackend(), together=proxy is None)
         super().__init__(**_options(context, limits, proxy), network_backend=backend)
 
 
-def _options(context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None) -> dict[str, Any]:
+def _options(context: ssl.SSLContext | None, limits: httpx.Limits, proxy: str | None) -> dict[str, Any]:
     return {
         "proxy": None if proxy is None else _proxy(httpx.Proxy(proxy)),
         "ssl_context": context,
@@ -148,26 +153,31 @@ def _proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
     return httpcore.Proxy(where, auth=proxy.raw_auth)
 
 
-def sync_transport(context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None) -> httpx.HTTPTransport:
+def sync_transport(
+    context: ssl.SSLContext | None, limits: httpx.Limits, proxy: str | None
+) -> httpx.HTTPTransport:
     """Return an httpx transport on a `Pool`; see there."""
-    transport = httpx.HTTPTransport(verify=context, limits=limits, trust_env=False)
+    transport = httpx.HTTPTransport(verify=context or False, limits=limits, trust_env=False)
     transport._pool = Pool(context, limits, proxy)
     return transport
 
 
 def async_transport(
-    context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None
+    context: ssl.SSLContext | None, limits: httpx.Limits, proxy: str | None
 ) -> httpx.AsyncHTTPTransport:
     """Return an httpx transport on an `AsyncPool`; see there."""
-    transport = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
+    transport = httpx.AsyncHTTPTransport(verify=context or False, limits=limits, trust_env=False)
     transport._pool = AsyncPool(context, limits, proxy)
     return transport
 
 
-def make_interruptible(client: httpx.Client | httpx.AsyncClient, url: httpx.URL) -> None:
-    """Make reads of a user's own client interruptible, on connections that its pool opens from now on."""
+def apply_deadlines(client: httpx.Client | httpx.AsyncClient, url: httpx.URL) -> None:
+    """Make the pool of a user's own client apply a `ReadDeadline`, on connections opened from now on."""
     wanted: type[Any] = DeadlineBackend if isinstance(client, httpx.Client) else AsyncDeadlineBackend
     pool = getattr(client._transport_for_url(url), "_pool", None)  # transports of tests have none
     own = getattr(pool, "_network_backend", None)
-    if own is not None and not isinstance(own, wanted):
-        setattr(pool, "_network_backend", wanted(own))
+    if own is None or isinstance(own, wanted):
+        return
+    if type(own) is httpcore.SyncBackend:  # gives the whole time to each address of a host
+        own = SyncBackend()
+    setattr(pool, "_network_backend", wanted(own))

@@ -14,45 +14,38 @@ import asyncio
 import os
 import ssl
 import threading
-import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
-from functools import cache
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
 
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
+    ConfigurationError,
     ConnectionFailedError,
     DispatchError,
     MalformedResponseError,
+    UnusableDeploymentError,
 )
 from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.deadline_backend import CONNECT_TIMEOUT
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
-from langchain_llmdispatch.transport.pool import async_transport, make_interruptible, sync_transport
+from langchain_llmdispatch.transport.own_client import adopt
+from langchain_llmdispatch.transport.pool import async_transport, sync_transport
+from langchain_llmdispatch.transport.proxies import Proxies, ssl_context
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
 # 2,000 connections. Equal numbers keep them.
 LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=60.0)
-CONNECT_TIMEOUT = 10.0
+Way: TypeAlias = tuple[str, str | None]
+"""A URL's scheme and the proxy on the way to it: what connections of one pool have in common."""
+_OWN_CLIENT_GRACE = 0.1  # seconds for a user's own client to notice the deadline by itself
+_LONGEST = 1e6  # seconds; a longer deadline means that there is none
 # Extensions of a request that name a user's own client to send it with.
 SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
-
-
-@cache
-def ssl_context() -> ssl.SSLContext:
-    """Return the one TLS context of the process: making it costs about 20 ms, and it is not changed."""
-    return httpx.create_ssl_context()
-
-
-def _proxy_of(url: httpx.URL) -> str | None:
-    proxies = urllib.request.getproxies()
-    if not proxies or urllib.request.proxy_bypass(url.host):
-        return None
-    return proxies.get(url.scheme) or proxies.get("all")
 
 
 class Transport:
@@ -60,6 +53,7 @@ class Transport:
 
     Args:
         middlewares: Layers around the network.
+        environment: Variables that name proxies and certificates; None for the process's own.
 
     Attributes:
         middlewares: Layers of this transport.
@@ -69,11 +63,14 @@ class Transport:
 
     process_middlewares: ClassVar[tuple[Middleware, ...]] = ()
 
-    def __init__(self, middlewares: Iterable[Middleware] = ()) -> None:
+    def __init__(
+        self, middlewares: Iterable[Middleware] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self.middlewares = tuple(middlewares)
+        self._environment, self._named_proxies = environment, Proxies(environment)
         self._lock = threading.Lock()
-        self._proxies: dict[str, str | None] = {}
-        self._sync: dict[str | None, httpx.HTTPTransport] = {}
+        self._ways: dict[tuple[str, str, int | None], Way] = {}
+        self._sync: dict[Way, httpx.HTTPTransport] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
         # A model that is dropped without being closed leaves no open sockets behind.
         weakref.finalize(self, _close_if_ours, os.getpid(), self._sync)
@@ -93,13 +90,14 @@ class Transport:
             ConnectionFailedError: No connection, or it broke.
             AttemptTimeoutError: The deadline passed.
             MalformedResponseError: The peer does not speak HTTP.
+            UnusableDeploymentError: The proxy, the certificates or the user's own client cannot be used.
         """
         request.extensions["timeout"] = _timeouts(read_deadline)
         try:
             if self.middlewares or self.process_middlewares:
                 return send_through(self._layers(), request, read_deadline, self._send)
             return self._send(request)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ConfigurationError) as error:
             failure = failure_of(error, read_deadline)
         raise failure
 
@@ -107,8 +105,7 @@ class Transport:
         # A user's own client (`VendorConfig.http_client`) is used as it is; the user closes it.
         client: httpx.Client | None = request.extensions.get(SYNC_CLIENT)
         if client is not None:
-            if request.extensions["timeout"]["read"].interrupt is not None:
-                make_interruptible(client, request.url)
+            adopt(client, request)
             return client.send(request, stream=True, follow_redirects=False)
         return self._transport(request.url).handle_request(request)
 
@@ -119,18 +116,26 @@ class Transport:
             if self.middlewares or self.process_middlewares:
                 return await asend_through(self._layers(), request, read_deadline, self._asend)
             return await self._asend(request)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ConfigurationError) as error:
             failure = failure_of(error, read_deadline)
         raise failure
 
     async def _asend(self, request: httpx.Request) -> httpx.Response:
         client: httpx.AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
         if client is not None:
-            if request.extensions["timeout"]["read"].interrupt is not None:
-                make_interruptible(client, request.url)
-            return await client.send(request, stream=True, follow_redirects=False)
+            adopt(client, request)
+            return await self._in_time(client, request)
         transport = await self._loop_transport(request.url)
         return await transport.handle_async_request(request)
+
+    async def _in_time(self, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        # Its hooks, its auth and transports of its own apply no `ReadDeadline`.
+        left = request.extensions["timeout"]["read"].left()
+        try:
+            async with asyncio.timeout(left + _OWN_CLIENT_GRACE if left < _LONGEST else None):
+                return await client.send(request, stream=True, follow_redirects=False)
+        except TimeoutError:
+            raise httpx.ReadTimeout("the client has not returned in time", request=request) from None
 
     def close(self) -> None:
         """Close the sync connections, and drop those of loops that have ended.
@@ -148,18 +153,29 @@ class Transport:
         if held is not None:
             await held.aclose()
 
-    def _proxy(self, url: httpx.URL) -> str | None:
+    def _way(self, url: httpx.URL) -> Way:
+        """Return the scheme and the proxy of a URL.
+
+        Raises:
+            ConfigurationError: The environment names a proxy that cannot be used.
+        """
         # Looked up once per host: reading the environment costs more than the rest of a request.
-        if url.host not in self._proxies:
-            self._proxies[url.host] = _proxy_of(url)
-        return self._proxies[url.host]
+        key = (url.scheme, url.host, url.port)
+        if key not in self._ways:
+            self._ways[key] = (url.scheme, self._named_proxies.of(url))
+        return self._ways[key]
+
+    def _context(self, way: Way) -> ssl.SSLContext | None:
+        # Certificates are not read for plain HTTP.
+        return ssl_context(self._environment) if way[0] == "https" or _encrypts(way[1]) else None
 
     def _transport(self, url: httpx.URL) -> httpx.HTTPTransport:
-        proxy = self._proxy(url)
-        transport = self._sync.get(proxy)
+        way = self._way(url)
+        transport = self._sync.get(way)
         if transport is None:
+            made = sync_transport(self._context(way), LIMITS, way[1])
             with self._lock:
-                transport = self._sync.setdefault(proxy, sync_transport(ssl_context(), LIMITS, proxy))
+                transport = self._sync.setdefault(way, made)
         return transport
 
     async def _loop_transport(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
@@ -172,15 +188,20 @@ class Transport:
                 self._async = {k: v for k, v in self._async.items() if not k.is_closed()}
                 self._async[loop] = held
             await held.keep()
-        return held.get(self._proxy(url))
+        way = self._way(url)
+        return held.get(way) or held.add(way, async_transport(self._context(way), LIMITS, way[1]))
 
 
-def _close(transports: Mapping[str | None, httpx.HTTPTransport]) -> None:
+def _encrypts(proxy: str | None) -> bool:
+    return proxy is not None and proxy.startswith("https:")
+
+
+def _close(transports: Mapping[Way, httpx.HTTPTransport]) -> None:
     for transport in list(transports.values()):
         transport.close()
 
 
-def _close_if_ours(process: int, transports: Mapping[str | None, httpx.HTTPTransport]) -> None:
+def _close_if_ours(process: int, transports: Mapping[Way, httpx.HTTPTransport]) -> None:
     # A forked child leaves its parent's connections, and locks that may be held there, as they are.
     if os.getpid() == process:
         _close(transports)
@@ -190,13 +211,14 @@ class _LoopTransports:
     """The transports of one event loop; they close themselves when `asyncio.run` ends the loop."""
 
     def __init__(self) -> None:
-        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[Way, httpx.AsyncHTTPTransport] = {}
         self._keeper = self._keep()
 
-    def get(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
-        if proxy not in self._transports:
-            self._transports[proxy] = async_transport(ssl_context(), LIMITS, proxy)
-        return self._transports[proxy]
+    def get(self, way: Way) -> httpx.AsyncHTTPTransport | None:
+        return self._transports.get(way)
+
+    def add(self, way: Way, transport: httpx.AsyncHTTPTransport) -> httpx.AsyncHTTPTransport:
+        return self._transports.setdefault(way, transport)
 
     async def keep(self) -> None:
         await anext(self._keeper)
@@ -216,7 +238,7 @@ class _LoopTransports:
 
 
 def _timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
-    connect = min(CONNECT_TIMEOUT, float(read_deadline))
+    connect = ReadDeadline(read_deadline.clock, read_deadline.until, "a connection", CONNECT_TIMEOUT)
     return {"connect": connect, "read": read_deadline, "write": read_deadline, "pool": float(read_deadline)}
 
 
@@ -227,14 +249,19 @@ def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
     )
 
 
-def failure_of(error: httpx.HTTPError, read_deadline: ReadDeadline) -> DispatchError:
-    """Return our error for httpx's; raise it outside the handler, since httpx's error holds the request."""
+def failure_of(error: Exception, read_deadline: ReadDeadline) -> DispatchError:
+    """Return our error for httpx's or a setting's.
+
+    Raise it outside the handler, since httpx's error holds the request.
+    """
     if isinstance(error, httpx.ConnectTimeout):
         return AttemptTimeoutError("timed out connecting", code="connect")
     if isinstance(error, httpx.PoolTimeout):
         return AttemptTimeoutError("timed out waiting for a free connection", code="pool")
     if isinstance(error, httpx.TimeoutException):
         return timed_out(read_deadline)
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, ConfigurationError)):
+        return UnusableDeploymentError(str(error))
     if isinstance(error, (httpx.DecodingError, httpx.LocalProtocolError)):
         return MalformedResponseError(f"{type(error).__name__}: {error}")
     return ConnectionFailedError(f"{type(error).__name__}: {error or 'connection closed'}")

@@ -56,10 +56,14 @@ def listening(handle: Handle, context: ssl.SSLContext | None = None) -> Iterator
         found.extend([server.sockets[0].getsockname()[1], asyncio.get_running_loop(), over])
         ready.set()
         await over.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # until what has connected is accepted
         server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):
+            await asyncio.sleep(0)  # until the transports are closed
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()

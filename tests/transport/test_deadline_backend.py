@@ -114,6 +114,24 @@ def test_head_and_body_leave_together(colour: str) -> None:
 
 
 @colours
+def test_a_body_of_unknown_length_leaves_before_the_answer_is_read(colour: str) -> None:
+    """The end of a chunked body is a write like the others: what is held back leaves before the first read."""
+    below = run(colour, [None, None, None], [b"head", b"1\r\na\r\n", b"0\r\n\r\n"], together=True)
+    assert [call for call, _ in below.calls[1:]] == [b"head1\r\na\r\n0\r\n\r\n", "read"]
+
+
+@colours
+def test_a_reply_without_a_timeout_ends_with_the_connections_own(colour: str) -> None:
+    """A SOCKS proxy's replies are read without a timeout by httpcore; those after the first request are free."""
+    clock = FakeClock()
+    deadline = ReadDeadline(clock, clock.monotonic() + 60, "the answer")
+    below = run(colour, [deadline, None, None], [b"hi"], together=False)
+    assert below.calls[1:] == [(b"hi", pytest.approx(10)), ("read", pytest.approx(10))]
+    below = run(colour, [deadline, deadline, None], [b"hi"], together=False)
+    assert below.calls[1:] == [(b"hi", pytest.approx(60)), ("read", None)]
+
+
+@colours
 def test_large_requests_are_not_held_back(colour: str) -> None:
     """Beyond 64 KiB pieces leave as they come."""
     large = b"x" * 70_000

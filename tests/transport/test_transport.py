@@ -110,7 +110,7 @@ def test_the_end_of_a_forked_child_leaves_the_parents_connections(server: Loopba
     """The finalizer of a child's copy closes nothing, and waits for no lock."""
     transport = Transport()
     response = transport.send(httpx.Request("GET", server.url), ReadDeadline(Clock(), float("inf"), "it"))
-    pool = transport._sync[None]._pool
+    pool = next(iter(transport._sync.values()))._pool
     with pool._optional_thread_lock:
         child = os.fork()
         if child == 0:

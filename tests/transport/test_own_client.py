@@ -1,0 +1,122 @@
+"""A user's own client: what it adds is sent, its own timeouts give way to the attempt's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_llmdispatch import RetryPolicy, VendorConfig
+from langchain_llmdispatch.errors import AttemptTimeoutError, DispatchError, UnusableDeploymentError
+from langchain_llmdispatch.transport.own_client import adopt
+from tests.loopback.faults import Fault
+from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
+
+COLOURS = pytest.mark.parametrize("colour", ["sync", "async"])
+ADDED: dict[str, Any] = {
+    "headers": {"X-Tenant": "acme", "Content-Type": "text/plain"},
+    "params": {"region": "eu", "own": "no"},
+    "cookies": {"sid": "1"},
+}
+
+
+def client_of(colour: str, **settings: Any) -> Any:
+    """Return a client of one colour."""
+    return httpx.Client(**settings) if colour == "sync" else httpx.AsyncClient(**settings)
+
+
+@COLOURS
+def test_what_the_client_adds_is_on_the_request(colour: str) -> None:
+    """Headers, parameters and cookies are added; what the request has itself stays."""
+    client = client_of(colour, **ADDED)
+    request = httpx.Request("POST", "http://vendor.test/v1?own=yes", json={}, headers={"X-Own": "1"})
+    adopt(client, request)
+    assert request.url.params.multi_items() == [("region", "eu"), ("own", "yes")]
+    assert request.headers["x-tenant"] == "acme"
+    assert request.headers["x-own"] == "1"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["cookie"] == "sid=1"
+    assert request.headers["content-length"] == "2"
+
+
+@COLOURS
+def test_a_body_of_unknown_length_keeps_its_form(colour: str) -> None:
+    """A chunked request gets no length."""
+    request = httpx.Request("POST", "http://vendor.test/", content=iter([b"a", b"b"]))
+    adopt(client_of(colour), request)
+    assert request.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in request.headers
+
+
+def invoke(server: LoopbackServer, colour: str, client: Any, *more: Any, **fields: Any) -> Any:
+    """Call a model on this client, once."""
+    config = VendorConfig(**{"http_client" if colour == "sync" else "http_async_client": client})
+    model = model_of(
+        deployment(server, "openai"),
+        *more,
+        vendors={"openai": config},
+        retry_policy=RetryPolicy(max_retries=0),
+        **fields,
+    )
+
+    async def main() -> Any:
+        async with client:
+            return await model.ainvoke("hello")
+
+    if colour == "async":
+        return asyncio.run(main())
+    with client:
+        return model.invoke("hello")
+
+
+@COLOURS
+def test_a_model_sends_what_the_client_adds(server: LoopbackServer, colour: str) -> None:
+    """The whole way: client, model, server; hooks and auth apply, redirects are not followed."""
+    seen: list[httpx.Request] = []
+
+    async def anote(request: httpx.Request) -> None:
+        seen.append(request)
+
+    hook = seen.append if colour == "sync" else anote
+    client = client_of(colour, **ADDED, event_hooks={"request": [hook]}, follow_redirects=True)
+    assert "hello" in invoke(server, colour, client).text
+    assert seen[0].headers["x-tenant"] == "acme"
+    assert seen[0].url.params["region"] == "eu"
+
+
+@COLOURS
+def test_a_head_that_drips_ends_with_the_timeout(server: LoopbackServer, colour: str) -> None:
+    """The attempt's timeout holds for each read on the client's connections."""
+    server.script("openai", [Fault.slow_head(60)])
+    with pytest.raises(DispatchError) as caught:
+        invoke(server, colour, client_of(colour, timeout=600), timeout=0.05)
+    assert isinstance(caught.value.errors[0], AttemptTimeoutError)
+
+
+def test_an_async_hook_that_hangs_ends_with_the_timeout(server: LoopbackServer) -> None:
+    """What is no read of ours is bounded as well."""
+
+    async def hang(_: httpx.Request) -> None:
+        await asyncio.Event().wait()
+
+    client = client_of("async", event_hooks={"request": [hang]})
+    with pytest.raises(DispatchError) as caught:
+        invoke(server, "async", client, timeout=0.05)
+    assert isinstance(caught.value.errors[0], AttemptTimeoutError)
+
+
+@COLOURS
+def test_a_closed_client_falls_back(server: LoopbackServer, colour: str) -> None:
+    """A deployment whose client is closed is passed over."""
+    client = client_of(colour)
+    (client.close() if colour == "sync" else asyncio.run(client.aclose()))
+    config = VendorConfig(**{"http_client" if colour == "sync" else "http_async_client": client})
+    model = model_of(
+        deployment(server, "openai"), deployment(server, "anthropic"), vendors={"openai": config}
+    )
+    message = model.invoke("hello") if colour == "sync" else asyncio.run(model.ainvoke("hello"))
+    first, last = message.response_metadata["llmdispatch"]["attempts"]
+    assert (first["error"], last["error"]) == (UnusableDeploymentError.__name__, None)
