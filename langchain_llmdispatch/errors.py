@@ -41,7 +41,6 @@
 Policy reads three class attributes and nothing else: `is_retryable` (the same deployment may succeed),
 `falls_back` (another deployment may succeed) and `blame` (what is counted against the deployment). Codecs
 choose the class by status and structured code; a vendor's own retry hint is set on the instance.
-
 No error holds a request, headers or a key.
 """
 
@@ -49,7 +48,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from langchain_core import exceptions as core
 
@@ -330,15 +329,12 @@ class AllDeploymentsFailedError(DispatchError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle through the public class; the shared LangChain class is found again."""
-        state = {k: v for k, v in self.__dict__.items() if k != "errors"}
-        return (_rebuild_all_failed, (self.message, self.errors, state))
+        return (_rebuild_all_failed, (self.message, self.errors, {**self.__dict__, "errors": self.errors}))
 
     @classmethod
-    def of(
-        cls, errors: Sequence[DispatchError], attempts: Sequence[AttemptRecord]
-    ) -> AllDeploymentsFailedError:
+    def of(cls, errors: Sequence[DispatchError], attempts: Sequence[AttemptRecord]) -> Self:
         """Make the final error of a call from the errors of its attempts."""
-        return _with_shared_class(errors)(
+        return cast("type[Self]", _with_shared_class(errors))(
             _summary(errors),
             errors=errors,
             attempts=attempts,
@@ -357,23 +353,20 @@ _CORE_CLASSES = (
     core.ModelConnectionError,
     core.ModelTimeoutError,
     core.ContextOverflowError,
+    ConfigurationError,
 )
-_FAILED_AS: dict[type[core.ModelError], type[AllDeploymentsFailedError]] = {
+_FAILED_AS: dict[type[Exception], type[AllDeploymentsFailedError]] = {
     shared: type("AllDeploymentsFailedError", (AllDeploymentsFailedError, shared), {"__module__": __name__})
     for shared in _CORE_CLASSES
 }
 
 
 def _with_shared_class(errors: Sequence[DispatchError]) -> type[AllDeploymentsFailedError]:
-    for shared, cls in _FAILED_AS.items():
-        if errors and all(isinstance(error, shared) for error in errors):
-            return cls
-    return AllDeploymentsFailedError
+    fitting = (cls for shared, cls in _FAILED_AS.items() if all(isinstance(e, shared) for e in errors))
+    return next(fitting, AllDeploymentsFailedError) if errors else AllDeploymentsFailedError
 
 
-def _rebuild_all_failed(
-    message: str, errors: Sequence[DispatchError], state: dict[str, Any]
-) -> AllDeploymentsFailedError:
+def _rebuild_all_failed(message: str, errors: Sequence[DispatchError], state: dict[str, Any]) -> Any:
     error = _with_shared_class(errors)(message, errors=errors)
     error.__dict__.update(state)
     return error

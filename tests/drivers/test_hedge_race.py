@@ -390,7 +390,7 @@ def test_many_races_leave_the_pool_whole(server: LoopbackServer) -> None:
         messages = await asyncio.gather(*(dispatcher.ainvoke(f"number {n}") for n in range(40)))
         assert all(f"number {n}" in message.text for n, message in enumerate(messages))
         await asyncio.sleep(0.02)
-        transport = next(iter(dispatcher._engine.transport._async.values())).get(None)
+        transport = next(iter(dispatcher._engine.transport._async.values())).get(("http", None))
         pool = transport._pool
         return list(pool._requests), [c for c in pool.connections if not (c.is_idle() or c.is_closed())]
 
@@ -410,7 +410,7 @@ def test_many_races_in_threads_leave_the_pool_whole(server: LoopbackServer) -> N
         ends = time.monotonic() + 5
         while threading.active_count() > threads and time.monotonic() < ends:
             time.sleep(0.005)
-        pool = dispatcher._engine.transport._sync[None]._pool
+        pool = dispatcher._engine.transport._sync["http", None]._pool
         assert pool._requests == []
         assert all(c.is_idle() or c.is_closed() for c in pool.connections)
     assert threading.active_count() <= threads
