@@ -90,6 +90,7 @@ class ChatRequest:
         route: The alias or model string that the caller named, if any.
         tags: Tags of the run, for routing rules.
         metadata: Metadata of the run, for routing rules.
+        defaults: Names in `params` and `extra` that the model chose and not the call: a deployment's own win.
     """
 
     messages: Sequence[BaseMessage]
@@ -105,6 +106,20 @@ class ChatRequest:
     route: str | None = None
     tags: frozenset[str] = frozenset()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    defaults: frozenset[str] = frozenset()
+
+    def over(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return parameters over a deployment's own ones, but those that are only the model's under them.
+
+        Args:
+            own: The deployment's parameters.
+            chosen: `params` or `extra` of this request.
+        """
+        if not own:
+            return chosen
+        defaults = self.defaults
+        above = {name: value for name, value in chosen.items() if name not in own or name not in defaults}
+        return {**own, **above}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ The data: `data/profiles.json` is generated (`scripts/refresh_catalog.py`) but f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from threading import Lock
@@ -154,6 +154,14 @@ def _facts_of_profile(known: Mapping[str, Any]) -> dict[str, Any]:
     if known.get("temperature") is False:
         implied["temperature"] = "default_only"
     return implied
+
+
+def with_profile(known: ModelFacts, declared: Mapping[str, Any]) -> ModelFacts:
+    """Return the facts of a model with those that a profile states instead (`ModelProfile` keys)."""
+    stated = _facts_of_profile(declared)
+    if "effort_levels" in stated:
+        stated["effort_levels"] = tuple(stated["effort_levels"])
+    return replace(known, **stated) if stated else known
 
 
 # -- several models ------------------------------------------------------------------------------------

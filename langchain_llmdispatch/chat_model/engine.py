@@ -206,12 +206,13 @@ class Engine:
         stream: bool,
     ) -> tuple[ChatRequest, str | None, RunOptions]:
         """Return the request, the name that the call gives to its model, and the options of its run."""
+        chosen = kwargs
         if self.requests.kwargs:
             kwargs = {**self.requests.kwargs, **kwargs}
         options = options_of(metadata, kwargs) if kwargs or CHOICES in metadata else NO_OPTIONS
         wanted = kwargs.pop("model", None) or options.route
         request = self.requests.freeze(
-            messages, stop, kwargs, route=wanted, stream=stream, tags=tags, metadata=metadata
+            messages, stop, kwargs, route=wanted, stream=stream, tags=tags, metadata=metadata, chosen=chosen
         )
         return request, wanted, options
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +35,17 @@ class RequestDefaults:
         unsupported_params: What happens to parameters that a target cannot take.
         route: The route or model string that the model is for, or None.
         kwargs: Keywords of every call, under its own.
+        names: What the model chose, by either.
     """
 
     params: Mapping[str, Any]
     unsupported_params: UnsupportedParams = "adapt"
     route: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", frozenset([*self.params, *self.kwargs]))
 
     @classmethod
     def of(cls, fields: ModelFields) -> RequestDefaults:
@@ -63,6 +68,7 @@ class RequestDefaults:
         stream: bool = False,
         tags: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        chosen: Collection[str] | None = None,
     ) -> ChatRequest:
         """Return the request that the messages and keywords of a call mean.
 
@@ -74,6 +80,7 @@ class RequestDefaults:
             stream: Whether the answer is streamed.
             tags: The run's tags.
             metadata: The run's metadata.
+            chosen: The keywords that are the call's, where `kwargs` holds the model's own as well.
 
         Raises:
             ConfigurationError: `n` above 1, which no vendor-neutral answer can hold.
@@ -87,8 +94,15 @@ class RequestDefaults:
             route=route or self.route,
             tags=frozenset(tags),
             metadata=metadata or {},
+            defaults=self._defaults(kwargs if chosen is None else chosen, stop),
             **(_of_keywords(kwargs) if kwargs else {}),
         )
+
+    def _defaults(self, chosen: Collection[str], stop: Sequence[str] | None) -> frozenset[str]:
+        """Return the names of parameters that the model chose and the call did not."""
+        if not chosen and stop is None:
+            return self.names
+        return self.names.difference(chosen, () if stop is None else ("stop",))
 
     def _params(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         own = {name: value for name, value in kwargs.items() if name in NEUTRAL}

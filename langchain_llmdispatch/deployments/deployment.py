@@ -86,7 +86,8 @@ class Deployment(Settings):
         input_price: USD per million input tokens, instead of the price data.
         output_price: USD per million output tokens, instead of the price data.
         tags: Words for routing rules.
-        params: Parameters for this deployment (`temperature`, `reasoning_effort`, ...); a call's own win.
+        params: Parameters for this deployment (`temperature`, `reasoning_effort`, ...): a call's own win
+            over them, they win over the model's.
         headers: Headers to add to each request.
         api_version: The vendor's API version.
         profile: What the model can do, where the catalog does not know or is wrong (`ModelProfile` keys).

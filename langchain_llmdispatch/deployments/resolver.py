@@ -10,6 +10,7 @@ import httpx
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from langchain_llmdispatch.catalog.models import with_profile
 from langchain_llmdispatch.deployments.deployment import (
     ApiKey,
     Deployment,
@@ -73,7 +74,7 @@ class Resolver:
             endpoint=endpoint,
             deployment=deployment,
             config=config,
-            facts=vendor.facts(model),
+            facts=with_profile(vendor.facts(model), deployment.profile),
             timeouts=self._timeouts(vendor, deployment, config),
             account=_account(vendor, endpoint),
         )
@@ -92,7 +93,7 @@ class Resolver:
             endpoint=Endpoint(base_url=""),
             deployment=deployment,
             config=config,
-            facts=vendor.facts(vendor.model_name),
+            facts=with_profile(vendor.facts(vendor.model_name), deployment.profile),
             timeouts=self._timeouts(vendor, deployment, config),
             account=f"{vendor.name}-{vendor.identity()}",
         )

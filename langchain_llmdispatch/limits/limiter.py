@@ -130,7 +130,7 @@ class Limiter:
         queues = self._queues_of(target)
         if not any(queue.counts_tokens for queue in queues):
             return 0.0
-        most = request.params.get("max_tokens")
+        most = request.over(target.deployment.params, request.params).get("max_tokens")
         output = min(queues[0].output_tokens, most if most is not None else float("inf"))
         return _input_tokens(request) + output
 

@@ -48,13 +48,10 @@ class Forecast:
         learned = self._health.expected_outputs(targets) if self._health is not None else None
         if learned is None:
             learned = [USUAL_OUTPUT] * len(targets)
-        limit = self.needs.output_limit
-        if limit is not None:
-            return [min(limit, tokens) for tokens in learned]
-        return [
-            min(tokens, own.get("max_tokens", tokens)) if (own := target.deployment.params) else tokens
-            for target, tokens in zip(targets, learned, strict=True)
-        ]
+        limit_on = self.needs.output_limit_on
+        limits = [limit_on(t) if t.deployment.params else self.needs.output_limit for t in targets]
+        pairs = zip(learned, limits, strict=True)
+        return [tokens if limit is None else min(limit, tokens) for tokens, limit in pairs]
 
     def costs(self, targets: Sequence[Target], outputs: Sequence[float]) -> Sequence[float | None]:
         """Return the dollars that an answer of each is expected to cost, None where unknown; as floats.
@@ -88,7 +85,7 @@ class Forecast:
 
     def most_output(self, target: Target) -> int | None:
         """Return the tokens that the answer can have at most, or None if there is no known limit."""
-        limits = (self._limit(target), target.facts.max_output_tokens)
+        limits = (self.needs.output_limit_on(target), target.facts.max_output_tokens)
         return min((limit for limit in limits if limit is not None), default=None)
 
     def latency(self, target: Target, view: HealthView) -> float | None:
@@ -120,10 +117,6 @@ class Forecast:
         tokens, tiers = self.needs.worst_tokens + continued, self._tiers(target)
         caches = self.needs.marks_cache
         return None if tiers is None else tiers.of_length(tokens).at_most(tokens, output, caches=caches)
-
-    def _limit(self, target: Target) -> int | None:
-        limit, own = self.needs.output_limit, target.deployment.params
-        return own.get("max_tokens") if limit is None and own else limit
 
     def _price(self, target: Target, tokens: int, output: int, cached: int) -> Decimal | None:
         tiers = self._tiers(target)

@@ -111,6 +111,14 @@ class Needs:
         name = facts.get("deployment") if isinstance(facts, Mapping) else None
         return name if isinstance(name, str) else None
 
+    def output_limit_on(self, target: Target) -> int | None:
+        """Return `max_tokens` on a target: the call's, else the deployment's, else the model's; or None."""
+        own = target.deployment.params
+        if not own or "max_tokens" not in own:
+            return self.output_limit
+        chosen = self.output_limit is not None and "max_tokens" not in self.request.defaults
+        return self.output_limit if chosen else own["max_tokens"]
+
     # -- what meets them ---------------------------------------------------------------------------
 
     @property
@@ -147,7 +155,7 @@ class Needs:
         The catalog may be out of date, and sizes are estimates: such a target is left out only if another one
         lacks nothing.
         """
-        facts, limit = target.facts, self.output_limit
+        facts, limit = target.facts, self.output_limit_on(target)
         if (self.has_tools or self.has_blocks or self.has_schema) and (lacks := self._lacks(target)):
             return "; ".join(lacks)
         window, most = facts.context_window, facts.max_output_tokens
@@ -181,7 +189,7 @@ class Needs:
         defaults = target.deployment.params
         request = self.request
         if defaults:
-            request = replace(request, params={**defaults, **request.params})
+            request = replace(request, params=request.over(defaults, request.params))
         return check_request(target.vendor, request, target.model, target.facts)
 
 

@@ -38,7 +38,7 @@ def compile_call(
         request: The request.
         model: The vendor's own model id.
         endpoint: Where it goes.
-        defaults: The deployment's parameters; the request's win.
+        defaults: The deployment's parameters; those that the call chose win.
         facts: What the model takes; None looks it up.
 
     Raises:
@@ -47,7 +47,7 @@ def compile_call(
         ValueError: A message that cannot be sent (`RemoveMessage`).
     """
     facts = facts or vendor.facts(model)
-    requested = {**defaults, **request.params} if defaults else request.params
+    requested = request.over(defaults, request.params)
     policy = request.unsupported_params
     params, changes = (
         compile_parameters(requested, vendor, facts, policy, model=model) if requested else ({}, [])
@@ -68,7 +68,7 @@ def compile_call(
         tool_choice=tools.choice,
         parallel_tool_calls=_parallel(vendor, request, facts, changes) if tools.tools else None,
         output=tools.output,
-        extra=_extra(requested, request.extra) if requested else request.extra,
+        extra=_extra(requested, request) if requested else request.extra,
         stream=request.stream,
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
     )
@@ -95,12 +95,12 @@ def _messages(
     return [first.model_copy(update={"content": longer}), *messages[1:]]
 
 
-def _extra(requested: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
+def _extra(requested: Mapping[str, Any], request: ChatRequest) -> Mapping[str, Any]:
     """Return the fields that go into the body verbatim: `extra`, and names that are no neutral parameters."""
     if requested.keys() <= NEUTRAL:
-        return extra
+        return request.extra
     own = {name: value for name, value in requested.items() if name not in NEUTRAL and value is not None}
-    return {**own, **extra}
+    return request.over(own, request.extra)
 
 
 def _parallel(vendor: Vendor, request: ChatRequest, facts: ModelFacts, changes: list[Change]) -> bool | None:
