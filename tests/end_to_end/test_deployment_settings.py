@@ -57,7 +57,7 @@ def test_fields_for_the_body_have_the_same_precedence(server: LoopbackServer, co
         model.invoke("hello", logit_bias={"1": 0.3}, temperature=0.3)
         body = server.requests[-1].body
         assert (body["logit_bias"]["1"], body["temperature"]) == (0.3, 0.3)
-        model.invoke("hello", model="b")
+        model.invoke("hello", model="a")
         body = server.requests[-1].body
         assert (body["logit_bias"]["1"], body["temperature"]) == (0.1, 0.1)
 
