@@ -281,7 +281,6 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
             ConfigurationError: `model=` names nothing that is known.
         """
         run = ensure_config(with_choices(config))
-        # As LangChain merges them for a run: the model's own metadata win.
         tags, metadata = [*run["tags"], *(self.tags or ())], {**run["metadata"], **(self.metadata or {})}
         return self._engine.explain(messages_of(messages), kwargs, tags=tags, metadata=metadata)
 

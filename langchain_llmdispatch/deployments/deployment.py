@@ -74,7 +74,8 @@ class Deployment(Settings):
     Attributes:
         model: `vendor:model`, `vendor/model`, a well-known model name, or any LangChain chat model.
         name: What it is called in metadata, statistics and rules; default: `vendor:model`.
-        api_key: Overrides the vendor's key.
+        api_key: Overrides the vendor's key: text, or a function (it may be async) that returns a token
+            for each request.
         base_url: Overrides the vendor's address.
         timeout: Seconds for one attempt.
         first_token_timeout: Seconds from sending to the first streamed content.

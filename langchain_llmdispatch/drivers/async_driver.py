@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.drivers.bounded import STARTING, ain_time, atoken
 from langchain_llmdispatch.drivers.driver import Driver
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.runner import Runner
@@ -34,7 +35,8 @@ class AsyncDriver(Driver):
             announce=Run.aadmit,
             sleep=lambda clock, seconds: clock.asleep(seconds),
             acquire=limiter.aacquire,
-            base_url=partial(asyncio.to_thread, local.base_url),
+            base_url=lambda it: ain_time(partial(local.base_url, it.call.model), it.attempt.left(), STARTING),
+            token=atoken,
             send=transport.asend,
             body=lambda it, response: awhole(response, it.read_deadline, it.call.max_response_bytes),
             pieces=_pieces,

@@ -107,7 +107,9 @@ class Driver:
 
     async def _send(self, exchange: Exchange) -> httpx.Response:
         if exchange.needs_server and not self._transport.replays:
-            exchange.locate(await self._verbs.base_url(exchange.call.model))
+            exchange.locate(await self._verbs.base_url(exchange))
+        if (provider := exchange.call.endpoint.token_provider) is not None:
+            exchange.authorize(await self._verbs.token(provider, exchange.seconds_to_prepare()))
         return await self._verbs.send(exchange.request(), exchange.read_deadline)
 
     def _answered(self, exchange: Exchange, response: httpx.Response) -> None:

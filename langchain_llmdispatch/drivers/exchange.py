@@ -9,14 +9,17 @@ import httpx
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration
+from pydantic import SecretStr
 
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
 from langchain_llmdispatch.dispatch.resume import Splicer, resumed
 from langchain_llmdispatch.errors import (
+    ConfigurationError,
     DispatchError,
     InvalidRequestError,
     MalformedResponseError,
+    UnusableDeploymentError,
     VendorError,
 )
 from langchain_llmdispatch.json_format import UnwritableError
@@ -92,6 +95,16 @@ class Exchange:
         """Set the address of a server on this machine."""
         self.call = replace(self.call, endpoint=replace(self.call.endpoint, base_url=url))
 
+    def seconds_to_prepare(self) -> float:
+        """Return the seconds that may pass before the request leaves: of the call, and of one attempt."""
+        timeout = self.attempt.times.timeout
+        return min(self.attempt.left(), _UNBOUNDED if timeout is None else timeout)
+
+    def authorize(self, token: SecretStr) -> None:
+        """Set the token that the deployment's `api_key` function has returned."""
+        endpoint = replace(self.call.endpoint, token_provider=token.get_secret_value)
+        self.call = replace(self.call, endpoint=endpoint)
+
     def request(self) -> httpx.Request:
         """Return the HTTP request, and record that it leaves now; see `Attempt.send` for what is raised."""
         encoded = self._encoded()
@@ -109,13 +122,17 @@ class Exchange:
 
         Raises:
             InvalidRequestError: A part of it has no JSON form.
+            UnusableDeploymentError: The deployment's settings make no request.
         """
+        failure: DispatchError
         try:
             return self.vendor.encode_request(self.call)
         except UnwritableError as error:
-            fault = str(error)
+            failure = InvalidRequestError(f"the request cannot be written as JSON: {error}")
+        except (ConfigurationError, httpx.InvalidURL) as error:
+            failure = error if isinstance(error, DispatchError) else UnusableDeploymentError(str(error))
         # Raised here, without the frames of the codec: their variables may hold a key.
-        raise InvalidRequestError(f"the request cannot be written as JSON: {fault}")
+        raise failure
 
     def begin(self) -> Call:
         """Record that the request leaves now, start its read deadline, and return it."""

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import copy_context
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
@@ -13,6 +14,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
+from langchain_llmdispatch.drivers.bounded import STARTING, in_time, token
 from langchain_llmdispatch.drivers.driver import Driver
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.runner import Runner
@@ -39,7 +41,10 @@ class SyncDriver(Driver):
             announce=_blocking(Run.admit),
             sleep=_blocking(lambda clock, seconds: clock.sleep(seconds)),
             acquire=_blocking(limiter.acquire),
-            base_url=_blocking(local.base_url),
+            base_url=_blocking(
+                lambda it: in_time(partial(local.base_url, it.call.model), it.attempt.left(), STARTING)
+            ),
+            token=_blocking(token),
             send=_blocking(transport.send),
             body=_blocking(
                 lambda it, response: whole(response, it.read_deadline, it.call.max_response_bytes)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from langchain_core.messages import AIMessage
+from pydantic import SecretStr
 
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.clock import Clock
@@ -28,6 +29,7 @@ class Verbs:
         sleep: Waits for so many seconds of a clock.
         acquire: Waits for the limiter's permit; None without limits.
         base_url: Returns the address of a model on this machine, whose server it starts if it does not run.
+        token: Returns what an `api_key` function returns within so many seconds.
         send: Sends a request and returns the response, its body unread.
         body: Reads a response to its end.
         pieces: Returns the pieces of a response; without one, those of a vendor that runs in process.
@@ -43,7 +45,8 @@ class Verbs:
     announce: Callable[[Run, Attempt], Awaitable[None]]
     sleep: Callable[[Clock, float], Awaitable[None]]
     acquire: Callable[[Attempt, ChatRequest], Awaitable[Permit | None]]
-    base_url: Callable[[str], Awaitable[str]]
+    base_url: Callable[[Exchange], Awaitable[str]]
+    token: Callable[[Callable[[], Any], float], Awaitable[SecretStr]]
     send: Callable[[httpx.Request, ReadDeadline], Awaitable[httpx.Response]]
     body: Callable[[Exchange, httpx.Response], Awaitable[bytes]]
     pieces: Callable[[Exchange, httpx.Response | None], Any]

@@ -17,7 +17,13 @@ from collections.abc import Iterable
 
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
-from langchain_llmdispatch.errors import AttemptTimeoutError, AuthenticationError, BreakerOpenError
+from langchain_llmdispatch.errors import (
+    AttemptTimeoutError,
+    AuthenticationError,
+    BreakerOpenError,
+    LocalModelError,
+    UnusableDeploymentError,
+)
 from langchain_llmdispatch.health.breaker import (
     CLOSED,
     LONGEST_COOLDOWN,
@@ -33,6 +39,8 @@ logger = logging.getLogger(__name__)
 _FREE = (0.0, False)
 _NOTHING_LEARNED = UNSEEN[5:12]
 _MOST_UNREAD = 32
+_BEFORE_SENDING = (UnusableDeploymentError, LocalModelError, AttemptTimeoutError)
+"""Failures of a deployment's own settings, which count although nothing was sent."""
 
 
 class _DeploymentHealth:
@@ -109,7 +117,7 @@ class Health:
 
     def ended(self, attempt: Attempt) -> None:
         """Learn from how it ended."""
-        if attempt.sent:
+        if attempt.sent or isinstance(attempt.error, _BEFORE_SENDING):
             now = attempt.call.clock.monotonic()
             self.learn(attempt.target, now, attempt, result_of(attempt))
             if isinstance(attempt.error, AuthenticationError):
