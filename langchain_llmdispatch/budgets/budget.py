@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import nearest
 
@@ -69,8 +70,14 @@ class Budget:
             raise ConfigurationError(f"Budget: period={period!r} is not known.{nearest(period, _PERIODS)}")
         if not isinstance(period, str) and not period > 0:
             raise ConfigurationError(f"Budget: period={period!r} must be a positive number of seconds.")
+        self._index, self._spent = 0, _ZERO
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
+        """Keep what was spent in a forked child; what is reserved, the parent settles."""
         self._lock = threading.RLock()
-        self._index, self._held, self._spent = 0, _ZERO, _ZERO
+        self._held, self._open = _ZERO, set[int]()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings: another process has spent nothing yet."""
@@ -98,13 +105,16 @@ class Budget:
             self._turn(at)
             if self._spent + self._held + usd > self.usd:
                 return None
+            reservation = BudgetReservation(self, self._index, usd)
             self._held += usd
-            return BudgetReservation(self, self._index, usd)
+            self._open.add(id(reservation))
+            return reservation
 
     def settle(self, reservation: BudgetReservation, spent: Decimal) -> None:
         """Charge what a request cost, in the period in which it was sent."""
         with self._lock:
-            if reservation.period == self._index:
+            if id(reservation) in self._open:
+                self._open.remove(id(reservation))
                 self._held -= reservation.usd
                 self._spent += spent
 
@@ -112,6 +122,7 @@ class Budget:
         index = self._period_of(at.astimezone(UTC))
         if index > self._index:  # never back, as a clock may be
             self._index, self._held, self._spent = index, _ZERO, _ZERO
+            self._open.clear()
 
     def _period_of(self, at: datetime) -> int:
         if self.period == "month":

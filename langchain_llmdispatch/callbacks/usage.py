@@ -24,6 +24,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.callbacks.events import ATTEMPT
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.errors import BudgetExceededError
@@ -96,11 +97,16 @@ class UsageCallbackHandler(BaseCallbackHandler):
         self.budget_usd = None if budget_usd is None else Decimal(str(budget_usd))
         self._on_budget = on_budget
         self._outer: UsageCallbackHandler | None = None
-        self._lock = threading.RLock()
+        self._renew()
+        forks.in_child(self._renew)
         self._spent = False
         self._cost = Decimal(0)
         self._parts: dict[tuple[str, str, str], Usage] = {}
         self._runs: dict[Any, bool] = {}  # open runs: whether events reported their requests one by one
+
+    def _renew(self) -> None:
+        """Replace the lock in a forked child, which goes on from a copy of the totals."""
+        self._lock = threading.RLock()
 
     # -- totals ------------------------------------------------------------------------------------
 

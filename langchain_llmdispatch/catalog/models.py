@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.listing import Listing
 
@@ -223,7 +224,8 @@ class _CatalogData:
     common: _FactRows
 
 
-_loading = Lock()
+_loading = RLock()
+forks.hold_while_forking(_loading)  # a child cannot import what its parent was just importing
 
 
 def _data() -> _CatalogData:

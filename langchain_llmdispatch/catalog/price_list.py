@@ -13,9 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.prices import (
@@ -193,7 +194,8 @@ def in_utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-_loading = Lock()
+_loading = RLock()
+forks.hold_while_forking(_loading)  # a child cannot import what its parent was just importing
 _current: PriceList | None = None
 
 
@@ -218,6 +220,10 @@ def _loaded() -> PriceList:
         from genai_prices.data_snapshot import get_snapshot
 
         snapshot, held = get_snapshot(), _current
+        if held is None:
+            _rates(
+                {"input_mtok": Decimal(1)}
+            )  # imports what genai-prices itself imports when it is first used
         if held is None or held.snapshot is not snapshot:
             held = _current = PriceList(snapshot, f"genai-prices {__version__}", get_snapshot)
         return held

@@ -71,6 +71,8 @@ class Engine:
         self.health = Health(rng=fields.rng) if fields.health is None else fields.health
         self.counters = Counters(clock) if fields.enable_metrics else None
         self.transport = Transport(environment=fields.env)
+        for config in fields.vendors.values():
+            self.transport.renew_in_children(config.http_client, config.http_async_client)
         self.sync = SyncDriver(self.transport, self.limiter)
         self.asynchronous = AsyncDriver(self.transport, self.limiter)
         log = CallLog(console=fields.enable_logging)

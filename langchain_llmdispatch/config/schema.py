@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
@@ -180,7 +181,7 @@ class ModelFields(DispatchFields):
     model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     clock: Clock = Field(default_factory=Clock, exclude=True, repr=False)
-    rng: random.Random = Field(default_factory=random.Random, exclude=True, repr=False)
+    rng: random.Random = Field(default_factory=forks.OwnRandom, exclude=True, repr=False)
     limiter: Limiter | None = Field(default=None, exclude=True, repr=False)
     health: Health | None = Field(default=None, exclude=True, repr=False)
     budget: Budget | None = Field(default=None, exclude=True, repr=False)

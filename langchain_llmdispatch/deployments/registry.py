@@ -10,6 +10,7 @@ from typing import cast
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.models import shared_profile
 from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
@@ -63,7 +64,8 @@ class DeploymentRegistry:
         self._model, self._models, self._deployments_of = model, models, routes or {}
         self._default_vendor, self._fallback_vendor = default_vendor, fallback_vendor
         self._allowed = allowed_vendors
-        self._lock = threading.Lock()
+        self._renew()
+        forks.in_child(self._renew)
         self._in_process: dict[int, Target] = {}
         for field in ("default_vendor", "fallback_vendor"):
             if (name := getattr(self, f"_{field}")) is not None:
@@ -71,6 +73,9 @@ class DeploymentRegistry:
         for name in allowed_vendors or ():
             resolver.vendor(name, field="allowed_vendors")
         self._resolve()
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
     # -- what a call names -------------------------------------------------------------------------
 

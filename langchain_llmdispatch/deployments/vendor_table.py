@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.vendors import builtin_vendors
@@ -31,6 +32,10 @@ class VendorTable:
         own = {vendor.name: vendor for vendor in custom}
         self._vendors = {**builtin_vendors(), LangChainVendor.name: LangChainVendor(), **own}
         self._offered: Mapping[str, EntryPoint] | None = None
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
 
     def __contains__(self, name: str) -> bool:

@@ -6,6 +6,7 @@ import threading
 
 from pydantic import Field
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.settings import Settings
 
 
@@ -38,9 +39,13 @@ class RetryBalance:
 
     def __init__(self, quota: RetryQuota) -> None:
         self._quota = quota
-        self._lock = threading.RLock()
         self._balances = [0.0] * self.SLOTS
         self._slot = 0
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
 
     def deposit(self, now: float) -> None:
         """Record a call. `now` in monotonic seconds."""

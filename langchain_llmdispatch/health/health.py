@@ -15,6 +15,7 @@ import random
 import threading
 from collections.abc import Iterable
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import (
@@ -89,12 +90,19 @@ class Health:
     """
 
     def __init__(self, *, rng: random.Random | None = None, most: int = 2048) -> None:
-        self._rng, self._most = rng or random.Random(), most
+        self._rng, self._most = forks.OwnRandom() if rng is None else rng, most
         self._lock = threading.RLock()
         self._deployments: dict[tuple[str, str], _DeploymentHealth] = {}
         self._troubled: set[tuple[str, str]] = set()  # those whose breaker or cooldown may keep requests back
         self._turns = 0
         self._usual_output: float | None = None
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
+        """Keep what was learned in a forked child; requests in flight and probes are the parent's."""
+        self._lock = threading.RLock()
+        for deployment in self._deployments.values():
+            deployment.in_flight, deployment.breaker.probed_until = {}, 0.0
 
     def __reduce__(self) -> tuple[type[Health], tuple[()]]:
         """Pickle as a new one: health is of this process and this moment."""

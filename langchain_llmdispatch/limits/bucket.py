@@ -46,11 +46,16 @@ class Bucket:
         self.burst = max(per_minute * share, 1.0)
         self.allowed = per_minute * (1 + share)
         self._clock = clock
-        self._bucket = AsyncLimiter(self.burst, self.burst / self.rate)
         self._window = Window(self.allowed)
+        self._at, self._used = clock.monotonic(), 0.0
+        self.renew()
+
+    def renew(self) -> None:
+        """Keep the level in a forked child; nothing of it is drawn yet from the child's own bucket."""
         self._lock = threading.RLock()
-        self._at, self._used, self._drawn = clock.monotonic(), 0.0, 0.0
+        self._bucket, self._drawn = AsyncLimiter(self.burst, self.burst / self.rate), 0.0
         self._waiting: asyncio.Future[Any] | None = None
+        self._window.add_up()
 
     async def take(self, amount: float) -> float:
         """Wait until `amount` is admitted, and return the moment; one caller at a time.
@@ -189,6 +194,10 @@ class Window:
         self._allowed = allowed
         self._slices: deque[_Slice] = deque()
         self._total = 0.0  # of all slices, expired ones included
+
+    def add_up(self) -> None:
+        """Add the slices up anew: a fork may have come between a slice and the total."""
+        self._total = sum(piece.amount for piece in self._slices)
 
     def ready_in(self, amount: float, now: float) -> float:
         """Return the seconds until `amount` fits; an amount that never fits waits for an empty window."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from langchain_core.messages.utils import count_tokens_approximately
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
@@ -60,14 +61,23 @@ class Limiter:
         if not 0 < burst <= 1:
             raise ConfigurationError(f"burst={burst!r} must be above 0 and at most 1.")
         self.burst, self.clock, self._shared = burst, clock or Clock(), shared
-        self._loop = LoopThread(self.clock, self._renew)
-        self._renew()
+        self._loop = LoopThread(self.clock)
+        self._begin()
+        forks.in_child(self._renew)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the settings: another process counts by itself."""
         return (_rebuild, (type(self), self.burst, self._shared))
 
     def _renew(self) -> None:
+        """Keep the levels in a forked child; requests that wait or are in flight are the parent's."""
+        self._lock = threading.RLock()
+        self._queues = {key: queue.renewed() for key, queue in self._queues.items()}
+        self._queues_by_target = {}
+        for quota in self._quotas.values():
+            quota.renew()
+
+    def _begin(self) -> None:
         self._lock = threading.RLock()
         self._queues: dict[tuple[str, Limits], LimitQueue] = {}
         self._queues_by_target: dict[int, tuple[Target, tuple[LimitQueue, ...]]] = {}  # by identity
@@ -176,7 +186,7 @@ class Limiter:
     def close(self) -> None:
         """Stop the private thread and forget what was used; a later attempt starts anew."""
         self._loop.close()
-        self._renew()
+        self._begin()
 
     @contextmanager
     def _queued(

@@ -7,7 +7,6 @@ The thread starts at first use and ends with its owner; a forked child starts a 
 from __future__ import annotations
 
 import asyncio
-import os
 import selectors
 import threading
 import weakref
@@ -15,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
 
 
@@ -68,17 +68,15 @@ class LoopThread:
 
     Args:
         clock: What the loop's timers go by.
-        renew: A method that is called in a forked child, where the thread does not exist; held weakly.
     """
 
-    def __init__(self, clock: Clock, renew: Callable[[], None] | None = None) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._renew = weakref.WeakMethod(renew) if renew is not None else None
         self._lock = threading.RLock()
         self._loop: ClockLoop | None = None
         self._thread: threading.Thread | None = None
         self._end: weakref.finalize[Any, Any] | None = None
-        _LIVE.add(self)
+        forks.in_child(self._renew)
 
     @property
     def started(self) -> bool:
@@ -107,16 +105,13 @@ class LoopThread:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def renew(self) -> None:
-        """Reset in a forked child: the thread does not exist there, and locks may never be released."""
+    def _renew(self) -> None:
+        """Reset in a forked child: the thread does not exist there."""
         if self._end is not None:
             self._end.detach()
         if self._loop is not None:
-            _PARENTS_LOOPS.append(self._loop)
+            forks.keep_for_ever(self._loop)
         self._lock, self._loop, self._thread, self._end = threading.RLock(), None, None, None
-        renew = self._renew() if self._renew is not None else None
-        if renew is not None:
-            renew()
 
     def _start(self) -> ClockLoop:
         with self._lock:
@@ -165,17 +160,3 @@ def _report(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None
     """Report an error on the loop, unless it is a result for a caller that has left."""
     if not isinstance(context.get("exception"), asyncio.InvalidStateError):
         loop.default_exception_handler(dict(context))
-
-
-# Loops of the parent of a forked child: closing one would reach into the parent's selector.
-_PARENTS_LOOPS: list[ClockLoop] = []
-_LIVE: weakref.WeakSet[LoopThread] = weakref.WeakSet()
-
-
-def _renew_all() -> None:
-    for thread in list(_LIVE):
-        thread.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -130,19 +131,36 @@ class LimitQueue:
         shared: SharedLimits | None = None,
     ) -> None:
         self.name, self._clock, self._post, self._shared = name, clock, post, shared
+        self._requests = Bucket(limits.rpm, share, clock) if limits.rpm else None
+        self._tokens = Bucket(limits.tpm, share, clock) if limits.tpm else None
+        self._slots, self._seconds_held = limits.max_concurrency, 1.0
+        self.output_tokens = self.FIRST_GUESS
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin without requests."""
         self.turn = asyncio.Lock()
         # Reentrant, as all locks that the end of a call takes: the garbage collector may close an abandoned
         # stream within any allocation, while this lock is held.
         self._lock = threading.RLock()
-        self._requests = Bucket(limits.rpm, share, clock) if limits.rpm else None
-        self._tokens = Bucket(limits.tpm, share, clock) if limits.tpm else None
-        self._slots, self._held = limits.max_concurrency, 0
+        self._held = 0
         self._freed = asyncio.Event()
         self._queued_requests, self._queued_tokens = 0, 0.0
-        self._seconds_held = 1.0
-        self.output_tokens = self.FIRST_GUESS
         self._loop: asyncio.AbstractEventLoop | None = None
         self._corrections: set[asyncio.Task[None]] = set()  # a loop holds its tasks only weakly
+
+    def renewed(self) -> LimitQueue:
+        """Return the queue of a forked child: at the same level, without the parent's requests.
+
+        They keep this one, should the child's garbage collector end one of them.
+        """
+        self._lock = threading.RLock()
+        for bucket in (self._requests, self._tokens):
+            if bucket is not None:
+                bucket.renew()
+        queue = copy.copy(self)
+        queue.begin()
+        return queue
 
     @property
     def counts_tokens(self) -> bool:

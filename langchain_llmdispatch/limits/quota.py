@@ -21,6 +21,10 @@ class Quota:
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._until = clock, 0.0
+        self.renew()
+
+    def renew(self) -> None:
+        """Replace the lock, which another thread of a forked process may have held."""
         self._lock = threading.RLock()
 
     def closed_in(self) -> float:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import LocalModelError
 from langchain_llmdispatch.local.model_files import fetch_model, identify, missing_extra, user_file
 from langchain_llmdispatch.local.models import DEFAULT_MODEL, LOCAL_MODELS, LocalModel
@@ -166,8 +167,7 @@ class _Shared:
 
 
 atexit.register(_Shared.stop_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Shared.renew_lock)
+forks.in_child(_Shared.renew_lock)
 
 
 def local_server(model: str = DEFAULT_MODEL) -> LocalServer:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.limits.loop_thread import ClockLoop
@@ -39,13 +39,18 @@ class RedisServer:
     ) -> None:
         self._url, self._timeout, self._probe_every = url, timeout, probe_every
         self._clock = clock or Clock()
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
-        self._scripts: dict[tuple[int, str], Any] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._down, self._try_at = False, 0.0
         self._probe: asyncio.Task[None] | None = None
+        forks.in_child(self._renew)
         self._redis = _redis()
         self._where = self._check()
         self._failures = (self._redis.exceptions.RedisError, OSError, TimeoutError)
+
+    def _renew(self) -> None:
+        """Forget the parent's connections in a forked child."""
+        forks.keep_for_ever((self._clients, self._probe))
+        self._clients, self._probe = {}, None
 
     def __repr__(self) -> str:
         """Show the address; never the password."""
@@ -70,20 +75,17 @@ class RedisServer:
 
     async def run(self, script: str, keys: Sequence[str], numbers: Sequence[float | str] = ()) -> Any:
         """Return what a Lua script returns, or None if the server does not respond in time."""
-        return await self.call(lambda client: self._script(client, script)(keys=keys, args=numbers))
-
-    def _script(self, client: Any, text: str) -> Any:
-        # A script object sends its digest, and the text only if the server does not have it.
-        found = self._scripts.get((id(client), text))
-        if found is None:
-            found = self._scripts[id(client), text] = client.register_script(text)
-        return found
+        return await self.call(lambda _: self._held().script(script)(keys=keys, args=numbers))
 
     def _client(self) -> Any:
+        return self._held().client
+
+    def _held(self) -> _LoopClient:
+        """Return the running loop's client; those of loops that have ended are dropped."""
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = self._redis.asyncio.Redis.from_url(
+        held = self._clients.get(loop)
+        if held is None:
+            client = self._redis.asyncio.Redis.from_url(
                 self._url,
                 retry=None,
                 socket_timeout=self._timeout,
@@ -92,7 +94,10 @@ class RedisServer:
             )
             if isinstance(loop, ClockLoop):
                 loop.at_end.append(client.aclose)
-        return client
+            held = _LoopClient(client)
+            living = {known: each for known, each in self._clients.items() if not known.is_closed()}
+            self._clients = {**living, loop: held}
+        return held
 
     def _lose(self, error: Exception) -> None:
         self._try_at = self._clock.monotonic() + self._probe_every
@@ -128,6 +133,19 @@ class RedisServer:
         except ValueError as error:
             raise ConfigurationError(f"Redis: {error}") from None
         return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
+
+
+class _LoopClient:
+    """The client of one event loop, and its scripts."""
+
+    def __init__(self, client: Any) -> None:
+        self.client, self._scripts = client, dict[str, Any]()
+
+    def script(self, text: str) -> Any:
+        """Return a script, which sends its digest, and its text only if the server does not have it."""
+        if text not in self._scripts:
+            self._scripts[text] = self.client.register_script(text)
+        return self._scripts[text]
 
 
 class RedisStore:

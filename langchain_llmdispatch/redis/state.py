@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.limits.loop_thread import LoopThread
 from langchain_llmdispatch.redis.server import RedisStore
@@ -109,10 +110,12 @@ class RedisState(RedisStore):
         self._refresh, self._clock = refresh, clock or Clock()
         super().__init__(url, prefix=prefix, clock=self._clock, timeout=timeout, refresh=refresh)
         self._blocks_key = f"{prefix}:holds"
-        self._loop = LoopThread(self._clock, self._renew)
+        self._loop = LoopThread(self._clock)
         self._renew()
+        forks.in_child(self._renew)
 
     def _renew(self) -> None:
+        """Begin anew; in a forked child, too: what is not sent yet, the parent sends."""
         self._lock = threading.RLock()
         self._blocks: dict[str, Block] = {}
         self._unsent: set[str] = set()  # blocks that the server does not have yet
@@ -226,7 +229,10 @@ class RedisState(RedisStore):
 
     async def _send_block(self, name: str, seconds: float, reason: str) -> None:
         async with self._turn:
-            await self._server.run(_BLOCK, [self._blocks_key], [name, seconds, reason])
+            await self._send_held(name, seconds, reason)
+
+    async def _send_held(self, name: str, seconds: float, reason: str) -> None:
+        if await self._server.run(_BLOCK, [self._blocks_key], [name, seconds, reason]) is not None:
             self._unsent.discard(name)
 
     async def _send_unblock(self, name: str) -> None:
@@ -257,8 +263,19 @@ class RedisState(RedisStore):
         async with self._turn:
             for name in [name for name, total in self._totals.items() if total.unsent]:
                 await self._send_total(name)
+            await self._send_unsent()
             await self._read_blocks()
             await self._read_totals()
+
+    async def _send_unsent(self) -> None:
+        """Send the blocks that a lost server did not get, for as long as they still last."""
+        now = self._clock.monotonic()
+        for name in list(self._unsent):
+            block = self._blocks.get(name)
+            if block is None or block.until <= now:
+                self._unsent.discard(name)
+            else:
+                await self._send_held(name, block.until - now, block.reason)
 
     async def _read_blocks(self) -> None:
         held = await self._server.run(_BLOCKS, [self._blocks_key])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.dispatch.attempt import Attempt
 
 LASTS = 600.0
@@ -23,8 +24,12 @@ class Affinity:
 
     def __init__(self, *, lasts: float = LASTS, most: int = 4096) -> None:
         self._lasts, self._most = lasts, most
-        self._lock = threading.RLock()
+        self._renew()
+        forks.in_child(self._renew)
         self._bound: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         """Return how many threads are remembered."""

@@ -10,6 +10,7 @@ from functools import cached_property
 from random import Random
 from typing import Literal, NamedTuple, TypeAlias
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import BudgetExceededError, DispatchError, NoDeploymentError
 from langchain_llmdispatch.health.health import Health
@@ -87,6 +88,9 @@ class RoutingRequest:
     def worst(self, target: Target, *, continued: int = 0) -> Decimal | None:
         """Return the dollars that one request to `target` can cost at most; see `Forecast.worst`."""
         return self.forecast.worst(target, continued=continued)
+
+
+forks.renew_properties(RoutingRequest)
 
 
 class Decision(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.base import Vendor
@@ -191,6 +192,9 @@ class Needs:
         if defaults:
             request = replace(request, params=request.over(defaults, request.params))
         return check_request(target.vendor, request, target.model, target.facts)
+
+
+forks.renew_properties(Needs)
 
 
 def calls_tools(target: Target) -> bool:

@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, RateLimitError
 from langchain_llmdispatch.stats.quantiles import Sketch
@@ -128,8 +129,13 @@ class Counters:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
+        """Count from zero in a forked child, so that the statistics of all processes can be added up."""
         self._lock = threading.RLock()
-        self._in_flight = 0
+        self._in_flight: set[int] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -141,16 +147,16 @@ class Counters:
 
     # -- an observer -------------------------------------------------------------------------------
 
-    def started(self, attempt: Attempt) -> None:  # noqa: ARG002 - an observer's signature
+    def started(self, attempt: Attempt) -> None:
         """Count a request in flight."""
         with self._lock:
-            self._in_flight += 1
+            self._in_flight.add(id(attempt))
 
     def ended(self, attempt: Attempt) -> None:
         """Count a request, if it left the process."""
         if attempt.sent:
             with self._lock:
-                self._in_flight -= 1
+                self._in_flight.discard(id(attempt))
                 self._group(attempt.target, attempt.call).count(attempt)
 
     def finished(self, call: CallState, answer: Attempt | None) -> None:
@@ -178,7 +184,7 @@ class Counters:
                 retries_refused=self._retries_refused,
                 latency=self._latency.snapshot(),
             )
-            in_flight, since = self._in_flight, self._since
+            in_flight, since = len(self._in_flight), self._since
         return Stats.of(
             sum((tally for _, tally in groups), Tally()),
             {by: _grouped(groups, by) for by in DIMENSIONS},

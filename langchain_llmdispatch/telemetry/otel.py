@@ -26,6 +26,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.callbacks.events import ATTEMPT
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.telemetry.labels import ABANDONED, OK, outcome_label
@@ -90,8 +91,12 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
             metrics.get_meter("langchain_llmdispatch", meter_provider=meter_provider)
         )
         self._captures = _content_is_wanted() if capture_content is None else capture_content
-        self._lock = threading.RLock()
+        self._renew()
+        forks.in_child(self._renew)
         self._calls: dict[UUID, tuple[Any, float, dict[str, Any]]] = {}
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
 
     # -- LangChain's events ------------------------------------------------------------------------
 

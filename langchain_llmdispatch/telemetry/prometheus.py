@@ -28,6 +28,7 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.callbacks.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.telemetry.labels import OK, outcome_label
@@ -48,6 +49,14 @@ _FIRST_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30)
 # A registry accepts each metric once, and a notebook's cell runs many times.
 _KNOWN: WeakKeyDictionary[Any, _RegistryMetrics] = WeakKeyDictionary()
 _KNOWN_LOCK = threading.RLock()
+
+
+def _renew_known_lock() -> None:
+    global _KNOWN_LOCK  # noqa: PLW0603 - a lock of the module, which a fork may have copied locked
+    _KNOWN_LOCK = threading.RLock()
+
+
+forks.in_child(_renew_known_lock)
 
 
 class _RegistryMetrics:
@@ -77,6 +86,10 @@ class _RegistryMetrics:
         self.calls = counter("calls", "Calls.", "outcome")
         self.in_flight = Gauge("llmdispatch_calls_in_flight", "Calls in progress.", registry=registry)
         self._seen: set[tuple[str, str, str]] = set()
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
         self._lock = threading.RLock()
 
     def labels_of(self, data: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -12,12 +12,16 @@ What it replaces, and why (docs/decisions/httpcore.md has the figures):
 - the pool of an `httpx.HTTPTransport` (`_pool`), and the network backend of the pool of a user's own client
   (`_transport_for_url`, `_network_backend`): httpx takes neither as an argument.
 
+- the connections that a forked child inherits (`_connections`, `_network_stream`), which are its parent's.
+
 Connecting, TLS, HTTP and closing stay httpcore's, and vcrpy, respx and pytest-httpx find the classes that
 they patch.
 """
 
 from __future__ import annotations
 
+import copy
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -25,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 
+from langchain_llmdispatch.forks import keep_for_ever
 from langchain_llmdispatch.transport.asyncio_backend import AsyncioBackend
 from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
 from langchain_llmdispatch.transport.sync_backend import SyncBackend
@@ -181,3 +186,40 @@ def apply_deadlines(client: httpx.Client | httpx.AsyncClient, url: httpx.URL) ->
     if type(own) is httpcore.SyncBackend:  # gives the whole time to each address of a host
         own = SyncBackend()
     setattr(pool, "_network_backend", wanted(own))
+
+
+def leave_to_parent(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport) -> None:
+    """Release the copies that a forked child has of its parent's sockets; the connections stay the parent's.
+
+    Each descriptor becomes one of the null device: closing a copy ends nothing, whatever still holds it here
+    reads no byte that is meant for the parent, and its number is not given to another file.
+    """
+    pool: Any = transport._pool
+    if hasattr(pool._optional_thread_lock, "__enter__"):
+        pool._optional_thread_lock = threading.RLock()  # should the garbage collector end a parent's request
+    null = os.open(os.devnull, os.O_RDWR)
+    for connection in list(pool._connections):
+        if (descriptor := _descriptor(connection)) >= 0:
+            os.dup2(null, descriptor, inheritable=False)
+    os.close(null)
+
+
+def renew_client(client: httpx.Client | httpx.AsyncClient) -> None:
+    """Give a user's own client a pool without connections in a forked child; its settings stay."""
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, (httpx.HTTPTransport, httpx.AsyncHTTPTransport)):
+            leave_to_parent(transport)
+            keep_for_ever(transport._pool)
+            pool: Any = copy.copy(transport._pool)
+            pool._connections, pool._requests = [], []
+            if isinstance(transport, httpx.HTTPTransport):
+                pool._optional_thread_lock = threading.RLock()
+            transport._pool = pool
+
+
+def _descriptor(connection: Any) -> int:
+    """Return the file descriptor of a connection, through proxies; -1 if it is not open."""
+    while connection is not None and not hasattr(connection, "_network_stream"):
+        connection = getattr(connection, "_connection", None)
+    socket = None if connection is None else connection._network_stream.get_extra_info("socket")
+    return -1 if socket is None else int(socket.fileno())

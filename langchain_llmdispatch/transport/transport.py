@@ -11,7 +11,6 @@ httpcore's pool slots: encode/httpcore#1093).
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import threading
 import weakref
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
     ConfigurationError,
@@ -34,7 +34,12 @@ from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import CONNECT_TIMEOUT
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
 from langchain_llmdispatch.transport.own_client import adopt
-from langchain_llmdispatch.transport.pool import async_transport, sync_transport
+from langchain_llmdispatch.transport.pool import (
+    async_transport,
+    leave_to_parent,
+    renew_client,
+    sync_transport,
+)
 from langchain_llmdispatch.transport.proxies import Proxies, ssl_context
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
@@ -72,8 +77,27 @@ class Transport:
         self._ways: dict[tuple[str, str, int | None], Way] = {}
         self._sync: dict[Way, httpx.HTTPTransport] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
+        self._clients: weakref.WeakSet[httpx.Client | httpx.AsyncClient] = weakref.WeakSet()
         # A model that is dropped without being closed leaves no open sockets behind.
-        weakref.finalize(self, _close_if_ours, os.getpid(), self._sync)
+        self._end = weakref.finalize(self, _close, self._sync)
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
+        """Forget the parent's connections in a forked child, and close its copies of their sockets."""
+        self._end.detach()
+        forks.keep_for_ever((self._sync, self._async))
+        for transport in self._sync.values():
+            leave_to_parent(transport)
+        for held in self._async.values():
+            held.leave_to_parent()
+        for client in list(self._clients):
+            renew_client(client)
+        self._lock, self._sync, self._async = threading.Lock(), {}, {}
+        self._end = weakref.finalize(self, _close, self._sync)
+
+    def renew_in_children(self, *clients: httpx.Client | httpx.AsyncClient | None) -> None:
+        """Renew a user's own clients in forked children; None is ignored."""
+        self._clients.update(client for client in clients if client is not None)
 
     @property
     def replays(self) -> bool:
@@ -201,12 +225,6 @@ def _close(transports: Mapping[Way, httpx.HTTPTransport]) -> None:
         transport.close()
 
 
-def _close_if_ours(process: int, transports: Mapping[Way, httpx.HTTPTransport]) -> None:
-    # A forked child leaves its parent's connections, and locks that may be held there, as they are.
-    if os.getpid() == process:
-        _close(transports)
-
-
 class _LoopTransports:
     """The transports of one event loop; they close themselves when `asyncio.run` ends the loop."""
 
@@ -219,6 +237,10 @@ class _LoopTransports:
 
     def add(self, way: Way, transport: httpx.AsyncHTTPTransport) -> httpx.AsyncHTTPTransport:
         return self._transports.setdefault(way, transport)
+
+    def leave_to_parent(self) -> None:
+        for transport in self._transports.values():
+            leave_to_parent(transport)
 
     async def keep(self) -> None:
         await anext(self._keeper)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from langchain_llmdispatch import forks
+
 Schema: TypeAlias = dict[str, Any]
 
 DEFINITIONS = ("$defs", "definitions")
@@ -83,6 +85,9 @@ class References:
                 # What is only defined here is no part of the value.
                 todo += [below for key, below in parts(part) if definitions or key not in DEFINITIONS]
         return frozenset(found)
+
+
+forks.renew_properties(References)
 
 
 def _reached(start: str, edges: Mapping[str, frozenset[str]]) -> set[str]:

@@ -1,0 +1,139 @@
+"""Models in forked children, also while other threads are in calls."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from langchain_llmdispatch import DispatcherChatModel, VendorConfig
+from langchain_llmdispatch.clock import Clock
+from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
+from tests.processes import in_fork, start_fork
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+COLOURS = ("sync", "async", "stream", "astream")
+
+
+def _answer(model: DispatcherChatModel, question: str, colour: str) -> str:
+    async def streamed() -> str:
+        return "".join([chunk.text async for chunk in model.astream(question)])
+
+    if colour == "async":
+        return asyncio.run(model.ainvoke(question)).text
+    if colour == "astream":
+        return asyncio.run(streamed())
+    if colour == "stream":
+        return "".join(chunk.text for chunk in model.stream(question))
+    return model.invoke(question).text
+
+
+@contextmanager
+def _busy(model: DispatcherChatModel, colour: str) -> Iterator[None]:
+    """Keep eight threads in calls of the model."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            _answer(model, "busy", colour)
+            model.get_stats()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def _model(server: LoopbackServer, **fields: object) -> DispatcherChatModel:
+    limited = deployment(server, "openai", rpm=10_000_000, max_concurrency=64)
+    return model_of(limited, clock=Clock(), deadline=20.0, **fields)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_children_open_connections_of_their_own(server: LoopbackServer, colour: str) -> None:
+    """Several at once, beside their parent, after a call: each gets the answers to its own questions."""
+    with _model(server) as model:
+        expected = _answer(model, "hello", colour)
+        opened = server.accepted_connections
+        waits = [start_fork(lambda: [_answer(model, "hello", colour) for _ in range(5)]) for _ in range(3)]
+        assert [_answer(model, "hello", colour) for _ in range(5)] == [expected] * 5
+        assert [wait() for wait in waits] == [[expected] * 5] * 3
+    assert server.accepted_connections >= opened + 3
+
+
+@pytest.mark.parametrize("busy", ["sync", "async"])
+@pytest.mark.parametrize("colour", ["sync", "astream"])
+def test_children_of_a_busy_process_answer(server: LoopbackServer, busy: str, colour: str) -> None:
+    """They inherit no lock that a thread of the parent holds."""
+    with _model(server) as model, _busy(model, busy):
+        for _ in range(4):
+            assert in_fork(lambda: _answer(model, "hello", colour))
+
+
+def test_a_child_counts_by_itself(server: LoopbackServer) -> None:
+    """Its statistics begin at zero, and the parent's calls in flight are not its own."""
+    with _model(server) as model:
+        stream = model.stream("hello")
+        next(stream)
+
+        def child() -> tuple[int, int, float]:
+            before = model.get_stats().in_flight
+            _answer(model, "hello", "sync")
+            free = model._engine.limiter.headroom(model.deployments()[0])["concurrency"]
+            return before, model.get_stats().total_requests, free
+
+        assert in_fork(child) == (0, 1, 64.0)
+        assert model.get_stats().in_flight == 1
+        assert list(stream)
+
+
+def test_a_child_leaves_its_parents_stream(server: LoopbackServer) -> None:
+    """Ended in the child, or dropped, it takes nothing from the parent and nothing below zero."""
+    with _model(server) as model:
+        stream = model.stream("hello")
+        first = next(stream)
+
+        def child() -> tuple[int, float]:
+            stream.close()
+            gc.collect()
+            free = model._engine.limiter.headroom(model.deployments()[0])["concurrency"]
+            return model.get_stats().in_flight, free
+
+        assert in_fork(child) == (0, 64.0)
+        assert first.text + "".join(chunk.text for chunk in stream) == _answer(model, "hello", "sync")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are read from /proc")
+def test_the_parents_descriptors_are_released(server: LoopbackServer) -> None:
+    """A connection that the parent closes is closed, whatever a child inherited."""
+    with _model(server) as model:
+        _answer(model, "hello", "sync")
+        held = model._engine.transport._sync[None]._pool._connections
+        (number,) = [each._connection._network_stream.get_extra_info("socket").fileno() for each in held]
+        assert in_fork(lambda: Path(f"/proc/self/fd/{number}").readlink()) == Path(os.devnull)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_clients_of_the_user_have_connections_per_process(server: LoopbackServer, colour: str) -> None:
+    """Their settings stay; their connections are the parent's."""
+    with httpx.Client() as sync:
+        config = VendorConfig(http_client=sync, http_async_client=httpx.AsyncClient())
+        with _model(server, vendors={"openai": config}) as model:
+            expected = _answer(model, "hello", "sync")
+            opened = server.accepted_connections
+            assert in_fork(lambda: [_answer(model, "hello", colour) for _ in range(1)]) == [expected]
+            assert _answer(model, "hello", "sync") == expected
+    assert server.accepted_connections == opened + 1
