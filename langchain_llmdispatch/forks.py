@@ -45,7 +45,7 @@ def in_child(renew: _Renewal) -> None:
     _renewals[number] = found
 
 
-def hold_while_forking(lock: threading._RLock) -> None:
+def hold_while_forking(lock: threading.RLock) -> None:
     """Let no fork come in the middle of what `lock` guards; for short work that is done once."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

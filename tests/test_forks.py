@@ -14,7 +14,7 @@ from functools import cached_property
 import pytest
 
 from langchain_llmdispatch import Budget, DispatcherChatModel, Health, Limiter, forks
-from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
+from langchain_llmdispatch.dispatch.retry_quota import RetryBalance, RetryQuota
 from langchain_llmdispatch.routing.affinity import Affinity
 from tests.processes import in_fork
 
@@ -49,7 +49,7 @@ def test_objects_are_held_weakly() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [Health, Limiter, RetryQuota, Affinity, lambda: Budget(1)], ids=lambda make: make.__name__
+    "make", [Health, Limiter, Affinity, lambda: RetryBalance(RetryQuota()), lambda: Budget(1)]
 )
 def test_locks_that_are_held_while_forking_are_renewed(make: Callable[[], object]) -> None:
     """A child waits for no thread of its parent."""

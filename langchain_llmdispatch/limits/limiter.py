@@ -69,6 +69,12 @@ class Limiter:
         """Pickle and copy the settings: another process counts by itself."""
         return (_rebuild, (type(self), self.burst, self._shared))
 
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._queues: dict[tuple[str, Limits], LimitQueue] = {}
+        self._queues_by_target: dict[int, tuple[Target, tuple[LimitQueue, ...]]] = {}  # by identity
+        self._quotas: dict[tuple[str, str], Quota] = {}  # by account and model
+
     def _renew(self) -> None:
         """Keep the levels in a forked child; requests that wait or are in flight are the parent's."""
         self._lock = threading.RLock()
@@ -76,12 +82,6 @@ class Limiter:
         self._queues_by_target = {}
         for quota in self._quotas.values():
             quota.renew()
-
-    def _begin(self) -> None:
-        self._lock = threading.RLock()
-        self._queues: dict[tuple[str, Limits], LimitQueue] = {}
-        self._queues_by_target: dict[int, tuple[Target, tuple[LimitQueue, ...]]] = {}  # by identity
-        self._quotas: dict[tuple[str, str], Quota] = {}  # by account and model
 
     # -- for drivers -------------------------------------------------------------------------------
 

@@ -121,8 +121,9 @@ def test_the_parents_descriptors_are_released(server: LoopbackServer) -> None:
     """A connection that the parent closes is closed, whatever a child inherited."""
     with _model(server) as model:
         _answer(model, "hello", "sync")
-        held = model._engine.transport._sync[None]._pool._connections
-        (number,) = [each._connection._network_stream.get_extra_info("socket").fileno() for each in held]
+        (transport,) = model._engine.transport._sync.values()
+        (held,) = transport._pool._connections
+        number = held._connection._network_stream.get_extra_info("socket").fileno()
         assert in_fork(lambda: Path(f"/proc/self/fd/{number}").readlink()) == Path(os.devnull)
 
 
