@@ -81,7 +81,8 @@ class DispatchFields(BaseModel):
             struggles; by default a fifth, and one a second besides. None for no bound.
         max_attempts: Requests that may leave the process for one call, over retries, fallbacks and hedges.
         timeout: Seconds for one attempt; streamed, until its first content.
-        deadline: Seconds for the whole call: queueing, sleeping, connecting, streaming.
+        deadline: Seconds for the whole call: queueing, sleeping, connecting, streaming. Time in which
+            the reader of a stream does not wait for its next chunk counts in none of the limits.
         first_token_timeout: Seconds from sending to the first streamed content; reasoning counts.
         stream_idle_timeout: Seconds between two pieces of streamed content; keep-alives do not count.
         wait_for_preferred: Seconds that a call waits for its first choice while that is rate limited (by our

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,7 +51,8 @@ class Attempt:
         cost: The cost of `usage`; None if that is unknown.
         waited: Seconds slept or queued before sending.
         throttled: Seconds of them spent waiting for our own limits.
-        latency: Seconds from sending to the end.
+        latency: Seconds from sending to the end, without `paused`.
+        paused: Seconds in which the reader of its stream did something else.
         ttft: Seconds from sending to the first streamed content, or None.
         ended_at: When it ended, in the clock's monotonic seconds.
     """
@@ -64,10 +66,11 @@ class Attempt:
     record: AttemptRecord | None = None
     status: int | None = None
     request_id: str | None = None
-    waited = throttled = latency = ended_at = 0.0
+    waited = throttled = latency = paused = ended_at = 0.0
     ttft: float | None = None
     _sent_at: float | None = None
     _first_at: float | None = None
+    _over = False
     _declined: Callable[[], list[Any]] | None = None
 
     def __init__(
@@ -179,6 +182,12 @@ class Attempt:
         """
         self._declined = outputs
 
+    def pause(self, seconds: float) -> None:
+        """Leave out seconds in which the caller, who reads the stream, did not wait for it."""
+        self.paused += seconds
+        self.deadline += seconds
+        self.call.deadline += seconds
+
     # -- its end -----------------------------------------------------------------------------------
 
     def succeed(self) -> None:
@@ -238,6 +247,7 @@ class Attempt:
                 call.declined.append(declined)
             for ended in call.observers.ended:
                 ended(self)
+            self._over = True
             if self.accepted:
                 self._finish(answered=record.error is None)
 
@@ -250,6 +260,13 @@ class Attempt:
             self.call.finish("crashed")
         else:
             self.call.finish("abandoned")
+
+    def __del__(self) -> None:
+        """Record the end of an attempt that an interrupt left unrecorded, or recorded in part."""
+        if self._sent_at is not None and not self._over:
+            with suppress(Exception):
+                self.record = self.record or self._recorded(None)
+                self._end(self.record)
 
     def _completed(self, error: DispatchError) -> DispatchError:
         """Return an error with everything that is known of it, and without the transport's errors."""
@@ -268,7 +285,7 @@ class Attempt:
         shown = self.error or error
         self.ended_at = now
         self.waited = (now if sent is None else sent) - opened
-        self.latency = 0.0 if sent is None else now - sent
+        self.latency = 0.0 if sent is None else now - sent - self.paused
         self.ttft = None if first is None or sent is None else first - sent
         return AttemptRecord(
             vendor=self.target.vendor.name,

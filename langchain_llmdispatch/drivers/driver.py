@@ -139,7 +139,7 @@ class Driver:
 
     async def _chunks(self, exchange: Exchange) -> Lane:
         """Yield the chunks of a streamed answer, unless a cascade declines it."""
-        verbs = self._verbs
+        verbs, attempt = self._verbs, exchange.attempt
         response = None if exchange.vendor.runs else await self._send(exchange)
         opened: list[Any] = [response] if response is not None else []
         try:
@@ -152,8 +152,11 @@ class Driver:
             relay = relay_of(exchange, {} if response is None else response.headers)
             try:
                 while not relay.done and (piece := await verbs.next_piece(exchange, pieces)) is not None:
-                    for chunk in relay.feed(piece):
-                        yield chunk
+                    if chunks := relay.feed(piece):
+                        handed_over = attempt.call.clock.monotonic()
+                        for chunk in chunks:
+                            yield chunk
+                        exchange.paused(attempt.call.clock.monotonic() - handed_over)
             except CONNECTION_ERRORS as error:
                 relay.broken(error)
             for chunk in relay.close():

@@ -154,6 +154,11 @@ class Exchange:
         """The most bytes of a stream: each piece of a long answer comes in an envelope of its own."""
         return _STREAM_FACTOR * self.call.max_response_bytes
 
+    def paused(self, seconds: float) -> None:
+        """Leave out seconds in which the caller, who reads the stream, did not wait for it."""
+        self.attempt.pause(seconds)
+        self.read_deadline.shift(seconds)
+
     def seconds_left(self) -> float | None:
         """Return the seconds left for the answer; None if nothing bounds it."""
         left = self.read_deadline.left()

@@ -121,13 +121,13 @@ class Health:
 
     def started(self, attempt: Attempt) -> None:
         """Record that a request is sent."""
-        self.begin(attempt.target, attempt.call.clock.monotonic(), attempt)
+        self.begin(attempt.target, attempt.call.clock.monotonic(), id(attempt))
 
     def ended(self, attempt: Attempt) -> None:
         """Learn from how it ended."""
         if attempt.sent or isinstance(attempt.error, _BEFORE_SENDING):
             now = attempt.call.clock.monotonic()
-            self.learn(attempt.target, now, attempt, result_of(attempt))
+            self.learn(attempt.target, now, id(attempt), result_of(attempt))
             if isinstance(attempt.error, AuthenticationError):
                 self._suspect(attempt.target, attempt.call.keyed_like(attempt.target), now)
 

@@ -204,8 +204,8 @@ class Limiter:
         if permit.try_enter():
             yield permit
             return
-        permit.enqueue()
         try:
+            permit.enqueue()
             self._loop.post(self._start, permit, queues)
             yield permit
         except BaseException:  # cancellation and Ctrl-C included

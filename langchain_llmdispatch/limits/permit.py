@@ -32,15 +32,18 @@ class Permit:
         waited: Seconds it waited for that.
     """
 
+    _queues: Sequence[LimitQueue] = ()
+
     def __init__(
         self, attempt: Attempt, queues: Sequence[LimitQueue], quota: Quota, tokens: float, clock: Clock
     ) -> None:
-        self._attempt, self._queues, self._quota, self._clock = attempt, queues, quota, clock
+        self._attempt, self._quota, self._clock = attempt, quota, clock
         self._waiter = Waiter(tokens, attempt.left())
         self.granted: Future[None] | None = None
         self.waited, self._began = 0.0, clock.monotonic()
         self._task: asyncio.Task[None] | None = None
         self._released = False
+        self._queues = queues  # last: an interrupt before leaves nothing to give back
 
     def release(self) -> None:
         """Free the slots and settle; at once, from any thread, once."""
@@ -152,11 +155,19 @@ class Permit:
         return 0.0 if attempt.refused or not attempt.sent else reserved
 
     def _settle(self, *, requests: float, tokens: float) -> None:
-        waiter = self._waiter
-        charges, slots, waiter.charges, waiter.slots = waiter.charges, waiter.slots, [], []
+        self._free_slots()
+        charges, self._waiter.charges = self._waiter.charges, []
         for charge in charges:
             charge.queue.correct(charge, requests if charge.demand.kind == "requests" else tokens)
-        if slots:
-            held = self._clock.monotonic() - self._began - self.waited
-            for queue in slots:
-                queue.free_slot(held)
+
+    def _free_slots(self) -> None:
+        held = self._clock.monotonic() - self._began - self.waited
+        for queue in self._queues:
+            queue.free_slot(self._waiter, held)
+
+    def __del__(self) -> None:
+        """Give back what an interrupt kept its caller from giving back."""
+        for queue in self._queues:
+            queue.leave(self._waiter)
+        self.release()
+        self._free_slots()

@@ -59,7 +59,7 @@ class Charge:
     shared_at: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiter:
     """One request on its way through queues. Touched by one thread at a time.
 
@@ -67,14 +67,12 @@ class Waiter:
         tokens: How many it is expected to use.
         max_wait: Seconds it may wait altogether.
         charges: What it has taken so far.
-        slots: The queues of which it holds a slot.
         until: The moment at which its wait times out, set when it begins.
     """
 
     tokens: float
     max_wait: float
     charges: list[Charge] = field(default_factory=list)
-    slots: list[LimitQueue] = field(default_factory=list)
     until: float = float("inf")
 
 
@@ -143,9 +141,10 @@ class LimitQueue:
         # Reentrant, as all locks that the end of a call takes: the garbage collector may close an abandoned
         # stream within any allocation, while this lock is held.
         self._lock = threading.RLock()
-        self._held = 0
+        # Sets of those who hold a slot or wait: one step adds or removes one, which no interrupt divides.
+        self._holders = set[Waiter]()
         self._freed = asyncio.Event()
-        self._queued_requests, self._queued_tokens = 0, 0.0
+        self._queued, self._queued_tokens = set[Waiter](), 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._corrections: set[asyncio.Task[None]] = set()  # a loop holds its tasks only weakly
 
@@ -170,7 +169,7 @@ class LimitQueue:
     @property
     def idle(self) -> bool:
         """Whether no request waits or holds a slot."""
-        return not self._queued_requests and not self._held
+        return not self._queued and not self._holders
 
     # -- from any thread ---------------------------------------------------------------------------
 
@@ -179,34 +178,34 @@ class LimitQueue:
         if self._shared is not None and (self._requests is not None or self._tokens is not None):
             return False
         with self._lock:
-            full = self._slots is not None and self._held >= self._slots
-            if self._queued_requests or full or not self._try_take(waiter):
+            full = self._slots is not None and len(self._holders) >= self._slots
+            if self._queued or full or not self._try_take(waiter):
                 return False
             if self._slots is not None:
-                self._held += 1
-                waiter.slots.append(self)
+                self._holders.add(waiter)
             return True
 
     def join(self, waiter: Waiter) -> None:
         """Count a request that waits: no other overtakes it, and predictions include it."""
         with self._lock:
-            self._queued_requests += 1
+            self._queued.add(waiter)
             self._queued_tokens += waiter.tokens
 
     def leave(self, waiter: Waiter) -> None:
-        """Stop counting a request that waited."""
+        """Stop counting a request that waited, if it does."""
         with self._lock:
-            self._queued_requests -= 1
-            left = max(0.0, self._queued_tokens - waiter.tokens)
-            self._queued_tokens = left if self._queued_requests else 0.0
+            if waiter in self._queued:
+                self._queued.discard(waiter)
+                left = max(0.0, self._queued_tokens - waiter.tokens)
+                self._queued_tokens = left if self._queued else 0.0
 
-    def free_slot(self, seconds: float) -> None:
-        """Free a slot that was held for `seconds`."""
+    def free_slot(self, waiter: Waiter, seconds: float) -> None:
+        """Free the slot that `waiter` has held for `seconds`, if it holds one."""
         with self._lock:
-            self._held -= 1
-            self._seconds_held += self.NEWEST * (seconds - self._seconds_held)
-            waited_for = self._queued_requests > 0
-        if waited_for:
+            if waiter in self._holders:
+                self._holders.discard(waiter)
+                self._seconds_held += self.NEWEST * (seconds - self._seconds_held)
+        if self._slots is not None and self._queued:
             self._post(self._notify)
 
     def correct(self, charge: Charge, amount: float) -> None:
@@ -218,7 +217,7 @@ class LimitQueue:
         demand.bucket.correct(charge.at, difference)
         if charge.shared_at is not None:
             self._post(self._correct_shared, demand, charge.shared_at, difference)
-        if difference < 0 and self._queued_requests:
+        if difference < 0 and self._queued:
             self._post(demand.bucket.wake)
 
     def learn(self, output_tokens: float) -> None:
@@ -229,7 +228,7 @@ class LimitQueue:
         """Return the seconds until the buckets admit a request, after those that wait already."""
         waits = [0.0]
         if self._requests is not None:
-            waits.append(self._requests.ready_in(1.0, float(self._queued_requests)))
+            waits.append(self._requests.ready_in(1.0, float(len(self._queued))))
         if self._tokens is not None:
             waits.append(self._tokens.ready_in(tokens, self._queued_tokens))
         return max(waits)
@@ -238,13 +237,15 @@ class LimitQueue:
         """Return the seconds until a slot is expected to be free, from how long slots are held."""
         if self._slots is None:
             return 0.0
-        missing = self._held + self._queued_requests + 1 - self._slots
+        missing = len(self._holders) + len(self._queued) + 1 - self._slots
         return max(0.0, missing * self._seconds_held / self._slots)
 
     def headroom(self) -> dict[str, float]:
         """Return what may be sent at once, now, by kind."""
         left = {demand.kind: demand.bucket.available() for demand in self._demands(0.0)}
-        return left if self._slots is None else {**left, "concurrency": float(self._slots - self._held)}
+        return (
+            left if self._slots is None else {**left, "concurrency": float(self._slots - len(self._holders))}
+        )
 
     def _try_take(self, waiter: Waiter) -> bool:
         taken: list[Charge] = []
@@ -293,15 +294,15 @@ class LimitQueue:
     async def _take_slot(self, waiter: Waiter) -> None:
         if self._slots is None:
             return
-        while not self._try_slot(self._slots):
+        while not self._try_slot(waiter, self._slots):
             self._freed.clear()
             await self._freed.wait()
-        waiter.slots.append(self)
 
-    def _try_slot(self, slots: int) -> bool:
+    def _try_slot(self, waiter: Waiter, slots: int) -> bool:
         with self._lock:
-            free = self._held < slots
-            self._held += free
+            free = len(self._holders) < slots
+            if free:
+                self._holders.add(waiter)
             return free
 
     async def _reserve(self, shared: SharedLimits, waiter: Waiter, demands: Sequence[Demand]) -> bool:

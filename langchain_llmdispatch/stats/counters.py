@@ -135,7 +135,7 @@ class Counters:
     def _renew(self) -> None:
         """Count from zero in a forked child, so that the statistics of all processes can be added up."""
         self._lock = threading.RLock()
-        self._in_flight: set[int] = set()
+        self._in_flight = set[int]()  # by identity, which an attempt that ends twice leaves once
         self._begin()
 
     def _begin(self) -> None:

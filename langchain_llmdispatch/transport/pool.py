@@ -24,7 +24,8 @@ import copy
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import httpcore
 import httpx
@@ -36,7 +37,7 @@ from langchain_llmdispatch.transport.sync_backend import SyncBackend
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 # A pass over all connections is due after so many requests began or ended, or after so many seconds.
@@ -49,6 +50,7 @@ class _Assignment:
     _connections: list[Any]
     _requests: list[Any]
     _max_connections: int
+    _optional_thread_lock: Any
     create_connection: Any
     _turns, _swept = 0, 0.0
 
@@ -102,6 +104,20 @@ class _Assignment:
         self._connections.append(connection)
         return connection
 
+    def _forget(self, request: httpcore.Request) -> list[Any]:
+        """Remove what an interrupted request has left in the pool; return the connections to close.
+
+        Where an interrupt or a cancellation comes at the wrong moment, httpcore leaves the request, or its
+        connection in a state from which it is never chosen again (encode/httpcore#1093).
+        """
+        with self._optional_thread_lock:
+            self._requests[:] = [each for each in self._requests if each.request is not request]
+            taken = {id(each.connection) for each in self._requests}
+            stuck = [each for each in self._free(taken) if not (each.is_idle() or each.is_closed())]
+            for connection in stuck:
+                self._drop(connection)
+            return [*stuck, *self._assign_requests_to_connections()]
+
     def _free(self, taken: set[int]) -> Iterator[Any]:
         # A connection belongs to its request from here on, though it looks idle until that has begun: a check
         # for expiry then may find the other request's answer on it, and close it.
@@ -129,7 +145,69 @@ class Pool(_Assignment, httpcore.ConnectionPool):
     ) -> None:
         backend = DeadlineBackend(SyncBackend(), together=proxy is None)
         super().__init__(**_options(context, limits, proxy), network_backend=backend)
-        self._optional_thread_lock: Any = threading.RLock()
+        self._optional_thread_lock = threading.RLock()
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request; nothing of it stays in the pool if it is interrupted."""
+        try:
+            response = super().handle_request(request)
+            response.stream = _Body(response.stream, self, request)
+        except BaseException:
+            self.forget(request)
+            raise
+        return response
+
+    def forget(self, request: httpcore.Request) -> None:
+        """Remove what an interrupted request has left in the pool."""
+        for connection in self._forget(request):
+            with suppress(Exception):
+                connection.close()
+
+
+class _Body:
+    """A response's body, whose connection goes back to the pool or is closed, whatever interrupts it.
+
+    Args:
+        stream: httpcore's.
+        pool: The pool of its connection.
+        request: The request.
+    """
+
+    _closed = True
+
+    def __init__(self, stream: Any, pool: Pool | AsyncPool, request: httpcore.Request) -> None:
+        self._stream, self._pool, self._request = stream, pool, request
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return cast("AsyncIterator[bytes]", aiter(self._stream))
+
+    def close(self) -> None:
+        """Close it."""
+        broke = self._stream._closed  # by an error or an interrupt while it was read
+        if not self._closed:
+            self._stream.close()
+            self._end(broke=broke)
+
+    async def aclose(self) -> None:
+        """Close it."""
+        broke = self._stream._closed
+        if not self._closed:
+            await self._stream.aclose()
+            self._end(broke=broke)
+
+    def _end(self, *, broke: bool) -> None:
+        if broke:
+            self._pool.forget(self._request)
+        self._closed = True
+
+    def __del__(self) -> None:
+        """Close it if its reader was interrupted before it was closed."""
+        if not self._closed:
+            self._pool.forget(self._request)
 
 
 class AsyncPool(_Assignment, httpcore.AsyncConnectionPool):
@@ -140,6 +218,24 @@ class AsyncPool(_Assignment, httpcore.AsyncConnectionPool):
     ) -> None:
         backend = AsyncDeadlineBackend(AsyncioBackend(), together=proxy is None)
         super().__init__(**_options(context, limits, proxy), network_backend=backend)
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request; nothing of it stays in the pool if it is cancelled."""
+        try:
+            response = await super().handle_async_request(request)
+            response.stream = _Body(response.stream, self, request)
+        except BaseException:
+            self.forget(request)
+            raise
+        return response
+
+    def forget(self, request: httpcore.Request) -> None:
+        """Remove what a cancelled request has left in the pool; nothing is awaited here."""
+        for connection in self._forget(request):
+            closing = connection.aclose()
+            with suppress(StopIteration, Exception):
+                closing.send(None)  # our streams are closed without suspending
+            closing.close()
 
 
 def _options(context: ssl.SSLContext | None, limits: httpx.Limits, proxy: str | None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """What the environment says of the way to a host: proxies, hosts without one, certificates.
 
 `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in lower or upper case (lower wins) as curl, requests
-and Go read them: a proxy without a scheme is an `http` one; `NO_PROXY` lists hosts, domains with all below them,
-addresses, networks (`10.0.0.0/8`), each with a port or without, or `*`. `SSL_CERT_FILE` and `SSL_CERT_DIR`
-replace the certificates of certifi.
+and Go read them: a proxy without a scheme is an `http` one; `NO_PROXY` lists hosts, domains with all below
+them, addresses, networks (`10.0.0.0/8`), each with a port or without, or `*`. `SSL_CERT_FILE` and
+`SSL_CERT_DIR` replace the certificates of certifi.
 """
 
 from __future__ import annotations

@@ -103,8 +103,9 @@ def test_acquire_reserves_the_tokens_of_a_request(bench: Bench) -> None:
     request = ChatRequest([HumanMessage("x" * 400)], params={"max_tokens": 50})
     expected = bench.limiter.tokens(limited, request)
     assert 140 < expected < 170
-    bench.limiter.acquire(bench.attempt(limited), request)
-    assert bench.limiter.headroom(limited) == {"tokens": 6000.0 - expected}
+    with bench.limiter.acquire(bench.attempt(limited), request) as permit:
+        assert permit is not None
+        assert bench.limiter.headroom(limited) == {"tokens": 6000.0 - expected}
 
 
 # -- headers -----------------------------------------------------------------------------------------

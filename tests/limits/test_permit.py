@@ -86,7 +86,7 @@ def test_a_slot_that_is_not_freed_in_time(bench: Bench) -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    until(lambda: bench.queue()._queued_requests == 1)
+    until(lambda: len(bench.queue()._queued) == 1)
     bench.clock.advance(6.0)
     thread.join(5)
     assert [error.retry_after for error in failures] == [None]
@@ -127,7 +127,7 @@ async def test_cancelled_before_the_wait_began(bench: Bench) -> None:
     bench.limiter._loop.post(busy.wait)
     waiter = asyncio.ensure_future(bench.limiter.aacquire(bench.attempt(limited)))
     await asyncio.sleep(0)
-    assert bench.queue()._queued_requests == 1
+    assert len(bench.queue()._queued) == 1
     waiter.cancel()
     await asyncio.gather(waiter, return_exceptions=True)
     busy.set()

@@ -34,7 +34,7 @@ def test_no_request_overtakes_one_that_waits_already() -> None:
 
         threads.append(threading.Thread(target=work))
         threads[-1].start()
-        until(lambda place=place: bench.queue()._queued_requests == place)
+        until(lambda place=place: len(bench.queue()._queued) == place)
     assert went == {}
     clock.frozen = False
     for thread in threads:
