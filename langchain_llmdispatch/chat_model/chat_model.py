@@ -178,7 +178,7 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
         return self._engine.identity()
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        provider, model = self._engine.registry.traced_as(kwargs.get("model"))
+        provider, model = self._engine.traced_as(kwargs.get("model"))
         params = LangSmithParams(ls_model_type="chat", ls_provider=provider, ls_model_name=model)
         if (temperature := kwargs.get("temperature", self.temperature)) is not None:
             params["ls_temperature"] = temperature

@@ -218,6 +218,11 @@ class Engine:
         )
         return request, wanted, options
 
+    def traced_as(self, wanted: str | None) -> tuple[str, str]:
+        """Return the provider and the model that tracers show for a call that names `wanted`."""
+        registry = self.registry
+        return registry.default_traced_as if wanted is None else registry.traced_as(wanted)
+
     def _routing(
         self,
         request: ChatRequest,
@@ -228,7 +233,8 @@ class Engine:
         limit: Decimal | None,
     ) -> RoutingRequest:
         """Return everything that the decision about a request depends on."""
-        targets, thread = self.registry.targets(wanted), options.thread_id
+        registry, thread = self.registry, options.thread_id
+        targets = registry.default if wanted is None else registry.targets(wanted)
         return RoutingRequest(
             request,
             targets,
@@ -243,7 +249,7 @@ class Engine:
             longest_wait=max(policy.retries.max_retry_after, policy.wait_for_preferred),
             patience=policy.wait_for_preferred,
             affinity=self._affinity,
-            pool=self.registry.all if self._has_rules else (),
+            pool=registry.all if self._has_rules else (),
             routes=self.registry.routes,
         )
 

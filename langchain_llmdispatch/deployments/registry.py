@@ -38,6 +38,8 @@ class DeploymentRegistry:
     Attributes:
         resolver: Makes the targets.
         routes: The targets of each route.
+        default: The targets of a call that names none, those ruled out by `allowed_vendors` included.
+        default_traced_as: The provider and the model that tracers show for such a call.
         all: Every target once: the default ones and those of routes.
         fingerprint: Identifies the targets in cache keys: names, models, addresses, parameters; no keys.
 
@@ -46,6 +48,8 @@ class DeploymentRegistry:
     """
 
     routes: Mapping[str, Sequence[Target]]
+    default: Sequence[Target]
+    default_traced_as: tuple[str, str]
     all: Sequence[Target]
     fingerprint: Sequence[str]
 
@@ -89,7 +93,7 @@ class DeploymentRegistry:
             ConfigurationError: Nothing of that name is known.
         """
         if wanted is None:
-            return self._default
+            return self.default
         if wanted in self.routes:
             return self.routes[wanted]
         found = self._named.get(wanted)
@@ -108,7 +112,7 @@ class DeploymentRegistry:
             wanted: As for `targets`; None for the first target in configured order that may be used.
         """
         if wanted is None:
-            return self._traced_as
+            return self.default_traced_as
         try:
             target = self.targets(wanted)[0]
         except (ConfigurationError, IndexError):
@@ -149,9 +153,9 @@ class DeploymentRegistry:
             alias: unique_names([self._target(each, named) for each in deployments])
             for alias, deployments in self._deployments_of.items()
         }
-        self._default = tuple(self._default_targets(named))
-        self._serving = tuple(target for target in self._default if self._is_allowed(target))
-        if self._default and not self._serving:
+        self.default = tuple(self._default_targets(named))
+        self._serving = tuple(target for target in self.default if self._is_allowed(target))
+        if self.default and not self._serving:
             raise ConfigurationError(f"allowed_vendors={list(self._allowed or ())} leaves no deployment.")
         once = {target.name: target for target in self._serving}
         for targets in self.routes.values():
@@ -160,7 +164,7 @@ class DeploymentRegistry:
         self.all = tuple(once.values())
         self.fingerprint = tuple(map(_fingerprint, self.all))
         first = self._serving[0]
-        self._traced_as = first.vendor.traced_as, first.model
+        self.default_traced_as = first.vendor.traced_as, first.model
 
     def _default_targets(self, named: dict[str, Target]) -> Sequence[Target]:
         model = self._model

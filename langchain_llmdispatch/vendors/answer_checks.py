@@ -1,20 +1,13 @@
-"""Checks of answers: nothing empty, cut, half or of another shape passes for a whole one."""
+"""Checks of answers: nothing empty, cut or half passes for a whole one."""
 
 from __future__ import annotations
 
-from functools import wraps
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.errors import DispatchError, EmptyAnswerError, TruncatedToolCallError
-from langchain_llmdispatch.vendors.errors import ErrorContext, Method
+from langchain_llmdispatch.errors import EmptyAnswerError, TruncatedToolCallError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import AIMessage, AIMessageChunk
-
-    from langchain_llmdispatch.types import Call
-    from langchain_llmdispatch.vendors.base import Vendor
 
 # A block with one of these filled holds content; `index`, `type` and `id` alone do not.
 _CONTENT_KEYS = (
@@ -29,22 +22,6 @@ _CONTENT_KEYS = (
     "base64",
     "value",
 )
-
-
-def guards_answer(decode: Method) -> Method:
-    """Return a vendor's `decode_response` that raises `MalformedResponseError` for JSON of another shape."""
-
-    @wraps(decode)
-    def guarded(vendor: Vendor, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
-        try:
-            message: AIMessage = decode(vendor, call, body, headers)
-        except DispatchError:
-            raise
-        except Exception as cause:
-            raise ErrorContext(vendor, call, headers).malformed("the answer", cause) from cause
-        return message
-
-    return cast("Method", guarded)
 
 
 def check_answer(message: AIMessage) -> None:

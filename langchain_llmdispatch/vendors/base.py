@@ -10,16 +10,17 @@ Everything that the module of a vendor needs can be imported from here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 import httpx
 
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.models import ModelFacts, facts, profile
-from langchain_llmdispatch.errors import VendorError, redact
+from langchain_llmdispatch.errors import DispatchError, MalformedResponseError, VendorError, redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
 from langchain_llmdispatch.vendors.rules import (
     ANY_TOOL_NAME,
@@ -54,10 +55,13 @@ __all__ = [
     "Vendor",
     "bearer",
     "custom_headers",
+    "guards_answer",
     "json_request",
     "retry_after",
     "vendor_error",
 ]
+
+Decode = TypeVar("Decode", bound=Callable[..., Any])
 
 
 LAZY_URL = "local://model"
@@ -327,6 +331,25 @@ def vendor_error(
     if word in {"true", "false"}:
         error.is_retryable = word == "true" and (error.is_retryable or status != _BAD_REQUEST)
     return error
+
+
+def guards_answer(decode: Decode) -> Decode:
+    """Return a vendor's `decode_response` that raises `MalformedResponseError` for JSON of another shape."""
+
+    @wraps(decode)
+    def guarded(vendor: Vendor, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
+        try:
+            message: AIMessage = decode(vendor, call, body, headers)
+        except DispatchError:
+            raise
+        except Exception as cause:
+            text = ErrorBody(f"the answer has an unknown shape: {type(cause).__name__}")
+            error = vendor_error(MalformedResponseError, vendor, call, text)
+            error.request_id = vendor.request_id(headers)
+            raise error from cause
+        return message
+
+    return cast("Decode", guarded)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -98,7 +98,7 @@ class ErrorContext:
         return error
 
 
-# -- the guard of error bodies; that of answers is in `answer_checks.py`, that of streams in `stream.py` ---
+# -- the guard of error bodies; that of answers is in `base.py`, that of streams in `stream.py` ---
 
 
 def guards_error(decode: Method) -> Method:

@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_llmdispatch.types import LimitState
-from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.anthropic import rules
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
@@ -23,6 +22,7 @@ from langchain_llmdispatch.vendors.base import (
     ToolNameRules,
     Vendor,
     custom_headers,
+    guards_answer,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error

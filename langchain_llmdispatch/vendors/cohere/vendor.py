@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
     Vendor,
     bearer,
     custom_headers,
+    guards_answer,
     json_request,
 )
 from langchain_llmdispatch.vendors.cohere import rules

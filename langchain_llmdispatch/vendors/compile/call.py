@@ -47,7 +47,7 @@ def compile_call(
         ValueError: A message that cannot be sent (`RemoveMessage`).
     """
     facts = facts or vendor.facts(model)
-    requested = request.over(defaults, request.params)
+    requested = request.over(defaults, request.params) if defaults else request.params
     policy = request.unsupported_params
     params, changes = (
         compile_parameters(requested, vendor, facts, policy, model=model) if requested else ({}, [])

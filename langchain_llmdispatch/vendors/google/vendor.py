@@ -9,7 +9,6 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
-from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
@@ -19,6 +18,7 @@ from langchain_llmdispatch.vendors.base import (
     ToolNameRules,
     Vendor,
     custom_headers,
+    guards_answer,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     ANY_TOOL_NAME,
     Environment,
@@ -14,6 +13,7 @@ from langchain_llmdispatch.vendors.base import (
     Vendor,
     bearer,
     custom_headers,
+    guards_answer,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error

@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_llmdispatch.errors import MalformedResponseError, VendorError
+from langchain_llmdispatch.json_format import parse_json
 from langchain_llmdispatch.types import LimitState
-from langchain_llmdispatch.vendors.answer import json_value
-from langchain_llmdispatch.vendors.answer_checks import guards_answer
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
@@ -19,6 +18,7 @@ from langchain_llmdispatch.vendors.base import (
     Vendor,
     bearer,
     custom_headers,
+    guards_answer,
     json_request,
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
@@ -80,7 +80,10 @@ class ChatCompletions(Vendor):
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a successful response."""
         context = ErrorContext(self, call, headers)
-        reply = json_value(body, context)
+        try:
+            reply = parse_json(body)
+        except ValueError as cause:
+            raise context.error(MalformedResponseError, f"the answer is not JSON: {cause}") from cause
         if not isinstance(reply, Mapping) or reply.get("error"):
             raise error_inside(context, error_body(reply))
         return self.decode_reply(call, reply, headers)
