@@ -25,7 +25,8 @@ _GLANCE = bytes.maketrans(
 )
 _LONG = b"0" * 19  # a number of so many digits may exceed 64 bits
 _TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
-_LEAVES = frozenset({str, int, bool, type(None)})
+_EXACT = frozenset({str, int, bool, type(None)})
+_LEAVES = _EXACT | {float}
 
 
 class UnwritableError(TypeError):
@@ -57,13 +58,14 @@ def parse_json(data: bytes | bytearray | str) -> Any:
         ValueError: It is not JSON, nests deeper than `MAX_DEPTH`, or has an integer of thousands of digits.
     """
     glance = (data.encode(errors="replace") if isinstance(data, str) else data).translate(_GLANCE)
-    if _LONG in glance:
-        return _read(data)
-    try:
-        value = _fast_loads(data)
-    except (TypeError, ValueError):
-        return _read(data)
-    return _shallow(value) if glance.count(b"1") > MAX_DEPTH else value
+    if _LONG not in glance:
+        try:
+            value = _fast_loads(data)
+        except (TypeError, ValueError):
+            pass
+        else:
+            return _shallow(value) if glance.count(b"1") > MAX_DEPTH else value
+    return _read(data)
 
 
 def _read(data: bytes | bytearray | str) -> Any:
@@ -86,7 +88,7 @@ def _read(data: bytes | bytearray | str) -> Any:
 def _shallow(value: Any) -> Any:
     """Return a value that is not nested too deeply."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [part for outer in level for part in _parts(outer) if type(part) not in _LEAVES]
         if not level:
             return value
@@ -123,9 +125,11 @@ def dump_json(value: Any, *, allow_nan: bool = True, path: str = "") -> bytes:
     try:
         written = _fast_dumps(value)
     except TypeError:
-        return _write(value, allow_nan, path)
-    # orjson writes null for NaN.
-    return written if b"null" not in written or is_finite(value) else _write(value, allow_nan, path)
+        pass
+    else:
+        if b"null" not in written or is_finite(value):  # orjson writes null for NaN
+            return written
+    return _write(value, allow_nan, path)
 
 
 def _write(value: Any, allow_nan: bool, path: str) -> bytes:
@@ -185,11 +189,11 @@ def _fault(value: Any) -> str:
 
 def is_finite(value: Any) -> bool:
     """Return whether no number in a JSON value is NaN or infinite."""
-    cls = type(value)
-    if cls is float:
+    if isinstance(value, float):
         return isfinite(value)
+    cls = type(value)
     parts = value.values() if cls is dict else value if cls is list else _parts(value)
-    return all(is_finite(part) for part in parts if type(part) not in _LEAVES)
+    return all(is_finite(part) for part in parts if type(part) not in _EXACT)
 
 
 def _paired(text: str) -> str:

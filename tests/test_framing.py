@@ -1,4 +1,4 @@
-"""Framing: server-sent events and JSON lines, whole, byte by byte and in random pieces; JSON in and out."""
+"""Framing: server-sent events and JSON lines, whole, byte by byte and in random pieces."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.framing import (
+    FrameTooLongError,
     LineDecoder,
     NDJSONDecoder,
     SSEDecoder,
     SSEvent,
-    dump_json,
     parse_json,
 )
 
@@ -97,11 +97,58 @@ def test_a_line_that_is_cut_is_an_error(data: bytes) -> None:
         decoded(NDJSONDecoder(), [data])
 
 
-def test_json_in_and_out() -> None:
-    """Compact, not escaped beyond need; what has no JSON form and what is not JSON are errors."""
-    assert dump_json({"a": [1, "é"]}) == '{"a":[1,"é"]}'.encode()
-    assert parse_json(b'{"a":[1,"\\u00e9"]}') == parse_json('{"a": [1, "é"]}') == {"a": [1, "é"]}
-    with pytest.raises(TypeError):
-        dump_json(object())
-    with pytest.raises(ValueError, match=r"."):
-        parse_json(b"{")
+ENDS = st.sampled_from(["\n", "\r", "\r\n"])
+FIELDS = st.sampled_from(["data: a", "data:b", "data", "event: e", ": ping", "id: 1", ""])
+
+
+@given(st.lists(st.tuples(FIELDS, ENDS), max_size=8), st.booleans())
+def test_events_are_the_same_at_every_cut(lines: list[tuple[str, str]], marked: bool) -> None:
+    """Any mixture of fields and line ends, cut anywhere, is read as when it comes in one piece."""
+    data = b"\xef\xbb\xbf" * marked + "".join(field + end for field, end in lines).encode()
+    decoder = SSEDecoder()
+    expected = decoded(decoder, [data])
+    for cut in range(len(data) + 1):
+        other = SSEDecoder()
+        assert decoded(other, [data[:cut], b"", data[cut:]]) == expected
+        assert other.comments == decoder.comments
+
+
+@pytest.mark.parametrize(
+    ("decoder", "start", "more", "end"),
+    [
+        (SSEDecoder, b"data: ", b"x", b"\n\n"),
+        (SSEDecoder, b"", b"data: x\n", b"\n"),
+        (SSEDecoder, b"", b"data\n", b"\n"),
+        (SSEDecoder, b"", b"x", b"\n\n"),
+        (LineDecoder, b"", b"x", b"\n"),
+        (NDJSONDecoder, b"1", b"1", b"\n"),
+    ],
+    ids=["a line", "lines", "empty lines", "an unknown field", "a line of text", "a line of JSON"],
+)
+def test_a_frame_has_a_limit(decoder: Any, start: bytes, more: bytes, end: bytes) -> None:
+    """What never ends is an error soon after the limit, not a full memory; many short frames are none."""
+    short = start + more * 5 + end
+    endless = decoder(limit=100)
+    for _ in range(100):
+        endless.feed(short)
+    endless.feed(start)
+    with pytest.raises(FrameTooLongError, match="100 bytes"):
+        for _ in range(200):
+            endless.feed(more)
+
+
+def test_frames_before_one_that_is_too_long() -> None:
+    """They are returned; the error comes with the next bytes."""
+    decoder = SSEDecoder(limit=100)
+    assert decoder.feed(b"data: a\n\ndata: " + b"x" * 200) == [SSEvent("", "a")]
+    with pytest.raises(FrameTooLongError):
+        decoder.feed(b"x")
+
+
+@pytest.mark.parametrize("decoder", [SSEDecoder, LineDecoder])
+def test_a_long_frame_in_many_pieces(decoder: Any) -> None:
+    """It is one frame, whatever the number of pieces."""
+    text = "abcdefgh" * 40_000
+    pieces = [f"data: {text}\n\n".encode()[at : at + 64] for at in range(0, len(text) + 8, 64)]
+    (frame,) = decoded(decoder(), pieces)
+    assert frame == (SSEvent("", text) if decoder is SSEDecoder else f"data: {text}".encode())
