@@ -16,6 +16,7 @@ import httpx
 Unpacker: TypeAlias = Callable[[bytes], Iterator[bytes]]
 
 _PIECE = 64 * 1024
+_GZIP = b"\x1f\x8b"
 # A block of zstd has 4 bytes at least and 128 KB unpacked at most (RFC 8878, 3.1.1.2), so a slice gives 8 MB.
 _ZSTD_SLICE = 256
 _ZSTD_WINDOW = 8 * 1024 * 1024  # the most that a client has to support (RFC 9659)
@@ -45,14 +46,17 @@ class _Zlib:
     """Unpacks gzip or deflate.
 
     Args:
-        formats: The `wbits` of the formats that it may have; the first piece shows which one it is.
+        formats: The `wbits` of the formats that it may have; what comes first shows which one it is.
     """
 
     def __init__(self, *formats: int) -> None:
         self._format, *self._others = formats
         self._stream = zlib.decompressobj(self._format)
+        self._start = b""  # the bytes so far, as long as another format may be the right one
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
+        if self._others:
+            self._start += data
         try:
             yield from self._unpack(data)
         except zlib.error as error:
@@ -60,7 +64,7 @@ class _Zlib:
                 raise httpx.DecodingError(str(error)) from None
             self._format = self._others.pop()
             self._stream = zlib.decompressobj(self._format)
-            yield from self(data)
+            yield from self(self._start)
 
     def _unpack(self, data: bytes) -> Iterator[bytes]:
         piece = b""
@@ -70,7 +74,8 @@ class _Zlib:
                 self._others = []
                 yield piece
             data = self._stream.unconsumed_tail
-            if self._stream.eof and self._stream.unused_data:  # a gzip body may have several members
+            if self._stream.eof and self._stream.unused_data.startswith(_GZIP):
+                # A body may have several members; anything else after the end is passed over.
                 data, self._stream = self._stream.unused_data, zlib.decompressobj(self._format)
 
 
@@ -81,17 +86,19 @@ class _Brotli:
         stream = package.Decompressor()
         self._error = package.error
         self._decompress = getattr(stream, "process", None) or stream.decompress
-        self._is_ready = getattr(stream, "can_accept_more_data", None)
+        self._bounds = hasattr(stream, "can_accept_more_data")
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
-        if self._is_ready is None:
+        if not self._bounds:
             raise httpx.DecodingError("the response is packed with brotli; unpacking it needs brotli>=1.2")
-        try:
-            yield self._decompress(data, output_buffer_limit=_PIECE)
-            while not self._is_ready():
-                yield self._decompress(b"", output_buffer_limit=_PIECE)
-        except self._error as error:
-            raise httpx.DecodingError(str(error)) from None
+        piece = bytes(_PIECE)
+        while len(piece) >= _PIECE:
+            try:
+                piece = self._decompress(data, output_buffer_limit=_PIECE)
+            except self._error as error:
+                raise httpx.DecodingError(str(error)) from None
+            yield piece
+            data = b""
 
 
 class _Zstandard:
@@ -99,22 +106,22 @@ class _Zstandard:
 
     def __init__(self, package: Any) -> None:
         self._package = package
-        self._stream = self._begin()
+        self._stream = self._frame()
 
-    def _begin(self) -> Any:
+    def _frame(self) -> Any:
         return self._package.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
-        try:
-            for start in range(0, len(data), _ZSTD_SLICE):
-                part = data[start : start + _ZSTD_SLICE]
-                while part:
+        for start in range(0, len(data), _ZSTD_SLICE):
+            part = data[start : start + _ZSTD_SLICE]
+            while part:
+                if self._stream.eof:
+                    self._stream = self._frame()
+                try:
                     yield self._stream.decompress(part)
-                    part = self._stream.unused_data if self._stream.eof else b""
-                    if part:  # another frame
-                        self._stream = self._begin()
-        except self._package.ZstdError as error:
-            raise httpx.DecodingError(str(error)) from None
+                except self._package.ZstdError as error:
+                    raise httpx.DecodingError(str(error)) from None
+                part = self._stream.unused_data
 
 
 def _installed(make: Callable[[Any], Unpacker], *packages: str) -> Unpacker | None:
