@@ -64,6 +64,30 @@ class Sample:
         messages = [HumanMessage("Hi")]
         return Call(self.model, endpoint, messages, stream=stream, extra=self.extra or {})
 
+    def with_arguments(self, text: str) -> tuple[bytes, bytes]:
+        """Return the whole answer and the stream, with `text` as the arguments of the tool call."""
+        whole = _with_arguments(json.dumps(_marked(self.whole, text)), text)
+        frames = [self.frame(_marked(event, text)).decode() for event in self.events]
+        return whole, _with_arguments("".join(frames), text)
+
+
+_ARGUMENTS, _MARK = {"city": "Oslo"}, "arguments as JSON"
+
+
+def _marked(value: Any, text: str) -> Any:
+    """Return a document with `text` in place of the arguments, and a mark where they are no text."""
+    if value == _ARGUMENTS:
+        return _MARK
+    if isinstance(value, dict):
+        return {name: _marked(part, text) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_marked(part, text) for part in value]
+    return text if value == '{"city":"Oslo"}' else value
+
+
+def _with_arguments(document: str, text: str) -> bytes:
+    return document.replace(f'"{_MARK}"', text).encode()
+
 
 def variants(document: Any) -> Iterator[Any]:
     """Yield `document` with each of its values replaced by each odd one, or left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.answer import (
@@ -19,8 +19,9 @@ from langchain_llmdispatch.vendors.answer import (
     usage_of,
     whole_chunk,
 )
+from langchain_llmdispatch.vendors.answer_checks import check_answer
 from langchain_llmdispatch.vendors.errors import ErrorContext
-from tests.vendors.samples import OPENAI
+from tests.vendors.samples import OPENAI, SAMPLES, Sample
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"7", b"null"])
@@ -111,3 +112,63 @@ def test_a_whole_answer_as_one_chunk() -> None:
     assert [call["index"] for call in chunk.tool_call_chunks] == [0, 1]
     for name in ("content", "usage_metadata", "response_metadata", "additional_kwargs"):
         assert getattr(chunk, name) == getattr(message, name)
+
+
+# -- the vendors ---------------------------------------------------------------------------------------
+
+
+def whole_and_streamed(sample: Sample, text: str) -> list[AIMessage]:
+    """Return the answer of a vendor with `text` as the arguments of its call, whole and as the sum of a stream."""
+    body, stream = sample.with_arguments(text)
+    decoder = sample.codec.stream_decoder(sample.call(stream=True), {})
+    chunks = [*decoder.feed(stream), *decoder.close()]
+    total: AIMessageChunk = chunks[0]
+    for chunk in chunks[1:]:
+        total += chunk
+    return [sample.codec.decode_response(sample.call(), body, {}), total]
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        (f'{{"id": {10**24 + 1}, "more": [{-(2**64)}]}}', {"id": 10**24 + 1, "more": [-(2**64)]}),
+        ('{"x": 0.30000000000000004, "y": 1e400}', {"x": 0.30000000000000004, "y": float("inf")}),
+        ('{"code": "if x:\\n\treturn\x0b 1"}', {"code": "if x:\n\treturn\x0b 1"}),
+        ('{"face": "\\ud83d\\ude00"}', {"face": "\N{GRINNING FACE}"}),
+        ('{"deep": ' + "[" * 150 + "]" * 150 + "}", None),
+    ],
+    ids=["integers", "floats", "control characters", "a pair of escapes", "deep"],
+)
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_arguments_of_each_vendor(sample: Sample, text: str, args: dict[str, Any] | None) -> None:
+    """Whole and streamed they are what the model wrote, with every digit."""
+    for message in whole_and_streamed(sample, text):
+        (call,) = message.tool_calls
+        assert args is None or repr(call["args"]) == repr(args)
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_no_numbers_of_each_vendor(sample: Sample) -> None:
+    """NaN is read as Python reads it, whole and streamed."""
+    for message in whole_and_streamed(sample, '{"x": [NaN, -Infinity]}'):
+        assert repr(message.tool_calls[0]["args"]) == "{'x': [nan, -inf]}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"x": ' + "[" * 300 + "]" * 300 + "}",
+        f'{{"x": {"9" * 5000}}}',
+    ],
+    ids=["deeper than any stack", "deeper than messages are stored", "thousands of digits"],
+)
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_arguments_that_nothing_can_hold(sample: Sample, text: str) -> None:
+    """They are the vendor's error, whole and streamed, not Python's."""
+    body, stream = sample.with_arguments(text)
+    with pytest.raises(errors.MalformedResponseError):
+        check_answer(sample.codec.decode_response(sample.call(), body, {}))
+    decoder = sample.codec.stream_decoder(sample.call(stream=True), {})
+    with pytest.raises(errors.MalformedResponseError):
+        [*decoder.feed(stream), *decoder.close()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -216,3 +217,69 @@ def test_cuts_change_nothing(data: st.DataObject) -> None:
     stream = framed(sample, events)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
     assert outcome(sample, stream, *cuts) == outcome(sample, stream)
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_a_character_in_two_deltas(sample: Sample) -> None:
+    """An emoji whose halves are in two events is one in the answer, wherever the bytes are cut."""
+    place = next(at for at, event in enumerate(sample.events) if "Hello" in json.dumps(event))
+    texts = "Hello \ud83d", "\ude00\ud83d", "\ude00!"
+    deltas = [
+        json.loads(json.dumps(sample.events[place]).replace('"Hello"', json.dumps(text))) for text in texts
+    ]
+    stream = framed(sample, [*sample.events[:place], *deltas, *sample.events[place + 1 :]])
+    for cut in range(0, len(stream), 7):
+        assert "Hello \N{GRINNING FACE}\N{GRINNING FACE}!" in repr(outcome(sample, stream, cut))
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_half_a_character(sample: Sample) -> None:
+    """A half without the other one is replaced, in events and in whole answers."""
+    events, whole = json.dumps(sample.events), json.dumps(sample.whole)
+    stream = framed(sample, json.loads(events.replace('"Hello"', '"Hello \\ud83d"')))
+    assert "Hello \ufffd" in repr(outcome(sample, stream))
+    message = sample.codec.decode_response(
+        sample.call(), whole.replace("Hello", "Hello \\ude00").encode(), {}
+    )
+    assert "Hello \ufffd" in message.text
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+@pytest.mark.parametrize(
+    "endless", [b"x" * 99, b"data: word\n" * 9, b"{" * 99], ids=["a line", "lines", "a body"]
+)
+def test_an_event_that_is_too_long(sample: Sample, endless: bytes) -> None:
+    """It is the vendor's error, which names the limit and is not retried on the same deployment."""
+    if sample.vendor == "ollama":
+        endless = endless.replace(b"\n", b"")  # each line is a frame
+    call = replace(sample.call(stream=True), max_response_bytes=10_000)
+    decoder, good = sample.codec.stream_decoder(call, {}), framed(sample, sample.events[:1])
+    if endless[:1] != b"{":
+        decoder.feed(good)
+    with pytest.raises(errors.ResponseTooLargeError, match="max_response_bytes=10000") as raised:
+        for _ in range(2_000):
+            decoder.feed(endless)
+    assert (raised.value.is_retryable, raised.value.falls_back) == (False, True)
+    with pytest.raises(errors.ResponseTooLargeError):
+        decoder.close()
+    assert not decoder.finished
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_many_events_are_no_long_one(sample: Sample) -> None:
+    """Only what is kept counts."""
+    place = next(at for at, event in enumerate(sample.events) if "Hello" in json.dumps(event))
+    call = replace(sample.call(stream=True), max_response_bytes=10_000)
+    decoder = sample.codec.stream_decoder(call, {})
+    decoder.feed(framed(sample, sample.events[: place + 1]))
+    for _ in range(500):
+        assert decoder.feed(framed(sample, [sample.events[place]]))
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_plain_json_in_other_codings(coding: str) -> None:
+    """A body in place of events is read like a whole answer."""
+    decoder, body = Letters(), json.dumps(OPENAI.whole).encode(coding)
+    for start in range(0, len(body), 7):
+        assert decoder.feed(body[start : start + 7]) == []
+    assert [chunk.content for chunk in decoder.close()] == ["Hello"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from langchain_core.messages import (
     AIMessage,
@@ -12,6 +14,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.base import HistoryRules
+from langchain_llmdispatch.vendors.history.answer_blocks import arguments
 from langchain_llmdispatch.vendors.history.compile import (
     check_messages,
     compile_messages,
@@ -147,3 +150,16 @@ def test_refusals_go_on_as_text() -> None:
         out, kinds = compiled([HumanMessage("hi"), message, HumanMessage("please")], "cohere")
         assert out[1].content == "No."
         assert kinds == ["refusal_to_text"]
+
+
+def test_numbers_that_json_does_not_have() -> None:
+    """They are spelled, as in protobuf's JSON, and reported; texts of arguments are read by the same rules."""
+    call = {"name": "look", "args": {"x": math.nan, "y": [1.5, {"z": -math.inf}]}, "id": "call_A1"}
+    result = ToolMessage("1", tool_call_id="call_A1", name="look")
+    history: list[BaseMessage] = [HumanMessage("hi"), AIMessage("", tool_calls=[call]), result]
+    for target in RULES:
+        out, kinds = compiled(history, target)
+        assert out[1].tool_calls[0]["args"] == {"x": "NaN", "y": [1.5, {"z": "-Infinity"}]}  # type: ignore[attr-defined] # an AIMessage
+        assert "numbers_in_words" in kinds
+    assert math.isnan(call["args"]["x"])  # type: ignore[index] # stored messages stay
+    assert arguments('{"x": NaN, "code": "a\n\tb"}') == {"x": "NaN", "code": "a\n\tb"}
