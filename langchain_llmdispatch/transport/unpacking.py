@@ -19,6 +19,8 @@ _PIECE = 64 * 1024
 _GZIP = b"\x1f\x8b"
 # A block of zstd has 4 bytes at least and 128 KB unpacked at most (RFC 8878, 3.1.1.2), so a slice gives 8 MB.
 _ZSTD_SLICE = 256
+# A command of brotli has 4 bytes, if it copies much, and at most 16 MB unpacked (RFC 7932, 5).
+_BROTLI_SLICE = 4
 _ZSTD_WINDOW = 8 * 1024 * 1024  # the most that a client has to support (RFC 9659)
 
 
@@ -80,25 +82,26 @@ class _Zlib:
 
 
 class _Brotli:
-    """Unpacks brotli, by a version of its package that bounds what it returns."""
+    """Unpacks brotli: bounded by its package from 1.2 on, and before that a command or two at a time."""
 
     def __init__(self, package: Any) -> None:
         stream = package.Decompressor()
         self._error = package.error
         self._decompress = getattr(stream, "process", None) or stream.decompress
-        self._bounds = hasattr(stream, "can_accept_more_data")
+        bounds = hasattr(stream, "can_accept_more_data")
+        self._options = {"output_buffer_limit": _PIECE} if bounds else {}
+        self._slice = _PIECE if bounds else _BROTLI_SLICE
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
-        if not self._bounds:
-            raise httpx.DecodingError("the response is packed with brotli; unpacking it needs brotli>=1.2")
-        piece = bytes(_PIECE)
-        while len(piece) >= _PIECE:
-            try:
-                piece = self._decompress(data, output_buffer_limit=_PIECE)
-            except self._error as error:
-                raise httpx.DecodingError(str(error)) from None
-            yield piece
-            data = b""
+        for start in range(0, len(data), self._slice):
+            part, piece = data[start : start + self._slice], bytes(_PIECE)
+            while part or (self._options and len(piece) >= _PIECE):
+                try:
+                    piece = self._decompress(part, **self._options)
+                except self._error as error:
+                    raise httpx.DecodingError(str(error)) from None
+                yield piece
+                part = b""
 
 
 class _Zstandard:
