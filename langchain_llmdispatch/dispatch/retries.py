@@ -65,7 +65,7 @@ class RetryPolicy(Settings):
         if value is None or (callable(value) and not isinstance(value, type)):
             return value
         classes = value if isinstance(value, (tuple, list)) else (value,)
-        return tuple(_error_class(item) for item in classes)
+        return tuple(_error_class(item, "retry_on") for item in classes)
 
     @field_validator("retryable_errors")
     @classmethod
@@ -118,14 +118,12 @@ def _backoff(kind: str, initial: float, factor: float, longest: float) -> wait_b
     return wait_fixed(min(initial, longest))
 
 
-def _error_class(item: Any) -> type[BaseException]:
+def _error_class(item: Any, field: str = "retryable_errors") -> type[BaseException]:
     if isinstance(item, type) and issubclass(item, BaseException):
         return item
     if isinstance(item, str):
         found = ERROR_WORDS.get(item.casefold().replace("_", " ")) or getattr(errors, item, None)
         if isinstance(found, type) and issubclass(found, BaseException):
             return found
-        raise errors.ConfigurationError(
-            f"retryable_errors: {item!r} is not known.{nearest(item, ERROR_WORDS)}"
-        )
-    raise errors.ConfigurationError(f"retryable_errors: {item!r} is not an error class or its name.")
+        raise errors.ConfigurationError(f"{field}: {item!r} is not known.{nearest(item, ERROR_WORDS)}")
+    raise errors.ConfigurationError(f"{field}: {item!r} is not an error class or its name.")

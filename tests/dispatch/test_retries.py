@@ -97,7 +97,9 @@ def test_retryable_errors_in_words_restrict_retries() -> None:
     ("fields", "message"),
     [
         ({"retryable_errors": ("timeuot",)}, "'timeuot' is not known.*timeout"),
-        ({"retryable_errors": (7,)}, "7 is not an error class or its name"),
+        ({"retryable_errors": (7,)}, "retryable_errors: 7 is not an error class or its name"),
+        ({"retry_on": "nope"}, "retry_on: 'nope' is not known"),
+        ({"retry_on": (7,)}, "retry_on: 7 is not an error class or its name"),
         ({"max_retrys": 1}, "max_retries"),
         ({"initial_delay": -1}, "initial_delay"),
         ({"backoff_factor": 0.5}, "backoff_factor"),
