@@ -161,6 +161,7 @@ class Call:
         extra: Body fields merged last, verbatim.
         stream: Whether the answer is streamed.
         tool_names: Vendor's tool name -> caller's, where they differ.
+        argument_names: By the vendor's tool name: vendor's names of arguments -> caller's, where they differ.
         max_response_bytes: The most bytes that the response, or one event of it, may have.
     """
 
@@ -176,6 +177,7 @@ class Call:
     extra: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = False
     tool_names: Mapping[str, str] = field(default_factory=dict)
+    argument_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     max_response_bytes: int = MAX_RESPONSE_BYTES
 
 

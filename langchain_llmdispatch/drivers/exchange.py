@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -29,6 +30,7 @@ from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.types import Call
 from langchain_llmdispatch.vendors.answer_checks import check_answer
 from langchain_llmdispatch.vendors.base import LAZY_URL, StreamDecoder
+from langchain_llmdispatch.vendors.compile.argument_names import ArgumentRestorer
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
 from langchain_llmdispatch.vendors.errors import class_of_status
@@ -77,12 +79,15 @@ class Exchange:
         if delivered := attempt.call.delivered:
             self.call, self.splicer = resumed(delivered, self.call, target.facts)
 
-    def unwrapper(self) -> OutputUnwrapper | None:
-        """Return what turns the answer back into text if the target gives it as a tool call."""
-        if self.attempt.call.request.output is None:
-            return None
-        name = output_tool(self.attempt.call.request, self.call)
-        return OutputUnwrapper(name) if name is not None else None
+    def rewriters(self) -> Sequence[ArgumentRestorer | OutputUnwrapper]:
+        """Return what turns the answer back into the caller's terms, one after the other; mostly nothing."""
+        rewriters: list[ArgumentRestorer | OutputUnwrapper] = []
+        if self.call.argument_names:
+            rewriters.append(ArgumentRestorer(self.call))
+        request = self.attempt.call.request
+        if request.output is not None and (name := output_tool(request, self.call)) is not None:
+            rewriters.append(OutputUnwrapper(name))
+        return rewriters
 
     # -- the request -------------------------------------------------------------------------------
 
@@ -220,8 +225,8 @@ class Exchange:
             MalformedResponseError: Its parts are of another kind than a message's.
         """
         try:
-            if (unwrapper := self.unwrapper()) is not None:
-                message = unwrapper.message(message)
+            for rewriter in self.rewriters():
+                message = rewriter.message(message)
             self.used(message.usage_metadata, message.response_metadata.get("model_name"))
             if not message.content or not isinstance(message.content, str) or message.invalid_tool_calls:
                 check_answer(message)  # a text needs no closer look

@@ -54,7 +54,7 @@ class Relay:
         self._exchange, self._attempt = exchange, exchange.attempt
         vendor, call = exchange.vendor, exchange.call
         self._decoder = exchange.decoder = self._guarded(vendor.stream_decoder, call, headers)
-        self._unwrapper, self._splicer = exchange.unwrapper(), exchange.splicer
+        self._rewriters, self._splicer = exchange.rewriters(), exchange.splicer
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._in_grace = False
@@ -108,8 +108,8 @@ class Relay:
 
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
         out: list[ChatGenerationChunk] = []
-        if self._unwrapper is not None:
-            chunks = [self._guarded(self._unwrapper.chunk, chunk) for chunk in chunks]
+        for rewriter in self._rewriters:
+            chunks = [self._guarded(rewriter.chunk, chunk) for chunk in chunks]
         if self._splicer is not None:
             chunks = self._spliced(self._splicer, chunks)
         for chunk in chunks:

@@ -139,42 +139,93 @@ ANY_TOOL_NAME = ToolNameRules(re.compile(r".+", re.DOTALL), 1024)
 
 # -- schemas -------------------------------------------------------------------------------------------
 
+_INFINITE = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaLimits:
+    """How large a schema may be.
+
+    Attributes:
+        properties: All properties together.
+        depth: How deep objects and arrays may nest.
+        enum_values: All enumerated values together.
+        text: Characters in all names and values together.
+        long_enum: An enumeration of more texts than this may have `long_enum_text` characters.
+        long_enum_text: See `long_enum`.
+        optional: All properties that may be absent together.
+        unions: All unions and lists of types together.
+    """
+
+    properties: float = _INFINITE
+    depth: int = 1_000
+    enum_values: float = _INFINITE
+    text: float = _INFINITE
+    long_enum: float = _INFINITE
+    long_enum_text: float = _INFINITE
+    optional: float = _INFINITE
+    unions: float = _INFINITE
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaRules:
     """What a vendor accepts of JSON Schema; the default accepts everything.
 
     Attributes:
-        refs: `inline`: definitions are put in their place; `keep`: `$ref` and `$defs` are understood.
+        refs: `inline`: definitions are put in their place, but for recursive ones; `keep`: `$ref` and `$defs`
+            are understood.
+        ref_siblings: Whether other keywords may stand beside `$ref`.
+        ref_types: A `$ref` states the type of what it leads to, for servers that do not follow it.
+        recursion: `keep`: understood; `optional`: only within properties that may be absent; `refuse`: not.
         additional_properties: `keep`, `drop`, or `force_false` on every object.
         formats: Values of `format` that are taken; None for any.
         keywords: The only keywords that are taken; None for any.
         dropped: Keywords that are refused.
-        root_unions: Whether the root may be a union; else its variants are merged into one object.
+        describes: What is refused goes into descriptions, where models read it.
+        refused_patterns: What a `pattern` may not hold.
+        most_min_items: The highest `minItems` that is taken; None for any.
+        root_unions: Whether the root may be a union, or anything but an object; a union's variants are else
+            merged into one object.
         one_of: Whether `oneOf` is understood; else it becomes `anyOf`.
         all_of: Whether `allOf` is understood; else its parts are merged.
         nullable: How "X or null" is spelled: `union` (`anyOf`) or `list` (`type: [X, null]`).
         const: Whether `const` is understood; else it becomes an `enum` of one.
+        enum_kinds: The types whose values may be enumerated, each type apart; None for any mixture.
+        tuples: Whether `prefixItems` is understood; else items may be what any place may hold.
+        typed: Every part must state its type, and every array its items.
+        distinct_variants: Objects in a union may not begin with the same property.
         require_all: Every property is required; optional ones become nullable (OpenAI's strict mode).
-        require_some: Every object must require something; one that does not requires all.
-        max_depth: How deep objects may nest; deeper ones become any object. None for any.
+        require_some: Every object must require something; in one that does not, all become nullable.
+        limits: How large it may be.
     """
 
     refs: Literal["keep", "inline"] = "keep"
+    ref_siblings: bool = True
+    ref_types: bool = False
+    recursion: Literal["keep", "optional", "refuse"] = "keep"
     additional_properties: Literal["keep", "drop", "force_false"] = "keep"
     formats: frozenset[str] | None = None
     keywords: frozenset[str] | None = None
     dropped: frozenset[str] = frozenset()
+    describes: bool = False
+    refused_patterns: re.Pattern[str] | None = None
+    most_min_items: int | None = None
     root_unions: bool = True
     one_of: bool = True
     all_of: bool = True
     nullable: Literal["union", "list"] = "union"
     const: bool = True
+    enum_kinds: frozenset[str] | None = None
+    tuples: bool = True
+    typed: bool = False
+    distinct_variants: bool = False
     require_all: bool = False
     require_some: bool = False
-    max_depth: int | None = None
+    limits: SchemaLimits | None = None
 
 
+VALUES = frozenset({"string", "integer", "number", "boolean", "null"})
+"""Types of plain values."""
 ROOT_OBJECT = SchemaRules(root_unions=False)
 """Everything is understood, but the root must be an object."""
 
@@ -189,12 +240,14 @@ class SchemaDialect:
         strict: Of either, where it must be followed exactly; None: as `tool`.
         strict_where_free: An answer's schema that the strict rules would not alter is sent as a strict one,
             if the caller leaves it open.
+        keys: What the names of a tool's properties must match; others are rewritten, and restored in calls.
     """
 
     tool: SchemaRules = ROOT_OBJECT
     output: SchemaRules | None = None
     strict: SchemaRules | None = None
     strict_where_free: bool = False
+    keys: ToolNameRules | None = None
 
     def for_tool(self, strict: bool | None) -> SchemaRules:
         """Return the rules for a tool's arguments."""

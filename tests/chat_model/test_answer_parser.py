@@ -16,9 +16,9 @@ from typing_extensions import TypedDict
 
 from langchain_llmdispatch.chat_model.answer_parser import AnswerParser
 from langchain_llmdispatch.chat_model.answer_root import AnswerRoot
-from tests.end_to_end.test_failover import VENDORS, deployment, model_of
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
+from tests.models import VENDORS, deployment, model_of
 
 
 class Order(BaseModel):

@@ -4,12 +4,13 @@ import json
 import re
 from dataclasses import replace
 
-from tests.loopback.neutral import Answer, Request, TokenCounts, Tool, ToolCall, count, pieces
+from tests.loopback.neutral import JSON, Answer, Request, TokenCounts, Tool, ToolCall, count, pieces
 from tests.loopback.schemas import Synthesis, places
 
 WANTS_TOOL = re.compile(
     r"weather|us(?:e|ing) the tool|call the|create a customer|in parallel|magic_function", re.IGNORECASE
 )
+WORDS = re.compile(r"that follows this JSON Schema, and with nothing else:\n(\{.*\})", re.DOTALL)
 THOUGHT = "The user asks something simple. I read the request again and then answer it."
 CACHE_FROM = 1024
 CACHE_STEP = 128
@@ -34,11 +35,17 @@ def _decided(request: Request) -> Answer:
     calls = _calls(request)
     if calls:
         return Answer(tool_calls=calls)
-    if request.schema is not None:
-        return Answer(_json(Synthesis(request.schema, request.prompt).value()))
+    schema = request.schema or _schema_in_words(request)
+    if schema is not None:
+        return Answer(_json(Synthesis(schema, request.prompt).value()))
     if request.json_mode:
         return Answer(_json({"setup": "Why did the cat sit on the router?", "punchline": "It was warm."}))
     return Answer(_text(request))
+
+
+def _schema_in_words(request: Request) -> JSON | None:
+    found = (WORDS.search(turn.text) for turn in request.turns if turn.role == "system")
+    return next((json.loads(match[1]) for match in found if match), None)
 
 
 def _json(value: object) -> str:

@@ -54,7 +54,7 @@ class Synthesis:
             return self._choice(schema["enum"])
         for word in ("anyOf", "oneOf"):
             if schema.get(word):
-                return self._make(self._branch(schema[word]), name, depth)
+                return self._make(self._branch(schema[word], depth), name, depth)
         match self._kind(schema):
             case "object":
                 return self._object(schema, depth)
@@ -83,9 +83,9 @@ class Synthesis:
             kind = next((word for word in kind if word != "null"), "null")
         return str(kind).lower() if str(kind).lower() in KINDS else "string"
 
-    def _branch(self, branches: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    def _branch(self, branches: list[Mapping[str, Any]], depth: int) -> Mapping[str, Any]:
         solid = [branch for branch in branches if branch.get("type") not in {"null", "NULL"}]
-        return (solid or branches)[0]
+        return (solid or branches)[0] if depth < DEPTH else branches[-1]
 
     def _choice(self, values: list[Any]) -> Any:
         named = [value for value in values if str(value).lower() in self.prompt.lower()]
@@ -98,6 +98,8 @@ class Synthesis:
         return {key: self._make(part, key, depth + 1) for key, part in wanted.items()}
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
+        if schema.get("prefixItems"):
+            return [self._make(part, name, depth + 1) for part in schema["prefixItems"]]
         least = int(schema.get("minItems", 1))
         if depth >= DEPTH:
             return []

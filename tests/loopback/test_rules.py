@@ -90,6 +90,8 @@ CATALOG: dict[str, list[tuple[str, JSON]]] = {
     ],
     "huggingface": [("model", {"model": ""}), ("tool pairs", {"messages": [USER, RESULT]})],
     "anthropic": [
+        ("output schema", {"output_config": {"format": {"type": "json_schema", "schema": OPEN}}}),
+        ("tools", {"tools": [{"name": "f", "input_schema": OPEN | {"properties": {"a[]": {}}}}]}),
         ("unknown field", {"seed": 3}),
         ("required", {"max_tokens": None}),
         ("required", {"max_tokens": 0}),
@@ -226,6 +228,15 @@ CATALOG: dict[str, list[tuple[str, JSON]]] = {
             {"model": "gemini-2.5-flash", "generationConfig": {"thinkingConfig": {"thinkingLevel": "low"}}},
         ),
         ("stop sequences", {"generationConfig": {"stopSequences": ["a"] * 6}}),
+        (
+            "JSON schema",
+            {
+                "generationConfig": {
+                    "responseMimeType": "application/json",
+                    "responseJsonSchema": OPEN | {"minLength": 1},
+                }
+            },
+        ),
     ],
     "cohere": [
         ("unknown field", {"top_p": 0.5}),
@@ -239,6 +250,7 @@ CATALOG: dict[str, list[tuple[str, JSON]]] = {
         ("tools", {"tools": [{"type": "function", "function": {}}]}),
         ("tool choice", {"tools": [TOOL], "tool_choice": "required"}),
         ("response format", {"tools": [TOOL], "response_format": {"type": "json_object"}}),
+        ("response format", {"response_format": {"type": "json_object", "schema": OPEN}}),
         ("limits", {"p": 1.0}),
     ],
     "ollama": [

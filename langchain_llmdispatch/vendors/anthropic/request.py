@@ -138,37 +138,7 @@ def _tool_choice(call: Call) -> Block | None:
 def _format(output: OutputSchema) -> Block:
     if output.schema is None:
         raise UnsupportedFeatureError("JSON mode without a schema", vendor="anthropic")
-    return {"type": "json_schema", "schema": closed(output.schema)}
-
-
-_LISTS = ("anyOf", "allOf", "oneOf")
-_MAPS = ("properties", "$defs", "definitions")
-# Structured outputs refuse these; they go into the description instead.
-_UNENFORCED = (
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
-    "maxItems", "uniqueItems", "minProperties", "maxProperties",
-)  # fmt: skip
-
-
-def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `schema` as structured outputs take it: objects closed, unenforced limits in descriptions."""
-    out = {name: _closed_part(name, value) for name, value in schema.items() if name not in _UNENFORCED}
-    limits = ", ".join(f"{name}: {schema[name]}" for name in _UNENFORCED if name in schema)
-    if limits:
-        out["description"] = f"{schema.get('description', '')} ({limits})".strip()
-    if "properties" in schema or schema.get("type") == "object":
-        out["additionalProperties"] = False
-    return out
-
-
-def _closed_part(name: str, value: Any) -> Any:
-    if name in _LISTS and isinstance(value, list):
-        return [closed(part) for part in value]
-    if name in _MAPS and isinstance(value, Mapping):
-        return {key: closed(part) for key, part in value.items()}
-    if name == "items" and isinstance(value, Mapping):
-        return closed(value)
-    return value
+    return {"type": "json_schema", "schema": dict(output.schema)}
 
 
 # -- parameters --------------------------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.vendors.rules import (
     COMMON,
-    ROOT_OBJECT,
+    VALUES,
     ParameterRules,
     SchemaDialect,
+    SchemaLimits,
+    SchemaRules,
     ToolNameRules,
 )
 
@@ -26,5 +28,37 @@ PARAMETERS = ParameterRules(
 
 TOOL_NAMES = ToolNameRules(most=128)
 
-OUTPUT = replace(ROOT_OBJECT, one_of=False, all_of=False)
-SCHEMAS = SchemaDialect(output=OUTPUT, strict=replace(OUTPUT, additional_properties="force_false"))
+# https://platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations"; what is
+# not enforced goes into descriptions, as Anthropic's own SDK does it.
+STRICT = SchemaRules(
+    ref_siblings=False,
+    recursion="refuse",
+    additional_properties="force_false",
+    formats=frozenset(
+        {
+            "date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid",
+        },
+    ),
+    keywords=frozenset(
+        {
+            "type", "enum", "const", "anyOf", "properties", "required", "additionalProperties", "items",
+            "minItems", "$ref", "$defs", "definitions", "title", "description", "pattern", "format",
+        },
+    ),
+    describes=True,
+    refused_patterns=re.compile(r"\(\?[=!<]|\\[bB1-9]"),
+    most_min_items=1,
+    root_unions=False,
+    one_of=False,
+    all_of=False,
+    enum_kinds=VALUES,
+    tuples=False,
+    typed=True,
+    limits=SchemaLimits(optional=24, unions=16),
+)  # fmt: skip
+SCHEMAS = SchemaDialect(
+    output=STRICT,
+    strict=STRICT,
+    # 400: "Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"
+    keys=ToolNameRules(re.compile(r"[a-zA-Z0-9_.-]+")),
+)

@@ -25,7 +25,7 @@ PARAMETERS = ParameterRules(
 # docs.cohere.com: letters, digits, underscores; no digit first.
 TOOL_NAMES = ToolNameRules(re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*"))
 
-# docs.cohere.com/docs/structured-outputs, "Parameter types support".
+# docs.cohere.com/docs/structured-outputs, "Parameter types support" and "Unsupported schema features".
 OUTPUT = SchemaRules(
     dropped=frozenset(
         {
@@ -35,6 +35,7 @@ OUTPUT = SchemaRules(
         },
     ),
     formats=frozenset({"date-time", "date", "time", "uuid"}),
+    refused_patterns=re.compile(r"[\^$]|\?[=!]"),
     root_unions=False,
     one_of=False,
     all_of=False,

@@ -71,6 +71,7 @@ def compile_call(
         extra=_extra(requested, request) if requested else request.extra,
         stream=request.stream,
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
+        argument_names=tools.keys or _NOTHING,
     )
     return (_without_refused(call, vendor, request, changes) if params else call), changes
 

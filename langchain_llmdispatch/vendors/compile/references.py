@@ -74,6 +74,30 @@ class References:
         """Every reference in the schema."""
         return self._within(self.root, definitions=True)
 
+    @property
+    def endless(self) -> bool:
+        """Whether a reference leads back to itself through nothing that may be absent."""
+        return any(reference in self.forced(self.target(reference)) for reference in self.recursive)
+
+    def forced(self, node: Any) -> frozenset[str]:
+        """Return the references that are met within `node` without a property that may be absent."""
+        found: set[str] = set()
+        todo: list[Any] = [node]
+        while todo:
+            part = todo.pop()
+            if not isinstance(part, Mapping):
+                continue
+            reference = part.get("$ref")
+            if isinstance(reference, str) and reference not in found:
+                found.add(reference)
+                todo.append(self.target(reference))
+            absent = (part.get("properties") or {}).keys() - (part.get("required") or ())
+            optional = [id(part["properties"][name]) for name in absent]
+            todo += [
+                below for key, below in parts(part) if key not in DEFINITIONS and id(below) not in optional
+            ]
+        return frozenset(found)
+
     def _within(self, node: Mapping[str, Any], *, definitions: bool = False) -> frozenset[str]:
         found: set[str] = set()
         todo: list[Any] = [node]

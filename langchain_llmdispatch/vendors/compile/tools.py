@@ -25,15 +25,18 @@ from langchain_llmdispatch.types import (
     ToolSpec,
 )
 from langchain_llmdispatch.vendors.base import Vendor
-from langchain_llmdispatch.vendors.compile.json_schema import compile_schema
+from langchain_llmdispatch.vendors.compile.compiled_schema import compiled_schema
+from langchain_llmdispatch.vendors.compile.json_schema import INEXPRESSIBLE, REFUSED
 from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
 from langchain_llmdispatch.vendors.compile.tool_names import compile_names
-from langchain_llmdispatch.vendors.rules import SchemaDialect, ToolNameRules
+from langchain_llmdispatch.vendors.rules import ToolNameRules
 
-_FOLLOW_SCHEMA = "Answer with one JSON object that follows this JSON Schema, and with nothing else:\n{}"
+_FOLLOW_SCHEMA = "Answer with one JSON {} that follows this JSON Schema, and with nothing else:\n{}"
 _CALL_TOOL = "You must call {} now, and not answer in words."
 _ANSWER_IN_JSON = "Answer with one JSON object and nothing else."
 _OUTPUT_NAME = ToolNameRules()
+_OF_THE_TOOL = frozenset({"title", "description"})
+"""What the root of an answer's schema has, and a tool beside its schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class CompiledTools:
         output: The answer's schema, if the target takes one.
         instruction: What the system message must add, or empty.
         names: The caller's tool names -> the target's, where they differ.
+        keys: By the target's name of a tool: the target's names of its arguments -> the caller's, where they
+            differ.
     """
 
     tools: Sequence[ToolSpec] = ()
@@ -55,6 +60,7 @@ class CompiledTools:
     output: OutputSchema | None = None
     instruction: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 NO_TOOLS = CompiledTools()
@@ -66,7 +72,8 @@ def compile_tools(
     """Return the request's tools, choice and answer schema for one target; `changes` gets what was altered.
 
     Raises:
-        UnsupportedFeatureError: A server tool that the vendor does not run.
+        UnsupportedFeatureError: A server tool that the vendor does not run, or a tool's schema that it
+            cannot express.
         UnsupportedParameterError: With `unsupported_params="raise"`, a choice that the model does not take.
     """
     if not (request.tools or request.server_tools or request.output or request.tool_choice):
@@ -87,6 +94,7 @@ class _ToolCompiler:
     facts: ModelFacts
     model: str
     changes: list[Change]
+    keys: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def compiled(self) -> CompiledTools:
         request = self.request
@@ -111,9 +119,8 @@ class _ToolCompiler:
             self._note("tool_names_changed", "tool names are spelled as the target requires")
         if choice is not None and choice.name in names:
             choice = ToolChoice(choice.mode, names[choice.name])
-        return CompiledTools(
-            made, server_tools, choice, output, "\n\n".join(filter(None, instructions)), names
-        )
+        instruction = "\n\n".join(filter(None, instructions))
+        return CompiledTools(made, server_tools, choice, output, instruction, names, self.keys)
 
     def _note(self, kind: str, detail: str, *, lossy: bool = False) -> None:
         self.changes.append(Change(kind, detail, lossy))
@@ -127,9 +134,24 @@ class _ToolCompiler:
                 yield from (call["name"] for call in message.tool_calls)
 
     def _tool(self, tool: ToolSpec, names: Mapping[str, str]) -> ToolSpec:
-        made, changes = _with_schema(tool, self.vendor.schemas)
-        self.changes += changes
-        return replace(made, name=names[tool.name]) if tool.name in names else made
+        """Return a tool with a name and a schema that the target takes.
+
+        Raises:
+            UnsupportedFeatureError: The target cannot express the schema.
+        """
+        dialect, name = self.vendor.schemas, names.get(tool.name, tool.name)
+        made = compiled_schema(tool.parameters, dialect.for_tool(tool.strict), dialect.keys)
+        refused = [change.detail for change in made.changes if change.kind in REFUSED]
+        if refused:
+            about = f"the arguments of tool {tool.name!r}: {'; '.join(refused)}"
+            raise UnsupportedFeatureError(about, vendor=self.vendor.name)
+        self.changes += made.changes
+        if made.keys:
+            self.keys[name] = made.keys
+        parameters = {"type": "object", **made.schema}
+        if self.request.output is not None and tool.parameters is self.request.output.schema:
+            parameters = {key: value for key, value in parameters.items() if key not in _OF_THE_TOOL}
+        return replace(tool, name=name, parameters=parameters)
 
     def _server_tools(self) -> list[Mapping[str, Any]]:
         kept = []
@@ -159,18 +181,41 @@ class _ToolCompiler:
     # -- answer schema -------------------------------------------------------------------------------
 
     def _method(self, output: OutputSchema) -> OutputMethod | None:
-        """Return the caller's method if the target has it, else the target's best; None if it has none."""
+        """Return the caller's method if the target has it, else the target's best; None if it has none.
+
+        A method that cannot express the schema is passed over; where the caller insists on strictness, the
+        schema is altered rather than only described.
+        """
         has: dict[OutputMethod, bool] = {
             "json_schema": self._takes_schema() and output.schema is not None,
             "function_calling": self.facts.forced_tool_choice and output.schema is not None,
-            "json_mode": self.facts.json_mode,
+            "json_mode": self.facts.json_mode and _is_object(output.schema),
         }
-        if output.method is not None and has[output.method]:
-            return output.method
-        best = next((method for method, able in has.items() if able), None)
-        if output.method is not None and best != output.method:
-            self._note("output_method_changed", f"the target has no {output.method}")
+        order = [output.method, *has] if output.method else [*has]
+        able = [method for method in dict.fromkeys(order) if has[method]]
+        wish = output.method or next(iter(able), None)
+        if wish == "json_mode" and wish in able:
+            return wish
+        taken = ("whole", "altered", "described") if output.strict else ("whole", "described")
+        found = {method: self._arrives(output, method) for method in able}
+        best = next((method for way in taken for method in able if found[method] == way), None)
+        if best != wish:
+            why = "cannot express the schema by" if wish in able else "has no"
+            self._note("output_method_changed", f"the target {why} {wish}")
         return best
+
+    def _arrives(self, output: OutputSchema, method: OutputMethod) -> str:
+        """Return how the schema arrives by a method: `whole`, `altered`, `described` or `refused`."""
+        if method == "json_mode" or output.schema is None:
+            return "described"
+        dialect = self.vendor.schemas
+        of_answer = method == "json_schema"
+        rules = dialect.for_output(output.strict) if of_answer else dialect.for_tool(output.strict)
+        made = compiled_schema(output.schema, rules, None if of_answer else dialect.keys)
+        kinds = {change.kind for change in made.changes}
+        if kinds & REFUSED:
+            return "refused"
+        return "altered" if kinds & INEXPRESSIBLE else "whole"
 
     def _takes_schema(self) -> bool:
         with_tools = bool(self.request.tools or self.request.server_tools)
@@ -184,8 +229,7 @@ class _ToolCompiler:
             name = f"{name}_answer"
         schema = output.schema or {}
         about = str(schema.get("description") or "Give the final answer by calling this tool.")
-        parameters = {key: value for key, value in schema.items() if key not in {"title", "description"}}
-        made = ToolSpec(name, about, parameters, output.strict)
+        made = ToolSpec(name, about, schema, output.strict)
         # With other tools at hand the model may use them first.
         return [*tools, made], ToolChoice("any") if tools else ToolChoice("tool", name)
 
@@ -197,7 +241,8 @@ class _ToolCompiler:
         made = OutputSchema(output.name, None, None, "json_mode") if method == "json_mode" else None
         if output.schema is not None:
             self._note("schema_in_words", "the schema went into the system message")
-            return made, _FOLLOW_SCHEMA.format(_in_words(output.schema))
+            kind = "object" if _is_object(output.schema) else "value"
+            return made, _FOLLOW_SCHEMA.format(kind, _in_words(output.schema))
         # OpenAI refuses JSON mode unless the conversation mentions JSON.
         return made, "" if made and _mention_json(self.request.messages) else _ANSWER_IN_JSON
 
@@ -205,39 +250,21 @@ class _ToolCompiler:
         dialect, schema, strict = self.vendor.schemas, output.schema or {}, output.strict
         name = compile_names([output.name], _OUTPUT_NAME).get(output.name, output.name)
         if strict is None and dialect.strict_where_free:
-            made, changes = compile_schema(schema, dialect.for_output(strict=True))
-            if not changes:  # strictness costs nothing: the schema has all that it requires
-                return OutputSchema(name, made, strict=True, method="json_schema")
-        made, changes = compile_schema(schema, dialect.for_output(strict))
-        self.changes += changes
-        return OutputSchema(name, made, strict, "json_schema")
+            made = compiled_schema(schema, dialect.for_output(strict=True))
+            if not made.changes:  # strictness costs nothing: the schema has all that it requires
+                return OutputSchema(name, made.schema, strict=True, method="json_schema")
+        made = compiled_schema(schema, dialect.for_output(strict))
+        self.changes += made.changes
+        return OutputSchema(name, made.schema, strict, "json_schema")
+
+
+def _is_object(schema: Mapping[str, Any] | None) -> bool:
+    """Whether a schema is that of objects; JSON mode gives no other values."""
+    return schema is None or schema.get("type", "object") == "object"
 
 
 def _mention_json(messages: Sequence[BaseMessage]) -> bool:
     return any("json" in str(message.content).lower() for message in messages)
-
-
-# -- schemas of tools, remembered: a bound tool is sent often ------------------------------------------
-
-_MOST_REMEMBERED = 512
-_REMEMBERED: dict[tuple[int, int], tuple[ToolSpec, SchemaDialect, ToolSpec, list[Change]]] = {}
-"""Pure results by the identity of frozen values, which are held beside them: no state of any model."""
-
-
-def _with_schema(tool: ToolSpec, dialect: SchemaDialect) -> tuple[ToolSpec, list[Change]]:
-    """Return `tool` with its schema in a vendor's dialect, and what was altered."""
-    key = (id(tool), id(dialect))
-    known = _REMEMBERED.get(key)
-    if known is not None:
-        return known[2], known[3]
-    schema, changes = compile_schema(tool.parameters, dialect.for_tool(tool.strict))
-    schema.setdefault("type", "object")
-    made = replace(tool, parameters=schema)
-    if len(_REMEMBERED) >= _MOST_REMEMBERED:
-        _REMEMBERED.clear()
-    # While tool and dialect are held here, no other object can have their ids.
-    _REMEMBERED[key] = (tool, dialect, made, changes)
-    return made, changes
 
 
 def _in_words(schema: Mapping[str, Any]) -> str:

@@ -31,15 +31,19 @@ TOOL_NAMES = ToolNameRules(re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]*"))
 SCHEMAS = SchemaDialect(
     SchemaRules(
         refs="inline",
+        # Cyclic references may only stand in properties that are not required, and nothing beside a `$ref`.
+        recursion="optional",
+        ref_siblings=False,
         formats=frozenset({"date-time", "date", "time", "int32", "int64", "float", "double", "enum"}),
         keywords=frozenset(
             {
                 "type", "format", "title", "description", "enum", "items", "prefixItems", "minItems",
                 "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties",
-                "required", "propertyOrdering", "const", "allOf", "$ref", "$defs", "definitions",
+                "required", "propertyOrdering", "$id", "$anchor", "$ref", "$defs",
             },
         ),
         all_of=False,
         const=False,
+        enum_kinds=frozenset({"string", "integer", "number"}),
     )
 )  # fmt: skip

@@ -19,7 +19,7 @@ LISTING = Listing(
 PARAMETERS = ParameterRules(COMMON | PENALTIES | LOGPROBS | {"top_k", "min_p", "seed", "thinking"})
 
 SCHEMAS = SchemaDialect(
-    # The server keeps only what its own structure of a tool has fields for: no definitions, no allOf.
-    tool=SchemaRules(refs="inline", all_of=False, root_unions=False, nullable="list"),
+    # The server keeps what its own structure of a tool has fields for: definitions at the root, no allOf.
+    tool=SchemaRules(refs="inline", ref_types=True, all_of=False, root_unions=False, nullable="list"),
     output=SchemaRules(),
 )

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.vendors.rules import CHAT, ParameterRules, SchemaDialect, SchemaRules
+from langchain_llmdispatch.vendors.rules import (
+    CHAT,
+    VALUES,
+    ParameterRules,
+    SchemaDialect,
+    SchemaLimits,
+    SchemaRules,
+)
 
 LISTING = Listing("openai", prefixes=("openai/",))
 AZURE_LISTING = Listing(
@@ -23,25 +32,33 @@ PARAMETERS = ParameterRules(
     parallel_switch=True,
 )
 
-# Structured outputs guide, "Supported schemas".
+# https://developers.openai.com/api/docs/guides/structured-outputs, "Supported schemas". By its 400s nothing
+# may stand beside a `$ref`; lookarounds are refused, and objects in a union that begin with the same property.
 STRICT = SchemaRules(
+    ref_siblings=False,
     additional_properties="force_false",
     formats=frozenset(
         {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"},
     ),
-    dropped=frozenset(
+    keywords=frozenset(
         {
-            "default", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "examples",
-            "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "contains",
-            "minContains", "maxContains", "minProperties", "maxProperties", "uniqueItems", "minLength",
-            "maxLength",
+            "type", "enum", "const", "anyOf", "properties", "required", "additionalProperties", "items",
+            "$ref", "$defs", "definitions", "title", "description", "pattern", "format", "multipleOf",
+            "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "minItems", "maxItems",
         },
     ),
+    refused_patterns=re.compile(r"\(\?"),
     root_unions=False,
     one_of=False,
     all_of=False,
+    enum_kinds=VALUES,
+    tuples=False,
+    typed=True,
+    distinct_variants=True,
     require_all=True,
-    max_depth=10,
+    limits=SchemaLimits(
+        properties=5_000, depth=10, enum_values=1_000, text=120_000, long_enum=250, long_enum_text=15_000
+    ),
 )  # fmt: skip
 SCHEMAS = SchemaDialect(strict=STRICT, strict_where_free=True)
 

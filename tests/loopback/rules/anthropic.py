@@ -7,6 +7,7 @@ from typing import Any
 from tests.loopback.neutral import JSON, RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, blocks, messages, nested, unknown
 from tests.loopback.rules.foreign import GOOGLE_SIGNATURE, OPENAI_REASONING
+from tests.loopback.rules.subsets import ANTHROPIC, anthropic_output, anthropic_tool
 
 REFERENCE = "platform.claude.com/docs/en/api/messages"
 RECORDED = "recorded answer of api.anthropic.com"
@@ -246,7 +247,17 @@ def _tools(call: VendorRequest) -> RejectedError | None:
             return _no(f"tools.{i}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
         if (tool.get("input_schema") or {}).get("type") != "object":
             return _no(f"tools.{i}.custom.input_schema.type: Field required")
+        if text := anthropic_tool(tool["input_schema"]):
+            return _no(f"tools.{i}.custom.input_schema.properties: {text}")
+        if tool.get("strict") and (text := anthropic_output(tool["input_schema"])):
+            return _no(f"tools.{i}.custom: {text}")
     return None
+
+
+def _output(call: VendorRequest) -> RejectedError | None:
+    schema = ((call.body.get("output_config") or {}).get("format") or {}).get("schema")
+    text = anthropic_output(schema) if schema else None
+    return _no(f"output_config.format.schema: {text}") if text else None
 
 
 def _stops(call: VendorRequest) -> RejectedError | None:
@@ -281,6 +292,7 @@ RULES = (
     Rule("thinking", RECORDED, _thinking),
     Rule("signatures", THINKING, _signatures),
     Rule("tools", REFERENCE, _tools),
+    Rule("output schema", ANTHROPIC, _output),
     Rule("stop sequences", REFERENCE, _stops),
     Rule("cache marks", "platform.claude.com/docs/en/build-with-claude/prompt-caching", _caches),
 )

@@ -2,10 +2,10 @@
 
 from tests.loopback.neutral import RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, blocks, messages, unknown
+from tests.loopback.rules.subsets import COHERE, cohere_output
 
 REFERENCE = "docs.cohere.com/reference/chat"
 RECORDED = "recorded answer of api.cohere.com"
-STRUCTURED = "docs.cohere.com/docs/structured-outputs"
 FIELDS = frozenset(
     [
         "stream",
@@ -110,7 +110,8 @@ def _shape(call: VendorRequest) -> RejectedError | None:
         return _no("response_format type must be text or json_object.")
     if shape.get("type") == "json_object" and (call.body.get("tools") or call.body.get("documents")):
         return _no("response_format is not supported with tools or documents.")
-    return None
+    text = cohere_output(shape["schema"]) if shape.get("schema") else None
+    return _no(f"invalid schema: {text}") if text else None
 
 
 def _limits(call: VendorRequest) -> RejectedError | None:
@@ -131,6 +132,6 @@ RULES = (
     Rule("tool results", REFERENCE, _results),
     Rule("tools", RECORDED, _tools),
     Rule("tool choice", REFERENCE, _choice),
-    Rule("response format", STRUCTURED, _shape),
+    Rule("response format", COHERE, _shape),
     Rule("limits", REFERENCE, _limits),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from tests.loopback.neutral import JSON, RejectedError, VendorRequest
 from tests.loopback.rules.base import Rule, messages, unknown
 from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE, OPENAI_REASONING
+from tests.loopback.rules.subsets import GOOGLE, google_json
 
 REFERENCE = "ai.google.dev/api/generate-content"
 SCHEMA = "ai.google.dev/api/caching#Schema"
@@ -271,6 +272,15 @@ def _schema_part(place: str, schema: JSON) -> RejectedError | None:
     return next((error for where, part in inner if (error := _schema_part(where, part))), None)
 
 
+def _json_schema(call: VendorRequest) -> RejectedError | None:
+    functions = (f for group in call.body.get("tools") or () for f in group.get("functionDeclarations") or ())
+    schemas = [f["parametersJsonSchema"] for f in functions if "parametersJsonSchema" in f]
+    if "responseJsonSchema" in _settings(call):
+        schemas.append(_settings(call)["responseJsonSchema"])
+    text = next((found for schema in schemas if (found := google_json(schema))), None)
+    return _no(f"Invalid JSON schema: {text}") if text else None
+
+
 def _functions(call: VendorRequest) -> RejectedError | None:
     for group in call.body.get("tools") or ():
         for function in group.get("functionDeclarations") or ():
@@ -333,6 +343,7 @@ RULES = (
     Rule("thought signature", SIGNATURES, _signed),
     Rule("foreign signature", SIGNATURES, _foreign),
     Rule("schema words", SCHEMA, _schema),
+    Rule("JSON schema", GOOGLE, _json_schema),
     Rule("functions", CALLING, _functions),
     Rule("tool choice", CALLING, _choice),
     Rule("response shape", RECORDED, _shape),

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from tests.loopback.neutral import JSON, RejectedError, VendorRequest, compact
-from tests.loopback.rules.base import Rule, blocks, messages, nested, unknown
+from tests.loopback.rules.base import Rule, blocks, messages, unknown
+from tests.loopback.rules.subsets import OPENAI, openai_strict
 
 REFERENCE = "platform.openai.com/docs/api-reference/chat/create"
 RECORDED = "recorded answer of api.openai.com"
@@ -244,18 +245,8 @@ def _choice(call: VendorRequest) -> RejectedError | None:
 
 def _strict(call: VendorRequest) -> RejectedError | None:
     for schema in _strict_schemas(call.body):
-        for part in nested(schema):
-            if part.get("type") != "object" or "properties" not in part:
-                continue
-            if part.get("additionalProperties") is not False:
-                text = "'additionalProperties' is required to be supplied and to be false."
-                return refuse(f"Invalid schema: {text}", "schema", "invalid_function_parameters")
-            if set(part["properties"]) - set(part.get("required") or ()):
-                text = (
-                    "'required' is required to be supplied and to be an array including "
-                    "every key in properties."
-                )
-                return refuse(f"Invalid schema: {text}", "schema", "invalid_function_parameters")
+        if text := openai_strict(schema):
+            return refuse(f"Invalid schema: {text}", "schema", "invalid_function_parameters")
     return None
 
 
@@ -277,6 +268,8 @@ def _schema(call: VendorRequest) -> RejectedError | None:
     if not FUNCTION.fullmatch(str(named.get("name") or "")):
         where = "response_format.json_schema.name"
         return refuse(f"Missing required parameter: '{where}'.", where, "missing_required_parameter")
+    if (named.get("schema") or {}).get("type", "object") != "object":
+        return refuse("Invalid schema: schema must be a JSON Schema of 'type: \"object\"'", "schema")
     return None
 
 
@@ -321,7 +314,7 @@ CHAT_RULES = (
     Rule("tool options", REFERENCE, _tool_options),
     Rule("tools", REFERENCE, _tools),
     Rule("tool choice", REFERENCE, _choice),
-    Rule("strict schema", RECORDED, _strict),
+    Rule("strict schema", OPENAI, _strict),
     Rule("schema name", REFERENCE, _schema),
     Rule("json word", RECORDED, _json_word),
     Rule("stream options", REFERENCE, _stream_options),
@@ -331,5 +324,5 @@ SHARED_RULES = (
     Rule("tool options", REFERENCE, _tool_options),
     Rule("tools", REFERENCE, _tools),
     Rule("tool choice", REFERENCE, _choice),
-    Rule("strict schema", RECORDED, _strict),
+    Rule("strict schema", OPENAI, _strict),
 )

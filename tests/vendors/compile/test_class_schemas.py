@@ -128,7 +128,7 @@ def test_a_typed_dict_keeps_what_it_allows() -> None:
     assert parts["_id"] == {"type": "integer"}
 
 
-def test_typed_dicts_of_one_name_are_told_apart() -> None:
+def test_typed_dicts_of_one_name_stay_apart() -> None:
     """Each keeps its own keys."""
     first: Any = TypedDict("Same", {"a": str})
     second: Any = TypedDict("Same", {"b": int, "inner": first})

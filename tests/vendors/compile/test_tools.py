@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
+from langchain_llmdispatch.framing import dump_json
 from langchain_llmdispatch.types import ChatRequest, OutputSchema, ToolChoice, ToolSpec
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from tests.vendors.compile.calls import ENDPOINT as _ENDPOINT
@@ -153,3 +156,83 @@ def test_an_empty_tool_list_with_a_shape_works_for_every_vendor() -> None:
             request = ChatRequest(_PLAIN, tools=(), output=_SHAPE)
             call, _ = compile_call(vendor, request, model=model, endpoint=_ENDPOINT)
             assert vendor.encode_request(call).content, name
+
+
+_TREE = {
+    "title": "Tree",
+    "type": "object",
+    "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}},
+    "required": ["kids"],
+}
+_MAP = {"title": "Map", "type": "object", "properties": {"m": {"type": "object"}}, "required": ["m"]}
+_LIST = {"title": "List", "type": "array", "items": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "schema", "method", "kinds"),
+    [
+        ("openai", _TREE, "json_schema", []),
+        ("openai", _MAP, "json_schema", []),
+        ("openai", _LIST, None, ["output_method_changed", "schema_in_words"]),
+        ("anthropic", _TREE, "function_calling", ["output_method_changed"]),
+        ("anthropic", _MAP, "function_calling", ["output_method_changed"]),
+        ("google", _TREE, "json_mode", ["output_method_changed", "schema_in_words"]),
+        ("google", _LIST, "json_schema", []),
+        ("ollama", _LIST, "json_schema", []),
+        ("cohere", _TREE, "json_schema", []),
+        ("compatible", _TREE, "json_schema", []),
+    ],
+)
+def test_an_answers_schema_arrives_as_written(
+    vendor: str, schema: Any, method: Any, kinds: list[str]
+) -> None:
+    """By a method that can express it, in words if there is no other."""
+    output = OutputSchema(schema["title"], schema)
+    call, made = _call(vendor, output=output)
+    assert made == kinds
+    if method == "function_calling":
+        assert call.tools[0].parameters == {key: schema[key] for key in schema if key != "title"}
+    elif method == "json_schema":
+        assert call.output is not None
+        assert call.output.schema is not None
+        sent = json.dumps(call.output.schema)
+        assert all(part in sent for part in ('"kids"', '"items"') if part in json.dumps(schema))
+    else:
+        assert dump_json(schema).decode() in str(call.messages[0].content)
+        assert (call.output is not None and call.output.method) == (method or False)
+
+
+def test_strictness_is_set_only_where_it_costs_nothing() -> None:
+    """Or where the caller sets it; then the schema is altered, and that is reported."""
+    loose = {
+        "title": "L",
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {}},
+        "required": ["a"],
+    }
+    call, kinds = _call("openai", output=OutputSchema("L", loose))
+    assert call.output is not None
+    assert (call.output.strict, call.output.schema, kinds) == (None, loose, [])
+    call, kinds = _call("openai", output=OutputSchema("L", loose, strict=True))
+    assert call.output is not None
+    assert call.output.strict is True
+    assert "schema_optional_nullable" in kinds
+    call, kinds = _call("openai", output=OutputSchema("C", {"title": "C", **_SCHEMA}))
+    assert call.output is not None
+    assert (call.output.strict, kinds) == (True, [])
+
+
+def test_a_tool_that_cannot_be_expressed_is_refused() -> None:
+    """With its name and the reason."""
+    for vendor, parameters in (("google", {**_LIST, "items": {"$ref": "#"}}), ("openai", _LIST)):
+        with pytest.raises(UnsupportedFeatureError, match="arguments of tool 'f': the"):
+            _call(vendor, tools=[ToolSpec("f", "", parameters)])
+    with pytest.raises(UnsupportedFeatureError, match="recursive"):
+        _call("anthropic", tools=[ToolSpec("f", "", _TREE, strict=True)])
+
+
+def test_schemas_are_compiled_once() -> None:
+    """The result of a bound tool's schema is kept."""
+    first, _ = _call("google", tools=[_TOOL])
+    second, _ = _call("google", tools=[_TOOL])
+    assert first.tools[0].parameters["properties"] is second.tools[0].parameters["properties"]
