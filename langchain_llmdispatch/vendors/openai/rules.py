@@ -33,7 +33,7 @@ PARAMETERS = ParameterRules(
 )
 
 # https://developers.openai.com/api/docs/guides/structured-outputs, "Supported schemas". By its 400s nothing
-# may stand beside a `$ref`; lookarounds are refused, and objects in a union that begin with the same property.
+# may stand beside a `$ref`, lookarounds are refused, and so are objects in a union with the same first property.
 STRICT = SchemaRules(
     ref_siblings=False,
     additional_properties="force_false",
