@@ -154,12 +154,15 @@ def test_refusals_go_on_as_text() -> None:
 
 def test_numbers_that_json_does_not_have() -> None:
     """They are spelled, as in protobuf's JSON, and reported; texts of arguments are read by the same rules."""
-    call = {"name": "look", "args": {"x": math.nan, "y": [1.5, {"z": -math.inf}]}, "id": "call_A1"}
+    args = {"x": math.nan, "y": [1.5, {"z": -math.inf}]}
+    call = AIMessage("", tool_calls=[{"name": "look", "args": args, "id": "call_A1"}])
     result = ToolMessage("1", tool_call_id="call_A1", name="look")
-    history: list[BaseMessage] = [HumanMessage("hi"), AIMessage("", tool_calls=[call]), result]
+    history: list[BaseMessage] = [HumanMessage("hi"), call, result]
     for target in RULES:
         out, kinds = compiled(history, target)
-        assert out[1].tool_calls[0]["args"] == {"x": "NaN", "y": [1.5, {"z": "-Infinity"}]}  # type: ignore[attr-defined] # an AIMessage
+        answer = out[1]
+        assert isinstance(answer, AIMessage)
+        assert answer.tool_calls[0]["args"] == {"x": "NaN", "y": [1.5, {"z": "-Infinity"}]}
         assert "numbers_in_words" in kinds
-    assert math.isnan(call["args"]["x"])  # type: ignore[index] # stored messages stay
+    assert math.isnan(call.tool_calls[0]["args"]["x"])  # stored messages stay
     assert arguments('{"x": NaN, "code": "a\n\tb"}') == {"x": "NaN", "code": "a\n\tb"}
