@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batch
+from langchain_llmdispatch.chat_model.copies import CopiedFields
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
 from langchain_llmdispatch.chat_model.html import model_html
@@ -25,7 +26,7 @@ from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, tak
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.litellm import read_litellm
-from langchain_llmdispatch.config.schema import DispatcherConfig, ModelFields
+from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.routing.plan import Plan
 from langchain_llmdispatch.stats.stats import Stats
@@ -34,7 +35,7 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neu
 from langchain_llmdispatch.version import __version__
 
 
-class DispatcherChatModel(ModelFields, BaseChatModel):
+class DispatcherChatModel(CopiedFields, BaseChatModel):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -65,6 +66,7 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
     def _assemble_llmdispatch(self) -> Self:
         self._add_version("langchain-llmdispatch", __version__)
         self._engine = Engine(self)
+        self.__dict__["shared_state"] = self._engine.shared_state
         if self.profile is None:
             self.profile = self._engine.registry.profile()
         return self
@@ -384,15 +386,12 @@ class DispatcherChatModel(ModelFields, BaseChatModel):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connections."""
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Return the model, which is closed at the end."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connections."""
         await self.aclose()
 
 

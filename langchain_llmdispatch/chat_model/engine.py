@@ -18,9 +18,9 @@ from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run, RunManager
 from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
 from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded
-from langchain_llmdispatch.chat_model.fields import registry_of
 from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
+from langchain_llmdispatch.chat_model.shared_state import SharedState
 from langchain_llmdispatch.config.schema import DispatchFields, ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.deployments.target import Target
@@ -29,17 +29,11 @@ from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
-from langchain_llmdispatch.dispatch.retry_quota import RetryBalance
 from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
-from langchain_llmdispatch.health.health import Health
-from langchain_llmdispatch.limits.limiter import Limiter
-from langchain_llmdispatch.routing.affinity import Affinity
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Router
-from langchain_llmdispatch.stats.counters import Counters
-from langchain_llmdispatch.transport.transport import Transport
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
 
 
@@ -50,6 +44,7 @@ class Engine:
         fields: The configuration; it is read here, and not later.
 
     Attributes:
+        shared_state: What copies of the model share.
         registry: The deployments.
         requests: The defaults of every request; may be replaced.
         clock: The source of time.
@@ -65,12 +60,13 @@ class Engine:
     """
 
     def __init__(self, fields: ModelFields) -> None:
-        self.registry, self.requests = registry_of(fields), RequestDefaults.of(fields)
-        self.clock = clock = fields.clock
-        self.limiter = Limiter(clock=clock) if fields.limiter is None else fields.limiter
-        self.health = Health(rng=fields.rng) if fields.health is None else fields.health
-        self.counters = Counters(clock) if fields.enable_metrics else None
-        self.transport = Transport(environment=fields.env)
+        shared = SharedState.of(fields)
+        self.shared_state, self.clock = shared, fields.clock
+        self.registry, self.requests = shared.registry_of(fields), RequestDefaults.of(fields)
+        self.limiter = shared.limiter if fields.limiter is None else fields.limiter
+        self.health = shared.health if fields.health is None else fields.health
+        self.counters = shared.counters if fields.enable_metrics else None
+        self.transport = shared.transport
         for config in fields.vendors.values():
             self.transport.renew_in_children(config.http_client, config.http_async_client)
         self.sync = SyncDriver(self.transport, self.limiter)
@@ -79,8 +75,8 @@ class Engine:
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)
         self._prints = log.console
-        self._affinity, self._rng = Affinity(), fields.rng
-        self._retry_balance = None if fields.retry_quota is None else RetryBalance(fields.retry_quota)
+        self._affinity, self._rng = shared.affinity, fields.rng
+        self._retry_balance = shared.retry_balance_of(fields)
         self._budgets = () if fields.budget is None else (fields.budget,)
         self._budget_usd = fields.budget_usd
         self._spends = bool(self._budgets) or fields.budget_usd is not None

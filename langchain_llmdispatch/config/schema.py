@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
@@ -25,7 +25,7 @@ from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
-from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
+from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
@@ -195,43 +195,6 @@ class ModelFields(DispatchFields):
         values = {_ALIASES.get(name, name): value for name, value in values.items()}
         check_fields(cls.__name__, values, (*cls.model_fields, *_ALIASES))
         return values
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - pydantic's signature
-        """Return a model of its own with some fields changed: nothing is shared but what was handed in."""
-        fields = {name: getattr(self, name) for name in self.model_fields_set if name != "profile"}
-        return type(self)(**{**fields, **(update or {})})
-
-    def __copy__(self) -> Self:
-        """Copy the configuration; connections are not shared."""
-        return self.model_copy()
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Copy the configuration: clients and locks have no deep copy."""
-        return self.model_copy()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the configuration without secrets: keys come from the environment again."""
-        state = super().__getstate__()
-        return {**state, "__pydantic_private__": None, "__dict__": _without_secrets(state["__dict__"])}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Unpickle, and assemble anew."""
-        super().__setstate__(state)
-        super().__init__(**{k: v for k, v in state["__dict__"].items() if k in self.model_fields_set})
-
-
-def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's fields as they may be pickled: no keys, headers, clients or environment."""
-    bare, model = without_secrets, fields["model"]
-    return {
-        **fields,
-        "api_key": None,
-        "env": None,
-        "model": bare(model) if isinstance(model, Deployment) else model,
-        "models": tuple(map(bare, fields["models"])),
-        "routes": {alias: tuple(map(bare, each)) for alias, each in fields["routes"].items()},
-        "vendors": {name: bare(config) for name, config in fields["vendors"].items()},
-    }
 
 
 class DispatcherConfig(DispatchFields, Settings):

@@ -1,0 +1,138 @@
+"""Copies of a model: what they share with it, and what a pickle of it leaves out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+
+from langchain_llmdispatch.chat_model.shared_state import STATES, SharedState
+from langchain_llmdispatch.config.schema import ModelFields, explain_validation
+from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
+from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.forks import renew_properties
+
+logger = logging.getLogger(__name__)
+_LEFT_OUT = ("api_key", "headers", "http_client", "http_async_client")
+
+
+class CopiedFields(ModelFields):
+    """The fields of a model of which copies are made.
+
+    Copies that LangChain makes for a run (`configurable_fields`), `copy`, `deepcopy` and `model_copy` share
+    the model's limits, health, statistics and connections; changed fields act on the copy alone. Copies that
+    one process reads from pickles share likewise.
+
+    A pickle holds no keys, headers, clients or `env`: keys come from the environment of the process that
+    reads it, and that process has limits, health, statistics and connections of its own.
+
+    Attributes:
+        shared_state: What the copies of one model share; not set by hand. None makes a model of its own.
+    """
+
+    shared_state: SharedState | None = Field(default=None, exclude=True, repr=False)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        renew_properties(cls)  # LangChain's, too
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - pydantic's signature
+        """Return the model with some fields changed; it shares limits, health, statistics and connections."""
+        fields = {name: getattr(self, name) for name in self.model_fields_set if name != "profile"}
+        shared = {"clock": self.clock, "rng": self.rng, "shared_state": self.shared_state}
+        return type(self)(**{**fields, **shared, **(update or {})})
+
+    def __copy__(self) -> Self:
+        """Copy the fields; see `model_copy`."""
+        return self.model_copy()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy the fields: clients and locks have no deep copy; see `model_copy`."""
+        return self.model_copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the configuration without secrets: keys come from the environment again."""
+        state = super().__getstate__()
+        fields = state["__dict__"]
+        return {
+            **state,
+            "__pydantic_private__": None,
+            "__dict__": _without_secrets(fields),
+            "left_out": tuple(_left_out(fields)),
+            "token": None if self.shared_state is None else self.shared_state.token,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickle, and assemble anew.
+
+        Raises:
+            ConfigurationError: Something is missing that the pickle left out; the message names it.
+        """
+        super().__setstate__(state)
+        fields = {k: v for k, v in state["__dict__"].items() if k in self.model_fields_set}
+        token, left_out = state.get("token"), state.get("left_out", ())
+        with STATES.lock:
+            held = None if token is None else STATES.get(token)
+            fields = fields if held is None else _shared(held, fields)
+            try:
+                super().__init__(**fields)
+            except ValueError as error:
+                if not left_out:
+                    raise
+                raise ConfigurationError(f"{_reason(error)} {_note(left_out)}") from None
+            if token is not None and self.shared_state is not None:
+                STATES.keep(token, self.shared_state)
+        if left_out and held is None:
+            logger.warning("a model was unpickled: %s", _note(left_out))
+
+
+def _shared(held: SharedState, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a pickle with the objects of a model that this process knows already."""
+    own = {
+        name: getattr(held, name) for name in ("limiter", "health", "budget") if fields.get(name) is not None
+    }
+    return {**fields, **own, "clock": held.clock, "shared_state": held}
+
+
+def _reason(error: ValueError) -> str:
+    return explain_validation(error) if isinstance(error, ValidationError) else str(error)
+
+
+def _note(left_out: tuple[str, ...]) -> str:
+    return (
+        "A pickle holds no keys, headers, clients or env; keys come from the environment of the process that "
+        f"reads it. This one left out: {', '.join(left_out)}."
+    )
+
+
+def _left_out(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a pickle of these fields leaves out, by name."""
+    yield from (name for name in ("api_key", "env") if fields[name] is not None)
+    routes = (each for route in fields["routes"].values() for each in route)
+    for each in (fields["model"], *fields["models"], *routes):
+        if isinstance(each, Deployment):
+            yield from (f"{name} of {each.name or each.model!r}" for name in _held(each))
+    for vendor, config in fields["vendors"].items():
+        yield from (f"{name} of vendors[{vendor!r}]" for name in _held(config))
+
+
+def _held(configured: Deployment | VendorConfig) -> list[str]:
+    return [name for name in _LEFT_OUT if getattr(configured, name, None)]
+
+
+def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's fields as they may be pickled: no keys, headers, clients or environment."""
+    bare, model = without_secrets, fields["model"]
+    return {
+        **fields,
+        "api_key": None,
+        "env": None,
+        "shared_state": None,
+        "model": bare(model) if isinstance(model, Deployment) else model,
+        "models": tuple(map(bare, fields["models"])),
+        "routes": {alias: tuple(map(bare, each)) for alias, each in fields["routes"].items()},
+        "vendors": {name: bare(config) for name, config in fields["vendors"].items()},
+    }
