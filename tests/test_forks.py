@@ -10,6 +10,7 @@ import random
 import threading
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import pytest
 
@@ -54,11 +55,11 @@ def test_objects_are_held_weakly() -> None:
 )
 def test_locks_that_are_held_while_forking_are_renewed(make: Callable[[], object]) -> None:
     """A child waits for no thread of its parent."""
-    owner = make()
+    owner: Any = make()
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with owner._lock:  # type: ignore[attr-defined] # all of them have one
+        with owner._lock:
             held.set()
             done.wait(10)
 
@@ -66,7 +67,7 @@ def test_locks_that_are_held_while_forking_are_renewed(make: Callable[[], object
     thread.start()
     held.wait(10)
     try:
-        assert in_fork(lambda: owner._lock.acquire(timeout=1))  # type: ignore[attr-defined] # as above
+        assert in_fork(lambda: owner._lock.acquire(timeout=1))
     finally:
         done.set()
         thread.join()

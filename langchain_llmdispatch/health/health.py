@@ -357,28 +357,9 @@ def _view(deployment: _DeploymentHealth, now: float, turns: int, *, troubled: bo
     if in_flight:  # a request twice as old as usual counts before its answer comes
         floor = max(floor, (now - next(iter(in_flight.values()))[0]) / 2)
     fresh = 1.0 if idle is None or idle <= FADES else freshness(idle, turns - deployment.turn)
-    success, failures, ttft, per_token, samples, calls, output = deployment.learned
-    return _new_view(
-        HealthView,  # by position: keywords would take as long as all the rest
-        (
-            state,
-            until,
-            cooling,
-            reason,
-            len(in_flight),
-            success,
-            failures,
-            ttft,
-            per_token,
-            samples,
-            calls,
-            output,
-            floor,
-            idle,
-            deployment.turn,
-            fresh,
-        ),
-    )
+    ended = floor, idle, deployment.turn, fresh
+    # By position: keywords would take as long as all the rest.
+    return _new_view(HealthView, (state, until, cooling, reason, len(in_flight), *deployment.learned, *ended))
 
 
 _new_view = tuple.__new__
