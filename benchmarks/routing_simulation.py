@@ -199,6 +199,7 @@ class Simulation:
             self.policy,
             self.clock,
             waits=decision.waits,
+            last_resorts=decision.last_resorts,
             observers=Observers(self.health),
             send_checks=(self.health.check,),
         )
