@@ -79,8 +79,8 @@ class DispatchFields(BaseModel):
         retry_policy: When and how the same deployment is tried again.
         retry_quota: The share of all calls that may be retries, so that they cannot overload a vendor that
             struggles; by default a fifth, and one a second besides. None for no bound.
-        max_attempts: Requests that may leave the process for one call, over retries, fallbacks, hedges and last
-            resorts; deployments that share a refused key take at most two of them.
+        max_attempts: Requests that may leave the process for one call, over retries, fallbacks, hedges and
+            last resorts; deployments that share a refused key take at most two of them.
         timeout: Seconds for one attempt; streamed, until its first content.
         deadline: Seconds for the whole call: queueing, sleeping, connecting, streaming. Time in which
             the reader of a stream does not wait for its next chunk counts in none of the limits.
