@@ -258,7 +258,9 @@ class Exchange:
             if not (isinstance(usage["input_tokens"], int) and isinstance(usage["output_tokens"], int)):
                 raise MalformedResponseError("the usage in the answer is no number of tokens")
             self.attempt.usage = usage
-            self.attempt.cost = cost_of(self.attempt, usage, model or self.call.model)
+            self.attempt.cost = cost_of(
+                self.attempt, usage, model if isinstance(model, str) and model else self.call.model
+            )
 
     def settle(self) -> None:
         """Record the usage that a stream's vendor had reported before the stream broke."""

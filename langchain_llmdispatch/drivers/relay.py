@@ -29,11 +29,12 @@ T = TypeVar("T")
 CONNECTION_ERRORS: tuple[type[DispatchError], ...] = (AttemptTimeoutError, ConnectionFailedError)
 """Errors that do no harm once the answer is whole."""
 
-# After the vendor's finish reason only bookkeeping may follow; it is waited for this many seconds.
+# Once the answer is whole only bookkeeping may follow; each frame of it is waited for this many seconds.
 _GRACE = 2.0
 # After the vendor's end marker HTTP's own end follows at once; a connection on which it was read can be used
 # again. The caller has the whole answer by then, and waits this many seconds at most.
 _LINGER = 0.1
+_UNBOUNDED = float("inf")
 
 
 def relay_of(exchange: Exchange, headers: Mapping[str, str]) -> Relay:
@@ -57,7 +58,7 @@ class Relay:
         self._rewriters, self._splicer = exchange.rewriters(), exchange.splicer
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
-        self._in_grace = False
+        self._frames = -1  # how many had come when the grace began
 
     @property
     def done(self) -> bool:
@@ -67,8 +68,9 @@ class Relay:
     def feed(self, data: Any) -> list[ChatGenerationChunk]:
         """Return what can be handed to the caller after a piece of the response."""
         out = self._pass_on(self._guarded(self._decoder.feed, data))
-        if self._decoder.finished and not self._in_grace:
-            self._in_grace = True
+        # A vendor's own decoder may not count its frames; then the grace begins once.
+        if self._decoder.finished and self._frames != (frames := getattr(self._decoder, "frames", 0)):
+            self._frames = frames
             self._wait(_GRACE, "the end of the stream")
         return out
 
@@ -148,8 +150,8 @@ class Relay:
     def _progressed(self) -> None:
         """Record that content has arrived, and restart the wait for more of it."""
         self._attempt.content()
-        if self._attempt.times.stream_idle is not None:
-            self._wait(self._attempt.times.stream_idle, "the next piece of the answer")
+        idle = self._attempt.times.stream_idle
+        self._wait(_UNBOUNDED if idle is None else idle, "the next piece of the answer")
 
     def _wait(self, seconds: float, what: str) -> None:
         until = self._attempt.call.clock.monotonic() + seconds

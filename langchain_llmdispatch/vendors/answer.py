@@ -1,19 +1,19 @@
-"""What the decoders of answers share, whole or streamed: tool calls, usage, whole answers as chunks."""
+"""What the decoders of answers share, whole or streamed: tool calls, text and blocks, whole answers as chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
-from langchain_llmdispatch.errors import MalformedResponseError
+from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
 from langchain_llmdispatch.json_format import dump_json, parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.messages import InvalidToolCall, ToolCall
-    from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
@@ -42,35 +42,10 @@ def json_object(body: bytes, context: ErrorContext) -> dict[str, Any]:
     return value
 
 
-# -- usage ---------------------------------------------------------------------------------------------
-
-
-def usage_of(
-    read: int,
-    written: int,
-    total: int | None = None,
-    *,
-    inputs: Mapping[str, Any] | None = None,
-    outputs: Mapping[str, Any] | None = None,
-) -> UsageMetadata:
-    """Return LangChain's usage.
-
-    Args:
-        read: Tokens of the prompt, cached ones included.
-        written: Tokens of the answer, reasoning included.
-        total: Their sum as the vendor counts it, if it does.
-        inputs: Details of the prompt by LangChain's names (`cache_read`, ...); what is no number is left out.
-        outputs: Details of the answer (`reasoning`, ...), likewise.
-    """
-    usage: dict[str, Any] = {
-        "input_tokens": read,
-        "output_tokens": written,
-        "total_tokens": total or read + written,
-    }
-    for name, details in (("input_token_details", inputs), ("output_token_details", outputs)):
-        if details and (found := {key: value for key, value in details.items() if isinstance(value, int)}):
-            usage[name] = found
-    return cast("UsageMetadata", usage)
+def model_of(answer: Mapping[str, Any], requested: str) -> str:
+    """Return the model that an answer names, or the requested one."""
+    model = answer.get("model")
+    return model if isinstance(model, str) and model else requested
 
 
 # -- tool calls ----------------------------------------------------------------------------------------
@@ -94,19 +69,49 @@ def made_id(answer_id: str | None, index: int) -> str:
     return f"{answer_id}_call_{index}" if answer_id else f"call_{index}"
 
 
+def named_tool(name: Any, names: Mapping[str, str]) -> str:
+    """Return the caller's name of the tool that a streamed call calls.
+
+    Raises:
+        TruncatedToolCallError: The call has no name.
+    """
+    if not isinstance(name, str) or not name:
+        raise TruncatedToolCallError("a tool call has no name")
+    return names.get(name, name)
+
+
+class CallIds:
+    """The ids of an answer's tool calls: each call has one of its own, though the vendor repeat one."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def own(self, identity: str) -> str:
+        """Return the id of the next call: as it came, or another one where it is taken."""
+        own, number = identity, len(self._taken)
+        while own in self._taken:
+            own, number = f"{identity}_{number}", number + 1
+        self._taken.add(own)
+        return own
+
+
 class ToolCalls:
     """The tool calls of an answer by validity.
 
     Attributes:
         names: The caller's names of tools by the vendor's, where they differ.
+        ids: Their ids.
         valid: The calls that can be made.
         invalid: The others.
     """
 
-    __slots__ = ("invalid", "names", "valid")
+    __slots__ = ("ids", "invalid", "names", "valid")
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
+        self.ids = CallIds()
         self.valid: list[ToolCall] = []
         self.invalid: list[InvalidToolCall] = []
 
@@ -122,7 +127,7 @@ class ToolCalls:
         Args:
             name: The tool as the vendor names it; a call without a name is invalid.
             args: The arguments; anything but a dict makes the call invalid.
-            identity: Its id.
+            identity: Its id (see `CallIds`).
             error: What is wrong with the arguments if they are no dict.
         """
         name = self.names.get(name, name) if isinstance(name, str) else ""

@@ -96,7 +96,7 @@ class StreamDecoder(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the answer is whole; what may still come is bookkeeping (usage, `[DONE]`)."""
+        """Whether the answer is whole, however the connection ends; what may still come is bookkeeping."""
 
     @property
     def done(self) -> bool:

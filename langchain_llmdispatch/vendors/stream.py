@@ -9,10 +9,14 @@ method. It sets `finished` when the answer is whole and `done` when nothing more
 Where the network cuts the bytes changes nothing: the chunks of frames before a bad one are returned first,
 and the error is held for the next `feed` or for `close`. Whatever odd bytes raise becomes a `VendorError` in
 `_collect`, and only there.
+
+Frames without JSON are passed over in every dialect: gateways send empty data, `null`, `ping` or another
+dialect's `[DONE]`. Whether the answer is whole depends on its own end marker alone.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,11 +24,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_llmdispatch.errors import (
     MalformedResponseError,
     ResponseTooLargeError,
+    ServerError,
     TruncatedStreamError,
     TruncatedToolCallError,
     VendorError,
 )
-from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder, SSEDecoder
+from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder, SSEDecoder, SSEvent
 from langchain_llmdispatch.json_format import parse_json
 from langchain_llmdispatch.vendors.answer import whole_chunk
 from langchain_llmdispatch.vendors.errors import ErrorContext
@@ -34,12 +39,23 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.framing import SSEvent
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import ErrorBody, Vendor
 
 # What may stand before a body of JSON: blanks, and the byte order marks of UTF-8 and UTF-16.
 _BEFORE_JSON = b" \t\r\n\xef\xbb\xbf\xfe\xff"
+_WORDS = re.compile(r"[\[(]*[a-z][a-z0-9_ .:!/-]{0,63}[\])]*", re.IGNORECASE)
+_NOTHING = frozenset({"", "[]", '""', '"[DONE]"'})
+
+
+def words_of(data: str) -> str | None:
+    """Return the words of a frame that holds no JSON, in lower case; None if it may hold part of an answer."""
+    if data[:1] == "{":  # by far the most frequent
+        return None
+    text = data.strip()
+    if text in _NOTHING or _WORDS.fullmatch(text):
+        return text.strip('"[]').lower()
+    return None
 
 
 class FrameDecoder(ABC):
@@ -48,6 +64,7 @@ class FrameDecoder(ABC):
     Attributes:
         finished: Whether the answer is whole; what may still come is bookkeeping.
         done: Whether nothing more needs reading.
+        frames: How many frames have come; keep-alives of the connection are none.
     """
 
     __slots__ = (
@@ -60,6 +77,7 @@ class FrameDecoder(ABC):
         "_pairs",
         "done",
         "finished",
+        "frames",
     )
 
     framing: ClassVar[type[SSEDecoder | LineDecoder]] = SSEDecoder
@@ -76,6 +94,7 @@ class FrameDecoder(ABC):
         self._failure: VendorError | None = None
         self._closing = False
         self.finished = self.done = False
+        self.frames = 0
 
     @property
     def used(self) -> UsageMetadata | None:
@@ -113,6 +132,9 @@ class FrameDecoder(ABC):
     @abstractmethod
     def _frame(self, frame: Any) -> AIMessageChunk | None:
         """Return what one frame adds to the answer; None if nothing."""
+
+    def _marked(self) -> AIMessageChunk | None:
+        """Handle `[DONE]`, which means something in some dialects only."""
 
     def _finish(self) -> AIMessageChunk | None:
         """Return the last chunk where no event gave it; the end of input has come before the end marker."""
@@ -157,9 +179,26 @@ class FrameDecoder(ABC):
         for frame in frames:
             if self.done:
                 return
-            chunk = self._frame(frame)
+            self.frames += 1
+            words = self._words(frame)
+            if words is not None and words != "done":
+                continue
+            chunk = self._frame(frame) if words is None else self._marked()
             if chunk is not None:
                 yield chunk
+
+    def _words(self, frame: Any) -> str | None:
+        """Return the words of a frame without JSON; None for any other frame.
+
+        Raises:
+            ServerError: It is an error in words.
+        """
+        if not isinstance(frame, SSEvent):
+            return None if frame[:1] == b"{" else words_of(frame.decode("utf-8", "replace"))
+        words = words_of(frame.data)
+        if words is not None and frame.event == "error":
+            raise self._error(ServerError, frame.data.strip() or "an error without words")
+        return words
 
     def _at_end(self) -> Iterator[AIMessageChunk]:
         if self._body:
@@ -197,7 +236,7 @@ class FrameDecoder(ABC):
             raise self._error(cls, f"an event is not whole JSON: {cause}") from cause
 
     def _object(self, data: str | bytes) -> dict[str, Any]:
-        """Return the JSON object in a frame; what is cut after the answer is whole is nothing.
+        """Return the JSON object in a frame; what cannot be read after the answer is whole is nothing.
 
         Raises:
             TruncatedStreamError: It is cut by the end of input.
@@ -205,13 +244,15 @@ class FrameDecoder(ABC):
         """
         try:
             event = self._json(data)
-        except TruncatedStreamError:
+        except VendorError:
             if not self.finished:
                 raise
             return {}
-        if not isinstance(event, dict):
-            raise self._error(MalformedResponseError, "an event is no JSON object")
-        return event
+        if isinstance(event, dict):
+            return event
+        if self.finished:
+            return {}
+        raise self._error(MalformedResponseError, "an event is no JSON object")
 
     def _error(self, cls: type[VendorError], body: ErrorBody | str) -> VendorError:
         return self._context.error(cls, body)

@@ -11,33 +11,24 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, checked_blocks, json_object, made_id, usage_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, checked_blocks, json_object, made_id, model_of
 from langchain_llmdispatch.vendors.anthropic.errors import error_inside
+from langchain_llmdispatch.vendors.argument_text import arguments_of
+from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
+from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.types import Call, FinishReason
+    from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 PROVIDER = "anthropic"
 
-_FINISH: Mapping[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "tool_use": "tool_calls",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    # After both pauses the answer is not whole: it is sent back to be continued.
-    "pause_turn": "length",
-    "compaction": "length",
-    "refusal": "content_filter",
-}
-
-CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
-"""Stop reasons after which the last block may be cut."""
+_UNFINISHED = frozenset({"pause_turn", "compaction"})
+"""Stop reasons of answers that are sent back to be continued; no block of them is cut."""
 
 _KEPT = ("id", "stop_reason", "stop_sequence", "stop_details", "container", "context_management", "usage")
 _BREAKDOWN = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
@@ -51,29 +42,34 @@ def usage_metadata(usage: Mapping[str, Any] | None) -> UsageMetadata | None:
     """
     if not usage or not ("input_tokens" in usage or "output_tokens" in usage):
         return None
-    read = usage.get("cache_read_input_tokens")
-    written = usage.get("cache_creation_input_tokens")
+    read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
     lifetimes = _lifetimes(usage.get("cache_creation"))
     known = sum(lifetimes.values())
-    total_written = max(written or 0, known)
-    plain = None if written is None and not lifetimes else total_written - known
-    reasoning = (usage.get("output_tokens_details") or {}).get("thinking_tokens")
+    total_written = max(count_of(written) or 0, known)
+    details = usage.get("output_tokens_details")
     return usage_of(
-        (usage.get("input_tokens") or 0) + (read or 0) + total_written,
-        usage.get("output_tokens") or 0,
-        inputs={**lifetimes, "cache_read": read, "cache_creation": plain},
-        outputs={"reasoning": reasoning},
+        sum_of(usage.get("input_tokens"), read, written, total_written - (count_of(written) or 0)),
+        sum_of(usage.get("output_tokens")),
+        inputs={
+            **lifetimes,
+            "cache_read": read,
+            "cache_creation": None if written is None and not lifetimes else total_written - known,
+        },
+        outputs={"reasoning": details.get("thinking_tokens") if isinstance(details, dict) else None},
     )
 
 
-def _lifetimes(breakdown: Mapping[str, Any] | None) -> dict[str, int]:
-    return {name: breakdown[name] for name in _BREAKDOWN if breakdown and breakdown.get(name) is not None}
+def _lifetimes(breakdown: Any) -> dict[str, int]:
+    counts = (
+        {name: count_of(breakdown.get(name)) for name in _BREAKDOWN} if isinstance(breakdown, dict) else {}
+    )
+    return {name: count for name, count in counts.items() if count is not None}
 
 
-def merge_usage(usage: dict[str, Any], update: Mapping[str, Any] | None) -> None:
-    """Let `update` override `usage`: the counters of a stream are cumulative, absent ones keep."""
-    if update:
-        usage.update((name, value) for name, value in update.items() if value is not None)
+def is_cut(answer: Mapping[str, Any]) -> bool:
+    """Return whether the last block of an answer may be cut, by its stop reason."""
+    reason = answer.get("stop_reason")
+    return ending_of(reason) == "length" and reason not in _UNFINISHED
 
 
 def metadata(call: Call, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,12 +78,14 @@ def metadata(call: Call, answer: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         call: The call that is answered.
         answer: `id`, `model`, `stop_reason`, `stop_sequence`, `usage`, ... as the vendor sent them.
+
+    Raises:
+        MalformedResponseError: The stop reason means that there is no answer.
     """
-    reason = answer.get("stop_reason")
     found: dict[str, Any] = {
         "model_provider": PROVIDER,
-        "model_name": answer.get("model") or call.model,
-        "finish_reason": _FINISH.get(reason or "", "stop"),
+        "model_name": model_of(answer, call.model),
+        "finish_reason": finish_reason_of(answer.get("stop_reason")),
     }
     found.update((name, answer[name]) for name in _KEPT if answer.get(name) is not None)
     tier = (answer.get("usage") or {}).get("service_tier")
@@ -129,11 +127,12 @@ def _content(
     show the valid one of its neighbours in its place.
     """
     content: list[str | dict[str, Any]] = []
-    cut = len(blocks) - 1 if answer.get("stop_reason") in CUT else None
+    cut = len(blocks) - 1 if is_cut(answer) else None
     for index, raw in enumerate(blocks):
         block = clean(raw)
         if block["type"] == "tool_use":
-            block = named(calls.names, {**block, "id": block.get("id") or made_id(answer.get("id"), index)})
+            identity = calls.ids.own(block.get("id") or made_id(answer.get("id"), index))
+            block = named(calls.names, {**block, "id": identity, "input": read_input(block.get("input"))})
             if not _add_call(calls, block, raw.get("name"), whole=index != cut):
                 continue
         content.append(block)
@@ -149,6 +148,12 @@ def named(names: Mapping[str, str], block: dict[str, Any]) -> dict[str, Any]:
     """Return a `tool_use` block under the caller's name for the tool."""
     name = block.get("name") or ""
     return {**block, "name": names.get(name, name)}
+
+
+def read_input(value: Any) -> Any:
+    """Return the input of a call, which some gateways send as text."""
+    args = arguments_of(value) if isinstance(value, str) and value.strip() != "null" else None
+    return value if args is None else args
 
 
 def _add_call(calls: ToolCalls, block: Mapping[str, Any], name: Any, *, whole: bool) -> bool:

@@ -15,18 +15,20 @@ from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import arguments, blocks_chunk, made_id, text_chunk
+from langchain_llmdispatch.vendors.answer import CallIds, blocks_chunk, made_id, named_tool, text_chunk
 from langchain_llmdispatch.vendors.anthropic.answer import (
-    CUT,
     PROVIDER,
     clean,
-    merge_usage,
+    is_cut,
     metadata,
-    named,
+    read_input,
     usage_metadata,
 )
 from langchain_llmdispatch.vendors.anthropic.errors import error_inside
+from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.stream import EventDecoder
+from langchain_llmdispatch.vendors.streamed_blocks import ANY, INPUT, StreamedBlock, StreamedBlocks
+from langchain_llmdispatch.vendors.usage import grown_counts
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -36,6 +38,15 @@ if TYPE_CHECKING:
 
 Event = Mapping[str, Any]
 
+_FAMILIES: Mapping[str, str] = {
+    "text_delta": "text",
+    "citations_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "thinking",
+    "input_json_delta": INPUT,
+    "compaction_delta": "compaction",
+}
+"""Which blocks take a delta; deltas of other kinds are taken by any."""
 _LISTING = ("thinking", "reasoning_effort")
 _DOCUMENTS = frozenset({"file", "text-plain", "non_standard", "document", "search_result"})
 
@@ -64,7 +75,7 @@ def _has_document(content: Any) -> bool:
 class AnthropicStreamDecoder(EventDecoder):
     """Chunks of a message."""
 
-    __slots__ = ("_answer", "_args", "_emitted", "_last_block", "_listing", "_types", "_usage")
+    __slots__ = ("_answer", "_blocks", "_emitted", "_ids", "_listing", "_usage")
 
     end_marker: ClassVar[str] = "message_stop"
 
@@ -74,9 +85,8 @@ class AnthropicStreamDecoder(EventDecoder):
         self._emitted = False
         self._answer: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
-        self._types: dict[int, str] = {}
-        self._args: dict[int, list[str]] = {}
-        self._last_block = -1
+        self._blocks = StreamedBlocks()
+        self._ids = CallIds()
 
     @property
     def used(self) -> UsageMetadata | None:
@@ -87,57 +97,54 @@ class AnthropicStreamDecoder(EventDecoder):
 
     def _start(self, event: Event) -> None:
         message = event["message"]
-        merge_usage(self._usage, message.get("usage"))
+        self._usage = grown_counts(self._usage, message.get("usage"))
         self._answer = {k: v for k, v in message.items() if k not in {"content", "usage"}}
 
     def _block(self, event: Event) -> AIMessageChunk | None:
-        block, index = clean(event["content_block"]), int(event["index"])
-        kind = self._types[index] = block["type"]
-        self._last_block = index
-        if kind == "text":
-            return self._text(index, block.get("text") or "", block.get("citations"))
+        content = clean(event["content_block"])
+        block = self._blocks.begin(event.get("index"), content["type"])
+        if block.kind == "text":
+            return self._text(block, content.get("text") or "", content.get("citations"))
         self._list()
-        if kind == "tool_use":
-            return self._tool(index, block)
-        if kind == "thinking" and not (block.get("thinking") or block.get("signature")):
+        if block.args is not None:
+            return self._tool(block, block.args, content)
+        if block.kind == "thinking" and not (content.get("thinking") or content.get("signature")):
             return None
-        return self._piece({**block, "index": index})
+        return self._piece({**content, "index": block.number})
 
     def _list(self) -> None:
         # Before the first text nothing is lost by answering in blocks after all.
         self._listing = self._listing or not self._emitted
 
-    def _tool(self, index: int, block: dict[str, Any]) -> AIMessageChunk:
-        block = named(
-            self._call.tool_names, {**block, "id": block.get("id") or made_id(self._answer.get("id"), index)}
-        )
-        # Most inputs come in pieces; some servers give the whole of it at once.
-        whole = block["input"] if block.get("input") else None
-        args = dump_json(whole).decode() if whole else ""
-        self._args[index] = [args]
-        self._emitted = True
-        return AIMessageChunk(
-            content=[{**block, "index": index}],
-            tool_call_chunks=[tool_call_chunk(index=index, args=args, id=block["id"], name=block["name"])],
-            response_metadata={"model_provider": PROVIDER},
-        )
+    def _tool(self, block: StreamedBlock, args: ArgumentText, content: dict[str, Any]) -> AIMessageChunk:
+        # Most inputs come in pieces; some servers give the whole of it at once, or both.
+        whole = read_input(content["input"]) if content.get("input") else None
+        text = args.add(dump_json(whole).decode()) if whole else ""
+        content |= {"index": block.number, "input": whole if isinstance(whole, dict) else {}}
+        if not block.is_call:
+            return self._piece(content)
+        identity = self._ids.own(content.get("id") or made_id(self._answer.get("id"), block.number))
+        name = named_tool(content.get("name"), self._call.tool_names)
+        return self._call_piece({**content, "id": identity, "name": name}, args=text, id=identity, name=name)
 
     def _delta(self, event: Event) -> AIMessageChunk | None:
-        delta, index = event["delta"], int(event["index"])
+        delta = event["delta"]
         kind = delta["type"]
+        family, place = _FAMILIES.get(kind, ANY), event.get("index")
+        block = self._blocks.of(place, family) or self._blocks.begin(place, family or kind)
         if kind == "text_delta":
-            return self._text(index, delta["text"])
+            return self._text(block, delta["text"])
         if kind == "input_json_delta":
-            return self._input(index, delta["partial_json"])
+            return self._input(block, delta["partial_json"])
         if kind == "citations_delta":
-            return self._text(index, "", [delta["citation"]])
+            return self._text(block, "", [delta["citation"]])
         # thinking_delta, signature_delta, compaction_delta and what may come: fields of the block begun.
         fields = {name: value for name, value in delta.items() if name != "type" and value is not None}
         if not any(fields.values()):
             return None
-        return self._piece({"type": self._types.get(index, kind), **fields, "index": index})
+        return self._piece({"type": block.kind, **fields, "index": block.number})
 
-    def _text(self, index: int, text: str, citations: Any = None) -> AIMessageChunk | None:
+    def _text(self, block: StreamedBlock, text: str, citations: Any = None) -> AIMessageChunk | None:
         if not text and not citations:
             return None
         if citations:
@@ -145,23 +152,23 @@ class AnthropicStreamDecoder(EventDecoder):
         if not self._listing:
             self._emitted = True
             return text_chunk(text, PROVIDER)
-        block: dict[str, Any] = {"type": "text", "text": text, "index": index}
+        content: dict[str, Any] = {"type": "text", "text": text, "index": block.number}
         if citations:
-            block["citations"] = citations
-        return self._piece(block)
+            content["citations"] = citations
+        return self._piece(content)
 
-    def _input(self, index: int, json: str) -> AIMessageChunk | None:
-        if not json:
+    def _input(self, block: StreamedBlock, json: str) -> AIMessageChunk | None:
+        text = block.args.add(json) if block.args is not None else json
+        if not text:
             return None
-        block = {"type": "input_json_delta", "partial_json": json, "index": index}
-        args = self._args.get(index)
-        if args is None:  # a server's tool
-            return self._piece(block)
-        args.append(json)
+        piece = {"type": "input_json_delta", "partial_json": text, "index": block.number}
+        return self._call_piece(piece, args=text) if block.is_call else self._piece(piece)
+
+    def _call_piece(self, content: dict[str, Any], **fields: str) -> AIMessageChunk:
         self._emitted = True
         return AIMessageChunk(
-            content=[block],
-            tool_call_chunks=[tool_call_chunk(index=index, args=json)],
+            content=[content],
+            tool_call_chunks=[tool_call_chunk(index=content["index"], **fields)],
             response_metadata={"model_provider": PROVIDER},
         )
 
@@ -170,8 +177,8 @@ class AnthropicStreamDecoder(EventDecoder):
         return blocks_chunk([block], PROVIDER)
 
     def _update(self, event: Event) -> None:
-        merge_usage(self._usage, event.get("usage"))
-        self._answer.update((k, v) for k, v in event["delta"].items() if v is not None)
+        self._usage = grown_counts(self._usage, event.get("usage"))
+        self._answer.update((k, v) for k, v in (event.get("delta") or {}).items() if v is not None)
         if event.get("context_management") is not None:
             self._answer["context_management"] = event["context_management"]
 
@@ -180,18 +187,21 @@ class AnthropicStreamDecoder(EventDecoder):
         self.finished = self.done = True
         answer = {**self._answer, "usage": self._usage} if self._usage else self._answer
         return AIMessageChunk(
-            content=[] if self._listing and self._types else "",
+            content=[] if self._listing and self._blocks else "",
             usage_metadata=usage_metadata(self._usage),
             response_metadata=metadata(self._call, answer),
             chunk_position="last",
         )
 
     def _check_calls(self) -> None:
-        cut = self._last_block if self._answer.get("stop_reason") in CUT else None
-        for index, pieces in self._args.items():
-            text = "".join(pieces).strip()
-            if arguments(text) is None or text == "null" or (index == cut and not text):
+        cut = is_cut(self._answer)
+        for block, args in self._blocks.calls:
+            nothing = cut and self._blocks.is_last(block) and args.empty and not args.whole
+            if nothing or args.is_null or args.value is None:
                 raise self._error(TruncatedToolCallError, "the arguments of a tool call are not whole")
+
+    def _ended(self, event: Event) -> None:
+        self._blocks.end(event.get("index"))
 
     def _fail(self, event: Event) -> None:
         raise error_inside(self._context, event)
@@ -204,6 +214,7 @@ class AnthropicStreamDecoder(EventDecoder):
         "message_start": _start,
         "content_block_start": _block,
         "content_block_delta": _delta,
+        "content_block_stop": _ended,
         "message_delta": _update,
         "message_stop": _stop,
         "error": _fail,

@@ -10,25 +10,22 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, made_id, text_of, usage_of
+from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.vendors.answer import ToolCalls, json_object, made_id, text_of
+from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.cohere.errors import error_inside
+from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
+from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.types import Call, FinishReason
+    from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 PROVIDER = "cohere"
-
-_FINISH: Mapping[str, FinishReason] = {
-    "COMPLETE": "stop",
-    "STOP_SEQUENCE": "stop",
-    "MAX_TOKENS": "length",
-    "TOOL_CALL": "tool_calls",
-}
 
 
 def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
@@ -46,8 +43,7 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
         raise context.error(MalformedResponseError, "the answer has no message")
     calls = _tool_calls(context.call, answer, message.get("tool_calls") or ())
     items = message.get("content") or []
-    if isinstance(items, str):
-        items = [{"type": "text", "text": items}]
+    items = [{"type": "text", "text": items}] if isinstance(items, str) else [item or {} for item in items]
     thinking = "".join(item.get("thinking") or "" for item in items if item.get("type") == "thinking")
     content, stray = _content(message, items)
     return AIMessage(
@@ -105,7 +101,7 @@ def cited_place(citation: Mapping[str, Any], text: int) -> int | None:
     if citation.get("type") == "PLAN":
         return None
     place = citation.get("content_index")
-    return text if place is None else int(place)
+    return text if place is None else count_of(place)
 
 
 def annotation(citation: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,32 +133,40 @@ def _tool_calls(call: Call, answer: Mapping[str, Any], raw: Sequence[Mapping[str
     calls = ToolCalls(call.tool_names)
     for index, item in enumerate(raw):
         function = item.get("function") or {}
-        text = function.get("arguments") or ""
-        args = arguments(text)
-        identity = item.get("id") or made_id(answer.get("id"), index)
+        text = argument_text(function)
+        args = arguments_of(text)
+        identity = calls.ids.own(item.get("id") or made_id(answer.get("id"), index))
         calls.add(function.get("name"), text if args is None else args, identity)
     return calls
+
+
+def argument_text(function: Mapping[str, Any]) -> str:
+    """Return the arguments of a call, or a piece of them, as text; servers that imitate Cohere send objects."""
+    args = function.get("arguments")
+    return args if isinstance(args, str) else "" if args is None else dump_json(args).decode()
 
 
 # -- usage and metadata --------------------------------------------------------------------------------
 
 
-def usage_metadata(usage: Mapping[str, Any] | None) -> UsageMetadata | None:
+def usage_metadata(usage: Any) -> UsageMetadata | None:
     """Return LangChain's usage for Cohere's, or None if the vendor sent none.
 
     `tokens` counts what the model read and wrote, `billed_units` what is paid for; the latter stands in
     only where the former is missing. Cohere sends numbers, not always whole ones.
     """
-    usage = usage or {}
-    tokens = usage.get("tokens") or usage.get("billed_units") or {}
-    if tokens.get("input_tokens") is None and tokens.get("output_tokens") is None:
+    usage = usage if isinstance(usage, dict) else {}
+    tokens = usage.get("tokens") or usage.get("billed_units")
+    if not isinstance(tokens, dict):
         return None
-    cached, reasoning = usage.get("cached_tokens"), tokens.get("reasoning_tokens")
+    read, written = tokens.get("input_tokens"), tokens.get("output_tokens")
+    if read is None and written is None:
+        return None
     return usage_of(
-        int(tokens.get("input_tokens") or 0),
-        int(tokens.get("output_tokens") or 0),
-        inputs={"cache_read": None if cached is None else int(cached)},
-        outputs={"reasoning": None if reasoning is None else int(reasoning)},
+        sum_of(read),
+        sum_of(written),
+        inputs={"cache_read": usage.get("cached_tokens")},
+        outputs={"reasoning": tokens.get("reasoning_tokens")},
     )
 
 
@@ -173,13 +177,15 @@ def metadata(call: Call, answer: Mapping[str, Any], *, called: bool) -> dict[str
         call: The call that is answered; Cohere does not name the model in its answers.
         answer: `id`, `finish_reason`, `usage`, `logprobs` as Cohere sent them.
         called: Whether the answer holds tool calls.
+
+    Raises:
+        MalformedResponseError: The finish reason means that there is no answer.
     """
-    reason = answer.get("finish_reason") or ""
-    finish = _FINISH.get(reason, "stop")
+    reason = answer.get("finish_reason")
     found: dict[str, Any] = {
         "model_provider": PROVIDER,
         "model_name": call.model,
-        "finish_reason": "tool_calls" if called and finish == "stop" else finish,
+        "finish_reason": finish_reason_of(reason, calls=called),
     }
     if reason:
         found["stop_reason"] = reason

@@ -3,6 +3,7 @@
     message-start (tool-plan-delta | content-* | citation-* | tool-call-*)* message-end [DONE]
 
 `message-end` ends an answer and carries finish reason and usage; `[DONE]`, without an event name, follows.
+Calls and texts are told apart by their start events: servers have given all of them the index 0.
 """
 
 from __future__ import annotations
@@ -12,17 +13,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import AIMessageChunk, ToolMessage
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_llmdispatch.errors import MalformedResponseError, TruncatedStreamError, TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import arguments, blocks_chunk, made_id, text_chunk, text_of
+from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
+from langchain_llmdispatch.vendors.answer import (
+    CallIds,
+    blocks_chunk,
+    made_id,
+    named_tool,
+    text_chunk,
+    text_of,
+)
 from langchain_llmdispatch.vendors.cohere.answer import (
     PROVIDER,
     annotation,
-    cited_place,
+    argument_text,
     metadata,
     usage_metadata,
 )
 from langchain_llmdispatch.vendors.cohere.errors import error_inside
 from langchain_llmdispatch.vendors.stream import EventDecoder
+from langchain_llmdispatch.vendors.streamed_blocks import INPUT, StreamedBlock, StreamedBlocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +66,7 @@ def may_cite(call: Call) -> bool:
 class CohereStreamDecoder(EventDecoder):
     """Chunks of an answer."""
 
-    __slots__ = ("_args", "_cited", "_id", "_last_text", "_logprobs", "_opened", "_places")
+    __slots__ = ("_calls", "_cited", "_content", "_id", "_ids", "_logprobs", "_texts")
 
     end_marker: ClassVar[str] = "message-end"
 
@@ -66,21 +75,15 @@ class CohereStreamDecoder(EventDecoder):
         self._cited = may_cite(call)
         self._id: str | None = None
         self._logprobs: list[Any] = []
-        # Where there is text to cite, None for the tool plan.
-        self._places: set[int | None] = set()
-        self._last_text = 0
-        # Arguments so far by call, and the calls whose arguments were seen to begin as an object.
-        self._args: dict[int, list[str]] = {}
-        self._opened: set[int] = set()
+        self._content, self._calls = StreamedBlocks(), StreamedBlocks()
+        self._ids = CallIds()
+        self._texts: set[int] = set()  # the numbers, as given out, of the blocks with text that may be cited
+
+    def _marked(self) -> None:
+        self.done = self.finished
 
     def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
-        end = frame.data.startswith("[DONE]")
-        if self.finished:
-            self.done = end
-            return None
-        if end:
-            raise self._error(TruncatedStreamError, "[DONE] came without message-end")
-        return super()._frame(frame)
+        return None if self.finished else super()._frame(frame)
 
     def _finish(self) -> AIMessageChunk | None:
         # `[DONE]` may be missing.
@@ -110,67 +113,69 @@ class CohereStreamDecoder(EventDecoder):
 
     def _plan(self, event: Event) -> AIMessageChunk | None:
         text = self._at(event, "message").get("tool_plan")
-        return self._text(text, None, _PLAN) if text else None
+        return self._text(text, _PLAN) if text else None
 
-    def _content(self, event: Event) -> AIMessageChunk | None:
+    def _content_start(self, event: Event) -> AIMessageChunk | None:
+        content = self._at(event, "message", "content")
+        kind = "thinking" if "thinking" in {content.get("type"), *content} else "text"
+        self._content.begin(event.get("index"), kind)
+        return self._content_delta(event)
+
+    def _content_delta(self, event: Event) -> AIMessageChunk | None:
         if event.get("logprobs"):
             self._logprobs.append(event["logprobs"])
-        content = self._at(event, "message", "content")
+        content, place = self._at(event, "message", "content"), event.get("index")
         if thinking := content.get("thinking"):
             return self._chunk(additional_kwargs={"reasoning_content": text_of(thinking)})
         text = content.get("text")
         if not text:
             return None
-        place = self._last_text = event.get("index") or 0
-        return self._text(text, place, _FIRST_TEXT + place)
+        block = self._content.of(place, "text") or self._content.begin(place, "text")
+        return self._text(text, _FIRST_TEXT + block.number)
 
-    def _text(self, text: str, place: int | None, index: int) -> AIMessageChunk:
+    def _text(self, text: str, index: int) -> AIMessageChunk:
         if not self._cited:
             return text_chunk(text, PROVIDER)
-        self._places.add(place)
+        self._texts.add(index)
         return blocks_chunk([{"type": "text", "text": text, "index": index}], PROVIDER)
 
     def _citation(self, event: Event) -> AIMessageChunk:
         citation = self._at(event, "message", "citations")
-        place = cited_place(citation, self._last_text)
-        if place not in self._places:  # not foreseen, or of something that is no text: kept as it came
+        index = self._cited_text(citation)
+        if index not in self._texts:  # not foreseen, or of something that is no text: kept as it came
             return self._chunk(additional_kwargs={"citations": [citation]})
-        index = _PLAN if place is None else _FIRST_TEXT + place
         block = {"type": "text", "text": "", "annotations": [annotation(citation)], "index": index}
         return blocks_chunk([block], PROVIDER)
 
-    def _call_start(self, event: Event) -> AIMessageChunk:
-        index, raw = event.get("index") or 0, self._at(event, "message", "tool_calls")
+    def _cited_text(self, citation: Event) -> int | None:
+        if citation.get("type") == "PLAN":
+            return _PLAN
+        block = self._content.of(citation.get("content_index"), "text")
+        return None if block is None else _FIRST_TEXT + block.number
+
+    def _call_start(self, event: Event) -> AIMessageChunk | None:
+        raw, place = self._at(event, "message", "tool_calls"), event.get("index")
         function = self._at(event, "message", "tool_calls", "function")
-        self._args[index] = []
-        text = self._add_args(index, function.get("arguments") or "")
-        name, identity = function.get("name") or "", raw.get("id") or made_id(self._id, index)
-        return self._call_chunk(index, text, self._call.tool_names.get(name, name), identity)
+        block = self._calls.begin(place, "tool_use", raw.get("id"))
+        identity = self._ids.own(raw.get("id") or made_id(self._id, block.number))
+        name = named_tool(function.get("name"), self._call.tool_names)
+        return self._call_chunk(block, argument_text(function), name=name, id=identity)
 
     def _call_delta(self, event: Event) -> AIMessageChunk | None:
-        index = event.get("index") or 0
-        if index not in self._args:
-            raise self._error(MalformedResponseError, f"arguments of tool call {index}, which never began")
+        raw = self._at(event, "message", "tool_calls")
         function = self._at(event, "message", "tool_calls", "function")
-        text = self._add_args(index, function.get("arguments") or "")
-        return self._call_chunk(index, text) if text else None
+        block = self._calls.of(event.get("index"), INPUT, raw.get("id"))
+        return self._call_chunk(block, argument_text(function))
 
-    def _add_args(self, index: int, text: str) -> str:
-        """Return the arguments to emit now: a tool without any gets `null`, which must not get out."""
-        parts = self._args[index]
-        parts.append(text)
-        if index in self._opened:
-            return text
-        held = "".join(parts)
-        if not held.lstrip().startswith("{"):
-            return ""
-        self._opened.add(index)
-        return held
+    def _call_end(self, event: Event) -> None:
+        self._calls.end(event.get("index"))
 
-    def _call_chunk(
-        self, index: int, args: str, name: str | None = None, identity: str | None = None
-    ) -> AIMessageChunk:
-        return self._chunk(tool_call_chunks=[_tool_chunk(index, args, name, identity)])
+    def _call_chunk(self, block: StreamedBlock, text: str, **fields: str) -> AIMessageChunk | None:
+        args = block.args.add(text) if block.args is not None else ""
+        if not args and not fields:
+            return None
+        piece = tool_call_chunk(args=args, index=_FIRST_CALL + block.number, **fields)
+        return self._chunk(tool_call_chunks=[piece])
 
     def _end(self, event: Event) -> AIMessageChunk:
         delta = self._at(event)
@@ -189,16 +194,21 @@ class CohereStreamDecoder(EventDecoder):
             content=[] if self._cited else "",
             tool_call_chunks=calls,
             usage_metadata=usage_metadata(delta.get("usage")),
-            response_metadata=metadata(self._call, answer, called=bool(self._args)),
+            response_metadata=metadata(self._call, answer, called=bool(self._calls)),
             chunk_position="last",
         )
 
     def _finished_calls(self) -> list[ToolCallChunk]:
         """Return `{}` for the calls without arguments, once all calls are known to be whole."""
-        for index, parts in self._args.items():
-            if arguments("".join(parts)) is None:
-                raise self._error(TruncatedToolCallError, f"tool call {index}: arguments are not whole JSON")
-        return [_tool_chunk(index, "{}") for index in self._args if index not in self._opened]
+        for block, args in self._calls.calls:
+            if args.value is None:
+                text = f"tool call {block.number}: arguments are not whole JSON"
+                raise self._error(TruncatedToolCallError, text)
+        return [
+            tool_call_chunk(args="{}", index=_FIRST_CALL + block.number)
+            for block, args in self._calls.calls
+            if args.empty
+        ]
 
     # -- chunks ----------------------------------------------------------------------------------------
 
@@ -209,14 +219,11 @@ class CohereStreamDecoder(EventDecoder):
     handlers: ClassVar[Mapping[str, Callable[[Any, Event], AIMessageChunk | None]]] = {
         "message-start": _start,
         "tool-plan-delta": _plan,
-        "content-start": _content,
-        "content-delta": _content,
+        "content-start": _content_start,
+        "content-delta": _content_delta,
         "citation-start": _citation,
         "tool-call-start": _call_start,
         "tool-call-delta": _call_delta,
+        "tool-call-end": _call_end,
         "message-end": _end,
     }
-
-
-def _tool_chunk(index: int, args: str, name: str | None = None, identity: str | None = None) -> ToolCallChunk:
-    return tool_call_chunk(name=name, args=args, id=identity, index=_FIRST_CALL + index)

@@ -17,6 +17,7 @@ from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseError, VendorError
 from langchain_llmdispatch.vendors.answer import json_object, text_of
 from langchain_llmdispatch.vendors.base import ErrorBody
+from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
 from langchain_llmdispatch.vendors.google.contents import (
     NATIVE,
     OUTCOMES,
@@ -37,6 +38,7 @@ from langchain_llmdispatch.vendors.google.metadata import (
     wav,
 )
 from langchain_llmdispatch.vendors.google.rules import LISTING
+from langchain_llmdispatch.vendors.usage import grown_counts
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -44,27 +46,6 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, FinishReason
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
-# Candidate.FinishReason of v1beta. Absent ones are ambiguous (OTHER, NO_IMAGE, future ones): with content
-# the answer counts as cut short, without any as malformed.
-_FINISH: dict[str, FinishReason] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "CONTINUATION": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "LANGUAGE": "content_filter",
-    "BLOCKLIST": "content_filter",
-    "PROHIBITED_CONTENT": "content_filter",
-    "SPII": "content_filter",
-    "IMAGE_SAFETY": "content_filter",
-    "IMAGE_PROHIBITED_CONTENT": "content_filter",
-    "IMAGE_RECITATION": "content_filter",
-    "MODEL_ARMOR": "content_filter",
-}
-_FAILED = frozenset({
-    "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE",
-    "MISSING_THOUGHT_SIGNATURE",
-})  # fmt: skip
 # What a candidate may carry beside content and reason, and the name it gets in `response_metadata`.
 _EXTRAS = {
     "finishMessage": "finish_message",
@@ -85,7 +66,7 @@ class AnswerBuilder:
 
     Attributes:
         structured: Whether content is a list of blocks.
-        ended: Whether the last event carried a finish reason or a blocked prompt.
+        ended: Whether no content has come since a finish reason, or the prompt was blocked.
         calls: The tool calls so far.
         text_index: The number of the first block of text.
     """
@@ -128,29 +109,27 @@ class AnswerBuilder:
 
     def _add_facts(self, event: Json) -> None:
         if self._model == "" or self._id == "":
-            self._model = event.get("modelVersion") or self._model
+            self._model = str(event.get("modelVersion") or self._model)
             self._id = event.get("responseId") or self._id
         if self.structured is None:
             call = self._context.call
             self.structured = _may_sign(call, self._model or call.model)
-        usage = event.get("usageMetadata")
-        # Counters are cumulative: the last ones hold. Early events may have none of them.
-        if usage and ("totalTokenCount" in usage or "promptTokenCount" in usage or not self._usage):
-            self._usage = usage
+        self._usage = grown_counts(self._usage, event.get("usageMetadata"))  # cumulative
         feedback = event.get("promptFeedback")
         if feedback:
             self._feedback = feedback
             self.ended = self.ended or bool(self.block_reason)
 
     def _add_candidate(self, candidate: Json, delta: AnswerDelta) -> None:
-        for part in (candidate.get("content") or {}).get("parts") or ():
+        parts = (candidate.get("content") or {}).get("parts") or ()
+        for part in parts:
             self._add_part(part, delta)
         if not _EXTRA_KEYS.isdisjoint(candidate):
             self._keep(candidate)
-        raw = candidate.get("finishReason")
-        self.ended = bool(raw)
-        if raw:
-            self._add_reason(enum_name(raw, FINISH_NUMBERS))
+        reason = enum_name(candidate.get("finishReason"), FINISH_NUMBERS)
+        self.ended = bool(reason) or (self.ended and not parts)
+        if reason:
+            self._add_reason(reason)
 
     def _keep(self, candidate: Json) -> None:
         for key in _EXTRA_KEYS & candidate.keys():
@@ -159,9 +138,9 @@ class AnswerBuilder:
                 self._extras[key] = grown(old, value) if old and key in _GROWING else value
 
     def _add_reason(self, reason: str) -> None:
-        self.ended = bool(reason)
-        self._reason = reason or self._reason
-        if reason in _FAILED:
+        if reason != "STOP" or not self._reason:  # STOP on each event takes back no other reason
+            self._reason = reason
+        if ending_of(reason) == "failed":
             message = self._extras.get("finishMessage") or ""
             raise self._failed(f"{reason} {message}".strip(), reason)
 
@@ -276,15 +255,12 @@ class AnswerBuilder:
                 return "content_filter"
             cls = EmptyAnswerError if self._empty else MalformedResponseError
             raise self._context.error(cls, "the answer has no finish reason")
-        known = _FINISH.get(self._reason)
-        if known == "stop" and self.calls:
-            return "tool_calls"
-        if known:
-            return known
-        if self._empty:
+        # OTHER, NO_IMAGE and future words are ambiguous: content was cut short, and nothing is no answer.
+        known = None if self._reason == "OTHER" else ending_of(self._reason)
+        if known is None and self._empty:
             message = self._extras.get("finishMessage") or "nothing was answered"
             raise self._failed(f"{self._reason}: {message}", self._reason)
-        return "length"
+        return "length" if known is None else finish_reason_of(self._reason, calls=bool(self.calls))
 
     def metadata(self) -> dict[str, Any]:
         """Return everything that is reported once, at the end, as `response_metadata`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, made_id
+from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id
 from langchain_llmdispatch.vendors.google.contents import SIGNATURES
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ class FunctionCall:
 class FunctionCalls:
     """The function calls of one answer, in order."""
 
-    __slots__ = ("_calls", "_names")
+    __slots__ = ("_calls", "_ids", "_names")
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
+        self._ids = CallIds()
         self._calls: list[FunctionCall] = []
 
     def __bool__(self) -> bool:
@@ -93,7 +94,7 @@ class FunctionCalls:
         # Older models send no id. Ours must differ between turns and be the same whenever it is decoded.
         prefix = response_id or hashlib.sha256(dump_json(part)).hexdigest()[:12]
         identity = raw.get("id") or made_id(prefix, len(self._calls))
-        self._calls.append(FunctionCall(str(raw.get("name") or ""), str(identity)))
+        self._calls.append(FunctionCall(str(raw.get("name") or ""), self._ids.own(str(identity))))
 
     def result(self) -> ToolCalls:
         """Return the calls in LangChain's shape, by validity."""

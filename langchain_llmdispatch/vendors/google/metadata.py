@@ -7,7 +7,7 @@ import wave
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_llmdispatch.vendors.answer import usage_of
+from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -40,12 +40,10 @@ def usage_metadata(counts: Json) -> UsageMetadata | None:
     if "promptTokenCount" not in counts and "totalTokenCount" not in counts:
         return None
     thoughts = counts.get("thoughtsTokenCount")
-    # Tool results that Google's own tools put into the prompt are counted apart.
-    read = (counts.get("promptTokenCount") or 0) + (counts.get("toolUsePromptTokenCount") or 0)
-    written = (counts.get("candidatesTokenCount") or 0) + (thoughts or 0)
     return usage_of(
-        read,
-        written,
+        # Tool results that Google's own tools put into the prompt are counted apart.
+        sum_of(counts.get("promptTokenCount"), counts.get("toolUsePromptTokenCount")),
+        sum_of(counts.get("candidatesTokenCount"), thoughts),
         counts.get("totalTokenCount"),
         inputs={
             "audio": _audio_tokens(counts.get("promptTokensDetails")) or None,
@@ -59,7 +57,9 @@ def usage_metadata(counts: Json) -> UsageMetadata | None:
 
 
 def _audio_tokens(details: Sequence[Json] | None) -> int:
-    return sum(item.get("tokenCount") or 0 for item in details or () if item.get("modality") in _AUDIO)
+    return sum(
+        count_of(item.get("tokenCount")) or 0 for item in details or () if item.get("modality") in _AUDIO
+    )
 
 
 def wav(samples: bytes, mime: str) -> bytes:

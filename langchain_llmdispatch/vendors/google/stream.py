@@ -1,7 +1,7 @@
 """Gemini's streams: server-sent events without an end marker.
 
 A stream is whole when it ends after an event with a finish reason, or with a blocked prompt. Older servers
-put a finish reason on every event, so only the end of input shows which one was the last.
+and translators put a finish reason on every event, so only the end of input shows which one was the last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from langchain_llmdispatch.framing import SSEvent
 from langchain_llmdispatch.json_format import json_text, parse_json
 from langchain_llmdispatch.vendors.answer import blocks_chunk, text_chunk
 from langchain_llmdispatch.vendors.google.answer import AnswerBuilder
-from langchain_llmdispatch.vendors.stream import FrameDecoder
+from langchain_llmdispatch.vendors.stream import FrameDecoder, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,26 +45,30 @@ class GoogleStreamDecoder(FrameDecoder):
         return self._answer.usage()
 
     def _decode(self, frames: Iterable[SSEvent]) -> Iterator[AIMessageChunk]:
-        return super()._decode(event for frame in frames for event in self._events(frame.data))
+        return super()._decode(event for frame in frames for event in self._events(frame))
 
     def _whole(self, body: bytes) -> Iterator[AIMessageChunk]:
         # Errors come as plain JSON even under `text/event-stream`; without `alt=sse` so does the stream.
         return self._decode([SSEvent("", json_text(body))])
 
-    def _events(self, data: str) -> list[Any]:
-        lines = data.splitlines()
+    def _words(self, frame: Any) -> None:
+        """Return None: `_events` has left out what holds no JSON."""
+
+    def _events(self, frame: SSEvent) -> list[Any]:
+        if super()._words(frame) is not None:
+            return []
+        lines = frame.data.splitlines()
         if len(lines) > 1:
             try:
-                parse_json(data)
+                parse_json(frame.data)
             except ValueError:
                 # Some proxies end events with a single line feed.
-                return [self._json(line) for line in lines]
-        event = self._json(data)
+                return [self._json(line) for line in lines if words_of(line) is None]
+        event = self._json(frame.data)
         return event if isinstance(event, list) else [event]
 
     def _frame(self, frame: Any) -> AIMessageChunk | None:
         delta = self._answer.add(frame)
-        self.finished = self._answer.ended
         if not delta.blocks and not delta.calls:
             return None
         self._filled = True
@@ -84,6 +88,7 @@ class GoogleStreamDecoder(FrameDecoder):
         answer = self._answer
         if not answer.ended:
             return super()._finish()
+        self.finished = True
         metadata = answer.metadata()
         if answer.calls.result().invalid:
             raise self._error(TruncatedToolCallError, "the arguments of a function call are not whole")

@@ -149,7 +149,11 @@ class ChunkDecoder:
 
     @property
     def finished(self) -> bool:
-        """Whether the model gave a finish reason, or marked its last chunk."""
+        """Whether the model marked its last chunk; a finish reason may stand on each one (Gemini)."""
+        return self._last
+
+    @property
+    def _ended(self) -> bool:
         return self._last or _reason(self._facts) is not None
 
     @property
@@ -198,7 +202,7 @@ class ChunkDecoder:
             TruncatedToolCallError: A tool call's arguments are no whole JSON.
             EmptyAnswerError: Nothing came.
         """
-        if not self.finished and (self._integration.marks_end or not self._filled):
+        if not self._ended and (self._integration.marks_end or not self._filled):
             if not (self._facts or self._filled):
                 raise EmptyAnswerError("the answer is empty")
             raise TruncatedStreamError("the stream ended without a finish reason")

@@ -13,20 +13,22 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseError
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, json_object, text_of, usage_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, json_object, model_of, text_of
+from langchain_llmdispatch.vendors.argument_text import arguments_of
+from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
 from langchain_llmdispatch.vendors.ollama.errors import error_inside
+from langchain_llmdispatch.vendors.usage import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.types import Call, FinishReason
+    from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 PROVIDER = "ollama"
 
-_FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 # The model was loaded or unloaded and nothing was generated.
 _NO_GENERATION = frozenset({"load", "unload"})
 _KEPT = (
@@ -51,7 +53,8 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
         raise context.error(MalformedResponseError, "the answer has no message, or is not done")
     calls = ToolCalls(context.call.tool_names)
     for index, item in enumerate(message.get("tool_calls") or ()):
-        calls.add(*call_parts(answer, item, index))
+        name, args, identity = call_parts(answer, item, index)
+        calls.add(name, args, calls.ids.own(identity))
     content, thinking = message.get("content") or "", message.get("thinking")
     if not content and not calls.valid:
         check_generated(context, answer)
@@ -81,7 +84,7 @@ def call_parts(answer: Mapping[str, Any], item: Mapping[str, Any], index: int) -
     name = function.get("name") or ""
     args = function.get("arguments")
     if isinstance(args, str):  # proxies send text, as OpenAI does; its `null` is no object here
-        parsed = None if args.strip() == "null" else arguments(args)
+        parsed = None if args.strip() == "null" else arguments_of(args)
         args = args if parsed is None else parsed
     args = {} if args is None else args
     return name, args, item.get("id") or _made_id(answer, name, args, index)
@@ -96,7 +99,7 @@ def _made_id(answer: Mapping[str, Any], name: str, args: Any, index: int) -> str
 def usage_metadata(answer: Mapping[str, Any]) -> UsageMetadata | None:
     """Return the usage if both counters came: an absent one may be a cached prompt as well as a zero."""
     read, written = answer.get("prompt_eval_count"), answer.get("eval_count")
-    return None if read is None or written is None else usage_of(int(read), int(written))
+    return usage_of(read, written)
 
 
 def metadata(call: Call, answer: Mapping[str, Any], logprobs: Any, *, called: bool) -> dict[str, Any]:
@@ -107,13 +110,15 @@ def metadata(call: Call, answer: Mapping[str, Any], logprobs: Any, *, called: bo
         answer: The answer, or the last line of a stream.
         logprobs: All log probabilities of the answer, if any.
         called: Whether the answer holds tool calls.
+
+    Raises:
+        MalformedResponseError: The reason means that there is no answer.
     """
-    finish = _FINISH.get(answer.get("done_reason") or "", "stop")
     found: dict[str, Any] = {
         "model_provider": PROVIDER,
-        "model_name": answer.get("model") or call.model,
+        "model_name": model_of(answer, call.model),
         # Ollama's reason is "stop" after tool calls too.
-        "finish_reason": "tool_calls" if called and finish == "stop" else finish,
+        "finish_reason": finish_reason_of(answer.get("done_reason"), calls=called),
     }
     found.update((name, answer[name]) for name in _KEPT if answer.get(name) is not None)
     if logprobs:

@@ -10,7 +10,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import LineDecoder, SSEDecoder
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import text_chunk, text_of
+from langchain_llmdispatch.vendors.answer import CallIds, named_tool, text_chunk, text_of
 from langchain_llmdispatch.vendors.ollama.answer import (
     PROVIDER,
     call_parts,
@@ -37,7 +37,7 @@ _FIRST_CALL = 100
 class OllamaStreamDecoder(FrameDecoder):
     """Chunks of an answer, line by line."""
 
-    __slots__ = ("_calls", "_filled", "_logprobs")
+    __slots__ = ("_calls", "_filled", "_ids", "_logprobs")
 
     framing: ClassVar[type[SSEDecoder | LineDecoder]] = LineDecoder
     end_marker: ClassVar[str] = '"done": true'
@@ -46,6 +46,7 @@ class OllamaStreamDecoder(FrameDecoder):
         super().__init__(vendor, call, headers)
         self._calls = 0
         self._filled = False
+        self._ids = CallIds()
         self._logprobs: list[Any] = []
 
     def _frame(self, frame: bytes) -> AIMessageChunk | None:
@@ -89,7 +90,7 @@ class OllamaStreamDecoder(FrameDecoder):
             name, args, identity = call_parts(answer, item, self._calls)
             if not isinstance(args, dict):
                 raise self._error(TruncatedToolCallError, f"the arguments of {name!r} are no JSON object")
-            name = self._call.tool_names.get(name, name)
+            name, identity = named_tool(name, self._call.tool_names), self._ids.own(identity)
             index, text = _FIRST_CALL + self._calls, dump_json(args).decode()
             chunks.append(tool_call_chunk(name=name, args=text, id=identity, index=index))
             self._calls += 1

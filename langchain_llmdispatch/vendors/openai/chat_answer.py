@@ -7,13 +7,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, text_of, usage_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, model_of, text_of
+from langchain_llmdispatch.vendors.argument_text import arguments_of
+from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
+from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.types import FinishReason
+    from langchain_core.messages.ai import UsageMetadata
 
 KWARGS = ("annotations", "audio", "images")
 """Parts of a message or delta that LangChain keeps in `additional_kwargs`, beside refusal and reasoning."""
@@ -21,34 +23,6 @@ HEAD = ("id", "system_fingerprint", "service_tier", "prompt_filter_results", "pr
 """Fields of the response that are worth keeping as metadata."""
 TAIL = ("content_filter_results", "native_finish_reason", "stop_reason", "matched_stop")
 """Fields of the choice that are worth keeping as metadata."""
-
-_FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "content_filter": "content_filter",
-    "function_call": "tool_calls",  # OpenAI's legacy functions
-    "eos_token": "stop",  # TGI
-    "stop_sequence": "stop",  # TGI
-    "eos": "stop",  # Together
-    "max_tokens": "length",
-    "model_length": "length",  # Mistral
-    "sensitive": "content_filter",  # Z.ai
-    "safety": "content_filter",
-}
-FAILED = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
-"""Finish reasons of answers that failed on the way: OpenRouter and Mistral, vLLM, Z.ai, DeepSeek."""
-
-
-def finish_reason(raw: Any, *, calls: bool) -> FinishReason:
-    """Return the normal form of a finish reason.
-
-    Forced calls end with `stop` on OpenAI, and so do all calls on some servers: they must be answered next
-    all the same. An unknown reason is still an end.
-    """
-    reason = _FINISH.get(raw.lower() if isinstance(raw, str) else "", "stop")
-    return "tool_calls" if calls and reason == "stop" else reason
-
 
 # -- usage ---------------------------------------------------------------------------------------------
 
@@ -59,23 +33,16 @@ def usage_metadata(usage: Any) -> UsageMetadata | None:
     """Return a chat completion's usage in LangChain's terms, or None if it does not count both sides."""
     if not isinstance(usage, Mapping):
         return None
-    prompt, completion, total = (
-        usage.get("prompt_tokens"),
-        usage.get("completion_tokens"),
-        usage.get("total_tokens"),
-    )
-    if not isinstance(prompt, int) or not isinstance(completion, int):
-        return None
-    total = total if isinstance(total, int) else 0
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    total = count_of(usage.get("total_tokens"))
     if usage.keys() <= _COUNTS:  # no details
-        sum_of_both = prompt + completion
-        return UsageMetadata(input_tokens=prompt, output_tokens=completion, total_tokens=total or sum_of_both)
+        return usage_of(prompt, completion, total)
     read, written = _details(usage, "prompt"), _details(usage, "completion")
-    reasoning = _first_int(written.get("reasoning_tokens"), usage.get("reasoning_tokens"))
+    reasoning = _first_count(written.get("reasoning_tokens"), usage.get("reasoning_tokens"))
     # xAI counts reasoning beside the completion instead of within it; only the total shows that.
-    if reasoning and total == prompt + completion + reasoning:
-        completion += reasoning
-    cached = _first_int(
+    if reasoning and total == sum_of(prompt, completion, reasoning):
+        completion = sum_of(completion, reasoning)
+    cached = _first_count(
         read.get("cached_tokens"),
         usage.get("cached_tokens"),  # Together
         usage.get("prompt_cache_hit_tokens"),  # DeepSeek
@@ -99,8 +66,8 @@ def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
     return details if isinstance(details, Mapping) else {}
 
 
-def _first_int(*values: Any) -> int | None:
-    return next((value for value in values if isinstance(value, int)), None)
+def _first_count(*values: Any) -> int | None:
+    return next((count for value in values if (count := count_of(value)) is not None), None)
 
 
 # -- text, reasoning, tool calls -----------------------------------------------------------------------
@@ -159,11 +126,28 @@ def seed_of(reply: Mapping[str, Any]) -> str:
     return str(reply.get("id") or reply.get("created") or "")
 
 
+def ending_metadata(word: Any, *, calls: bool) -> dict[str, Any]:
+    """Return the finish reason as metadata, and the server's own word where that is another one.
+
+    Forced calls end with `stop` on OpenAI, and so do all calls on some servers: they must be answered next
+    all the same.
+
+    Raises:
+        MalformedResponseError: The answer failed on the way.
+    """
+    reason = finish_reason_of(word, calls=calls)
+    same = not word or word in {reason, "stop"}
+    return {"finish_reason": reason, **({} if same else {"native_finish_reason": str(word)})}
+
+
+def given_id(raw: Any) -> str | None:
+    """Return a call's id as the server gave it; None if it gave none (TGI sends 0, Mistral the word `null`)."""
+    return raw if isinstance(raw, str) and raw not in {"", "null"} else None
+
+
 def call_id(raw: Any, seed: str, index: int) -> str:
-    """Return the vendor's call id, or one that the same answer always gets (TGI sends 0 or nothing)."""
-    if isinstance(raw, str) and raw:
-        return raw
-    return f"call_{sha256(seed.encode(errors='surrogatepass')).hexdigest()[:12]}_{index}"
+    """Return the server's id of a call, or one that the same answer always gets."""
+    return given_id(raw) or f"call_{sha256(seed.encode(errors='surrogatepass')).hexdigest()[:12]}_{index}"
 
 
 # -- the message ---------------------------------------------------------------------------------------
@@ -192,8 +176,8 @@ def chat_message(
     calls = _calls(reply, raw, names) if raw.get("tool_calls") or raw.get("function_call") else None
     metadata = {
         "model_provider": provider,
-        "model_name": reply.get("model") or model,
-        "finish_reason": finish_reason(choice.get("finish_reason"), calls=calls is not None),
+        "model_name": model_of(reply, model),
+        **ending_metadata(choice.get("finish_reason"), calls=calls is not None),
     }
     for source, kept in ((reply, HEAD), (choice, TAIL), (choice, ("logprobs",))):
         for name in kept:
@@ -213,6 +197,7 @@ def _calls(reply: Mapping[str, Any], raw: Mapping[str, Any], names: Mapping[str,
     calls, seed = ToolCalls(names), seed_of(reply)
     for index, call in enumerate(raw_calls(raw)):
         name, text = call_parts(call)
-        args = arguments(text)
-        calls.add(name, text if args is None else args, call_id(call.get("id"), seed, index))
+        args = arguments_of(text)
+        identity = calls.ids.own(call_id(call.get("id"), seed, index))
+        calls.add(name, text if args is None else args, identity)
     return calls or None

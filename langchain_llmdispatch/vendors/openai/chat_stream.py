@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages.tool import ToolCallChunk
 
-from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import arguments, text_chunk, text_of
+from langchain_llmdispatch.errors import TruncatedToolCallError
+from langchain_llmdispatch.vendors.answer import model_of, text_chunk, text_of
+from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of, has_ended
 from langchain_llmdispatch.vendors.openai import chat_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
+from langchain_llmdispatch.vendors.openai.streamed_calls import StreamedCalls
 from langchain_llmdispatch.vendors.stream import FrameDecoder
+from langchain_llmdispatch.vendors.usage import count_of, grown_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,76 +25,14 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.base import Vendor
 
 
-class PartialToolCall:
-    """One tool call as its pieces arrive."""
-
-    __slots__ = ("args", "id", "name")
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.args: list[str] = []
-
-
-class ToolCallAssembler:
-    """The tool calls of a stream, kept apart though servers omit or repeat indices, ids and names."""
-
-    __slots__ = ("_by_wire", "_calls", "_names")
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._calls: list[PartialToolCall] = []
-        self._by_wire: dict[int, int] = {}
-        self._names = names
-
-    def __bool__(self) -> bool:
-        """Whether there was any."""
-        return bool(self._calls)
-
-    def add(self, pieces: list[Mapping[str, Any]], seed: str) -> list[ToolCallChunk]:
-        """Return chunks for `pieces`; id and name appear once per call."""
-        return [self._add(piece, seed) for piece in pieces]
-
-    def _add(self, piece: Mapping[str, Any], seed: str) -> ToolCallChunk:
-        name, args = answers.call_parts(piece)
-        index = self._index(piece, name)
-        call = self._calls[index]
-        chunk = ToolCallChunk(type="tool_call_chunk", name=None, args=None, id=None, index=index)
-        if not call.id:
-            chunk["id"] = call.id = answers.call_id(piece.get("id"), seed, index)
-        if name and not call.name:
-            call.name = name
-            chunk["name"] = self._names.get(name, name)
-        if args and not (args == "null" and not call.args):
-            call.args.append(args)
-            chunk["args"] = args
-        return chunk
-
-    def _index(self, piece: Mapping[str, Any], name: Any) -> int:
-        wire, identity = piece.get("index"), piece.get("id")
-        known = self._by_wire.get(wire) if isinstance(wire, int) else len(self._calls) - 1
-        # Some servers give every call index 0, or none: a new id beside a name begins a new call.
-        if known is None or known < 0 or (name and identity and identity != self._calls[known].id):
-            self._calls.append(PartialToolCall())
-            known = len(self._calls) - 1
-            if isinstance(wire, int):
-                self._by_wire[wire] = known
-        return known
-
-    def problem(self) -> str | None:
-        """Return what is wrong with the calls, or None if all are whole."""
-        for call in self._calls:
-            if not call.name:
-                return "a tool call has no name"
-            if arguments("".join(call.args)) is None:
-                return "the arguments of a tool call are no whole JSON object"
-        return None
-
-
 class ChatStreamDecoder(FrameDecoder):
     """Chunks of a chat completion.
 
     A finish reason ends the answer; usage and `[DONE]` may follow or not. The last chunk is held back for
     them, so that `close` gives it where they never come.
+
+    Proxies of Gemini put a finish reason on every chunk (songquanpeng/one-api#1477). There only `[DONE]`, a
+    chunk with usage alone, or the end of input ends the answer.
 
     Args:
         vendor: The vendor.
@@ -102,7 +42,10 @@ class ChatStreamDecoder(FrameDecoder):
         extras: Metadata from the headers.
     """
 
-    __slots__ = ("_calls", "_finish_reason", "_head", "_logprobs", "_model", "_provider", "_seed", "_usage")
+    __slots__ = (
+        "_calls", "_finish_reason", "_head", "_logprobs", "_model", "_open", "_provider", "_seed", "_stamped",
+        "_usage",
+    )  # fmt: skip
 
     end_marker: ClassVar[str] = "a finish reason"
 
@@ -117,11 +60,13 @@ class ChatStreamDecoder(FrameDecoder):
     ) -> None:
         super().__init__(vendor, call, headers)
         self._provider = provider
-        self._calls = ToolCallAssembler(call.tool_names)
+        self._calls = StreamedCalls(call.tool_names)
         self._head: dict[str, Any] = dict(extras)
         self._model = ""
         self._seed = ""
         self._finish_reason = ""
+        self._open = False  # whether content has come on a chunk without a finish reason
+        self._stamped = False  # whether content has come after a finish reason
         self._usage: Any = None
         self._logprobs: dict[str, Any] = {}
 
@@ -130,22 +75,21 @@ class ChatStreamDecoder(FrameDecoder):
         """The usage that the vendor has reported so far."""
         return answers.usage_metadata(self._usage)
 
+    def _marked(self) -> AIMessageChunk | None:
+        return self._finish()
+
     def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
-        data = frame.data
-        if data == "[DONE]":
-            return self._finish()
-        if not data.strip():
-            return None
-        chunk = self._object(data)
+        chunk = self._object(frame.data)
         if chunk.get("error") or frame.event == "error" or chunk.get("object") == "error":
             raise error_inside(self._context, error_body(chunk))
         if not self._seed or chunk.get("usage"):
             self._bookkeeping(chunk)
         choices = chunk.get("choices")
         if not choices:
+            self.finished = self.finished or bool(self._finish_reason and answers.raw_usage(chunk))
             return None
         choice = choices[0]
-        if choice.get("index"):  # n > 1: the first answer is the answer
+        if (place := choice.get("index")) and count_of(place):  # n > 1: the first answer is the answer
             return None
         delta = choice.get("delta")
         message = self._delta(delta) if delta else None
@@ -153,16 +97,20 @@ class ChatStreamDecoder(FrameDecoder):
             self._add_logprobs(choice["logprobs"])
         if choice.get("content_filter_results"):  # Azure: the one at the end is often empty
             self._head["content_filter_results"] = choice["content_filter_results"]
-        if choice.get("finish_reason"):
+        if message is not None and self._finish_reason:
+            self._stamped, self.finished = True, False
+        if has_ended(choice.get("finish_reason")):
             self._end(chunk, choice)
+        elif message is not None:
+            self._open = True
         return message
 
     def _bookkeeping(self, chunk: Mapping[str, Any]) -> None:
-        self._model = self._model or chunk.get("model") or ""
+        self._model = self._model or model_of(chunk, "")
         self._seed = self._seed or answers.seed_of(chunk)
         self._head.update((name, chunk[name]) for name in answers.HEAD if chunk.get(name))
         if usage := answers.raw_usage(chunk):
-            self._usage = usage
+            self._usage = grown_counts(self._usage, usage)
 
     def _add_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         for name, value in logprobs.items():
@@ -171,9 +119,11 @@ class ChatStreamDecoder(FrameDecoder):
 
     def _end(self, chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
         reason = str(choice["finish_reason"])
-        if reason in answers.FAILED:
-            raise self._error(MalformedResponseError, f"the answer failed: {reason}")
-        self._finish_reason, self.finished = reason, True
+        # A failure is known at once; `stop` on later chunks takes back no other reason.
+        if finish_reason_of(reason) != "stop" or not self._finish_reason:
+            self._finish_reason = reason
+        # Where each chunk with content has a finish reason, the first of them may not be the last.
+        self.finished = self._open and not self._stamped
         self._bookkeeping(chunk)
         self._head.update((name, choice[name]) for name in answers.TAIL if choice.get(name))
 
@@ -200,21 +150,22 @@ class ChatStreamDecoder(FrameDecoder):
         )
 
     def _finish(self) -> AIMessageChunk | None:
-        if not self.finished:
+        if not self._finish_reason:
             return super()._finish()
         if problem := self._calls.problem():
             raise self._error(TruncatedToolCallError, problem)
-        self.done = True
+        self.finished = self.done = True
         metadata = {
             "model_provider": self._provider,
             "model_name": self._model or self._call.model,
-            "finish_reason": answers.finish_reason(self._finish_reason, calls=bool(self._calls)),
+            **answers.ending_metadata(self._finish_reason, calls=bool(self._calls)),
             **self._head,
         }
         if self._logprobs:
             metadata["logprobs"] = self._logprobs
         return AIMessageChunk(
             content="",
+            tool_call_chunks=self._calls.rest(),
             usage_metadata=answers.usage_metadata(self._usage),
             response_metadata=metadata,
             chunk_position="last",

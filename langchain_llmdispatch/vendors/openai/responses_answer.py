@@ -14,19 +14,19 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, arguments, usage_of
+from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id, model_of
+from langchain_llmdispatch.vendors.argument_text import arguments_of
+from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
+from langchain_llmdispatch.vendors.usage import usage_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_llmdispatch.types import FinishReason
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
-_INCOMPLETE: dict[Any, FinishReason] = {
-    "max_output_tokens": "length",
-    "max_tool_calls": "length",
-    "content_filter": "content_filter",
-}
 _UNFINISHED = frozenset({"queued", "in_progress", "cancelled", "failed"})
 """Statuses without an answer; an unknown one is an end, as in chat completions."""
 _KEPT = (
@@ -51,7 +51,7 @@ def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessa
         text = f"the response is not finished: {reply.get('status') or 'no output'}"
         raise context.error(MalformedResponseError, text)
     call = context.call
-    items = [item for item in output if isinstance(item, Mapping)]
+    items = list(_identified(output, reply.get("id")))
     calls = _calls(items, call.tool_names)
     metadata = response_metadata(reply, call.model, calls=bool(calls))
     if logprobs := [entry for item in items for entry in _logprobs(item)]:
@@ -66,14 +66,18 @@ def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessa
 
 
 def response_metadata(reply: Mapping[str, Any], model: str, *, calls: bool) -> dict[str, Any]:
-    """Return the response metadata."""
+    """Return the response metadata.
+
+    Raises:
+        MalformedResponseError: The answer failed on the way.
+    """
     reason: FinishReason = "tool_calls" if calls else "stop"
     if reply.get("status") == "incomplete":
         why = (reply.get("incomplete_details") or {}).get("reason")
-        reason = _INCOMPLETE.get(why, "length")
+        reason = "length" if ending_of(why) in {None, "stop", "tool_calls"} else finish_reason_of(why)
     return {
         "model_provider": "openai",
-        "model_name": reply.get("model") or model,
+        "model_name": model_of(reply, model),
         "finish_reason": reason,
         **{name: reply[name] for name in _KEPT if reply.get(name)},
     }
@@ -83,15 +87,11 @@ def response_usage(usage: Any) -> UsageMetadata | None:
     """Return a response's usage in LangChain's terms, or None if it does not count both sides."""
     if not isinstance(usage, Mapping):
         return None
-    read, written = usage.get("input_tokens"), usage.get("output_tokens")
-    if not isinstance(read, int) or not isinstance(written, int):
-        return None
-    inputs, outputs = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
-    total = usage.get("total_tokens")
+    inputs, outputs = _details(usage, "input"), _details(usage, "output")
     return usage_of(
-        read,
-        written,
-        total if isinstance(total, int) else None,
+        usage.get("input_tokens"),
+        usage.get("output_tokens"),
+        usage.get("total_tokens"),
         inputs={
             "cache_read": inputs.get("cached_tokens"),
             "cache_creation": inputs.get("cache_write_tokens"),
@@ -100,7 +100,29 @@ def response_usage(usage: Any) -> UsageMetadata | None:
     )
 
 
+def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
+    details = usage.get(f"{side}_tokens_details")
+    return details if isinstance(details, Mapping) else {}
+
+
 # -- items ---------------------------------------------------------------------------------------------
+
+CALLS = frozenset({"function_call", "custom_tool_call"})
+"""Items that are calls of the caller's tools."""
+
+
+def call_id_of(item: Mapping[str, Any], ids: CallIds, answer_id: Any, number: int) -> str:
+    """Return the id of a call, which is its own though the server left it out or repeated one."""
+    return ids.own(str(item.get("call_id") or item.get("id") or made_id(answer_id, number)))
+
+
+def _identified(output: list[Any], answer_id: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the items, each call with an id of its own."""
+    ids = CallIds()
+    for number, item in enumerate(output):
+        if isinstance(item, Mapping):
+            known = item.get("type") in CALLS
+            yield {**item, "call_id": call_id_of(item, ids, answer_id, number)} if known else item
 
 
 def item_blocks(item: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -186,10 +208,8 @@ def _calls(items: list[Mapping[str, Any]], names: Mapping[str, str]) -> ToolCall
             text = custom_arguments(item)
         else:
             continue
-        args = arguments(text)
-        calls.add(
-            item.get("name"), text if args is None else args, str(item.get("call_id") or item.get("id"))
-        )
+        args = arguments_of(text)
+        calls.add(item.get("name"), text if args is None else args, item["call_id"])
     return calls
 
 

@@ -7,7 +7,7 @@ that completes an item, and what no such event held from the complete response.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,14 +15,14 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import arguments
+from langchain_llmdispatch.vendors.answer import CallIds
+from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.openai import responses_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.openai.responses_items import StreamedItems
 from langchain_llmdispatch.vendors.stream import EventDecoder
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.framing import SSEvent
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
 
@@ -38,7 +38,17 @@ _IN_FIRST_PIECES = frozenset({"id", "summary", "reasoning", "extras"})
 class ResponsesStreamDecoder(EventDecoder):
     """Chunks of a response."""
 
-    __slots__ = ("_args", "_begun", "_indices", "_items", "_logprobs", "_named", "_notes")
+    __slots__ = (
+        "_answer_id",
+        "_args",
+        "_begun",
+        "_ids",
+        "_indices",
+        "_items",
+        "_logprobs",
+        "_named",
+        "_notes",
+    )
 
     end_marker: ClassVar[str] = "response.completed"
 
@@ -50,14 +60,11 @@ class ResponsesStreamDecoder(EventDecoder):
         """The blocks that have begun, in order."""
         self._notes: Counter[int] = Counter()
         """How many citations each block has."""
-        self._args: dict[int, list[str]] = {}
+        self._args: defaultdict[int, ArgumentText] = defaultdict(ArgumentText)
+        self._ids = CallIds()
+        self._answer_id: Any = None
         self._named: set[int] = set()
         self._logprobs: dict[int, list[Any]] = {}
-
-    def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
-        if frame.data == "[DONE]" or not frame.data.strip():
-            return None
-        return super()._frame(frame)
 
     def _other(self, event: Event) -> None:
         if event.get("error"):
@@ -74,6 +81,9 @@ class ResponsesStreamDecoder(EventDecoder):
             return False
         self._begun[place] = None
         return True
+
+    def _created(self, event: Event) -> None:
+        self._answer_id = (event.get("response") or {}).get("id")
 
     def _added(self, event: Event) -> AIMessageChunk | None:
         item = event["item"]
@@ -119,25 +129,26 @@ class ResponsesStreamDecoder(EventDecoder):
 
     def _arguments_done(self, event: Event) -> AIMessageChunk | None:
         slot = self._items.slot(event, "function_call")
-        if any(self._args.get(slot, ())):
+        if not self._args[slot].empty:
             return None
         return _chunk(*self._argument_piece(slot, event.get("arguments")))
 
     def _argument_piece(self, slot: int, text: str | None) -> _Pieces:
+        return self._arguments_chunk(slot, self._args[slot].add(text or ""))
+
+    def _arguments_chunk(self, slot: int, text: str) -> _Pieces:
         if not text:
             return [], []
-        self._args.setdefault(slot, []).append(text)
         index = self._index((slot, "item", 0))
-        return [{"type": "function_call", "arguments": text, "index": index}], [
-            tool_call_chunk(index=index, args=text)
-        ]
+        block = {"type": "function_call", "arguments": text, "index": index}
+        return [block], [tool_call_chunk(index=index, args=text)]
 
     def _call_begins(self, slot: int, item: Event) -> _Pieces:
-        index, text = self._index((slot, "item", 0)), item.get("arguments") or ""
+        index, text = self._index((slot, "item", 0)), self._args[slot].add(item.get("arguments") or "")
+        identity = answers.call_id_of(item, self._ids, self._answer_id, slot)
         self._named.add(slot)
-        self._args.setdefault(slot, []).append(text)
-        block = {**answers.whole_block(item, self._call.tool_names), "arguments": text, "index": index}
-        identity = item.get("call_id") or item.get("id")
+        block = answers.whole_block({**item, "call_id": identity}, self._call.tool_names)
+        block |= {"arguments": text, "index": index}
         return [block], [tool_call_chunk(index=index, args=text, name=block.get("name"), id=identity)]
 
     def _summary(self, event: Event) -> AIMessageChunk | None:
@@ -171,14 +182,16 @@ class ResponsesStreamDecoder(EventDecoder):
             return self._thought_rest(slot, item), []
         if kind == "function_call":
             return self._call_rest(slot, item)
+        custom = kind == "custom_tool_call"
+        if custom:
+            item = {**item, "call_id": answers.call_id_of(item, self._ids, self._answer_id, slot)}
         block = self._block((slot, "item", 0), answers.whole_block(item, self._call.tool_names))
-        if kind != "custom_tool_call":
+        if not custom:
             return [block], []
-        text = answers.custom_arguments(item)
-        self._args[slot] = [text]
+        text = self._args[slot].add(answers.custom_arguments(item))
         self._named.add(slot)
         name = self._call.tool_names.get(item.get("name", ""), item.get("name"))
-        return [block], [tool_call_chunk(index=block["index"], args=text, name=name, id=item.get("call_id"))]
+        return [block], [tool_call_chunk(index=block["index"], args=text, name=name, id=item["call_id"])]
 
     def _block(self, place: _Place, block: Block) -> Block:
         self._begun[place] = None
@@ -213,7 +226,7 @@ class ResponsesStreamDecoder(EventDecoder):
         return rest
 
     def _call_rest(self, slot: int, item: Event) -> _Pieces:
-        begun = any(self._args.get(slot, ()))
+        begun = not self._args[slot].empty
         if slot not in self._named:
             return self._call_begins(slot, {**item, "arguments": ""} if begun else item)
         return ([], []) if begun else self._argument_piece(slot, item.get("arguments"))
@@ -225,8 +238,9 @@ class ResponsesStreamDecoder(EventDecoder):
         blocks: list[Block] = []
         calls: list[ToolCallChunk] = []
         output = [item for item in reply.get("output") or () if isinstance(item, Mapping)]
-        for slot, item in self._items.unfinished(output):
-            more, called = self._rest(slot, item)
+        rests = [self._rest(slot, item) for slot, item in self._items.unfinished(output)]
+        rests += [self._arguments_chunk(slot, args.rest()) for slot, args in self._args.items()]
+        for more, called in rests:
             blocks += more
             calls += called
         self._check_calls()
@@ -243,10 +257,10 @@ class ResponsesStreamDecoder(EventDecoder):
         )
 
     def _check_calls(self) -> None:
-        for slot, pieces in self._args.items():
+        for slot, args in self._args.items():
             if slot not in self._named:
                 raise self._error(TruncatedToolCallError, "a tool call has no name")
-            if arguments("".join(pieces)) is None:
+            if args.value is None:
                 raise self._error(TruncatedToolCallError, "a tool call's arguments are no whole JSON object")
 
     def _failed(self, event: Event) -> AIMessageChunk:
@@ -255,6 +269,7 @@ class ResponsesStreamDecoder(EventDecoder):
         raise error_inside(self._context, error_body(holder))
 
     handlers: ClassVar[Mapping[str, Callable[[Any, Event], AIMessageChunk | None]]] = {
+        "response.created": _created,
         "response.output_item.added": _added,
         "response.output_item.done": _item_done,
         "response.output_text.delta": _text,

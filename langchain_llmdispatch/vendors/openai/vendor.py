@@ -23,7 +23,7 @@ from langchain_llmdispatch.vendors.base import (
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.openai import rules
-from langchain_llmdispatch.vendors.openai.chat_answer import FAILED, chat_message
+from langchain_llmdispatch.vendors.openai.chat_answer import chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of
@@ -97,9 +97,6 @@ class ChatCompletions(Vendor):
         choices = reply.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
             raise self._malformed(call, headers, "the answer has no choices")
-        reason = choices[0].get("finish_reason")
-        if isinstance(reason, str) and reason in FAILED:
-            raise self._malformed(call, headers, f"the answer failed: {reason}")
         provider = self.provider_of(call)
         message = chat_message(reply, choices[0], provider=provider, model=call.model, names=call.tool_names)
         message.response_metadata.update(self.extras(headers))

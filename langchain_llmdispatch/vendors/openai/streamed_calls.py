@@ -1,0 +1,115 @@
+"""The tool calls of a streamed chat completion, kept apart though servers omit or repeat places, ids and names.
+
+A piece belongs to the call with its place and id; without an id to the last call at its place; without a place
+to the last call of all. A piece with a name begins a new call where it cannot belong to that one: its id or its
+name is another one, or the arguments so far are whole and others follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+
+from langchain_llmdispatch.vendors.answer import CallIds, arguments
+from langchain_llmdispatch.vendors.argument_text import ArgumentText
+from langchain_llmdispatch.vendors.openai.chat_answer import call_id, call_parts, given_id
+from langchain_llmdispatch.vendors.usage import count_of
+
+_ANYWHERE = -1
+"""Stands for a place that does not matter."""
+
+
+class StreamedCall:
+    """One call as its pieces arrive.
+
+    Attributes:
+        index: Its number in the answer.
+        name: The tool, as the server names it.
+        raw_id: The server's id for it, which others may have too; None if it has none.
+        args: Its arguments.
+    """
+
+    __slots__ = ("args", "index", "name", "raw_id")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.name = ""
+        self.raw_id: str | None = None
+        self.args = ArgumentText()
+
+    def ends_before(self, name: Any, raw_id: str | None, text: str) -> bool:
+        """Return whether a piece of the same place begins another call."""
+        if not name:
+            return False
+        if (self.name and name != self.name) or (raw_id and self.raw_id and raw_id != self.raw_id):
+            return True
+        if not (self.args.whole and text.lstrip().startswith("{")):
+            return False
+        # Of the same id: the arguments after an empty object, or the same ones once more.
+        same = raw_id is not None and (self.args.empty or self.args.value == arguments(text))
+        return not same
+
+
+class StreamedCalls:
+    """The calls of one answer.
+
+    Args:
+        names: The caller's names of tools by the vendor's.
+    """
+
+    __slots__ = ("_calls", "_ids", "_last", "_names")
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self._ids = CallIds()
+        self._calls: list[StreamedCall] = []
+        # The last call of each place, and of each place and id; None is the place of pieces without one.
+        self._last: dict[tuple[int | None, str | None], StreamedCall] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there was any."""
+        return bool(self._calls)
+
+    def add(self, pieces: list[Mapping[str, Any]], seed: str) -> list[ToolCallChunk]:
+        """Return chunks for the pieces of one delta; id and name appear once per call."""
+        named: list[StreamedCall] = []  # in this delta, where each one without an id is a call
+        return [self._add(piece, seed, named) for piece in pieces]
+
+    def rest(self) -> list[ToolCallChunk]:
+        """Return what is held back, once no more is to come: the empty objects of calls without arguments."""
+        held = ((call.index, call.args.rest()) for call in self._calls)
+        return [tool_call_chunk(index=index, args=text) for index, text in held if text]
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the calls, or None if all are whole."""
+        for call in self._calls:
+            if not call.name:
+                return "a tool call has no name"
+            if call.args.value is None:
+                return "the arguments of a tool call are no whole JSON object"
+        return None
+
+    def _add(self, piece: Mapping[str, Any], seed: str, named: list[StreamedCall]) -> ToolCallChunk:
+        name, text = call_parts(piece)
+        place, raw_id = count_of(piece.get("index")), given_id(piece.get("id"))
+        call = self._last.get((place, raw_id)) or self._last.get((place, None))
+        if call is None and not name:
+            call = self._last.get((_ANYWHERE, raw_id))
+        again = call in named and not (raw_id and raw_id == call.raw_id)
+        if begins := call is None or (name and again) or call.ends_before(name, raw_id, text):
+            call = StreamedCall(len(self._calls))
+            self._calls.append(call)
+        chunk = tool_call_chunk(index=call.index, args=call.args.add(text) or None)
+        if begins:
+            chunk["id"] = self._ids.own(call_id(raw_id, seed, call.index))
+        call.raw_id = call.raw_id or raw_id
+        if name and not call.name:
+            call.name = name
+            chunk["name"] = self._names.get(name, name)
+        if name:
+            named.append(call)
+        for key in ((place, raw_id), (place, None), (None, None), (_ANYWHERE, raw_id)):
+            self._last[key] = call
+        return chunk
