@@ -1,4 +1,4 @@
-"""What the decoders of answers share, whole or streamed: tool calls, text and blocks, whole answers as chunks."""
+"""What the decoders of answers share, whole or streamed: tool calls, texts and blocks, answers as chunks."""
 
 from __future__ import annotations
 

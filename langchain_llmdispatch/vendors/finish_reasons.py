@@ -1,10 +1,9 @@
 """What the vendors' words for the end of an answer mean, in one table for all dialects.
 
-Gateways pass words of other vendors through (mozilla-ai/any-llm#1202, ferro-labs/ai-gateway#142), in any case
-and spelling: `RECITATION`, `maxTokens`, `FinishReason.SAFETY`. A codec's own table comes first, where one word
-means something else in its dialect. Sources: the API descriptions of OpenAI, Anthropic, Gemini
-(`Candidate.FinishReason`), Cohere v1 and v2, Ollama, Bedrock (`StopReason`), watsonx, Mistral, DeepSeek, Z.ai,
-OpenRouter; the code of vLLM, SGLang, TGI and llama.cpp.
+Gateways pass words of other vendors through (mozilla-ai/any-llm#1202, ferro-labs/ai-gateway#142), in any
+case and spelling: `RECITATION`, `maxTokens`, `FinishReason.SAFETY`. Sources: the API descriptions of OpenAI,
+Anthropic, Gemini (`Candidate.FinishReason`), Cohere v1 and v2, Ollama, Bedrock (`StopReason`), watsonx,
+Mistral, DeepSeek, Z.ai, OpenRouter; the code of vLLM, SGLang, TGI and llama.cpp.
 """
 
 from __future__ import annotations
@@ -58,7 +57,6 @@ _ENDINGS: Mapping[str, Ending] = {
     _key(word): ending for ending, words in _WORDS.items() for word in words.split()
 }
 _NOT_ENDED = frozenset({"", "null", "none", "unspecified", "notfinished", "inprogress"})
-_NO_WORDS: Mapping[str, FinishReason] = {}
 
 
 def has_ended(word: Any) -> bool:
@@ -71,20 +69,17 @@ def ending_of(word: Any) -> Ending | None:
     return _ENDINGS.get(_key(word)) if isinstance(word, str) else None
 
 
-def finish_reason_of(
-    word: Any, own: Mapping[str, FinishReason] = _NO_WORDS, *, calls: bool = False
-) -> FinishReason:
+def finish_reason_of(word: Any, *, calls: bool = False) -> FinishReason:
     """Return the finish reason that a vendor's word means; an unknown one is still an end.
 
     Args:
         word: What the vendor sent.
-        own: The dialect's own words, where they mean something else than in other dialects.
         calls: Whether the answer holds tool calls, which must be answered next though the word be `stop`.
 
     Raises:
         MalformedResponseError: The word means that there is no answer.
     """
-    ending = own.get(word) or ending_of(word) or "stop"
+    ending = ending_of(word) or "stop"
     if ending == "failed":
         raise MalformedResponseError(f"the answer failed: {word}", code=str(word))
     return "tool_calls" if calls and ending == "stop" else ending

@@ -49,7 +49,7 @@ _NOTHING = frozenset({"", "[]", '""', '"[DONE]"'})
 
 
 def words_of(data: str) -> str | None:
-    """Return the words of a frame that holds no JSON, in lower case; None if it may hold part of an answer."""
+    """Return the words of a frame without JSON, in lower case; None if it may hold part of an answer."""
     if data[:1] == "{":  # by far the most frequent
         return None
     text = data.strip()
@@ -134,7 +134,8 @@ class FrameDecoder(ABC):
         """Return what one frame adds to the answer; None if nothing."""
 
     def _marked(self) -> AIMessageChunk | None:
-        """Handle `[DONE]`, which means something in some dialects only."""
+        """Return what `[DONE]` adds to the answer; in some dialects it means the end."""
+        return None
 
     def _finish(self) -> AIMessageChunk | None:
         """Return the last chunk where no event gave it; the end of input has come before the end marker."""
@@ -194,7 +195,7 @@ class FrameDecoder(ABC):
             ServerError: It is an error in words.
         """
         if not isinstance(frame, SSEvent):
-            return None if frame[:1] == b"{" else words_of(frame.decode("utf-8", "replace"))
+            return words_of(frame if isinstance(frame, str) else frame.decode("utf-8", "replace"))
         words = words_of(frame.data)
         if words is not None and frame.event == "error":
             raise self._error(ServerError, frame.data.strip() or "an error without words")

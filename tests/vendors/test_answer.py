@@ -1,4 +1,4 @@
-"""What decoders of answers share: usage, tool calls, whole answers as chunks."""
+"""What decoders of answers share: tool calls, texts, whole answers as chunks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from langchain_llmdispatch.vendors.answer import (
     json_object,
     made_id,
     text_chunk,
-    usage_of,
     whole_chunk,
 )
 from langchain_llmdispatch.vendors.answer_checks import check_answer
@@ -29,18 +28,6 @@ def test_no_object(body: bytes) -> None:
     """Anything but a JSON object is malformed."""
     with pytest.raises(errors.MalformedResponseError, match="is not JSON|no JSON object"):
         json_object(body, ErrorContext(OPENAI.codec, OPENAI.call(), {}))
-
-
-def test_usage() -> None:
-    """The total is the vendor's or the sum; details that are no numbers are left out, zeros are kept."""
-    assert usage_of(3, 2) == {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
-    usage = usage_of(3, 2, 9, inputs={"cache_read": 0, "audio": None}, outputs={"reasoning": "x"})
-    assert usage == {
-        "input_tokens": 3,
-        "output_tokens": 2,
-        "total_tokens": 9,
-        "input_token_details": {"cache_read": 0},
-    }
 
 
 @pytest.mark.parametrize(

@@ -283,3 +283,83 @@ def test_plain_json_in_other_codings(coding: str) -> None:
     for start in range(0, len(body), 7):
         assert decoder.feed(body[start : start + 7]) == []
     assert [chunk.content for chunk in decoder.close()] == ["Hello"]
+# -- frames without JSON -------------------------------------------------------------------------------
+
+SILENT = [
+    b": ping\n\n",
+    b"data: \n\n",
+    b"data\n\n",
+    b"data:  \n\n",
+    b"event: ping\ndata:\n\n",
+    b"event: ping\n\n",
+    b"event: ping\ndata: {}\n\n",
+    b"data: null\n\n",
+    b"data: []\n\n",
+    b'data: ""\n\n',
+    b"data: ping\n\n",
+    b"data: keep-alive\n\n",
+    b"event: heartbeat\ndata: still working ...\n\n",
+]
+DONE = [b"data: [DONE]\n\n", b"data:[DONE] \n\n", b'data: "[DONE]"\n\n', b"data: DONE\n\n"]
+LINES = [b"\n", b"  \n", b"null\n", b"ping\n", b"[]\n", b"[DONE]\n"]
+
+
+def silent(name: str) -> list[bytes]:
+    """Return frames that mean nothing to a vendor before the end of its answer."""
+    if name == "ollama":
+        return LINES
+    return SILENT if name == "openai" else [*SILENT, *DONE]  # there [DONE] is an end
+
+
+@pytest.mark.parametrize(("name", "sample"), SAMPLES.items(), ids=SAMPLES)
+def test_frames_without_json_are_passed_over(name: str, sample: Sample) -> None:
+    """Before, between and after the events: the answer is the same."""
+    frames = [sample.frame(event) for event in sample.events]
+    wanted = outcome(sample, b"".join(frames))
+    assert isinstance(wanted, dict)
+    for frame in silent(name):
+        assert outcome(sample, frame + frame.join(frames) + frame) == wanted, frame
+
+
+@pytest.mark.parametrize(("name", "sample"), SAMPLES.items(), ids=SAMPLES)
+def test_no_frame_without_json_is_an_end(name: str, sample: Sample) -> None:
+    """Without the vendor's own end marker the stream is truncated, whatever another dialect's marker says."""
+    events = [event for event in sample.events[:-1] if event.get("type") != "message_stop"]
+    data = framed(sample, events if name != "google" else sample.events[:-1])
+    for frame in [*silent(name), *([] if name == "ollama" else DONE)]:
+        assert outcome(sample, data + frame) == "TruncatedStreamError", frame
+
+
+@pytest.mark.parametrize("frame", [*DONE, *SILENT, b"data: {oops\n\n", b"data: 7\n\n", b"data: [1]\n\n"])
+def test_after_a_finish_reason_what_cannot_be_read_is_bookkeeping(frame: bytes) -> None:
+    """It costs the usage at most."""
+    wanted = outcome(OPENAI, framed(OPENAI, OPENAI.events))
+    assert outcome(OPENAI, framed(OPENAI, OPENAI.events) + frame) == wanted
+
+
+@pytest.mark.parametrize(("name", "sample"), SAMPLES.items(), ids=SAMPLES)
+def test_errors_in_words(name: str, sample: Sample) -> None:
+    """An event named `error` is one, though it holds no JSON."""
+    if name == "ollama":
+        pytest.skip("lines have no names")
+    decoder = sample.codec.stream_decoder(sample.call(stream=True), {})
+    decoder.feed(sample.frame(sample.events[0]))
+    with pytest.raises(errors.ServerError, match="upstream connect error"):
+        decoder.feed(b"event: error\ndata: upstream connect error\n\n")
+    wordless = sample.codec.stream_decoder(sample.call(stream=True), {})
+    with pytest.raises(errors.ServerError):
+        wordless.feed(b"event: error\ndata:\n\n")
+
+
+def test_frames_are_counted() -> None:
+    """Comments are none: they keep the connection alive and tell nothing of the answer."""
+    decoder = Letters()
+    decoder.feed(b": ping\n\n" + text("a") + b"data: ping\n\n" + text("b")[:-1])
+    assert decoder.frames == 2
+
+
+def test_json_with_a_word_before_it_is_no_word() -> None:
+    """Half of an answer is not passed over."""
+    for data in (b'data: ok {"type": "text"}\n\n', b'data: "Hello"\n\n', b"data: Hello, world.\n\n"):
+        with pytest.raises(errors.MalformedResponseError):
+            Letters().feed(data)

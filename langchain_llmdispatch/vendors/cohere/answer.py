@@ -141,7 +141,7 @@ def _tool_calls(call: Call, answer: Mapping[str, Any], raw: Sequence[Mapping[str
 
 
 def argument_text(function: Mapping[str, Any]) -> str:
-    """Return the arguments of a call, or a piece of them, as text; servers that imitate Cohere send objects."""
+    """Return the arguments of a call, or a piece of them, as text; imitators of Cohere send objects."""
     args = function.get("arguments")
     return args if isinstance(args, str) else "" if args is None else dump_json(args).decode()
 

@@ -20,23 +20,18 @@ from langchain_llmdispatch.errors import (
     TruncatedStreamError,
     TruncatedToolCallError,
 )
-from langchain_llmdispatch.vendors.answer import arguments, whole_chunk
+from langchain_llmdispatch.vendors.answer import CallIds, made_id, whole_chunk
 from langchain_llmdispatch.vendors.answer_checks import is_empty
+from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of, has_ended
+from langchain_llmdispatch.vendors.langchain.streamed_calls import ChunkCalls
+from langchain_llmdispatch.vendors.usage import count_of
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatResult
 
-    from langchain_llmdispatch.types import Call, FinishReason
+    from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.langchain.integrations import Integration
 
-_SYNONYMS: Mapping[FinishReason, str] = {
-    "stop": "stop end_turn stop_sequence complete completed eos eos_token",
-    "length": "length max_tokens model_length max_output_tokens",
-    "tool_calls": "tool_calls tool_call tool_use function_call",
-    "content_filter": "content_filter content_filtered refusal safety recitation blocklist prohibited_content"
-    " guardrail_intervened spii image_safety",
-}
-_REASONS = {word: reason for reason, words in _SYNONYMS.items() for word in words.split()}
 _ENDS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 _MODELS = ("model_name", "model", "model_id", "modelId", "model_version")
 
@@ -60,7 +55,12 @@ def message_of(result: ChatResult, call: Call, integration: Integration) -> AIMe
     metadata = _metadata(facts, call, integration, calls=bool(message.tool_calls), identity=message.id)
     if "finish_reason" not in metadata and is_empty(message):
         raise EmptyAnswerError("the answer is empty")
-    update = {"response_metadata": metadata, **_renamed(message, call.tool_names)}
+    message = _with_ids(message, CallIds())
+    update = {
+        "response_metadata": metadata,
+        "usage_metadata": _counted(message.usage_metadata),
+        **_renamed(message, call.tool_names),
+    }
     return message.model_copy(update=update)
 
 
@@ -81,7 +81,7 @@ def _metadata(
     reason = _reason(facts)
     metadata = {key: value for key, value in facts.items() if key != "finish_reason"}
     if reason in {"stop", None} and calls:
-        reason = "tool_calls"
+        reason = "tool_calls"  # they must be answered next
     if reason is not None:
         metadata["finish_reason"] = reason
     named = next(
@@ -95,19 +95,38 @@ def _metadata(
 
 
 def _reason(facts: Mapping[str, Any]) -> str | None:
+    """Return the finish reason, an unknown one in the model's own word; None if there is none.
+
+    Raises:
+        MalformedResponseError: The word means that there is no answer.
+    """
     for key in _ENDS:
         word = facts.get(key)
-        if not isinstance(word, str) or not word:
+        if not isinstance(word, str) or not has_ended(word):
             continue
         if word == "incomplete":
             why = facts.get("incomplete_details")
             word = str(why.get("reason") if isinstance(why, Mapping) else "") or "length"
-        known = _REASONS.get(word.rpartition(".")[2].lower())
-        if known is not None:
-            return known
+        if ending_of(word) is not None:
+            return finish_reason_of(word)
         if key != "status":
             return word.lower()
     return None
+
+
+def _counted(usage: UsageMetadata | None) -> UsageMetadata | None:
+    """Return a model's usage, or None where it is absurd."""
+    sides = ("input_tokens", "output_tokens", "total_tokens")
+    return usage if usage and all(count_of(usage.get(side)) is not None for side in sides) else None
+
+
+def _with_ids(message: AIMessage, ids: CallIds) -> AIMessage:
+    """Return a message each of whose calls has an id of its own."""
+    own = [
+        {**call, "id": ids.own(call["id"] or made_id(message.id, number))}
+        for number, call in enumerate(message.tool_calls)
+    ]
+    return message if own == message.tool_calls else message.model_copy(update={"tool_calls": own})
 
 
 def _renamed(message: AIMessage, names: Mapping[str, str]) -> dict[str, Any]:
@@ -144,7 +163,7 @@ class ChunkDecoder:
         self._facts: dict[str, Any] = {}
         self._usage: UsageMetadata | None = None
         self._identity: str | None = None
-        self._arguments: dict[Any, str] = {}
+        self._calls = ChunkCalls()
         self._last = self._filled = False
 
     @property
@@ -159,7 +178,7 @@ class ChunkDecoder:
     @property
     def used(self) -> UsageMetadata | None:
         """The usage that the model has reported so far."""
-        return self._usage
+        return _counted(self._usage)
 
     def feed(self, data: Any) -> list[AIMessageChunk]:
         """Return what a chunk holds for the caller.
@@ -176,9 +195,8 @@ class ChunkDecoder:
             self._usage = add_usage(self._usage, chunk.usage_metadata)
         self._identity = self._identity or chunk.id
         self._last = self._last or chunk.chunk_position == "last"
-        for piece in chunk.tool_call_chunks:
-            place = piece["index"] if piece["index"] is not None else f"{piece['id']}/{len(self._arguments)}"
-            self._arguments[place] = self._arguments.get(place, "") + (piece["args"] or "")
+        if chunk.tool_call_chunks:
+            chunk = self._calls.add(chunk)
         if is_empty(chunk):
             return []
         self._filled = True
@@ -206,16 +224,17 @@ class ChunkDecoder:
             if not (self._facts or self._filled):
                 raise EmptyAnswerError("the answer is empty")
             raise TruncatedStreamError("the stream ended without a finish reason")
-        if any(arguments(text) is None for text in self._arguments.values()):
+        if not self._calls.whole:
             raise TruncatedToolCallError("the arguments of a tool call are not whole JSON")
-        calls = bool(self._arguments)
+        calls = bool(self._calls)
         metadata = _metadata(self._facts, self._call, self._integration, calls=calls, identity=self._identity)
         if not self._filled and "finish_reason" not in metadata:
             raise EmptyAnswerError("the answer is empty")
         return [
             AIMessageChunk(
                 content="",
-                usage_metadata=self._usage,
+                tool_call_chunks=self._calls.rest(),
+                usage_metadata=_counted(self._usage),
                 response_metadata=metadata,
                 chunk_position="last",
             )

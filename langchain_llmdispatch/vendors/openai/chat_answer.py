@@ -141,7 +141,7 @@ def ending_metadata(word: Any, *, calls: bool) -> dict[str, Any]:
 
 
 def given_id(raw: Any) -> str | None:
-    """Return a call's id as the server gave it; None if it gave none (TGI sends 0, Mistral the word `null`)."""
+    """Return a call's id as the server gave it; None if it gave none (TGI: 0, Mistral: the word `null`)."""
     return raw if isinstance(raw, str) and raw not in {"", "null"} else None
 
 

@@ -1,8 +1,8 @@
-"""The tool calls of a streamed chat completion, kept apart though servers omit or repeat places, ids and names.
+"""The tool calls of a streamed chat completion, though servers omit or repeat places, ids and names.
 
-A piece belongs to the call with its place and id; without an id to the last call at its place; without a place
-to the last call of all. A piece with a name begins a new call where it cannot belong to that one: its id or its
-name is another one, or the arguments so far are whole and others follow.
+A piece belongs to the call with its place and id; without an id to the last call at its place; without a
+place to the last call of all. A piece with a name begins a new call where it cannot belong to that one: its
+id or its name is another one, or the arguments so far are whole and others follow.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ class StreamedCall:
             return True
         if not (self.args.whole and text.lstrip().startswith("{")):
             return False
-        # Of the same id: the arguments after an empty object, or the same ones once more.
-        same = raw_id is not None and (self.args.empty or self.args.value == arguments(text))
-        return not same
+        if raw_id is None:
+            return True
+        # Of the same id: arguments after an empty object, the same ones once more, or pieces of either.
+        others = arguments(text)
+        return bool(others) and not self.args.empty and others != self.args.value
 
 
 class StreamedCalls:

@@ -84,8 +84,9 @@ def test_done_follows_the_end() -> None:
     without.feed(events(*PARTS))
     assert without.close() == []
     early = VENDOR.stream_decoder(call(), {})
+    assert early.feed(events(START) + DONE) == []
     with pytest.raises(errors.TruncatedStreamError):
-        early.feed(events(START) + DONE)
+        early.close()
 
 
 BROKEN = [

@@ -66,6 +66,7 @@ def test_tgi_stream() -> None:
         "model_provider": "huggingface",
         "model_name": "m",
         "finish_reason": "stop",
+        "native_finish_reason": "eos_token",
         "inference_provider": "novita",
     }
 
