@@ -49,8 +49,7 @@ def usage_of(
         read: Tokens of the prompt, cached ones included.
         written: Tokens of the answer, reasoning included.
         total: Their sum as the vendor counts it, if it does.
-        inputs: Details of the prompt by LangChain's names (`cache_read`, ...); what is no count, or more than
-            the whole, is left out.
+        inputs: Details of the prompt by LangChain's names (`cache_read`, ...); what is no count is left out.
         outputs: Details of the answer (`reasoning`, ...), likewise.
     """
     read, written = count_of(read), count_of(written)
@@ -61,12 +60,9 @@ def usage_of(
         "output_tokens": written,
         "total_tokens": max(count_of(total) or 0, read + written),
     }
-    for name, details, whole in (
-        ("input_token_details", inputs, read),
-        ("output_token_details", outputs, written),
-    ):
+    for name, details in (("input_token_details", inputs), ("output_token_details", outputs)):
         counts = {key: count_of(value) for key, value in (details or {}).items()}
-        if found := {key: count for key, count in counts.items() if count is not None and count <= whole}:
+        if found := {key: count for key, count in counts.items() if count is not None}:
             usage[name] = found
     return cast("UsageMetadata", usage)
 

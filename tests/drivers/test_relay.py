@@ -99,6 +99,33 @@ def test_content_restarts_the_wait() -> None:
     assert exchange.read_deadline.left() == pytest.approx(0.1)
 
 
+def test_keep_alives_do_not_prolong_the_grace() -> None:
+    """Each frame after the finish reason does, though it hold no content."""
+    clock = FakeClock()
+    exchange, relay = relayed(call(stream=True, clock=clock))
+    head, first, finish, _ = events("one")
+    for piece in (head, first, finish):
+        relay.feed(piece)
+    clock.advance(1.5)
+    relay.feed(b": keep-alive\n\n")
+    assert exchange.read_deadline.left() == pytest.approx(0.5)
+    relay.feed(finish)
+    assert exchange.read_deadline.left() == pytest.approx(2.0)
+
+
+def test_content_after_a_finish_reason_ends_the_grace() -> None:
+    """Then finish reasons are stamped on all chunks, and the wait is that for content, bounded or not."""
+    for idle, left in ((4.0, 4.0), (None, 600.0)):  # the deadline of the call
+        policy = CallPolicy(times=TimeLimits(timeout=30.0, stream_idle=idle))
+        exchange, relay = relayed(call(policy=policy, stream=True))
+        head, first, finish, _ = events("one")
+        for piece in (head, first, finish, first):
+            relay.feed(piece)
+        assert exchange.read_deadline.left() == pytest.approx(left)
+        with pytest.raises(errors.ConnectionFailedError):
+            relay.broken(errors.ConnectionFailedError("reset"))
+
+
 def unsure() -> CallPolicy:
     """Return a policy that declines answers which know nothing."""
     return CallPolicy(cascade=Cascade.of(lambda message: "know" in message.text))

@@ -15,7 +15,7 @@ from langchain_llmdispatch.vendors.answer import ToolCalls, checked_blocks, json
 from langchain_llmdispatch.vendors.anthropic.errors import error_inside
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
-from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
+from langchain_llmdispatch.vendors.usage import count_of, grown_counts, sum_of, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +57,17 @@ def usage_metadata(usage: Mapping[str, Any] | None) -> UsageMetadata | None:
         },
         outputs={"reasoning": details.get("thinking_tokens") if isinstance(details, dict) else None},
     )
+
+
+def later_usage(usage: dict[str, Any], update: Any) -> dict[str, Any]:
+    """Return the usage of a stream after an update: counters are cumulative.
+
+    With `iterations`, as after a compaction, the prompt of the last iteration takes the place of the first.
+    """
+    grown: dict[str, Any] = grown_counts(usage, update)
+    if isinstance(update, dict) and update.get("iterations"):
+        grown |= {name: value for name, value in update.items() if value is not None}
+    return grown
 
 
 def _lifetimes(breakdown: Any) -> dict[str, int]:

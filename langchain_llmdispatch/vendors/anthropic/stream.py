@@ -20,6 +20,7 @@ from langchain_llmdispatch.vendors.anthropic.answer import (
     PROVIDER,
     clean,
     is_cut,
+    later_usage,
     metadata,
     read_input,
     usage_metadata,
@@ -28,7 +29,6 @@ from langchain_llmdispatch.vendors.anthropic.errors import error_inside
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.stream import EventDecoder
 from langchain_llmdispatch.vendors.streamed_blocks import ANY, INPUT, StreamedBlock, StreamedBlocks
-from langchain_llmdispatch.vendors.usage import grown_counts
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -97,7 +97,7 @@ class AnthropicStreamDecoder(EventDecoder):
 
     def _start(self, event: Event) -> None:
         message = event["message"]
-        self._usage = grown_counts(self._usage, message.get("usage"))
+        self._usage = later_usage(self._usage, message.get("usage"))
         self._answer = {k: v for k, v in message.items() if k not in {"content", "usage"}}
 
     def _block(self, event: Event) -> AIMessageChunk | None:
@@ -177,7 +177,7 @@ class AnthropicStreamDecoder(EventDecoder):
         return blocks_chunk([block], PROVIDER)
 
     def _update(self, event: Event) -> None:
-        self._usage = grown_counts(self._usage, event.get("usage"))
+        self._usage = later_usage(self._usage, event.get("usage"))
         self._answer.update((k, v) for k, v in (event.get("delta") or {}).items() if v is not None)
         if event.get("context_management") is not None:
             self._answer["context_management"] = event["context_management"]

@@ -38,7 +38,7 @@ from langchain_llmdispatch.vendors.google.metadata import (
     wav,
 )
 from langchain_llmdispatch.vendors.google.rules import LISTING
-from langchain_llmdispatch.vendors.usage import grown_counts
+from langchain_llmdispatch.vendors.usage import count_of, grown_counts
 
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
@@ -58,6 +58,7 @@ _EXTRAS = {
 }
 _EXTRA_KEYS = _EXTRAS.keys()
 _GROWING = frozenset({"citationMetadata", "logprobsResult"})
+_ESTIMATED = ("promptTokenCount", "totalTokenCount")
 _USAGE_EXTRAS = {"serviceTier": "service_tier", "trafficType": "traffic_type"}
 
 
@@ -80,7 +81,7 @@ class AnswerBuilder:
         self._context = context
         self._extras: dict[str, Any] = {}
         self._feedback: Json = {}
-        self._usage: Json = {}
+        self._usage: dict[str, Any] = {}
         self._model = self._id = self._reason = self._kind = ""
         self._index = -1
         self._texts: list[str] = []
@@ -114,11 +115,18 @@ class AnswerBuilder:
         if self.structured is None:
             call = self._context.call
             self.structured = _may_sign(call, self._model or call.model)
-        self._usage = grown_counts(self._usage, event.get("usageMetadata"))  # cumulative
+        if usage := event.get("usageMetadata"):
+            self._add_usage(usage, final=any(map(_has_ended, event.get("candidates") or ())))
         feedback = event.get("promptFeedback")
         if feedback:
             self._feedback = feedback
             self.ended = self.ended or bool(self.block_reason)
+
+    def _add_usage(self, usage: Json, *, final: bool) -> None:
+        self._usage = grown_counts(self._usage, usage)
+        if final and count_of(usage.get("promptTokenCount")):
+            # The prompt's count is an estimate until the last event, and then often less by some tokens.
+            self._usage |= {key: usage[key] for key in _ESTIMATED if key in usage}
 
     def _add_candidate(self, candidate: Json, delta: AnswerDelta) -> None:
         parts = (candidate.get("content") or {}).get("parts") or ()
@@ -324,6 +332,10 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
         response_metadata=metadata,
         usage_metadata=builder.usage(),
     )
+
+
+def _has_ended(candidate: Json) -> bool:
+    return bool(enum_name(candidate.get("finishReason"), FINISH_NUMBERS))
 
 
 def _may_sign(call: Call, model: str) -> bool:

@@ -1,4 +1,4 @@
-"""The tool calls in the chunks of a LangChain model, kept apart where two of them have one index or one id."""
+"""The tool calls in the chunks of a LangChain model, kept apart where two have one index or one id."""
 
 from __future__ import annotations
 

@@ -126,6 +126,39 @@ def test_finish_reason_ends_the_answer() -> None:
     assert decoder.done
 
 
+def test_a_stamped_finish_reason_ends_nothing() -> None:
+    """Where each chunk with content has one, the answer is whole at the end of input or at bookkeeping."""
+    decoder = VENDOR.stream_decoder(call(stream=True), {})
+    seen = []
+    deltas = [({"content": "x"}, "stop"), ({}, "stop"), ({"content": "y"}, None), ({}, "stop")]
+    for delta, finish in deltas:
+        chunks = decoder.feed(event(delta, finish))
+        seen.append(([chunk.content for chunk in chunks], decoder.finished))
+    assert seen == [(["x"], False), ([], False), (["y"], False), ([], False)]
+    assert decoder.feed(USAGE) == []
+    assert decoder.finished
+    assert [chunk.content for chunk in decoder.close()] == [""]
+
+
+@pytest.mark.parametrize("rest", [event({"content": "y"})[:-9], b'data: {"cho'])
+def test_a_cut_chunk_after_a_stamped_finish_reason_is_truncated(rest: bytes) -> None:
+    """It may hold the rest of the answer."""
+    with pytest.raises(errors.TruncatedStreamError):
+        streamed(event({"content": "x"}, "stop") + rest)
+
+
+def test_stop_takes_back_no_other_reason() -> None:
+    """An answer that was cut stays cut, whatever later chunks are stamped with."""
+    chunks = streamed(event({"content": "x"}), event({}, "length"), event({}, "stop"), DONE)
+    assert chunks[-1].response_metadata["finish_reason"] == "length"
+
+
+def test_null_as_text_is_no_finish_reason() -> None:
+    """Some servers send it on each chunk (DashScope)."""
+    with pytest.raises(errors.TruncatedStreamError):
+        streamed(event({"content": "x"}, "null"), DONE)
+
+
 def test_done_ends_the_stream() -> None:
     """Nothing is read after `[DONE]`, and it comes with the last chunk."""
     decoder = VENDOR.stream_decoder(call(stream=True), {})
