@@ -283,6 +283,8 @@ def test_plain_json_in_other_codings(coding: str) -> None:
     for start in range(0, len(body), 7):
         assert decoder.feed(body[start : start + 7]) == []
     assert [chunk.content for chunk in decoder.close()] == ["Hello"]
+
+
 # -- frames without JSON -------------------------------------------------------------------------------
 
 SILENT = [

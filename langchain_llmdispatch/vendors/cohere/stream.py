@@ -170,8 +170,10 @@ class CohereStreamDecoder(EventDecoder):
     def _call_end(self, event: Event) -> None:
         self._calls.end(event.get("index"))
 
-    def _call_chunk(self, block: StreamedBlock, text: str, **fields: str) -> AIMessageChunk | None:
-        args = block.args.add(text) if block.args is not None else ""
+    def _call_chunk(self, block: StreamedBlock | None, text: str, **fields: str) -> AIMessageChunk | None:
+        if block is None or block.args is None:
+            return None
+        args = block.args.add(text)
         if not args and not fields:
             return None
         piece = tool_call_chunk(args=args, index=_FIRST_CALL + block.number, **fields)
