@@ -77,8 +77,10 @@ def test_children_open_connections_of_their_own(server: LoopbackServer, colour: 
 @pytest.mark.parametrize("busy", ["sync", "async"])
 @pytest.mark.parametrize("colour", ["sync", "astream"])
 def test_children_of_a_busy_process_answer(server: LoopbackServer, busy: str, colour: str) -> None:
-    """They inherit no lock that a thread of the parent holds."""
+    """They inherit no lock that a thread of the parent holds; what the first call imports is imported by then."""
     with _model(server) as model, _busy(model, busy):
+        assert _answer(model, "hello", colour)
+        assert _answer(model, "hello", busy)
         for _ in range(4):
             assert in_fork(lambda: _answer(model, "hello", colour))
 
