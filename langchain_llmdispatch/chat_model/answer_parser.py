@@ -41,7 +41,7 @@ class AnswerParser(JsonOutputParser):
             ModelRefusalError: The model refused.
             OutputParserException: The answer was cut, holds no JSON, or other JSON than the schema's.
         """
-        with suppress(OutputParserException):
+        with suppress(ValueError, RecursionError):
             super().parse_result(result, partial=True)  # raises if the model refused
         generation = result[0]
         message = generation.message if isinstance(generation, ChatGeneration) else AIMessage(generation.text)

@@ -91,7 +91,7 @@ class DispatchFields(BaseModel):
         on_stream_error: What happens when a stream breaks after content: `raise`, or `resume` elsewhere.
         hedge_after: Seconds without a first token after which a second deployment is tried as well.
         max_response_bytes: The most bytes of a response, unpacked, and of one event of a stream; a whole
-            stream may have eight times as many. A longer one is a `ResponseTooLargeError`.
+            stream may have four times as many. A longer one is a `ResponseTooLargeError`.
         escalate_when: Which answers send a call on to the next deployment: `refusal`, `length`,
             `invalid_schema`, a function of the message, or several of these. Streams are held back until an
             answer is accepted; if none is, the last one is returned (`llmdispatch.accepted` is false).

@@ -36,7 +36,7 @@ from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, o
 from langchain_llmdispatch.vendors.errors import class_of_status
 
 _UNBOUNDED = float("inf")
-_STREAM_FACTOR = 8
+_STREAM_FACTOR = 4
 _LONGEST = 1e6  # seconds; a longer deadline means that there is none
 
 

@@ -174,6 +174,25 @@ def test_other_json_and_refusals_are_errors() -> None:
         _parser(Order).invoke(refusal)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"amount": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"amount": ' + "[" * 300,
+        f'{{"amount": {"9" * 5000}}}',
+    ],
+    ids=["deeper than any stack", "deep and open", "thousands of digits"],
+)
+def test_json_that_nothing_can_hold(server: LoopbackServer, text: str) -> None:
+    """It is no value, whole and streamed; Python's own limits do not show."""
+    server.script("openai", [Answer(text=text)], repeat=True)
+    for shape in _SHAPES.values():
+        runnable = model_of(deployment(server, "openai")).with_structured_output(shape)
+        for read in (_invoke, _ainvoke, lambda chain: list(chain.stream("x"))):
+            with pytest.raises(OutputParserException):
+                read(runnable)
+
+
 def test_a_tool_that_was_not_called_has_no_value() -> None:
     """The model answered in words; so do LangChain's parsers of tools."""
     assert _parser(Order, tool="Order").invoke(AIMessage("I would rather not.")) is None
