@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
@@ -265,7 +266,8 @@ class Exchange:
     def settle(self) -> None:
         """Record the usage that a stream's vendor had reported before the stream broke."""
         if self.attempt.record is None and self.attempt.usage is None:
-            self.used(getattr(self.decoder, "used", None), None)
+            with suppress(Exception):  # what makes no sense is no usage; the stream's own error is raised
+                self.used(getattr(self.decoder, "used", None), None)
             self.attempt.partial = True
 
     # -- a race ------------------------------------------------------------------------------------

@@ -57,6 +57,6 @@ def _filled(block: str | dict[str, Any]) -> bool:
     if isinstance(block, str):
         return bool(block)
     kind = block.get("type", "")
-    if kind in {"text", "thinking", "reasoning"}:
+    if kind in ("text", "thinking", "reasoning"):  # no set: what a vendor sends may have no hash
         return any(block.get(key) for key in _CONTENT_KEYS)
     return bool(kind)

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import CallIds
+from langchain_llmdispatch.vendors.answer import CallIds, text_of
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.openai import responses_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
@@ -110,7 +110,7 @@ class ResponsesStreamDecoder(EventDecoder):
             self._logprobs.setdefault(self._index(place), []).extend(event["logprobs"])
         if not text:
             return None
-        block: Block = {"type": kind, kind: text, "index": self._index(place)}
+        block: Block = {"type": kind, kind: text_of(text), "index": self._index(place)}
         if self._begins(place):
             block |= answers.message_marks(self._items[place[0]])
         return _chunk([block])
@@ -153,14 +153,15 @@ class ResponsesStreamDecoder(EventDecoder):
 
     def _summary(self, event: Event) -> AIMessageChunk | None:
         place = self._items.slot(event, "reasoning"), "item", 0
-        part = {"type": "summary_text", "text": event["delta"], "index": event.get("summary_index", 0)}
+        text, number = text_of(event["delta"]), event.get("summary_index", 0)
+        part = {"type": "summary_text", "text": text, "index": number}
         block: Block = {"type": "reasoning", "summary": [part], "index": self._index(place)}
         if self._begins(place):
             block |= answers.thought_marks(event.get("item_id"))
         return _chunk([block])
 
     def _reasoning_text(self, event: Event) -> AIMessageChunk | None:
-        text = event["delta"]
+        text = text_of(event["delta"])
         if not text:
             return None
         place = self._items.slot(event, "reasoning"), "raw", event.get("content_index", 0)

@@ -33,7 +33,7 @@ PARAMETERS = ParameterRules(
 )
 
 # https://developers.openai.com/api/docs/guides/structured-outputs, "Supported schemas". By its 400s nothing
-# may stand beside a `$ref`, lookarounds are refused, and so are objects in a union with the same first property.
+# may stand beside a `$ref`; refused are lookarounds, and objects of a union with the same first property.
 STRICT = SchemaRules(
     ref_siblings=False,
     additional_properties="force_false",
