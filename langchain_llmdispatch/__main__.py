@@ -17,11 +17,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.config.environment import environment
-from langchain_llmdispatch.config.schema import DispatcherConfig, explain_validation
+from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError, DispatchError
@@ -36,9 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(arguments)
-    except (ConfigurationError, ValidationError) as error:
-        text = explain_validation(error) if isinstance(error, ValidationError) else str(error)
-        return _fail(text, 2)
+    except ConfigurationError as error:
+        return _fail(str(error), 2)
     except DispatchError as error:
         return _fail(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from langchain_llmdispatch.errors import ConfigurationError
 
@@ -50,7 +51,58 @@ def check_fields(owner: str, names: Iterable[str], known: Iterable[str]) -> None
             raise ConfigurationError(f"{owner} has no field {name!r}.{hint}")
 
 
-class Settings(BaseModel):
+def explain_validation(error: ValidationError) -> str:
+    """Return a validation error as one line per field."""
+    lines = []
+    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+        where = ".".join(str(part) for part in detail["loc"])
+        text = detail["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {text}" if where else text)
+    return "\n".join(lines)
+
+
+if TYPE_CHECKING:  # type checkers then know the constructors' own signatures
+    from pydantic._internal._model_construction import ModelMetaclass as _Meta
+else:
+
+    class _Meta(type(BaseModel)):
+        def __call__(cls, *args: Any, **fields: Any) -> Any:
+            """Construct a model.
+
+            Raises:
+                ConfigurationError: A field is wrong; one line each. No input is in it, nor behind it.
+            """
+            if len(args) == 1 and cls._positional is not None:
+                args, fields = (), {cls._positional: args[0], **fields}
+            try:
+                return super().__call__(*args, **fields)
+            except ValidationError as error:
+                text = explain_validation(error)
+            raise ConfigurationError(text)
+
+
+class Checked(BaseModel, metaclass=_Meta):
+    """Base of what may hold keys: errors of validation hold no input, whichever way it is validated."""
+
+    _positional: ClassVar[str | None] = None  # the field that may be given without its name
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _forget_input(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            details = [_without_input(each) for each in error.errors(include_input=False, include_url=False)]
+        raise ValidationError.from_exception_data(cls.__name__, details, hide_input=True)
+
+
+def _without_input(detail: ErrorDetails) -> InitErrorDetails:
+    text = detail["msg"].removeprefix("Value error, ")
+    kind = PydanticCustomError("value_error", "{text}", {"text": text})
+    return InitErrorDetails(type=kind, loc=detail["loc"], input=None)
+
+
+class Settings(Checked):
     """Base of everything configurable: frozen, no unknown fields, input never repeated in errors."""
 
     model_config = ConfigDict(

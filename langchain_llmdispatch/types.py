@@ -138,7 +138,7 @@ class Endpoint:
     api_key: SecretStr | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold keys
     api_version: str | None = None
-    token_provider: Callable[[], str] | None = None
+    token_provider: Callable[[], str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,7 @@ class DispatcherChatModel(CopiedFields, BaseChatModel):
     `model_copy(update={...})` makes a model with other ones.
 
     Raises:
-        ValueError: A field is unknown, contradictory or malformed; the message names it and the nearest
-            right one (pydantic's `ValidationError`, or `ConfigurationError`).
+        ConfigurationError: A field is unknown, contradictory or malformed; the message names it.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True, extra="forbid")
@@ -91,12 +90,12 @@ class DispatcherChatModel(CopiedFields, BaseChatModel):
 
         Args:
             config: A YAML or JSON file's path, a mapping, or a `DispatcherConfig`.
-            overrides: Fields that win over the configuration's.
+            overrides: Fields that win over the configuration's; in `env`, `${VAR}` is looked up.
 
         Raises:
             ConfigurationError: The file cannot be read, or a field is wrong.
         """
-        loaded = DispatcherConfig.load(config)
+        loaded = DispatcherConfig.load(config, overrides.get("env"))
         fields = {name: getattr(loaded, name) for name in loaded.model_fields_set}
         return cls(**{**fields, **overrides})
 

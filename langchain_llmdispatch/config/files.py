@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from langchain_llmdispatch.errors import ConfigurationError
 
+_MOST_VALUES, _DEEPEST = 50_000, 50
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -23,7 +26,10 @@ def read_config(source: str | Path | Mapping[str, Any], environment: Mapping[str
     Raises:
         ConfigurationError: The file is missing or malformed, or a variable is not set.
     """
-    return {name: _resolved(value, environment, name) for name, value in parsed(source).items()}
+    fields = parsed(source)
+    if wrong := next((name for name in fields if not isinstance(name, str)), None):
+        raise ConfigurationError(f"{wrong!r} is no name of a field.")
+    return dict(_Tree(environment).resolved(fields, ""))
 
 
 def parsed(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -34,39 +40,112 @@ def parsed(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if isinstance(source, Mapping):
         return source
+    if not isinstance(source, (str, Path)):
+        raise ConfigurationError(f"a configuration is a path or a mapping, not a {type(source).__name__}.")
     path = Path(source)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeError as error:
+        raise ConfigurationError(f"{path}: {one_line(error)}") from None
     import yaml  # noqa: PLC0415 - 20 ms of an import, and only here
 
+    problem: str | None = None
     try:
-        fields = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        fields = json.loads(text) if path.suffix == ".json" else _from_yaml(text)
+    except RecursionError:
+        problem = "is nested too deeply"
     except (ValueError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: {_one_line(error)}") from None
+        problem = one_line(error)
+    if problem is not None:  # raised outside the handlers: errors of parsers quote the file, keys included
+        raise ConfigurationError(f"{path}: {problem}")
     if not isinstance(fields, Mapping):
         raise ConfigurationError(f"{path}: holds {type(fields).__name__}, not a mapping of fields.")
     return fields
 
 
-def _one_line(error: Exception) -> str:
+def _from_yaml(text: str) -> Any:
+    import yaml  # noqa: PLC0415 - 20 ms of an import, and only here
+
+    class Loader(yaml.SafeLoader):
+        """Bounds depth, and what merge keys (`<<: [*a, *a]`) copy, which grows as aliases do."""
+
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise RecursionError
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > _MOST_VALUES:
+                raise yaml.MarkedYAMLError(problem="merge keys copy too much", problem_mark=node.start_mark)
+
+    return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+
+
+def decoded(data: bytes) -> str:
+    """Return the text in a file: UTF-8, or what its byte-order mark names (PowerShell writes UTF-16).
+
+    Raises:
+        UnicodeError: It is neither.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig")
+
+
+def one_line(error: Exception) -> str:
+    """Return what is wrong with a file, and where in it; never its text."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"is no {error.encoding.upper()} text (byte {error.start}); save it as UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (line {error.lineno}, column {error.colno})"
     mark = getattr(error, "problem_mark", None)
     where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{getattr(error, 'problem', None) or error}{where}"
+    return f"{getattr(error, 'problem', None) or type(error).__name__}{where}"
 
 
-def _resolved(value: Any, environment: Mapping[str, str], field: str) -> Any:
-    if isinstance(value, str):
-        return _REFERENCE.sub(lambda match: _variable(match, environment, field), value)
-    if isinstance(value, Mapping):
-        return {name: _resolved(item, environment, f"{field}.{name}") for name, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_resolved(item, environment, f"{field}[{n}]") for n, item in enumerate(value)]
-    return value
+def bounded(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a copy of fields in which no list is shared, with their strings as they are.
+
+    Raises:
+        ConfigurationError: They are too many, or nested too deeply.
+    """
+    copy: Mapping[str, Any] = _Tree(None).resolved(fields, "")
+    return copy
 
 
-def _variable(match: re.Match[str], environment: Mapping[str, str], field: str) -> str:
+class _Tree:
+    """Replaces the `${ENV}` references in a tree whose size and depth are bounded.
+
+    YAML's aliases name one list many times: a file of 300 bytes may stand for millions of values.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None) -> None:
+        self._environment, self._left = environment, _MOST_VALUES
+
+    def resolved(self, value: Any, field: str, depth: int = 0) -> Any:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST:
+            limit = f"more than {_MOST_VALUES} values" if self._left < 0 else f"more than {_DEEPEST} levels"
+            raise ConfigurationError(f"{field[:80]}: the configuration has {limit}, aliases counted.")
+        if isinstance(value, str) and self._environment is not None:
+            return _REFERENCE.sub(partial(_variable, self._environment, field), value)
+        if isinstance(value, Mapping):
+            inner = ((name, item, f"{field}.{name}" if field else str(name)) for name, item in value.items())
+            return {name: self.resolved(item, path, depth + 1) for name, item, path in inner}
+        if isinstance(value, (list, tuple)):
+            return [self.resolved(item, f"{field}[{n}]", depth + 1) for n, item in enumerate(value)]
+        return value
+
+
+def _variable(environment: Mapping[str, str], field: str, match: re.Match[str]) -> str:
     name, default = match.groups()
     value = environment.get(name, default)
     if value is None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -25,6 +22,7 @@ from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
+from langchain_llmdispatch.deployments.credentials import Key, Url
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
@@ -33,7 +31,7 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
-from langchain_llmdispatch.settings import FrozenDict, Settings, check_fields
+from langchain_llmdispatch.settings import Checked, FrozenDict, Settings, check_fields
 from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
@@ -42,15 +40,15 @@ _ALIASES = {"request_timeout": "timeout", "model_name": "model", "max_completion
 
 
 def _deployment(value: Any) -> Any:
-    """Return the deployment that a string, a mapping or a LangChain model stands for."""
-    if isinstance(value, (str, Runnable)):
-        return Deployment(value)
-    return Deployment(**value) if isinstance(value, Mapping) else value
+    """Return the fields of the deployment that a string or a LangChain model stands for."""
+    return {"model": value} if isinstance(value, (str, Runnable)) else value
 
 
 def _deployments(value: Any) -> Any:
     one = isinstance(value, (str, Mapping, Deployment, Runnable))
-    return tuple(_deployment(each) for each in ([value] if one else value))
+    if not one and not isinstance(value, (list, tuple)):
+        raise ConfigurationError(f"{type(value).__name__} is no list of deployments.")
+    return [value] if one else value
 
 
 def _model(value: Any) -> Any:
@@ -59,10 +57,12 @@ def _model(value: Any) -> Any:
 
 
 _FROZEN, _TUPLE = AfterValidator(FrozenDict), AfterValidator(tuple)
-Deployments = Annotated[Sequence[Deployment], BeforeValidator(_deployments)]
+Deployments = Annotated[
+    Sequence[Annotated[Deployment, BeforeValidator(_deployment)]], BeforeValidator(_deployments), _TUPLE
+]
 
 
-class DispatchFields(BaseModel):
+class DispatchFields(Checked):
     """The fields that `DispatcherChatModel` and `DispatcherConfig` share: written once, so they cannot drift.
 
     Attributes:
@@ -110,6 +110,7 @@ class DispatchFields(BaseModel):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+    _positional: ClassVar[str | None] = "model"
 
     model: Annotated[str | Deployment | BaseChatModel | None, BeforeValidator(_model)] = None
     models: Deployments = ()
@@ -177,8 +178,8 @@ class ModelFields(DispatchFields):
         budget: Dollars per period, shared by the models that hold the object.
     """
 
-    api_key: SecretStr | Callable[[], str] | None = Field(default=None, repr=False)
-    base_url: str | None = None
+    api_key: Key = Field(default=None, repr=False)
+    base_url: Url = None
     max_retries: int | None = Field(default=None, ge=0)
     model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
@@ -215,7 +216,11 @@ class DispatcherConfig(DispatchFields, Settings):
         if isinstance(source, cls):
             return source
         variables = environment() if variables is None else variables
-        return cls.checked(read_config(source, variables))
+        loaded = cls.checked(read_config(source, variables))
+        if not isinstance(source, Mapping):
+            for config in loaded.vendors.values():
+                config.read_from(str(source))
+        return loaded
 
     @classmethod
     def checked(cls, fields: Mapping[str, Any]) -> DispatcherConfig:
@@ -224,17 +229,4 @@ class DispatcherConfig(DispatchFields, Settings):
         Raises:
             ConfigurationError: A field is wrong; one line each, never with a value that may be a key.
         """
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            raise ConfigurationError(explain_validation(error)) from None
-
-
-def explain_validation(error: ValidationError) -> str:
-    """Return a validation error as one line per field."""
-    lines = []
-    for detail in error.errors(include_input=False, include_url=False, include_context=False):
-        where = ".".join(str(part) for part in detail["loc"])
-        text = detail["msg"].removeprefix("Value error, ")
-        lines.append(f"{where}: {text}" if where else text)
-    return "\n".join(lines)
+        return cls(**fields)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from langchain_llmdispatch.deployments.bindings import without_bindings
+from langchain_llmdispatch.deployments.credentials import Headers, Key, Url
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import Settings
-
-ApiKey: TypeAlias = SecretStr | Callable[[], str]
-"""A key, or a function that returns a fresh bearer token for each request (Azure Entra)."""
 
 # Values in example files and tutorials; a vendor "configured" with one of them is not configured.
 _PLACEHOLDERS = frozenset(
@@ -31,12 +29,28 @@ def is_placeholder(value: str) -> bool:
     return word in _PLACEHOLDERS or set(word) <= {"x", "*", "-", "."} or "api-key-here" in word
 
 
-class VendorConfig(Settings):
+class _WithoutSecrets(Settings):
+    """Base of what holds keys: its pickles hold none, nor headers or clients."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Pickle the settings; keys come from the environment again."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], **self._withheld()}}
+
+    def _withheld(self) -> dict[str, Any]:
+        return {name: none for name, none in _SECRETS.items() if name in type(self).model_fields}
+
+
+_SECRETS: Mapping[str, Any] = {"api_key": None, "headers": {}, "http_client": None, "http_async_client": None}
+
+
+class VendorConfig(_WithoutSecrets):
     """Credentials and limits of one vendor, for all deployments on it.
 
     Attributes:
         api_key: The vendor's key, or a function that returns a bearer token per request.
         base_url: Where the vendor is reached; default: the vendor's own address.
+        allow_http: Whether a key may go unencrypted (`http://`) to another machine.
         timeout: Seconds for one attempt.
         rpm: Requests per minute that the key allows; calls queue for it.
         tpm: Tokens per minute that the key allows; calls queue for it.
@@ -46,23 +60,29 @@ class VendorConfig(Settings):
         http_async_client: Your own `httpx.AsyncClient`; use it in one event loop only.
     """
 
-    api_key: ApiKey | None = None
-    base_url: str | None = None
+    api_key: Key = Field(default=None, repr=False)  # a function's repr may show its arguments
+    base_url: Url = None
+    allow_http: bool = False
     timeout: float | None = Field(default=None, gt=0)
     rpm: float | None = Field(default=None, gt=0)
     tpm: float | None = Field(default=None, gt=0)
     api_version: str | None = None
-    headers: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    headers: Headers = Field(default_factory=dict, exclude=True, repr=False)
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
+    _file: str | None = PrivateAttr(default=None)
 
-    @field_validator("base_url")
-    @classmethod
-    def _check_url(cls, url: str | None) -> str | None:
-        return check_url(url)
+    @property
+    def file(self) -> str | None:
+        """The configuration file that it was read from, or None."""
+        return self._file
+
+    def read_from(self, file: str) -> None:
+        """Note the configuration file that it was read from: its address gets keys of that file only."""
+        self._file = file
 
 
-class Deployment(Settings):
+class Deployment(_WithoutSecrets):
     """One vendor, one model, one set of credentials, with its limits and prices.
 
     Example:
@@ -76,7 +96,8 @@ class Deployment(Settings):
         name: What it is called in metadata, statistics and rules; default: `vendor:model`.
         api_key: Overrides the vendor's key: text, or a function (it may be async) that returns a token
             for each request.
-        base_url: Overrides the vendor's address.
+        base_url: Overrides the vendor's address. No key of the environment or of `VendorConfig` goes there.
+        allow_http: Whether a key may go unencrypted (`http://`) to another machine.
         timeout: Seconds for one attempt.
         first_token_timeout: Seconds from sending to the first streamed content.
         stream_idle_timeout: Seconds between two pieces of streamed content.
@@ -96,8 +117,9 @@ class Deployment(Settings):
 
     model: str | BaseChatModel
     name: str | None = None
-    api_key: ApiKey | None = None
-    base_url: str | None = None
+    api_key: Key = Field(default=None, repr=False)  # a function's repr may show its arguments
+    base_url: Url = None
+    allow_http: bool = False
     timeout: float | None = Field(default=None, gt=0)
     first_token_timeout: float | None = Field(default=None, gt=0)
     stream_idle_timeout: float | None = Field(default=None, gt=0)
@@ -109,17 +131,26 @@ class Deployment(Settings):
     output_price: float | None = Field(default=None, ge=0)
     tags: frozenset[str] = frozenset()
     params: Mapping[str, Any] = Field(default_factory=dict)
-    headers: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    headers: Headers = Field(default_factory=dict, exclude=True, repr=False)
     api_version: str | None = None
     profile: Mapping[str, Any] = Field(default_factory=dict)
 
-    def __init__(self, model: str | Runnable[Any, Any] | None = None, **fields: Any) -> None:
-        if model is not None:
-            fields["model"] = model
-        if isinstance(fields.get("model"), Runnable):
-            fields["model"], bound = without_bindings(fields["model"])
-            fields["params"] = {**bound, **fields.get("params", {})} if bound else fields.get("params", {})
-        super().__init__(**fields)
+    _positional: ClassVar[str | None] = "model"
+
+    if TYPE_CHECKING:
+
+        def __init__(self, model: str | Runnable[Any, Any] | None = None, **fields: Any) -> None: ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unbind(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not isinstance(values.get("model"), Runnable):
+            return values
+        model, bound = without_bindings(values["model"])
+        own = values.get("params", {})
+        if bound and isinstance(own, Mapping):
+            own = {**bound, **own}
+        return {**values, "model": model, "params": own}
 
     @field_validator("model")
     @classmethod
@@ -128,34 +159,10 @@ class Deployment(Settings):
             raise ConfigurationError("Deployment.model is empty; write 'vendor:model'.")
         return model
 
-    @field_validator("base_url")
-    @classmethod
-    def _check_url(cls, url: str | None) -> str | None:
-        return check_url(url)
 
-
-def check_url(url: str | None) -> str | None:
-    """Return the URL without a trailing slash.
-
-    Raises:
-        ConfigurationError: It is no absolute http(s) URL, carries credentials or a query, or would send keys
-            in the clear to another machine.
-    """
-    if url is None:
-        return None
-    parsed = httpx.URL(url)
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ConfigurationError(f"base_url {url!r} is no absolute http(s) URL.")
-    if parsed.userinfo or parsed.query:
-        raise ConfigurationError(f"base_url on {parsed.host!r} must hold no credentials and no query.")
-    return url.rstrip("/")
-
-
-_SECRETS: Mapping[str, Any] = {"api_key": None, "headers": {}, "http_client": None, "http_async_client": None}
 _Configured = TypeVar("_Configured", Deployment, VendorConfig)
 
 
 def without_secrets(configured: _Configured) -> _Configured:
     """Return a deployment or a vendor's configuration as it may be pickled: no key, headers or clients."""
-    fields = type(configured).model_fields
-    return configured.model_copy(update={name: none for name, none in _SECRETS.items() if name in fields})
+    return configured.model_copy(update=configured._withheld())

@@ -11,14 +11,17 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from langchain_llmdispatch.catalog.models import with_profile
-from langchain_llmdispatch.deployments.deployment import (
+from langchain_llmdispatch.deployments.credentials import (
     ApiKey,
-    Deployment,
-    VendorConfig,
-    check_url,
-    is_placeholder,
+    check_encrypted,
+    checked_key,
+    checked_url,
+    holds_secret,
+    is_this_machine,
 )
+from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, is_placeholder
 from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.deployments.variables import Variables
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import nearest
@@ -28,7 +31,6 @@ from langchain_llmdispatch.vendors.langchain.vendor import HAND_IN, LangChainVen
 
 # Only means something where this package makes the request.
 _OF_HTTP = ("api_key", "base_url", "headers", "api_version")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _NO_CONFIG = VendorConfig()
 _NO_KEY = SecretStr("none")
 """Sent to servers on this machine that want a key and check none."""
@@ -161,10 +163,14 @@ class Resolver:
         key = self._key_for(vendor, deployment, config, url)
         if key is None and vendor.needs_key:
             raise ConfigurationError(_missing("api_key", vendor, vendor.environment.keys))
+        headers = {**config.headers, **deployment.headers}
+        if not (deployment.allow_http or config.allow_http):
+            secret = (key is not None and key is not _NO_KEY) or holds_secret(headers)
+            check_encrypted(url, has_secret=secret, where=f"deployment {_label(deployment)}")
         return Endpoint(
             base_url=url,
             api_key=key if isinstance(key, SecretStr) else None,
-            headers={**config.headers, **deployment.headers},
+            headers=headers,
             api_version=deployment.api_version
             or config.api_version
             or self._variable(vendor.environment.versions)
@@ -173,43 +179,67 @@ class Resolver:
         )
 
     def _key(self, vendor: Vendor, config: VendorConfig) -> ApiKey | None:
-        key = config.api_key
-        if key is not None and not (isinstance(key, SecretStr) and is_placeholder(key.get_secret_value())):
-            return key
+        """Return the key of `VendorConfig`, or else of a variable."""
+        return _own_key(config) or self._variable_key(vendor)[0]
+
+    def _variable_key(self, vendor: Vendor) -> tuple[ApiKey | None, str | None]:
+        """Return the key that a variable holds, and the `.env` file that sets it."""
         names = vendor.environment
         for name in names.keys:
             if found := self._variable([name]):
-                return SecretStr(f"Bearer {found}" if name in names.bearers else found)
-        return None
+                key = checked_key(found, name)
+                return SecretStr(f"Bearer {key}" if name in names.bearers else key), self._file(name)
+        return None, None
 
     def _key_for(
         self, vendor: Vendor, deployment: Deployment, config: VendorConfig, url: str
     ) -> ApiKey | None:
-        if deployment.api_key is not None:
-            return deployment.api_key
-        loopback = httpx.URL(url).host in _LOOPBACK
-        unchecked = _NO_KEY if vendor.needs_key and loopback else None
-        if deployment.base_url is None or config.api_key is not None:
-            return self._key(vendor, config) or unchecked
-        # A key from the environment belongs to the vendor's own host; it is not sent to another one.
-        if vendor.base_url is None or _host(url) in {_host(vendor.base_url), self._own_host(vendor, config)}:
-            return self._key(vendor, config) or unchecked
-        if loopback or not vendor.needs_key:
-            return unchecked
+        """Return the key for an address: one that belongs to its host, or one that was given for it."""
+        named, file = self._named_url(vendor)
+        key, source, key_file = deployment.api_key, "its own key", None
+        if key is None:
+            key, source = _own_key(config), "the key of VendorConfig"
+        if key is None:
+            key, key_file = self._variable_key(vendor)
+            source = "key from the environment"
+        homes = {vendor.base_url}
+        if file is None or file == key_file:
+            homes.add(named)
+        if config.file is None or key is config.api_key:
+            homes.add(config.base_url)
+        explicit = deployment.api_key is not None and (url != named or deployment.base_url is not None)
+        if explicit or _host(url) in {_host(home) for home in homes if home} or _is_of(vendor, url):
+            return key or self._unchecked(vendor, url)
+        if key is None or not vendor.needs_key or is_this_machine(httpx.URL(url).host):
+            return self._unchecked(vendor, url)
+        place = deployment.base_url and "the deployment's base_url"
+        place = place or (config.base_url and f"the base_url in {config.file}") or f"an address in {file}"
         raise ConfigurationError(
-            f"deployment {deployment.name or deployment.model!r} has a base_url of its own but no api_key: "
-            f"{vendor.name}'s key from the environment is not sent to {_host(url)}. Pass api_key=..."
+            f"deployment {_label(deployment)}: {vendor.name}'s {source} is not sent to {_host(url)}, "
+            f"{place}. Give that address a key of its own in the same place."
         )
 
-    def _own_host(self, vendor: Vendor, config: VendorConfig) -> str | None:
-        url = self._url(vendor, None, config)
-        return _host(url) if url else None
+    def _unchecked(self, vendor: Vendor, url: str) -> SecretStr | None:
+        return _NO_KEY if vendor.needs_key and is_this_machine(httpx.URL(url).host) else None
 
     def _url(self, vendor: Vendor, own: str | None, config: VendorConfig) -> str | None:
-        url = own or config.base_url
-        if url is None and (found := self._variable(vendor.environment.urls)):
-            url = check_url(vendor.normalise_url(found))
-        return url or vendor.base_url
+        return own or config.base_url or self._named_url(vendor)[0] or vendor.base_url
+
+    def _named_url(self, vendor: Vendor) -> tuple[str | None, str | None]:
+        """Return the address that a variable holds, and the `.env` file that sets it."""
+        for name in vendor.environment.urls:
+            if found := self._variable([name]):
+                try:
+                    return checked_url(vendor.normalise_url(found)), self._file(name)
+                except ValueError as error:
+                    problem = str(error) if isinstance(error, ConfigurationError) else "it is no URL."
+                raise ConfigurationError(f"{name}: {problem}")
+        return None, None
+
+    def _file(self, name: str) -> str | None:
+        variables = self._environment
+        of_file = isinstance(variables, Variables) and variables.is_of_file(name)
+        return variables.path if of_file and isinstance(variables, Variables) else None
 
     def _variable(self, names: Sequence[str]) -> str | None:
         for name in names:
@@ -251,6 +281,21 @@ def _well_known(model: str, vendors: Sequence[Vendor]) -> Vendor | None:
 def _host(url: str) -> str:
     parsed = httpx.URL(url)
     return f"{parsed.scheme}://{parsed.host}:{parsed.port or ''}"
+
+
+def _is_of(vendor: Vendor, url: str) -> bool:
+    """Return whether an address is on a domain of the vendor's own."""
+    parsed = httpx.URL(url)
+    return bool(vendor.domains) and parsed.scheme == "https" and parsed.host.endswith(vendor.domains)
+
+
+def _own_key(config: VendorConfig) -> ApiKey | None:
+    key = config.api_key
+    return None if isinstance(key, SecretStr) and is_placeholder(key.get_secret_value()) else key
+
+
+def _label(deployment: Deployment) -> str:
+    return repr(deployment.name or deployment.model)
 
 
 def _missing(field: str, vendor: Vendor, variables: Sequence[str]) -> str:

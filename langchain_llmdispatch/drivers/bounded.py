@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import SecretStr
 
+from langchain_llmdispatch.deployments.credentials import checked_token
 from langchain_llmdispatch.errors import AttemptTimeoutError, UnusableDeploymentError, redact
 
 T = TypeVar("T")
@@ -118,11 +119,7 @@ def _token_of(ended: Future[Any] | asyncio.Future[Any]) -> SecretStr:
         # Without its cause, whose frames may hold a credential.
         text = f"{_KEY} failed: {type(error).__name__}: {redact(str(error))}"
         raise UnusableDeploymentError(text)
-    found = ended.result()
-    text = found.get_secret_value() if isinstance(found, SecretStr) else found
-    if not isinstance(text, str) or not text.strip():
-        raise UnusableDeploymentError(f"{_KEY} returned no token, but {type(found).__name__}")
-    return SecretStr(text.strip())
+    return checked_token(ended.result())
 
 
 def _late(what: str) -> AttemptTimeoutError:

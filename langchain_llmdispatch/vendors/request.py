@@ -78,7 +78,7 @@ def json_request(
     }
     first = [] if "host" in headers else [("Host", target.netloc.decode("ascii"))]
     last = [] if "content-length" in headers else [("Content-Length", str(len(content)))]
-    own = httpx.Headers([*first, *fields.items(), *last])
+    own = httpx.Headers([*first, *fields.items(), *last], encoding="latin-1")
     request = httpx.Request("POST", target, headers=own, stream=httpx.ByteStream(content))
     request.read()  # so that `content` can be read, as of any request with a body
     return request

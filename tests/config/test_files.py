@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,37 @@ def test_a_file_holds_a_mapping(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigurationError, match="not a mapping of fields"):
         read_config(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a: &a [1]\n"
+            + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdef")),
+            "values",
+        ),
+        ("a: &a [*a]", "levels"),
+        ("a: " + "[" * 3000, "too deeply"),
+        ("a: " + "[" * 60 + "]" * 60, "too deeply"),
+    ],
+)
+def test_size_and_depth_are_bounded(tmp_path: Path, text: str, message: str) -> None:
+    """Aliases count as often as they are used."""
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        read_config(tmp_path / "c.yaml", {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_byte_order_marks_are_read(tmp_path: Path, encoding: str) -> None:
+    """PowerShell writes UTF-16."""
+    (tmp_path / "c.yaml").write_text("user: Jos\u00e9", encoding=encoding)
+    assert read_config(tmp_path / "c.yaml", {}) == {"user": "Jos\u00e9"}
+
+
+def test_what_is_no_text_is_named(tmp_path: Path) -> None:
+    """The file and the byte."""
+    (tmp_path / "c.yaml").write_bytes(b"user: \xff\xfe\xff")
+    with pytest.raises(ConfigurationError, match=r"c\.yaml: is no UTF-8 text \(byte 6\)"):
+        read_config(tmp_path / "c.yaml", {})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import httpx
 import pytest
 
 from langchain_llmdispatch import Deployment, VendorConfig
-from langchain_llmdispatch.deployments.deployment import check_url, is_placeholder, without_secrets
+from langchain_llmdispatch.deployments.credentials import checked_url
+from langchain_llmdispatch.deployments.deployment import is_placeholder
 
 
 @pytest.mark.parametrize(
@@ -42,8 +44,8 @@ def test_addresses_are_checked(url: str, message: str) -> None:
 
 def test_a_trailing_slash_is_removed() -> None:
     """So that paths can be appended."""
-    assert check_url("https://a.example/v1/") == "https://a.example/v1"
-    assert check_url(None) is None
+    assert checked_url("https://a.example/v1/") == "https://a.example/v1"
+    assert checked_url(None) is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,8 @@ def test_nothing_secret_is_shown_or_pickled() -> None:
     config = VendorConfig(api_key="k-canary", headers={"a": "k-canary"}, http_client=httpx.Client(), rpm=3)
     for configured in (deployment, config):
         assert "canary" not in f"{configured!r} {configured} {configured.model_dump()}"
-    bare, bare_config = without_secrets(deployment), without_secrets(config)
+    assert b"canary" not in pickle.dumps([deployment, config])
+    bare, bare_config = pickle.loads(pickle.dumps([deployment, config]))
     assert (bare.api_key, bare.headers, bare.rpm, bare.model) == (None, {}, 3, "openai:x")
     assert (bare_config.api_key, bare_config.headers, bare_config.http_client) == (None, {}, None)
     assert bare_config.rpm == 3

@@ -9,6 +9,7 @@ import pytest
 
 from langchain_llmdispatch import ConfigurationError, Deployment, VendorConfig
 from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.variables import Variables
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.vendors import builtin_vendors
 
@@ -134,3 +135,42 @@ def test_accounts_tell_keys_apart_and_hold_no_part_of_them() -> None:
     assert first.account != second.account
     assert first.account == found.target(Deployment("openai:y", api_key="k-canary-1")).account
     assert "canary" not in first.account
+
+
+@pytest.mark.parametrize("url", ["https://elsewhere.example/v1", "https://api.openai.com:444/v1"])
+def test_a_key_of_vendor_config_stays_with_its_host(url: str) -> None:
+    """A deployment's own address needs a key of its own."""
+    found = resolver({}, openai=VendorConfig(api_key="k-canary", base_url="https://gate.example/v1"))
+    with pytest.raises(ConfigurationError, match="the key of VendorConfig is not sent to") as raised:
+        found.target(Deployment("openai:x", base_url=url))
+    assert "canary" not in str(raised.value)
+    assert found.target(Deployment("openai:x", base_url="https://gate.example/v2")).endpoint.api_key
+
+
+@pytest.mark.parametrize("vendor", [each for each in builtin_vendors().values() if each.needs_key], ids=str)
+def test_an_address_of_a_dotenv_file_gets_a_key_of_that_file_only(vendor: Any) -> None:
+    """A cloned repository's `.env` redirects no key of the process, of `VendorConfig` or of a deployment."""
+    key, url = vendor.environment.keys[0], vendor.environment.urls[0]
+    file, wanted = {url: "https://elsewhere.example"}, Deployment(f"{vendor.name}:m")
+    with pytest.raises(ConfigurationError, match="key from the environment is not sent to https://elsewhere"):
+        resolver(Variables({key: "k-process"}, file, ".env")).target(wanted)
+    configs = {vendor.name: VendorConfig(api_key="k-config")}
+    with pytest.raises(ConfigurationError, match="an address in .env"):
+        resolver(Variables({}, file, ".env"), **configs).target(wanted)
+    with pytest.raises(ConfigurationError, match="its own key"):
+        own = Deployment(f"{vendor.name}:m", api_key="k-own")
+        resolver(Variables({}, file, ".env")).target(own)
+    both = resolver(Variables({}, {**file, key: "k-file"}, ".env")).target(wanted).endpoint
+    assert both.api_key is not None
+    assert both.base_url.startswith("https://elsewhere")
+
+
+def test_an_address_of_a_configuration_file_gets_no_key_of_the_environment() -> None:
+    """The file names the key as well, literally or as `${NAME}`."""
+    config = VendorConfig(base_url="https://elsewhere.example/v1")
+    config.read_from("config.yaml")
+    with pytest.raises(ConfigurationError, match=r"the base_url in config\.yaml"):
+        resolver(openai=config).target(Deployment("openai:x"))
+    own = VendorConfig(base_url="https://elsewhere.example/v1", api_key="k")
+    own.read_from("config.yaml")
+    assert resolver(openai=own).target(Deployment("openai:x")).endpoint.api_key

@@ -74,6 +74,7 @@ class AzureVendor(OpenAIVendor):
     name = "azure"
     aliases = ("azure-openai", "azure_openai")
     base_url = None
+    domains = (".azure.com", ".azure.us", ".azure.cn")
     environment = Environment(
         # Never OPENAI_API_KEY: that key belongs to another host.
         keys=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
@@ -92,7 +93,7 @@ class AzureVendor(OpenAIVendor):
         """Return where `path` of the API is; see the table at the top."""
         service, version = _service(call.endpoint.base_url), call.endpoint.api_version
         dated = version if version and version[0].isdigit() else None
-        query = f"?api-version={version}" if version else ""
+        query = f"?api-version={quote(version, safe='')}" if version else ""
         if service.kind == "complete":
             return f"{service.base}{query}" if dated and not service.bearer else service.base
         if service.kind in {"inference", "deployment"}:

@@ -50,7 +50,8 @@ class ChatCompletions(Vendor):
 
     def url(self, call: Call, path: str = "chat/completions") -> str:
         """Return the URL of `path` of the API."""
-        return f"{call.endpoint.base_url.rstrip('/')}/{path}"
+        # Consoles show the whole URL, and people copy it.
+        return f"{call.endpoint.base_url.rstrip('/').removesuffix('/chat/completions')}/{path}"
 
     def credentials(self, call: Call) -> dict[str, str]:
         """Return the headers that authorize the request."""
