@@ -9,10 +9,11 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from langchain_llmdispatch.chat_model.shared_state import STATES, SharedState
-from langchain_llmdispatch.config.schema import ModelFields, explain_validation
+from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.forks import renew_properties
+from langchain_llmdispatch.settings import explain_validation
 
 logger = logging.getLogger(__name__)
 _LEFT_OUT = ("api_key", "headers", "http_client", "http_async_client")

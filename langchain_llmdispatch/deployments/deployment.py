@@ -35,10 +35,8 @@ class _WithoutSecrets(Settings):
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle the settings; keys come from the environment again."""
         state = super().__getstate__()
-        return {**state, "__dict__": {**state["__dict__"], **self._withheld()}}
-
-    def _withheld(self) -> dict[str, Any]:
-        return {name: none for name, none in _SECRETS.items() if name in type(self).model_fields}
+        bare = {name: none for name, none in _SECRETS.items() if name in type(self).model_fields}
+        return {**state, "__dict__": {**state["__dict__"], **bare}}
 
 
 _SECRETS: Mapping[str, Any] = {"api_key": None, "headers": {}, "http_client": None, "http_async_client": None}
@@ -165,4 +163,5 @@ _Configured = TypeVar("_Configured", Deployment, VendorConfig)
 
 def without_secrets(configured: _Configured) -> _Configured:
     """Return a deployment or a vendor's configuration as it may be pickled: no key, headers or clients."""
-    return configured.model_copy(update=configured._withheld())
+    fields = type(configured).model_fields
+    return configured.model_copy(update={name: none for name, none in _SECRETS.items() if name in fields})
