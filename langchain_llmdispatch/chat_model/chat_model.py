@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batch
+from langchain_llmdispatch.chat_model.cancellation import CancellableChatModel
 from langchain_llmdispatch.chat_model.copies import CopiedFields
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
@@ -35,7 +36,7 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neu
 from langchain_llmdispatch.version import __version__
 
 
-class DispatcherChatModel(CopiedFields, BaseChatModel):
+class DispatcherChatModel(CopiedFields, CancellableChatModel):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -58,8 +59,6 @@ class DispatcherChatModel(CopiedFields, BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True, extra="forbid")
 
     _engine: Engine = PrivateAttr()
-
-    # -- construction and change -------------------------------------------------------------------
 
     @model_validator(mode="after")
     def _assemble_llmdispatch(self) -> Self:
@@ -394,4 +393,4 @@ class DispatcherChatModel(CopiedFields, BaseChatModel):
         await self.aclose()
 
 
-_OWN_FIELDS = frozenset(DispatcherChatModel.model_fields) - frozenset(BaseChatModel.model_fields)
+_OWN_FIELDS = frozenset(DispatcherChatModel.model_fields) - frozenset(CancellableChatModel.model_fields)

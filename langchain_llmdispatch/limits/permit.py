@@ -33,6 +33,7 @@ class Permit:
     """
 
     _queues: Sequence[LimitQueue] = ()
+    _released = False
 
     def __init__(
         self, attempt: Attempt, queues: Sequence[LimitQueue], quota: Quota, tokens: float, clock: Clock
@@ -42,7 +43,6 @@ class Permit:
         self.granted: Future[None] | None = None
         self.waited, self._began = 0.0, clock.monotonic()
         self._task: asyncio.Task[None] | None = None
-        self._released = False
         self._queues = queues  # last: an interrupt before leaves nothing to give back
 
     def release(self) -> None:
@@ -167,7 +167,7 @@ class Permit:
 
     def __del__(self) -> None:
         """Give back what an interrupt kept its caller from giving back."""
-        for queue in self._queues:
-            queue.leave(self._waiter)
-        self.release()
-        self._free_slots()
+        if self._queues:
+            self._leave_queue()
+            self.release()
+            self._free_slots()
