@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from threading import Lock
+from threading import RLock
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from langchain_core.messages import AIMessageChunk
@@ -135,7 +135,7 @@ class CallState:
         ]
         for state in self.candidates[len(targets) - last_resorts :]:
             state.last_resort = 1
-        self.sent, self.lock = 0, Lock()
+        self.sent, self.lock = 0, RLock()
         self.records: list[AttemptRecord] = []
         self.errors: list[DispatchError] = []
         self.costs: list[Cost] = []
