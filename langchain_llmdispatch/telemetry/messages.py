@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from langchain_llmdispatch.json_format import json_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,7 +17,8 @@ _ROLES = {"human": "user", "ai": "assistant"}
 
 def as_json(messages: Iterable[BaseMessage]) -> str:
     """Return messages as JSON: role, parts, and for an answer what it ended with."""
-    return json.dumps([_message(message) for message in messages], default=str, ensure_ascii=False)
+    written = json.dumps([_message(message) for message in messages], default=str, ensure_ascii=False)
+    return json_text(written)  # exporters send UTF-8
 
 
 def _message(message: BaseMessage) -> dict[str, Any]:

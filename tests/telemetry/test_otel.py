@@ -210,6 +210,14 @@ def test_captured_content_has_the_conventions_form(server: LoopbackServer) -> No
     assert span.attributes["gen_ai.conversation.id"] == "t1"
 
 
+def test_captured_content_is_utf_8(server: LoopbackServer) -> None:
+    """Exporters send nothing else: half a character is replaced, as in the request."""
+    collector = Collector(capture_content=True)
+    model_of(deployment(server, "openai")).invoke("hello \ud83d", {"callbacks": [collector.handler]})
+    span, _ = collector.tree()
+    assert "hello \ufffd" in span.attributes["gen_ai.input.messages"].encode().decode()
+
+
 def test_spans_nest_under_the_caller_s_own(server: LoopbackServer) -> None:
     """A call's span is a child of whatever span is current."""
     collector = Collector()

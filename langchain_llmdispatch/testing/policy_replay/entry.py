@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.json_format import dump_json
 
 _FORMAT = 1
 _ATTEMPTS = "tries"  # the name in the file
@@ -88,7 +89,7 @@ class JournalEntry:
         fields = {name: value for name, value in asdict(self).items() if value not in (None, [], {})}
         attempts = fields.pop("attempts", [])
         fields[_ATTEMPTS] = [{k: v for k, v in one.items() if v is not None} for one in attempts]
-        return json.dumps({"v": _FORMAT, **fields}, ensure_ascii=False)
+        return dump_json({"v": _FORMAT, **fields}).decode()
 
     @classmethod
     def from_json(cls, line: str) -> JournalEntry:

@@ -44,13 +44,15 @@ def test_a_journal_holds_failures_and_content_if_switched_on(server: LoopbackSer
     journal = Journal(content=True)
     with model_of(deployment(server, "openai"), callbacks=[journal]) as model, Faults() as faults:
         model.invoke("hello")
+        model.invoke("half a character: \ud83d")
         faults.fail(status=429, retry_after=100)
         with pytest.raises(AllDeploymentsFailedError):
             model.invoke([HumanMessage("again")], config={"tags": ["night"]})
-    answered, failure = journal
+    answered, odd, failure = journal
     assert answered.messages is not None
     assert answered.messages[0]["data"]["content"] == "hello"
     assert "hello" in (answered.answer or "")
+    assert "character: \ufffd" in odd.to_json().encode().decode()
     assert (failure.outcome, failure.error, failure.tags) == (
         "failed",
         "AllDeploymentsFailedError",
