@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _OK = 200
 _FOREVER = float("inf")
-_BEGUN = b"begun\n"
+_BEGUN = b'{"begun": true}\n'
 
 
 @dataclass(frozen=True, slots=True)

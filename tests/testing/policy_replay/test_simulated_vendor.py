@@ -41,13 +41,13 @@ def test_outcomes_become_the_errors_of_their_names(error: str, expected: type[er
 def test_streams_end_with_their_last_line() -> None:
     """The first content comes alone; without the last line a stream is cut."""
     decoder = simulated(builtin_vendors()["openai"]).stream_decoder(CALL, {})
-    first = decoder.feed(b"begun\n")
+    first = decoder.feed(b'{"begun": true}\n')
     assert [chunk.text for chunk in first] == ["simulated"]
     assert not decoder.finished
     last = decoder.feed(SimulatedOutcome(1.0, output_tokens=4).body())
     assert last[-1].usage_metadata["output_tokens"] == 4
     assert decoder.finished
     cut = simulated(builtin_vendors()["openai"]).stream_decoder(CALL, {})
-    cut.feed(b"begun\n")
+    cut.feed(b'{"begun": true}\n')
     with pytest.raises(errors.TruncatedStreamError):
         cut.close()
