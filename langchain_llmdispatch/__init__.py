@@ -32,7 +32,7 @@ _MODULES = {
     "UsageCallbackHandler": "callbacks.usage",
     "Vendor": "vendors.base",
     "VendorConfig": "deployments.deployment",
-    "__version__": "version",
+    "__version__": "types",
     "compile_history": "vendors.compile.history",
     "get_usage_callback": "callbacks.usage",
 }

@@ -24,4 +24,4 @@ from langchain_llmdispatch.routing.rules import RoutingRule as RoutingRule
 from langchain_llmdispatch.stats.stats import Stats as Stats
 from langchain_llmdispatch.vendors.base import Vendor as Vendor
 from langchain_llmdispatch.vendors.compile.history import compile_history as compile_history
-from langchain_llmdispatch.version import __version__ as __version__
+from langchain_llmdispatch.types import __version__ as __version__

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
+from importlib.metadata import PackageNotFoundError, version
 from operator import add, sub
 from typing import Any, Literal, Self, TypeAlias
 
@@ -20,6 +21,11 @@ OutputMethod: TypeAlias = Literal["json_schema", "function_calling", "json_mode"
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """The default size limit of a response: no text comes near it, and a generated image takes 10 to 30 MB."""
 UnsupportedParams: TypeAlias = Literal["adapt", "drop", "raise"]
+
+try:
+    __version__ = version("langchain-llmdispatch")
+except PackageNotFoundError:  # a checkout on the path, not installed
+    __version__ = "0.0.0"
 
 
 @dataclass(frozen=True, slots=True)

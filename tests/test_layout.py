@@ -20,7 +20,7 @@ PACKAGE, TESTS = ROOT / "langchain_llmdispatch", ROOT / "tests"
 # Folders of tests that are about no single module: `end_to_end` is the engine, `standard` LangChain's suites,
 # `recordings` the traffic of real vendors, `loopback` the servers of the tests, `sample_project` a user's.
 FREE = {"end_to_end", "standard", "recordings", "loopback", "sample_project"}
-ENTRIES, MODULE_LINES, TEST_LINES, FUNCTION_LINES = 33, 400, 600, 60
+ENTRIES, MODULE_LINES, TEST_LINES, FUNCTION_LINES = 32, 400, 600, 60
 NOQA, TYPE_IGNORE = 80, 10
 
 

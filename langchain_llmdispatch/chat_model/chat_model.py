@@ -31,9 +31,9 @@ from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.routing.plan import Plan
 from langchain_llmdispatch.stats.stats import Stats
+from langchain_llmdispatch.types import __version__
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_choice, neutral_tools
-from langchain_llmdispatch.version import __version__
 
 
 class DispatcherChatModel(CopiedFields, CancellableChatModel):

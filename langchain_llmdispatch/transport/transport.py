@@ -33,8 +33,8 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import CONNECT_TIMEOUT
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
-from langchain_llmdispatch.transport.own_client import adopt
 from langchain_llmdispatch.transport.pool import (
+    apply_deadlines,
     async_transport,
     leave_to_parent,
     renew_client,
@@ -51,6 +51,24 @@ _OWN_CLIENT_GRACE = 0.1  # seconds for a user's own client to notice the deadlin
 _LONGEST = 1e6  # seconds; a longer deadline means that there is none
 # Extensions of a request that name a user's own client to send it with.
 SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
+
+
+def adopt(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
+    """Add the client's own headers, query parameters and cookies to a request; the request's win.
+
+    Its auth, hooks, proxies and transports apply when it sends the request. Its timeouts do not: those of the
+    attempt hold, on connections that it opens from now on.
+
+    Raises:
+        UnusableDeploymentError: The client is closed.
+    """
+    if client.is_closed:
+        raise UnusableDeploymentError("the http_client of VendorConfig is closed; the model needs it open")
+    params = client.params.merge(request.url.params) if client.params else None
+    built = client.build_request(request.method, request.url, headers=request.headers, params=params)
+    if "content-length" not in request.headers:
+        built.headers.pop("content-length", None)  # the body is not given to `build_request`
+    request.url, request.headers = built.url, built.headers
 
 
 class Transport:
@@ -78,6 +96,10 @@ class Transport:
         self._sync: dict[Way, httpx.HTTPTransport] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
         self._clients: weakref.WeakSet[httpx.Client | httpx.AsyncClient] = weakref.WeakSet()
+        # The origins that users' own clients reach through pools which apply our deadlines.
+        self._deadlines: weakref.WeakKeyDictionary[httpx.Client | httpx.AsyncClient, set[str]] = (
+            weakref.WeakKeyDictionary()
+        )
         # A model that is dropped without being closed leaves no open sockets behind.
         self._end = weakref.finalize(self, _close, self._sync)
         forks.in_child(self._renew)
@@ -92,6 +114,7 @@ class Transport:
             held.leave_to_parent()
         for client in list(self._clients):
             renew_client(client)
+        self._deadlines.clear()
         self._lock, self._sync, self._async = threading.Lock(), {}, {}
         self._end = weakref.finalize(self, _close, self._sync)
 
@@ -129,9 +152,17 @@ class Transport:
         # A user's own client (`VendorConfig.http_client`) is used as it is; the user closes it.
         client: httpx.Client | None = request.extensions.get(SYNC_CLIENT)
         if client is not None:
-            adopt(client, request)
+            self._adopt(client, request)
             return client.send(request, stream=True, follow_redirects=False)
         return self._transport(request.url).handle_request(request)
+
+    def _adopt(self, client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
+        """Prepare a request for a user's own client; see `adopt`."""
+        adopt(client, request)
+        origin, prepared = request.headers["host"], self._deadlines.setdefault(client, set())
+        if origin not in prepared:
+            apply_deadlines(client, request.url)
+            prepared.add(origin)
 
     async def asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         """Return the response with its body still unread; see `send`."""
@@ -147,7 +178,7 @@ class Transport:
     async def _asend(self, request: httpx.Request) -> httpx.Response:
         client: httpx.AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
         if client is not None:
-            adopt(client, request)
+            self._adopt(client, request)
             return await self._in_time(client, request)
         transport = await self._loop_transport(request.url)
         return await transport.handle_async_request(request)

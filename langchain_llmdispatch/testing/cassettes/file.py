@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing.cassettes.payloads import loads, unpack
 from langchain_llmdispatch.testing.cassettes.secrets import Secrets
-from langchain_llmdispatch.version import __version__
+from langchain_llmdispatch.types import __version__
 
 FORMAT = 1
 _HEAD = """\

@@ -81,7 +81,7 @@ def _messages(
 ) -> Sequence[BaseMessage]:
     """Return the history as the target takes it, with the instruction that its tools need."""
     messages = request.messages
-    if tools.names or not is_plain(messages, vendor.history):
+    if tools.names or not (_is_one_text(messages) or is_plain(messages, vendor.history)):
         messages, altered = compile_messages(
             messages, vendor.history, model=model, tool_names=tools.names, vendor=vendor.name
         )
@@ -94,6 +94,13 @@ def _messages(
     content = first.content
     longer = f"{content}\n\n{line}" if isinstance(content, str) else [*content, text_block(line)]
     return [first.model_copy(update={"content": longer}), *messages[1:]]
+
+
+def _is_one_text(messages: Sequence[BaseMessage]) -> bool:
+    """Whether a history is one text of the user, which every vendor takes as it is."""
+    first = messages[0]
+    one = len(messages) == 1 and type(first) is HumanMessage and first.name is None
+    return one and isinstance(first.content, str) and bool(first.content.strip())
 
 
 def _extra(requested: Mapping[str, Any], request: ChatRequest) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import ToolCalls, model_of, text_of
+from langchain_llmdispatch.vendors.answer import ToolCalls, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
 from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
@@ -135,6 +135,8 @@ def ending_metadata(word: Any, *, calls: bool) -> dict[str, Any]:
     Raises:
         MalformedResponseError: The answer failed on the way.
     """
+    if word == "stop" and not calls:
+        return {"finish_reason": word}  # nearly every answer
     reason = finish_reason_of(word, calls=calls)
     same = not word or word in {reason, "stop"}
     return {"finish_reason": reason, **({} if same else {"native_finish_reason": str(word)})}
@@ -176,7 +178,7 @@ def chat_message(
     calls = _calls(reply, raw, names) if raw.get("tool_calls") or raw.get("function_call") else None
     metadata = {
         "model_provider": provider,
-        "model_name": model_of(reply, model),
+        "model_name": named if isinstance(named := reply.get("model"), str) and named else model,
         **ending_metadata(choice.get("finish_reason"), calls=calls is not None),
     }
     for source, kept in ((reply, HEAD), (choice, TAIL), (choice, ("logprobs",))):
