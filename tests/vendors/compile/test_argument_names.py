@@ -46,7 +46,7 @@ def test_a_whole_answer_has_the_callers_names() -> None:
     )
     made = _restorer().message(answer)
     assert [call["args"] for call in made.tool_calls] == [ours, {"top": 3}]
-    assert made.content[1]["input"] == ours  # type: ignore[index]
+    assert made.content[1]["input"] == ours
     assert answer.tool_calls[0]["args"] == theirs
     other = AIMessage("x", tool_calls=[{"name": "look", "args": {"top": 3}, "id": "2"}])
     assert _restorer().message(other) is other
@@ -78,7 +78,7 @@ def test_a_streamed_answer_has_them_at_its_end() -> None:
     assert [part.tool_call_chunks[0]["args"] for part in made[:6]] == ["", '{"top"', ":1}", "", "", ""]
     whole = made[0] + made[1:]
     assert [call["args"] for call in whole.tool_calls] == [{"top": 1}, {"$top": 2}]
-    assert json.loads(whole.content[1]["partial_json"]) == {"$top": 2}  # type: ignore[index]
+    assert json.loads(whole.content[1]["partial_json"]) == {"$top": 2}
     assert whole.response_metadata["finish_reason"] == "tool_calls"
 
 
