@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, ensure_config
 
-from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS
+from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_of_near_misses
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import ChatRequest, UnsupportedParams
@@ -143,6 +143,7 @@ def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
     if not configurable:
         return config
     chosen = {name: configurable[name] for name in OPTIONS if configurable.get(name) is not None}
+    warn_of_near_misses(configurable)
     if not chosen:
         return config
     metadata = (config or {}).get("metadata") or around["metadata"]

@@ -6,8 +6,11 @@ these choices into the metadata, under `CHOICES`, before LangChain takes the con
 
 from __future__ import annotations
 
+import difflib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from langchain_llmdispatch.errors import ConfigurationError
@@ -104,3 +107,19 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 OPTIONS = tuple(_KINDS)
 """What a run may choose in its `configurable`."""
+
+
+def warn_of_near_misses(configurable: Mapping[str, Any]) -> None:
+    """Warn of words that are nearly one of ours (`max_costs`); those of other packages are not looked at."""
+    for word in configurable:
+        if not isinstance(word, str) or word in OPTIONS or word.startswith("__"):
+            continue
+        if (known := _near(word)) is not None:
+            warnings.warn(f"configurable: {word!r} has no effect. Did you mean {known!r}?", stacklevel=4)
+
+
+@lru_cache(maxsize=256)
+def _near(word: str) -> str | None:
+    plain = word.casefold().replace("-", "_")
+    found = difflib.get_close_matches(plain, OPTIONS, n=1, cutoff=0.85)
+    return found[0] if found else None

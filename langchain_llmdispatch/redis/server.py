@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
 
 from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
@@ -168,8 +170,11 @@ class RedisStore:
         return f"{type(self).__name__}({self._server!r}, prefix={self._prefix!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the settings: each process has its own connections."""
-        return (_rebuild, (type(self), self._settings))
+        """Pickle the settings without the password; the process that reads it takes REDIS_PASSWORD."""
+        return (
+            _rebuild,
+            (type(self), {**self._settings, "url": _without_password(str(self._settings["url"]))}),
+        )
 
     @property
     def is_up(self) -> bool:
@@ -178,7 +183,24 @@ class RedisStore:
 
 
 def _rebuild(cls: Callable[..., Any], settings: dict[str, Any]) -> Any:
+    """Return a copy in another process; its password is in no pickle."""
+    parts = urlsplit(str(settings["url"]))
+    if "@" in parts.netloc and (password := os.environ.get("REDIS_PASSWORD")):
+        user, _, host = parts.netloc.rpartition("@")
+        settings = {
+            **settings,
+            "url": parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{host}").geturl(),
+        }
     return cls(**settings)
+
+
+def _without_password(url: str) -> str:
+    """Return a URL without its password: in front of the host, or in the query."""
+    parts = urlsplit(url)
+    user, found, host = parts.netloc.rpartition("@")
+    words = [word for word in parts.query.split("&") if not word.startswith("password=")]
+    netloc = f"{user.partition(':')[0]}:@{host}" if found else host
+    return parts._replace(netloc=netloc, query="&".join(words)).geturl()
 
 
 def _redis() -> Any:

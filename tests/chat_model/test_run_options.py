@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.chat_model.run_options import RunOptions
+from langchain_llmdispatch.chat_model.run_options import RunOptions, warn_of_near_misses
 
 
 def test_only_allow_listed_options_are_read() -> None:
@@ -29,3 +31,15 @@ def test_options_of_the_wrong_kind_are_named(wrong: dict) -> None:
     """The error names the option."""
     with pytest.raises(errors.ConfigurationError, match=next(iter(wrong))):
         RunOptions.of(wrong)
+
+
+def test_near_misses_are_warned_of() -> None:
+    """Words of other packages are not."""
+    for word, known in (("max_costs", "max_cost"), ("deadlin", "deadline"), ("Route", "route")):
+        with pytest.warns(UserWarning, match=f"Did you mean '{known}'"):
+            warn_of_near_misses({word: 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_near_misses(
+            {"thread_ts": 1, "user_id": 2, "checkpoint_id": 3, "model": 4, "__pregel": 5, "seed": 6}
+        )

@@ -99,3 +99,56 @@ def test_a_vendor_that_is_handed_in_has_a_prefix_of_its_own() -> None:
     assert [target.name for target in model.deployments()] == ["zenith:z-1"]
     with pytest.raises(ConfigurationError, match="zenith_chat"):
         DispatcherChatModel.from_litellm_config(config, env={})
+
+
+def entry(group: str, **more: Any) -> dict[str, Any]:
+    """Return an entry of `model_list`."""
+    return {"model_name": group, "litellm_params": {"model": f"openai/{group}", "api_key": "k", **more}}
+
+
+@pytest.mark.parametrize("section", ["router_settings", "litellm_settings"])
+@pytest.mark.parametrize("chains", [{"fallbacks": [{"a": ["b"]}]}, {"default_fallbacks": ["b"]}])
+def test_fallbacks_serve_when_a_group_has_failed(section: str, chains: dict[str, Any]) -> None:
+    """They take no part in the shuffle, which is LiteLLM's default."""
+    config = {"model_list": [entry("a", rpm=3), entry("a", rpm=1), entry("b", tpm=9)], section: chains}
+    fields = read_litellm(config, {})
+    assert fields["strategy"] == "weighted"
+    assert [(each["model"], each["weight"]) for each in fields["routes"]["a"]] == [
+        ("openai:a", 3),
+        ("openai:a", 1),
+        ("openai:b", 0),
+    ]
+
+
+def test_order_comes_before_the_shuffle() -> None:
+    """Those of a higher order are tried after all of the lowest; limits may stand beside the parameters."""
+    beside = {**entry("a", order=1), "rpm": 5}
+    fields = read_litellm({"model_list": [entry("a", order=2), beside, entry("a", order=1, rpm=7)]}, {})
+    assert [each["weight"] for each in fields["routes"]["a"]] == [5, 7, 0]
+    assert [each.get("rpm") for each in fields["routes"]["a"]] == [5, 7, None]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"router_settings": {"fallbacks": [{"a": ["bakcup"]}]}}, "fallbacks.a .no group 'bakcup'"),
+        ({"router_settings": {"fallbacks": [{"x": ["a"]}]}}, "fallbacks.x .no group 'x'"),
+        ({"router_settings": {"redis_host": "h"}}, "redis_host"),
+        ({"router_settings": {"routing_strategy": "lunar"}}, "routing_strategy=lunar"),
+        (
+            {"router_settings": {"routing_strategy": "least-busy", "default_fallbacks": ["b"]}},
+            "fallbacks .with",
+        ),
+        ({"router_settings": {"model_group_alias": {"n": "none"}}}, "model_group_alias.n"),
+        ({"model_list": [entry("openai/*")]}, "wildcard"),
+        ({"model_list": [{**entry("a"), "rpms": 5}]}, r"model_list\[0\]\.rpms"),
+        ({"model_list": 5}, "model_list: int is no list"),
+        ({"model_list": [5]}, r"model_list\[0\]: int is no mapping"),
+        ({"model_list": [entry("a", order="x")]}, r"model_list\[0\]\.order: str is no number"),
+        ({"router_settings": [1]}, "router_settings: list is no mapping"),
+    ],
+)
+def test_what_would_mean_something_else_is_listed(more: dict[str, Any], message: str) -> None:
+    """Nothing is dropped in silence."""
+    with pytest.raises(ConfigurationError, match=message):
+        read_litellm({"model_list": [entry("a"), entry("b")], **more}, {})

@@ -35,8 +35,13 @@ SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("a Tavily key", _LEFT + r"tvly-[A-Za-z0-9_\-]{16,}"),
         ("a GitHub token", _LEFT + r"(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})"),
         ("an AWS key id", _LEFT + r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"),
-        ("a Slack token", _LEFT + r"xox[abprs]-[A-Za-z0-9\-]{10,}"),
+        ("a Slack token", _LEFT + r"xox[abeoprs]-[A-Za-z0-9\-]{10,}"),
         ("a JSON web token", _LEFT + r"eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}"),
+        ("a Stripe key", _LEFT + r"(?:[sr]k_(?:live|test)|whsec)_[A-Za-z0-9]{10,}"),
+        ("a GitLab token", _LEFT + r"glpat-[A-Za-z0-9_\-]{16,}"),
+        ("an npm token", _LEFT + r"npm_[A-Za-z0-9]{30,}"),
+        ("a SendGrid key", _LEFT + r"SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}"),
+        ("a password in a URL", r"(?<=://)[^\s/?#@:\"'<>\\]*:(?!REDACTED@)[^\s/?#@\"'<>\\]{3,}(?=@[\w\[])"),
         ("a bearer token", r"(?i:\bbearer\s+)(?!REDACTED)[A-Za-z0-9_\-.=+/]{16,}"),
         ("a key in a URL", r"(?i)[?&](?:api[_-]?key|key|access_token|sig)=(?!REDACTED)[^&\s\"'<>\\]{8,}"),
     )
@@ -61,7 +66,7 @@ ACCOUNTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 # Without one of these words no pattern above matches: most texts need no closer look.
 _HINT = re.compile(
-    r"(?i)sk-|aiza|ya29|aq\.|hf_|gsk_|xai-|pplx-|nvapi-|r8_|lsv2_|tvly-|gh[pousr]_|github_pat|akia|asia|xox|eyj"
+    r"(?i)sk-|aiza|ya29|aq\.|hf_|gsk_|[sr]k_|whsec_|glpat-|npm_|SG\.|://[^\s/]*@|xai-|pplx-|nvapi-|r8_|lsv2_|tvly-|gh[pousr]_|github_pat|akia|asia|xox|eyj"
     r"|huggingface\.cloud|private key|bearer|key=|sig=|token=|org-|proj_|user-|projects/|project_number|azure"
 )
 _NAMES = re.compile(r"(?i)(?:key|token|secret|password|passwd|credential)s?$")

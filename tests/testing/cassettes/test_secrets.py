@@ -259,3 +259,22 @@ def test_the_environments_secrets_are_known(tmp_path: Path) -> None:
     secrets.learn(environment)
     assert secrets.find("it is correcthorsebattery") == "a configured secret"
     assert secrets.find("4096 /etc/key.pem good morning to you") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk_live_0123456789abcdef",
+        "postgres://user:hunter22@db.test/x",
+        "redis://:hunter22@db.test:6379/0",
+        "glpat-0123456789abcdefghij",
+        "whsec_0123456789abcdef",
+        "xoxe-0123456789-abc",
+    ],
+)
+def test_shapes_of_other_services(text: str) -> None:
+    """Passwords in URLs and keys of tools are found and scrubbed."""
+    secrets = Secrets()
+    assert secrets.find(f"use {text} now") is not None
+    assert secrets.find(secrets.scrub(f"use {text} now")) is None
+    assert secrets.find("https://host.test/a:b@c and mailto:user@host.test") is None
