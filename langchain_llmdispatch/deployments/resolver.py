@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from urllib.parse import unquote
 
 import httpx
 from langchain_core.language_models import BaseChatModel
@@ -67,6 +68,10 @@ class Resolver:
         vendor, model = self.split(deployment.model)
         if isinstance(vendor, LangChainVendor):
             raise ConfigurationError(f"model {deployment.model!r}: {HAND_IN}.")
+        if vendor.model_in_path and not {".", ".."}.isdisjoint(unquote(model).replace("\\", "/").split("/")):
+            raise ConfigurationError(
+                f"model {deployment.model!r}: '.' and '..' would leave its place in URLs."
+            )
         config = self._config(vendor)
         endpoint = self._endpoint(vendor, deployment, config)
         return Target(

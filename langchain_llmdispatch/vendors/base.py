@@ -135,6 +135,8 @@ class Vendor(ABC):
 
     base_url: ClassVar[str | None] = None
     """Default base URL, or None where the user must give one."""
+    model_in_path: ClassVar[bool] = False
+    """Its URLs hold the model's name, which must therefore have no `..` among its segments."""
     domains: ClassVar[tuple[str, ...]] = ()
     """Domains of the vendor's own, where each customer has a host: a key of the environment may go there."""
     environment: ClassVar[Environment] = Environment()

@@ -174,3 +174,12 @@ def test_an_address_of_a_configuration_file_gets_no_key_of_the_environment() -> 
     own = VendorConfig(base_url="https://elsewhere.example/v1", api_key="k")
     own.read_from("config.yaml")
     assert resolver(openai=own).target(Deployment("openai:x")).endpoint.api_key
+
+
+@pytest.mark.parametrize("vendor", ["google", "azure"])
+@pytest.mark.parametrize("model_id", ["../../evil", "a/../b", "..", ".", "..%2fx", "%2e%2e/x", "a\\..\\b"])
+def test_a_model_stays_in_its_place_in_urls(vendor: str, model_id: str) -> None:
+    """Segments of dots are resolved by clients and servers, encoded ones too."""
+    with pytest.raises(ConfigurationError, match="would leave its place in URLs"):
+        resolver({}).target(Deployment(f"{vendor}:{model_id}", api_key="k", base_url="https://h.test"))
+    assert resolver({}).target(Deployment("compatible:../m.gguf", base_url="https://h.test")).model

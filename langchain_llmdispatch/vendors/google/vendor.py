@@ -47,6 +47,7 @@ class GoogleVendor(Vendor):
     name: ClassVar[str] = "google"
     aliases: ClassVar[tuple[str, ...]] = ("gemini", "google_genai")
     provider: ClassVar[str] = "google_genai"
+    model_in_path = True
     base_url: ClassVar[str | None] = "https://generativelanguage.googleapis.com"
     environment: ClassVar[Environment] = Environment(
         keys=("GOOGLE_API_KEY", "GEMINI_API_KEY"),

@@ -74,6 +74,7 @@ class AzureVendor(OpenAIVendor):
     name = "azure"
     aliases = ("azure-openai", "azure_openai")
     base_url = None
+    model_in_path = True
     domains = (".azure.com", ".azure.us", ".azure.cn")
     environment = Environment(
         # Never OPENAI_API_KEY: that key belongs to another host.
