@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from langchain_core.language_models import BaseChatModel
 
-from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.errors import AttemptTimeoutError, ConfigurationError
 from langchain_llmdispatch.vendors.base import ParameterRules, Vendor
 from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder, chunk_of, message_of
 from langchain_llmdispatch.vendors.langchain.errors import translated
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.langchain.request import Invocation
 
+_CLOCK, _POLL = Clock(), 0.05  # seconds between two looks at a rate limiter
 _STATED = ("ls_model_name", "ls_provider")
 HAND_IN = "a LangChain chat model is handed in itself, as in models=[ChatBedrock(...)]"
 """What to do instead of naming one by a string."""
@@ -113,9 +115,8 @@ class LangChainVendor(Vendor):
         Raises:
             DispatchError: What the model's error means.
         """
-        arguments = invocation(self.model, self.integration, call, timeout)
+        arguments = invocation(self.model, self.integration, call, self._paused(timeout))
         try:
-            self._pause()
             result = _generate(arguments)
         except Exception as error:
             failure = translated(error, self.model)
@@ -142,9 +143,8 @@ class LangChainVendor(Vendor):
         Raises:
             DispatchError: What the model's error means.
         """
-        arguments = invocation(self.model, self.integration, call, timeout)
+        arguments = invocation(self.model, self.integration, call, self._paused(timeout))
         try:
-            self._pause()
             if self._streams():
                 yield from arguments.model._stream(
                     arguments.messages, stop=arguments.stop, **arguments.kwargs
@@ -186,9 +186,21 @@ class LangChainVendor(Vendor):
         aown = both and cls._astream is not BaseChatModel._astream
         return off is not True and (own or aown)
 
-    def _pause(self) -> None:
-        if self.model.rate_limiter is not None:
-            self.model.rate_limiter.acquire(blocking=True)
+    def _paused(self, timeout: float | None) -> float | None:
+        """Wait for the model's rate limiter, and return what is left of `timeout`: its own wait has no bound.
+
+        Raises:
+            AttemptTimeoutError: The limiter admits no request in time.
+        """
+        limiter, waited = self.model.rate_limiter, 0.0
+        while limiter is not None and not limiter.acquire(blocking=False):
+            if timeout is not None and waited >= timeout:
+                raise AttemptTimeoutError(
+                    "timed out waiting for the model's rate_limiter", code="rate_limiter"
+                )
+            _CLOCK.sleep(_POLL)
+            waited += _POLL
+        return timeout if timeout is None else max(timeout - waited, _POLL)
 
     async def _apause(self) -> None:
         if self.model.rate_limiter is not None:

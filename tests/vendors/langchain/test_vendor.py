@@ -73,6 +73,24 @@ def test_its_rate_limiter_is_heeded() -> None:
     assert counter.calls == len(COLOURS)
 
 
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_rate_limiter_is_waited_for_no_longer_than_the_timeout(colour: str) -> None:
+    """A limiter that admits nothing is a timeout of its attempt, and another deployment serves."""
+
+    class Closed(BaseRateLimiter):
+        def acquire(self, *, blocking: bool = True) -> bool:
+            assert not blocking
+            return False
+
+        async def aacquire(self, *, blocking: bool = True) -> bool:
+            await asyncio.Event().wait()
+            return blocking
+
+    model = router(Scripted(rate_limiter=Closed()), Scripted(), timeout=0.02)
+    answered(colour, model, "Hello")
+    assert model.get_stats().fallbacks == 1
+
+
 @pytest.mark.parametrize("colour", ["stream", "astream"])
 def test_a_broken_stream_carries_what_was_delivered(colour: str) -> None:
     """Text that the caller has seen is not repeated."""
