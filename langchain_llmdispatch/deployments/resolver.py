@@ -70,7 +70,7 @@ class Resolver:
             raise ConfigurationError(f"model {deployment.model!r}: {HAND_IN}.")
         if vendor.model_in_path and not {".", ".."}.isdisjoint(unquote(model).replace("\\", "/").split("/")):
             raise ConfigurationError(
-                f"model {deployment.model!r}: '.' and '..' would leave its place in URLs."
+                f"model {deployment.model!r}: dots would leave its place in URLs."
             )
         config = self._config(vendor)
         endpoint = self._endpoint(vendor, deployment, config)
