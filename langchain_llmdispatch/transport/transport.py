@@ -315,7 +315,9 @@ def failure_of(error: Exception, read_deadline: ReadDeadline) -> DispatchError:
         return timed_out(read_deadline)
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, ConfigurationError)):
         return UnusableDeploymentError(str(error))
-    if isinstance(error, (httpx.DecodingError, httpx.LocalProtocolError)):
+    if isinstance(error, httpx.LocalProtocolError):  # its text may quote a header
+        return MalformedResponseError("LocalProtocolError: the request cannot be written as HTTP")
+    if isinstance(error, httpx.DecodingError):
         return MalformedResponseError(f"{type(error).__name__}: {error}")
     return ConnectionFailedError(f"{type(error).__name__}: {error or 'connection closed'}")
 
