@@ -60,13 +60,13 @@ class _Lines:
         """
         if kept + len(self.rest) > self.limit:
             raise FrameTooLongError(f"a frame is longer than {self.limit} bytes")
-        *lines, last = data.split(b"\n")
-        if not lines:
-            self.rest += last
-            return lines
-        if self.rest:
+        lines = data.split(b"\n")
+        last = lines.pop()
+        if self.rest and lines:
             lines[0] = bytes(self.rest + lines[0])
-        self.rest = bytearray(last)
+            self.rest.clear()
+        if last:
+            self.rest += last
         return lines
 
     def close(self) -> bytes:

@@ -64,7 +64,8 @@ def parse_json(data: bytes | bytearray | str) -> Any:
         except (TypeError, ValueError):
             pass
         else:
-            return _shallow(value) if glance.count(b"1") > MAX_DEPTH else value
+            may_be_deep = len(glance) > 2 * MAX_DEPTH and glance.count(b"1") > MAX_DEPTH
+            return _shallow(value) if may_be_deep else value
     return _read(data)
 
 

@@ -88,7 +88,9 @@ class FrameDecoder(ABC):
     def __init__(self, vendor: Vendor, call: Call, headers: Mapping[str, str]) -> None:
         self._context = ErrorContext(vendor, call, headers)
         self._call = call
-        self._frames, self._pairs = self.framing(call.max_response_bytes), PairJoiner()
+        self._frames = self.framing(call.max_response_bytes)
+        # None until a JSON escape has come: most streams have none, and it takes time.
+        self._pairs: PairJoiner | None = None
         # A body of plain JSON in place of events; None once events have come.
         self._body: bytearray | None = bytearray() if self.framing is SSEDecoder else None
         self._failure: VendorError | None = None
@@ -111,7 +113,7 @@ class FrameDecoder(ABC):
             raise self._failure
         if self._body is not None:
             data = self._begin(self._body, data)
-        return self._collect(self._decode(self._pairs.join(self._fed(data))))
+        return self._collect(self._decode(self._fed(data)))
 
     def close(self) -> list[AIMessageChunk]:
         """Return what the end of input completes.
@@ -166,9 +168,12 @@ class FrameDecoder(ABC):
 
     def _fed(self, data: bytes) -> Iterable[Any]:
         try:
-            return self._frames.feed(data)
+            frames = self._frames.feed(data)
         except FrameTooLongError:
             raise self._too_large() from None
+        if self._pairs is None and (b"\\u" in data or data.endswith(b"\\")):
+            self._pairs = PairJoiner()
+        return frames if self._pairs is None else self._pairs.join(frames)
 
     def _too_large(self) -> VendorError:
         limit = self._call.max_response_bytes
@@ -205,8 +210,10 @@ class FrameDecoder(ABC):
         if self._body:
             yield from self._whole(bytes(self._body))
         else:
-            yield from self._decode(self._pairs.join(self._frames.close()))
-            yield from self._decode(self._pairs.close())
+            frames: Iterable[Any] = self._frames.close()
+            if self._pairs is not None:
+                frames = [*self._pairs.join(frames), *self._pairs.close()]
+            yield from self._decode(frames)
         if not self.done and (last := self._finish()) is not None:
             yield last
 
