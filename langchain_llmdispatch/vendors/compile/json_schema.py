@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from langchain_llmdispatch.json_format import is_finite
 from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.compile.references import (
     CONTAINERS,
@@ -274,6 +275,8 @@ class _SchemaCompiler:
     def _refuses(self, key: str, value: Any) -> bool:
         rules = self.rules
         if key in rules.dropped or (rules.keywords is not None and key not in rules.keywords):
+            return True
+        if not is_finite(value):  # `float("inf")` as a default or a limit has no form in JSON
             return True
         if key == "format":
             return rules.formats is not None and value not in rules.formats

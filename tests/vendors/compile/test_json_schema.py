@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -472,3 +473,17 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
 def _keywords(schema: dict[str, Any]) -> Iterator[str]:
     for node in _nodes(schema):
         yield from node
+
+
+class _Range(BaseModel):
+    least: float = float("-inf")
+    most: float = Field(1.0, le=float("inf"))
+    parts: list[float] = [1.5, float("nan")]
+
+
+@pytest.mark.parametrize("dialect", _DIALECTS)
+def test_numbers_that_json_does_not_have(dialect: str) -> None:
+    """Defaults and limits without a form in JSON are left out, and the rest is sent."""
+    made, _ = _kinds(_Range.model_json_schema(), _DIALECTS[dialect])
+    assert set(made["properties"]) == {"least", "most", "parts"}
+    json.dumps(made, allow_nan=False)
