@@ -11,10 +11,12 @@
         │   ├── InvalidRequestError          400, 422               (+ ModelInvalidRequestError)
         │   │   ├── UnsupportedParameterError    this target cannot take it
         │   │   ├── ForeignSignatureError        reasoning of another model in the history
-        │   │   └── RequestTooLargeError         413, or one request above the whole limit
+        │   │   ├── ItemNotFoundError            a file or stored item that the request names is not there
+        │   │   └── RequestTooLargeError         413, or more than this target's limits allow
+        │   │       └── RequestAboveRateLimitError   more than a whole rate limit (+ ModelRateLimitError)
         │   ├── ContextOverflowError                                (+ ContextOverflowError)
         │   ├── ContentFilterError           refused with an HTTP error (+ ModelInvalidRequestError)
-        │   ├── ServerError                  5xx, 408, 409          (+ ModelAPIError)
+        │   ├── ServerError                  5xx, 408, 409, 425     (+ ModelAPIError)
         │   │   └── OverloadedError          503, 529
         │   └── MalformedResponseError       an answer that makes no sense (+ ModelAPIError)
         │       ├── EmptyAnswerError         nothing in it
@@ -46,7 +48,6 @@ No error holds a request, headers or a key.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
@@ -152,7 +153,10 @@ class ModelNotFoundError(VendorError, core.ModelNotFoundError):
 
 
 class InvalidRequestError(VendorError, core.ModelInvalidRequestError):
-    """The request is wrong for every deployment (400, 422): neither retried nor sent elsewhere."""
+    """The request is wrong for every deployment (400, 422): neither retried nor sent elsewhere.
+
+    Its subclasses are wrong for one target only.
+    """
 
     falls_back = False
 
@@ -169,10 +173,20 @@ class ForeignSignatureError(InvalidRequestError):
     falls_back = True
 
 
-class RequestTooLargeError(InvalidRequestError):
-    """The request has too many bytes (413), or more tokens than the account's whole limit."""
+class ItemNotFoundError(InvalidRequestError):
+    """A file, stored item or cache that the request names is not there; the deployment stays in use."""
 
     falls_back = True
+
+
+class RequestTooLargeError(InvalidRequestError):
+    """The request has too many bytes (413), tools, images, pages or characters for this target."""
+
+    falls_back = True
+
+
+class RequestAboveRateLimitError(RequestTooLargeError, core.ModelRateLimitError):
+    """One request needs more tokens than the account's whole limit per minute (429): no wait helps."""
 
 
 class ContextOverflowError(VendorError, core.ContextOverflowError):
@@ -186,7 +200,7 @@ class ContentFilterError(VendorError, core.ModelInvalidRequestError):
 
 
 class ServerError(VendorError, core.ModelAPIError):
-    """The vendor failed (5xx, 408, 409)."""
+    """The vendor, or a server on the way to it, failed (5xx, 408, 409, 421, 425, 499)."""
 
     is_retryable = True
     blame = "health"
@@ -347,8 +361,8 @@ _CORE_CLASSES = (
     core.ModelAuthenticationError,
     core.ModelPermissionDeniedError,
     core.ModelNotFoundError,
+    core.ModelRateLimitError,  # before the next one: a request above a rate limit is both
     core.ModelInvalidRequestError,
-    core.ModelRateLimitError,
     core.ModelAPIError,
     core.ModelConnectionError,
     core.ModelTimeoutError,
@@ -382,18 +396,3 @@ def _summary(errors: Sequence[DispatchError]) -> str:
         return errors[0].message
     lines = "; ".join(f"{n}. {type(e).__name__} {e}" for n, e in enumerate(errors, 1))
     return f"all {len(errors)} attempts failed: {lines}"
-
-
-_KEY_SHAPES = re.compile(r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.)[\w\-*.]{6,}|Bearer\s+[\w\-.=]{8,}", re.ASCII)
-_LEAST_SECRET = 4  # characters; shorter ones are words of the text, not keys
-
-
-def redact(text: str, *secrets: str | None) -> str:
-    """Return `text` without anything that is, or looks like, a key, and at most 600 characters long.
-
-    Vendors echo (parts of) keys in 401 texts, which must not reach an exception.
-    """
-    for secret in secrets:
-        if secret and len(secret) >= _LEAST_SECRET:
-            text = text.replace(secret, "[redacted]")
-    return _KEY_SHAPES.sub("[redacted]", text)[:600]

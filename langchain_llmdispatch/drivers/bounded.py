@@ -17,7 +17,8 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import SecretStr
 
 from langchain_llmdispatch.deployments.credentials import checked_token
-from langchain_llmdispatch.errors import AttemptTimeoutError, UnusableDeploymentError, redact
+from langchain_llmdispatch.errors import AttemptTimeoutError, UnusableDeploymentError
+from langchain_llmdispatch.vendors.redaction import redact
 
 T = TypeVar("T")
 TokenProvider: TypeAlias = Callable[[], Any]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC
+from email.utils import format_datetime
 from typing import NoReturn
 
 import httpx
@@ -107,8 +109,8 @@ class Exchange:
         return min(self.attempt.left(), _UNBOUNDED if timeout is None else timeout)
 
     def authorize(self, token: SecretStr) -> None:
-        """Set the token that the deployment's `api_key` function has returned."""
-        endpoint = replace(self.call.endpoint, token_provider=token.get_secret_value)
+        """Set the token that the deployment's `api_key` function has returned; an echo of it is redacted."""
+        endpoint = replace(self.call.endpoint, token_provider=token.get_secret_value, api_key=token)
         self.call = replace(self.call, endpoint=endpoint)
 
     def request(self) -> httpx.Request:
@@ -173,7 +175,11 @@ class Exchange:
     # -- the answer --------------------------------------------------------------------------------
 
     def answered(self, response: httpx.Response) -> None:
-        """Record the head of the response."""
+        """Record the head of the response; a refusal without a date was made now, by our clock."""
+        if response.status_code != httpx.codes.OK and "date" not in response.headers:
+            response.headers["date"] = format_datetime(
+                self.attempt.call.clock.now().astimezone(UTC), usegmt=True
+            )
         try:
             request_id = self.vendor.request_id(response.headers)
         except Exception as cause:

@@ -153,7 +153,10 @@ class Transport:
         client: httpx.Client | None = request.extensions.get(SYNC_CLIENT)
         if client is not None:
             self._adopt(client, request)
-            return client.send(request, stream=True, follow_redirects=False)
+            try:
+                return client.send(request, stream=True, follow_redirects=False)
+            except httpx.HTTPStatusError as error:
+                return _refused(error.response)
         return self._transport(request.url).handle_request(request)
 
     def _adopt(self, client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
@@ -179,7 +182,10 @@ class Transport:
         client: httpx.AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
         if client is not None:
             self._adopt(client, request)
-            return await self._in_time(client, request)
+            try:
+                return await self._in_time(client, request)
+            except httpx.HTTPStatusError as error:
+                return _refused(error.response)
         transport = await self._loop_transport(request.url)
         return await transport.handle_async_request(request)
 
@@ -293,6 +299,19 @@ class _LoopTransports:
 def _timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
     connect = ReadDeadline(read_deadline.clock, read_deadline.until, "a connection", CONNECT_TIMEOUT)
     return {"connect": connect, "read": read_deadline, "write": read_deadline, "pool": float(read_deadline)}
+
+
+def _refused(response: httpx.Response) -> httpx.Response:
+    """Return a response that a hook of a user's own client refused (`raise_for_status`), for the codec.
+
+    The client has closed it; its body is there only if the hook has read it.
+    """
+    body = response.content if hasattr(response, "_content") else b""
+    headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
+    return httpx.Response(response.status_code, headers=headers, content=body)
+
+
+_OF_THE_BODY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:

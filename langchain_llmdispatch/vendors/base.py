@@ -20,7 +20,13 @@ import httpx
 
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.models import ModelFacts, facts, profile
-from langchain_llmdispatch.errors import DispatchError, MalformedResponseError, VendorError, redact
+from langchain_llmdispatch.errors import (
+    DispatchError,
+    InvalidRequestError,
+    MalformedResponseError,
+    VendorError,
+)
+from langchain_llmdispatch.vendors.redaction import credentials, redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
 from langchain_llmdispatch.vendors.rules import (
     ANY_TOOL_NAME,
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.messages import AIMessage, AIMessageChunk
 
-    from langchain_llmdispatch.types import Call, LimitState
+    from langchain_llmdispatch.types import Call, Endpoint, LimitState
 
 __all__ = [
     "ANY_TOOL_NAME",
@@ -314,16 +320,16 @@ def vendor_error(
     Args:
         cls: The class that status and code stand for.
         vendor: The vendor that reported it.
-        call: The call that failed; its key is removed from the text.
+        call: The call that failed; its key, token and header credentials are removed from the text.
         body: The parts of the error.
         status: HTTP status, or None for errors inside a stream.
         headers: Response headers: `retry-after`, `x-should-retry` and the request id are read.
         wait: Seconds to wait by the body (Gemini); headers win.
     """
     headers = headers or {}
-    key, after = call.endpoint.api_key, retry_after(headers)
+    after = retry_after(headers)
     error = cls(
-        redact(body.message or "no message", key.get_secret_value() if key else None),
+        redact(body.message or "no message", *_secrets(call.endpoint)),
         vendor=vendor.name,
         status_code=status,
         code=body.code or body.type or None,
@@ -333,8 +339,14 @@ def vendor_error(
     # OpenAI and Anthropic state in this header whether a retry helps.
     word = headers.get("x-should-retry")
     if word in {"true", "false"}:
-        error.is_retryable = word == "true" and (error.is_retryable or status != _BAD_REQUEST)
+        refused = status == _BAD_REQUEST or issubclass(cls, InvalidRequestError)
+        error.is_retryable = word == "true" and (error.is_retryable or not refused)
     return error
+
+
+def _secrets(endpoint: Endpoint) -> list[str]:
+    key = endpoint.api_key
+    return credentials({**endpoint.headers, "key": key.get_secret_value() if key is not None else ""})
 
 
 def guards_answer(decode: Decode) -> Decode:
@@ -370,9 +382,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return seconds
     try:
         until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers["date"])
+        return max(0.0, (until - now).total_seconds())
     except (KeyError, TypeError, ValueError):
         return None
-    return max(0.0, (until - now).total_seconds())
 
 
 def _seconds(text: str | None) -> float | None:

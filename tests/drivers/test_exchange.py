@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
 import pytest
 from langchain_core.messages import AIMessage
+from pydantic import SecretStr
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.dispatch.cascade import Cascade
@@ -15,6 +18,7 @@ from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
 from tests.drivers.script import call, exchange_of
+from tests.targets import targets
 
 
 def answer(text: str, **fields: Any) -> AIMessage:
@@ -139,3 +143,34 @@ def test_a_lost_race_ends_the_wait() -> None:
     exchange.lose()
     assert exchange.attempt.lost
     assert exchange.read_deadline.left() < 0
+
+
+@pytest.mark.parametrize("zone", [UTC, None])
+def test_a_refusal_without_a_date_is_dated_by_our_clock(zone: tzinfo | None) -> None:
+    """A date to wait for counts from there; an answer, or a refusal with a date, is left as it is."""
+    clock = FakeClock(date=datetime(2026, 11, 24, 8, tzinfo=zone))
+    exchange = exchange_of(call(clock=clock))
+    until = format_datetime((clock.now() + timedelta(seconds=7)).astimezone(UTC), usegmt=True)
+    response = httpx.Response(503, headers={"retry-after": until}, json={})
+    exchange.answered(response)
+    with pytest.raises(errors.OverloadedError) as raised:
+        exchange.refuse(response, b"{}")
+    assert raised.value.retry_after == 7.0
+    response = httpx.Response(200, headers={"retry-after": until})
+    exchange.answered(response)
+    assert "date" not in response.headers
+    dated = httpx.Response(503, headers={"date": until})
+    exchange.answered(dated)
+    assert dated.headers["date"] == until
+
+
+def test_the_token_of_a_key_function_is_redacted() -> None:
+    """A vendor that repeats it tells nobody."""
+    exchange = exchange_of(call(fleet=targets("a", api_key=lambda: "canary-0123456789")))
+    exchange.authorize(SecretStr("canary-0123456789"))
+    request = exchange.request()
+    assert request.headers["authorization"] == "Bearer canary-0123456789"
+    with pytest.raises(errors.AuthenticationError) as raised:
+        exchange.refuse(httpx.Response(401), b'{"error": {"message": "no canary-0123456789"}}')
+    assert raised.value.message == "no [redacted]"
+    assert "canary" not in repr(exchange.call)

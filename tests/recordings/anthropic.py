@@ -129,7 +129,7 @@ def _error(response: dict[str, Any]) -> Expected:
     retryable = kind.is_retryable
     after = _header(response, "retry-after")
     if status == 429 and should == "false" and not after:
-        kind, retryable = errors.RequestTooLargeError, False
+        kind, retryable = errors.RequestAboveRateLimitError, False
     if should == "false":
         retryable = False
     return Expected(error=kind, retryable=retryable, retry_after=float(after) if after else None)
@@ -140,6 +140,10 @@ def _invalid(message: str) -> type[errors.DispatchError]:
         return errors.ContextOverflowError
     if "credit balance" in message:
         return errors.QuotaExceededError
+    if "any of the expected tags" in message:
+        return errors.UnsupportedParameterError
+    if "Unable to download" in message:
+        return errors.ItemNotFoundError
     return errors.InvalidRequestError
 
 

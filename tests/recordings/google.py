@@ -31,6 +31,7 @@ _BROKEN = {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"}
 _INVALID = (  # what texts of HTTP 400 mean, each in its recorded words
     ("API key not valid", errors.AuthenticationError),
     ("The input token count", errors.ContextOverflowError),
+    ("Cached content model does not match", errors.ItemNotFoundError),
     ("Responsible AI practices", errors.ContentFilterError),
     ("User location is not supported", errors.PermissionDeniedError),
     ("Function calling with a response mime type", errors.UnsupportedParameterError),

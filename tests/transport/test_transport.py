@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import os
 import threading
 import time
@@ -12,8 +13,10 @@ import httpx
 import pytest
 
 from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.transport import Transport
+from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT, Transport
+from tests.drivers.script import Body
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, deployment, model_of
@@ -124,3 +127,47 @@ def test_the_end_of_a_forked_child_leaves_the_parents_connections(server: Loopba
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert response.read()
     transport.close()
+
+
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_response_that_a_hook_refuses_is_the_answer(colour: str, read: bool) -> None:
+    """Status and headers are kept, and the body if the hook has read it; the original is closed."""
+    clock, refused = FakeClock(), list[httpx.Response]()
+
+    def hook(response: httpx.Response) -> None:
+        refused.append(response)
+        if read:
+            response.read()
+        response.raise_for_status()
+
+    async def ahook(response: httpx.Response) -> None:
+        refused.append(response)
+        if read:
+            await response.aread()
+        response.raise_for_status()
+
+    def send(request: httpx.Request) -> httpx.Response:
+        headers = {"retry-after": "3", "content-encoding": "gzip"}
+        return httpx.Response(503, headers=headers, stream=Body(gzip.compress(b'{"error": "busy"}')))
+
+    ways = httpx.MockTransport(send)
+    request = httpx.Request("POST", "https://api.test/v1")
+    request.extensions = {
+        SYNC_CLIENT: httpx.Client(transport=ways, event_hooks={"response": [hook]}),
+        ASYNC_CLIENT: httpx.AsyncClient(transport=ways, event_hooks={"response": [ahook]}),
+    }
+    deadline = ReadDeadline(clock, 9.0, "the answer")
+
+    async def asent() -> tuple[httpx.Response, bytes]:
+        response = await Transport().asend(request, deadline)
+        return response, await response.aread()
+
+    if colour == "sync":
+        response = Transport().send(request, deadline)
+        body = response.read()
+    else:
+        response, body = asyncio.run(asent())
+    assert (response.status_code, response.headers["retry-after"]) == (503, "3")
+    assert body == (b'{"error": "busy"}' if read else b"")
+    assert refused[0].is_closed

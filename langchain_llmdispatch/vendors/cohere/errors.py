@@ -8,12 +8,13 @@ texts), the API description (498, 499), recorded exchanges.
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
-from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status, json_or_text
+from langchain_llmdispatch.vendors.errors import ErrorTable, Phrases, json_or_text, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,30 +30,14 @@ _TYPES: Mapping[str, type[VendorError]] = {"too_many_tokens": errors.ContextOver
 _STATUSES: Mapping[int, type[VendorError]] = {
     498: errors.ContentFilterError,  # "a request or response contains a deny-listed token"
     499: errors.VendorError,  # "cancelled by the user": not by us, and nothing to retry
-    501: errors.UnsupportedParameterError,  # "the requested feature is not implemented"
 }
-
-_BAD_REQUEST: Phrases = (
+_PHRASES: Mapping[type[VendorError], Phrases] = {
     # Of the parameter: "too many tokens: max tokens must be less than or equal to 4096, the maximum ..."
-    ("max tokens must be", errors.UnsupportedParameterError),
-    # Of the prompt: "too many tokens: size limit exceeded by 11326 tokens. Try using shorter inputs."
-    ("too many tokens", errors.ContextOverflowError),
-    # Such as "unknown field: parameter name is not a valid field."
-    ("unknown field", errors.UnsupportedParameterError),
-    # Such as "response_format is not supported with RAG", "model 'x' is not supported by the ... API"
-    ("not supported", errors.UnsupportedParameterError),
-    ("does not support", errors.UnsupportedParameterError),
-    # Such as "only one of 'presence_penalty' and 'frequency_penalty' can be specified for this model"
-    ("for this model", errors.UnsupportedParameterError),
-)
-_PHRASES: Mapping[int | None, Phrases] = {
-    400: _BAD_REQUEST,
-    422: _BAD_REQUEST,
-    None: _BAD_REQUEST,
+    errors.ContextOverflowError: (("max tokens must be", errors.UnsupportedParameterError),),
     # "You are using a Trial key, which is limited to 1000 API calls / month": no wait helps
-    429: (("calls / month", errors.QuotaExceededError),),
+    errors.RateLimitError: (("calls / month", errors.QuotaExceededError),),
 }
-"""Phrases by the status under which they are read; None is an error inside an answer."""
+_TABLE = ErrorTable(_TYPES, _STATUSES, _PHRASES)
 
 _FAILED: Mapping[str, type[VendorError]] = {
     "ERROR": errors.MalformedResponseError,
@@ -64,7 +49,7 @@ _FAILED: Mapping[str, type[VendorError]] = {
 def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
     """Return the error that a response with an error status means."""
     error = _parts(json_or_text(body))
-    cls = _class_of(error, status) or class_of_status(status, _STATUSES)
+    cls = _TABLE.class_of(error, status)
     return vendor_error(cls, vendor, call, error, status=status, headers=headers, wait=_until_reset(headers))
 
 
@@ -80,19 +65,16 @@ def error_inside(context: ErrorContext, reason: Any, value: Mapping[str, Any]) -
     if reason not in _FAILED and not message:
         return None
     error = _parts({**value, "message": message or f"the answer failed: {reason}"})
-    return context.error(_class_of(error, None) or _FAILED.get(reason, errors.ServerError), error)
+    # Cohere sends a status with no error inside an answer: of a bad request, the words are read.
+    cls = _TABLE.class_inside(error, HTTPStatus.BAD_REQUEST)
+    return context.error(_FAILED.get(reason, cls) if cls is errors.ServerError else cls, error)
 
 
 def _parts(value: Any) -> ErrorBody:
     if not isinstance(value, dict):
-        return ErrorBody(str(value))
+        return ErrorBody(message_of(value))
     kind = str(value.get("error_type") or "")
-    message = value.get("message") or value.get("error") or value.get("detail") or value
-    return ErrorBody(str(message), type=kind.lower(), code=kind)
-
-
-def _class_of(error: ErrorBody, status: int | None) -> type[VendorError] | None:
-    return _TYPES.get(error.type) or class_of_phrase(_PHRASES.get(status, ()), error.message)
+    return ErrorBody(message_of(value) or str(value), type=kind.lower(), code=kind)
 
 
 # -- limits --------------------------------------------------------------------------------------------

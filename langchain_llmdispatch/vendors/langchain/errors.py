@@ -8,16 +8,17 @@ it the key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from langchain_core import exceptions as core
 from pydantic import SecretStr
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.errors import DispatchError, VendorError, redact
+from langchain_llmdispatch.errors import DispatchError, VendorError
 from langchain_llmdispatch.vendors.base import retry_after
-from langchain_llmdispatch.vendors.errors import STATUSES
+from langchain_llmdispatch.vendors.errors import class_of_status
+from langchain_llmdispatch.vendors.redaction import credentials, redact
+from langchain_llmdispatch.vendors.wordings import narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +36,6 @@ _BY_CORE: tuple[tuple[type[core.ModelError], type[DispatchError]], ...] = (
     (core.ModelInvalidRequestError, errors.InvalidRequestError),
     (core.ModelAPIError, errors.ServerError),
 )
-_STATUSES: Mapping[int, type[DispatchError]] = {
-    **STATUSES,
-    400: errors.InvalidRequestError,
-    422: errors.InvalidRequestError,
-}
 _ERROR_STATUSES = range(400, 600)
 _BY_CODE: Mapping[str, type[DispatchError]] = {
     "insufficient_quota": errors.QuotaExceededError,
@@ -97,8 +93,10 @@ def translated(error: Exception, model: BaseChatModel) -> DispatchError:
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     status = _status(error) or _status(cause)
     code, headers = _code(error) or _code(cause), _headers(error) or _headers(cause)
-    cls = _class_of(error, status, code)
     text = str(getattr(error, "message", "") or error) or "no message"
+    cls = _class_of(error, status, code)
+    if issubclass(cls, VendorError):
+        cls = narrowed(cls, text)
     shown = f"{type(error).__name__}: {text}" if cls is VendorError else text
     request_id = (
         getattr(error, "request_id", None) or headers.get("x-request-id") or headers.get("request-id")
@@ -116,7 +114,7 @@ def translated(error: Exception, model: BaseChatModel) -> DispatchError:
 def _class_of(error: Exception, status: int | None, code: str | None) -> type[DispatchError]:
     if code is not None and code in _BY_CODE:
         return _BY_CODE[code]
-    by_status = _by_status(status)
+    by_status = None if status is None else class_of_status(status)
     for theirs, ours in _BY_CORE:
         if isinstance(error, theirs):
             # A status that means a narrower case of the same is preferred.
@@ -125,13 +123,6 @@ def _class_of(error: Exception, status: int | None, code: str | None) -> type[Di
         return by_status
     named = (_BY_NAME.get(cls.__name__) for cls in type(error).__mro__)
     return next((cls for cls in named if cls is not None), VendorError)
-
-
-def _by_status(status: int | None) -> type[DispatchError] | None:
-    if status is None:
-        return None
-    server = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return _STATUSES.get(status) or (errors.ServerError if server else None)
 
 
 def _status(error: Exception) -> int | None:
@@ -166,7 +157,10 @@ def _headers(error: Exception) -> dict[str, str]:
 
 
 def _secrets(model: BaseChatModel) -> Iterator[str]:
+    """Yield the keys that a model's fields hold, and the values of the headers that it adds."""
     for name in type(model).model_fields:
         value = getattr(model, name, None)
         if isinstance(value, SecretStr):
             yield value.get_secret_value()
+        elif "headers" in name and isinstance(value, Mapping):
+            yield from credentials({str(key): str(item) for key, item in value.items()})

@@ -7,13 +7,16 @@
     rate_limit_exceeded, 1300, ...   RateLimit               OpenAI, Groq, Mistral, Cerebras (recorded)
     model_not_found, Deployment...   ModelNotFound           OpenAI, Azure, GitHub Models (recorded)
     unsupported_parameter, ...       UnsupportedParameter    OpenAI (recorded)
+    array_above_max_length, ...      RequestTooLarge         OpenAI (recorded), its API description
+    image_*, ...                     several                 OpenAI's API description, `ResponseErrorCode`
     content_filter, ...              ContentFilter           Azure (recorded), OpenAI
     invalid_encrypted_content        ForeignSignature        OpenAI Responses
     tool_use_failed, ...             MalformedResponse       Groq (recorded): the model's call was no call
     server_is_overloaded, ...        Overloaded              OpenAI, Azure AI Foundry
+    1261, 1301                       several                 Zhipu, docs.bigmodel.cn/cn/faq/api-code
 
-Prose is read only where there is no code: "Request too large" shares its code with the 429 that passes, and
-most compatible servers send none.
+What they leave open is decided by words: "Request too large" shares its code with the 429 that passes, and
+most compatible servers send no code.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
-from langchain_llmdispatch.vendors.errors import Phrases, class_of_phrase, class_of_status, json_or_text
+from langchain_llmdispatch.vendors.errors import ErrorTable, json_or_text, message_of
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.errors import VendorError
@@ -35,6 +38,11 @@ if TYPE_CHECKING:
 _CODES: dict[str, type[VendorError]] = {
     "context_length_exceeded": errors.ContextOverflowError,
     "exceed_context_size_error": errors.ContextOverflowError,  # llama.cpp
+    "model_max_prompt_tokens_exceeded": errors.ContextOverflowError,  # GitHub Copilot
+    "context_window_exceeded": errors.ContextOverflowError,
+    "model_context_window_exceeded": errors.ContextOverflowError,  # Z.ai
+    "token_limit_exceeded": errors.ContextOverflowError,  # OpenRouter
+    "1261": errors.ContextOverflowError,  # Zhipu
     "insufficient_quota": errors.QuotaExceededError,
     "billing_hard_limit_reached": errors.QuotaExceededError,
     "billing_not_active": errors.QuotaExceededError,
@@ -61,11 +69,20 @@ _CODES: dict[str, type[VendorError]] = {
     "unknown_parameter": errors.UnsupportedParameterError,
     "extra_forbidden": errors.UnsupportedParameterError,  # Mistral, FastAPI servers
     "template_error": errors.UnsupportedParameterError,  # TGI: the model has no chat or tool template
+    "invalid_function_parameters": errors.UnsupportedParameterError,
+    "invalid_image_format": errors.UnsupportedParameterError,
+    "invalid_image_mode": errors.UnsupportedParameterError,
+    "unsupported_image_media_type": errors.UnsupportedParameterError,
+    "unsupported_file": errors.UnsupportedParameterError,
+    "unsupported_api_for_model": errors.UnsupportedParameterError,  # GitHub Copilot
+    "max_tokens_exceeded": errors.UnsupportedParameterError,  # OpenRouter: of the output
     "content_filter": errors.ContentFilterError,
     "content_policy_violation": errors.ContentFilterError,
     "image_content_policy_violation": errors.ContentFilterError,
     "responsibleaipolicyviolation": errors.ContentFilterError,
     "invalid_prompt": errors.ContentFilterError,
+    "data_inspection_failed": errors.ContentFilterError,  # DashScope
+    "1301": errors.ContentFilterError,  # Zhipu
     "content_filter_error": errors.ServerError,  # Azure: the filter did not run
     "invalid_encrypted_content": errors.ForeignSignatureError,
     "tool_use_failed": errors.MalformedResponseError,
@@ -77,6 +94,26 @@ _CODES: dict[str, type[VendorError]] = {
     "permission_error": errors.PermissionDeniedError,
     "unsupported_country_region_territory": errors.PermissionDeniedError,
     "request_too_large": errors.RequestTooLargeError,  # Groq
+    "tokens_limit_reached": errors.RequestTooLargeError,  # GitHub Models: of the plan, not of the model
+    "array_above_max_length": errors.RequestTooLargeError,
+    "string_above_max_length": errors.RequestTooLargeError,
+    "string_too_long": errors.RequestTooLargeError,  # OpenRouter
+    "object_above_max_properties": errors.RequestTooLargeError,
+    "image_too_large": errors.RequestTooLargeError,
+    "image_too_small": errors.RequestTooLargeError,
+    "image_file_too_large": errors.RequestTooLargeError,
+    "image_file_not_found": errors.ItemNotFoundError,
+    "failed_to_download_image": errors.ItemNotFoundError,
+    "previous_response_not_found": errors.ItemNotFoundError,
+    "container_expired": errors.ItemNotFoundError,
+    "empty_array": errors.InvalidRequestError,
+    "missing_required_parameter": errors.InvalidRequestError,
+    "invalid_type": errors.InvalidRequestError,
+    "decimal_above_max_value": errors.InvalidRequestError,
+    "decimal_below_min_value": errors.InvalidRequestError,
+    "integer_below_min_value": errors.InvalidRequestError,
+    "invalid_base64_image": errors.InvalidRequestError,
+    "empty_image_file": errors.InvalidRequestError,
     "server_is_overloaded": errors.OverloadedError,
     "engine_overloaded": errors.OverloadedError,
     "overloaded_error": errors.OverloadedError,
@@ -88,76 +125,24 @@ _CODES: dict[str, type[VendorError]] = {
     "vector_store_timeout": errors.ServerError,
 }
 
-_STATUSES: dict[int, type[VendorError]] = {424: errors.ServerError}  # Azure AI Foundry: its model failed
-
-# Sent by OpenAI itself although there is a code, which is shared, or null.
-_TOO_LARGE = "Request too large for"
-# Sent where there is no code: vLLM, llama.cpp, TGI, DeepSeek, OpenRouter, xAI; older OpenAI errors.
-_PHRASES: Phrases = (
-    ("maximum context length", errors.ContextOverflowError),
-    ("exceeds the context window", errors.ContextOverflowError),
-    ("context window", errors.ContextOverflowError),
-    ("context size", errors.ContextOverflowError),
-    ("prompt is too long", errors.ContextOverflowError),
-    ("`inputs` tokens + `max_new_tokens`", errors.ContextOverflowError),
-    ("`inputs` must have less than", errors.ContextOverflowError),
-    ("encrypted content", errors.ForeignSignatureError),  # Azure sends no code for it
-    ("encrypted_content", errors.ForeignSignatureError),
-    ("incorrect api key", errors.AuthenticationError),
-    ("model not found", errors.ModelNotFoundError),  # xAI, a 400
-    ("unrecognized request argument", errors.UnsupportedParameterError),
-    ("not supported with this model", errors.UnsupportedParameterError),
-    ("not supported on this model", errors.UnsupportedParameterError),
-    ("does not support", errors.UnsupportedParameterError),
-    ("unsupported parameter", errors.UnsupportedParameterError),
-    ("are not used by the model", errors.UnsupportedParameterError),
-)
-# Codes that mean no more than the status, so that prose may still be read.
-_VAGUE = frozenset(
-    {
-        "",
-        "invalid_request_error",
-        "badrequest",
-        "bad_request",
-        "invalid_argument",
-        "invalid-argument",  # xAI
-        "validation",
-    }
-)
+_TABLE = ErrorTable(_CODES)
 
 
 def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
     """Return the error that a response with an error status means."""
     error = error_body(json_or_text(body))
-    cls = _class_of(error, status)
+    cls = _TABLE.class_of(error, status)
     return vendor_error(cls, vendor, call, error, status=status, headers=headers, wait=_wait(error))
 
 
 def error_inside(context: ErrorContext, error: ErrorBody) -> VendorError:
-    """Return the error that an answer with status 200 turned into.
-
-    The request was accepted, so an unspecific "bad request" is the vendor's failure, not the caller's.
-    """
+    """Return the error that an answer with status 200 turned into."""
     code = error.code or str(error.details.get("status_code") or "")
-    cls = _class_of(error, int(code) if code.isdigit() else HTTPStatus.INTERNAL_SERVER_ERROR)
-    return context.error(errors.ServerError if cls is errors.InvalidRequestError else cls, error)
+    status = int(code) if code.isdigit() and int(code) in _STATUSES else None
+    return context.error(_TABLE.class_inside(error, status), error)
 
 
-def _class_of(error: ErrorBody, status: int) -> type[VendorError]:
-    if _TOO_LARGE in error.message and status == HTTPStatus.TOO_MANY_REQUESTS:
-        return errors.RequestTooLargeError  # its code is that of any other 429
-    inner = error.details.get("innererror")
-    for code in (error.code, error.type, inner.get("code") if isinstance(inner, Mapping) else ""):
-        if cls := _CODES.get(str(code).lower()):
-            return cls
-    by_status = class_of_status(status, _STATUSES)
-    if by_status is errors.InvalidRequestError and _is_vague(error.code):
-        return class_of_phrase(_PHRASES, error.message) or by_status
-    return by_status
-
-
-def _is_vague(code: str) -> bool:
-    return code.lower() in _VAGUE or code.isdigit() or " " in code
+_STATUSES = range(HTTPStatus.BAD_REQUEST, 600)
 
 
 def _wait(error: ErrorBody) -> float | None:
@@ -173,34 +158,22 @@ def error_body(value: Any) -> ErrorBody:
     """Return the parts of an error in any of the family's shapes.
 
     `{"error": {...}}`, `{"error": "text"}` or a list of texts (TGI), `{"message", "type", "code"}` (vLLM,
-    Mistral), `{"code", "error": "text"}` (xAI), `{"detail": [...]}` (FastAPI), a list of one, or plain text.
+    Mistral), `{"code", "error": "text"}` (xAI), `{"error_code", "message"}` (Databricks), `{"errors": [...]}`
+    (watsonx, Cloudflare), `{"detail": ...}` (FastAPI), a list of one, or plain text.
     """
     if isinstance(value, list) and value:
         return error_body(value[0])
     if not isinstance(value, Mapping):
-        return ErrorBody(str(value or ""))
-    inner = value.get("error")
-    if isinstance(inner, Mapping):
-        return _from_object(inner)
-    if isinstance(detail := value.get("detail"), list) and detail and isinstance(detail[0], Mapping):
-        return ErrorBody(_text(detail), type=str(detail[0].get("type") or "").lower(), details=value)
-    return _from_object({**value, "message": inner or value.get("message") or detail})
+        return ErrorBody(message_of(value))
+    for name in ("error", "detail", "errors"):
+        inner = value.get(name)
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        if isinstance(inner, Mapping):
+            return _from_object(inner, message_of(value))
+    return _from_object(value, message_of(value))
 
 
-def _from_object(error: Mapping[str, Any]) -> ErrorBody:
+def _from_object(error: Mapping[str, Any], text: str) -> ErrorBody:
     kind = error.get("type") or error.get("error_type") or ""
-    code = error.get("code")
-    return ErrorBody(
-        _text(error.get("message")),
-        type=str(kind).lower(),
-        code="" if code is None else str(code),
-        details=error,
-    )
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return "; ".join(_text(item) for item in value)
-    if isinstance(value, Mapping):
-        return str(value.get("msg") or value.get("message") or dict(value))
-    return str(value or "")
+    code = error.get("code", error.get("error_code"))
+    return ErrorBody(text, type=str(kind).lower(), code="" if code is None else str(code), details=error)

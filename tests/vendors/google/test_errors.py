@@ -73,7 +73,7 @@ INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_
         (502, b"<html>", errors.ServerError),
         (503, fault("UNAVAILABLE"), errors.OverloadedError),
         (504, fault("DEADLINE_EXCEEDED"), errors.ServerError),
-        (418, {"error": "teapot"}, errors.InvalidRequestError),
+        (418, {"error": "teapot"}, errors.VendorError),
         (400, b"\xff\xfe", errors.InvalidRequestError),
     ],
 )  # fmt: skip

@@ -80,3 +80,34 @@ def test_bad_requests_end_the_call() -> None:
     with pytest.raises(errors.InvalidRequestError):
         router(Scripted(steps=[core.ModelInvalidRequestError("no")]), spare).invoke("Hello")
     assert not spare.received
+
+
+@pytest.mark.parametrize(
+    ("raised", "text", "expected"),
+    [
+        (core.ModelInvalidRequestError, "Invalid 'tools': array too long.", errors.RequestTooLargeError),
+        (core.ModelInvalidRequestError, "maximum context length is 9 tokens", errors.ContextOverflowError),
+        (core.ModelInvalidRequestError, "temperature must be below 2", errors.InvalidRequestError),
+        (core.ModelNotFoundError, "Item with id 'rs_1' not found.", errors.ItemNotFoundError),
+        (core.ModelNotFoundError, "The model `m` does not exist.", errors.ModelNotFoundError),
+        (core.ModelRateLimitError, "Request too large for m on TPM", errors.RequestAboveRateLimitError),
+        (RuntimeError, "maximum context length is 9 tokens", errors.ContextOverflowError),
+        (RuntimeError, "odd", errors.VendorError),
+    ],
+)
+def test_the_words_of_vendors_narrow_a_class(
+    raised: type[Exception], text: str, expected: type[Exception]
+) -> None:
+    """Integrations pass the vendors' texts on."""
+    assert type(translated(raised(text), Scripted())) is expected
+
+
+def test_credentials_of_headers_are_redacted() -> None:
+    """Those that the integration adds to its requests, and a gateway repeats."""
+
+    class Behind(Scripted):
+        default_headers: dict[str, str]
+
+    model = Behind(default_headers={"x-portkey-api-key": "pk-0123456789", "x-team": "research"})
+    error = translated(core.ModelAPIError("no pk-0123456789 for research"), model)
+    assert error.message == "no [redacted] for research"

@@ -40,7 +40,7 @@ ERRORS = [
     (500, {"error": "model runner has unexpectedly stopped"}, errors.ServerError, True),
     (502, "<html>Bad Gateway</html>", errors.ServerError, True),
     (503, {"error": "server busy, please try again."}, errors.OverloadedError, True),
-    (418, "", errors.InvalidRequestError, False),
+    (418, "", errors.VendorError, False),
 ]
 
 

@@ -16,7 +16,8 @@ from tests.vendors.openai.calls import KEY, error
         (400, {"code": "context_length_exceeded"}, errors.ContextOverflowError),
         (400, {"code": "unsupported_value"}, errors.UnsupportedParameterError),
         (400, {"code": "invalid_prompt"}, errors.ContentFilterError),
-        (400, {"code": "string_above_max_length", "message": "context window"}, errors.InvalidRequestError),
+        (400, {"code": "string_above_max_length", "message": "context window"}, errors.RequestTooLargeError),
+        (400, {"code": "empty_array", "message": "prompt too long"}, errors.InvalidRequestError),
         (400, {"code": "invalid_encrypted_content"}, errors.ForeignSignatureError),
         (400, {"code": None, "message": "The encrypted content x could not"}, errors.ForeignSignatureError),
         (
@@ -42,7 +43,7 @@ from tests.vendors.openai.calls import KEY, error
         (
             429,
             {"code": "rate_limit_exceeded", "message": "Request too large for gpt-x on tokens per min"},
-            errors.RequestTooLargeError,
+            errors.RequestAboveRateLimitError,
         ),
         (500, {"type": "server_error"}, errors.ServerError),
         (502, "<html>Bad gateway</html>", errors.ServerError),

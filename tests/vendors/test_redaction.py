@@ -1,0 +1,80 @@
+"""What is cut out of vendors' texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from langchain_llmdispatch.vendors.redaction import credentials, redact
+from tests.vendors.error_bodies import WHOLE
+from tests.vendors.samples import SAMPLES
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-ant-0123456789",
+        "gsk_0123456789",
+        "AIzaSyD0123456789",
+        "nvapi-0123456789",
+        "github_pat_0123456789",
+        "ghp_0123456789",
+        "eyJhbGciOiJIUzI1NiJ9.e30.signature",
+        "ya29.a0Ad52N3",
+        "Bearer 0123456789",
+    ],
+)
+def test_shapes_of_keys(key: str) -> None:
+    """What looks like a key is cut out, whoever gave it."""
+    assert redact(f"bad key {key}!") == "bad key [redacted]!"
+
+
+def test_known_secrets() -> None:
+    """Known ones are cut out whatever their shape, a longer one before its part; very short ones are words."""
+    assert (
+        redact("of abcdefgh and abcd, abc", "abcd", "abcdefgh", "abc", None, "")
+        == "of [redacted] and [redacted], abc"
+    )
+
+
+def test_addresses() -> None:
+    """A name and password in an address are cut out; the rest of it stays."""
+    assert redact("at https://user:pass@host.test:8080/v1") == "at https://[redacted]@host.test:8080/v1"
+    assert redact("at https://host.test:8080/v1 by a@b.test") == "at https://host.test:8080/v1 by a@b.test"
+
+
+def test_long_texts() -> None:
+    """A text is cut to what an exception shows."""
+    assert redact("x" * 10_000) == "x" * 600
+
+
+def test_credentials_of_headers() -> None:
+    """Headers with such names hold credentials; a scheme or a cookie's name is no part of one."""
+    headers = {"X-Api-Key": "k1", "authorization": "Basic abc", "Cookie": "a=b; c=d", "x-team": "research"}
+    assert {"k1", "Basic abc", "abc", "a=b; c=d", "b", "d"} <= set(credentials(headers))
+    assert "research" not in credentials(headers)
+
+
+SECRETS = {
+    "x-portkey-api-key": "pk-live-0123456789",
+    "Authorization": "Basic dXNlcjpwYXNzd29yZA==",
+    "cookie": "session=0123456789abcdef",
+}
+
+
+@pytest.mark.parametrize("vendor", WHOLE)
+@pytest.mark.parametrize("name", SECRETS)
+def test_credentials_in_headers_are_redacted(vendor: str, name: str) -> None:
+    """A header's credential that a vendor repeats is cut out, with and without its scheme; other headers are not."""
+    sample, secret = SAMPLES[vendor], SECRETS[name]
+    endpoint = replace(sample.call().endpoint, headers={name: secret, "x-team": "research"})
+    call = replace(sample.call(), endpoint=endpoint)
+    echo = f"{secret} of {secret.rpartition(' ')[2]} at https://user:hunter22@proxy.test/v1, eyJhbGciOiJ.e30.x, research"
+    error = sample.codec.decode_error(call, 401, {}, json.dumps(WHOLE[vendor](echo)).encode())
+    shown = f"{error} {error!r}"
+    assert secret.rpartition(" ")[2] not in shown
+    assert "hunter22" not in shown
+    assert "eyJ" not in shown
+    assert "research" in shown
