@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import EmptyAnswerError, TruncatedToolCallError
+from langchain_llmdispatch.vendors.server_state import KEY
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, AIMessageChunk
@@ -49,7 +50,7 @@ def is_empty(message: AIMessage | AIMessageChunk) -> bool:
         or message.tool_calls
         or message.invalid_tool_calls
         or getattr(message, "tool_call_chunks", None)
-        or message.additional_kwargs
+        or message.additional_kwargs.keys() - {KEY}
     )
 
 

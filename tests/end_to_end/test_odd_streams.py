@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_llmdispatch import AllDeploymentsFailedError, RetryPolicy, StreamInterruptedError
 from langchain_llmdispatch.testing import FakeClock
@@ -266,3 +266,28 @@ def test_an_answer_that_failed_falls_back(server: LoopbackServer, colour: str, w
     with model_of(deployments[0], retry_policy=RetryPolicy(max_retries=0)) as model:
         with pytest.raises(AllDeploymentsFailedError, match=word):
             COLOURS[colour](model, "hello")
+
+
+STATE = {"google": {"thought_signature": "U0lH"}}
+SIGNED = {"id": "t1", "extra_content": STATE, **call("f", '{"x":1}')}
+
+
+@pytest.mark.parametrize("colour", ["invoke", "ainvoke", *STREAMS])
+def test_opaque_state_returns_with_the_result(server: LoopbackServer, colour: str) -> None:
+    """To the server that sent it; another deployment that takes over gets the call without it."""
+    message = {"role": "assistant", "content": None, "tool_calls": [SIGNED]}
+    whole = {"id": "c", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    streamed = sse(called({"index": 0, **SIGNED}), chunk("", "tool_calls"), "[DONE]")
+    body, kind = (streamed, "event-stream") if colour in STREAMS else (json.dumps(whole), "plain")
+    server.script("compatible", [Fault(status=200, body=body, headers={"content-type": f"text/{kind}"})])
+    deployments = [deployment(server, "compatible"), deployment(server, "openai")]
+    with model_of(*deployments, retry_policy=RetryPolicy(max_retries=0)) as model:
+        answer = COLOURS[colour](model, "hello")
+        thread = [HumanMessage("hello"), answer, ToolMessage("4", tool_call_id="t1", name="f")]
+        model.invoke(thread)
+        assert server.requests[-1].body["messages"][1]["tool_calls"][0]["extra_content"] == STATE
+        server.script("compatible", [Fault.error("auth")])
+        elsewhere = model.invoke(thread)
+    assert "U0lH" not in json.dumps(server.requests[-1].body)
+    adapted = elsewhere.response_metadata["llmdispatch"]["adapted"]
+    assert "server_state_dropped" in [change["kind"] for change in adapted]

@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.history.blocks import text_block
 from langchain_llmdispatch.vendors.history.compile import compile_messages
 from langchain_llmdispatch.vendors.history.plain import is_plain
 from langchain_llmdispatch.vendors.rules import NEUTRAL
+from langchain_llmdispatch.vendors.server_state import host_of
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -55,7 +56,7 @@ def compile_call(
     # The common case, no tools at all, is seen here: it needs no look into another module.
     any_tools = request.tools or request.server_tools or request.output or request.tool_choice
     tools = compile_tools(vendor, request, facts, model, changes) if any_tools else NO_TOOLS
-    messages = _messages(vendor, request, model, tools, changes)
+    messages = _messages(vendor, request, model, tools, changes, host_of(endpoint.base_url))
     if params and vendor.history.thinking_first and facts.thinking == "budget":
         _pause_thinking(params, messages, tools.choice, changes)
     call = Call(
@@ -77,13 +78,13 @@ def compile_call(
 
 
 def _messages(
-    vendor: Vendor, request: ChatRequest, model: str, tools: CompiledTools, changes: list[Change]
+    vendor: Vendor, request: ChatRequest, model: str, tools: CompiledTools, changes: list[Change], host: str
 ) -> Sequence[BaseMessage]:
     """Return the history as the target takes it, with the instruction that its tools need."""
     messages = request.messages
     if tools.names or not (_is_one_text(messages) or is_plain(messages, vendor.history)):
         messages, altered = compile_messages(
-            messages, vendor.history, model=model, tool_names=tools.names, vendor=vendor.name
+            messages, vendor.history, model=model, tool_names=tools.names, vendor=vendor.name, host=host
         )
         changes += altered
     if not tools.instruction:

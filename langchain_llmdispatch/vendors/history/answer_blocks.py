@@ -21,6 +21,7 @@ from langchain_llmdispatch.vendors.history.blocks import (
     with_source,
     without_made_up_id,
 )
+from langchain_llmdispatch.vendors.server_state import with_state
 
 _SIGNATURES = "__gemini_function_call_thought_signatures__"
 
@@ -57,7 +58,7 @@ def assistant_blocks(message: AIMessage) -> list[Block]:
     _add_calls(blocks, message)
     signatures = message.additional_kwargs.get(_SIGNATURES)
     _add_signatures(blocks, message, signatures if isinstance(signatures, dict) else {})
-    return blocks
+    return with_state(blocks, message.additional_kwargs)
 
 
 def _content(message: AIMessage) -> list[Block]:

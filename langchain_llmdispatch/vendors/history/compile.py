@@ -36,6 +36,8 @@ One rule for each incompatibility that users reported (numbers as in the design'
     20  tool names                      mapped by the argument `tool_names`
     21  citations                       kept only on own answers with `citations`
      -  refusals                        text
+     -  opaque state of compatible      kept for the host that made it (`server_state.py`)
+        servers
      -  calls whose arguments are       kept with empty arguments if answered, else dropped
         no JSON object
     ==  ==============================  ==============================================================
@@ -107,6 +109,7 @@ def compile_messages(
     model: str,
     tool_names: Mapping[str, str] = _NO_NAMES,
     vendor: str = "",
+    host: str | None = None,
 ) -> tuple[list[BaseMessage], list[Change]]:
     """Return `messages` as the target takes them, and what was altered.
 
@@ -116,6 +119,7 @@ def compile_messages(
         model: The target's model, for reasoning that only its own model can read.
         tool_names: The caller's tool names -> the target's, where they differ.
         vendor: The target's name, for ciphertext that only one vendor of a provider can read.
+        host: The target's host, for state that only one server can read; None if it is not known.
 
     Raises:
         UnsupportedFeatureError: The target cannot take it: media, or nothing is left to send.
@@ -124,7 +128,7 @@ def compile_messages(
     """
     if not tool_names and is_plain(messages, rules):
         return list(messages), []
-    turns, reader = _compile(messages, rules, model, tool_names, vendor)
+    turns, reader = _compile(messages, rules, model, tool_names, vendor, host)
     if reader.reasons:
         raise UnsupportedFeatureError("; ".join(reader.reasons), vendor=vendor or None)
     return [message_of(turn) for turn in turns], reader.changes
@@ -151,8 +155,9 @@ def _compile(
     model: str,
     tool_names: Mapping[str, str],
     vendor: str,
+    host: str | None = None,
 ) -> tuple[list[HistoryTurn], HistoryReader]:
-    reader = HistoryReader(rules, model, vendor)
+    reader = HistoryReader(rules, model, vendor, host)
     turns = paired(reader.read(messages), reader, tool_names)
     turns = _without_empty(turns, reader)
     if rules.system == "leading":

@@ -22,6 +22,7 @@ from langchain_llmdispatch.vendors.history.blocks import (
 )
 from langchain_llmdispatch.vendors.history.turns import HistoryTurn
 from langchain_llmdispatch.vendors.rules import HistoryRules
+from langchain_llmdispatch.vendors.server_state import KEY, is_for
 
 _SLUG = re.compile(r"[^a-zA-Z0-9_-]+")
 _NAME_LENGTH = 64
@@ -43,11 +44,12 @@ class BlockFilter:
         reasons: Why the history cannot be sent at all, if it cannot.
     """
 
-    def __init__(self, rules: HistoryRules, model: str, vendor: str) -> None:
+    def __init__(self, rules: HistoryRules, model: str, vendor: str, host: str | None = None) -> None:
         self.rules = rules
         self.changes: list[Change] = []
         self.reasons: list[str] = []
         self._model = family(model)
+        self._full_model, self._host = model, host
         self._vendor = vendor
         self.opaque = rules.reasoning == "signed"
 
@@ -215,12 +217,24 @@ class BlockFilter:
             "args": args or {},
         }
         extras = dict(block.get("extras") or {})
+        state = extras.pop(KEY, None)
         if not turn.trusted:
             marked = extras.get("signature") == self.rules.call_signature is not None
             extras = {"signature": extras["signature"]} if marked else {}
+        if state and self._takes_state(state, turn):
+            extras[KEY] = state
         if extras:
             kept["extras"] = extras
         return kept
+
+    def _takes_state(self, state: Any, turn: HistoryTurn) -> bool:
+        """Whether a server's opaque state goes back: to the host that made it."""
+        if turn.native and is_for(state, self._host, self._full_model):
+            return True
+        change = Change("server_state_dropped", "it belongs to another server", lossy=True, index=turn.index)
+        if change not in self.changes:
+            self.changes.append(change)
+        return False
 
     def _server(self, block: Block, turn: HistoryTurn) -> Block | None:
         if turn.trusted:
@@ -244,6 +258,8 @@ class BlockFilter:
 
     def _native_only(self, block: Block, turn: HistoryTurn) -> Block | None:
         value = block.get("value")
+        if isinstance(value, dict) and value.get("type") == KEY:
+            return without(block, "index") if self._takes_state(value, turn) else None
         if isinstance(value, dict) and value.get("type") == "redacted_thinking":
             signed = {**block, "extras": {"signature": True}}
             return without(block, "index") if self._reasoning(signed, turn) else None

@@ -8,11 +8,12 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.json_format import is_finite
+from langchain_llmdispatch.vendors import server_state
 from langchain_llmdispatch.vendors.rules import HistoryRules
 
 _BEFORE_FIRST_USER = (None, SystemMessage)
 _MAY_END = (HumanMessage, ToolMessage)
-_ANSWER_FIELDS = ("refusal", "reasoning_content", "audio", "function_call")
+_ANSWER_FIELDS = ("refusal", "reasoning_content", "audio", "function_call", server_state.KEY)
 
 
 def is_plain(messages: Sequence[BaseMessage], rules: HistoryRules) -> bool:  # noqa: C901 - one pass, for speed

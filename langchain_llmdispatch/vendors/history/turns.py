@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.messages.utils import message_chunk_to_message
 
 from langchain_llmdispatch.vendors.history.blocks import Block, as_blocks, without
+from langchain_llmdispatch.vendors.server_state import KEY
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -128,6 +129,9 @@ def _text_only(blocks: list[Block]) -> str | None:
     return text
 
 
+_READ = ("refusal", "reasoning_content", KEY)
+
+
 def _is_same(
     source: AIMessage, blocks: list[Block], text: str | None, calls: list[Block], name: str | None
 ) -> bool:
@@ -135,7 +139,7 @@ def _is_same(
         return False
     if isinstance(source.content, str):
         kwargs = source.additional_kwargs
-        return source.content == text and not any(kwargs.get(key) for key in ("refusal", "reasoning_content"))
+        return source.content == text and not any(kwargs.get(key) for key in _READ)
     return source.response_metadata.get("output_version") == "v1" and source.content == blocks
 
 

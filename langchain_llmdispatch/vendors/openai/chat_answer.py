@@ -12,6 +12,12 @@ from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
+from langchain_llmdispatch.vendors.server_state import (
+    call_state,
+    message_state,
+    reasoning_in,
+    state_kwargs,
+)
 from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
 
 if TYPE_CHECKING:
@@ -89,11 +95,11 @@ def text_and_reasoning(content: Any) -> tuple[str, str]:
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
-    """Return reasoning text beside the content; servers that send both fields send the same twice."""
-    for name in ("reasoning_content", "reasoning"):
+    """Return reasoning text beside the content; servers that send several fields send the same in each."""
+    for name in ("reasoning_content", "reasoning", "reasoning_text"):
         if isinstance(found := message.get(name), str) and found:
             return found
-    return ""
+    return reasoning_in(message.get("reasoning_details"))
 
 
 def raw_calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -162,8 +168,18 @@ def chat_message(
     provider: str,
     model: str,
     names: Mapping[str, str],
+    host: str = "",
 ) -> AIMessage:
-    """Return the message in the first choice of a chat completion."""
+    """Return the message in the first choice of a chat completion.
+
+    Args:
+        reply: The chat completion.
+        choice: Its first choice.
+        provider: The block translator that reads the message.
+        model: The model that was requested.
+        names: The caller's names of tools by the vendor's.
+        host: The server, for state that it needs back.
+    """
     raw = choice.get("message") or {}  # Azure leaves it out where its filter took everything
     text, reasoning, kwargs = raw.get("content"), "", {}
     if not isinstance(text, str):
@@ -175,7 +191,9 @@ def chat_message(
             kwargs[name] = raw[name]
     if reasoning := reasoning_of(raw) or reasoning:
         kwargs["reasoning_content"] = reasoning
-    calls = _calls(reply, raw, names) if raw.get("tool_calls") or raw.get("function_call") else None
+    states: dict[str, Any] = {}
+    called = raw.get("tool_calls") or raw.get("function_call")
+    calls = _calls(reply, raw, names, states) if called else None
     metadata = {
         "model_provider": provider,
         "model_name": named if isinstance(named := reply.get("model"), str) and named else model,
@@ -185,6 +203,8 @@ def chat_message(
         for name in kept:
             if source.get(name):
                 metadata[name] = source[name]
+    if (message_fields := message_state(raw)) or states:
+        kwargs |= state_kwargs(host, model, message_fields, states)
     return AIMessage(
         content=text,
         additional_kwargs=kwargs,
@@ -195,11 +215,16 @@ def chat_message(
     )
 
 
-def _calls(reply: Mapping[str, Any], raw: Mapping[str, Any], names: Mapping[str, str]) -> ToolCalls | None:
+def _calls(
+    reply: Mapping[str, Any], raw: Mapping[str, Any], names: Mapping[str, str], states: dict[str, Any]
+) -> ToolCalls | None:
+    """Return the calls of a message, and put the state of each into `states`, by its id."""
     calls, seed = ToolCalls(names), seed_of(reply)
     for index, call in enumerate(raw_calls(raw)):
         name, text = call_parts(call)
         args = arguments_of(text)
         identity = calls.ids.own(call_id(call.get("id"), seed, index))
         calls.add(name, text if args is None else args, identity)
+        if state := call_state(call):
+            states[identity] = state
     return calls or None

@@ -13,6 +13,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
 from langchain_llmdispatch.vendors.request import merged
+from langchain_llmdispatch.vendors.server_state import KEY, fields_of
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolChoice, ToolSpec
@@ -156,15 +157,29 @@ def blocks_of(message: BaseMessage) -> list[Json]:
 
 
 def _assistant(message: AIMessage, dialect: Dialect) -> Json:
-    calls = [_call(call, dialect) for call in message.tool_calls]
+    states = _states(message)
+    calls = [_call(call, dialect) | fields_of(states.get(call["id"])) for call in message.tool_calls]
     text = assistant_text(message)
     body: Json = {"role": "assistant", "content": text or (None if calls else "")}
+    state = fields_of(states.get(None))
     if calls:
         body["tool_calls"] = calls
         # It is needed inside a tool loop only; elsewhere it is dead weight in the prompt.
-        if dialect.reasoning and (reasoning := _reasoning(message)):
+        if dialect.reasoning and "reasoning_details" not in state and (reasoning := _reasoning(message)):
             body[dialect.reasoning] = reasoning
-    return body
+    return body | state
+
+
+def _states(message: AIMessage) -> Mapping[str | None, Any]:
+    """Return the opaque state that the server needs back: that of calls by id, the message's under None."""
+    states: dict[str | None, Any] = {}
+    for block in blocks_of(message) if isinstance(message.content, list) else ():
+        value = block.get("value")
+        if block.get("type") == "tool_call":
+            states[block.get("id")] = (block.get("extras") or {}).get(KEY)
+        elif isinstance(value, dict) and value.get("type") == KEY:
+            states[None] = value
+    return states
 
 
 def assistant_text(message: AIMessage) -> str:

@@ -12,6 +12,7 @@ from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of, has_e
 from langchain_llmdispatch.vendors.openai import chat_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.openai.streamed_calls import StreamedCalls
+from langchain_llmdispatch.vendors.server_state import host_of, joined_state, message_state, state_kwargs
 from langchain_llmdispatch.vendors.stream import FrameDecoder
 from langchain_llmdispatch.vendors.usage import count_of, grown_counts
 
@@ -44,7 +45,7 @@ class ChatStreamDecoder(FrameDecoder):
 
     __slots__ = (
         "_calls", "_finish_reason", "_head", "_logprobs", "_model", "_open", "_provider", "_seed", "_stamped",
-        "_usage",
+        "_state", "_usage",
     )  # fmt: skip
 
     end_marker: ClassVar[str] = "a finish reason"
@@ -67,6 +68,7 @@ class ChatStreamDecoder(FrameDecoder):
         self._finish_reason = ""
         self._open = False  # whether content has come on a chunk without a finish reason
         self._stamped = False  # whether content has come after a finish reason
+        self._state: dict[str, Any] = {}
         self._usage: Any = None
         self._logprobs: dict[str, Any] = {}
 
@@ -139,6 +141,8 @@ class ChatStreamDecoder(FrameDecoder):
             kwargs["refusal"] = text_of(delta["refusal"])
         if reasoning := answers.reasoning_of(delta) or reasoning:
             kwargs["reasoning_content"] = reasoning
+        if state := message_state(delta):
+            self._state = joined_state(self._state, state)
         pieces = answers.raw_calls(delta)
         if not text and not kwargs and not pieces:
             return None
@@ -163,8 +167,10 @@ class ChatStreamDecoder(FrameDecoder):
         }
         if self._logprobs:
             metadata["logprobs"] = self._logprobs
+        host = host_of(self._call.endpoint.base_url)
         return AIMessageChunk(
             content="",
+            additional_kwargs=state_kwargs(host, self._call.model, self._state, self._calls.states()),
             tool_call_chunks=self._calls.rest(),
             usage_metadata=answers.usage_metadata(self._usage),
             response_metadata=metadata,

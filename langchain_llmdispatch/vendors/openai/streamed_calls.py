@@ -15,6 +15,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_llmdispatch.vendors.answer import CallIds, arguments
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.openai.chat_answer import call_id, call_parts, given_id
+from langchain_llmdispatch.vendors.server_state import call_state, joined_state
 from langchain_llmdispatch.vendors.usage import count_of
 
 _ANYWHERE = -1
@@ -29,13 +30,16 @@ class StreamedCall:
         name: The tool, as the server names it.
         raw_id: The server's id for it, which others may have too; None if it has none.
         args: Its arguments.
+        id: Its id in the answer.
+        state: The opaque state that the server needs back with it.
     """
 
-    __slots__ = ("args", "index", "name", "raw_id")
+    __slots__ = ("args", "id", "index", "name", "raw_id", "state")
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.name = ""
+        self.name = self.id = ""
+        self.state: dict[str, Any] = {}
         self.raw_id: str | None = None
         self.args = ArgumentText()
 
@@ -84,6 +88,10 @@ class StreamedCalls:
         held = ((call.index, call.args.rest()) for call in self._calls)
         return [tool_call_chunk(index=index, args=text) for index, text in held if text]
 
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Return the opaque state of the calls, by their ids."""
+        return {call.id: call.state for call in self._calls if call.state}
+
     def problem(self) -> str | None:
         """Return what is wrong with the calls, or None if all are whole."""
         for call in self._calls:
@@ -105,13 +113,15 @@ class StreamedCalls:
             self._calls.append(call)
         chunk = tool_call_chunk(index=call.index, args=call.args.add(text) or None)
         if begins:
-            chunk["id"] = self._ids.own(call_id(raw_id, seed, call.index))
+            chunk["id"] = call.id = self._ids.own(call_id(raw_id, seed, call.index))
         call.raw_id = call.raw_id or raw_id
         if name and not call.name:
             call.name = name
             chunk["name"] = self._names.get(name, name)
         if name:
             named.append(call)
+        if state := call_state(piece):
+            call.state = joined_state(call.state, state)
         for key in ((place, raw_id), (place, None), (None, None), (_ANYWHERE, raw_id)):
             self._last[key] = call
         return chunk

@@ -30,6 +30,7 @@ from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
 from langchain_llmdispatch.vendors.openai.responses_request import NOT_TAKEN, ONLY_HERE, responses_body
 from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
+from langchain_llmdispatch.vendors.server_state import host_of
 
 if TYPE_CHECKING:
     import httpx
@@ -98,8 +99,14 @@ class ChatCompletions(Vendor):
         choices = reply.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
             raise self._malformed(call, headers, "the answer has no choices")
-        provider = self.provider_of(call)
-        message = chat_message(reply, choices[0], provider=provider, model=call.model, names=call.tool_names)
+        message = chat_message(
+            reply,
+            choices[0],
+            provider=self.provider_of(call),
+            model=call.model,
+            names=call.tool_names,
+            host=host_of(call.endpoint.base_url),
+        )
         message.response_metadata.update(self.extras(headers))
         return message
 
