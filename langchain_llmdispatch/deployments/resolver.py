@@ -69,9 +69,7 @@ class Resolver:
         if isinstance(vendor, LangChainVendor):
             raise ConfigurationError(f"model {deployment.model!r}: {HAND_IN}.")
         if vendor.model_in_path and not {".", ".."}.isdisjoint(unquote(model).replace("\\", "/").split("/")):
-            raise ConfigurationError(
-                f"model {deployment.model!r}: dots would leave its place in URLs."
-            )
+            raise ConfigurationError(f"model {deployment.model!r}: dots would leave its place in URLs.")
         config = self._config(vendor)
         endpoint = self._endpoint(vendor, deployment, config)
         return Target(

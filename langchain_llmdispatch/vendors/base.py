@@ -242,6 +242,10 @@ class Vendor(ABC):
         """
         return ()
 
+    def least_tokens(self, call: Call) -> int:
+        """Return the smallest output limit that the API to which a call goes takes."""
+        return 1
+
     # -- vendors that answer in this process ---------------------------------------------------------
 
     def generate(self, call: Call, timeout: float | None) -> AIMessage:

@@ -31,6 +31,8 @@ class HistoryRules:
         reasoning: `signed`: native signed reasoning goes back unchanged; `text`: native reasoning text goes
             back; `drop`: none does.
         same_model: Native reasoning is only valid for the very model that wrote it.
+        only_recorded: Opaque parts are only valid in messages that record the vendor and the host that wrote
+            them, since others share the provider's name.
         thinking_first: While a model thinks with a token budget, a tool loop must begin with its thinking,
             and no tool may be forced; thinking is switched off for a request that breaks this.
         call_signature: Placeholder signature for tool calls that came from elsewhere, or None.
@@ -52,6 +54,7 @@ class HistoryRules:
     tool_media: frozenset[str] = frozenset()
     reasoning: Literal["signed", "text", "drop"] = "drop"
     same_model: bool = False
+    only_recorded: bool = False
     thinking_first: bool = False
     call_signature: str | None = None
     cache_control: bool = False

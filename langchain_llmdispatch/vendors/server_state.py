@@ -16,9 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+HOST = "host_digest"
+"""Where a vendor whose hosts do not share keys records in `response_metadata` which one answered."""
 KEY = "server_state"
 """Its name in `additional_kwargs`, and in the extras and blocks of a compiled history."""
 _WHOLE = ("reasoning_details", "thinking_blocks", "reasoning_opaque")
@@ -34,6 +37,12 @@ def host_of(base_url: str) -> str:
     """Return host and port of an address; empty if it has none."""
     parts = urlsplit(base_url)
     return (parts.netloc.rpartition("@")[2] if parts.hostname else "").lower()
+
+
+@lru_cache(maxsize=256)
+def digest(host: str) -> str:
+    """Return a short name of a host that does not reveal it, as an Azure resource's name would its owner."""
+    return sha256(host.encode()).hexdigest()[:12]
 
 
 def maker_of(model: Any) -> str:

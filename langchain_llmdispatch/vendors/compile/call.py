@@ -21,6 +21,8 @@ from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
 
 _NOTHING: Mapping[str, Any] = {}
+_ALWAYS_TAKEN = 1024
+"""Every API takes this many tokens as an output limit."""
 
 
 def compile_call(
@@ -128,6 +130,7 @@ def _without_refused(call: Call, vendor: Vendor, request: ChatRequest, changes: 
     Raises:
         UnsupportedParameterError: With `unsupported_params="raise"`.
     """
+    call = _with_least_tokens(call, vendor, request, changes)
     refused = sorted(vendor.refused(call))
     if refused and request.unsupported_params == "raise":
         values = ", ".join(f"{name}={call.params[name]!r}" for name in refused)
@@ -137,6 +140,22 @@ def _without_refused(call: Call, vendor: Vendor, request: ChatRequest, changes: 
     about = f"the API that {call.model} is called through has no"
     changes += [Change(f"{name}_dropped", f"{about} {name}", lossy=True) for name in refused]
     return replace(call, params={name: v for name, v in call.params.items() if name not in refused})
+
+
+def _with_least_tokens(call: Call, vendor: Vendor, request: ChatRequest, changes: list[Change]) -> Call:
+    """Return the call with an output limit that its API takes, and note a higher one.
+
+    Raises:
+        UnsupportedParameterError: With `unsupported_params="raise"`.
+    """
+    most = call.params.get("max_tokens")
+    if not isinstance(most, int) or most >= _ALWAYS_TAKEN or most >= (least := vendor.least_tokens(call)):
+        return call
+    if request.unsupported_params == "raise":
+        raise UnsupportedParameterError(f"{vendor.name}:{call.model} takes no max_tokens below {least} here")
+    about = f"the API that {call.model} is called through takes no less than {least}"
+    changes.append(Change("max_tokens_raised", about))
+    return replace(call, params={**call.params, "max_tokens": least})
 
 
 # -- thinking ------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from langchain_llmdispatch.vendors.history.blocks import (
 )
 from langchain_llmdispatch.vendors.history.turns import HistoryTurn
 from langchain_llmdispatch.vendors.rules import HistoryRules
-from langchain_llmdispatch.vendors.server_state import KEY, is_for
+from langchain_llmdispatch.vendors.server_state import HOST, KEY, digest, is_for
 
 _SLUG = re.compile(r"[^a-zA-Z0-9_-]+")
 _NAME_LENGTH = 64
@@ -65,6 +65,18 @@ class BlockFilter:
         vendor = ours.get("vendor") if isinstance(ours, dict) else None
         same_vendor = not (vendor and self._vendor) or vendor == self._vendor
         return bool(provider) and same_vendor and provider in {self.rules.provider, *self.rules.shared_with}
+
+    def is_origin(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether a native message's opaque parts were made where the target is."""
+        if metadata.get("model_provider") != self.rules.provider:
+            return False  # the same format, and other keys
+        if not self.rules.only_recorded or not self._vendor:
+            return True
+        ours = metadata.get("llmdispatch")
+        host, own = metadata.get(HOST), None if self._host is None else digest(self._host)
+        return (
+            isinstance(ours, dict) and ours.get("vendor") == self._vendor and (not own or host in {None, own})
+        )
 
     def is_model(self, metadata: Mapping[str, Any]) -> bool:
         """Whether the target's own model wrote it, where that matters."""

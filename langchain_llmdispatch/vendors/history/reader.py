@@ -120,7 +120,8 @@ class HistoryReader(BlockFilter):
     def _assistant_turn(self, plain: AIMessage, source: BaseMessage, index: int) -> HistoryTurn:
         turn = HistoryTurn("assistant", "", source, index, self.named(plain.name, index))
         turn.native = self.is_native(plain.response_metadata)
-        turn.trusted = turn.native and self.opaque and self.is_model(plain.response_metadata)
+        metadata = plain.response_metadata
+        turn.trusted = turn.native and self.opaque and self.is_model(metadata) and self.is_origin(metadata)
         turn.verbatim = turn.trusted and self.rules.verbatim
         turn.content = self.assistant(assistant_blocks(plain), turn)
         return turn

@@ -14,6 +14,10 @@ Where a request goes is read off the endpoint, in this order (V: the version, MO
     any other                             dated            BASE/openai/deployments/MODEL/chat/..?api-version=V
     any other                             none, v1         BASE/openai/v1/chat/completions
     any other                             preview, latest  BASE/openai/v1/chat/completions?api-version=V
+
+The Responses API is at RESOURCE/openai/v1/responses, whatever the base URL, and in dated versions that have
+it (previews from 2025-03-01 on) at RESOURCE/openai/responses?api-version=V:
+learn.microsoft.com/azure/ai-foundry/openai/how-to/responses.
 """
 
 from __future__ import annotations
@@ -21,8 +25,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
 from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing
 from langchain_llmdispatch.vendors.openai import rules
@@ -39,6 +43,10 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _FIRST_USAGE_VERSION = "2024-09-01"
+_FIRST_RESPONSES_VERSION = "2025-03-01"
+_DEPLOYMENTS = "/openai/deployments/"
+_OPENAI = frozenset({"resource", "v1", "deployment"})
+"""The kinds of services that are Azure OpenAI's."""
 
 
 class _Service(NamedTuple):
@@ -61,11 +69,20 @@ def _service(base_url: str) -> _Service:
         return _Service(base, "inference", github)
     if host.endswith(".models.ai.azure.com"):
         return _Service(base.removesuffix("/v1"), "serverless", bearer=True)
-    if "/openai/deployments/" in path:
+    if _DEPLOYMENTS in path:
         return _Service(base, "deployment", bearer=False)
     if path.endswith("/openai/v1"):
         return _Service(base.removesuffix("/openai/v1"), "v1", bearer=False)
     return _Service(base.removesuffix("/openai"), "resource", bearer=False)
+
+
+def _responses_url(service: _Service, version: str | None) -> str:
+    resource, query = service.base.partition(_DEPLOYMENTS)[0], ""
+    if version and service.kind != "v1":
+        if _FIRST_RESPONSES_VERSION <= version < "a":
+            return f"{resource}/openai/responses?api-version={quote(version, safe='')}"
+        query = f"?api-version={version}" if version in {"preview", "latest"} else ""
+    return f"{resource}/openai/v1/responses{query}"
 
 
 class AzureVendor(OpenAIVendor):
@@ -88,13 +105,16 @@ class AzureVendor(OpenAIVendor):
     listing: ClassVar[Listing] = rules.AZURE_LISTING
     litellm_names: ClassVar[tuple[str, ...]] = ("azure",)
     otel_name = "azure.ai.openai"
-    history: ClassVar[HistoryRules] = OpenAIVendor.history
+    # LangChain's packages mark OpenAI's messages and Azure's alike.
+    history: ClassVar[HistoryRules] = replace(OpenAIVendor.history, only_recorded=True)
 
     def url(self, call: Call, path: str = "chat/completions") -> str:
         """Return where `path` of the API is; see the table at the top."""
         service, version = _service(call.endpoint.base_url), call.endpoint.api_version
         dated = version if version and version[0].isdigit() else None
         query = f"?api-version={quote(version, safe='')}" if version else ""
+        if path == "responses":
+            return _responses_url(service, version)
         if service.kind == "complete":
             return f"{service.base}{query}" if dated and not service.bearer else service.base
         if service.kind in {"inference", "deployment"}:
@@ -103,8 +123,6 @@ class AzureVendor(OpenAIVendor):
             return f"{service.base}/v1/{path}"
         if service.kind == "v1" or not dated:
             return f"{service.base}/openai/v1/{path}{'' if dated or version == 'v1' else query}"
-        if path == "responses":  # the one path without the deployment's name
-            return f"{service.base}/openai/{path}{query}"
         return f"{service.base}/openai/deployments/{quote(call.model, safe='')}/{path}{query}"
 
     def credentials(self, call: Call) -> dict[str, str]:
@@ -123,9 +141,17 @@ class AzureVendor(OpenAIVendor):
             return Dialect(text_parts=False)
         return replace(super().dialect(call), stream_usage=usage)
 
+    def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Return the path and the body; only Responses need the deployment's name in it."""
+        path, body = super().encode_body(call)
+        service = _service(call.endpoint.base_url)
+        if path == "responses" and service.kind == "deployment":
+            body["model"] = unquote(service.base.partition(_DEPLOYMENTS)[2])
+        return path, body
+
     def uses_responses(self, call: Call) -> bool:
         """Return whether `call` goes to the Responses API, which only Azure OpenAI has."""
-        here = _service(call.endpoint.base_url).kind in {"resource", "v1"} and not _FOREIGN.search(call.model)
+        here = _service(call.endpoint.base_url).kind in _OPENAI and not _FOREIGN.search(call.model)
         return here and super().uses_responses(call)
 
     def provider_of(self, call: Call) -> str:

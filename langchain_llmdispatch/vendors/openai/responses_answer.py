@@ -17,6 +17,7 @@ from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id, model_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
+from langchain_llmdispatch.vendors.server_state import HOST, digest, host_of
 from langchain_llmdispatch.vendors.usage import usage_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import FinishReason
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
-_UNFINISHED = frozenset({"queued", "in_progress", "cancelled", "failed"})
+_AHEAD = frozenset({"queued", "in_progress"})
+"""Statuses of an answer that is still to come, which is what the caller wants with `background`."""
+_UNFINISHED = _AHEAD | {"cancelled", "failed"}
 """Statuses without an answer; an unknown one is an end, as in chat completions."""
 _KEPT = (
     "id",
@@ -41,19 +44,21 @@ _RAW = {"kind": "reasoning_text"}
 
 
 def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessage:
-    """Return the message in a finished response.
+    """Return the message in a finished response; with `background` one that is queued has its id and status.
 
     Raises:
         MalformedResponseError: It has no output, or is not finished.
     """
-    output = reply.get("output")
-    if not isinstance(output, list) or reply.get("status") in _UNFINISHED:
+    output, status = reply.get("output"), reply.get("status")
+    background = status in _AHEAD and context.call.extra.get("background") is True
+    output = [] if background and output is None else output
+    if not isinstance(output, list) or (status in _UNFINISHED and not background):
         text = f"the response is not finished: {reply.get('status') or 'no output'}"
         raise context.error(MalformedResponseError, text)
     call = context.call
     items = list(_identified(output, reply.get("id")))
     calls = _calls(items, call.tool_names)
-    metadata = response_metadata(reply, call.model, calls=bool(calls))
+    metadata = response_metadata(context, reply, calls=bool(calls))
     if logprobs := [entry for item in items for entry in _logprobs(item)]:
         metadata["logprobs"] = {"content": logprobs}
     return AIMessage(
@@ -65,21 +70,28 @@ def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessa
     )
 
 
-def response_metadata(reply: Mapping[str, Any], model: str, *, calls: bool) -> dict[str, Any]:
+def response_metadata(context: ErrorContext, reply: Mapping[str, Any], *, calls: bool) -> dict[str, Any]:
     """Return the response metadata.
 
     Raises:
         MalformedResponseError: The answer failed on the way.
     """
+    call = context.call
+    host = digest(host_of(call.endpoint.base_url)) if context.vendor.history.only_recorded else None
     reason: FinishReason = "tool_calls" if calls else "stop"
-    if reply.get("status") == "incomplete":
+    status = reply.get("status")
+    if status == "incomplete":
         why = (reply.get("incomplete_details") or {}).get("reason")
         reason = "length" if ending_of(why) in {None, "stop", "tool_calls"} else finish_reason_of(why)
+    elif status in _AHEAD:
+        reason = "length"  # no answer is whole before it is there
     return {
         "model_provider": "openai",
-        "model_name": model_of(reply, model),
+        "model_name": model_of(reply, call.model),
         "finish_reason": reason,
         **{name: reply[name] for name in _KEPT if reply.get(name)},
+        **({HOST: host} if host else {}),
+        **({"status": status} if status in _AHEAD else {}),
     }
 
 

@@ -41,7 +41,7 @@ ONLY_HERE = frozenset(
     }
 )
 """Fields that only this API has."""
-_LEAST_TOKENS = 16
+LEAST_TOKENS = 16
 """A lower limit of the output is refused; chat completions take any."""
 _ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
@@ -110,7 +110,7 @@ def _nothing(body: Json, name: str, value: Any) -> None:
 
 
 def _max_tokens(body: Json, _: str, value: Any) -> None:
-    body["max_output_tokens"] = max(value, _LEAST_TOKENS)
+    body["max_output_tokens"] = max(value, LEAST_TOKENS)
 
 
 def _effort(body: Json, _: str, value: Any) -> None:

@@ -246,7 +246,7 @@ class ResponsesStreamDecoder(EventDecoder):
             calls += called
         self._check_calls()
         self.finished = self.done = True
-        metadata = answers.response_metadata(reply, self._call.model, calls=bool(self._args))
+        metadata = answers.response_metadata(self._context, reply, calls=bool(self._args))
         if logprobs := [entry for entries in self._logprobs.values() for entry in entries]:
             metadata["logprobs"] = {"content": logprobs}
         return AIMessageChunk(

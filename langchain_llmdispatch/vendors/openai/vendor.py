@@ -28,7 +28,12 @@ from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
-from langchain_llmdispatch.vendors.openai.responses_request import NOT_TAKEN, ONLY_HERE, responses_body
+from langchain_llmdispatch.vendors.openai.responses_request import (
+    LEAST_TOKENS,
+    NOT_TAKEN,
+    ONLY_HERE,
+    responses_body,
+)
 from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
 from langchain_llmdispatch.vendors.server_state import host_of
 
@@ -204,6 +209,10 @@ class OpenAIVendor(ChatCompletions):
         """Return the parameters that the Responses API does not take, where the call goes there."""
         foreign = NOT_TAKEN & call.params.keys()
         return foreign if foreign and self.uses_responses(call) else ()
+
+    def least_tokens(self, call: Call) -> int:
+        """Return the smallest `max_tokens`, which is higher in the Responses API."""
+        return LEAST_TOKENS if self.uses_responses(call) else super().least_tokens(call)
 
     def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Return the path of Responses or of chat completions, and the body for it."""

@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.catalog.models import ModelFacts
-from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
 from langchain_llmdispatch.types import ChatRequest, ToolChoice
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.call import compile_call
@@ -49,6 +49,21 @@ def test_facts_are_looked_up_by_vendor_and_model() -> None:
     call, changes = compile_call(_VENDORS["openai"], request, model="gpt-5", endpoint=_ENDPOINT)
     assert call.params == {}
     assert [change.kind for change in changes] == ["temperature_dropped"]
+
+
+@pytest.mark.parametrize("vendor", ["openai", "azure"])
+def test_the_least_output_of_an_api_is_reported(vendor: str) -> None:
+    """Responses take no limit below 16: it is raised and noted, or refused where that is wanted."""
+    fields = {"params": {"max_tokens": 5}, "extra": {"use_responses_api": True}}
+    call, kinds = _call(vendor, **fields)
+    assert (call.params["max_tokens"], kinds) == (16, ["max_tokens_raised"])
+    with pytest.raises(UnsupportedParameterError, match="max_tokens"):
+        _call(vendor, unsupported_params="raise", **fields)
+    for other, extra in (("openai", {}), ("anthropic", {}), ("ollama", {})):
+        call, kinds = _call(other, params={"max_tokens": 5}, extra=extra)
+        assert (call.params["max_tokens"], kinds) == (5, [])
+    call, kinds = _call(vendor, params={"max_tokens": 16}, extra={"use_responses_api": True})
+    assert (call.params["max_tokens"], kinds) == (16, [])
 
 
 # -- thinking --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from langchain_core.messages import (
@@ -13,12 +14,14 @@ from langchain_core.messages import (
 )
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.base import HistoryRules
 from langchain_llmdispatch.vendors.history.answer_blocks import arguments
 from langchain_llmdispatch.vendors.history.compile import (
     check_messages,
     compile_messages,
 )
+from langchain_llmdispatch.vendors.server_state import HOST, digest
 from tests.vendors.history.threads import PNG, RULES, answer_of, compiled, types
 
 
@@ -166,3 +169,36 @@ def test_numbers_that_json_does_not_have() -> None:
         assert "numbers_in_words" in kinds
     assert math.isnan(call.tool_calls[0]["args"]["x"])  # stored messages stay
     assert arguments('{"x": NaN, "code": "a\n\tb"}') == {"x": "NaN", "code": "a\n\tb"}
+
+
+def test_opaque_parts_stay_where_they_were_made() -> None:
+    """OpenAI's is not Azure's, one resource's not another's, Vertex's not the Gemini API's."""
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "CIPHER"}
+    blocks = [thought, {"type": "text", "text": "Hi."}]
+
+    def kept(vendor: str, metadata: dict[str, Any], host: str | None = None) -> bool:
+        turn = AIMessage(
+            blocks, response_metadata={"model_provider": "openai", "model_name": "m", **metadata}
+        )
+        history = [HumanMessage("a"), turn, HumanMessage("b")]
+        rules = builtin_vendors()[vendor].history
+        out, _ = compile_messages(history, rules, model="m", vendor=vendor, host=host)
+        return "CIPHER" in str(out[1].content)
+
+    azure = {"llmdispatch": {"vendor": "azure"}, HOST: digest("one.openai.azure.com")}
+    assert kept("openai", {})
+    assert not kept("azure", {})
+    assert not kept("openai", azure)
+    assert kept("azure", azure, "one.openai.azure.com")
+    assert not kept("azure", azure, "two.openai.azure.com")
+    assert kept("azure", azure)
+    assert kept("azure", {"llmdispatch": {"vendor": "azure"}}, "one.openai.azure.com")
+    signed = AIMessage(
+        [{"type": "text", "text": "Hi.", "extras": {"signature": "SIGNED"}}],
+        response_metadata={"model_provider": "google_vertexai", "model_name": "m"},
+    )
+    rules = builtin_vendors()["google"].history
+    out, _ = compile_messages(
+        [HumanMessage("a"), signed, HumanMessage("b")], rules, model="m", vendor="google"
+    )
+    assert (out[1].text, "SIGNED" in str(out[1].content)) == ("Hi.", False)

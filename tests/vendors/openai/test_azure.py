@@ -150,6 +150,14 @@ def test_responses_paths() -> None:
     assert VENDOR.encode_request(compiled).url.raw_path == b"/openai/v1/responses"
     dated = call(version="2025-04-01-preview", model="gpt-6-luna", tools=[tool])
     assert VENDOR.encode_request(dated).url.raw_path == b"/openai/responses?api-version=2025-04-01-preview"
+    # Versions older than the API, and a base URL with the deployment's name: the documented path, without a date.
+    for base in (RESOURCE, RESOURCE + "/openai", RESOURCE + "/openai/deployments/prod%20eu"):
+        old = call(base, version="2024-10-21", model="gpt-5.2", tools=[tool])
+        request = VENDOR.encode_request(old)
+        assert request.url.raw_path == b"/openai/v1/responses"
+        assert json.loads(request.content)["model"] == ("prod eu" if "prod" in base else "gpt-5.2")
+    preview = call(version="preview", model="gpt-5.2", tools=[tool])
+    assert VENDOR.encode_request(preview).url.raw_path == b"/openai/v1/responses?api-version=preview"
     foundry = call("https://hub.services.ai.azure.com/models", model="gpt-6-luna", tools=[tool])
     assert VENDOR.encode_request(foundry).url.path == "/models/chat/completions"
 

@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.vendors.answer_checks import check_answer
 from langchain_llmdispatch.vendors.history.compile import compile_messages
 from tests.vendors.openai.responses_calls import HI, VENDOR, call, items
 
@@ -108,6 +109,10 @@ def test_output_may_not_be_missing() -> None:
         ({}, "stop"),
         ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
         ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "SAFETY"}}, "content_filter"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "stop"}}, "length"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "new"}}, "length"),
+        ({"status": "incomplete", "incomplete_details": None}, "length"),
     ],
 )
 def test_finish_reasons(fields: dict[str, Any], finish: str) -> None:
@@ -159,6 +164,21 @@ def test_no_answers(reply: dict[str, Any], cls: type[errors.VendorError]) -> Non
     with pytest.raises(errors.VendorError) as raised:
         decoded([], **reply)
     assert type(raised.value) is cls
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+@pytest.mark.parametrize("output", [{"output": []}, {}])
+def test_an_answer_in_the_background(status: str, output: dict[str, Any]) -> None:
+    """The caller gets its id and status, and it does not count as whole."""
+    reply = {"id": "resp_1", "status": status, "usage": None, **output}
+    message = VENDOR.decode_response(call(extra={"background": True}), json.dumps(reply).encode(), {})
+    metadata = message.response_metadata
+    assert (message.content, metadata["id"], metadata["status"]) == ([], "resp_1", status)
+    assert metadata["finish_reason"] == "length"
+    check_answer(message)
+    with pytest.raises(errors.MalformedResponseError):
+        failed = {**reply, "status": "cancelled"}
+        VENDOR.decode_response(call(extra={"background": True}), json.dumps(failed).encode(), {})
 
 
 def check_round_trip(given: AIMessage) -> None:
