@@ -55,9 +55,7 @@ def compile_call(
     params, changes = (
         compile_parameters(requested, vendor, facts, policy, model=model) if requested else ({}, [])
     )
-    # The common case, no tools at all, is seen here: it needs no look into another module.
-    any_tools = request.tools or request.server_tools or request.output or request.tool_choice
-    tools = compile_tools(vendor, request, facts, model, changes) if any_tools else NO_TOOLS
+    tools = compile_tools(vendor, request, facts, model, changes) if _may_hold_tools(request) else NO_TOOLS
     messages = _messages(vendor, request, model, tools, changes, host_of(endpoint.base_url))
     if params and vendor.history.thinking_first and facts.thinking == "budget":
         _pause_thinking(params, messages, tools.choice, changes)
@@ -104,6 +102,13 @@ def _is_one_text(messages: Sequence[BaseMessage]) -> bool:
     first = messages[0]
     one = len(messages) == 1 and type(first) is HumanMessage and first.name is None
     return one and isinstance(first.content, str) and bool(first.content.strip())
+
+
+def _may_hold_tools(request: ChatRequest) -> bool:
+    """Whether there are tools, or calls in the history. The common case is seen at once."""
+    if request.tools or request.server_tools or request.output or request.tool_choice:
+        return True
+    return any(isinstance(message, AIMessage) for message in request.messages)
 
 
 def _extra(requested: Mapping[str, Any], request: ChatRequest) -> Mapping[str, Any]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_llmdispatch.vendors.rules import ToolNameRules
 
@@ -24,6 +27,25 @@ def compile_names(names: Iterable[str], rules: ToolNameRules) -> dict[str, str]:
             mapping[name] = next(c for c in _spellings(name, rules) if c not in taken)
             taken.add(mapping[name])
     return mapping
+
+
+def called_names(messages: Iterable[BaseMessage]) -> Iterator[str]:
+    """Yield the names of the tools called in a conversation, whichever package wrote the calls."""
+    for message in messages:
+        if not isinstance(message, AIMessage):
+            continue
+        calls: list[Any] = [*message.tool_calls, *message.invalid_tool_calls]
+        if isinstance(message.content, list):
+            calls += (block for block in message.content if isinstance(block, dict) and _is_call(block))
+        calls.append(message.additional_kwargs.get("function_call") or {})
+        yield from (name for call in calls if isinstance(name := call.get("name"), str) and name)
+
+
+def _is_call(block: Mapping[str, Any]) -> bool:
+    return block.get("type") in _CALLS
+
+
+_CALLS = frozenset({"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call"})
 
 
 def _spellings(name: str, rules: ToolNameRules) -> Iterator[str]:

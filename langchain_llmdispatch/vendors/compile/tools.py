@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import BaseMessage
 
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import (
@@ -28,7 +28,7 @@ from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compiled_schema import compiled_schema
 from langchain_llmdispatch.vendors.compile.json_schema import INEXPRESSIBLE, REFUSED
 from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
-from langchain_llmdispatch.vendors.compile.tool_names import compile_names
+from langchain_llmdispatch.vendors.compile.tool_names import called_names, compile_names
 from langchain_llmdispatch.vendors.rules import ToolNameRules
 
 _FOLLOW_SCHEMA = "Answer with one JSON {} that follows this JSON Schema, and with nothing else:\n{}"
@@ -64,6 +64,7 @@ class CompiledTools:
 
 
 NO_TOOLS = CompiledTools()
+_NAMES_CHANGED = Change("tool_names_changed", "tool names are spelled as the target requires")
 
 
 def compile_tools(
@@ -77,7 +78,9 @@ def compile_tools(
         UnsupportedParameterError: With `unsupported_params="raise"`, a choice that the model does not take.
     """
     if not (request.tools or request.server_tools or request.output or request.tool_choice):
-        return NO_TOOLS
+        names = compile_names(called_names(request.messages), vendor.tool_names)
+        changes += [_NAMES_CHANGED] if names else []
+        return CompiledTools(names=names) if names else NO_TOOLS
     return _ToolCompiler(vendor, request, facts, model, changes).compiled()
 
 
@@ -113,10 +116,11 @@ class _ToolCompiler:
             instructions.append(self._relax(choice))
             tools = [tool for tool in tools if choice.mode != "tool" or tool.name == choice.name]
             choice = ToolChoice("auto")
-        names = compile_names(self._all_names(tools), self.vendor.tool_names)
+        names = compile_names(
+            [*(t.name for t in tools), *called_names(request.messages)], self.vendor.tool_names
+        )
         made = [self._tool(tool, names) for tool in tools]
-        if names:
-            self._note("tool_names_changed", "tool names are spelled as the target requires")
+        self.changes += [_NAMES_CHANGED] if names else []
         if choice is not None and choice.name in names:
             choice = ToolChoice(choice.mode, names[choice.name])
         instruction = "\n\n".join(filter(None, instructions))
@@ -126,12 +130,6 @@ class _ToolCompiler:
         self.changes.append(Change(kind, detail, lossy))
 
     # -- tools ---------------------------------------------------------------------------------------
-
-    def _all_names(self, tools: Sequence[ToolSpec]) -> Iterable[str]:
-        yield from (tool.name for tool in tools)
-        for message in self.request.messages:
-            if isinstance(message, AIMessage):
-                yield from (call["name"] for call in message.tool_calls)
 
     def _tool(self, tool: ToolSpec, names: Mapping[str, str]) -> ToolSpec:
         """Return a tool with a name and a schema that the target takes.

@@ -163,3 +163,39 @@ def test_every_codec_spells_every_thread(source: str, vendor: Vendor) -> None:
     assert "found" in json.dumps(body)
     assert "be brief" in json.dumps(body)
     assert history == before
+
+
+_LONG = "files.read/v2:" + "x" * 130
+
+
+@pytest.mark.parametrize("vendor", _VENDORS)
+@pytest.mark.parametrize("valid", [True, False])
+def test_names_of_tools_are_legal_without_tools_too(vendor: str, valid: bool) -> None:
+    """As in a summary of a thread, where nothing is bound; they come back under the caller's names."""
+    made = {"name": _LONG, "args": {} if valid else "{", "id": "1"}
+    called = (
+        AIMessage("", tool_calls=[made])
+        if valid
+        else AIMessage("", invalid_tool_calls=[{**made, "error": None}])
+    )
+    history: list[BaseMessage] = [
+        HumanMessage("hi"),
+        called,
+        ToolMessage("x", tool_call_id="1"),
+        HumanMessage("Sum up."),
+    ]
+    call, kinds = _call(vendor, messages=history)
+    rules = _VENDORS[vendor].tool_names
+    (name,) = (
+        made["name"]
+        for message in call.messages
+        if isinstance(message, AIMessage)
+        for made in message.tool_calls
+    )
+    assert rules.pattern.fullmatch(name)
+    assert len(name) <= rules.most
+    assert call.tool_names.get(name, name) == _LONG
+    assert ("tool_names_changed" in kinds) is (name != _LONG)
+    assert next(message.name for message in call.messages if isinstance(message, ToolMessage)) == name
+    bound, _ = _call(vendor, messages=history, tools=[_TOOL])
+    assert bound.tool_names == call.tool_names

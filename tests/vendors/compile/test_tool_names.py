@@ -7,9 +7,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch.vendors import builtin_vendors
-from langchain_llmdispatch.vendors.compile.tool_names import compile_names
+from langchain_llmdispatch.vendors.compile.tool_names import called_names, compile_names
 from langchain_llmdispatch.vendors.rules import ToolNameRules
 
 _VENDORS = builtin_vendors()
@@ -51,3 +52,17 @@ def test_names_are_readable() -> None:
 def test_what_each_vendor_accepts(vendor: str, name: str, legal: bool) -> None:
     """By the rules in the vendor's class."""
     assert (compile_names([name], _VENDORS[vendor].tool_names) == {}) is legal
+
+
+def test_names_in_any_form_of_a_call_are_found() -> None:
+    """Valid and invalid calls, content blocks of vendors, the legacy field; each once is enough."""
+    answers = [
+        AIMessage("", tool_calls=[{"name": "a.b", "args": {}, "id": "1"}]),
+        AIMessage("", invalid_tool_calls=[{"name": "c/d", "args": "{", "id": "2", "error": None}]),
+        AIMessage(
+            [{"type": "tool_use", "name": "e f", "input": {}, "id": "3"}, {"type": "text", "text": "x"}, "y"]
+        ),
+        AIMessage("", additional_kwargs={"function_call": {"name": "g:h", "arguments": "{}"}}),
+        AIMessage("hi"),
+    ]
+    assert list(called_names([HumanMessage("hi"), *answers])) == ["a.b", "c/d", "e f", "g:h"]
