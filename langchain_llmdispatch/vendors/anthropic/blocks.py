@@ -10,6 +10,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import parse_json
 
 if TYPE_CHECKING:
@@ -176,7 +177,9 @@ def _server_tool_use(block: Mapping[str, Any]) -> Block:
 
 def _server_tool_result(block: Mapping[str, Any]) -> Block:
     extras = dict(block.get("extras") or {})
-    kind = extras.pop("block_type")
+    kind = extras.pop("block_type", None)
+    if not isinstance(kind, str):
+        raise UnsupportedFeatureError("a server_tool_result without extras.block_type", vendor="anthropic")
     out = {"type": kind, "tool_use_id": block["tool_call_id"], "content": block.get("output") or []}
     if kind == "mcp_tool_result":
         out["is_error"] = block.get("status") == "error"

@@ -89,7 +89,7 @@ def _assistant(message: AIMessage) -> str | list[Block]:
     else:
         made = (output_block(block) for block in message.content if isinstance(block, dict))
         blocks = [block for block in made if block is not None]
-    placed = {block.get("id") for block in blocks if block["type"] == "tool_use"}
+    placed = [block.get("id") for block in blocks if block.get("type") == "tool_use"]
     return blocks + [tool_use(call) for call in message.tool_calls if call["id"] not in placed]
 
 
@@ -253,12 +253,12 @@ def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
     return [name for name in dict.fromkeys((*named, *needed)) if name]
 
 
-def _names_a_file(content: str | list[Any]) -> bool:
-    if isinstance(content, str):
-        return False
-    return any(
-        (block.get("source") or {}).get("type") == "file"
-        or (block["type"] == "tool_result" and _names_a_file(block["content"]))
-        for block in content
-        if block["type"] in {"image", "document", "tool_result"}
+def _names_a_file(content: Any) -> bool:
+    parts = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    sources = (
+        part.get("source") for part in parts if part.get("type") == "image" or part.get("type") == "document"
+    )
+    results = (part.get("content") for part in parts if part.get("type") == "tool_result")
+    return any(isinstance(source, dict) and source.get("type") == "file" for source in sources) or any(
+        map(_names_a_file, results)
     )

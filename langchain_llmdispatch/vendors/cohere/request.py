@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.request import function_tool, merged
 
@@ -115,6 +116,8 @@ def _user(message: BaseMessage) -> dict[str, Any]:
 
 def _part(block: Mapping[str, Any]) -> Any:
     if block["type"] == "image":
+        if not (block.get("url") or block.get("base64")):
+            raise UnsupportedFeatureError("an image must be given by URL or as bytes here", vendor="cohere")
         url = block.get("url") or f"data:{block.get('mime_type') or 'image/png'};base64,{block['base64']}"
         detail = (block.get("extras") or {}).get("detail")
         return {"type": "image_url", "image_url": {"url": url, "detail": detail} if detail else {"url": url}}

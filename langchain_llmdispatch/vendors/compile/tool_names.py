@@ -42,7 +42,8 @@ def called_names(messages: Iterable[BaseMessage]) -> Iterator[str]:
 
 
 def _is_call(block: Mapping[str, Any]) -> bool:
-    return block.get("type") in _CALLS
+    kind = block.get("type")
+    return isinstance(kind, str) and kind in _CALLS
 
 
 _CALLS = frozenset({"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call"})

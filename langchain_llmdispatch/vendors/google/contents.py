@@ -200,12 +200,22 @@ def _media(block: Block) -> Part:
 _TUNING = ("videoMetadata", "mediaResolution")
 
 
+# https://ai.google.dev/gemini-api/docs/audio and /video-understanding, "Supported formats".
+_SPELLED = {
+    "audio/mpeg": "audio/mp3",
+    "video/quicktime": "video/mov",
+    "video/x-msvideo": "video/avi",
+    "video/x-ms-wmv": "video/wmv",
+}
+
+
 def _inline(mime: str, data: str) -> Part:
-    return {"inlineData": {"mimeType": mime, "data": data}}
+    return {"inlineData": {"mimeType": _SPELLED.get(mime, mime), "data": data}}
 
 
 def _linked(mime: str | None, uri: str) -> Part:
     mime = mime or _ENDINGS.get(uri.partition("?")[0].rpartition(".")[2].lower())
+    mime = _SPELLED.get(mime or "", mime)
     return {"fileData": {"fileUri": uri, "mimeType": mime} if mime else {"fileUri": uri}}
 
 
@@ -231,7 +241,7 @@ _OUTCOME_NAMES = {number: name for name, number in OUTCOMES.items()}
 
 def _code_result(block: Block) -> Part:
     number = (block.get("extras") or {}).get("outcome", 1 if block.get("status") == "success" else 2)
-    outcome = _OUTCOME_NAMES.get(number, "OUTCOME_FAILED")
+    outcome = _OUTCOME_NAMES.get(number if isinstance(number, int) else 0, "OUTCOME_FAILED")
     result: Part = {"outcome": outcome, "output": block.get("output") or ""}
     return {"codeExecutionResult": _with_id(result, block.get("tool_call_id"))}
 

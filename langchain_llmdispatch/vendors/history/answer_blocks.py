@@ -12,9 +12,10 @@ from langchain_core.messages.block_translators import get_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES
 
 from langchain_llmdispatch.json_format import is_finite, parse_json
+from langchain_llmdispatch.vendors.history.block_faults import with_fault
 from langchain_llmdispatch.vendors.history.blocks import (
-    MEDIA,
     ODD,
+    SOURCED,
     Block,
     as_base64,
     text_block,
@@ -67,16 +68,21 @@ def _content(message: AIMessage) -> list[Block]:
         return [text_block(content)] if content else []
     items = [text_block(item) if isinstance(item, str) else item for item in content]
     if message.response_metadata.get("output_version") == "v1":
-        return [_known(item) for item in items]
-    stated = message.response_metadata.get("model_provider")
-    provider = stated if stated and get_translator(stated) else _guess(items)
-    blocks = _translated(message, items, provider)
-    return [with_source(block) if block["type"] in MEDIA else block for block in blocks]
+        blocks = [_known(item) for item in items]
+    else:
+        stated = message.response_metadata.get("model_provider")
+        known = isinstance(stated, str) and stated and get_translator(stated)
+        blocks = [
+            with_source(block) if block["type"] in SOURCED else block
+            for block in _translated(message, items, stated if known else _guess(items))
+        ]
+    return [with_fault(block, place) for place, block in enumerate(blocks)]
 
 
 def _known(item: Any) -> Block:
-    if isinstance(item, dict) and item.get("type") in KNOWN_BLOCK_TYPES:
-        return item
+    kind = item.get("type") if isinstance(item, dict) else None
+    if isinstance(kind, str) and kind in KNOWN_BLOCK_TYPES:
+        return item  # type: ignore[no-any-return]
     return {"type": "non_standard", "value": item}
 
 
@@ -88,8 +94,8 @@ def _guess(items: list[Any]) -> str | None:
                 return "google_genai"
             if kind == "reasoning" and "summary" in item:
                 return "openai"
-            if kind in _PROVIDERS:
-                return _PROVIDERS[str(kind)]
+            if isinstance(kind, str) and kind in _PROVIDERS:
+                return _PROVIDERS[kind]
     return None
 
 

@@ -12,16 +12,20 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from langchain_core.messages import HumanMessage
+
+from langchain_llmdispatch.vendors.history.block_faults import SOURCES, with_fault
+from langchain_llmdispatch.vendors.history.media_types import shown_type, standard_type
 
 Block: TypeAlias = dict[str, Any]
 
 MEDIA = frozenset({"image", "audio", "video", "file"})
-_SOURCES = ("url", "base64", "file_id")
+SOURCED = MEDIA | {"text-plain"}
 ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What LangChain's translators raise on blocks that they do not expect."""
-_DATA_URL = re.compile(r"data:([^;,]+)?(?:;[^;,]*)*;base64,(.*)", re.DOTALL)
+_DATA_URL = re.compile(r"data:([^,]*?)(;\s*base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 FOREIGN_INPUT: Mapping[str, str] = {
     "search_result": "anthropic",
@@ -68,7 +72,7 @@ def input_blocks(content: list[Any]) -> list[Block]:
 
     Blocks of unknown form stay `non_standard`.
     """
-    return [block for item in content for block in _input(item)]
+    return [with_fault(block, place) for place, item in enumerate(content) for block in _input(item)]
 
 
 def _input(item: Any) -> Iterator[Block]:
@@ -76,14 +80,22 @@ def _input(item: Any) -> Iterator[Block]:
         yield text_block(item)
     elif not isinstance(item, dict):
         yield text_block(str(item))
-    elif item.get("type") == "text" and isinstance(item.get("text"), str):
+    elif _stays(item):
         yield item
-    elif item.get("type") == "non_standard" and isinstance(item.get("value"), dict):
+    elif item.get("type") == "non_standard":
         yield from _vendor_input(item["value"])
     elif _is_v1_media(item):
         yield with_source(item)
     else:
         yield from _vendor_input(item)
+
+
+def _stays(item: Block) -> bool:
+    """Whether a block has its form already, or one that cannot be read at all."""
+    kind, inner = item.get("type", ""), item.get("value")
+    if kind == "non_standard":
+        return not isinstance(inner, dict) or not isinstance(inner.get("type", ""), str)
+    return not isinstance(kind, str) or (kind == "text" and isinstance(item.get("text"), str))
 
 
 def _is_v1_media(item: Block) -> bool:
@@ -98,9 +110,11 @@ def _vendor_input(item: Block) -> Iterator[Block]:
     form = _V1_FORMS.get(str(item.get("type")))
     item = _tried(form, item) if form else item
     if item.get("type") in {"text", "tool_result"}:
-        yield item if item["type"] == "tool_result" else text_block(str(item.get("text") or ""))
+        # No text is blank text.
+        yield text_block("") if item.get("text") is None and item["type"] == "text" else item
         return
     if item.get("type") == "non_standard" or not item:
+        yield item or {"type": "non_standard", "value": item}
         return
     try:
         blocks = HumanMessage(content=[item]).content_blocks
@@ -108,7 +122,7 @@ def _vendor_input(item: Block) -> Iterator[Block]:
         blocks = [{"type": "non_standard", "value": item}]
     for block in blocks:
         plain = without_made_up_id(dict(block))
-        yield with_source(plain) if plain["type"] in MEDIA else plain
+        yield with_source(plain) if plain["type"] in SOURCED else plain
 
 
 def _tried(form: Callable[[Block], Block], item: Block) -> Block:
@@ -163,21 +177,35 @@ _MIME_TYPES = {"image": "image", "audio": "audio", "video": "video"}
 
 def with_source(block: Block) -> Block:
     """Return a media block whose source is where v1 has it, and whose type is what its MIME type says."""
-    if not any(block.get(key) for key in _SOURCES) and block.get("id"):
+    if block["type"] == "text-plain" and not isinstance(block.get("text"), str):
+        block = {"mime_type": "text/plain", **without(block, "text"), "type": "file"}
+    if not any(block.get(key) for key in SOURCES) and block.get("id"):
         # LangChain's reader of Anthropic's `file` source puts the file's id there.
         block = {**without(block, "id"), "file_id": block["id"]}
     url = block.get("url")
-    if isinstance(url, str) and url.startswith("data:") and (found := _DATA_URL.match(url)):
+    if isinstance(url, str) and (found := _DATA_URL.match(url)):
         mime = block.get("mime_type") or found[1]
-        block = {**without(block, "url"), "base64": found[2], **({"mime_type": mime} if mime else {})}
+        data = found[3] if found[2] else as_base64(unquote_to_bytes(found[3]))
+        block = {**without(block, "url"), "base64": data, **({"mime_type": mime} if mime else {})}
     if isinstance(block.get("base64"), bytes):
         block = {**block, "base64": as_base64(block["base64"])}
-    if block["type"] == "file":
-        block = _with_true_type(block)
-    return block
+    return _with_true_type(_with_standard_type(block))
+
+
+def _with_standard_type(block: Block) -> Block:
+    data, mime = block.get("base64"), block.get("mime_type")
+    if isinstance(data, str) and any(map(str.isspace, data)):
+        data = "".join(data.split())
+        block = {**block, "base64": data}
+    spelled = standard_type(mime) if isinstance(mime, str) and mime else mime
+    if isinstance(data, str) and not spelled and block["type"] == "image":
+        spelled = shown_type(data)
+    return block if spelled == mime else {**block, "mime_type": spelled}
 
 
 def _with_true_type(block: Block) -> Block:
+    if block["type"] != "file":
+        return block
     mime = str(block.get("mime_type") or "")
     kind = _MIME_TYPES.get(mime.partition("/")[0])
     if kind:
@@ -199,7 +227,7 @@ def media_kinds(block: Block) -> tuple[str, ...]:
     if kind != "file":
         return (kind,)
     mime = block.get("mime_type") or ""
-    if mime and mime != "application/pdf":
+    if mime and mime != "application/pdf" and not block.get("file_id"):
         return ("file",)
     # Without a MIME type a file is taken for what it nearly always is.
     return ("pdf_url",) if block.get("url") else ("pdf", "file")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.history.answer_blocks import arguments
+from langchain_llmdispatch.vendors.history.block_faults import MALFORMED
 from langchain_llmdispatch.vendors.history.blocks import (
     FOREIGN_INPUT,
     MEDIA,
@@ -99,8 +100,13 @@ class BlockFilter:
     def filtered(
         self, blocks: list[Block], keep: Callable[[Block, int], Block | None], index: int
     ) -> list[Block]:
-        """Return what `keep` allows of input blocks, without cache markers where they are unknown."""
-        kept = (keep(block, index) for block in blocks)
+        """Return what `keep` allows of input blocks, without cache markers where they are unknown.
+
+        A block with a fault makes the history illegal.
+        """
+        faults = [block["fault"] for block in blocks if block["type"] == MALFORMED]
+        self.reasons += [f"message {index}, {fault}" for fault in faults]
+        kept = (keep(block, index) for block in blocks if block["type"] != MALFORMED)
         return [self._uncached(block, index) for block in kept if block is not None]
 
     def user(self, block: Block, index: int) -> Block | None:
@@ -114,6 +120,8 @@ class BlockFilter:
             return block
         if kind == "non_standard":
             return self._vendor_block(block, index)
+        if kind != "text-plain":
+            self.reasons.append(f"message {index} holds {_label(block)}, which only an answer may hold")
         return block
 
     def system(self, block: Block, index: int) -> Block | None:
@@ -279,6 +287,10 @@ class BlockFilter:
             return without(block, "index")
         return self._drop(block, turn)
 
+    def _unread(self, block: Block, turn: HistoryTurn) -> None:
+        turn.verbatim = False
+        self.note("block_dropped", block["fault"], turn.index, lossy=True)
+
     def _drop(self, block: Block, turn: HistoryTurn) -> Block | None:
         self.note("block_dropped", "another vendor's own block", turn.index, lossy=True)
         text = readable_text(block.get("value"))
@@ -295,6 +307,7 @@ class BlockFilter:
         "server_tool_call": _server,
         "server_tool_result": _server,
         "non_standard": _native_only,
+        MALFORMED: _unread,
         **dict.fromkeys(MEDIA, _media),
     }
 
