@@ -29,6 +29,8 @@ HEAD = ("id", "system_fingerprint", "service_tier", "prompt_filter_results", "pr
 """Fields of the response that are worth keeping as metadata."""
 TAIL = ("content_filter_results", "native_finish_reason", "stop_reason", "matched_stop")
 """Fields of the choice that are worth keeping as metadata."""
+_STATELESS = frozenset({"role", "content", "refusal", "annotations", "audio", "tool_calls", "function_call"})
+"""Fields of a message that hold no opaque state."""
 
 # -- usage ---------------------------------------------------------------------------------------------
 
@@ -203,8 +205,9 @@ def chat_message(
         for name in kept:
             if source.get(name):
                 metadata[name] = source[name]
-    if (message_fields := message_state(raw)) or states:
-        kwargs |= state_kwargs(host, model, message_fields, states)
+    fields = {} if raw.keys() <= _STATELESS else message_state(raw)
+    if fields or states:
+        kwargs |= state_kwargs(host, model, fields, states)
     return AIMessage(
         content=text,
         additional_kwargs=kwargs,
