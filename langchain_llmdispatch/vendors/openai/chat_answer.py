@@ -101,7 +101,8 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
     for name in ("reasoning_content", "reasoning", "reasoning_text"):
         if isinstance(found := message.get(name), str) and found:
             return found
-    return reasoning_in(message.get("reasoning_details"))
+    details = message.get("reasoning_details")
+    return reasoning_in(details) if details else ""
 
 
 def raw_calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
