@@ -73,7 +73,7 @@ class Anthropic(VendorDialect):
     def events(self, _call: VendorRequest, _request: Request, answer: Answer, ident: str) -> list[Event]:
         """The answer as the pieces of a stream."""
         counted = answer.counted
-        reported = TokenCounts(counted.input, 1, counted.cache_read, counted.cache_write)
+        reported = TokenCounts(counted.input, min(1, counted.output), counted.cache_read, counted.cache_write)
         message = {**_message(answer, ident), "content": [], "stop_reason": None, "stop_sequence": None}
         usage = {key: value for key, value in _usage(reported).items() if key != "output_tokens_details"}
         start = {"type": "message_start", "message": {**message, "usage": usage}}
