@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -17,13 +17,12 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batch
-from langchain_llmdispatch.chat_model.cancellation import CancellableChatModel
 from langchain_llmdispatch.chat_model.copies import CopiedFields
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
 from langchain_llmdispatch.chat_model.html import model_html
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, with_choices
-from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, take_run, with_signature
+from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, settled, take_run, with_signature
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.litellm import read_litellm
@@ -36,7 +35,7 @@ from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_choice, neutral_tools
 
 
-class DispatcherChatModel(CopiedFields, CancellableChatModel):
+class DispatcherChatModel(CopiedFields, BaseChatModel):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -139,7 +138,8 @@ class DispatcherChatModel(CopiedFields, CancellableChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         engine = self._engine
-        return await engine.asynchronous.generate(*engine.begin(messages, stop, kwargs, run_manager))
+        answer = engine.asynchronous.generate(*engine.begin(messages, stop, kwargs, run_manager))
+        return await settled(answer, run_manager)
 
     def _stream(
         self,
@@ -393,4 +393,4 @@ class DispatcherChatModel(CopiedFields, CancellableChatModel):
         await self.aclose()
 
 
-_OWN_FIELDS = frozenset(DispatcherChatModel.model_fields) - frozenset(CancellableChatModel.model_fields)
+_OWN_FIELDS = frozenset(DispatcherChatModel.model_fields) - frozenset(BaseChatModel.model_fields)

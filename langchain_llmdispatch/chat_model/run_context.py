@@ -7,9 +7,10 @@ it stands in a context variable until `_stream` takes it.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel
+from langchain_core.outputs import ChatResult, LLMResult
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langchain_llmdispatch.callbacks.events import RunManager
@@ -34,6 +36,16 @@ def with_signature(method: _F) -> _F:
     """Keep a method's signature on it: LangChain inspects it in every call, which takes 50 us each time."""
     method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined] # functions take attributes
     return method
+
+
+async def settled(answer: Awaitable[ChatResult], run: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
+    """Return an answer; end its run if it is cancelled, which LangChain does in streams only."""
+    try:
+        return await answer
+    except asyncio.CancelledError as error:
+        if run is not None:
+            await run.on_llm_error(error, response=LLMResult(generations=[]))
+        raise
 
 
 def set_run(run: RunManager | None) -> None:
