@@ -101,16 +101,14 @@ class LocalServer:
             process, self._process, self._url = self._process, None, ""
             if process is None:
                 return
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+            _close_pipes(process)
             if self._owner == os.getpid():
                 _end(process)
             else:
                 process.returncode = 0  # not this process's child; keeps Popen from warning
 
     def _start(self) -> None:
+        self.stop()  # a server that died has left its pipes open
         settings = {
             "path": str(self.path),
             "alias": self.alias,
@@ -122,6 +120,7 @@ class LocalServer:
         try:
             self._url = self._load(process, settings)
         except BaseException:
+            _close_pipes(process)
             _end(process)
             raise
         self._process, self._owner = process, os.getpid()
@@ -144,6 +143,13 @@ class LocalServer:
         if "error" in reply:
             raise LocalModelError(f"cannot load {self.path} ({reply['error']}); is it a GGUF model file?")
         return reply["url"].rstrip("/")
+
+
+def _close_pipes(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 class _Shared:
