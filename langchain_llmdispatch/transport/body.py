@@ -25,7 +25,7 @@ def read(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> I
     Args:
         response: The response, its body unread.
         read_deadline: When waiting for it ends.
-        limit: The most bytes that it may have, unpacked.
+        limit: The most bytes that it may have, packed or unpacked.
 
     Raises:
         ConnectionFailedError: The connection broke.
@@ -34,15 +34,17 @@ def read(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> I
         MalformedResponseError: It cannot be unpacked.
     """
     failure: DispatchError | None = None
-    left, unpack = limit, _unpacker_of(response)
+    left = packed_left = limit
+    unpack = _unpacker_of(response)
     try:
         for raw in _source(response, response.iter_bytes):
+            packed_left -= len(raw)
             for piece in (raw,) if unpack is None else unpack(raw):
                 left -= len(piece)
                 if left < 0:
                     break
                 yield piece
-            if (failure := _stopped(left, limit, read_deadline)) is not None:
+            if (failure := _stopped(min(left, packed_left), limit, read_deadline)) is not None:
                 break
     except httpx.HTTPError as error:
         failure = failure_of(error, read_deadline)
@@ -53,15 +55,17 @@ def read(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> I
 async def aread(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> AsyncIterator[bytes]:
     """Yield the body's pieces as they arrive; see `read`."""
     failure: DispatchError | None = None
-    left, unpack = limit, _unpacker_of(response)
+    left = packed_left = limit
+    unpack = _unpacker_of(response)
     try:
         async for raw in _source(response, response.aiter_bytes):
+            packed_left -= len(raw)
             for piece in (raw,) if unpack is None else unpack(raw):
                 left -= len(piece)
                 if left < 0:
                     break
                 yield piece
-            if (failure := _stopped(left, limit, read_deadline)) is not None:
+            if (failure := _stopped(min(left, packed_left), limit, read_deadline)) is not None:
                 break
     except httpx.HTTPError as error:
         failure = failure_of(error, read_deadline)

@@ -59,6 +59,8 @@ class _Zlib:
     def __call__(self, data: bytes) -> Iterator[bytes]:
         if self._others:
             self._start += data
+            if len(self._start) > _PIECE:
+                self._others = []
         try:
             yield from self._unpack(data)
         except zlib.error as error:

@@ -101,6 +101,20 @@ def test_a_body_that_is_too_long(reader: Reader, packed: bool) -> None:
 
 
 @readers
+@pytest.mark.parametrize(
+    ("coding", "head", "more"),
+    [("gzip", b"\x1f\x8b\x08\x08" + bytes(6), b"name" * 1000), ("deflate", b"", b"\0\0\0\xff\xff" * 1000)],
+    ids=["a name that never ends", "blocks of nothing"],
+)
+def test_a_body_that_unpacks_to_nothing(reader: Reader, coding: str, head: bytes, more: bytes) -> None:
+    """What arrives counts as well."""
+    response, body = answer(head, *[more] * 500, content_encoding=coding)
+    with pytest.raises(errors.ResponseTooLargeError):
+        reader(response, deadline())
+    assert body.taken < 50
+
+
+@readers
 def test_a_body_that_is_there_already(reader: Reader) -> None:
     """A client of the user may have read it; httpx has unpacked it then."""
     text = b"x" * LIMIT
