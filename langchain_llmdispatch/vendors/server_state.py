@@ -63,8 +63,11 @@ def message_state(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call_state(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state in a raw tool call, or in a piece of one."""
-    return {name: call[name] for name in _IN_PART if call.get(name)}
+    """Return the state in a raw tool call, or in a piece of one; LiteLLM's may be in its `function`."""
+    found = {name: call[name] for name in _IN_PART if call.get(name)}
+    function = call.get("function")
+    inner = call_state(function) if isinstance(function, Mapping) else None
+    return {**found, "function": inner} if inner else found
 
 
 def _opaque(value: Any) -> Any:
@@ -170,8 +173,12 @@ def with_state(blocks: list[dict[str, Any]], kwargs: Mapping[str, Any]) -> list[
     return out
 
 
-def fields_of(state: Any) -> dict[str, Any]:
-    """Return the fields of a message or call, as the server sent them, in compiled state."""
+def restored(body: dict[str, Any], state: Any) -> dict[str, Any]:
+    """Return a message or call as it is sent, with the fields in compiled state; no other field changes."""
     fields = state.get("fields") if isinstance(state, Mapping) else None
-    known = fields if isinstance(fields, Mapping) else {}
-    return {name: known[name] for name in (*_WHOLE, *_IN_PART) if name in known}
+    if not isinstance(fields, Mapping):
+        return body
+    own = {name: fields[name] for name in (*_WHOLE, *_IN_PART) if name in fields}
+    if "function" in body and "function" in fields:
+        own["function"] = restored(body["function"], {"fields": fields["function"]})
+    return body | own

@@ -12,6 +12,7 @@ from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id
+from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.google.contents import SIGNATURES
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class FunctionCalls:
             self._begin(part, raw, response_id)
         call = self._calls[-1]
         if "args" in raw:
-            call.args = {} if raw["args"] is None else raw["args"]
+            call.args = _read(raw["args"])
         for partial in raw.get("partialArgs") or ():
             _set(call.args, str(partial.get("jsonPath") or ""), partial)
         call.whole = not raw.get("willContinue")
@@ -104,6 +105,13 @@ class FunctionCalls:
             args = call.args if valid else dump_json(call.args).decode()
             calls.add(call.name, args, call.id, "the arguments are no whole JSON object")
         return calls
+
+
+def _read(args: Any) -> Any:
+    """Return the arguments of a call; proxies send text, as OpenAI does."""
+    if args is None:
+        return {}
+    return args if not isinstance(args, str) or (value := arguments_of(args)) is None else value
 
 
 # RFC 9535 as far as Gemini uses it: `$.name`, `['name']`, `[0]`.

@@ -82,17 +82,20 @@ def _first_count(*values: Any) -> int | None:
 
 
 def text_and_reasoning(content: Any) -> tuple[str, str]:
-    """Return text and reasoning in a content that is a string, null or (Mistral) a list of parts."""
+    """Return text and reasoning in a content that is a string, null, a part or (Mistral) a list of parts.
+
+    Raises:
+        TypeError: It is something else, which must not get lost.
+    """
     if isinstance(content, str):
         return content, ""
-    if not isinstance(content, list):
-        return "", ""
     text, reasoning = [], []
-    for part in content:
+    parts = () if content is None else content
+    for part in [parts] if isinstance(parts, Mapping) else parts:
         if isinstance(part, Mapping) and part.get("type") == "thinking":
             reasoning.append(text_and_reasoning(part.get("thinking"))[0])
-        elif isinstance(part, Mapping) and isinstance(part.get("text"), str):
-            text.append(part["text"])
+        elif (found := part.get("text") if isinstance(part, Mapping) else part) is not None:
+            text.append(text_of(found))
     return "".join(text), "".join(reasoning)
 
 

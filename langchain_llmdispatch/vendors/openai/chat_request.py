@@ -13,7 +13,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
 from langchain_llmdispatch.vendors.request import merged
-from langchain_llmdispatch.vendors.server_state import KEY, fields_of
+from langchain_llmdispatch.vendors.server_state import KEY, restored
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolChoice, ToolSpec
@@ -158,16 +158,18 @@ def blocks_of(message: BaseMessage) -> list[Json]:
 
 def _assistant(message: AIMessage, dialect: Dialect) -> Json:
     states = _states(message)
-    calls = [_call(call, dialect) | fields_of(states.get(call["id"])) for call in message.tool_calls]
+    calls = [restored(_call(call, dialect), states.get(call["id"])) for call in message.tool_calls]
     text = assistant_text(message)
     body: Json = {"role": "assistant", "content": text or (None if calls else "")}
-    state = fields_of(states.get(None))
     if calls:
         body["tool_calls"] = calls
         # It is needed inside a tool loop only; elsewhere it is dead weight in the prompt.
-        if dialect.reasoning and "reasoning_details" not in state and (reasoning := _reasoning(message)):
+        if dialect.reasoning and (reasoning := _reasoning(message)):
             body[dialect.reasoning] = reasoning
-    return body | state
+    body = restored(body, states.get(None))
+    if "reasoning_details" in body:
+        body.pop(dialect.reasoning or "", None)  # they hold it
+    return body
 
 
 def _states(message: AIMessage) -> Mapping[str | None, Any]:

@@ -261,3 +261,21 @@ def test_metadata_is_json_and_vendor_named() -> None:
     assert metadata["safety_ratings"] == [{"category": "A", "probability": "LOW"}]
     assert metadata["citation_metadata"] == {"citation_sources": [{"uri": "u"}]}
     assert (metadata["avg_logprobs"], metadata["service_tier"]) == (-0.5, "standard")
+
+
+def test_arguments_as_text_and_ids_that_repeat() -> None:
+    """Proxies send text where Gemini has an object, and one id for all calls of a turn."""
+    parts = [{"functionCall": {"name": "f", "args": text, "id": "a"}} for text in ('{"x": 1}', "{}", None)]
+    whole = decode(answer(parts))
+    streamed = summed(stream(sse([answer(parts[:2], None), answer(parts[2:])])))
+    for message in (whole, streamed):
+        assert [call["args"] for call in message.tool_calls] == [{"x": 1}, {}, {}]
+        assert len({call["id"] for call in message.tool_calls}) == 3
+
+
+def test_reasons_before_the_end() -> None:
+    """STOP on each event takes back no other reason, and an event without parts takes back none at all."""
+    events = [answer([{"text": "a"}]), answer([], "MAX_TOKENS"), answer([]), {"candidates": [{"index": 0}]}]
+    assert summed(stream(sse(events))).response_metadata["finish_reason"] == "length"
+    with pytest.raises(errors.TruncatedStreamError):
+        stream(sse([answer([{"text": "a"}]), answer([{"text": "b"}], None)]))

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch import StreamInterruptedError
+from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder
+from langchain_llmdispatch.vendors.langchain.integrations import integration_of
 from tests.vendors.langchain.models import COLOURS, Scripted, answered, router
+from tests.vendors.samples import OPENAI
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -92,3 +96,45 @@ def test_finish_reasons_and_extras_of_integrations() -> None:
         message = AIMessage("x", response_metadata={"stopReason": theirs, "guardrail": "none"})
         facts = router(Scripted(steps=[message])).invoke("Hello").response_metadata
         assert (facts["finish_reason"], facts["guardrail"]) == (ours, "none")
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("word", ["MALFORMED_FUNCTION_CALL", "FinishReason.MALFORMED_RESPONSE", "error"])
+def test_words_for_failed_answers_are_errors(colour: str, word: str) -> None:
+    """There is no answer, and the model is tried again."""
+    failed = AIMessage("so", response_metadata={"finish_reason": word})
+    model = router(Scripted(steps=[failed, AIMessage("whole")]))
+    if colour in {"stream", "astream"}:
+        with pytest.raises(StreamInterruptedError, match=word):
+            answered(colour, model, "Hello")
+    else:
+        assert answered(colour, model, "Hello").text == "whole"
+
+
+@pytest.mark.parametrize("word", ["MAX_TOKENS", "FinishReason.SAFETY", "refusal", "something new"])
+def test_words_of_other_vendors(word: str) -> None:
+    """They mean what they mean there; an unknown one is kept."""
+    step = AIMessage("so", response_metadata={"finish_reason": word})
+    found = answered("invoke", router(Scripted(steps=[step])), "Hello").response_metadata["finish_reason"]
+    assert found == {"MAX_TOKENS": "length", "something new": word}.get(word, "content_filter")
+
+
+def test_a_finish_reason_ends_no_stream() -> None:
+    """Gemini's packages give one with each chunk; the stream is whole when the model stops, or marks its last."""
+    call, integration = OPENAI.call(stream=True), integration_of("google_genai", "chat-google-generative-ai")
+    decoder = ChunkDecoder(call, integration)
+    for text in ("One, ", "two."):
+        chunk = AIMessageChunk(text, response_metadata={"finish_reason": "STOP"})
+        assert [c.text for c in decoder.feed(ChatGenerationChunk(message=chunk))] == [text]
+        assert not decoder.finished
+    assert decoder.close()[-1].response_metadata["finish_reason"] == "stop"
+    decoder = ChunkDecoder(call, integration)
+    decoder.feed(ChatGenerationChunk(message=AIMessageChunk("x", chunk_position="last")))
+    assert decoder.finished
+
+
+def test_absurd_usage_is_none() -> None:
+    """Nothing is counted by numbers that cannot be true."""
+    usage = {"input_tokens": -3, "output_tokens": 5, "total_tokens": 2}
+    model = router(Scripted(steps=[AIMessage("x", usage_metadata=usage)]))
+    assert answered("invoke", model, "a").usage_metadata is None

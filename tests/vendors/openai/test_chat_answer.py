@@ -8,6 +8,7 @@ import pytest
 
 from langchain_llmdispatch import errors
 from tests.vendors.openai.calls import VENDOR, call, decoded, reply
+from tests.vendors.openai.test_chat_stream import DONE, event, streamed, summed
 
 
 def test_plain_answer() -> None:
@@ -122,3 +123,29 @@ def test_nonsense_is_malformed(answer: bytes) -> None:
     with pytest.raises(errors.VendorError) as raised:
         VENDOR.decode_response(call(), answer, {})
     assert raised.value.is_retryable
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, ""),
+        ([], ""),
+        ("Hi", "Hi"),
+        ({"type": "text", "text": "Hi"}, "Hi"),
+        (["H", {"type": "text", "text": "i"}, None, {"type": "image"}], "Hi"),
+    ],
+)
+def test_content_in_other_shapes(content: Any, text: str) -> None:
+    """Parts and strings are read, streamed or not."""
+    assert decoded({"content": content, "reasoning_content": "Hm"}).content == text
+    chunks = streamed(event({"content": content, "reasoning_content": "Hm"}), event({}, "stop"), DONE)
+    assert summed(chunks).content == text
+
+
+@pytest.mark.parametrize("content", [0, 42, True, [42], [[]], {"type": "text", "text": 42}])
+def test_content_that_is_no_text_is_malformed(content: Any) -> None:
+    """It does not get lost beside reasoning."""
+    with pytest.raises(errors.MalformedResponseError):
+        decoded({"content": content, "reasoning_content": "Hm"})
+    with pytest.raises(errors.MalformedResponseError):
+        streamed(event({"content": content, "reasoning_content": "Hm"}), event({}, "stop"), DONE)
