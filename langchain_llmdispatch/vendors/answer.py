@@ -13,7 +13,7 @@ from langchain_llmdispatch.json_format import dump_json, parse_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_core.messages import InvalidToolCall, ToolCall
+    from langchain_core.messages import InvalidToolCall, ToolCall, ToolCallChunk
 
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
@@ -138,6 +138,22 @@ class ToolCalls:
         text = args if isinstance(args, str) else dump_json(args).decode()
         self.invalid.append(invalid_tool_call(name=name or None, args=text, id=identity, error=error))
         return False
+
+
+def joined_pieces(pieces: list[ToolCallChunk]) -> list[ToolCallChunk]:
+    """Return the pieces of one chunk, one for each call: LangChain joins only those of different chunks."""
+    joined: dict[Any, ToolCallChunk] = {}
+    for piece in pieces:
+        known = joined.setdefault(piece["index"], piece)
+        if known is not piece:
+            args = [text for text in (known["args"], piece["args"]) if text is not None]
+            joined[piece["index"]] = tool_call_chunk(
+                name=known["name"] or piece["name"],
+                args="".join(args) if args else None,
+                id=known["id"] or piece["id"],
+                index=piece["index"],
+            )
+    return [*joined.values()]
 
 
 # -- text and blocks -----------------------------------------------------------------------------------

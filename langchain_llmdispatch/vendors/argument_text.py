@@ -21,11 +21,15 @@ _LONGEST_HELD = 100
 class ArgumentText:
     """The text of one call's arguments.
 
+    Args:
+        text: What has come already.
+
     Attributes:
+        repeats: Whether the same object may come once more; else whatever comes after one is another call's.
         whole: Whether an object, be it empty, is closed, and nothing has come since.
     """
 
-    __slots__ = ("_again", "_depth", "_escaped", "_held", "_object", "_pieces", "_quoted", "whole")
+    __slots__ = ("_again", "_depth", "_escaped", "_held", "_object", "_pieces", "_quoted", "repeats", "whole")
 
     def __init__(self, text: str = "") -> None:
         self._pieces: list[str] = []  # of the object that is open
@@ -34,6 +38,7 @@ class ArgumentText:
         self._held: str | None = ""  # what may mean no arguments; None once text was handed out
         self._depth = 0
         self._quoted = self._escaped = self.whole = False
+        self.repeats = True
         self.add(text)
 
     def add(self, text: str) -> str:
@@ -106,7 +111,7 @@ class ArgumentText:
         elif self._object is None:
             self._object = text
         else:
-            self._again = self._again and arguments(text) == arguments(self._object)
+            self._again = self._again and self.repeats and arguments(text) == arguments(self._object)
 
 
 def arguments_of(text: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import CallIds, text_of
+from langchain_llmdispatch.vendors.answer import CallIds, joined_pieces, text_of
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.openai import responses_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
@@ -239,9 +239,12 @@ class ResponsesStreamDecoder(EventDecoder):
         blocks: list[Block] = []
         calls: list[ToolCallChunk] = []
         output = [item for item in reply.get("output") or () if isinstance(item, Mapping)]
-        rests = [self._rest(slot, item) for slot, item in self._items.unfinished(output)]
-        rests += [self._arguments_chunk(slot, args.rest()) for slot, args in self._args.items()]
-        for more, called in rests:
+        for slot, item in self._items.unfinished(output):
+            more, called = self._rest(slot, item)
+            blocks += more
+            calls += called
+        for slot, args in self._args.items():
+            more, called = self._arguments_chunk(slot, args.rest())
             blocks += more
             calls += called
         self._check_calls()
@@ -250,8 +253,8 @@ class ResponsesStreamDecoder(EventDecoder):
         if logprobs := [entry for entries in self._logprobs.values() for entry in entries]:
             metadata["logprobs"] = {"content": logprobs}
         return AIMessageChunk(
-            content=[*blocks],
-            tool_call_chunks=calls,
+            content=[*_joined(blocks)],
+            tool_call_chunks=joined_pieces(calls),
             usage_metadata=answers.response_usage(reply.get("usage")),
             response_metadata=metadata,
             chunk_position="last",
@@ -286,6 +289,16 @@ class ResponsesStreamDecoder(EventDecoder):
         "response.failed": _failed,
         "error": _failed,
     }
+
+
+def _joined(blocks: list[Block]) -> list[Block]:
+    """Return the blocks of one chunk, one for each call; see `joined_pieces`."""
+    joined: dict[int, Block] = {}
+    for block in blocks:
+        known = joined.setdefault(block["index"], block)
+        if known is not block:
+            joined[block["index"]] = {**known, **block, "arguments": known["arguments"] + block["arguments"]}
+    return [*joined.values()]
 
 
 def _chunk(blocks: list[Block], calls: Sequence[ToolCallChunk] = ()) -> AIMessageChunk | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
-from langchain_llmdispatch.vendors.answer import CallIds, arguments
+from langchain_llmdispatch.vendors.answer import CallIds, arguments, joined_pieces
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.openai.chat_answer import call_id, call_parts, given_id
 from langchain_llmdispatch.vendors.server_state import call_state, joined_state
@@ -43,19 +43,19 @@ class StreamedCall:
         self.raw_id: str | None = None
         self.args = ArgumentText()
 
-    def ends_before(self, name: Any, raw_id: str | None, text: str) -> bool:
-        """Return whether a piece of the same place begins another call."""
-        if not name:
-            return False
-        if (self.name and name != self.name) or (raw_id and self.raw_id and raw_id != self.raw_id):
-            return True
+    def differs(self, name: str, raw_id: str | None) -> bool:
+        """Return whether a piece with a name is another call's by its name or id."""
+        return bool((self.name and name != self.name) or (raw_id and self.raw_id and raw_id != self.raw_id))
+
+    def ends_before(self, text: str, raw_id: str | None) -> bool:
+        """Return whether a piece that repeats the name begins another call: its arguments follow others."""
         if not (self.args.whole and text.lstrip().startswith("{")):
             return False
-        if raw_id is None:
-            return True
-        # Of the same id: arguments after an empty object, the same ones once more, or pieces of either.
         others = arguments(text)
-        return bool(others) and not self.args.empty and others != self.args.value
+        if self.args.empty:  # arguments follow an empty object, but a second one is another call's
+            return others == {} and raw_id is None
+        # Of the same id: the same ones once more, or a piece of them.
+        return raw_id is None or (bool(others) and others != self.args.value)
 
 
 class StreamedCalls:
@@ -65,12 +65,13 @@ class StreamedCalls:
         names: The caller's names of tools by the vendor's.
     """
 
-    __slots__ = ("_calls", "_ids", "_last", "_names")
+    __slots__ = ("_calls", "_ids", "_last", "_names", "_places")
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
         self._ids = CallIds()
         self._calls: list[StreamedCall] = []
+        self._places: set[int | None] = set()
         # The last call of each place, and of each place and id; None is the place of pieces without one.
         self._last: dict[tuple[int | None, str | None], StreamedCall] = {}
 
@@ -81,7 +82,7 @@ class StreamedCalls:
     def add(self, pieces: list[Mapping[str, Any]], seed: str) -> list[ToolCallChunk]:
         """Return chunks for the pieces of one delta; id and name appear once per call."""
         named: list[StreamedCall] = []  # in this delta, where each one without an id is a call
-        return [self._add(piece, seed, named) for piece in pieces]
+        return joined_pieces([self._add(piece, seed, named) for piece in pieces])
 
     def rest(self) -> list[ToolCallChunk]:
         """Return what is held back, once no more is to come: the empty objects of calls without arguments."""
@@ -104,16 +105,15 @@ class StreamedCalls:
     def _add(self, piece: Mapping[str, Any], seed: str, named: list[StreamedCall]) -> ToolCallChunk:
         name, text = call_parts(piece)
         place, raw_id = count_of(piece.get("index")), given_id(piece.get("id"))
-        call = self._last.get((place, raw_id)) or self._last.get((place, None))
-        if call is None and not name:
-            call = self._last.get((_ANYWHERE, raw_id))
-        again = call in named and not (raw_id and raw_id == call.raw_id)
-        if begins := call is None or (name and again) or call.ends_before(name, raw_id, text):
-            call = StreamedCall(len(self._calls))
-            self._calls.append(call)
-        chunk = tool_call_chunk(index=call.index, args=call.args.add(text) or None)
-        if begins:
-            chunk["id"] = call.id = self._ids.own(call_id(raw_id, seed, call.index))
+        self._places |= {place} - {None}
+        known = self._known(place, raw_id, name)
+        if known is None or self._begins(known, place, raw_id, name, text, named):
+            call = self._begin(known, raw_id, seed)
+        else:
+            call = known
+        chunk = tool_call_chunk(
+            index=call.index, args=call.args.add(text) or None, id=None if call is known else call.id
+        )
         call.raw_id = call.raw_id or raw_id
         if name and not call.name:
             call.name = name
@@ -122,6 +122,37 @@ class StreamedCalls:
             named.append(call)
         if state := call_state(piece):
             call.state = joined_state(call.state, state)
-        for key in ((place, raw_id), (place, None), (None, None), (_ANYWHERE, raw_id)):
-            self._last[key] = call
+        self._last |= dict.fromkeys(((place, raw_id), (place, None), (None, None), (_ANYWHERE, raw_id)), call)
         return chunk
+
+    def _known(self, place: int | None, raw_id: str | None, name: Any) -> StreamedCall | None:
+        """Return the call that a piece may belong to."""
+        call = self._last.get((place, raw_id)) or self._last.get((place, None))
+        # A piece without a name begins no call, wherever it stands.
+        return self._last.get((_ANYWHERE, raw_id)) if call is None and raw_id and not name else call
+
+    def _begins(
+        self,
+        known: StreamedCall,
+        place: int | None,
+        raw_id: str | None,
+        name: Any,
+        text: str,
+        named: list[StreamedCall],
+    ) -> bool:
+        """Return whether a piece begins another call than the known one."""
+        if not name or known.differs(name, raw_id):
+            return bool(name)
+        if place is not None and len(self._places) > 1:
+            return False  # the server numbers its calls: a name that comes again is that of the same call
+        of_its_id = raw_id is not None and raw_id == known.raw_id
+        again = known in named and (known.args.whole or not of_its_id)
+        return again or known.ends_before(text, raw_id)
+
+    def _begin(self, before: StreamedCall | None, raw_id: str | None, seed: str) -> StreamedCall:
+        call = StreamedCall(len(self._calls))
+        call.id = self._ids.own(call_id(raw_id, seed, call.index))
+        # Where calls share a place, what seems to be a repetition may be another's arguments.
+        call.args.repeats = before is None or not before.args.empty
+        self._calls.append(call)
+        return call

@@ -115,7 +115,7 @@ def test_words_for_failed_answers_are_errors(colour: str, word: str) -> None:
 def test_words_of_other_vendors(word: str) -> None:
     """They mean what they mean there; an unknown one is kept."""
     step = AIMessage("so", response_metadata={"finish_reason": word})
-    found = answered("invoke", router(Scripted(steps=[step])), "Hello").response_metadata["finish_reason"]
+    found = answered("sync", router(Scripted(steps=[step])), "Hello").response_metadata["finish_reason"]
     assert found == {"MAX_TOKENS": "length", "something new": word}.get(word, "content_filter")
 
 
@@ -137,4 +137,4 @@ def test_absurd_usage_is_none() -> None:
     """Nothing is counted by numbers that cannot be true."""
     usage = {"input_tokens": -3, "output_tokens": 5, "total_tokens": 2}
     model = router(Scripted(steps=[AIMessage("x", usage_metadata=usage)]))
-    assert answered("invoke", model, "a").usage_metadata is None
+    assert answered("sync", model, "a").usage_metadata is None

@@ -386,3 +386,35 @@ def test_a_call_without_a_name() -> None:
     data = events(delta("function_call_arguments", 0, '{"city":"Köln"}', item_id="fc_1"), completed())
     with pytest.raises(errors.TruncatedToolCallError):
         streamed(data)
+
+
+@pytest.mark.parametrize("whole", ["{}", '{"city":"Oslo"}'])
+@pytest.mark.parametrize("begun", ["", "{}", "whole"])
+@pytest.mark.parametrize("pieces", [["whole"], ["{}", "whole"], ["whole", "whole"], []])
+@pytest.mark.parametrize("ends", [0, 1, 2])
+def test_arguments_come_once(whole: str, begun: str, pieces: list[str], ends: int) -> None:
+    """In the item, in pieces, in the item that is done or in the response alone: once, and in one block."""
+    texts = {"whole": whole}
+    item = {**CALLED, "arguments": whole}
+    given = (
+        [item_event("added", 0, {**CALLED, "arguments": texts.get(begun, begun)})] if begun or pieces else []
+    )
+    given += [delta("function_call_arguments", 0, texts.get(text, text), item_id="fc_1") for text in pieces]
+    given += [item_event("done", 0, item)] * (ends > 0)
+    total = summed(streamed(HEAD, events(*given, completed(*([item] * (ends != 1 or not given))))))
+    assert [(one["args"], one["id"]) for one in total.tool_calls] == [(json.loads(whole), "call_1")]
+    assert [block["arguments"] for block in total.content] == [whole]
+
+
+@pytest.mark.parametrize("identity", [None, "same"])
+def test_calls_have_ids_of_their_own(identity: str | None) -> None:
+    """Left out, or one for both: in a stream and whole alike."""
+    raw = [{**CALLED, "id": None, "call_id": identity, "arguments": text} for text in ('{"city":"a"}', "{}")]
+    output = [{key: value for key, value in item.items() if value is not None} for item in raw]
+    total = summed(
+        streamed(HEAD, events(*(item_event("done", n, i) for n, i in enumerate(output)), completed(*output)))
+    )
+    whole = decoded(output)
+    assert len({one["id"] for one in total.tool_calls} - {None, ""}) == 2
+    assert [one["id"] for one in total.tool_calls] == [one["id"] for one in whole.tool_calls]
+    assert [block["call_id"] for block in total.content] == [one["id"] for one in total.tool_calls]

@@ -72,10 +72,12 @@ def test_calls_without_arguments(place: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place.get("id") != "same"])
 def test_the_same_call_twice(place: dict[str, Any]) -> None:
-    """Without ids two equal calls are two; `{}` and then arguments, each with the name, are two as well."""
-    assert calls(streamed([piece(ONE, "f", **place)], [piece(ONE, "f", **place)])) == [("f", {"q": 1})] * 2
+    """Without ids two equal calls are two; each entry of one list is a call; `{}` goes before arguments."""
+    for args, text in (({"q": 1}, ONE), ({}, "{}")):
+        first, second = piece(text, "f", **place), piece(text, "f", **place)
+        assert calls(streamed([first], [second])) == calls(streamed([first, second])) == [("f", args)] * 2
     assert calls(streamed([piece("", "f", **place), piece("", "f", **place)])) == [("f", {})] * 2
-    assert calls(streamed([piece("{}", "f", **place)], [piece(ONE, "f", **place)]))[0] == ("f", {})
+    assert calls(streamed([piece("{}", "f", **place)], [piece(ONE, "f", **place)])) == [("f", {"q": 1})]
 
 
 @pytest.mark.parametrize("place", [{"index": 0}, {}, {"index": 0, "id": "a"}, {"id": "a"}])
@@ -167,3 +169,40 @@ def test_names_are_the_callers() -> None:
     assert (chunk["name"], chunk["args"]) == ("f", None)
     assert json.loads(assembler.rest()[0]["args"] or "") == {}
     assert assembler.problem() is None
+
+
+def test_entries_of_one_list_are_calls() -> None:
+    """Though they share an id."""
+    place = {"index": 0, "id": "s"}
+    assert calls(streamed([piece(ONE, "f", **place), piece("{}", "f", **place)])) == [
+        ("f", {"q": 1}),
+        ("f", {}),
+    ]
+    assert calls(streamed([piece(ONE, "f", **place), piece(ONE, "f", **place)])) == [("f", {"q": 1})] * 2
+
+
+def test_pieces_of_one_call_in_one_delta() -> None:
+    """LangChain joins pieces of different chunks only, so a chunk has one piece for each call."""
+    pieces = [piece("", "f", index=0, id="a"), piece("", "g", index=1, id="b")]
+    pieces += [piece('{"q"', index=0), piece("{}", index=1), piece(":1}", "f", index=0)]
+    assert calls(streamed(pieces)) == [("f", {"q": 1}), ("g", {})]
+    assert calls(streamed(pieces[:3], pieces[3:])) == [("f", {"q": 1}), ("g", {})]
+
+
+def test_names_that_come_again_where_calls_are_numbered() -> None:
+    """Two indices seen, an index is the call's; whatever follows whole arguments there is no other call."""
+    begun = [piece("{}", "f", index=0), piece("{}", "f", index=1)]
+    assert calls(streamed(begun, [piece(TWO, "f", index=1)], [piece(ONE, "f", index=0)])) == [
+        ("f", {"q": 1}),
+        ("f", {"q": 2}),
+    ]
+    with pytest.raises(errors.TruncatedToolCallError):
+        streamed(begun, [piece(TWO, "f", index=1)], [piece(ONE, "f", index=1)])
+
+
+def test_arguments_that_may_be_another_calls() -> None:
+    """A second object after the arguments of a call that began at the place of an empty one is no repetition."""
+    begun = [[piece("{}", "f", index=0, id="a")], [piece("{}", "g", index=0, id="b")]]
+    assert calls(streamed(*begun, [piece(TWO, index=0)])) == [("f", {}), ("g", {"q": 2})]
+    with pytest.raises(errors.TruncatedToolCallError):
+        streamed(*begun, [piece(TWO, index=0)], [piece(TWO, index=0)])
