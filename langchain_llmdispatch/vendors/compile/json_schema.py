@@ -153,6 +153,7 @@ class _SchemaCompiler:
             parts = node.get("allOf")
             if not isinstance(parts, list) or (self.rules.all_of and len(parts) != 1):
                 return node
+            parts = [({} if part else {"not": {}}) if isinstance(part, bool) else part for part in parts]
             if any(not isinstance(part, Mapping) for part in parts):
                 return node
             made: Schema = {}

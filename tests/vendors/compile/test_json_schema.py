@@ -273,6 +273,14 @@ def test_any_schema_compiles_unmutated_and_once(inner: Any, dialect: str) -> Non
     assert again == made
 
 
+def test_true_among_all_of_adds_nothing() -> None:
+    """A vendor without `allOf` gets the other parts, not a schema that accepts anything."""
+    city = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    schema = {"type": "object", "properties": {"x": {"allOf": [city, True]}}, "required": ["x"]}
+    made, _ = compile_schema(schema, _DIALECTS["google:tool"])
+    assert made["properties"]["x"]["properties"].keys() == {"name"}
+
+
 def test_a_dialect_falls_back_to_the_rules_for_tools() -> None:
     """What a vendor does not state for answers or strict schemas is as for tools."""
     google, ollama, openai = (_VENDORS[name].schemas for name in ("google", "ollama", "openai"))
