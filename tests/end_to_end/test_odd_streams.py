@@ -25,14 +25,14 @@ from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, deployment, model_of
 
 STREAMS = ("stream", "astream")
-FOREVER = float("inf")
+FOREVER, BREAK = float("inf"), -1.0
 
 
 class Pauses:
     """A layer that pauses after each event of a body, in virtual time.
 
     Args:
-        seconds: How long after each event; infinity is until the read deadline.
+        seconds: How long after each event; infinity is until the read deadline, and -1 a broken connection.
     """
 
     depth: ClassVar[int] = 50
@@ -51,7 +51,8 @@ class Pauses:
         """Return events, each with its pause."""
         for event in self._splitter.feed(piece):
             yield event
-            yield Delay(next(self._seconds, 0.0))
+            seconds = next(self._seconds, 0.0)
+            yield Delay(seconds) if seconds >= 0 else httpx.ReadError("reset")
 
     def close(self) -> list[Action]:
         """Return nothing: events are whole here."""
@@ -138,6 +139,23 @@ def test_a_part_is_never_called_whole(server: LoopbackServer, vendor: str, colou
     with pytest.raises(StreamInterruptedError) as raised:
         ran(server, vendor, data, colour, (1.0, FOREVER), stream_idle_timeout=10.0)
     assert raised.value.partial.text == "One, two, "
+
+
+@pytest.mark.parametrize("vendor", MAKE)
+@pytest.mark.parametrize("colour", STREAMS)
+def test_a_connection_that_breaks(server: LoopbackServer, vendor: str, colour: str) -> None:
+    """It does no harm after a finish reason that is an end, and is an error wherever more may have come."""
+    event = MAKE[vendor]
+    with pytest.raises(StreamInterruptedError) as raised:
+        ran(server, vendor, sse(event("One, "), event("two, "), event("three.")), colour, (0.0, BREAK))
+    assert raised.value.partial.text == "One, two, "
+    data = sse(event("Hello.", None), event(""), event(""))
+    if vendor == "google":  # the end of input is its end marker
+        with pytest.raises(StreamInterruptedError):
+            ran(server, vendor, data, colour, (0.0, BREAK))
+    else:
+        message = ran(server, vendor, data, colour, (0.0, BREAK))
+        assert (message.text, message.response_metadata["finish_reason"]) == ("Hello.", "stop")
 
 
 @pytest.mark.parametrize("colour", STREAMS)

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import SSEvent
 from langchain_llmdispatch.json_format import json_text, parse_json
-from langchain_llmdispatch.vendors.answer import blocks_chunk, text_chunk
+from langchain_llmdispatch.vendors.answer import blocks_chunk, joined_pieces, text_chunk
 from langchain_llmdispatch.vendors.google.answer import AnswerBuilder
 from langchain_llmdispatch.vendors.stream import FrameDecoder, words_of
 
@@ -81,7 +81,7 @@ class GoogleStreamDecoder(FrameDecoder):
             content=content,
             additional_kwargs=delta.kwargs,
             response_metadata={"model_provider": self._provider},
-            tool_call_chunks=delta.calls,
+            tool_call_chunks=joined_pieces(delta.calls),
         )
 
     def _finish(self) -> AIMessageChunk | None:

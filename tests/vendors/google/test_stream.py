@@ -211,3 +211,13 @@ def test_keepalives_are_nothing() -> None:
     assert not decoder.finished
     with pytest.raises(errors.TruncatedStreamError):
         decoder.close()
+
+
+def test_a_streamed_call_in_one_event() -> None:
+    """LangChain joins the pieces of different chunks only, so a chunk has one for each call."""
+    begun = {"functionCall": {"name": "f", "id": "a", "willContinue": True}}
+    piece = {"functionCall": {"partialArgs": [{"jsonPath": "$.x", "numberValue": 1}], "willContinue": True}}
+    parts = [begun, piece, {"functionCall": {}}]
+    event = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP", "index": 0}]}
+    message = summed(stream(sse([event])))
+    assert [(call["name"], call["args"], call["id"]) for call in message.tool_calls] == [("f", {"x": 1}, "a")]
