@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from langchain_llmdispatch.errors import Blame
+from langchain_llmdispatch.errors.base import Blame
 
 State: TypeAlias = Literal["closed", "open", "half_open"]
 
