@@ -13,29 +13,25 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batch
-from langchain_llmdispatch.chat_model.copies import CopiedFields
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
-from langchain_llmdispatch.chat_model.html import model_html
+from langchain_llmdispatch.chat_model.managed import ManagedModel
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, with_choices
 from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, settled, take_run, with_signature
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.litellm import read_litellm
 from langchain_llmdispatch.config.schema import DispatcherConfig
-from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.routing.plan import Plan
-from langchain_llmdispatch.stats.stats import Stats
 from langchain_llmdispatch.types import __version__
-from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_choice, neutral_tools
 
 
-class DispatcherChatModel(CopiedFields, BaseChatModel):
+class DispatcherChatModel(ManagedModel):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -56,8 +52,6 @@ class DispatcherChatModel(CopiedFields, BaseChatModel):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True, extra="forbid")
-
-    _engine: Engine = PrivateAttr()
 
     @model_validator(mode="after")
     def _assemble_llmdispatch(self) -> Self:
@@ -332,65 +326,6 @@ class DispatcherChatModel(CopiedFields, BaseChatModel):
         return structured_output(
             self, schema, include_raw=include_raw, method=method, strict=strict, kwargs=kwargs
         )
-
-    # -- deployments, vendors, statistics, connections ---------------------------------------------
-
-    def deployments(self) -> Sequence[Target]:
-        """Return the targets of this model, those of its routes included, in configured order."""
-        return self._engine.registry.all
-
-    def register_vendor(self, vendor: Vendor) -> None:
-        """Add a vendor of your own, or replace one, for this model alone."""
-        self._engine.registry.register(vendor)
-
-    def get_vendors(self) -> list[str]:
-        """Return the names of the vendors that this model can use."""
-        return self._engine.registry.vendor_names()
-
-    def get_vendor(self, name: str) -> Vendor:
-        """Return a vendor by name or alias.
-
-        Raises:
-            ConfigurationError: There is none; the message names the nearest.
-        """
-        return self._engine.registry.resolver.vendors.get(name)
-
-    def is_available(self, vendor: str) -> bool:
-        """Return whether the vendor is configured and at least one of its deployments may be tried now."""
-        return self._engine.is_available(vendor)
-
-    def get_stats(self) -> Stats:
-        """Return a snapshot of the statistics; it stays empty where `enable_metrics=False`."""
-        return Stats() if self._engine.counters is None else self._engine.counters.snapshot()
-
-    def reset_stats(self) -> None:
-        """Count from zero again."""
-        if self._engine.counters is not None:
-            self._engine.counters.reset()
-
-    def _repr_html_(self) -> str:
-        return model_html(self, self.deployments(), self.get_stats(), self._engine.health, self.clock)
-
-    def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        self._engine.transport.close()
-
-    async def aclose(self) -> None:
-        """Close the connections, those of the running event loop included."""
-        await self._engine.transport.aclose()
-
-    def __enter__(self) -> Self:
-        """Return the model, which is closed at the end."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
 
 _OWN_FIELDS = frozenset(DispatcherChatModel.model_fields) - frozenset(BaseChatModel.model_fields)
