@@ -17,7 +17,7 @@ from langchain_llmdispatch.vendors.base import Vendor
 
 
 class ManagedModel(CopiedFields, BaseChatModel):
-    """Deployments, vendors, statistics and connections of a chat model; `DispatcherChatModel` adds its calls."""
+    """Deployments, vendors, statistics, connections of a chat model; `DispatcherChatModel` adds the calls."""
 
     _engine: Engine = PrivateAttr()
 
