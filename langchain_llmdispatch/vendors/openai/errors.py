@@ -14,6 +14,7 @@
     tool_use_failed, ...             MalformedResponse       Groq (recorded): the model's call was no call
     server_is_overloaded, ...        Overloaded              OpenAI, Azure AI Foundry
     1261, 1301                       several                 Zhipu, docs.bigmodel.cn/cn/faq/api-code
+    base_resp:1002, ...              several                 MiniMax, api-reference/errorcode: in a 200
 
 What they leave open is decided by words: "Request too large" shares its code with the 429 that passes, and
 most compatible servers send no code.
@@ -123,6 +124,21 @@ _CODES: dict[str, type[VendorError]] = {
     "internal_server_error": errors.ServerError,
     "internal_error": errors.ServerError,
     "vector_store_timeout": errors.ServerError,
+    "base_resp:1002": errors.RateLimitError,
+    "base_resp:1039": errors.RateLimitError,  # tokens per minute
+    "base_resp:1041": errors.RateLimitError,  # connections
+    "base_resp:1004": errors.AuthenticationError,
+    "base_resp:2049": errors.AuthenticationError,
+    "base_resp:1008": errors.QuotaExceededError,
+    "base_resp:2056": errors.QuotaExceededError,
+    "base_resp:1026": errors.ContentFilterError,
+    "base_resp:1027": errors.ContentFilterError,
+    "base_resp:1042": errors.UnsupportedParameterError,
+    "base_resp:2013": errors.UnsupportedParameterError,
+    "base_resp:1000": errors.ServerError,
+    "base_resp:1001": errors.ServerError,
+    "base_resp:1024": errors.ServerError,
+    "base_resp:1033": errors.ServerError,
 }
 
 _TABLE = ErrorTable(_CODES)
@@ -133,6 +149,17 @@ def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str]
     error = error_body(json_or_text(body))
     cls = _TABLE.class_of(error, status)
     return vendor_error(cls, vendor, call, error, status=status, headers=headers, wait=_wait(error))
+
+
+def is_failure(reply: Mapping[str, Any]) -> bool:
+    """Whether a JSON object of a successful response is an error; MiniMax has its status inside."""
+    return bool(reply.get("error")) or _inner_status(reply) != 0
+
+
+def _inner_status(reply: Mapping[str, Any]) -> int:
+    status = reply.get("base_resp")
+    code = status.get("status_code") if isinstance(status, Mapping) else 0
+    return code if isinstance(code, int) else 0
 
 
 def error_inside(context: ErrorContext, error: ErrorBody) -> VendorError:
@@ -165,6 +192,8 @@ def error_body(value: Any) -> ErrorBody:
         return error_body(value[0])
     if not isinstance(value, Mapping):
         return ErrorBody(message_of(value))
+    if code := _inner_status(value):
+        return ErrorBody(message_of(value), code=f"base_resp:{code}", details=value)
     for name in ("error", "detail", "errors"):
         inner = value.get(name)
         inner = inner[0] if isinstance(inner, list) and inner else inner

@@ -194,6 +194,31 @@ def test_errors_inside_a_200(data: bytes, cls: type[errors.VendorError]) -> None
     assert type(raised.value) is cls
 
 
+@pytest.mark.parametrize(
+    ("code", "cls"),
+    [
+        (1002, errors.RateLimitError),
+        (1008, errors.QuotaExceededError),
+        (1013, errors.ServerError),
+        (1026, errors.ContentFilterError),
+        (2013, errors.UnsupportedParameterError),
+        (2049, errors.AuthenticationError),
+    ],
+)
+def test_minimax_keeps_its_status_inside_a_200(code: int, cls: type[errors.VendorError]) -> None:
+    """`base_resp` with a code other than 0 is an error, whole and streamed; with 0 it is none."""
+    body = b'{"choices":null,"base_resp":{"status_code":%d,"status_msg":"no"}}' % code
+    for decode in (
+        lambda: VENDOR.decode_response(call(), body, {}),
+        lambda: streamed(b"data: %s\n\n" % body),
+    ):
+        with pytest.raises(cls, match="no"):
+            decode()
+    choice = b'{"message":{"content":"hi"},"finish_reason":"stop"}'
+    fine = b'{"choices":[%s],"base_resp":{"status_code":0,"status_msg":""}}' % choice
+    assert VENDOR.decode_response(call(), fine, {}).text == "hi"
+
+
 def test_failed_answer() -> None:
     """The finish reason "error" is no end."""
     with pytest.raises(errors.MalformedResponseError):
