@@ -11,7 +11,7 @@ Example:
 
 from __future__ import annotations
 
-from langchain_llmdispatch.lazy import lazy_names
+from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
     "AllDeploymentsFailedError": "errors",

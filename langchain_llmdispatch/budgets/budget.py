@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.settings import nearest
 
 Period: TypeAlias = Literal["hour", "day", "week", "month"] | float

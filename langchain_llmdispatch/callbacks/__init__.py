@@ -6,7 +6,7 @@ Must not know: how attempts are decided; it only observes them.
 
 from __future__ import annotations
 
-from langchain_llmdispatch.lazy import lazy_names
+from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
     "Usage": "callbacks.usage",

@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import DispatchError
-from langchain_llmdispatch.html import plural
+from langchain_llmdispatch.internal.html import plural
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch.attempt import Attempt

@@ -24,10 +24,10 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.callbacks.events import ATTEMPT
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.errors import BudgetExceededError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.types import Spending
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.html import Markup, aligned, cards, count, dollars, heading, page, table
+from langchain_llmdispatch.internal.html import Markup, aligned, cards, count, dollars, heading, page, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,9 +17,9 @@ from functools import cache, lru_cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.listing import Listing
+from langchain_llmdispatch.internal import forks
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile

@@ -16,7 +16,6 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.prices import (
@@ -28,6 +27,7 @@ from langchain_llmdispatch.catalog.prices import (
     TieredRates,
     TokenRates,
 )
+from langchain_llmdispatch.internal import forks
 
 MOST_MODELS = 4096  # prices kept; model names come from users, so there must be an end
 MOST_DAYS = 64  # days (or minutes, for prices by the hour) kept per model

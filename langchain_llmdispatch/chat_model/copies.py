@@ -12,7 +12,7 @@ from langchain_llmdispatch.chat_model.shared_state import STATES, SharedState
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.forks import renew_properties
+from langchain_llmdispatch.internal.forks import renew_properties
 from langchain_llmdispatch.settings import explain_validation
 
 logger = logging.getLogger(__name__)

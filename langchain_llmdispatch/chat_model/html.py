@@ -13,7 +13,7 @@ from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.html import health_html
-from langchain_llmdispatch.html import (
+from langchain_llmdispatch.internal.html import (
     NOTHING,
     Markup,
     aligned,

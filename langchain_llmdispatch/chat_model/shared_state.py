@@ -13,12 +13,12 @@ from collections import OrderedDict
 from typing import Any
 from uuid import uuid4
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.chat_model.fields import registry_of
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.dispatch.retry_quota import RetryBalance, RetryQuota
 from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing.affinity import Affinity
 from langchain_llmdispatch.stats.counters import Counters

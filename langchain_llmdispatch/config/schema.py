@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
@@ -29,6 +28,7 @@ from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
 from langchain_llmdispatch.settings import Checked, FrozenDict, Settings, check_fields

@@ -10,12 +10,12 @@ from typing import cast
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.models import shared_profile
 from langchain_llmdispatch.deployments.deployment import Deployment
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target, unique_names
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.vendors.base import Vendor
 
 # Targets of `model="..."` in calls that are kept; a bound, so that memory stays flat.

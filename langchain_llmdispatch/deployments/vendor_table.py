@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.base import Vendor

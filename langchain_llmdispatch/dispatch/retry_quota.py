@@ -6,7 +6,7 @@ import threading
 
 from pydantic import Field
 
-from langchain_llmdispatch import forks
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.settings import Settings
 
 

@@ -15,7 +15,6 @@ import random
 import threading
 from collections.abc import Iterable
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import (
@@ -34,6 +33,7 @@ from langchain_llmdispatch.health.breaker import (
 )
 from langchain_llmdispatch.health.latency import FADES, OUTPUT_FORGOTTEN, LatencyEstimate, freshness
 from langchain_llmdispatch.health.view import UNSEEN, HealthView
+from langchain_llmdispatch.internal import forks
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import math
 
 from langchain_llmdispatch.health.breaker import LEAST_SUCCESS
 from langchain_llmdispatch.health.view import HealthView
-from langchain_llmdispatch.html import BAD, GOOD, QUIET, WARN, Markup, dot, seconds
+from langchain_llmdispatch.internal.html import BAD, GOOD, QUIET, WARN, Markup, dot, seconds
 
 
 def health_html(view: HealthView, now: float | None = None) -> Markup:

@@ -21,11 +21,11 @@ from typing import Any
 
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.loop_thread import LoopThread
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.limits.queue import LimitQueue, Limits, SharedLimits

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.internal import forks
 
 
 class ClockLoop(asyncio.SelectorEventLoop):

@@ -6,7 +6,7 @@ Must not know: deployments, calls, vendors' formats.
 
 from __future__ import annotations
 
-from langchain_llmdispatch.lazy import lazy_names
+from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
     "DEFAULT_MODEL": "local.models",

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import LocalModelError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.local.model_files import fetch_model, identify, missing_extra, user_file
 from langchain_llmdispatch.local.models import DEFAULT_MODEL, LOCAL_MODELS, LocalModel
 

@@ -6,7 +6,7 @@ Must not know: how a call is made; it reads messages, statistics and plans.
 
 from __future__ import annotations
 
-from langchain_llmdispatch.lazy import lazy_names
+from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
     "Display": "notebook.plots",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_llmdispatch.dispatch.hedging import OVERTAKEN
-from langchain_llmdispatch.html import (
+from langchain_llmdispatch.internal.html import (
     BAD,
     GOOD,
     QUIET,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_llmdispatch.html import BAD, BLUE, QUIET, SKY, Markup, dollars, plural, seconds
+from langchain_llmdispatch.internal.html import BAD, BLUE, QUIET, SKY, Markup, dollars, plural, seconds
 from langchain_llmdispatch.notebook.answer import LEGEND, TimedAttempt, answer_html, attempts_of, timed
 from langchain_llmdispatch.stats.quantiles import middle_of
 from langchain_llmdispatch.stats.stats import DIMENSIONS, Stats

@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.loop_thread import ClockLoop
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.loop_thread import LoopThread
 from langchain_llmdispatch.redis.server import RedisStore
 

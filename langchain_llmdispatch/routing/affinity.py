@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.internal import forks
 
 LASTS = 600.0
 """Seconds for which a thread is remembered after its last answer; vendors' caches last 5 to 60 minutes."""

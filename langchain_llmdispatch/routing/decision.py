@@ -10,10 +10,10 @@ from functools import cached_property
 from random import Random
 from typing import Literal, NamedTuple, TypeAlias
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import BudgetExceededError, DispatchError, NoDeploymentError
 from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.routing.affinity import Affinity
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs

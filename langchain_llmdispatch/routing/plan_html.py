@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain_llmdispatch.health.html import health_html
-from langchain_llmdispatch.html import (
+from langchain_llmdispatch.internal.html import (
     Markup,
     aligned,
     cards,

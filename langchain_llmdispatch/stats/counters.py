@@ -10,9 +10,9 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, RateLimitError
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.stats.quantiles import Sketch
 from langchain_llmdispatch.stats.stats import DIMENSIONS, By, Stats
 from langchain_llmdispatch.stats.tally import CallTally, Tally

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.html import (
+from langchain_llmdispatch.internal.html import (
     BAD,
     NOTHING,
     WARN,

@@ -26,9 +26,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.callbacks.events import ATTEMPT
 from langchain_llmdispatch.catalog.prices import TokenCounts
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.telemetry.labels import ABANDONED, OK, outcome_label
 from langchain_llmdispatch.telemetry.messages import as_json
 from langchain_llmdispatch.vendors import builtin_vendors

@@ -28,9 +28,9 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.callbacks.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
 from langchain_llmdispatch.catalog.prices import TokenCounts
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.telemetry.labels import OK, outcome_label
 
 if TYPE_CHECKING:

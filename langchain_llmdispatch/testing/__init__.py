@@ -21,7 +21,7 @@ Must not know: how attempts are decided; it runs the engine unchanged, behind mi
 
 from __future__ import annotations
 
-from langchain_llmdispatch.lazy import lazy_names
+from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
     "CallLeftError": "testing.middleware",

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpcore
 import httpx
 
-from langchain_llmdispatch.forks import keep_for_ever
+from langchain_llmdispatch.internal.forks import keep_for_ever
 from langchain_llmdispatch.transport.asyncio_backend import AsyncioBackend
 from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
 from langchain_llmdispatch.transport.sync_backend import SyncBackend

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from langchain_llmdispatch import forks
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
     ConfigurationError,
@@ -30,6 +29,7 @@ from langchain_llmdispatch.errors import (
     MalformedResponseError,
     UnusableDeploymentError,
 )
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import CONNECT_TIMEOUT
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through

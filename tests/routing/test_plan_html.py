@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from langchain_llmdispatch.html import page
+from langchain_llmdispatch.internal.html import page
 from tests.html_reader import NASTY, nasty_model, words
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from langchain_llmdispatch import forks
+from langchain_llmdispatch.internal import forks
 
 Schema: TypeAlias = dict[str, Any]
 

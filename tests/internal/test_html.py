@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_llmdispatch.html import NOTHING, aligned, bar, dollars, legend, seconds, share, table, text
+from langchain_llmdispatch.internal.html import (
+    NOTHING,
+    aligned,
+    bar,
+    dollars,
+    legend,
+    seconds,
+    share,
+    table,
+    text,
+)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from langchain_llmdispatch import Budget, DispatcherChatModel, Health, Limiter, forks
+from langchain_llmdispatch import Budget, DispatcherChatModel, Health, Limiter
 from langchain_llmdispatch.dispatch.retry_quota import RetryBalance, RetryQuota
+from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.routing.affinity import Affinity
 from tests.processes import in_fork
 
