@@ -12,7 +12,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
@@ -28,6 +27,7 @@ from langchain_llmdispatch.errors import (
 )
 from langchain_llmdispatch.vendors.redaction import credentials, redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
+from langchain_llmdispatch.vendors.retry_after import retry_after
 from langchain_llmdispatch.vendors.rules import (
     ANY_TOOL_NAME,
     ROOT_OBJECT,
@@ -37,6 +37,7 @@ from langchain_llmdispatch.vendors.rules import (
     SchemaRules,
     ToolNameRules,
 )
+from langchain_llmdispatch.vendors.words import OwnedWords, Word
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
@@ -53,12 +54,14 @@ __all__ = [
     "HistoryRules",
     "Listing",
     "ModelFacts",
+    "OwnedWords",
     "ParameterRules",
     "SchemaDialect",
     "SchemaRules",
     "StreamDecoder",
     "ToolNameRules",
     "Vendor",
+    "Word",
     "bearer",
     "custom_headers",
     "guards_answer",
@@ -181,6 +184,8 @@ class Vendor(ABC):
     schemas: ClassVar[SchemaDialect] = SchemaDialect()
     server_tools: ClassVar[tuple[str, ...]] = ()
     """Globs of the `type` of tools that this vendor runs itself."""
+    words: ClassVar[OwnedWords] = OwnedWords(takes_unknown=True)
+    """The request words that it owns."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Derive what follows from a vendor's name, unless the class states it."""
@@ -370,30 +375,3 @@ def guards_answer(decode: Decode) -> Decode:
         return message
 
     return cast("Decode", guarded)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait by `retry-after-ms` or `retry-after` (seconds, decimals, date).
-
-    A date is read against the response's own `date` header. None if absent or unreadable.
-    """
-    if (ms := _seconds(headers.get("retry-after-ms"))) is not None:
-        return ms / 1000
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    if (seconds := _seconds(text)) is not None:
-        return seconds
-    try:
-        until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers["date"])
-        return max(0.0, (until - now).total_seconds())
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None

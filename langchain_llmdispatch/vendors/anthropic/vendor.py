@@ -13,10 +13,12 @@ from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answ
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
 from langchain_llmdispatch.vendors.anthropic.request import betas, body
 from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStreamDecoder
+from langchain_llmdispatch.vendors.anthropic.words import WORDS
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
     Listing,
+    OwnedWords,
     ParameterRules,
     SchemaDialect,
     ToolNameRules,
@@ -63,6 +65,7 @@ class AnthropicVendor(Vendor):
     listing: ClassVar[Listing] = rules.LISTING
     litellm_names: ClassVar[tuple[str, ...]] = ("anthropic",)
     parameters: ClassVar[ParameterRules] = rules.PARAMETERS
+    words: ClassVar[OwnedWords] = WORDS
     tool_names: ClassVar[ToolNameRules] = rules.TOOL_NAMES
     schemas: ClassVar[SchemaDialect] = rules.SCHEMAS
     history: ClassVar[HistoryRules] = HistoryRules(

@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.cohere.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.cohere.errors import error_of, limits
 from langchain_llmdispatch.vendors.cohere.request import chat_body
 from langchain_llmdispatch.vendors.cohere.stream import CohereStreamDecoder
+from langchain_llmdispatch.vendors.cohere.words import WORDS
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class CohereVendor(Vendor):
     listing = rules.LISTING
     litellm_names = ("cohere", "cohere_chat")
     parameters = rules.PARAMETERS
+    words = WORDS
     tool_names = rules.TOOL_NAMES
     schemas = rules.SCHEMAS
     history = HistoryRules(

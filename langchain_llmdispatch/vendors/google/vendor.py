@@ -13,6 +13,7 @@ from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
     Listing,
+    OwnedWords,
     ParameterRules,
     SchemaDialect,
     ToolNameRules,
@@ -28,6 +29,7 @@ from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER
 from langchain_llmdispatch.vendors.google.errors import error_of
 from langchain_llmdispatch.vendors.google.request import request_body
 from langchain_llmdispatch.vendors.google.stream import GoogleStreamDecoder
+from langchain_llmdispatch.vendors.google.words import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +63,7 @@ class GoogleVendor(Vendor):
     traced_as = "google_genai"
     otel_name = "gcp.gemini"
     parameters: ClassVar[ParameterRules] = rules.PARAMETERS
+    words: ClassVar[OwnedWords] = WORDS
     tool_names: ClassVar[ToolNameRules] = rules.TOOL_NAMES
     schemas: ClassVar[SchemaDialect] = rules.SCHEMAS
     api_version: ClassVar[str | None] = "v1beta"

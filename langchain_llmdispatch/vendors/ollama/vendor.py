@@ -22,6 +22,7 @@ from langchain_llmdispatch.vendors.ollama.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.ollama.errors import error_of
 from langchain_llmdispatch.vendors.ollama.request import chat_body
 from langchain_llmdispatch.vendors.ollama.stream import OllamaStreamDecoder
+from langchain_llmdispatch.vendors.ollama.words import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,7 @@ class OllamaVendor(Vendor):
     listing = rules.LISTING
     litellm_names = ("ollama", "ollama_chat")
     parameters = rules.PARAMETERS
+    words = WORDS
     tool_names = ANY_TOOL_NAME
     schemas = rules.SCHEMAS
     history = HistoryRules(provider=PROVIDER, user_media=frozenset({"image"}), reasoning="text")

@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
-from langchain_llmdispatch.vendors.base import HistoryRules
+from langchain_llmdispatch.vendors.base import HistoryRules, OwnedWords
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
 from langchain_llmdispatch.vendors.openai.rules import LITELLM_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
+from langchain_llmdispatch.vendors.openai.words import COMPATIBLE
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
@@ -57,6 +58,7 @@ class CompatibleVendor(ChatCompletions):
         user_media=frozenset({"image", "image_url", "audio", "video"}),
         reasoning="text",
     )
+    words: ClassVar[OwnedWords] = COMPATIBLE
 
     def dialect(self, call: Call) -> Dialect:
         """Return the dialect that the host needs, or the one that nearly all take."""

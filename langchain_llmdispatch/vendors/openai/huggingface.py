@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from langchain_llmdispatch.types import LimitState
-from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing, ParameterRules
+from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing, OwnedWords, ParameterRules
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
+from langchain_llmdispatch.vendors.openai.words import HUGGINGFACE
 from langchain_llmdispatch.vendors.rules import SERVER
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class HuggingFaceVendor(ChatCompletions):
     parameters: ClassVar[ParameterRules] = ParameterRules(
         SERVER - {"min_p", "top_k"}, most_stops=4, parallel_switch=True
     )
+    words: ClassVar[OwnedWords] = HUGGINGFACE
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="huggingface",
         # Chat templates of many open models refuse anything but user and assistant in turn.

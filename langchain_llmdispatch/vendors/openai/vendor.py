@@ -13,6 +13,7 @@ from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
     Listing,
+    OwnedWords,
     ParameterRules,
     SchemaDialect,
     Vendor,
@@ -35,6 +36,7 @@ from langchain_llmdispatch.vendors.openai.responses_request import (
     responses_body,
 )
 from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
+from langchain_llmdispatch.vendors.openai.words import WORDS
 from langchain_llmdispatch.vendors.server_state import host_of
 
 if TYPE_CHECKING:
@@ -156,6 +158,7 @@ class OpenAIVendor(ChatCompletions):
     listing: ClassVar[Listing] = rules.LISTING
     litellm_names: ClassVar[tuple[str, ...]] = ("openai",)
     parameters: ClassVar[ParameterRules] = rules.PARAMETERS
+    words: ClassVar[OwnedWords] = WORDS
     schemas: ClassVar[SchemaDialect] = rules.SCHEMAS
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="openai",

@@ -1,0 +1,7 @@
+"""The request words that Cohere owns, besides those of its SDK, and what is known of them."""
+
+from __future__ import annotations
+
+from langchain_llmdispatch.vendors.words import OwnedWords
+
+WORDS = OwnedWords("cohere/words.json")
