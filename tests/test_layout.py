@@ -141,9 +141,9 @@ def test_each_test_file_names_a_module() -> None:
         name = file.stem.removeprefix("test_")
         if folder.parts[:1] and folder.parts[0] in FREE:
             continue
-        module = {"init": "__init__", "main": "__main__"}.get(name, name)
         if folder == Path() and name == "layout":
             continue
+        module = "__init__" if name == "init" else name
         if not (PACKAGE / folder / f"{module}.py").is_file():
             homeless.append(shown(file))
     assert homeless == []

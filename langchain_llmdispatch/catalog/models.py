@@ -101,6 +101,11 @@ def profile(listing: Listing, model: str) -> ModelProfile | None:
     return cast("ModelProfile", copy)
 
 
+def listed_models(listing: Listing) -> list[str]:
+    """Return the names of the vendor's models that have a profile, in order."""
+    return sorted(_data().profiles.get(listing.profiles or listing.section, {}))
+
+
 @lru_cache(maxsize=1024)
 def facts(listing: Listing, model: str) -> ModelFacts:
     """Return what a request to the model may contain; the vendor's defaults if the model is unknown.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from langchain_llmdispatch.__main__ import main
+from langchain_llmdispatch.types import __version__
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -30,7 +31,7 @@ def test_a_dash_reads_standard_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`-` takes the question from a pipe."""
-    monkeypatch.setattr("sys.stdin", io.StringIO("from a pipe"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"from a pipe")))
     assert main(["-", "--model", "openai:gpt-6-luna"]) == 0
     assert "from a pipe" in capsys.readouterr().out
 
@@ -68,7 +69,8 @@ def test_a_failed_call_is_one_line_and_exit_code_1(
         (["hello", "--model", "opnai:x"], "Did you mean 'openai'"),
         (["hello", "--config", "none.yaml"], "cannot be read"),
         (["check", "none.yaml"], "cannot be read"),
-        (["check"], "one argument"),
+        (["check"], "the following arguments are required: FILE"),
+        (["vendors", "x"], "unrecognized arguments: x"),
         ([" "], "question is empty"),
     ],
 )
@@ -89,11 +91,17 @@ def test_vendors_lists_them_without_keys(capsys: pytest.CaptureFixture[str]) -> 
     assert "k-secret" not in printed
 
 
-def test_check_names_the_deployments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A valid file is reported as valid."""
-    (tmp_path / "ok.yaml").write_text("models: ['openai:gpt-6-luna']\n")
-    assert main(["check", "ok.yaml"]) == 0
-    assert "openai:gpt-6-luna" in capsys.readouterr().out
-    (tmp_path / "bad.yaml").write_text("modles: []\n")
-    assert main(["check", "bad.yaml"]) == 2
-    assert "Did you mean 'models'" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["answer", "vendors", "models", "check", "convert", "replay"])
+def test_each_command_has_a_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`COMMAND --help` describes it, and `--version` is the package's."""
+    assert main([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: llmdispatch {command} ")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"llmdispatch {__version__}\n"
+
+
+def test_a_system_message_goes_along(capsys: pytest.CaptureFixture[str], server: LoopbackServer) -> None:
+    """`-s` is the system message."""
+    assert main(["-s", "Answer in French.", "hello"]) == 0
+    assert "Answer in French." in str(server.requests[0].body)
+    assert capsys.readouterr().out.startswith("Hello!")

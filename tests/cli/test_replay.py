@@ -63,6 +63,6 @@ def test_a_picture_that_cannot_be_written_is_one_line(
 
 def test_importing_the_command_line_loads_no_testing_kit() -> None:
     """The kit is loaded by its command only."""
-    code = "import sys, langchain_llmdispatch.__main__; print([m for m in sys.modules if 'h.testing' in m])"
+    code = "import sys, langchain_llmdispatch.cli.main as m; m.parser(); print([m for m in sys.modules if 'h.testing' in m])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
