@@ -16,7 +16,10 @@ from typing import Any, Literal, Self, TypeAlias
 from langchain_core.messages import BaseMessage
 from pydantic import SecretStr
 
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason: TypeAlias = Literal[
+    "stop", "length", "tool_call", "content_filter", "refusal", "context_exceeded", "other"
+]
+"""`normalized_finish_reason` in LangChain's common words; `error`, the last of them, is raised."""
 OutputMethod: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """The default size limit of a response: no text comes near it, and a generated image takes 10 to 30 MB."""

@@ -146,7 +146,7 @@ def structured(model: DispatcherChatModel) -> None:
 def cut_short(model: DispatcherChatModel) -> None:
     """Let the answer end at a limit of tokens."""
     message = model.invoke("Count from one to fifty in words.", max_tokens=16)
-    assert message.response_metadata["finish_reason"] == "length"
+    assert message.response_metadata["normalized_finish_reason"] == "length"
     assert message.text
 
 
@@ -174,7 +174,7 @@ SCENARIOS: dict[str, Callable[[DispatcherChatModel], None]] = {
 
 
 def _whole(message: AIMessage, reason: str = "stop") -> None:
-    assert message.response_metadata["finish_reason"] == reason
+    assert message.response_metadata["normalized_finish_reason"] == reason
     assert message.usage_metadata is not None
     assert message.usage_metadata["input_tokens"] > 0
     assert message.usage_metadata["output_tokens"] > 0

@@ -14,9 +14,10 @@ from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel, ValidationError
 
 from langchain_llmdispatch.chat_model.answer_root import AnswerRoot
+from langchain_llmdispatch.vendors.finish_reasons import normalized
 from langchain_llmdispatch.vendors.json_text import partial_value, whole_value
 
-_CUT = frozenset({"length", "content_filter"})
+_CUT = frozenset({"length", "content_filter", "refusal", "context_exceeded"})
 
 
 class AnswerParser(JsonOutputParser):
@@ -48,9 +49,8 @@ class AnswerParser(JsonOutputParser):
         if partial:
             return None if self.model else self.root.part(partial_value(self._text(message) or ""))
         metadata = message.response_metadata
-        reason = metadata.get("normalized_finish_reason") or metadata.get("finish_reason")
-        text = self._text(message)
-        if reason in _CUT:
+        reason, text = normalized(metadata), self._text(message)
+        if reason in _CUT or metadata.get("finish_state") == "suspended":
             raise self._error(f"it was cut ({reason})", text)
         return None if text is None else self._value(text)
 

@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage
 from langchain_llmdispatch.errors import ConfigurationError, ContentFilterError, DispatchError
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors.finish_reasons import normalized
 from langchain_llmdispatch.vendors.json_text import whole_value
 
 AnswerCheck: TypeAlias = Callable[[AIMessage], bool]
@@ -25,7 +26,7 @@ EscalateWhen: TypeAlias = AnswerCheck | str | Sequence[AnswerCheck | str]
 
 def refused(message: AIMessage, _request: ChatRequest) -> bool:
     """Return whether the model, or its vendor's filter, refused to answer."""
-    if message.response_metadata.get("finish_reason") == "content_filter":
+    if normalized(message.response_metadata) in {"content_filter", "refusal"}:
         return True
     blocks = message.content if isinstance(message.content, list) else ()
     kinds = (block.get("type") for block in blocks if isinstance(block, dict))
@@ -33,8 +34,10 @@ def refused(message: AIMessage, _request: ChatRequest) -> bool:
 
 
 def cut_short(message: AIMessage, _request: ChatRequest) -> bool:
-    """Return whether the answer reached the limit of its length."""
-    return message.response_metadata.get("finish_reason") == "length"
+    """Return whether the answer reached a limit of its length, or is still to be continued."""
+    metadata = message.response_metadata
+    cut = normalized(metadata) in {"length", "context_exceeded"}
+    return cut or metadata.get("finish_state") == "suspended"
 
 
 def violates_schema(message: AIMessage, request: ChatRequest) -> bool:

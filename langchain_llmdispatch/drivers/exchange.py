@@ -37,6 +37,7 @@ from langchain_llmdispatch.vendors.compile.argument_names import ArgumentRestore
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
 from langchain_llmdispatch.vendors.errors import class_of_status
+from langchain_llmdispatch.vendors.refusals import ANSWERED, completed
 
 _UNBOUNDED = float("inf")
 _STREAM_FACTOR = 4
@@ -234,6 +235,8 @@ class Exchange:
         try:
             for rewriter in self.rewriters():
                 message = rewriter.message(message)
+            if message.response_metadata.get("normalized_finish_reason") not in ANSWERED:
+                message = completed(message)
             self.used(message.usage_metadata, message.response_metadata.get("model_name"))
             if not message.content or not isinstance(message.content, str) or message.invalid_tool_calls:
                 check_answer(message)  # a text needs no closer look

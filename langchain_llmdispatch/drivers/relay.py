@@ -22,7 +22,8 @@ from langchain_llmdispatch.errors import (
     EmptyAnswerError,
     TruncatedStreamError,
 )
-from langchain_llmdispatch.vendors.answer_checks import is_empty
+from langchain_llmdispatch.vendors.answer_checks import has_content, is_empty
+from langchain_llmdispatch.vendors.refusals import ANSWERED, completed
 
 T = TypeVar("T")
 
@@ -116,12 +117,18 @@ class Relay:
             chunks = self._spliced(self._splicer, chunks)
         for chunk in chunks:
             if chunk.chunk_position == "last":
-                self._last = chunk
-                model = chunk.response_metadata.get("model_name")
-                self._guarded(self._exchange.used, chunk.usage_metadata, model)
+                self._last = self._ended(chunk)
             else:
                 out += self._take(chunk)
         return out
+
+    def _ended(self, last: AIMessageChunk) -> AIMessageChunk:
+        """Return the last chunk with all facts of its end, after recording its usage."""
+        metadata = last.response_metadata
+        if metadata.get("normalized_finish_reason") not in ANSWERED:
+            last = self._guarded(completed, last, [*self._attempt.chunks, *self._held])
+        self._guarded(self._exchange.used, last.usage_metadata, metadata.get("model_name"))
+        return last
 
     def _take(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
         """Hold a chunk back until content has come, which commits the answer; return what is handed over."""
@@ -160,8 +167,7 @@ class Relay:
     # -- the end -----------------------------------------------------------------------------------
 
     def _check_empty(self, last: AIMessageChunk) -> None:
-        ended = last.response_metadata.get("finish_reason") in {"stop", "tool_calls"}
-        if ended and is_empty(last) and all(map(is_empty, self._held)):
+        if has_content(last.response_metadata) and is_empty(last) and all(map(is_empty, self._held)):
             raise EmptyAnswerError("the answer is empty")
 
     def _end(self, last: AIMessageChunk) -> list[ChatGenerationChunk]:

@@ -139,7 +139,7 @@ def _heading(
     if usage and "input_tokens" in usage:  # a cached answer may hold only its mark
         shown["tokens in + out"] = f"{count(usage['input_tokens'])} + {count(usage['output_tokens'])}"
     shown["cost"] = dollars(facts.get("cost_usd"))
-    shown["ended by"] = metadata.get("finish_reason")
+    shown["ended by"] = metadata.get("normalized_finish_reason")
     adapted = [f"{change['kind']}: {change['detail']}" for change in facts.get("adapted", ())]
     notes = muted_line(Markup("<br>".join(text(note) for note in adapted))) if adapted else ""
     return heading(f"answered by {facts.get('deployment')}", _story(facts, line)) + cards(shown) + notes

@@ -102,7 +102,7 @@ def _row(message: AIMessage) -> dict[str, Any]:
         "input_tokens": usage.get("input_tokens") if usage else None,
         "output_tokens": usage.get("output_tokens") if usage else None,
         "cost_usd": None if cost is None else float(cost),
-        "finish_reason": message.response_metadata.get("finish_reason"),
+        "finish_reason": message.response_metadata.get("normalized_finish_reason"),
     }
 
 

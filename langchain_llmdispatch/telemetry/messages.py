@@ -23,7 +23,7 @@ def as_json(messages: Iterable[BaseMessage]) -> str:
 
 def _message(message: BaseMessage) -> dict[str, Any]:
     out: dict[str, Any] = {"role": _ROLES.get(message.type, message.type), "parts": list(_parts(message))}
-    if reason := message.response_metadata.get("finish_reason"):
+    if reason := message.response_metadata.get("normalized_finish_reason"):
         out["finish_reason"] = reason
     return out
 

@@ -288,7 +288,7 @@ def _request_attributes(data: Mapping[str, Any]) -> dict[str, Any]:
 def _answer_attributes(message: AIMessage) -> dict[str, Any]:
     metadata = message.response_metadata
     facts: Mapping[str, Any] = metadata.get("llmdispatch") or {}
-    reasons: Sequence[str] | None = [reason] if (reason := metadata.get("finish_reason")) else None
+    reasons: Sequence[str] | None = [reason] if (reason := metadata.get("normalized_finish_reason")) else None
     cost = facts.get("cost_usd")
     return {
         "gen_ai.provider.name": _provider(

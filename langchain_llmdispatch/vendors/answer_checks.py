@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import EmptyAnswerError, TruncatedToolCallError
+from langchain_llmdispatch.vendors.finish_reasons import normalized
 from langchain_llmdispatch.vendors.server_state import KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.messages import AIMessage, AIMessageChunk
+
+_ENDED = frozenset({"stop", "tool_call", "other"})
 
 # A block with one of these filled holds content; `index`, `type` and `id` alone do not.
 _CONTENT_KEYS = (
@@ -35,8 +40,13 @@ def check_answer(message: AIMessage) -> None:
     if message.invalid_tool_calls:
         names = ", ".join(repr(call.get("name")) for call in message.invalid_tool_calls)
         raise TruncatedToolCallError(f"the arguments of tool call {names} are not whole JSON")
-    if message.response_metadata.get("finish_reason") in {"stop", "tool_calls"} and is_empty(message):
+    if has_content(message.response_metadata) and is_empty(message):
         raise EmptyAnswerError("the answer is empty")
+
+
+def has_content(metadata: Mapping[str, Any]) -> bool:
+    """Return whether an answer must hold something, by the facts of its end."""
+    return metadata.get("finish_state") != "suspended" and normalized(metadata) in _ENDED
 
 
 def is_empty(message: AIMessage | AIMessageChunk) -> bool:

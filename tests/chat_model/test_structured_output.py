@@ -46,7 +46,7 @@ def test_a_forced_tool_call_comes_back_as_text(server: LoopbackServer, *, stream
     assert server.requests[0].body["tool_choice"]["function"]["name"] == "City"
     assert City.model_validate_json(message.text)
     assert message.tool_calls == []
-    assert message.response_metadata["finish_reason"] == "stop"
+    assert message.response_metadata["normalized_finish_reason"] == "stop"
 
 
 def test_include_raw_keeps_the_message(server: LoopbackServer) -> None:

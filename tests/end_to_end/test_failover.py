@@ -86,7 +86,7 @@ def test_same_script_same_decisions(
             message = call(model, "hello")
             facts = message.response_metadata["llmdispatch"]
             assert message.text
-            assert message.response_metadata["finish_reason"] == "stop"
+            assert message.response_metadata["normalized_finish_reason"] == "stop"
             assert [r["deployment"] for r in facts["attempts"]] == list(case.asked)
             assert facts["deployment"] == case.asked[-1]
             assert facts["fallback"] is (len(set(case.asked)) > 1)

@@ -117,7 +117,7 @@ def test_a_finish_reason_on_each_event(
     for pauses in ((2.6, 0.1), (0.7, 30.0, 30.0), (100.0, 100.0)):
         message = ran(server, vendor, data, colour, pauses, stream_idle_timeout=idle)
         assert message.text == "One, two, three."
-        assert message.response_metadata["finish_reason"] == "stop"
+        assert message.response_metadata["normalized_finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize("vendor", MAKE)
@@ -155,7 +155,7 @@ def test_a_connection_that_breaks(server: LoopbackServer, vendor: str, colour: s
             ran(server, vendor, data, colour, (0.0, BREAK))
     else:
         message = ran(server, vendor, data, colour, (0.0, BREAK))
-        assert (message.text, message.response_metadata["finish_reason"]) == ("Hello.", "stop")
+        assert (message.text, message.response_metadata["normalized_finish_reason"]) == ("Hello.", "stop")
 
 
 @pytest.mark.parametrize("colour", STREAMS)
@@ -165,7 +165,7 @@ def test_a_missing_end_marker_is_waited_for_briefly(server: LoopbackServer, colo
     data = sse(chunk("Hello.", None), chunk(""), chunk("", usage=usage), chunk(""), "[DONE]")
     clock = FakeClock()
     message = ran(server, "compatible", data, colour, (0.0, 1.5, 1.5, FOREVER), clock=clock)
-    assert (message.text, message.response_metadata["finish_reason"]) == ("Hello.", "stop")
+    assert (message.text, message.response_metadata["normalized_finish_reason"]) == ("Hello.", "stop")
     assert message.usage_metadata == {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
     assert clock.slept == pytest.approx([0.0, 1.5, 1.5, 2.0])
 
@@ -254,7 +254,7 @@ def test_each_tool_gets_its_own_arguments(server: LoopbackServer, vendor: str, c
     message = ran(server, vendor, CALLS[vendor], colour)
     assert [(one["name"], one["args"]) for one in message.tool_calls] == [("f", {"x": 1}), ("g", {"y": 2})]
     assert len({one["id"] for one in message.tool_calls} - {None, ""}) == 2
-    assert message.response_metadata["finish_reason"] == "tool_calls"
+    assert message.response_metadata["normalized_finish_reason"] == "tool_call"
 
 
 @pytest.mark.parametrize("colour", STREAMS)

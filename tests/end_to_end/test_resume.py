@@ -66,7 +66,7 @@ def test_a_retried_stream_is_one_text_for_the_caller(server: LoopbackServer, rea
     assert message.text == TEXT
     assert facts["resumed"] is True
     assert [record["error"] for record in facts["attempts"]] == ["StreamInterruptedError", None]
-    assert message.response_metadata["finish_reason"] == "stop"
+    assert message.response_metadata["normalized_finish_reason"] == "stop"
     assert len(server.requests) == 2
 
 
@@ -171,7 +171,7 @@ def test_an_answer_that_adds_nothing_ends_the_message(server: LoopbackServer, re
     with model_of(*pair, on_stream_error="resume", max_retries=0) as model:
         read(model, seen)
     assert total(seen).text == "all of it"
-    assert total(seen).response_metadata["finish_reason"] == "stop"
+    assert total(seen).response_metadata["normalized_finish_reason"] == "stop"
 
 
 def test_a_stream_may_break_more_than_once(server: LoopbackServer, read: Read) -> None:

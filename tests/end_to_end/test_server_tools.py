@@ -160,7 +160,7 @@ def test_they_come_back_as_standard_blocks(vendor: str, version: str, server: Lo
     kinds = [block["type"] for block in answer.content_blocks]
     assert kinds == ["server_tool_call", "server_tool_result", "text"]
     assert (answer.text, answer.tool_calls) == ("Cats purr.", [])
-    assert answer.response_metadata["finish_reason"] == "stop"
+    assert answer.response_metadata["normalized_finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -22,12 +22,12 @@ SKIPPED: dict[str, str] = {
 _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "tool_use": "tool_calls",
+    "tool_use": "tool_call",
     "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "pause_turn": "length",
-    "compaction": "length",
-    "refusal": "content_filter",
+    "model_context_window_exceeded": "context_exceeded",
+    "pause_turn": "other",
+    "compaction": "other",
+    "refusal": "refusal",
     "stop": "stop",
     None: "stop",
 }

@@ -20,7 +20,7 @@ SKIPPED: dict[str, str] = {
 }
 """APIs of this vendor's recordings that are not this codec's, and why."""
 
-_FINISH = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
+_FINISH = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_call"}
 _FAILED = {"ERROR": errors.MalformedResponseError, "TIMEOUT": errors.ServerError}
 _BY_STATUS = {
     400: errors.InvalidRequestError,

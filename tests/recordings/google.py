@@ -119,12 +119,12 @@ def _answer(events: list[dict[str, Any]], exchange: dict[str, Any]) -> Expected:
         return Expected(error=errors.MalformedResponseError, retryable=True)
     if reason is None and not blocked:
         return Expected(error=errors.EmptyAnswerError)
-    finish = "content_filter" if blocked else _FINISH.get(str(reason), "length")
+    finish = "content_filter" if blocked else _FINISH.get(str(reason), "other")
     return Expected(
         text="".join(part.get("text", "") for part in parts if not part.get("thought")),
         reasoning="".join(part.get("text", "") for part in parts if part.get("thought")),
         tool_calls=calls,
-        finish="tool_calls" if calls and finish == "stop" else finish,
+        finish="tool_call" if calls and finish == "stop" else finish,
         usage=_usage(events),
         model=next((event["modelVersion"] for event in events if event.get("modelVersion")), None),
         id=next((event["responseId"] for event in events if event.get("responseId")), None),

@@ -76,7 +76,7 @@ def _answer(lines: list[dict[str, Any]]) -> Expected:
         text="".join(message.get("content") or "" for message in messages),
         reasoning="".join(message.get("thinking") or "" for message in messages),
         tool_calls=[(function["name"], function["arguments"]) for function in calls],
-        finish="tool_calls" if calls and reason == "stop" else reason,
+        finish="tool_call" if calls and reason == "stop" else reason,
         usage=_usage(last),
         model=last["model"],
     )

@@ -32,8 +32,8 @@ _FINISH = {
     "stop": "stop",
     "eos": "stop",
     "eos_token": "stop",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
     "length": "length",
     "content_filter": "content_filter",
     None: "stop",
@@ -189,6 +189,7 @@ def _streamed(objects: list[dict[str, Any]], *, broken: bool) -> Expected:
     message = {
         "content": "".join(_text(d.get("content"), "text") for d in deltas),
         "reasoning": "".join(_reasoning(d) for d in deltas),
+        "refusal": "".join(d.get("refusal") or "" for d in deltas),
         "tool_calls": list(calls.values()),
     }
     head = {
@@ -207,7 +208,7 @@ def _answer(head: dict[str, Any], message: dict[str, Any], choice: dict[str, Any
         reasoning=_reasoning(message),
         tool_calls=[(name, args) for name, args in calls if args is not None],
         invalid_tool_calls=sum(args is None for _, args in calls),
-        finish="tool_calls" if calls and finish == "stop" else finish,
+        finish="refusal" if message.get("refusal") else "tool_call" if calls and finish == "stop" else finish,
         usage=_usage(_said_usage(head)),
         model=head.get("model") or None,
         id=head.get("id") or None,

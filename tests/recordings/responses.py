@@ -83,7 +83,7 @@ def _reading(reply: Json, items: list[Json], texts: Sequence[Json] = ()) -> Expe
         tool_calls=[(name, args) for name, args in calls if args is not None],
         invalid_tool_calls=sum(args is None for _, args in calls),
         call_ids=[item["call_id"] for item in items if _is_call(item)],
-        finish=_finish(reply, called=bool(calls)),
+        finish=_finish(reply, called=bool(calls), refused=any("refusal" in part for part in parts)),
         usage=_usage(reply.get("usage")),
         model=reply["model"],
         id=reply["id"],
@@ -95,11 +95,13 @@ def _reading(reply: Json, items: list[Json], texts: Sequence[Json] = ()) -> Expe
     )
 
 
-def _finish(reply: Json, *, called: bool) -> str:
+def _finish(reply: Json, *, called: bool, refused: bool) -> str:
     if reply["status"] == "incomplete":
         reason = reply["incomplete_details"]["reason"]
         return "content_filter" if reason == "content_filter" else "length"
-    return "tool_calls" if called else "stop"
+    if refused:
+        return "refusal"
+    return "tool_call" if called else "stop"
 
 
 def _logprobs(parts: Sequence[Json]) -> Json:

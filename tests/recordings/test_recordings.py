@@ -253,7 +253,8 @@ def _check_message(codec: Vendor, message: AIMessage, expected: Expected) -> Non
 
 def _check_metadata(codec: Vendor, metadata: dict[str, Any], expected: Expected) -> None:
     json.dumps(metadata)
-    assert metadata["finish_reason"] == expected.finish
+    assert metadata["normalized_finish_reason"] == expected.finish
+    assert metadata["finish_state"] in {"complete", "suspended"}
     assert metadata["model_provider"]
     if expected.model is not None:
         assert metadata["model_name"] == expected.model

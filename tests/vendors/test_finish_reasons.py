@@ -10,12 +10,12 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of, has_ended
+from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of, finish_reason_of, has_ended
 from tests.vendors.samples import SAMPLES
 
 
 @pytest.mark.parametrize(
-    ("word", "ending"),
+    ("word", "meaning"),
     [
         ("stop", "stop"),
         ("END_TURN", "stop"),
@@ -26,29 +26,37 @@ from tests.vendors.samples import SAMPLES
         ("FinishReason.MAX_TOKENS", "length"),
         ("FINISH_REASON_SAFETY", "content_filter"),
         ("RECITATION", "content_filter"),
-        ("refusal", "content_filter"),
+        ("refusal", "refusal"),
         ("guardrail_intervened", "content_filter"),
-        ("tool_use", "tool_calls"),
-        ("function_call", "tool_calls"),
-        ("MALFORMED_FUNCTION_CALL", "failed"),
-        ("abort", "failed"),
+        ("tool_use", "tool_call"),
+        ("function_call", "tool_call"),
+        ("MALFORMED_FUNCTION_CALL", "error"),
+        ("abort", "error"),
         ("something new", None),
         ("", None),
         (None, None),
         (["stop"], None),
     ],
 )
-def test_words(word: Any, ending: str | None) -> None:
+def test_words(word: Any, meaning: str | None) -> None:
     """Case and spelling do not matter; what is unknown has no meaning here."""
-    assert ending_of(word) == ending
+    assert ending_of(word) == meaning
+
+
+def test_the_three_facts() -> None:
+    """The vendor's own word, LangChain's, and whether another request is to continue the answer."""
+    assert ending("pause_turn") == {
+        "finish_reason": "pause_turn",
+        "normalized_finish_reason": "other",
+        "finish_state": "suspended",
+    }
+    assert ending(None) == {"normalized_finish_reason": "stop", "finish_state": "complete"}
 
 
 def test_an_unknown_word_is_an_end() -> None:
     """The answer is there; calls in it must be answered next."""
-    assert finish_reason_of("something new") == finish_reason_of(None) == "stop"
-    assert (
-        finish_reason_of("something new", calls=True) == finish_reason_of("STOP", calls=True) == "tool_calls"
-    )
+    assert (finish_reason_of("something new"), finish_reason_of(None)) == ("other", "stop")
+    assert [finish_reason_of(word, calls=True) for word in ("something new", "STOP")] == ["tool_call"] * 2
     assert finish_reason_of("length", calls=True) == "length"
 
 
@@ -109,8 +117,9 @@ def test_words_of_other_vendors(name: str, stream: bool) -> None:
     # An Anthropic answer that is cut may be cut inside its last block, which here is a call.
     cut = [] if name == "anthropic" and not stream else cut
     for word in (*cut, "SAFETY", "recitation", "Refusal", "PROHIBITED_CONTENT", "contentFilter"):
-        reason = answered(name, word, stream=stream).response_metadata["finish_reason"]
-        assert reason == ending_of(word), word
+        reason = answered(name, word, stream=stream).response_metadata["normalized_finish_reason"]
+        refused = (name, stream) == ("openai", True)  # the sample holds a refusal
+        assert reason == ("refusal" if refused else ending_of(word)), word
     for word in ("MALFORMED_FUNCTION_CALL", "error", "malformed_tool_use"):
         with pytest.raises(errors.VendorError, match=word):
             answered(name, word, stream=stream)
@@ -121,5 +130,5 @@ def test_words_of_other_vendors(name: str, stream: bool) -> None:
 def test_unknown_words_are_kept(name: str, stream: bool) -> None:
     """An unknown word is an end, and the vendor's own word stays in the metadata."""
     metadata = answered(name, "something new", stream=stream).response_metadata
-    assert metadata["finish_reason"] in {"stop", "tool_calls"}
-    assert "something new" in metadata.values()
+    assert metadata["normalized_finish_reason"] in {"other", "tool_call", "refusal"}
+    assert metadata["finish_reason"] == "something new"

@@ -22,6 +22,7 @@ from langchain_llmdispatch.framing import LineDecoder
 from langchain_llmdispatch.testing.body_streams import Action, Delay, filtered, pause
 from langchain_llmdispatch.transport.middleware import Sleep
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.finish_reasons import ending
 from langchain_llmdispatch.vendors.stream import FrameDecoder
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _facts(vendor: Vendor, call: Call) -> dict[str, Any]:
     return {
         "model_name": call.model,
         "model_provider": vendor.provider or vendor.name,
-        "finish_reason": "stop",
+        **ending("stop"),
     }
 
 

@@ -14,7 +14,7 @@ from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, checked_blocks, json_object, made_id, model_of
 from langchain_llmdispatch.vendors.anthropic.errors import error_inside
 from langchain_llmdispatch.vendors.argument_text import arguments_of
-from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
+from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of
 from langchain_llmdispatch.vendors.usage import count_of, grown_counts, sum_of, usage_of
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 PROVIDER = "anthropic"
-
-_UNFINISHED = frozenset({"pause_turn", "compaction"})
-"""Stop reasons of answers that are sent back to be continued; no block of them is cut."""
 
 _KEPT = ("id", "stop_reason", "stop_sequence", "stop_details", "container", "context_management", "usage")
 _BREAKDOWN = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
@@ -79,8 +76,7 @@ def _lifetimes(breakdown: Any) -> dict[str, int]:
 
 def is_cut(answer: Mapping[str, Any]) -> bool:
     """Return whether the last block of an answer may be cut, by its stop reason."""
-    reason = answer.get("stop_reason")
-    return ending_of(reason) == "length" and reason not in _UNFINISHED
+    return ending_of(answer.get("stop_reason")) in {"length", "context_exceeded"}
 
 
 def metadata(call: Call, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +92,7 @@ def metadata(call: Call, answer: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "model_provider": PROVIDER,
         "model_name": model_of(answer, call.model),
-        "finish_reason": finish_reason_of(answer.get("stop_reason")),
+        **ending(answer.get("stop_reason")),
     }
     found.update((name, answer[name]) for name in _KEPT if answer.get(name) is not None)
     tier = (answer.get("usage") or {}).get("service_tier")

@@ -14,7 +14,7 @@ from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, json_object, made_id, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.cohere.errors import error_inside
-from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
+from langchain_llmdispatch.vendors.finish_reasons import ending
 from langchain_llmdispatch.vendors.usage import count_of, sum_of, usage_of
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def metadata(call: Call, answer: Mapping[str, Any], *, called: bool) -> dict[str
     found: dict[str, Any] = {
         "model_provider": PROVIDER,
         "model_name": call.model,
-        "finish_reason": finish_reason_of(reason, calls=called),
+        **ending(reason, calls=called),
     }
     if reason:
         found["stop_reason"] = reason

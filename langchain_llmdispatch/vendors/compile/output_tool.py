@@ -89,8 +89,8 @@ class OutputUnwrapper:
 
     @staticmethod
     def _finished(metadata: dict[str, Any], other_calls: bool) -> dict[str, Any]:
-        if metadata.get("finish_reason") == "tool_calls" and not other_calls:
-            return {**metadata, "finish_reason": "stop"}
+        if metadata.get("normalized_finish_reason") == "tool_call" and not other_calls:
+            return {**metadata, "normalized_finish_reason": "stop"}
         return metadata
 
 

@@ -17,7 +17,7 @@ from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseError, VendorError
 from langchain_llmdispatch.vendors.answer import json_object, text_of
 from langchain_llmdispatch.vendors.base import ErrorBody
-from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
+from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of
 from langchain_llmdispatch.vendors.google.contents import (
     NATIVE,
     OUTCOMES,
@@ -43,7 +43,7 @@ from langchain_llmdispatch.vendors.usage import count_of, grown_counts
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.types import Call, FinishReason
+    from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 # What a candidate may carry beside content and reason, and the name it gets in `response_metadata`.
@@ -148,7 +148,7 @@ class AnswerBuilder:
     def _add_reason(self, reason: str) -> None:
         if reason != "STOP" or not self._reason:  # STOP on each event takes back no other reason
             self._reason = reason
-        if ending_of(reason) == "failed":
+        if ending_of(reason) == "error":
             message = self._extras.get("finishMessage") or ""
             raise self._failed(f"{reason} {message}".strip(), reason)
 
@@ -252,35 +252,32 @@ class AnswerBuilder:
     def _empty(self) -> bool:
         return self._index < 0 and not self.calls and not self._audio
 
-    def finish(self) -> FinishReason:
-        """Return why the answer ended.
+    def ending(self) -> dict[str, Any]:
+        """Return the facts of the answer's end.
 
         Raises:
             MalformedResponseError: It did not end, or ended in a way that makes no answer.
         """
         if not self._reason:
             if self.block_reason:
-                return "content_filter"
+                return ending(self.block_reason) | {"normalized_finish_reason": "content_filter"}
             cls = EmptyAnswerError if self._empty else MalformedResponseError
             raise self._context.error(cls, "the answer has no finish reason")
-        # OTHER, NO_IMAGE and future words are ambiguous: content was cut short, and nothing is no answer.
-        known = None if self._reason == "OTHER" else ending_of(self._reason)
-        if known is None and self._empty:
+        # OTHER, NO_IMAGE and future words are ambiguous: nothing is no answer.
+        if ending_of(self._reason) in {None, "other"} and self._empty:
             message = self._extras.get("finishMessage") or "nothing was answered"
             raise self._failed(f"{self._reason}: {message}", self._reason)
-        return "length" if known is None else finish_reason_of(self._reason, calls=bool(self.calls))
+        return ending(self._reason, calls=bool(self.calls))
 
     def metadata(self) -> dict[str, Any]:
         """Return everything that is reported once, at the end, as `response_metadata`."""
         found: dict[str, Any] = {
             "model_provider": self._context.vendor.provider,
             "model_name": self._model or self._context.call.model,
-            "finish_reason": self.finish(),
+            **self.ending(),
         }
         if self._id:
             found["id"] = self._id
-        if self._reason not in {"", "STOP", "MAX_TOKENS"}:
-            found["native_finish_reason"] = self._reason
         for key, value in self._extras.items():
             found[_EXTRAS[key]] = snake(value)
         if "grounding_metadata" in found:

@@ -22,7 +22,7 @@ from langchain_llmdispatch.errors import (
 )
 from langchain_llmdispatch.vendors.answer import CallIds, made_id, whole_chunk
 from langchain_llmdispatch.vendors.answer_checks import is_empty
-from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of, has_ended
+from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of, has_ended
 from langchain_llmdispatch.vendors.langchain.streamed_calls import ChunkCalls
 from langchain_llmdispatch.vendors.usage import count_of
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.langchain.integrations import Integration
 
 _ENDS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+_OWN = ("finish_reason", "normalized_finish_reason", "finish_state")
 _MODELS = ("model_name", "model", "model_id", "modelId", "model_version")
 
 
@@ -53,7 +54,7 @@ def message_of(result: ChatResult, call: Call, integration: Integration) -> AIMe
         **message.response_metadata,
     }
     metadata = _metadata(facts, call, integration, calls=bool(message.tool_calls), identity=message.id)
-    if "finish_reason" not in metadata and is_empty(message):
+    if "normalized_finish_reason" not in metadata and is_empty(message):
         raise EmptyAnswerError("the answer is empty")
     message = _with_ids(message, CallIds())
     update = {
@@ -78,12 +79,14 @@ def _metadata(
     facts: Mapping[str, Any], call: Call, integration: Integration, *, calls: bool, identity: str | None
 ) -> dict[str, Any]:
     """Return response metadata with our names for model, vendor, id and finish reason."""
-    reason = _reason(facts)
-    metadata = {key: value for key, value in facts.items() if key != "finish_reason"}
-    if reason in {"stop", None} and calls:
-        reason = "tool_calls"  # they must be answered next
-    if reason is not None:
-        metadata["finish_reason"] = reason
+    metadata = dict(facts)
+    if (word := _ended_by(facts)) is not None:
+        own = {name: facts[name] for name in _OWN if facts.get(name)}
+        metadata |= ending(word, calls=calls) | own
+        if calls and metadata["normalized_finish_reason"] == "stop":
+            metadata["normalized_finish_reason"] = "tool_call"  # they must be answered next
+    elif calls:
+        metadata |= {"normalized_finish_reason": "tool_call", "finish_state": "complete"}
     named = next(
         (facts[key] for key in _MODELS if isinstance(facts.get(key), str) and facts[key]), call.model
     )
@@ -94,23 +97,17 @@ def _metadata(
     return metadata
 
 
-def _reason(facts: Mapping[str, Any]) -> str | None:
-    """Return the finish reason, an unknown one in the model's own word; None if there is none.
-
-    Raises:
-        MalformedResponseError: The word means that there is no answer.
-    """
+def _ended_by(facts: Mapping[str, Any]) -> str | None:
+    """Return the model's own word for the end, or None if there is none."""
     for key in _ENDS:
         word = facts.get(key)
         if not isinstance(word, str) or not has_ended(word):
             continue
         if word == "incomplete":
             why = facts.get("incomplete_details")
-            word = str(why.get("reason") if isinstance(why, Mapping) else "") or "length"
-        if ending_of(word) is not None:
-            return finish_reason_of(word)
-        if key != "status":
-            return word.lower()
+            word = str(why.get("reason") if isinstance(why, Mapping) else "") or word
+        if key != "status" or ending_of(word) is not None:
+            return word
     return None
 
 
@@ -173,7 +170,7 @@ class ChunkDecoder:
 
     @property
     def _ended(self) -> bool:
-        return self._last or _reason(self._facts) is not None
+        return self._last or _ended_by(self._facts) is not None
 
     @property
     def used(self) -> UsageMetadata | None:
@@ -228,7 +225,7 @@ class ChunkDecoder:
             raise TruncatedToolCallError("the arguments of a tool call are not whole JSON")
         calls = bool(self._calls)
         metadata = _metadata(self._facts, self._call, self._integration, calls=calls, identity=self._identity)
-        if not self._filled and "finish_reason" not in metadata:
+        if not self._filled and "normalized_finish_reason" not in metadata:
             raise EmptyAnswerError("the answer is empty")
         return [
             AIMessageChunk(

@@ -15,7 +15,7 @@ from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseErro
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, json_object, model_of, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
-from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
+from langchain_llmdispatch.vendors.finish_reasons import ending
 from langchain_llmdispatch.vendors.ollama.errors import error_inside
 from langchain_llmdispatch.vendors.usage import usage_of
 
@@ -118,7 +118,7 @@ def metadata(call: Call, answer: Mapping[str, Any], logprobs: Any, *, called: bo
         "model_provider": PROVIDER,
         "model_name": model_of(answer, call.model),
         # Ollama's reason is "stop" after tool calls too.
-        "finish_reason": finish_reason_of(answer.get("done_reason"), calls=called),
+        **ending(answer.get("done_reason"), calls=called),
     }
     found.update((name, answer[name]) for name in _KEPT if answer.get(name) is not None)
     if logprobs:

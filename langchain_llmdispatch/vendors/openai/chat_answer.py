@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
-from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of
+from langchain_llmdispatch.vendors.finish_reasons import ending
 from langchain_llmdispatch.vendors.server_state import (
     call_state,
     message_state,
@@ -138,8 +138,8 @@ def seed_of(reply: Mapping[str, Any]) -> str:
     return str(reply.get("id") or reply.get("created") or "")
 
 
-def ending_metadata(word: Any, *, calls: bool) -> dict[str, Any]:
-    """Return the finish reason as metadata, and the server's own word where that is another one.
+def ending_metadata(word: Any, *, calls: bool, refused: bool) -> dict[str, Any]:
+    """Return the facts of an answer's end.
 
     Forced calls end with `stop` on OpenAI, and so do all calls on some servers: they must be answered next
     all the same.
@@ -147,11 +147,10 @@ def ending_metadata(word: Any, *, calls: bool) -> dict[str, Any]:
     Raises:
         MalformedResponseError: The answer failed on the way.
     """
-    if word == "stop" and not calls:
-        return {"finish_reason": word}  # nearly every answer
-    reason = finish_reason_of(word, calls=calls)
-    same = not word or word in {reason, "stop"}
-    return {"finish_reason": reason, **({} if same else {"native_finish_reason": str(word)})}
+    if word == "stop" and not calls and not refused:  # nearly every answer
+        return {"finish_reason": word, "normalized_finish_reason": word, "finish_state": "complete"}
+    facts = ending(word, calls=calls)
+    return facts | {"normalized_finish_reason": "refusal"} if refused else facts
 
 
 def given_id(raw: Any) -> str | None:
@@ -203,7 +202,7 @@ def chat_message(
     metadata = {
         "model_provider": provider,
         "model_name": named if isinstance(named := reply.get("model"), str) and named else model,
-        **ending_metadata(choice.get("finish_reason"), calls=calls is not None),
+        **ending_metadata(choice.get("finish_reason"), calls=calls is not None, refused="refusal" in kwargs),
     }
     for source, kept in ((reply, HEAD), (choice, TAIL), (choice, ("logprobs",))):
         for name in kept:

@@ -44,8 +44,8 @@ class ChatStreamDecoder(FrameDecoder):
     """
 
     __slots__ = (
-        "_calls", "_finish_reason", "_head", "_logprobs", "_model", "_open", "_provider", "_seed", "_stamped",
-        "_state", "_usage",
+        "_calls", "_finish_reason", "_head", "_logprobs", "_model", "_open", "_provider", "_refused", "_seed",
+        "_stamped", "_state", "_usage",
     )  # fmt: skip
 
     end_marker: ClassVar[str] = "a finish reason"
@@ -66,6 +66,7 @@ class ChatStreamDecoder(FrameDecoder):
         self._model = ""
         self._seed = ""
         self._finish_reason = ""
+        self._refused = False
         self._open = False  # whether content has come on a chunk without a finish reason
         self._stamped = False  # whether content has come after a finish reason
         self._state: dict[str, Any] = {}
@@ -122,7 +123,7 @@ class ChatStreamDecoder(FrameDecoder):
     def _end(self, chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
         reason = str(choice["finish_reason"])
         # A failure is known at once; `stop` on later chunks takes back no other reason.
-        if finish_reason_of(reason) != "stop" or not self._finish_reason:
+        if finish_reason_of(reason) not in {"stop", "other"} or not self._finish_reason:
             self._finish_reason = reason
         # Where each chunk with content has a finish reason, the first of them may not be the last.
         self.finished = self._open and not self._stamped
@@ -138,7 +139,7 @@ class ChatStreamDecoder(FrameDecoder):
         text, reasoning = answers.text_and_reasoning(text)
         kwargs = {name: delta[name] for name in answers.KWARGS if delta.get(name)}
         if delta.get("refusal"):
-            kwargs["refusal"] = text_of(delta["refusal"])
+            kwargs["refusal"], self._refused = text_of(delta["refusal"]), True
         if reasoning := answers.reasoning_of(delta) or reasoning:
             kwargs["reasoning_content"] = reasoning
         if state := message_state(delta):
@@ -162,7 +163,7 @@ class ChatStreamDecoder(FrameDecoder):
         metadata = {
             "model_provider": self._provider,
             "model_name": self._model or self._call.model,
-            **answers.ending_metadata(self._finish_reason, calls=bool(self._calls)),
+            **answers.ending_metadata(self._finish_reason, calls=bool(self._calls), refused=self._refused),
             **self._head,
         }
         if self._logprobs:

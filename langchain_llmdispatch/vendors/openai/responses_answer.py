@@ -16,7 +16,7 @@ from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id, model_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
-from langchain_llmdispatch.vendors.finish_reasons import ending_of, finish_reason_of
+from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of
 from langchain_llmdispatch.vendors.server_state import HOST, digest, host_of
 from langchain_llmdispatch.vendors.usage import usage_of
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from langchain_core.messages.ai import UsageMetadata
 
-    from langchain_llmdispatch.types import FinishReason
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
 _AHEAD = frozenset({"queued", "in_progress"})
@@ -78,21 +77,32 @@ def response_metadata(context: ErrorContext, reply: Mapping[str, Any], *, calls:
     """
     call = context.call
     host = digest(host_of(call.endpoint.base_url)) if context.vendor.history.only_recorded else None
-    reason: FinishReason = "tool_calls" if calls else "stop"
-    status = reply.get("status")
-    if status == "incomplete":
-        why = (reply.get("incomplete_details") or {}).get("reason")
-        reason = "length" if ending_of(why) in {None, "stop", "tool_calls"} else finish_reason_of(why)
-    elif status in _AHEAD:
-        reason = "length"  # no answer is whole before it is there
     return {
         "model_provider": "openai",
         "model_name": model_of(reply, call.model),
-        "finish_reason": reason,
+        **_ending(reply, calls=calls),
         **{name: reply[name] for name in _KEPT if reply.get(name)},
         **({HOST: host} if host else {}),
-        **({"status": status} if status in _AHEAD else {}),
+        **({"status": reply["status"]} if reply.get("status") in _AHEAD else {}),
     }
+
+
+def _ending(reply: Mapping[str, Any], *, calls: bool) -> dict[str, Any]:
+    """Return the facts of a response's end: the word is the reason why it is incomplete, or its status."""
+    status = reply.get("status")
+    if status != "incomplete":
+        facts = ending(status or "completed", calls=calls)
+        return facts | {"normalized_finish_reason": "refusal"} if _is_refused(reply) else facts
+    why = (reply.get("incomplete_details") or {}).get("reason") or status
+    facts = ending(why)
+    cut = ending_of(why) in {None, "stop", "tool_call"}
+    return facts | {"normalized_finish_reason": "length"} if cut else facts
+
+
+def _is_refused(reply: Mapping[str, Any]) -> bool:
+    items = (item for item in reply.get("output") or () if isinstance(item, Mapping))
+    parts = (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
+    return any(part.get("type") == "refusal" for part in parts if isinstance(part, Mapping))
 
 
 def response_usage(usage: Any) -> UsageMetadata | None:

@@ -47,7 +47,7 @@ def test_what_was_recorded_is_replayed(server: LoopbackServer, path: Path, vendo
             again = answer(model, colour)
         assert again.text == first.text != ""
         assert again.usage_metadata == first.usage_metadata
-        assert again.response_metadata["finish_reason"] == "stop"
+        assert again.response_metadata["normalized_finish_reason"] == "stop"
     assert len(server.requests) == 1
 
 

@@ -85,7 +85,7 @@ def test_what_does_no_harm_leaves_the_answer_whole(server: LoopbackServer, colou
     with model_of(deployment(server, "openai")) as model, Faults() as faults:
         getattr(faults, name)(**({"seconds": 1} if name == "slow_first_token" else {}))
         message = answer(model, colour)
-    assert message.response_metadata["finish_reason"] == "stop"
+    assert message.response_metadata["normalized_finish_reason"] == "stop"
     assert_attempts(message, exactly=1)
 
 

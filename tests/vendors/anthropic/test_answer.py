@@ -16,20 +16,22 @@ from tests.vendors.anthropic.calls import VENDOR, WEATHER, answer, call, decode,
     [
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
-        ("tool_use", "tool_calls"),
+        ("tool_use", "tool_call"),
         ("max_tokens", "length"),
-        ("model_context_window_exceeded", "length"),
-        ("pause_turn", "length"),
-        ("refusal", "content_filter"),
-        ("a_new_one", "stop"),
+        ("model_context_window_exceeded", "context_exceeded"),
+        ("pause_turn", "other"),
+        ("refusal", "refusal"),
+        ("a_new_one", "other"),
     ],
 )
 def test_finish_reasons(reason: str, finish: str) -> None:
-    """Every stop reason, whole and streamed, with the vendor's word beside ours."""
+    """Every stop reason, whole and streamed, beside the common word; a paused answer is suspended."""
     raw = answer([{"type": "text", "text": "a"}], reason)
     for message in (decode(raw), streamed(raw)):
-        assert message.response_metadata["finish_reason"] == finish
+        assert message.response_metadata["normalized_finish_reason"] == finish
         assert message.response_metadata["stop_reason"] == reason
+        assert message.response_metadata["finish_reason"] == reason
+        assert (message.response_metadata["finish_state"] == "suspended") == (reason == "pause_turn")
 
 
 def test_plain_answer() -> None:
@@ -39,7 +41,9 @@ def test_plain_answer() -> None:
     assert message.response_metadata == {
         "model_provider": "anthropic",
         "model_name": "claude-haiku-5-5-20260801",
-        "finish_reason": "stop",
+        "finish_reason": "end_turn",
+        "normalized_finish_reason": "stop",
+        "finish_state": "complete",
         "id": "msg_1",
         "stop_reason": "end_turn",
         "usage": {"input_tokens": 10, "output_tokens": 5},

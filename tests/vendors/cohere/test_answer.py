@@ -44,8 +44,9 @@ def test_metadata() -> None:
         "output_token_details": {"reasoning": 9},
     }
     assert message.response_metadata == {
-        "model_provider": "cohere", "model_name": "command-a-03-2025", "finish_reason": "stop",
-        "stop_reason": "COMPLETE", "id": "a1", "usage": USAGE, "logprobs": [{"token_ids": [1]}],
+        "model_provider": "cohere", "model_name": "command-a-03-2025", "finish_reason": "COMPLETE",
+        "normalized_finish_reason": "stop", "finish_state": "complete", "stop_reason": "COMPLETE", "id": "a1", "usage": USAGE,
+        "logprobs": [{"token_ids": [1]}],
     }  # fmt: skip
 
 
@@ -66,16 +67,16 @@ def test_usage(usage: Any, counts: tuple[int, int] | None) -> None:
 
 
 FINISHES = [
-    ("COMPLETE", "stop"), ("STOP_SEQUENCE", "stop"), ("MAX_TOKENS", "length"), ("TOOL_CALL", "tool_calls"),
+    ("COMPLETE", "stop"), ("STOP_SEQUENCE", "stop"), ("MAX_TOKENS", "length"), ("TOOL_CALL", "tool_call"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("raw", "finish"), FINISHES)
 def test_finish(raw: str, finish: str) -> None:
     """Finish reasons in LangChain's words."""
-    assert decode(answer(raw, content=[text("hi")])).response_metadata["finish_reason"] == finish
+    assert decode(answer(raw, content=[text("hi")])).response_metadata["normalized_finish_reason"] == finish
     data = events(START, delta("content-delta", 0, content={"text": "hi"}), end(raw)) + DONE
-    assert stream(data)[-1].response_metadata["finish_reason"] == finish
+    assert stream(data)[-1].response_metadata["normalized_finish_reason"] == finish
 
 
 FAILURES = [

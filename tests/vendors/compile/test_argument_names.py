@@ -72,14 +72,16 @@ def test_a_streamed_answer_has_them_at_its_end() -> None:
         _chunk(1, "", "files.search"),
         _chunk(1, '{"to'),
         _chunk(1, 'p": 2}'),
-        AIMessageChunk(content=[], chunk_position="last", response_metadata={"finish_reason": "tool_calls"}),
+        AIMessageChunk(
+            content=[], chunk_position="last", response_metadata={"normalized_finish_reason": "tool_call"}
+        ),
     ]
     made = [restorer.chunk(chunk) for chunk in chunks]
     assert [part.tool_call_chunks[0]["args"] for part in made[:6]] == ["", '{"top"', ":1}", "", "", ""]
     whole = made[0] + made[1:]
     assert [call["args"] for call in whole.tool_calls] == [{"top": 1}, {"$top": 2}]
     assert json.loads(whole.content[1]["partial_json"]) == {"$top": 2}
-    assert whole.response_metadata["finish_reason"] == "tool_calls"
+    assert whole.response_metadata["normalized_finish_reason"] == "tool_call"
 
 
 def test_an_answer_in_one_chunk() -> None:

@@ -43,14 +43,14 @@ def test_a_whole_answer_becomes_text() -> None:
         "",
         tool_calls=[_CALL],
         usage_metadata={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
-        response_metadata={"finish_reason": "tool_calls", "model_name": "m"},
+        response_metadata={"normalized_finish_reason": "tool_call", "model_name": "m"},
     )
     made = OutputUnwrapper("City").message(answer)
     assert (json.loads(made.text), made.tool_calls) == ({"a": "x"}, [])
-    assert made.response_metadata == {"finish_reason": "stop", "model_name": "m"}
+    assert made.response_metadata == {"normalized_finish_reason": "stop", "model_name": "m"}
     assert made.usage_metadata == answer.usage_metadata
     both = OutputUnwrapper("City").message(answer.model_copy(update={"tool_calls": [_CALL, _OTHER]}))
-    assert (both.tool_calls, both.response_metadata["finish_reason"]) == ([_OTHER], "tool_calls")
+    assert (both.tool_calls, both.response_metadata["normalized_finish_reason"]) == ([_OTHER], "tool_call")
 
 
 def test_an_answer_without_the_call_stays_as_it_is() -> None:
@@ -76,15 +76,19 @@ def test_a_streamed_answer_becomes_text_piece_by_piece() -> None:
     made = [unwrapper.chunk(chunk) for chunk in chunks]
     assert [chunk.text for chunk in made] == ["", '{"a":', '"x"}', ""]
     assert [len(chunk.tool_call_chunks) for chunk in made] == [1, 0, 0, 1]
-    last = AIMessageChunk("", chunk_position="last", response_metadata={"finish_reason": "tool_calls"})
-    assert unwrapper.chunk(last).response_metadata["finish_reason"] == "tool_calls"
+    last = AIMessageChunk(
+        "", chunk_position="last", response_metadata={"normalized_finish_reason": "tool_call"}
+    )
+    assert unwrapper.chunk(last).response_metadata["normalized_finish_reason"] == "tool_call"
 
 
 def test_the_finish_of_a_streamed_answer_is_that_of_text() -> None:
     """Where the output tool's call was the only one."""
     unwrapper = OutputUnwrapper("City")
     unwrapper.chunk(_piece(0, "{}", "City"))
-    last = AIMessageChunk("", chunk_position="last", response_metadata={"finish_reason": "tool_calls"})
-    assert unwrapper.chunk(last).response_metadata["finish_reason"] == "stop"
+    last = AIMessageChunk(
+        "", chunk_position="last", response_metadata={"normalized_finish_reason": "tool_call"}
+    )
+    assert unwrapper.chunk(last).response_metadata["normalized_finish_reason"] == "stop"
     text = AIMessageChunk("hi")
     assert OutputUnwrapper("City").chunk(text) is text

@@ -10,6 +10,7 @@ import pytest
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.google.contents import SIGNATURES
+from langchain_llmdispatch.vendors.google.metadata import FINISH_NUMBERS, enum_name
 from tests.vendors.google.calls import NEW, OLD, decode, parts_of, sse, stream, summed
 
 
@@ -43,7 +44,9 @@ def test_plain_answer() -> None:
     assert message.response_metadata == {
         "model_provider": "google_genai",
         "model_name": OLD,
-        "finish_reason": "stop",
+        "finish_reason": "STOP",
+        "normalized_finish_reason": "stop",
+        "finish_state": "complete",
         "id": "r1",
     }
 
@@ -64,14 +67,15 @@ def test_no_usage_is_none() -> None:
         ("LANGUAGE", "content_filter"), ("BLOCKLIST", "content_filter"), (8, "content_filter"),
         ("PROHIBITED_CONTENT", "content_filter"), ("SPII", "content_filter"),
         ("IMAGE_SAFETY", "content_filter"), ("MODEL_ARMOR", "content_filter"),
-        ("OTHER", "length"), (5, "length"), ("A_NEW_REASON", "length"), (99, "length"),
+        ("OTHER", "other"), (5, "other"), ("A_NEW_REASON", "other"), (99, "other"),
     ],
 )  # fmt: skip
 def test_finish_reasons(reason: Any, finish: str) -> None:
-    """Every reason is normalised, by name or number; ambiguous ones never count as whole."""
+    """Every reason is normalised, by name or number, and kept by its name; ambiguous ones are no `stop`."""
     metadata = decode(answer([{"text": "a"}], reason)).response_metadata
-    assert metadata["finish_reason"] == finish
-    assert ("native_finish_reason" in metadata) == (reason not in {"STOP", 1, "MAX_TOKENS", 2})
+    assert metadata["normalized_finish_reason"] == finish
+    assert metadata["finish_reason"] == enum_name(reason, FINISH_NUMBERS)
+    assert metadata["finish_state"] == "complete"
 
 
 @pytest.mark.parametrize(
@@ -105,8 +109,8 @@ def test_prompt_block() -> None:
     for message in (decode(body), summed(stream(sse([body])))):
         assert message.content == ""
         metadata = message.response_metadata
-        assert metadata["finish_reason"] == "content_filter"
-        assert metadata["block_reason"] == "PROHIBITED_CONTENT"
+        assert metadata["normalized_finish_reason"] == "content_filter"
+        assert metadata["finish_reason"] == metadata["block_reason"] == "PROHIBITED_CONTENT"
         assert metadata["prompt_feedback"]["safety_ratings"] == [{"category": "X", "blocked": True}]
         assert message.usage_metadata is not None
         assert message.usage_metadata["input_tokens"] == 4
@@ -135,7 +139,7 @@ def test_tool_calls() -> None:
         {"name": "other", "args": {}, "id": "r1_call_1", "type": "tool_call"},
     ]
     assert message.additional_kwargs == {SIGNATURES: {"n1": "S"}}
-    assert message.response_metadata["finish_reason"] == "tool_calls"
+    assert message.response_metadata["normalized_finish_reason"] == "tool_call"
     assert [block["type"] for block in message.content_blocks] == ["tool_call", "tool_call"]
     nameless = answer([{"functionCall": {"name": "f", "args": {"x": 1}}}], responseId="")
     assert decode(nameless).tool_calls[0]["id"] == decode(nameless).tool_calls[0]["id"]
@@ -276,6 +280,6 @@ def test_arguments_as_text_and_ids_that_repeat() -> None:
 def test_reasons_before_the_end() -> None:
     """STOP on each event takes back no other reason, and an event without parts takes back none at all."""
     events = [answer([{"text": "a"}]), answer([], "MAX_TOKENS"), answer([]), {"candidates": [{"index": 0}]}]
-    assert summed(stream(sse(events))).response_metadata["finish_reason"] == "length"
+    assert summed(stream(sse(events))).response_metadata["normalized_finish_reason"] == "length"
     with pytest.raises(errors.TruncatedStreamError):
         stream(sse([answer([{"text": "a"}]), answer([{"text": "b"}], None)]))

@@ -131,7 +131,7 @@ def test_finished_is_the_last_event_only() -> None:
     chunks += decoder.close()
     assert (decoder.finished, decoder.done) == (True, True)
     assert summed(chunks).content == "Hello."
-    assert chunks[-1].response_metadata["finish_reason"] == "content_filter"
+    assert chunks[-1].response_metadata["normalized_finish_reason"] == "content_filter"
 
 
 def test_streamed_arguments() -> None:

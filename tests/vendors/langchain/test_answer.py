@@ -26,7 +26,11 @@ def test_its_answer_is_ours(colour: str) -> None:
     model = router(inner)
     answer = answered(colour, model, "2+2?")
     facts = answer.response_metadata
-    assert (answer.text, facts["finish_reason"], facts["model_name"]) == ("four", "stop", "scripted-1-0724")
+    assert (answer.text, facts["normalized_finish_reason"], facts["model_name"]) == (
+        "four",
+        "stop",
+        "scripted-1-0724",
+    )
     assert facts["model_provider"] == "langchain"
     assert facts["llmdispatch"]["deployment"] == "langchain:scripted-1"
     assert [a["error"] for a in facts["llmdispatch"]["attempts"]] == [None]
@@ -90,12 +94,12 @@ def test_no_answer_is_no_answer(colour: str, bad: AIMessage) -> None:
 
 
 def test_finish_reasons_and_extras_of_integrations() -> None:
-    """Each integration's word becomes one of four; its own metadata stays."""
-    words = {"MAX_TOKENS": "length", "tool_use": "tool_calls", "SAFETY": "content_filter", "end_turn": "stop"}
+    """Each integration's word becomes a common one; its own metadata stays."""
+    words = {"MAX_TOKENS": "length", "tool_use": "tool_call", "SAFETY": "refusal", "end_turn": "stop"}
     for theirs, ours in words.items():
         message = AIMessage("x", response_metadata={"stopReason": theirs, "guardrail": "none"})
         facts = router(Scripted(steps=[message])).invoke("Hello").response_metadata
-        assert (facts["finish_reason"], facts["guardrail"]) == (ours, "none")
+        assert (facts["normalized_finish_reason"], facts["guardrail"]) == (ours, "none")
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -113,10 +117,12 @@ def test_words_for_failed_answers_are_errors(colour: str, word: str) -> None:
 
 @pytest.mark.parametrize("word", ["MAX_TOKENS", "FinishReason.SAFETY", "refusal", "something new"])
 def test_words_of_other_vendors(word: str) -> None:
-    """They mean what they mean there; an unknown one is kept."""
+    """They mean what they mean there; an unknown one is an end of another kind."""
     step = AIMessage("so", response_metadata={"finish_reason": word})
-    found = answered("sync", router(Scripted(steps=[step])), "Hello").response_metadata["finish_reason"]
-    assert found == {"MAX_TOKENS": "length", "something new": word}.get(word, "content_filter")
+    found = answered("sync", router(Scripted(steps=[step])), "Hello").response_metadata[
+        "normalized_finish_reason"
+    ]
+    assert found == {"MAX_TOKENS": "length", "something new": "other"}.get(word, "refusal")
 
 
 def test_a_finish_reason_ends_no_stream() -> None:
@@ -127,7 +133,7 @@ def test_a_finish_reason_ends_no_stream() -> None:
         chunk = AIMessageChunk(text, response_metadata={"finish_reason": "STOP"})
         assert [c.text for c in decoder.feed(ChatGenerationChunk(message=chunk))] == [text]
         assert not decoder.finished
-    assert decoder.close()[-1].response_metadata["finish_reason"] == "stop"
+    assert decoder.close()[-1].response_metadata["normalized_finish_reason"] == "stop"
     decoder = ChunkDecoder(call, integration)
     decoder.feed(ChatGenerationChunk(message=AIMessageChunk("x", chunk_position="last")))
     assert decoder.finished

@@ -50,7 +50,7 @@ def test_integrations_answer_call_tools_and_fail(vendor: str, colour: str, serve
     server.clear()
     answer = answered(colour, router(integration(vendor, server), spare), "Hello there")
     facts = answer.response_metadata
-    assert (facts["finish_reason"], facts["model_provider"]) == (
+    assert (facts["normalized_finish_reason"], facts["model_provider"]) == (
         "stop",
         "google_genai" if vendor == "google" else vendor,
     )

@@ -29,9 +29,9 @@ def test_tools_are_bound_per_attempt(colour: str) -> None:
     bound = inner.received[0]
     assert [t["function"]["name"] for t in bound["tools"]] == ["my_tool"]
     assert bound["tool_choice"] == "my_tool"
-    assert (answer.tool_calls[0]["name"], answer.response_metadata["finish_reason"]) == (
+    assert (answer.tool_calls[0]["name"], answer.response_metadata["normalized_finish_reason"]) == (
         "my tool",
-        "tool_calls",
+        "tool_call",
     )
 
 

@@ -19,7 +19,8 @@ def test_metadata() -> None:
     assert message.usage_metadata == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
     assert message.id is None
     assert message.response_metadata == {
-        "model_provider": "ollama", "model_name": "llama3.1", "finish_reason": "stop", "done_reason": "stop",
+        "model_provider": "ollama", "model_name": "llama3.1", "finish_reason": "stop",
+        "normalized_finish_reason": "stop", "finish_state": "complete", "done_reason": "stop",
         "created_at": "2026-11-01T10:00:00Z", "total_duration": 5, "prompt_eval_count": 7, "eval_count": 3,
     }  # fmt: skip
 
@@ -33,15 +34,15 @@ def test_missing_counter(missing: str) -> None:
     assert stream(lines(raw))[-1].usage_metadata is None
 
 
-FINISHES = [("stop", "stop"), ("length", "length"), (None, "stop"), ("", "stop"), ("custom", "stop")]
+FINISHES = [("stop", "stop"), ("length", "length"), (None, "stop"), ("", "stop"), ("custom", "other")]
 
 
 @pytest.mark.parametrize(("reason", "finish"), FINISHES)
 def test_finish(reason: str | None, finish: str) -> None:
     """Old servers name no reason; the end marker is `done`."""
     raw = {**answer(content="hi"), "done_reason": reason}
-    assert decode(raw).response_metadata["finish_reason"] == finish
-    assert stream(lines(raw))[-1].response_metadata["finish_reason"] == finish
+    assert decode(raw).response_metadata["normalized_finish_reason"] == finish
+    assert stream(lines(raw))[-1].response_metadata["normalized_finish_reason"] == finish
 
 
 @pytest.mark.parametrize("reason", ["load", "unload"])
@@ -88,7 +89,7 @@ def test_arguments(raw: Any, args: dict[str, Any]) -> None:
     whole = tool_answer({"name": "weather", "arguments": raw})
     assert decode(whole).tool_calls[0]["args"] == args
     assert stream(lines(whole))[-1].tool_calls[0]["args"] == args
-    assert decode(whole).response_metadata["finish_reason"] == "tool_calls"
+    assert decode(whole).response_metadata["normalized_finish_reason"] == "tool_call"
 
 
 @pytest.mark.parametrize("raw", ['{"a": ', "[1]", [1], "null"])

@@ -185,6 +185,8 @@ def test_asynchronous_filter() -> None:
         "model_provider": "openai",
         "model_name": "gpt-4o",
         "finish_reason": "content_filter",
+        "normalized_finish_reason": "content_filter",
+        "finish_state": "complete",
         "id": "c1",
         "prompt_filter_results": [{"prompt_index": 0}],
         "content_filter_results": {"hate": {}},
@@ -195,7 +197,7 @@ def test_filtered_answer_without_message() -> None:
     """Where the filter took everything there may be no message at all."""
     answer = {"choices": [{"finish_reason": "content_filter", "index": 0}]}
     message = VENDOR.decode_response(call(), json.dumps(answer).encode(), {})
-    assert (message.content, message.response_metadata["finish_reason"]) == ("", "content_filter")
+    assert (message.content, message.response_metadata["normalized_finish_reason"]) == ("", "content_filter")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ def test_plain_answer() -> None:
         "model_provider": "openai",
         "model_name": "gpt-4.1-2025-04-14",
         "finish_reason": "stop",
+        "normalized_finish_reason": "stop",
+        "finish_state": "complete",
         "id": "chatcmpl-1",
         "system_fingerprint": "fp",
         "service_tier": "flex",
@@ -32,6 +34,8 @@ def test_refusal_is_kept_aside() -> None:
     message = decoded({"content": None, "refusal": "No."})
     assert (message.content, message.additional_kwargs) == ("", {"refusal": "No."})
     assert {"type": "refusal", "refusal": "No."} in message.content_blocks
+    facts = message.response_metadata
+    assert (facts["finish_reason"], facts["normalized_finish_reason"]) == ("stop", "refusal")
 
 
 def test_tool_calls() -> None:
@@ -61,11 +65,11 @@ def test_tool_calls() -> None:
     ("raw", "calls", "expected"),
     [
         ("stop", False, "stop"),
-        ("stop", True, "tool_calls"),
-        ("tool_calls", True, "tool_calls"),
+        ("stop", True, "tool_call"),
+        ("tool_calls", True, "tool_call"),
         ("length", True, "length"),
         ("content_filter", False, "content_filter"),
-        ("something_new", False, "stop"),
+        ("something_new", False, "other"),
         (None, False, "stop"),
     ],
 )
@@ -73,7 +77,7 @@ def test_finish_reasons(raw: str | None, calls: bool, expected: str) -> None:
     """A forced call ends with `stop` on the wire, and still waits for its result."""
     given = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}] if calls else []
     message = decoded({"content": "x", "tool_calls": given}, raw)
-    assert message.response_metadata["finish_reason"] == expected
+    assert message.response_metadata["normalized_finish_reason"] == expected
 
 
 def test_tool_names_are_mapped_back() -> None:

@@ -122,7 +122,7 @@ def test_finish_reason_ends_the_answer() -> None:
     assert not decoder.done
     (last,) = decoder.close()
     assert last.usage_metadata is None
-    assert last.response_metadata["finish_reason"] == "stop"
+    assert last.response_metadata["normalized_finish_reason"] == "stop"
     assert decoder.done
 
 
@@ -150,7 +150,7 @@ def test_a_cut_chunk_after_a_stamped_finish_reason_is_truncated(rest: bytes) -> 
 def test_stop_takes_back_no_other_reason() -> None:
     """An answer that was cut stays cut, whatever later chunks are stamped with."""
     chunks = streamed(event({"content": "x"}), event({}, "length"), event({}, "stop"), DONE)
-    assert chunks[-1].response_metadata["finish_reason"] == "length"
+    assert chunks[-1].response_metadata["normalized_finish_reason"] == "length"
 
 
 def test_null_as_text_is_no_finish_reason() -> None:

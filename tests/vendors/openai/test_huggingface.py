@@ -65,8 +65,9 @@ def test_tgi_stream() -> None:
     assert total.response_metadata == {
         "model_provider": "huggingface",
         "model_name": "m",
-        "finish_reason": "stop",
-        "native_finish_reason": "eos_token",
+        "finish_reason": "eos_token",
+        "normalized_finish_reason": "stop",
+        "finish_state": "complete",
         "inference_provider": "novita",
     }
 
@@ -84,7 +85,7 @@ def test_tgi_tool_call(listed: bool) -> None:
     message = VENDOR.decode_response(call(), json.dumps(answer).encode(), {})
     (found,) = message.tool_calls
     assert (found["name"], found["args"]) == ("f", {"x": 1})
-    assert message.response_metadata["finish_reason"] == "tool_calls"
+    assert message.response_metadata["normalized_finish_reason"] == "tool_call"
     chunk = {"id": "", "created": 7, "choices": [{"delta": {"tool_calls": calls}, "finish_reason": "stop"}]}
     assert streamed(f"data:{json.dumps(chunk)}\n\n").tool_calls == [found]
 

@@ -92,7 +92,9 @@ def test_answer() -> None:
     assert message.response_metadata == {
         "model_provider": "openai",
         "model_name": "gpt-6-luna-2026-09-01",
-        "finish_reason": "tool_calls",
+        "finish_reason": "completed",
+        "normalized_finish_reason": "tool_call",
+        "finish_state": "complete",
         "id": "resp_1",
     }
 
@@ -117,7 +119,7 @@ def test_output_may_not_be_missing() -> None:
 )
 def test_finish_reasons(fields: dict[str, Any], finish: str) -> None:
     """Status and details become LangChain's finish reason."""
-    assert decoded([MESSAGE], **fields).response_metadata["finish_reason"] == finish
+    assert decoded([MESSAGE], **fields).response_metadata["normalized_finish_reason"] == finish
 
 
 def test_refusal() -> None:
@@ -126,6 +128,7 @@ def test_refusal() -> None:
     message = decoded([{**MESSAGE, "content": [part]}])
     assert message.text == ""
     assert message.content_blocks[0]["type"] == "refusal"
+    assert message.response_metadata["normalized_finish_reason"] == "refusal"
 
 
 def test_cut_call_is_invalid() -> None:
@@ -174,7 +177,7 @@ def test_an_answer_in_the_background(status: str, output: dict[str, Any]) -> Non
     message = VENDOR.decode_response(call(extra={"background": True}), json.dumps(reply).encode(), {})
     metadata = message.response_metadata
     assert (message.content, metadata["id"], metadata["status"]) == ([], "resp_1", status)
-    assert metadata["finish_reason"] == "length"
+    assert (metadata["normalized_finish_reason"], metadata["finish_state"]) == ("other", "suspended")
     check_answer(message)
     with pytest.raises(errors.MalformedResponseError):
         failed = {**reply, "status": "cancelled"}

@@ -204,7 +204,7 @@ def test_incomplete_is_an_end() -> None:
         delta("output_text", 0, "It", content_index=0, item_id="msg_1"),
         {"type": "response.incomplete", "response": given},
     )
-    assert summed(streamed(data)).response_metadata["finish_reason"] == "length"
+    assert summed(streamed(data)).response_metadata["normalized_finish_reason"] == "length"
 
 
 def test_cut_call() -> None:
@@ -292,7 +292,10 @@ def test_items_without_pieces(item: dict[str, Any], place: str) -> None:
     whole = decoded([item])
     assert without_index(total.content) == whole.content
     assert total.tool_calls == whole.tool_calls
-    assert total.response_metadata["finish_reason"] == whole.response_metadata["finish_reason"]
+    assert (
+        total.response_metadata["normalized_finish_reason"]
+        == whole.response_metadata["normalized_finish_reason"]
+    )
 
 
 @pytest.mark.parametrize(
