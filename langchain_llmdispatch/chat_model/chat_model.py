@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
+from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRun
 from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batch
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
-from langchain_llmdispatch.chat_model.managed import ManagedModel
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, with_choices
 from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, settled, take_run, with_signature
+from langchain_llmdispatch.chat_model.serialization import SerializedFields
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
+from langchain_llmdispatch.chat_model.tokens import TokenCounting
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.litellm import read_litellm
 from langchain_llmdispatch.config.schema import DispatcherConfig
+from langchain_llmdispatch.dispatch.report import combined_outputs
 from langchain_llmdispatch.routing.plan import Plan
 from langchain_llmdispatch.types import __version__
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_choice, neutral_tools
 
 
-class DispatcherChatModel(ManagedModel):
+class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -74,6 +77,7 @@ class DispatcherChatModel(ManagedModel):
                 super().__setattr__(name, value)
             else:
                 super().__setattr__(name, changed(name, value))
+                self.__dict__.pop("_serialized", None)  # LangChain's copy of the configuration
                 self._engine.requests = RequestDefaults.of(self)
 
     @classmethod
@@ -142,8 +146,9 @@ class DispatcherChatModel(ManagedModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        engine, manager = self._engine, run_manager or take_run()
-        return engine.sync.stream(*engine.begin(messages, stop, kwargs, manager, stream=True))
+        call = messages, stop, kwargs, run_manager or take_run()
+        entry = self._cache_entry(*call)
+        return self._engine.stream(*call) if entry is None else entry.stream(self._engine.stream, *call)
 
     def _astream(
         self,
@@ -152,8 +157,9 @@ class DispatcherChatModel(ManagedModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        engine, manager = self._engine, run_manager or take_run()
-        return engine.asynchronous.stream(*engine.begin(messages, stop, kwargs, manager, stream=True))
+        call = messages, stop, kwargs, run_manager or take_run()
+        entry = self._cache_entry(*call)
+        return self._engine.astream(*call) if entry is None else entry.astream(self._engine.astream, *call)
 
     def _should_stream(
         self, *, async_api: bool, run_manager: RunManager | None = None, **kwargs: Any
@@ -172,28 +178,13 @@ class DispatcherChatModel(ManagedModel):
         return self._engine.identity()
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        provider, model = self._engine.traced_as(kwargs.get("model"))
-        params = LangSmithParams(ls_model_type="chat", ls_provider=provider, ls_model_name=model)
-        if (temperature := kwargs.get("temperature", self.temperature)) is not None:
-            params["ls_temperature"] = temperature
-        if (max_tokens := kwargs.get("max_tokens", self.max_tokens)) is not None:
-            params["ls_max_tokens"] = max_tokens
-        if sequences := stop or self.stop:
-            params["ls_stop"] = list(sequences)
-        return params
+        return self._engine.traced(stop, kwargs)
+
+    def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        return combined_outputs(_llm_outputs)
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         return self._engine.registry.profile()
-
-    def get_token_ids(self, text: str) -> list[int]:
-        """Return one id per estimated token: no vendor publishes ids, and no tokenizer is downloaded."""
-        return list(range(count_tokens_approximately([text])))
-
-    def get_num_tokens_from_messages(
-        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None
-    ) -> int:
-        """Return the estimated number of tokens in a conversation, tools included."""
-        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
 
     # -- calls -------------------------------------------------------------------------------------
 
@@ -201,14 +192,26 @@ class DispatcherChatModel(ManagedModel):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Return the answer; see `BaseChatModel.invoke`."""
-        return super().invoke(input, with_choices(config), **kwargs)
+        prepared = with_choices(config)
+        with (
+            nullcontext()
+            if self.cache in (None, False) and get_llm_cache() is None
+            else KeyedRun(self, prepared)
+        ):
+            return super().invoke(input, prepared, **kwargs)
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Return the answer; see `BaseChatModel.ainvoke`."""
         await self._engine.ready()
-        return await super().ainvoke(input, with_choices(config), **kwargs)
+        prepared = with_choices(config)
+        with (
+            nullcontext()
+            if self.cache in (None, False) and get_llm_cache() is None
+            else KeyedRun(self, prepared)
+        ):
+            return await super().ainvoke(input, prepared, **kwargs)
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any

@@ -62,7 +62,7 @@ class CopiedFields(ModelFields):
             **state,
             "__pydantic_private__": None,
             "__dict__": _without_secrets(fields),
-            "left_out": tuple(_left_out(fields)),
+            "left_out": tuple(left_out_of(fields)),
             "token": None if self.shared_state is None else self.shared_state.token,
         }
 
@@ -109,9 +109,10 @@ def _note(left_out: tuple[str, ...]) -> str:
     )
 
 
-def _left_out(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a pickle of these fields leaves out, by name."""
-    yield from (name for name in ("api_key", "env") if fields[name] is not None)
+def left_out_of(fields: Mapping[str, Any], *, with_key: bool = True) -> Iterator[str]:
+    """Yield what a pickle of these fields leaves out, by name; `with_key`: the model's own `api_key`, too."""
+    names = ("api_key", "env") if with_key else ("env",)
+    yield from (name for name in names if fields[name] is not None)
     routes = (each for route in fields["routes"].values() for each in route)
     for each in (fields["model"], *fields["models"], *routes):
         if isinstance(each, Deployment):

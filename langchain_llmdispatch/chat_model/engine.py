@@ -6,13 +6,15 @@ import asyncio
 import logging
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run, RunManager
@@ -22,7 +24,7 @@ from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
 from langchain_llmdispatch.chat_model.shared_state import SharedState
 from langchain_llmdispatch.config.schema import DispatchFields, ModelFields
-from langchain_llmdispatch.deployments.registry import DeploymentRegistry
+from langchain_llmdispatch.deployments.registry import DeploymentRegistry, fingerprint
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.call_state import CallState
 from langchain_llmdispatch.dispatch.cascade import Cascade
@@ -31,10 +33,14 @@ from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
+from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
+
+# The fields of a request that change its answer, besides messages and words.
+_ANSWERING = ("tools", "server_tools", "tool_choice", "parallel_tool_calls", "output", "unsupported_params")
 
 
 class Engine:
@@ -100,6 +106,22 @@ class Engine:
             **requests.params,
         }
 
+    def answer_identity(
+        self,
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        tags: Sequence[str],
+        metadata: Mapping[str, Any],
+    ) -> list[str]:
+        """Return what the answer of a call depends on, messages and the model's own fields aside."""
+        request, wanted, options = self._freeze((), stop, kwargs, tags, metadata, stream=False)
+        targets = self.registry.targets(wanted)
+        parts = [*map(fingerprint, targets), *(self.registry.fingerprint if self._has_rules else ())]
+        words = (request.params, request.extra, dict.fromkeys(request.defaults))
+        parts += [repr(sorted(each.items())) for each in words]
+        parts += [repr(getattr(request, name)) for name in _ANSWERING]
+        return [*parts, repr(self._router.matches_run(request)), repr(options.allowed_vendors)]
+
     # -- calls -------------------------------------------------------------------------------------
 
     def begin(
@@ -159,6 +181,26 @@ class Engine:
         )
         return dispatch, run
 
+    def stream(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        manager: RunManager | None,
+    ) -> Iterator[ChatGenerationChunk]:
+        """Return the chunks of a call; see `begin`."""
+        return self.sync.stream(*self.begin(messages, stop, kwargs, manager, stream=True))
+
+    def astream(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: dict[str, Any],
+        manager: RunManager | None,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """Return the chunks of a call; see `begin`."""
+        return self.asynchronous.stream(*self.begin(messages, stop, kwargs, manager, stream=True))
+
     def explain(
         self,
         messages: Sequence[BaseMessage],
@@ -214,10 +256,25 @@ class Engine:
         )
         return request, wanted, options
 
-    def traced_as(self, wanted: str | None) -> tuple[str, str]:
-        """Return the provider and the model that tracers show for a call that names `wanted`."""
-        registry = self.registry
-        return registry.default_traced_as if wanted is None else registry.traced_as(wanted)
+    def planned(self, wanted: str | None) -> Target | None:
+        """Return the deployment that a call naming `wanted` tries first, as far as known before it is made.
+
+        It is the first in configured order that is allowed and that no breaker keeps out; None for a name
+        that is not known.
+        """
+        try:
+            targets = self.registry.serving if wanted is None else self.registry.usable(wanted)
+        except ConfigurationError:
+            return None
+        now, blocked = self.clock.monotonic(), self.health.blocked
+        return next((target for target in targets if blocked(target, now)[0] <= 0), targets[0])
+
+    def traced(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> LangSmithParams:
+        """Return what tracers show of a call before it is made; see `RequestDefaults.traced`."""
+        target = self.planned(wanted := kwargs.get("model"))
+        if target is None:  # the call itself raises
+            return LangSmithParams(ls_model_type="chat", ls_provider="llmdispatch", ls_model_name=str(wanted))
+        return self.requests.traced(target, stop, kwargs)
 
     def _routing(
         self,

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_of_near_misses
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
+from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import ChatRequest, UnsupportedParams
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_choice, neutral_output, neutral_tools
 from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
+from langchain_llmdispatch.vendors.rules import ALIASES
 
 # What LangChain and agents put among the keywords for themselves; it is not sent.
 _IGNORED = frozenset(
     ["ls_structured_output_format", "structured_output_format", "stream", "stream_usage", "callbacks", "tags"]
 )
+# Parameters that tracers show.
+_TRACED: Mapping[str, Literal["ls_temperature", "ls_max_tokens", "ls_stop"]] = {
+    "temperature": "ls_temperature",
+    "max_tokens": "ls_max_tokens",
+    "stop": "ls_stop",
+}
 _TOOL_WORDS = frozenset(["tools", "tool_choice", "response_format", "parallel_tool_calls", "strict"])
 _NOT_EXTRA = _IGNORED | _TOOL_WORDS | {"n"}
 
@@ -97,6 +105,30 @@ class RequestDefaults:
             defaults=self._defaults(kwargs if chosen is None else chosen, stop),
             **(_of_keywords(kwargs) if kwargs else {}),
         )
+
+    def traced(
+        self, target: Target, stop: Sequence[str] | None, kwargs: Mapping[str, Any]
+    ) -> LangSmithParams:
+        """Return what tracers show of a call before it is made.
+
+        Args:
+            target: The deployment that is planned: its own parameters count.
+            stop: As for `freeze`.
+            kwargs: The call's keywords.
+        """
+        own = target.deployment.params
+        params = self.params
+        if own or self.kwargs or kwargs or stop is not None:
+            model = {**params, **self.kwargs}
+            params = self._params(stop, {**model, **own, **kwargs})
+        traced = LangSmithParams(
+            ls_model_type="chat", ls_provider=target.vendor.traced_as, ls_model_name=target.model
+        )
+        if params:
+            for name, value in params.items():
+                if (key := _TRACED.get(ALIASES.get(name, name))) is not None:
+                    traced[key] = value
+        return traced
 
     def _defaults(self, chosen: Collection[str], stop: Sequence[str] | None) -> frozenset[str]:
         """Return the names of parameters that the model chose and the call did not."""

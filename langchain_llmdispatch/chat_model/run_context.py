@@ -70,6 +70,7 @@ class StreamRun:
         kind: The class of run manager.
 
     Attributes:
+        run: The manager of the run.
         config: The config to stream with: its run has the id and handlers of this one.
     """
 
@@ -86,7 +87,7 @@ class StreamRun:
             model.metadata,
         )
         run_id = config.get("run_id") or uuid.uuid4()
-        self._run: RunManager = kind(
+        self.run: RunManager = kind(
             run_id=run_id,
             handlers=manager.handlers,
             inheritable_handlers=manager.inheritable_handlers,
@@ -102,12 +103,12 @@ class StreamRun:
 
     def __enter__(self) -> RunnableConfig:
         """Keep the run for `_stream`, and return the config to stream with."""
-        _RUN.set(self._run)
+        _RUN.set(self.run)
         return self.config
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave nothing in the caller's context, also where the stream has not begun."""
-        if _RUN.get() is self._run:
+        if _RUN.get() is self.run:
             _RUN.set(None)

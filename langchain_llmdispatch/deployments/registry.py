@@ -39,7 +39,7 @@ class DeploymentRegistry:
         resolver: Makes the targets.
         routes: The targets of each route.
         default: The targets of a call that names none, those ruled out by `allowed_vendors` included.
-        default_traced_as: The provider and the model that tracers show for such a call.
+        serving: Those of `default` that `allowed_vendors` allows.
         all: Every target once: the default ones and those of routes.
         fingerprint: Identifies the targets in cache keys: names, models, addresses, parameters; no keys.
 
@@ -49,7 +49,7 @@ class DeploymentRegistry:
 
     routes: Mapping[str, Sequence[Target]]
     default: Sequence[Target]
-    default_traced_as: tuple[str, str]
+    serving: Sequence[Target]
     all: Sequence[Target]
     fingerprint: Sequence[str]
 
@@ -105,23 +105,21 @@ class DeploymentRegistry:
                 self._named[wanted] = found
         return found
 
-    def traced_as(self, wanted: str | None) -> tuple[str, str]:
-        """Return the provider and the model that tracers show for a call before it is made.
+    def usable(self, wanted: str) -> Sequence[Target]:
+        """Return the targets for a call, as `targets` does, but only those that `allowed_vendors` allows.
 
-        Args:
-            wanted: As for `targets`; None for the first target in configured order that may be used.
+        Raises:
+            ConfigurationError: As for `targets`; or none of them is allowed.
         """
-        if wanted is None:
-            return self.default_traced_as
-        try:
-            target = self.targets(wanted)[0]
-        except (ConfigurationError, IndexError):
-            return "llmdispatch", wanted
-        return target.vendor.traced_as, target.model
+        found = self.targets(wanted)
+        allowed = found if self._allowed is None else tuple(filter(self._is_allowed, found))
+        if not allowed:
+            raise ConfigurationError(f"model {wanted!r}: allowed_vendors={list(self._allowed or ())}.")
+        return allowed
 
     def profile(self) -> ModelProfile | None:
         """Return what all default targets share."""
-        return shared_profile(_profile_of(target) for target in self._serving)
+        return shared_profile(_profile_of(target) for target in self.serving)
 
     # -- vendors -----------------------------------------------------------------------------------
 
@@ -154,17 +152,15 @@ class DeploymentRegistry:
             for alias, deployments in self._deployments_of.items()
         }
         self.default = tuple(self._default_targets(named))
-        self._serving = tuple(target for target in self.default if self._is_allowed(target))
-        if self.default and not self._serving:
+        self.serving = tuple(target for target in self.default if self._is_allowed(target))
+        if self.default and not self.serving:
             raise ConfigurationError(f"allowed_vendors={list(self._allowed or ())} leaves no deployment.")
-        once = {target.name: target for target in self._serving}
+        once = {target.name: target for target in self.serving}
         for targets in self.routes.values():
             for target in targets:
                 once.setdefault(target.name, target)
         self.all = tuple(once.values())
-        self.fingerprint = tuple(map(_fingerprint, self.all))
-        first = self._serving[0]
-        self.default_traced_as = first.vendor.traced_as, first.model
+        self.fingerprint = tuple(map(fingerprint, self.all))
 
     def _default_targets(self, named: dict[str, Target]) -> Sequence[Target]:
         model = self._model
@@ -219,7 +215,7 @@ class DeploymentRegistry:
         for target in self.all:
             if wanted in {target.name, f"{target.vendor.name}/{target.model}"}:
                 return (target,)
-        same_model = tuple(target for target in self._serving if target.model == wanted)
+        same_model = tuple(target for target in self.serving if target.model == wanted)
         if same_model:
             return same_model
         vendor, model = self._meant(wanted)
@@ -232,7 +228,7 @@ class DeploymentRegistry:
 
     def _sibling(self, vendor: Vendor, model: str) -> Target | None:
         """Return another model on the endpoint of a deployment, or None if the vendor has none here."""
-        for target in self._serving:
+        for target in self.serving:
             if target.vendor is vendor:
                 name = f"{vendor.name}:{model}"
                 return dataclasses.replace(target, name=name, model=model, facts=vendor.facts(model))
@@ -244,7 +240,7 @@ class DeploymentRegistry:
         `vendor:model` is taken literally. A bare name means the only vendor in use, unless it is well known
         to be the model of another vendor that is configured.
         """
-        vendors = {target.vendor.name: target.vendor for target in self._serving if not target.vendor.runs}
+        vendors = {target.vendor.name: target.vendor for target in self.serving if not target.vendor.runs}
         only = next(iter(vendors.values())) if len(vendors) == 1 else None
         resolver, (head, colon, _) = self.resolver, wanted.partition(":")
         if only is None or (colon and resolver.vendors.find(head) is not None):
@@ -255,7 +251,8 @@ class DeploymentRegistry:
         return only, wanted
 
 
-def _fingerprint(target: Target) -> str:
+def fingerprint(target: Target) -> str:
+    """Return what identifies a target in cache keys."""
     where = target.endpoint.base_url or target.account
     params = sorted(target.deployment.params.items())
     return f"{target.name}={target.vendor.name}:{target.model}@{where} {params}"

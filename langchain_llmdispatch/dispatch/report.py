@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch.catalog.prices import Cost
@@ -39,6 +42,7 @@ def report(attempt: Attempt) -> dict[str, Any]:
         "vendor": target.vendor.name,
         "deployment": target.name,
         "route": call.request.route,
+        "messages": len(call.request.messages),
         **_course(call),
         "cost_usd": None if cost.usd is None else format(cost.usd, "f"),
         "price_source": cost.source,
@@ -134,6 +138,30 @@ def cost_of(attempt: Attempt, usage: UsageMetadata, model: str) -> Cost:
         model: The model that answered, by the vendor's response.
     """
     return attempt.target.price.cost(usage, attempt.call.clock.now(), model=model)
+
+
+def llm_output(message: BaseMessage) -> dict[str, Any]:
+    """Return LangChain's `llm_output` of an answer: its usage in OpenAI's words, as integrations have it."""
+    metadata = message.response_metadata
+    output = {name: metadata[name] for name in ("model_name", "model_provider") if name in metadata}
+    usage = message.usage_metadata if isinstance(message, AIMessage) else None
+    if usage is not None:
+        output["token_usage"] = {
+            "prompt_tokens": usage["input_tokens"],
+            "completion_tokens": usage["output_tokens"],
+            "total_tokens": usage["total_tokens"],
+        }
+    return output
+
+
+def combined_outputs(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Return the `llm_output` of several answers: tokens added up, other words of the last that has them."""
+    combined: dict[str, Any] = {}
+    tokens: Counter[str] = Counter()
+    for output in outputs:
+        combined |= output or {}
+        tokens.update((output or {}).get("token_usage", {}))
+    return {**combined, "token_usage": dict(tokens)} if tokens else combined
 
 
 def gateway(attempt: Attempt, model: str) -> dict[str, dict[str, str]]:

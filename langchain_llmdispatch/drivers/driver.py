@@ -20,6 +20,7 @@ from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.hedging import LostRaceError, Race
+from langchain_llmdispatch.dispatch.report import llm_output
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.hedge_race import race
 from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
@@ -47,8 +48,8 @@ class Driver:
 
     async def _whole(self, dispatch: Dispatch, run: Run) -> ChatResult:
         """Return the first whole answer that is accepted."""
-        outputs = self._outputs(dispatch, run, self._answer)
-        return ChatResult(generations=[output async for output in outputs])
+        outputs = [output async for output in self._outputs(dispatch, run, self._answer)]
+        return ChatResult(generations=outputs, llm_output=llm_output(outputs[-1].message))
 
     def _streamed(self, dispatch: Dispatch, run: Run) -> Lane:
         """Yield the chunks of the first answer that begins."""

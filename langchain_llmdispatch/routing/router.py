@@ -18,6 +18,7 @@ from langchain_llmdispatch.routing.filters import available, below_ceilings, fit
 from langchain_llmdispatch.routing.rules import RoutingRule
 from langchain_llmdispatch.routing.strategies import Criteria, Strategy, order_of, weighs_cost
 from langchain_llmdispatch.settings import nearest
+from langchain_llmdispatch.types import ChatRequest
 
 
 class Router:
@@ -92,6 +93,10 @@ class Router:
             waits = tuple([candidate.wait for candidate in (*ordered, *resorts)])
         chosen = tuple([candidate.target for candidate in (*ordered, *resorts)])
         return Decision(chosen, waits, tuple(excluded), rule, pinned, len(resorts))
+
+    def matches_run(self, request: ChatRequest) -> Sequence[bool]:
+        """Return for each rule whether a run is one that it is for; see `RoutingRule.matches_run`."""
+        return [rule.matches_run(request) for rule in self._rules]
 
     def _prefer(self, routing: RoutingRequest) -> tuple[RoutingRule | None, frozenset[str], Sequence[Target]]:
         """Return the rule that matches, the names that it prefers, and the targets with those among them."""

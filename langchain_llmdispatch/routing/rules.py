@@ -12,6 +12,7 @@ from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.settings import Settings
+from langchain_llmdispatch.types import ChatRequest
 
 
 class RoutingRule(Settings):
@@ -78,8 +79,13 @@ class RoutingRule(Settings):
             and self._matches_size(needs)
             and (self.has_tools is None or self.has_tools == needs.has_tools)
             and (self.has_images is None or self.has_images == needs.has_images)
-            and (self.tags is None or self.tags <= needs.request.tags)
-            and (self.metadata is None or _holds(needs.request.metadata, self.metadata))
+            and self.matches_run(needs.request)
+        )
+
+    def matches_run(self, request: ChatRequest) -> bool:
+        """Return whether the conditions on the run hold: its tags and metadata."""
+        return (self.tags is None or self.tags <= request.tags) and (
+            self.metadata is None or _holds(request.metadata, self.metadata)
         )
 
     def _matches_size(self, needs: Needs) -> bool:

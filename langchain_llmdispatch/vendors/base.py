@@ -37,6 +37,7 @@ from langchain_llmdispatch.vendors.rules import (
     SchemaRules,
     ToolNameRules,
 )
+from langchain_llmdispatch.vendors.token_counts import CountsTokens
 from langchain_llmdispatch.vendors.words import OwnedWords, Word
 
 if TYPE_CHECKING:
@@ -126,11 +127,10 @@ class StreamDecoder(Protocol):
         """
 
 
-class Vendor(ABC):
-    """A vendor of chat models. Subclass it to add one.
+class Vendor(CountsTokens, ABC):
+    """A vendor of chat models. Subclass it to add one: attributes describe, methods encode and decode.
 
-    Class attributes describe, methods encode and decode. Every attribute but `name` has a default: that of a
-    server of OpenAI's chat completions.
+    Every attribute but `name` has a default: that of a server of OpenAI's chat completions.
     """
 
     name: ClassVar[str]

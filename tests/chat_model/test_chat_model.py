@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding
 
-from langchain_llmdispatch import ConfigurationError, DispatcherChatModel, errors
+from langchain_llmdispatch import ConfigurationError, Deployment, DispatcherChatModel, errors
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.vendors import builtin_vendors
 from tests.loopback.faults import Fault
@@ -78,15 +78,54 @@ def test_tokens_are_counted_without_downloads() -> None:
     assert short < model.get_num_tokens_from_messages([HumanMessage("hello")], tools=[tool])
 
 
-def test_tracing_parameters_name_the_planned_target() -> None:
-    """`_get_ls_params` is honest about vendor, model and the call's overrides."""
+def test_tracing_parameters_are_those_of_the_call() -> None:
+    """The call's words win over the deployment's, those over the model's; `stop=[]` means none."""
+    own = Deployment("anthropic:claude-haiku-5-5", params={"temperature": 0.5, "stop_sequences": ["own"]})
+    env = {"ANTHROPIC_API_KEY": "k-123456", "OPENAI_API_KEY": "k-123456"}
     model = DispatcherChatModel(
-        model="anthropic:claude-haiku-5-5", max_tokens=9, env={"ANTHROPIC_API_KEY": "k-123456"}
+        models=[own, "openai:gpt-6-luna"], max_tokens=9, temperature=0.1, stop=["x"], env=env
     )
-    params = model._get_ls_params(stop=["x"])
-    assert params["ls_provider"] == "anthropic"
-    assert params["ls_model_name"] == "claude-haiku-5-5"
-    assert (params["ls_max_tokens"], params["ls_stop"]) == (9, ["x"])
+    assert model._get_ls_params() == {
+        "ls_model_type": "chat",
+        "ls_provider": "anthropic",
+        "ls_model_name": "claude-haiku-5-5",
+        "ls_temperature": 0.5,
+        "ls_max_tokens": 9,
+        "ls_stop": ["own"],
+    }
+    params = model._get_ls_params(
+        stop=[], model="openai:gpt-6-luna", temperature=0.9, max_completion_tokens=7
+    )
+    assert (params["ls_provider"], params["ls_model_name"]) == ("openai", "gpt-6-luna")
+    assert (params["ls_temperature"], params["ls_max_tokens"], "ls_stop" in params) == (0.9, 7, False)
+
+
+def test_tracing_parameters_name_the_deployment_that_is_planned(server: LoopbackServer) -> None:
+    """Not one that `allowed_vendors` rules out, nor one that a breaker keeps out."""
+    two = [deployment(server, "openai"), deployment(server, "anthropic")]
+    assert model_of(*two, allowed_vendors=["anthropic"])._get_ls_params()["ls_provider"] == "anthropic"
+    with model_of(*two) as model:
+        assert model._get_ls_params()["ls_provider"] == "openai"
+        server.script("openai", [Fault.error("auth")])
+        model.invoke("hello")
+        assert model._get_ls_params()["ls_provider"] == "anthropic"
+
+
+def test_a_batch_has_the_tokens_of_all_its_answers(server: LoopbackServer) -> None:
+    """`llm_output` is in OpenAI's words, for handlers that read them."""
+    with model_of(deployment(server, "anthropic")) as model:
+        one = model.generate([[HumanMessage("hello")]])
+        two = model.generate([[HumanMessage("hello")], [HumanMessage("hello")]])
+    assert one.llm_output is not None
+    assert two.llm_output is not None
+    usage: Any = one.generations[0][0].message.usage_metadata
+    assert one.llm_output["model_name"] == "claude-haiku-4-5"
+    assert one.llm_output["token_usage"] == {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+    }
+    assert two.llm_output["token_usage"]["total_tokens"] == 2 * usage["total_tokens"]
 
 
 def test_bound_tools_are_neutral_and_shown_as_openai_dicts(server: LoopbackServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.unit_tests import ChatModelUnitTests
 
@@ -15,6 +16,11 @@ class _Unit(ChatModelUnitTests):
     """What all vendors' classes share."""
 
     vendor = ""
+
+    @pytest.mark.xfail(reason="langchain-core loads classes of its own table only, whatever the namespace")
+    def test_serdes(self, model: BaseChatModel, snapshot: Any) -> None:
+        """See `tests/chat_model/test_serialization.py` for the round trip with our class allowed."""
+        super().test_serdes(model, snapshot)
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:

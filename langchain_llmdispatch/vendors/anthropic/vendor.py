@@ -63,6 +63,8 @@ class AnthropicVendor(Vendor):
     default_model: ClassVar[str | None] = "claude-haiku-5-5"
     api_version: ClassVar[str | None] = "2023-06-01"
     listing: ClassVar[Listing] = rules.LISTING
+    # Measured against Anthropic's own counts: `_get_approximate_token_counter` of langchain's summarization.
+    characters_per_token: ClassVar[float] = 3.3
     litellm_names: ClassVar[tuple[str, ...]] = ("anthropic",)
     parameters: ClassVar[ParameterRules] = rules.PARAMETERS
     words: ClassVar[OwnedWords] = WORDS

@@ -1,0 +1,188 @@
+"""A model as JSON: `langchain_core.load.dumps(model)` writes its configuration, `loads` makes it again.
+
+    from langchain_core.load import dumps, loads
+
+    text = dumps(model)
+    model = loads(text, allowed_objects=[DispatcherChatModel], valid_namespaces=["langchain_llmdispatch"])
+
+As a pickle, the text holds no keys, headers, clients or `env`: keys come from the environment of the process
+that loads it (or, for `api_key`, from `secrets_map`), and a warning there names what was left out. What has
+no form in JSON (a function, a vendor of your own, a shared `limiter`, `health` or `budget`, a clock) stands
+in it as "not implemented": `loads` raises `NotImplementedError` with its name, and with
+`ignore_unserializable_fields=True` the field has its default. LangChain's tracers show the same text.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel, SecretStr, model_validator
+
+from langchain_llmdispatch import errors
+from langchain_llmdispatch.chat_model.copies import CopiedFields, left_out_of
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
+from langchain_llmdispatch.internal.forks import OwnRandom
+
+logger = logging.getLogger(__name__)
+_LEFT_OUT = "left_out"
+# Never written: LangChain's own fields that it excludes, too, and what is not configuration.
+_OBJECTS = ("custom_vendors", "limiter", "health", "budget", "clock", "rng")
+# A loaded None means the default here: `ignore_unserializable_fields` puts it in place of an object.
+_DEFAULTED = ("strategy", "custom_vendors", "clock", "rng")
+_SECRET_WORD = re.compile(
+    r"authoriz|api[_-]?key|(^|[_-])token$|secret|passw|cookie|credential", re.IGNORECASE
+)
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class SerializedFields(CopiedFields):
+    """The fields of a model that LangChain can write and load."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _load_llmdispatch_fields(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or _LEFT_OUT not in values:
+            return values
+        if names := values[_LEFT_OUT]:
+            logger.warning(
+                "a model was loaded from JSON, which holds no keys, headers, clients or env; keys come from "
+                "the environment of the process that loads it. This one left out: %s.",
+                ", ".join(map(str, names)),
+            )
+        return {
+            name: value
+            for name, value in values.items()
+            if name != _LEFT_OUT and not (value is None and name in _DEFAULTED)
+        }
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: `dumps` writes the configuration."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Return where `loads` finds the class: the package, whose modules may move."""
+        package, _, rest = cls.__module__.partition(".")
+        return [package] if package == __name__.partition(".")[0] else [package, *rest.split(".")]
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The variable that stands for `api_key`, by the vendor of `model`."""
+        if self.shared_state is None or not isinstance(self.api_key, SecretStr):
+            return {}
+        first = self.shared_state.registry_of(self).default[0]
+        return {"api_key": next(iter(first.vendor.environment.keys), "LLMDISPATCH_API_KEY")}
+
+    def to_json(self) -> Any:
+        """Return the configuration as LangChain's constructor: fields that were given, and no keys."""
+        kwargs = {
+            name: _json(value, name) for name, value in _fields(self) if not isinstance(value, SecretStr)
+        }
+        for name, variable in self.lc_secrets.items():
+            kwargs[name] = {"lc": 1, "type": "secret", "id": [variable]}
+        scrubbed = [*left_out_of(self.__dict__, with_key=False), *_secret_words(kwargs)]
+        kwargs[_LEFT_OUT] = list(dict.fromkeys(scrubbed))
+        return {
+            "lc": 1,
+            "type": "constructor",
+            "id": cast("BaseChatModel", self).lc_id(),
+            "kwargs": _scrubbed(kwargs),
+        }
+
+
+class NotSerialized:
+    """Stands for a value without a form in JSON; LangChain writes it as "not implemented".
+
+    Args:
+        where: The field.
+        value: The value; only its class or its name as a function is shown.
+    """
+
+    def __init__(self, where: str, value: Any) -> None:
+        kind = value if hasattr(value, "__qualname__") else type(value)
+        self.__module__, self.__name__ = str(kind.__module__), str(kind.__qualname__)
+        self._where = where
+
+    def __repr__(self) -> str:
+        return (
+            f"{self._where}: {self.__module__}.{self.__name__} has no form in JSON; load with "
+            f"ignore_unserializable_fields=True, and give it to model.model_copy(update={{...}})"
+        )
+
+
+def _fields(model: CopiedFields) -> Iterator[tuple[str, Any]]:
+    """Yield the fields that were given, those that share or count only where they are not the default."""
+    fields = type(model).model_fields
+    for name in sorted(model.model_fields_set):
+        value = getattr(model, name)
+        if name in _OBJECTS:
+            if value not in (None, ()) and type(value) not in (Clock, OwnRandom, random.Random):
+                yield name, NotSerialized(name, value)
+        elif not fields[name].exclude:
+            yield name, value
+
+
+def _json(value: Any, where: str) -> Any:
+    """Return a value as JSON has it; LangChain models and `NotSerialized` are left to LangChain."""
+    if isinstance(value, (*_PLAIN, BaseChatModel, NotSerialized)):
+        return value
+    if isinstance(value, BaseModel):
+        return _settings(value, where)
+    if isinstance(value, Mapping):
+        return {str(name): _json(each, f"{where}.{name}") for name, each in value.items()}
+    if isinstance(value, AbstractSet):
+        return sorted(_json(each, where) for each in value)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return [_json(each, where) for each in value]
+    name = value.__name__ if isinstance(value, type) else ""
+    if name and vars(errors).get(name) is value:
+        return name
+    return NotSerialized(where, value)
+
+
+def _settings(value: BaseModel, where: str) -> Any:
+    """Return the fields of a nested object that were given; of a deployment with a model alone, the model."""
+    given = value.model_fields_set
+    keeps = isinstance(value, (Deployment, VendorConfig))
+    bare = without_secrets(cast("Deployment", value)) if keeps else value
+    plain = {
+        name: _json(found, f"{where}.{name}")
+        for name in sorted(given)
+        if (found := getattr(bare, name)) is not None and found != {}
+    }
+    return plain["model"] if isinstance(value, Deployment) and given == {"model"} else plain
+
+
+def _secret_words(value: Any, where: str = "") -> Iterator[str]:
+    """Yield where words of requests (`params`, `model_kwargs`) hold credentials."""
+    if isinstance(value, Mapping):
+        if value.get("type") == "secret":
+            return
+        for name, each in value.items():
+            path = f"{where}.{name}" if where else str(name)
+            if _is_secret(name, each):
+                yield path
+            else:
+                yield from _secret_words(each, path)
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _secret_words(each, f"{where}[{number}]")
+
+
+def _scrubbed(value: Any) -> Any:
+    """Return a value without the credentials in it."""
+    if isinstance(value, Mapping):
+        return {name: _scrubbed(each) for name, each in value.items() if not _is_secret(name, each)}
+    return [*map(_scrubbed, value)] if isinstance(value, list) else value
+
+
+def _is_secret(name: Any, value: Any) -> bool:
+    return isinstance(value, str) and _SECRET_WORD.search(str(name)) is not None

@@ -1,0 +1,98 @@
+"""Counting tokens without a call: LangChain's hooks, and a counter for its `SummarizationMiddleware`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    MessageLikeRepresentation,
+    convert_to_messages,
+    get_buffer_string,
+)
+from langchain_core.messages.utils import count_tokens_approximately
+
+from langchain_llmdispatch.chat_model.managed import ManagedModel
+from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools
+from langchain_llmdispatch.vendors.token_counts import CountsTokens
+
+# LangChain's own bound of what a vendor's count may add to an estimate (`count_tokens_approximately`).
+_MOST_SCALE = 1.25
+
+
+class TokenCounting(ManagedModel):
+    """Counts tokens: by `custom_get_token_ids`, else by the characters in the planned vendor's tokens."""
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the ids of `custom_get_token_ids`; without it, one id per estimated token.
+
+        No vendor publishes ids, and no tokenizer is downloaded.
+        """
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        return list(range(count_tokens_approximately([text], chars_per_token=self._characters_per_token())))
+
+    def get_num_tokens_from_messages(
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Return the estimated number of tokens in a conversation, tools included.
+
+        Args:
+            messages: The conversation.
+            tools: What `bind_tools` takes.
+        """
+        bound: list[Any] = bound_tools(tools) if tools else []
+        if self.custom_get_token_ids is not None:
+            texts = [get_buffer_string([message]) for message in messages]
+            texts += [dump_json(tool).decode() for tool in bound]
+            return sum(len(self.custom_get_token_ids(text)) for text in texts)
+        factor = self._characters_per_token()
+        return count_tokens_approximately(messages, tools=bound, chars_per_token=factor)
+
+    def token_counter(self, messages: Iterable[MessageLikeRepresentation]) -> int:
+        """Return the tokens of a conversation, for `SummarizationMiddleware(..., token_counter=...)`.
+
+        It counts as LangChain does for a vendor's own model: by the characters a token of the vendor that
+        is planned, corrected by what the last answer reports, whichever vendor gave it. The middleware
+        then begins at the step at which it would with that vendor's package, also after a fallback.
+
+        Args:
+            messages: The conversation, or the last part of one: a part is estimated without correction,
+                since the answers in it report the whole.
+        """
+        given = convert_to_messages(messages)
+        estimate = self.get_num_tokens_from_messages(given)
+        found = _last_report(given)
+        if found is None:
+            return estimate
+        index, reported = found
+        before = self.get_num_tokens_from_messages(given[: index + 1])
+        scale = min(_MOST_SCALE, max(1.0, reported / before)) if before else 1.0
+        return max(math.ceil(estimate * scale), reported)
+
+    def _characters_per_token(self) -> float:
+        """Return how many characters the planned vendor's tokens have."""
+        target = self._engine.planned(None)
+        return CountsTokens.characters_per_token if target is None else target.vendor.characters_per_token
+
+
+def _last_report(messages: Sequence[BaseMessage]) -> tuple[int, int] | None:
+    """Return the place of the last answer and the tokens that it reports for all up to it.
+
+    None where it reports none, or where messages of its request are missing: then its figure is of more than
+    is here. One may be missing, the system prompt, which agents keep out of their messages.
+    """
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, AIMessage):
+            facts = message.response_metadata.get("llmdispatch")
+            sent = facts.get("messages") if isinstance(facts, dict) else None
+            whole = isinstance(sent, int) and sent - index in {0, 1}
+            if whole and message.usage_metadata is not None:
+                return index, message.usage_metadata["total_tokens"]
+            return None
+    return None
