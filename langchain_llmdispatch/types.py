@@ -55,12 +55,17 @@ class ToolChoice:
     """The caller's constraint on tool use.
 
     Attributes:
-        mode: `auto` (model decides), `none` (no calls), `any` (at least one), `tool` (this one).
+        mode: `auto` (model decides), `none` (no calls), `any` (at least one), `tool` (this one), `validated`
+            (as `auto`, with arguments that follow the schema).
         name: The tool's name where mode is `tool`.
+        server: The tool where mode is `tool` and a vendor runs it itself, as it stands among `server_tools`.
+        allowed: The only tools that may be called, by name; empty for all.
     """
 
-    mode: Literal["auto", "none", "any", "tool"]
+    mode: Literal["auto", "none", "any", "tool", "validated"]
     name: str | None = None
+    server: Mapping[str, Any] | None = None
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

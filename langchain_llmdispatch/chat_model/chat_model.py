@@ -31,7 +31,8 @@ from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.dispatch.report import combined_outputs
 from langchain_llmdispatch.routing.plan import Plan
 from langchain_llmdispatch.types import __version__
-from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_choice, neutral_tools
+from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
+from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
 
 
 class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting):
@@ -301,7 +302,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting):
         """
         bound = bound_tools(tools, strict=kwargs.get("strict"))
         if tool_choice is not None:
-            neutral_choice(tool_choice, neutral_tools(bound)[0])
+            neutral_choice(tool_choice, *neutral_tools(bound))
             kwargs["tool_choice"] = tool_choice
         return super().bind(tools=bound, **kwargs)
 

@@ -16,7 +16,8 @@ from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import ChatRequest, UnsupportedParams
-from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_choice, neutral_output, neutral_tools
+from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
+from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, neutral_tools
 from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
 from langchain_llmdispatch.vendors.rules import ALIASES
 
@@ -152,8 +153,8 @@ def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tools": own,
         "server_tools": server_tools,
-        "tool_choice": None if choice is None or choice is False else neutral_choice(choice, own),
-        "parallel_tool_calls": kwargs.get("parallel_tool_calls"),
+        "tool_choice": neutral_choice(choice, own, server_tools) if choice else None,
+        "parallel_tool_calls": kwargs.get("parallel_tool_calls", parallel_of(choice)),
         "output": None if output is None else neutral_output(output),
         "extra": {
             name: value for name, value in kwargs.items() if name not in NEUTRAL and name not in _NOT_EXTRA

@@ -14,8 +14,7 @@ from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
-from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
-from langchain_llmdispatch.vendors.compile.tools import runs_itself
+from langchain_llmdispatch.vendors.compile.server_tools import fate_of
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
 
@@ -135,10 +134,10 @@ class Needs:
         comes to the same result.
         """
         request = self.request
-        if request.server_tools and request.unsupported_params != "drop":
-            for tool in request.server_tools:
-                if not runs_itself(target.vendor, tool):
-                    return f"the vendor does not run the tool {server_type(tool)!r}"
+        for tool in request.server_tools:
+            fate, why = fate_of(target.vendor, tool, request.unsupported_params)
+            if fate == "refused":
+                return why
         reasons: Sequence[str] = ()
         if request.unsupported_params == "raise":
             lacks = self._lacks(target)

@@ -25,6 +25,7 @@ from langchain_llmdispatch.errors import (
     MalformedResponseError,
     VendorError,
 )
+from langchain_llmdispatch.vendors.portable_tools import PortableTool
 from langchain_llmdispatch.vendors.redaction import credentials, redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
 from langchain_llmdispatch.vendors.retry_after import retry_after
@@ -57,6 +58,7 @@ __all__ = [
     "ModelFacts",
     "OwnedWords",
     "ParameterRules",
+    "PortableTool",
     "SchemaDialect",
     "SchemaRules",
     "StreamDecoder",
@@ -183,7 +185,9 @@ class Vendor(CountsTokens, ABC):
     tool_names: ClassVar[ToolNameRules] = ToolNameRules()
     schemas: ClassVar[SchemaDialect] = SchemaDialect()
     server_tools: ClassVar[tuple[str, ...]] = ()
-    """Globs of the `type` of tools that this vendor runs itself."""
+    """Globs of the `type` of tools that this vendor runs itself; of Gemini's only key, in braces."""
+    portable_tools: ClassVar[Mapping[str, PortableTool]] = {}
+    """The portable tools that it runs, by name; see `portable_tools.py`."""
     words: ClassVar[OwnedWords] = OwnedWords(takes_unknown=True)
     """The request words that it owns."""
 

@@ -99,6 +99,8 @@ class ParameterRules:
         known_reasoners: The catalog lists all models that reason; elsewhere an unknown one may.
         bare_reasoners: Models take no penalties, log probabilities or stops while they reason.
         parallel_switch: `parallel_tool_calls` is a field of the vendor's.
+        choices: Choices of tools beyond the usual ones: `server` (one that the vendor runs), `allowed` (only
+            some), `allowed_forced` (the same, where one must be called), `validated`.
         unchecked: Those of `takes` whose values need no check (derived).
     """
 
@@ -110,6 +112,7 @@ class ParameterRules:
     known_reasoners: bool = False
     bare_reasoners: bool = False
     parallel_switch: bool = False
+    choices: frozenset[str] = frozenset()
     unchecked: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, errors
 from langchain_llmdispatch.testing import FakeClock
-from langchain_llmdispatch.vendors.compile.tools import runs_itself
+from langchain_llmdispatch.vendors.compile.server_tools import runs_itself
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -26,7 +26,7 @@ MODELS: Mapping[str, str] = {
     "compatible": "qwen3-4b",
 }
 TOOLS: Mapping[str, dict[str, Any]] = {
-    "openai": {"type": "web_search"},
+    "openai": {"type": "web_search", "search_context_size": "low"},
     "anthropic": {"type": "web_search_20250305", "name": "web_search", "max_uses": 2},
     "google": {"google_search": {}},
 }

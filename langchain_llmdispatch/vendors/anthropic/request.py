@@ -129,7 +129,7 @@ def _tool_choice(call: Call) -> Block | None:
     choice = call.tool_choice
     out: Block = {"type": choice.mode if choice else "auto"}
     if choice and choice.mode == "tool":
-        out["name"] = choice.name
+        out["name"] = (choice.server or {}).get("name", choice.name)
     if call.parallel_tool_calls is not None and out["type"] != "none":
         out["disable_parallel_tool_use"] = not call.parallel_tool_calls
     return out if choice or len(out) > 1 else None

@@ -24,6 +24,7 @@ PARAMETERS = ParameterRules(
     one_sampler=True,
     known_reasoners=True,
     parallel_switch=True,
+    choices=frozenset({"server"}),
 )
 
 TOOL_NAMES = ToolNameRules(most=128)

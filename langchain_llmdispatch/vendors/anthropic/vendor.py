@@ -11,6 +11,7 @@ from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.anthropic import rules
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
+from langchain_llmdispatch.vendors.anthropic.portable_tools import PORTABLE
 from langchain_llmdispatch.vendors.anthropic.request import betas, body
 from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStreamDecoder
 from langchain_llmdispatch.vendors.anthropic.words import WORDS
@@ -20,6 +21,7 @@ from langchain_llmdispatch.vendors.base import (
     Listing,
     OwnedWords,
     ParameterRules,
+    PortableTool,
     SchemaDialect,
     ToolNameRules,
     Vendor,
@@ -43,7 +45,10 @@ _MEDIA = frozenset({"image", "image_url", "pdf", "pdf_url"})
 _BEARER = "Bearer "
 _OAUTH = "sk-ant-oat"
 _DATED = "20" + "[0-9]" * 6
-_TOOLS = ("web_search", "web_fetch", "code_execution", "text_editor", "bash", "computer", "memory", "advisor")
+_TOOLS = (
+    "web_search", "web_fetch", "code_execution", "text_editor", "bash", "computer", "computer_toolset",
+    "browser_toolset", "memory", "advisor",
+)  # fmt: skip
 
 
 class AnthropicVendor(Vendor):
@@ -90,6 +95,7 @@ class AnthropicVendor(Vendor):
     server_tools: ClassVar[tuple[str, ...]] = (
         *(f"{tool}_{_DATED}" for tool in _TOOLS), "tool_search_tool_*", "mcp_toolset",
     )  # fmt: skip
+    portable_tools: ClassVar[Mapping[str, PortableTool]] = PORTABLE
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""

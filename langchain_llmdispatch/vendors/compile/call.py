@@ -69,7 +69,7 @@ def compile_call(
         tool_choice=tools.choice,
         parallel_tool_calls=_parallel(vendor, request, facts, changes) if tools.tools else None,
         output=tools.output,
-        extra=_extra(requested, request) if requested else request.extra,
+        extra=_beside(_extra(requested, request) if requested else request.extra, tools.fields),
         stream=request.stream,
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
         argument_names=tools.keys or _NOTHING,
@@ -117,6 +117,14 @@ def _extra(requested: Mapping[str, Any], request: ChatRequest) -> Mapping[str, A
         return request.extra
     own = {name: value for name, value in requested.items() if name not in NEUTRAL and value is not None}
     return request.over(own, request.extra)
+
+
+def _beside(extra: Mapping[str, Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of the body with those that stand beside compiled tools; lists are joined."""
+    if not fields:
+        return extra
+    lists = {name: [*(extra.get(name) or ()), *value] for name, value in fields.items()}
+    return {**extra, **lists}
 
 
 def _parallel(vendor: Vendor, request: ChatRequest, facts: ModelFacts, changes: list[Change]) -> bool | None:

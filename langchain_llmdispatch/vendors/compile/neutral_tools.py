@@ -1,4 +1,4 @@
-"""Tools, tool choice and answer schemas: from what LangChain's users pass to neutral values.
+"""Tools and answer schemas: from what LangChain's users pass to neutral values.
 
 Neutral values are kept in the binding and compiled per attempt (`tools.py`).
 """
@@ -6,13 +6,12 @@ Neutral values are kept in the binding and compiled per attempt (`tools.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from langchain_llmdispatch.types import OutputSchema, ToolSpec
 from langchain_llmdispatch.vendors.compile.class_schemas import (
     class_schema,
     function_schema,
@@ -23,6 +22,7 @@ from langchain_llmdispatch.vendors.compile.references import References, Schema
 
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _FUNCTION_KEYS = frozenset({"type", "function", "name", "description", "parameters", "strict"})
+_DECLARATIONS = ("function_declarations", "functionDeclarations")
 _ANTHROPIC_KEYS = frozenset({"type", "name", "description", "input_schema", "strict"})
 
 # -- tools -----------------------------------------------------------------------------------------
@@ -122,14 +122,28 @@ def _of_mapping(tool: dict[str, Any], strict: bool | None) -> Sequence[ToolSpec 
         return [_spec(as_function, strict, _rest(tool, _ANTHROPIC_KEYS))]
     if tool.get("type") == "function" and "name" in tool:
         return [_spec(tool, strict, _rest(tool, _FUNCTION_KEYS))]
-    declared = tool.get("function_declarations") or tool.get("functionDeclarations")
-    if isinstance(declared, Sequence):
-        return [_spec(_declaration(each), strict, {}) for each in declared]
     if _is_server_tool(tool):
-        return [tool]
+        return [_flat(tool)] if "type" in tool else _of_gemini(tool, strict)
     if "title" in tool and "name" not in tool:
         return [_titled(tool, strict)]
     return [_spec(convert_to_openai_tool(tool)["function"], strict, {})]
+
+
+def _of_gemini(tool: Mapping[str, Any], strict: bool | None) -> Sequence[ToolSpec | Mapping[str, Any]]:
+    """Return the functions and tools that one of Gemini's `Tool`s holds, each apart."""
+    made: list[ToolSpec | Mapping[str, Any]] = []
+    for name, value in tool.items():
+        if name in _DECLARATIONS:
+            made += [_spec(_declaration(each), strict, {}) for each in value or ()]
+        elif value is not None:
+            made.append({name: value})
+    return made
+
+
+def _flat(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a vendor's own tool; one that takes free text in the form that the Responses API has."""
+    custom = tool.get("custom")
+    return {"type": "custom", **custom} if isinstance(custom, Mapping) else tool
 
 
 def _declaration(declared: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -193,70 +207,6 @@ def _arguments(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def server_type(tool: Mapping[str, Any]) -> str:
     """Return the word that identifies a vendor's own tool: its `type`, or its only key (Gemini)."""
     return str(tool.get("type") or next(iter(tool), ""))
-
-
-# -- tool choice -----------------------------------------------------------------------------------
-
-_WORDS: Mapping[str, ToolChoice] = {
-    "auto": ToolChoice("auto"),
-    "none": ToolChoice("none"),
-    "any": ToolChoice("any"),
-    "required": ToolChoice("any"),
-    "validated": ToolChoice("auto"),
-}
-
-
-def neutral_choice(choice: Any, tools: Sequence[ToolSpec]) -> ToolChoice | None:
-    """Return what the caller requires of tool use, or None for nothing.
-
-    Args:
-        choice: None, False, True, a word (`auto none any required`), a tool's name, a `ToolChoice`, or a
-            dict of OpenAI's, Anthropic's, Bedrock's or Gemini's.
-        tools: The tools to choose from.
-
-    Raises:
-        ValueError: It names a tool that is not bound, or is no choice at all.
-    """
-    if choice is None or choice is False:
-        return None
-    if choice is True:
-        return _WORDS["any"]
-    if isinstance(choice, ToolChoice):
-        return choice if choice.mode != "tool" else _named(str(choice.name), tools)
-    if isinstance(choice, str):
-        return _WORDS.get(choice.lower()) or _named(choice, tools)
-    if isinstance(choice, Mapping):
-        return _of_choice(choice, tools)
-    raise ValueError(f"tool_choice={choice!r} is neither a word, a tool's name nor a vendor's dict")
-
-
-def _of_choice(choice: Mapping[str, Any], tools: Sequence[ToolSpec]) -> ToolChoice:
-    gemini = choice.get("function_calling_config") or choice.get("functionCallingConfig")
-    if isinstance(gemini, Mapping):
-        allowed = gemini.get("allowed_function_names") or gemini.get("allowedFunctionNames") or ()
-        if len(names := [str(name) for name in allowed]) == 1:
-            return _named(names[0], tools)
-        return _word(str(gemini.get("mode", "auto")))
-    for part in (choice.get("function"), choice.get("tool"), choice):
-        if isinstance(part, Mapping) and part.get("name"):
-            return _named(str(part["name"]), tools)
-    return _word(str(choice.get("type") or next(iter(choice), "")))
-
-
-def _word(word: str) -> ToolChoice:
-    found = _WORDS.get(word.lower())
-    if found is None:
-        raise ValueError(f"tool_choice of type {word!r} is not known; use one of {', '.join(_WORDS)}")
-    return found
-
-
-def _named(name: str, tools: Sequence[ToolSpec]) -> ToolChoice:
-    names = [tool.name for tool in tools]
-    if name not in names:
-        near = get_close_matches(name, [*names, *_WORDS], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"tool_choice names {name!r}, which is not one of the tools {names}{hint}")
-    return ToolChoice("tool", name)
 
 
 # -- answer schemas --------------------------------------------------------------------------------

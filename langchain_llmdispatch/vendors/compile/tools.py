@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -13,7 +12,6 @@ from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import (
     InvalidRequestError,
     UnsupportedFeatureError,
-    UnsupportedParameterError,
 )
 from langchain_llmdispatch.json_format import UnwritableError, dump_json
 from langchain_llmdispatch.types import (
@@ -27,12 +25,12 @@ from langchain_llmdispatch.types import (
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compiled_schema import compiled_schema
 from langchain_llmdispatch.vendors.compile.json_schema import INEXPRESSIBLE, REFUSED
-from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
+from langchain_llmdispatch.vendors.compile.server_tools import compile_server_tools
+from langchain_llmdispatch.vendors.compile.tool_choice import ChoiceCompiler, renamed
 from langchain_llmdispatch.vendors.compile.tool_names import called_names, compile_names
 from langchain_llmdispatch.vendors.rules import ToolNameRules
 
 _FOLLOW_SCHEMA = "Answer with one JSON {} that follows this JSON Schema, and with nothing else:\n{}"
-_CALL_TOOL = "You must call {} now, and not answer in words."
 _ANSWER_IN_JSON = "Answer with one JSON object and nothing else."
 _OUTPUT_NAME = ToolNameRules()
 _OF_THE_TOOL = frozenset({"title", "description"})
@@ -46,6 +44,7 @@ class CompiledTools:
     Attributes:
         tools: Tools with legal names and schemas.
         server_tools: Tools that the vendor runs itself.
+        fields: Fields of the body that stand beside them.
         choice: A choice that the target takes.
         output: The answer's schema, if the target takes one.
         instruction: What the system message must add, or empty.
@@ -61,6 +60,7 @@ class CompiledTools:
     instruction: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fields: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 NO_TOOLS = CompiledTools()
@@ -84,12 +84,6 @@ def compile_tools(
     return _ToolCompiler(vendor, request, facts, model, changes).compiled()
 
 
-def runs_itself(vendor: Vendor, tool: Mapping[str, Any]) -> bool:
-    """Whether `tool` is one that `vendor` runs itself."""
-    kind = server_type(tool)
-    return any(fnmatchcase(kind, pattern) for pattern in vendor.server_tools)
-
-
 @dataclass(slots=True)
 class _ToolCompiler:
     vendor: Vendor
@@ -109,22 +103,30 @@ class _ToolCompiler:
                 tools, choice = self._as_tool(request.output, tools)
             else:
                 output, instructions[0] = self._as_format(request.output, method)
-        server_tools = self._server_tools()
-        if choice is None or not (tools or server_tools):
-            choice = None
-        elif choice.mode in {"any", "tool"} and not self.facts.forced_tool_choice:
-            instructions.append(self._relax(choice))
-            tools = [tool for tool in tools if choice.mode != "tool" or tool.name == choice.name]
-            choice = ToolChoice("auto")
+        server = compile_server_tools(
+            self.vendor, request.server_tools, request.unsupported_params, self.changes
+        )
+        tools += server.functions
+        if choice is not None:
+            choice, tools, line = ChoiceCompiler(self.vendor, request, self.facts, self.model).fit(
+                choice, tools, server, self.changes
+            )
+            instructions.append(line)
         names = compile_names(
             [*(t.name for t in tools), *called_names(request.messages)], self.vendor.tool_names
         )
         made = [self._tool(tool, names) for tool in tools]
         self.changes += [_NAMES_CHANGED] if names else []
-        if choice is not None and choice.name in names:
-            choice = ToolChoice(choice.mode, names[choice.name])
-        instruction = "\n\n".join(filter(None, instructions))
-        return CompiledTools(made, server_tools, choice, output, instruction, names, self.keys)
+        return CompiledTools(
+            made,
+            [theirs for _, theirs in server.kept],
+            renamed(choice, names) if choice else None,
+            output,
+            "\n\n".join(filter(None, instructions)),
+            names,
+            self.keys,
+            server.fields,
+        )
 
     def _note(self, kind: str, detail: str, *, lossy: bool = False) -> None:
         self.changes.append(Change(kind, detail, lossy))
@@ -150,31 +152,6 @@ class _ToolCompiler:
         if self.request.output is not None and tool.parameters is self.request.output.schema:
             parameters = {key: value for key, value in parameters.items() if key not in _OF_THE_TOOL}
         return replace(tool, name=name, parameters=parameters)
-
-    def _server_tools(self) -> list[Mapping[str, Any]]:
-        kept = []
-        for tool in self.request.server_tools:
-            if runs_itself(self.vendor, tool):
-                kept.append(tool)
-            elif self.request.unsupported_params == "drop":
-                self._note("server_tool_dropped", f"no {server_type(tool)} here", lossy=True)
-            else:
-                raise UnsupportedFeatureError(
-                    f"the tool {server_type(tool)!r} is not run by this vendor", vendor=self.vendor.name
-                )
-        return kept
-
-    def _relax(self, choice: ToolChoice) -> str:
-        """Return the instruction in place of a choice that the model does not take.
-
-        With nothing else on offer, and this instruction, a model nearly always calls the tool.
-        """
-        if self.request.unsupported_params == "raise":
-            raise UnsupportedParameterError(
-                f"{self.vendor.name}:{self.model} does not take tool_choice={choice.name or choice.mode!r}"
-            )
-        self._note("tool_choice_relaxed", "the model cannot be made to call a tool", lossy=True)
-        return _CALL_TOOL.format(f"the tool {choice.name}" if choice.name else "one of the tools")
 
     # -- answer schema -------------------------------------------------------------------------------
 

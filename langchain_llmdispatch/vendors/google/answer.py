@@ -38,6 +38,7 @@ from langchain_llmdispatch.vendors.google.metadata import (
     wav,
 )
 from langchain_llmdispatch.vendors.google.rules import LISTING
+from langchain_llmdispatch.vendors.google.server_tools import name_of, standardised
 from langchain_llmdispatch.vendors.usage import count_of, grown_counts
 
 if TYPE_CHECKING:
@@ -70,11 +71,12 @@ class AnswerBuilder:
         ended: Whether no content has come since a finish reason, or the prompt was blocked.
         calls: The tool calls so far.
         text_index: The number of the first block of text.
+        ran: Names of Google's own tools that have parts of their own in the answer.
     """
 
     __slots__ = (
         "_audio", "_context", "_extras", "_feedback", "_id", "_index", "_kind", "_model", "_reason", "_texts",
-        "_usage", "calls", "ended", "structured", "text_index",
+        "_usage", "calls", "ended", "ran", "structured", "text_index",
     )  # fmt: skip
 
     def __init__(self, context: ErrorContext) -> None:
@@ -90,6 +92,7 @@ class AnswerBuilder:
         self.structured: bool | None = None
         self.ended = False
         self.text_index: int | None = None
+        self.ran: set[str] = set()
 
     def add(self, event: Any) -> AnswerDelta:
         """Return what one event (or a whole body) adds.
@@ -193,6 +196,7 @@ class AnswerBuilder:
             self._audio.append(inline)
             return
         else:
+            self.ran.add(name_of(part))
             block = {"type": NATIVE, "part": dict(part)}
         self._place(block, "", delta)
 
@@ -321,7 +325,7 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
     if isinstance(content, list):
         # Numbers only serve to merge chunks.
         content = [{k: v for k, v in block.items() if k != "index"} for block in content]
-    return AIMessage(
+    message = AIMessage(
         content=content,
         tool_calls=calls.valid,
         invalid_tool_calls=calls.invalid,
@@ -329,6 +333,7 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
         response_metadata=metadata,
         usage_metadata=builder.usage(),
     )
+    return standardised(message, builder.ran) if context.call.server_tools and content else message
 
 
 def _has_ended(candidate: Json) -> bool:

@@ -89,9 +89,10 @@ class PartEncoder:
         """Return the parts of a content; `signatures` are those of calls, by id."""
         if isinstance(content, str):
             return [{"text": content}] if content else []
-        return [self._part(block, signatures or {}) for block in content]
+        made = (self._part(block, signatures or {}) for block in content)
+        return [part for part in made if part is not None]
 
-    def _part(self, block: str | Block, signatures: Mapping[Any, str]) -> Part:
+    def _part(self, block: str | Block, signatures: Mapping[Any, str]) -> Part | None:
         if isinstance(block, str):
             return {"text": block}
         kind = block.get("type")
@@ -99,6 +100,8 @@ class PartEncoder:
         if spell is None:
             raise UnsupportedFeatureError(f"Gemini has no part for content of type {kind!r}", vendor="google")
         part = spell(block)
+        if part is None:
+            return None
         if "file_id" in block and "fileData" in part and block["file_id"].startswith("files/"):
             part["fileData"]["fileUri"] = self._files + block["file_id"]
         signature = (block.get("extras") or {}).get("signature") or signatures.get(block.get("id"))
@@ -116,7 +119,7 @@ class PartEncoder:
             if isinstance(block, dict) and block.get("type") == "tool_call"
         }
         missing = [call for call in message.tool_calls if call["id"] not in placed]
-        parts += [self._part({**call, "type": "tool_call"}, signatures) for call in missing]
+        parts += self.parts([{**call, "type": "tool_call"} for call in missing], signatures)
         return self._sign(parts)
 
     def _sign(self, parts: list[Part]) -> list[Part]:
@@ -225,12 +228,14 @@ def _plain(block: Block) -> Part:
     return _media({"mime_type": "text/plain", **block})
 
 
-def _code(block: Block) -> Part:
-    args = block.get("args") or {}
+def _server_call(block: Block) -> Part | None:
+    """Return the call of a tool of Google's; None where the API takes none back."""
+    args, kind = block.get("args") or {}, (block.get("extras") or {}).get("tool_type")
+    if kind:
+        call: Part = {"toolType": kind, **({"args": args} if args else {})}
+        return {"toolCall": _with_id(call, block.get("id"))}
     if "code" not in args:
-        raise UnsupportedFeatureError(
-            f"Gemini runs no server tool {block.get('name')!r}: it cannot be replayed", vendor="google"
-        )
+        return None
     code: Part = {"language": str(args.get("language") or "PYTHON").upper(), "code": args["code"]}
     return {"executableCode": _with_id(code, block.get("id"))}
 
@@ -239,8 +244,15 @@ OUTCOMES = {"OUTCOME_OK": 1, "OUTCOME_FAILED": 2, "OUTCOME_DEADLINE_EXCEEDED": 3
 _OUTCOME_NAMES = {number: name for name, number in OUTCOMES.items()}
 
 
-def _code_result(block: Block) -> Part:
-    number = (block.get("extras") or {}).get("outcome", 1 if block.get("status") == "success" else 2)
+def _server_result(block: Block) -> Part | None:
+    extras = block.get("extras") or {}
+    if kind := extras.get("tool_type"):
+        output = block.get("output")
+        answer: Part = {"toolType": kind, **({"response": output} if output else {})}
+        return {"toolResponse": _with_id(answer, block.get("tool_call_id"))}
+    if isinstance(block.get("output"), Mapping):  # what an answer reported beside its content
+        return None
+    number = extras.get("outcome", 1 if block.get("status") == "success" else 2)
     outcome = _OUTCOME_NAMES.get(number if isinstance(number, int) else 0, "OUTCOME_FAILED")
     result: Part = {"outcome": outcome, "output": block.get("output") or ""}
     return {"codeExecutionResult": _with_id(result, block.get("tool_call_id"))}
@@ -260,7 +272,7 @@ def _native(block: Block) -> Part:
     return dict(value)
 
 
-_PARTS: dict[str, Callable[[Block], Part]] = {
+_PARTS: dict[str, Callable[[Block], Part | None]] = {
     "text": _text,
     "reasoning": _thought,
     "tool_call": _function_call,
@@ -269,7 +281,7 @@ _PARTS: dict[str, Callable[[Block], Part]] = {
     "video": _media,
     "file": _media,
     "text-plain": _plain,
-    "server_tool_call": _code,
-    "server_tool_result": _code_result,
+    "server_tool_call": _server_call,
+    "server_tool_result": _server_result,
     "non_standard": _native,
 }

@@ -26,7 +26,7 @@ _CONFIG = {
     "logprobs": "responseLogprobs",
     "top_logprobs": "logprobs",
 }
-_MODES = {"auto": "AUTO", "none": "NONE", "any": "ANY", "tool": "ANY"}
+_MODES = {"auto": "AUTO", "none": "NONE", "any": "ANY", "tool": "ANY", "validated": "VALIDATED"}
 
 # Thinking levels from weak to strong, and what neutral efforts mean in them.
 _LEVELS = ("minimal", "low", "medium", "high")
@@ -73,7 +73,7 @@ def _generation_config(call: Call, facts: ModelFacts) -> dict[str, Any]:
 
 def _thinking(call: Call, facts: ModelFacts) -> dict[str, Any]:
     """Return `thinkingConfig`: a level from Gemini 3 on, a budget before; the caller's own fields win."""
-    own = {_camel(key): value for key, value in (call.params.get("thinking") or {}).items()}
+    own = {camel(key): value for key, value in (call.params.get("thinking") or {}).items()}
     effort = call.params.get("reasoning_effort")
     if effort is None or own.keys() & {"thinkingLevel", "thinkingBudget"}:
         return own
@@ -108,7 +108,7 @@ def _server_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool of Google's, written `{"google_search": {}}` or `{"type": "google_search"}`."""
     if "type" not in tool:
         return dict(tool)
-    return {_camel(str(tool["type"])): {key: value for key, value in tool.items() if key != "type"}}
+    return {camel(str(tool["type"])): {key: value for key, value in tool.items() if key != "type"}}
 
 
 def _tool_config(call: Call, facts: ModelFacts) -> dict[str, Any]:
@@ -121,8 +121,8 @@ def _tool_config(call: Call, facts: ModelFacts) -> dict[str, Any]:
         config["includeServerSideToolInvocations"] = True
     if choice is not None and not (mixed and choice.mode == "auto"):
         calling: dict[str, Any] = {"mode": _MODES[choice.mode]}
-        if choice.mode == "tool":
-            calling["allowedFunctionNames"] = [choice.name]
+        if names := choice.allowed or (choice.name,) * (choice.mode == "tool"):
+            calling["allowedFunctionNames"] = [*names]
         config["functionCallingConfig"] = calling
     return config
 
@@ -134,6 +134,7 @@ def _output(output: OutputSchema) -> dict[str, Any]:
     return config
 
 
-def _camel(word: str) -> str:
+def camel(word: str) -> str:
+    """Return a word in camel case, as the API spells it."""
     head, *tail = word.split("_")
     return head + "".join(part.capitalize() for part in tail)

@@ -22,10 +22,18 @@ PARAMETERS = ParameterRules(
     most_stops=5,
     most_temperature=2,
     known_reasoners=True,
+    choices=frozenset({"allowed_forced", "validated"}),
 )
 
 # https://ai.google.dev/api/caching#FunctionDeclaration: begins with a letter or underscore.
 TOOL_NAMES = ToolNameRules(re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]*"))
+
+# https://ai.google.dev/api/caching#Tool; some are Vertex AI's only.
+TOOL_KEYS = (
+    "google_search", "google_search_retrieval", "google_maps", "code_execution", "url_context", "file_search",
+    "computer_use", "retrieval", "enterprise_web_search", "mcp_servers", "parallel_ai_search",
+    "exa_ai_search",
+)  # fmt: skip
 
 # https://ai.google.dev/api/generate-content, responseJsonSchema and parametersJsonSchema.
 SCHEMAS = SchemaDialect(

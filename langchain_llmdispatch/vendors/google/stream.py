@@ -15,6 +15,7 @@ from langchain_llmdispatch.framing import SSEvent
 from langchain_llmdispatch.json_format import json_text, parse_json
 from langchain_llmdispatch.vendors.answer import blocks_chunk, joined_pieces, text_chunk
 from langchain_llmdispatch.vendors.google.answer import AnswerBuilder
+from langchain_llmdispatch.vendors.google.server_tools import standardised
 from langchain_llmdispatch.vendors.stream import FrameDecoder, words_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
+    from langchain_llmdispatch.vendors.google.function_calls import AnswerDelta
 
 
 class GoogleStreamDecoder(FrameDecoder):
@@ -73,10 +75,15 @@ class GoogleStreamDecoder(FrameDecoder):
             return None
         self._filled = True
         content = self._answer.content(delta)
-        if not delta.calls and not delta.kwargs:
-            if isinstance(content, list):
-                return blocks_chunk(content, self._provider)
-            return text_chunk(content, self._provider)
+        if self._call.server_tools:
+            return standardised(self._mixed(content, delta))
+        if delta.calls or delta.kwargs:
+            return self._mixed(content, delta)
+        if isinstance(content, list):
+            return blocks_chunk(content, self._provider)
+        return text_chunk(content, self._provider)
+
+    def _mixed(self, content: str | list[Any], delta: AnswerDelta) -> AIMessageChunk:
         return AIMessageChunk(
             content=content,
             additional_kwargs=delta.kwargs,
@@ -96,10 +103,11 @@ class GoogleStreamDecoder(FrameDecoder):
         if "grounding_metadata" in metadata and answer.structured and answer.text_index is not None:
             # The translator hangs citations on the text of the same chunk.
             content = [{"type": "text", "text": "", "index": answer.text_index}]
-        return AIMessageChunk(
+        last = AIMessageChunk(
             content=content,
             additional_kwargs=answer.audio(),
             response_metadata=metadata,
             usage_metadata=answer.usage(),
             chunk_position="last",
         )
+        return standardised(last, answer.ran) if self._call.server_tools and self._filled else last

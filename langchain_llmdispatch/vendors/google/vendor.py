@@ -15,6 +15,7 @@ from langchain_llmdispatch.vendors.base import (
     Listing,
     OwnedWords,
     ParameterRules,
+    PortableTool,
     SchemaDialect,
     ToolNameRules,
     Vendor,
@@ -27,7 +28,8 @@ from langchain_llmdispatch.vendors.google import rules
 from langchain_llmdispatch.vendors.google.answer import decode_answer
 from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER
 from langchain_llmdispatch.vendors.google.errors import error_of
-from langchain_llmdispatch.vendors.google.request import request_body
+from langchain_llmdispatch.vendors.google.portable_tools import PORTABLE
+from langchain_llmdispatch.vendors.google.request import camel, request_body
 from langchain_llmdispatch.vendors.google.stream import GoogleStreamDecoder
 from langchain_llmdispatch.vendors.google.words import WORDS
 
@@ -82,8 +84,12 @@ class GoogleVendor(Vendor):
     )
     server_tools: ClassVar[tuple[str, ...]] = (
         "google_*", "googleSearch*", "googleMaps", "code_execution", "codeExecution", "url_context",
-        "urlContext", "fileSearch", "computerUse",
+        "urlContext", "fileSearch", "computerUse", "enterprise_web_search", "enterpriseWebSearch",
+        "parallel_ai_search", "exa_ai_search",
+        # As the API has them: an object with the tool's name as its key, in either spelling.
+        *(f"{{{word}}}" for name in rules.TOOL_KEYS for word in (name, camel(name))),
     )  # fmt: skip
+    portable_tools: ClassVar[Mapping[str, PortableTool]] = PORTABLE
 
     def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:
         """Return whether functions and a response schema go together: from Gemini 3 on, which signs calls."""

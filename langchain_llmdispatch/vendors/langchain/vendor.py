@@ -82,6 +82,7 @@ class LangChainVendor(Vendor):
             "history": known.history_rules(),
             "parameters": _parameters(model, known),
             "server_tools": known.native.server_tools if known.native else (),
+            "portable_tools": known.native.portable_tools if known.native else {},
         }
         vendor = cast("type[LangChainVendor]", type(cls.__name__, (cls,), described))
         return vendor(model)
@@ -275,4 +276,5 @@ def _parameters(model: BaseChatModel, known: Integration) -> ParameterRules:
         rules,
         takes=frozenset({"stop"}) | by_keyword | by_field,
         parallel_switch=known.takes_parallel_switch,
+        choices=rules.choices & {"server"},
     )

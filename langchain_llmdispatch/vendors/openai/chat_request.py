@@ -11,12 +11,13 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
 from langchain_llmdispatch.vendors.request import merged
 from langchain_llmdispatch.vendors.server_state import KEY, restored
 
 if TYPE_CHECKING:
-    from langchain_llmdispatch.types import Call, OutputSchema, ToolChoice, ToolSpec
+    from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
 
 Json: TypeAlias = dict[str, Any]
 
@@ -54,9 +55,9 @@ def chat_body(call: Call, dialect: Dialect) -> Json:
     if call.params:
         body |= _params(call.params, dialect)
     if call.tools or call.server_tools:
-        body["tools"] = [*map(_tool, call.tools), *map(dict, call.server_tools)]
+        body["tools"] = [*map(_tool, call.tools), *map(_server_tool, call.server_tools)]
     if call.tool_choice:
-        body["tool_choice"] = tool_choice(call.tool_choice)
+        body["tool_choice"] = tool_choice(call)
     if call.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = call.parallel_tool_calls
     if call.output:
@@ -97,13 +98,49 @@ def _tool(tool: ToolSpec) -> Json:
     return {"type": "function", "function": function_of(tool)}
 
 
-def tool_choice(choice: ToolChoice, *, flat: bool = False) -> str | Json:
+def _server_tool(tool: Mapping[str, Any]) -> Json:
+    """Return a tool of OpenAI's own; one with free text has an object of its own here."""
+    if tool["type"] != "custom" or "custom" in tool:
+        return dict(tool)
+    return {"type": "custom", "custom": {name: value for name, value in tool.items() if name != "type"}}
+
+
+def tool_choice(call: Call, *, flat: bool = False) -> str | Json | None:
     """Return the demand on tool use; `flat` is the spelling of the Responses API."""
+    choice = call.tool_choice
+    if choice is None:
+        return None
+    mode = "required" if choice.mode == "any" else choice.mode
+    if choice.allowed:
+        allowed = {"mode": mode, "tools": [_reference(name, call, flat=flat) for name in choice.allowed]}
+        return {"type": "allowed_tools", **(allowed if flat else {"allowed_tools": allowed})}
     if choice.mode != "tool":
-        return "required" if choice.mode == "any" else choice.mode
-    if flat:
-        return {"type": "function", "name": choice.name}
-    return {"type": "function", "function": {"name": choice.name}}
+        return mode
+    if choice.server is not None:
+        return _hosted(choice.server, str(choice.name), flat=flat)
+    return _named("function", str(choice.name), flat=flat)
+
+
+def _named(kind: str, name: str, *, flat: bool) -> Json:
+    return {"type": kind, "name": name} if flat else {"type": kind, kind: {"name": name}}
+
+
+def _hosted(tool: Mapping[str, Any], name: str, *, flat: bool) -> Json:
+    """Return the reference to a tool that OpenAI runs, or whose input is free text."""
+    if tool["type"] == "custom":
+        return _named("custom", str(tool["name"]), flat=flat)
+    if tool["type"] != "mcp":
+        return {"type": tool["type"]}
+    label = tool.get("server_label")
+    one_tool = {} if name in {label, "mcp"} else {"name": name}
+    return {"type": "mcp", "server_label": label, **one_tool}
+
+
+def _reference(name: str, call: Call, *, flat: bool) -> Json:
+    hosted = next((tool for tool in call.server_tools if name in names_of(tool)), None)
+    if hosted is None or any(tool.name == name for tool in call.tools):
+        return _named("function", name, flat=flat)
+    return _hosted(hosted, str(hosted.get("server_label")), flat=flat)
 
 
 def _response_format(output: OutputSchema) -> Json:

@@ -62,7 +62,7 @@ def responses_body(call: Call, listing: Listing) -> Json:
     if tools := [*map(_tool, call.tools), *map(dict, call.server_tools)]:
         body["tools"] = tools
     if call.tool_choice:
-        body["tool_choice"] = tool_choice(call.tool_choice, flat=True)
+        body["tool_choice"] = tool_choice(call, flat=True)
     if call.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = call.parallel_tool_calls
     if call.output:

@@ -30,6 +30,7 @@ PARAMETERS = ParameterRules(
     known_reasoners=True,
     bare_reasoners=True,
     parallel_switch=True,
+    choices=frozenset({"server", "allowed"}),
 )
 
 # https://developers.openai.com/api/docs/guides/structured-outputs, "Supported schemas". By its 400s nothing

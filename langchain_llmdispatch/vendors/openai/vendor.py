@@ -15,6 +15,7 @@ from langchain_llmdispatch.vendors.base import (
     Listing,
     OwnedWords,
     ParameterRules,
+    PortableTool,
     SchemaDialect,
     Vendor,
     bearer,
@@ -28,6 +29,7 @@ from langchain_llmdispatch.vendors.openai.chat_answer import chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of, is_failure
+from langchain_llmdispatch.vendors.openai.portable_tools import PORTABLE
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
 from langchain_llmdispatch.vendors.openai.responses_request import (
     LEAST_TOKENS,
@@ -183,8 +185,11 @@ class OpenAIVendor(ChatCompletions):
         "shell",
         "apply_patch",
         "tool_search",
+        "programmatic_tool_calling",
+        "namespace",
         "custom",
     )
+    portable_tools: ClassVar[Mapping[str, PortableTool]] = PORTABLE
 
     def dialect(self, call: Call) -> Dialect:
         """Return OpenAI's own spelling by the catalog; unknown models are taken for new ones."""

@@ -10,10 +10,9 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from langchain_llmdispatch.types import OutputSchema, ToolSpec
 from langchain_llmdispatch.vendors.compile.neutral_tools import (
     bound_tools,
-    neutral_choice,
     neutral_output,
     neutral_tools,
     server_type,
@@ -90,6 +89,24 @@ def test_vendors_own_tools_stay_verbatim(given: dict[str, Any], kind: str) -> No
     assert server_type(server[0]) == kind
 
 
+def test_one_of_geminis_tools_may_hold_several() -> None:
+    """Functions and tools of its own, each apart; keys that are null mean nothing."""
+    declared = {"name": "f", "parameters": _SCHEMA}
+    specs, server = neutral_tools(
+        [{"functionDeclarations": [declared], "google_search": {}, "url_context": {}, "retrieval": None}]
+    )
+    assert [spec.name for spec in specs] == ["f"]
+    assert server == ({"google_search": {}}, {"url_context": {}})
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_tools_with_free_text_have_one_form(nested: bool) -> None:
+    """That of the Responses API, whichever API they were written for."""
+    about = {"name": "code", "description": "Runs it."}
+    given = {"type": "custom", "custom": about} if nested else {"type": "custom", **about}
+    assert neutral_tools([given]) == ((), ({"type": "custom", **about},))
+
+
 def test_extras_and_strictness_ride_along() -> None:
     """`BaseTool.extras`, keys beside `function`, and `strict` as a default."""
     specs, _ = neutral_tools(
@@ -98,49 +115,6 @@ def test_extras_and_strictness_ride_along() -> None:
     assert specs[0].extras == {"cache_control": {"type": "ephemeral"}}
     assert specs[1].extras == {"defer_loading": True}
     assert [spec.strict for spec in specs] == [True, True]
-
-
-_F = ToolSpec("find_city", "", {})
-
-
-@pytest.mark.parametrize(
-    ("choice", "mode", "name"),
-    [
-        ("auto", "auto", None),
-        ("none", "none", None),
-        ("any", "any", None),
-        ("required", "any", None),
-        (True, "any", None),
-        ("find_city", "tool", "find_city"),
-        ({"type": "function", "function": {"name": "find_city"}}, "tool", "find_city"),
-        ({"type": "function", "name": "find_city"}, "tool", "find_city"),
-        ({"type": "tool", "name": "find_city"}, "tool", "find_city"),
-        ({"type": "any"}, "any", None),
-        ({"any": {}}, "any", None),
-        ({"tool": {"name": "find_city"}}, "tool", "find_city"),
-        ({"function_calling_config": {"mode": "ANY"}}, "any", None),
-        (
-            {"function_calling_config": {"mode": "ANY", "allowed_function_names": ["find_city"]}},
-            "tool",
-            "find_city",
-        ),
-        (ToolChoice("any"), "any", None),
-    ],
-)
-def test_every_form_of_a_choice(choice: Any, mode: Any, name: str | None) -> None:
-    """Words, names, booleans and four vendors' dicts."""
-    assert neutral_choice(choice, [_F]) == ToolChoice(mode, name)
-
-
-def test_choices_that_are_none_or_wrong() -> None:
-    """None and False demand nothing; an unknown name points to the nearest."""
-    assert neutral_choice(None, [_F]) is neutral_choice(False, [_F]) is None
-    with pytest.raises(ValueError, match="did you mean 'find_city'"):
-        neutral_choice("find_citty", [_F])
-    with pytest.raises(ValueError, match="not known"):
-        neutral_choice({"type": "maybe"}, [_F])
-    with pytest.raises(ValueError, match="neither"):
-        neutral_choice(3, [_F])
 
 
 def test_every_form_of_an_answer_shape() -> None:

@@ -243,7 +243,7 @@ def test_grounding_is_a_citation() -> None:
     search = [{"google_search": {}}]
     streamed = summed(stream(sse([GROUNDED]), server_tools=search))
     for message in (decode(GROUNDED), decode(GROUNDED, server_tools=search), streamed):
-        (block,) = message.content_blocks
+        block = message.content_blocks[0]
         (citation,) = block["annotations"]
         assert (citation["url"], citation["title"]) == ("https://x.test", "X")
         assert (citation["start_index"], citation["end_index"]) == (0, len("Größe: 5."))

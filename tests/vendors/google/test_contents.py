@@ -87,7 +87,6 @@ def test_foreign_content_is_refused() -> None:
     for block in (
         {"type": "non_standard", "value": {"type": "thinking"}},
         {"type": "hologram"},
-        {"type": "server_tool_call", "name": "web_search", "args": {}, "id": "1"},
     ):
         with pytest.raises(errors.UnsupportedFeatureError):
             parts_of(HumanMessage([block]))
