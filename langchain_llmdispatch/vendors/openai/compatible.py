@@ -60,6 +60,9 @@ class CompatibleVendor(ChatCompletions):
     )
     words: ClassVar[OwnedWords] = COMPATIBLE
 
+    # Groq's, OpenRouter's and Moonshot's.
+    server_tools: ClassVar[tuple[str, ...]] = ("browser_search", "openrouter:*", "builtin_function")
+
     def dialect(self, call: Call) -> Dialect:
         """Return the dialect that the host needs, or the one that nearly all take."""
         return _dialect(call.endpoint.base_url)
