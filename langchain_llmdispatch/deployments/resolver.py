@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from langchain_llmdispatch.deployments.credentials import (
     is_this_machine,
 )
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, is_placeholder
+from langchain_llmdispatch.deployments.gateway import KEYS, SWITCH, forced_endpoint, gateway_of, is_langsmith
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.variables import Variables
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
@@ -29,6 +31,8 @@ from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import Endpoint
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.langchain.vendor import HAND_IN, LangChainVendor
+
+logger = logging.getLogger(__name__)
 
 # Only means something where this package makes the request.
 _OF_HTTP = ("api_key", "base_url", "headers", "api_version")
@@ -54,6 +58,7 @@ class Resolver:
     ) -> None:
         self.vendors, self._environment = vendors, environment
         self._configs: dict[str, VendorConfig] = {}
+        self._direct: set[str] = set()
         for word, config in configs.items():
             self._configs[self.vendor(word, field="vendors").name] = config
 
@@ -160,13 +165,22 @@ class Resolver:
     # -- address and key ---------------------------------------------------------------------------
 
     def _endpoint(self, vendor: Vendor, deployment: Deployment, config: VendorConfig) -> Endpoint:
+        headers = {**config.headers, **deployment.headers}
+        version = deployment.api_version or config.api_version
+        version = version or self._variable(vendor.environment.versions) or vendor.api_version
+        forced = forced_endpoint(vendor, deployment.base_url or config.base_url, headers, version)
+        if forced is not None:
+            return forced
         url = self._url(vendor, deployment.base_url, config)
         if url is None:
             raise ConfigurationError(_missing("base_url", vendor, vendor.environment.urls))
+        if url == vendor.base_url and not vendor.environment.gateway and vendor.name not in self._direct:
+            self._direct.add(vendor.name)
+            if gateway_of(self._variable([SWITCH])) is not None:
+                logger.warning("%s is set; %s has no path there and is reached directly", SWITCH, vendor.name)
         key = self._key_for(vendor, deployment, config, url)
         if key is None and vendor.needs_key:
-            raise ConfigurationError(_missing("api_key", vendor, vendor.environment.keys))
-        headers = {**config.headers, **deployment.headers}
+            raise ConfigurationError(_missing("api_key", vendor, self._key_names(vendor, url)))
         if not (deployment.allow_http or config.allow_http):
             secret = (key is not None and key is not _NO_KEY) or holds_secret(headers)
             check_encrypted(url, has_secret=secret, where=f"deployment {_label(deployment)}")
@@ -174,21 +188,23 @@ class Resolver:
             base_url=url,
             api_key=key if isinstance(key, SecretStr) else None,
             headers=headers,
-            api_version=deployment.api_version
-            or config.api_version
-            or self._variable(vendor.environment.versions)
-            or vendor.api_version,
+            api_version=version,
             token_provider=None if key is None or isinstance(key, SecretStr) else key,
         )
 
     def _key(self, vendor: Vendor, config: VendorConfig) -> ApiKey | None:
         """Return the key of `VendorConfig`, or else of a variable."""
-        return _own_key(config) or self._variable_key(vendor)[0]
+        return _own_key(config) or self._variable_key(vendor, self._url(vendor, None, config))[0]
 
-    def _variable_key(self, vendor: Vendor) -> tuple[ApiKey | None, str | None]:
+    def _key_names(self, vendor: Vendor, url: str | None) -> Sequence[str]:
+        """Return the variables that may hold the key for an address: LangSmith's at its gateway."""
+        gateway = self._gateway_url(vendor)[0]
+        return vendor.environment.keys if gateway is None or url != gateway else KEYS
+
+    def _variable_key(self, vendor: Vendor, url: str | None) -> tuple[ApiKey | None, str | None]:
         """Return the key that a variable holds, and the `.env` file that sets it."""
         names = vendor.environment
-        for name in names.keys:
+        for name in self._key_names(vendor, url):
             if found := self._variable([name]):
                 key = checked_key(found, name)
                 return SecretStr(f"Bearer {key}" if name in names.bearers else key), self._file(name)
@@ -203,7 +219,7 @@ class Resolver:
         if key is None:
             key, source = _own_key(config), "the key of VendorConfig"
         if key is None:
-            key, key_file = self._variable_key(vendor)
+            key, key_file = self._variable_key(vendor, url)
             source = "key from the environment"
         homes = {vendor.base_url}
         if file is None or file == key_file:
@@ -237,7 +253,14 @@ class Resolver:
                 except ValueError as error:
                     problem = str(error) if isinstance(error, ConfigurationError) else "it is no URL."
                 raise ConfigurationError(f"{name}: {problem}")
-        return None, None
+        return self._gateway_url(vendor)
+
+    def _gateway_url(self, vendor: Vendor) -> tuple[str | None, str | None]:
+        """Return the vendor's address at LangSmith's gateway, and the `.env` file that sets another one."""
+        gateway, path = gateway_of(self._variable([SWITCH])), vendor.environment.gateway
+        if gateway is None or not path:
+            return None, None
+        return f"{gateway}/{path}", None if is_langsmith(gateway) else self._file(SWITCH)
 
     def _file(self, name: str) -> str | None:
         variables = self._environment

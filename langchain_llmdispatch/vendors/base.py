@@ -90,6 +90,7 @@ class Environment:
         versions: Names for the API version.
         timeout: Name for the timeout of one attempt, in seconds.
         bearers: Those of `keys` that hold a bearer token rather than a key.
+        gateway: Its path at LangSmith's gateway, where it has one.
     """
 
     keys: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ class Environment:
     versions: tuple[str, ...] = ()
     timeout: str = ""
     bearers: tuple[str, ...] = ()
+    gateway: str = ""
 
 
 class StreamDecoder(Protocol):

@@ -63,6 +63,7 @@ class AnthropicVendor(Vendor):
         urls=("ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL"),
         timeout="ANTHROPIC_TIMEOUT",
         bearers=("ANTHROPIC_AUTH_TOKEN",),
+        gateway="anthropic",
     )
     model_names: ClassVar[tuple[str, ...]] = ("claude-*",)
     default_model: ClassVar[str | None] = "claude-haiku-5-5"

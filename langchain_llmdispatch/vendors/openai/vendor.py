@@ -147,6 +147,7 @@ class OpenAIVendor(ChatCompletions):
         keys=("OPENAI_API_KEY",),
         urls=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
         timeout="OPENAI_TIMEOUT",
+        gateway="openai/v1",
     )
     model_names: ClassVar[tuple[str, ...]] = (
         "gpt-[0-9]*",
