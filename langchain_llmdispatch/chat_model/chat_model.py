@@ -21,7 +21,15 @@ from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batc
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, with_choices
-from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, settled, take_run, with_signature
+from langchain_llmdispatch.chat_model.run_context import (
+    StreamRun,
+    is_invoked,
+    set_run,
+    settled,
+    settled_stream,
+    take_run,
+    with_signature,
+)
 from langchain_llmdispatch.chat_model.serialization import SerializedFields
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.chat_model.tokens import TokenCounting
@@ -159,8 +167,9 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = messages, stop, kwargs, run_manager or take_run()
-        entry = self._cache_entry(*call)
-        return self._engine.astream(*call) if entry is None else entry.astream(self._engine.astream, *call)
+        entry, live = self._cache_entry(*call), self._engine.astream
+        chunks = live(*call) if entry is None else entry.astream(live, *call)
+        return settled_stream(chunks, call[-1]) if is_invoked(call[-1]) else chunks
 
     def _should_stream(
         self, *, async_api: bool, run_manager: RunManager | None = None, **kwargs: Any
@@ -169,6 +178,14 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting):
         if streams and run_manager is not None:  # `_stream` comes next, and does not get it
             set_run(run_manager)
         return streams
+
+    def _should_use_protocol_streaming(
+        self, *, async_api: bool, run_manager: RunManager | None = None, **kwargs: Any
+    ) -> bool:
+        uses = super()._should_use_protocol_streaming(async_api=async_api, run_manager=run_manager, **kwargs)
+        if uses:
+            set_run(run_manager)
+        return uses
 
     @property
     def _llm_type(self) -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManager,
@@ -22,12 +23,13 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.outputs import ChatResult, LLMResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langchain_llmdispatch.callbacks.events import RunManager
 
 _RUN: ContextVar[RunManager | None] = ContextVar("llmdispatch_run", default=None)
+_INVOKED: ContextVar[RunManager | None] = ContextVar("llmdispatch_invoked", default=None)
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Run = TypeVar("_Run", CallbackManagerForLLMRun, AsyncCallbackManagerForLLMRun)
 
@@ -39,7 +41,7 @@ def with_signature(method: _F) -> _F:
 
 
 async def settled(answer: Awaitable[ChatResult], run: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
-    """Return an answer; end its run if it is cancelled, which LangChain does in streams only."""
+    """Return an answer; end its run if it is cancelled, which LangChain does in `astream` only."""
     try:
         return await answer
     except asyncio.CancelledError as error:
@@ -48,9 +50,34 @@ async def settled(answer: Awaitable[ChatResult], run: AsyncCallbackManagerForLLM
         raise
 
 
+async def settled_stream(
+    chunks: AsyncIterator[ChatGenerationChunk], run: RunManager | None
+) -> AsyncIterator[ChatGenerationChunk]:
+    """Yield the chunks that `ainvoke` streams underneath; end the run if the call is cancelled."""
+    try:
+        async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", chunks)):
+            async for chunk in chunks:
+                yield chunk
+    except (asyncio.CancelledError, GeneratorExit) as left:
+        error = left if isinstance(left, asyncio.CancelledError) else asyncio.CancelledError()
+        if isinstance(run, AsyncCallbackManagerForLLMRun):
+            await run.on_llm_error(error, response=LLMResult(generations=[]))
+        raise
+
+
 def set_run(run: RunManager | None) -> None:
-    """Keep the run until the stream that begins next takes it."""
+    """Keep the run of an `invoke` until the stream underneath it, which begins next, takes it."""
     _RUN.set(run)
+    _INVOKED.set(run)
+
+
+def is_invoked(run: RunManager | None) -> bool:
+    """Return whether a stream that begins is underneath an `invoke`, which ends no cancelled run."""
+    invoked = _INVOKED.get()
+    if invoked is None:
+        return False
+    _INVOKED.set(None)
+    return invoked is run
 
 
 def take_run() -> RunManager | None:
