@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
+from pydantic import SecretStr
 from tenacity import RetryCallState
 
 from langchain_llmdispatch.catalog.prices import Cost
+from langchain_llmdispatch.deployments.secrets import secrets_of
 from langchain_llmdispatch.dispatch.call_state import CallState, DeclinedAnswer, TargetState
+from langchain_llmdispatch.dispatch.error_secrets import cleanse, forget_variables
 from langchain_llmdispatch.dispatch.hedging import LostRaceError
 from langchain_llmdispatch.dispatch.resume import caused, interrupted
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
 from langchain_llmdispatch.types import AttemptRecord, Change
+from langchain_llmdispatch.vendors.redaction import hidden, parameter_secrets
 
 _OK = 200
 
@@ -42,6 +46,7 @@ class Attempt:
         changes: What was altered so that the request fits the target.
         status: The HTTP status of its response, or None.
         request_id: The vendor's id for the request, or None.
+        token: What the deployment's `api_key` function has returned for it, or None.
         committed: Whether content has been handed to the caller.
         chunks: What has been handed to the caller.
         lost: Whether another request of the call answered first (see `Race`).
@@ -66,6 +71,7 @@ class Attempt:
     record: AttemptRecord | None = None
     status: int | None = None
     request_id: str | None = None
+    token: SecretStr | None = None
     waited = throttled = latency = paused = ended_at = 0.0
     ttft: float | None = None
     _sent_at: float | None = None
@@ -126,6 +132,15 @@ class Attempt:
     def left(self) -> float:
         """Return the seconds until the call's deadline."""
         return self.deadline - self.call.clock.monotonic()
+
+    def secrets(self) -> Iterator[str]:
+        """Yield what no error and no recording may show: keys, headers, tokens in parameters."""
+        if self.token is not None:
+            yield self.token.get_secret_value()
+        yield from secrets_of(self.target)
+        request = self.call.request
+        for part in (request.extra, request.server_tools, request.params, self.target.deployment.params):
+            yield from parameter_secrets(part)
 
     # -- while it is open --------------------------------------------------------------------------
 
@@ -223,6 +238,8 @@ class Attempt:
         with self.call.lock:
             if self.record is not None:
                 return False
+            if error is not None:
+                forget_variables(error)
             if isinstance(error, DispatchError):
                 self.error = self._completed(error)
             elif isinstance(error, Exception) and not isinstance(error, LostRaceError):
@@ -269,8 +286,11 @@ class Attempt:
                 self._end(self.record)
 
     def _completed(self, error: DispatchError) -> DispatchError:
-        """Return an error with everything that is known of it, and without the transport's errors."""
-        _forget_transport(error)
+        """Return an error with everything that is known of it, and without what must not be shown."""
+        secrets = list(self.secrets())
+        cleanse(error, secrets)
+        if self.request_id is not None:
+            self.request_id = hidden(self.request_id, *secrets)
         if isinstance(error, AttemptTimeoutError) and self.left() <= 0:
             error = caused(DeadlineExceededError(f"the call's deadline has passed: {error.message}"), error)
         error.vendor = error.vendor or self.target.vendor.name
@@ -299,14 +319,3 @@ class Attempt:
             request_id=self.request_id or getattr(shown, "request_id", None),
             started_ms=max(0, round((opened - self.call.started) * 1000)),
         )
-
-
-def _forget_transport(error: BaseException) -> None:
-    """Cut httpx's errors out of the chain: they hold the request, and with it the key."""
-    seen: BaseException | None = error
-    while seen is not None:
-        for name in ("__cause__", "__context__"):
-            linked = getattr(seen, name)
-            if linked is not None and type(linked).__module__.partition(".")[0] in {"httpx", "httpcore"}:
-                setattr(seen, name, None)
-        seen = seen.__cause__ or seen.__context__

@@ -111,6 +111,7 @@ class Exchange:
 
     def authorize(self, token: SecretStr) -> None:
         """Set the token that the deployment's `api_key` function has returned; an echo of it is redacted."""
+        self.attempt.token = token
         endpoint = replace(self.call.endpoint, token_provider=token.get_secret_value, api_key=token)
         self.call = replace(self.call, endpoint=endpoint)
 

@@ -11,6 +11,7 @@ httpcore's pool slots: encode/httpcore#1093).
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import threading
 import weakref
@@ -33,6 +34,7 @@ from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import CONNECT_TIMEOUT
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
+from langchain_llmdispatch.transport.own_client import adopt, answer_in
 from langchain_llmdispatch.transport.pool import (
     apply_deadlines,
     async_transport,
@@ -51,24 +53,6 @@ _OWN_CLIENT_GRACE = 0.1  # seconds for a user's own client to notice the deadlin
 _LONGEST = 1e6  # seconds; a longer deadline means that there is none
 # Extensions of a request that name a user's own client to send it with.
 SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
-
-
-def adopt(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
-    """Add the client's own headers, query parameters and cookies to a request; the request's win.
-
-    Its auth, hooks, proxies and transports apply when it sends the request. Its timeouts do not: those of the
-    attempt hold, on connections that it opens from now on.
-
-    Raises:
-        UnusableDeploymentError: The client is closed.
-    """
-    if client.is_closed:
-        raise UnusableDeploymentError("the http_client of VendorConfig is closed; the model needs it open")
-    params = client.params.merge(request.url.params) if client.params else None
-    built = client.build_request(request.method, request.url, headers=request.headers, params=params)
-    if "content-length" not in request.headers:
-        built.headers.pop("content-length", None)  # the body is not given to `build_request`
-    request.url, request.headers = built.url, built.headers
 
 
 class Transport:
@@ -155,8 +139,8 @@ class Transport:
             self._adopt(client, request)
             try:
                 return client.send(request, stream=True, follow_redirects=False)
-            except httpx.HTTPStatusError as error:
-                return _refused(error.response)
+            except Exception as error:  # noqa: BLE001 - its hooks, auth and transports may raise anything
+                return answer_in(error)
         return self._transport(request.url).handle_request(request)
 
     def _adopt(self, client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
@@ -184,8 +168,8 @@ class Transport:
             self._adopt(client, request)
             try:
                 return await self._in_time(client, request)
-            except httpx.HTTPStatusError as error:
-                return _refused(error.response)
+            except Exception as error:  # noqa: BLE001 - as in `_send`
+                return answer_in(error)
         transport = await self._loop_transport(request.url)
         return await transport.handle_async_request(request)
 
@@ -301,24 +285,14 @@ def _timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
     return {"connect": connect, "read": read_deadline, "write": read_deadline, "pool": float(read_deadline)}
 
 
-def _refused(response: httpx.Response) -> httpx.Response:
-    """Return a response that a hook of a user's own client refused (`raise_for_status`), for the codec.
-
-    The client has closed it; its body is there only if the hook has read it.
-    """
-    body = response.content if hasattr(response, "_content") else b""
-    headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
-    return httpx.Response(response.status_code, headers=headers, content=body)
-
-
-_OF_THE_BODY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-
-
 def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
     """Return the error of a deadline that has passed."""
     return AttemptTimeoutError(
         f"timed out waiting for {read_deadline.what}", code=read_deadline.what.replace(" ", "_")
     )
+
+
+_QUOTE = re.compile(r":?\s*(?:bytearray\()?(?<!\w)b['\"].*", re.DOTALL)
 
 
 def failure_of(error: Exception, read_deadline: ReadDeadline) -> DispatchError:
@@ -338,7 +312,9 @@ def failure_of(error: Exception, read_deadline: ReadDeadline) -> DispatchError:
         return MalformedResponseError("LocalProtocolError: the request cannot be written as HTTP")
     if isinstance(error, httpx.DecodingError):
         return MalformedResponseError(f"{type(error).__name__}: {error}")
-    return ConnectionFailedError(f"{type(error).__name__}: {error or 'connection closed'}")
+    # The text of a protocol error quotes what the peer has sent, which may be the request.
+    text = _QUOTE.sub("", str(error)) if isinstance(error, httpx.ProtocolError) else str(error)
+    return ConnectionFailedError(f"{type(error).__name__}: {text or 'connection closed'}")
 
 
 def origin(url: str) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 _KEY_SHAPES = re.compile(
     r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.|csk-|nvapi-|pplx-|gh[opsu]_|github_pat_|ya29\.|eyJ)[\w\-*.]{6,}"
     r"|Bearer\s+[\w\-.=]{8,}"
+    r"|Basic\s+(?=[A-Za-z+/]*[\d=])[\w+/=\-]{8,}"  # not "Basic authentication"
     r"|(?<=://)[^/\s@:]{1,200}:[^/\s@]{1,200}(?=@)",  # a name and a password in an address
     re.ASCII,
 )
@@ -15,20 +20,89 @@ _CREDENTIAL = re.compile(
     r"auth|key|token|secret|passw|cookie|credential|session|signature|jwt", re.IGNORECASE
 )
 """Parts of the names of headers that hold credentials."""
+_OF_PROTOCOL = re.compile(
+    r"accept|connection|content-|host$|user-agent|(?:http-)?referer|x-title|x-stainless-|"
+    r"(?:anthropic|openai)-(?:beta|version|organization|project)$",
+    re.IGNORECASE,
+)
+"""Names of headers whose values are no secrets; errors name them."""
 _LEAST_SECRET = 4  # characters; shorter ones are words of the text, not keys
+_LEAST_VALUE = 8  # characters of a value that nothing but its place makes a secret
 _SEARCHED, _SHOWN = 4000, 600  # characters
+_REDACTED = "[redacted]"
+_DEEPEST = 8  # levels of parameters that are searched
 
 
 def redact(text: str, *secrets: str | None) -> str:
     """Return `text` without anything that is, or looks like, a key, and at most 600 characters long.
 
-    Vendors echo (parts of) keys in 401 texts, which must not reach an exception.
+    Vendors echo (parts of) keys in 401 texts, which must not reach an exception. A known secret is found as
+    base64, URLs, JSON and HTML spell it, too.
     """
-    text = text[:_SEARCHED]
+    found = hidden(text[:_SEARCHED], *secrets)
+    if len(text) > _SEARCHED and len(found) < _SHOWN:  # what was cut at the end may be a part of a secret
+        head, mark, _ = found.rpartition(_REDACTED)
+        return head + mark
+    return found[:_SHOWN]
+
+
+def hidden(text: str, *secrets: str | None) -> str:
+    """Return the whole `text` as `redact` does."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         if len(secret) >= _LEAST_SECRET:
-            text = text.replace(secret, "[redacted]")
-    return _KEY_SHAPES.sub("[redacted]", text)[:_SHOWN]
+            text = _without(text, secret)
+    return _KEY_SHAPES.sub(_REDACTED, text)
+
+
+def _without(text: str, secret: str) -> str:
+    for form in forms(secret):
+        text = text.replace(form, _REDACTED)
+    if max(re.findall(r"\w+", secret, re.ASCII), key=len, default="") not in text:
+        return text
+    pattern = spellings(secret)
+    return text if pattern is None else pattern.sub(_REDACTED, text)
+
+
+def forms(secret: str) -> tuple[str, ...]:
+    """Return a secret, its escapes, and what base64 makes of it, whatever stands before and after it."""
+    escaped = "".join(f"\\u{ord(char):04x}" for char in secret)
+    coded = (
+        core for shift in range(3) for core in _coded(secret.encode(), shift) if len(core) >= _LEAST_VALUE
+    )
+    return (secret, escaped, *dict.fromkeys(coded))
+
+
+def _coded(value: bytes, shift: int) -> tuple[str, str]:
+    """Return the base64 digits that are all a value's own when so many bytes stand before it."""
+    first, last = -(-shift * 8 // 6), (shift + len(value)) * 8 // 6
+    padded = bytes(shift) + value
+    plain, safe = base64.b64encode(padded), base64.urlsafe_b64encode(padded)
+    return plain[first:last].decode(), safe[first:last].decode()
+
+
+def spellings(secret: str) -> re.Pattern[str] | None:
+    """Return a pattern for a secret as URLs, JSON and HTML spell it, one in another too.
+
+    None where all of them spell it as it is: most keys are letters, digits, dashes and dots.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_.~\-]*", secret):
+        return None
+    return re.compile("".join(map(_spelling, secret)))
+
+
+def _spelling(char: str) -> str:
+    if char.isalnum() and char.isascii():
+        return char
+    coded = "".join(f"%{byte:02x}" for byte in char.encode())
+    units = char.encode("utf-16-be")
+    escaped = "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    short = json.dumps(char)[1:-1]
+    named = rf"\\+{short[1]}" if short[0] == "\\" and short[1].isalpha() else re.escape(html.escape(char))
+    plain = rf"\\*{re.escape(char)}" if char != "\\" else r"\\+"
+    return rf"(?:{plain}|(?i:{coded}|{escaped}|&#0*{ord(char)};|&#x0*{ord(char):x};)|{named})"
+
+
+# -- where secrets are ---------------------------------------------------------------------------------
 
 
 def credentials(headers: Mapping[str, str]) -> list[str]:
@@ -39,3 +113,35 @@ def credentials(headers: Mapping[str, str]) -> list[str]:
     values = [value for name, value in headers.items() if _CREDENTIAL.search(name)]
     cookies = [cookie.partition("=")[2] for value in values for cookie in value.split(";")]
     return [*values, *(value.partition(" ")[2] for value in values), *cookies]
+
+
+def header_secrets(headers: Mapping[str, str]) -> list[str]:
+    """Return what users' own headers hold: credentials, and any value that is no matter of the protocol."""
+    others = [
+        value
+        for name, value in headers.items()
+        if len(value) >= _LEAST_VALUE and not _OF_PROTOCOL.match(name)
+    ]
+    return [*credentials(headers), *others]
+
+
+def parameter_secrets(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the credentials among parameters: those of MCP servers, by the names of their fields."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(item, str):
+                yield from _inner_secrets(str(name), item, depth)
+            elif len(item) >= _LEAST_VALUE and _CREDENTIAL.search(str(name)):
+                yield from credentials({str(name): item})
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from parameter_secrets(item, depth + 1)
+
+
+def _inner_secrets(name: str, item: Any, depth: int) -> Iterator[str]:
+    if "headers" in name.casefold() and isinstance(item, Mapping):
+        yield from header_secrets({str(key): text for key, text in item.items() if isinstance(text, str)})
+    else:
+        yield from parameter_secrets(item, depth + 1)

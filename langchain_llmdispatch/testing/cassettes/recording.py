@@ -60,8 +60,8 @@ def _learn(request: httpx.Request, attempt: Attempt | None, secrets: Secrets) ->
         value = request.headers.get(name)
         secrets.add(value.partition(" ")[2] or value if value else None)
     secrets.add(request.url.params.get("key"))
-    if attempt is not None and (key := attempt.target.endpoint.api_key) is not None:
-        secrets.add(key.get_secret_value())
+    for value in attempt.secrets() if attempt is not None else ():
+        secrets.add(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from langchain_llmdispatch.deployments.deployment import is_placeholder
 from langchain_llmdispatch.framing import SSEDecoder
+from langchain_llmdispatch.vendors.redaction import forms, spellings
 
 REDACTED = "REDACTED"
 SHORTEST = 8
@@ -92,7 +92,7 @@ class Secrets:
         """Add a secret."""
         secret = (value or "").strip()
         if len(secret) >= SHORTEST and secret not in self._values and not is_placeholder(secret):
-            self._values[secret] = _forms(secret), _spellings(secret)
+            self._values[secret] = forms(secret), spellings(secret)
 
     def learn(self, environment: Mapping[str, str]) -> None:
         """Add the values of variables whose names are those of secrets."""
@@ -105,12 +105,12 @@ class Secrets:
         """Return the text without secrets and without the names of accounts."""
         if len(text) < SHORTEST:
             return text
-        for forms, spellings in self._values.values():
-            for form in forms:
+        for spelt, pattern in self._values.values():
+            for form in spelt:
                 if form in text:
                     text = text.replace(form, REDACTED)
-            if spellings is not None:
-                text = spellings.sub(REDACTED, text)
+            if pattern is not None:
+                text = pattern.sub(REDACTED, text)
         if _HINT.search(text) is None:
             return text
         for _, shape in SHAPES:
@@ -121,8 +121,8 @@ class Secrets:
 
     def find(self, text: str) -> str | None:
         """Return what kind of secret is in the text, or None. Never returns the secret."""
-        for forms, spellings in self._values.values():
-            if any(form in text for form in forms) or (spellings is not None and spellings.search(text)):
+        for spelt, pattern in self._values.values():
+            if any(form in text for form in spelt) or (pattern is not None and pattern.search(text)):
                 return "a configured secret"
         if _HINT.search(text) is None:
             return None
@@ -150,41 +150,6 @@ class Secrets:
                 raise SecretFoundError(
                     f"{where}: the pieces of {path} put together hold {kind}; nothing was written"
                 )
-
-
-def _forms(value: str) -> tuple[str, ...]:
-    """Return a secret and what base64 makes of it, whatever stands before and after it there."""
-    return (value, *dict.fromkeys(core for shift in range(3) for core in _coded(value.encode(), shift)))
-
-
-def _coded(value: bytes, shift: int) -> tuple[str, str]:
-    """Return the base64 digits that are all a value's own when so many bytes stand before it."""
-    first, last = -(-shift * 8 // 6), (shift + len(value)) * 8 // 6
-    padded = bytes(shift) + value
-    plain, safe = base64.b64encode(padded), base64.urlsafe_b64encode(padded)
-    return plain[first:last].decode(), safe[first:last].decode()
-
-
-def _spellings(value: str) -> re.Pattern[str] | None:
-    """Return a pattern for a secret as URLs, JSON and HTML spell it, one in another too.
-
-    None where all of them spell it as it is: most keys are letters, digits, dashes and dots.
-    """
-    if re.fullmatch(r"[A-Za-z0-9_.~\-]*", value):
-        return None
-    return re.compile("".join(map(_spelling, value)))
-
-
-def _spelling(char: str) -> str:
-    if char.isalnum() and char.isascii():
-        return char
-    coded = "".join(f"%{byte:02x}" for byte in char.encode())
-    units = char.encode("utf-16-be")
-    escaped = "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
-    short = json.dumps(char)[1:-1]
-    named = rf"\\+{short[1]}" if short[0] == "\\" and short[1].isalpha() else re.escape(html.escape(char))
-    plain = rf"\\*{re.escape(char)}" if char != "\\" else r"\\+"
-    return rf"(?:{plain}|(?i:{coded}|{escaped}|&#0*{ord(char)};|&#x0*{ord(char):x};)|{named})"
 
 
 def _kept_head(match: re.Match[str]) -> str:

@@ -1,0 +1,20 @@
+"""What of a target must not be shown: its key, the headers that users add, what their own clients add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.transport.own_client import additions
+from langchain_llmdispatch.vendors.redaction import header_secrets
+
+
+def secrets_of(target: Target) -> Iterator[str]:
+    """Yield the secrets of a target, and parts of them; some of them more than once."""
+    key, config = target.endpoint.api_key, target.config
+    if key is not None:
+        yield key.get_secret_value()
+    yield from header_secrets(target.endpoint.headers)
+    for client in (config.http_client, config.http_async_client):
+        for name, value in additions(client) if client is not None else ():
+            yield from header_secrets({name: value})
