@@ -105,6 +105,8 @@ class ChatRequest:
         tags: Tags of the run, for routing rules.
         metadata: Metadata of the run, for routing rules.
         defaults: Names in `params` and `extra` that the model chose and not the call: a deployment's own win.
+        resume_from: The vendor's id of an answer in the background that is taken up, instead of asking anew.
+        cancel_at_deadline: Whether an answer in the background that is still to come then is cancelled.
     """
 
     messages: Sequence[BaseMessage]
@@ -121,6 +123,8 @@ class ChatRequest:
     tags: frozenset[str] = frozenset()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     defaults: frozenset[str] = frozenset()
+    resume_from: str | None = None
+    cancel_at_deadline: bool = False
 
     def over(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return parameters over a deployment's own ones, but those that are only the model's under them.

@@ -251,6 +251,8 @@ class Engine:
             kwargs = {**self.requests.kwargs, **kwargs}
         options = options_of(metadata, kwargs) if kwargs or CHOICES in metadata else NO_OPTIONS
         wanted = kwargs.pop("model", None) or options.route
+        if wanted is None and "resume_from" in kwargs:  # an error names the deployment that has the answer
+            wanted = getattr(kwargs["resume_from"], "deployment", None)
         request = self.requests.freeze(
             messages, stop, kwargs, route=wanted, stream=stream, tags=tags, metadata=metadata, chosen=chosen
         )

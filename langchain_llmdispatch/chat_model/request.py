@@ -32,7 +32,8 @@ _TRACED: Mapping[str, Literal["ls_temperature", "ls_max_tokens", "ls_stop"]] = {
     "stop": "ls_stop",
 }
 _TOOL_WORDS = frozenset(["tools", "tool_choice", "response_format", "parallel_tool_calls", "strict"])
-_NOT_EXTRA = _IGNORED | _TOOL_WORDS | {"n"}
+_RESUMING = frozenset(["resume_from", "on_deadline"])
+_NOT_EXTRA = _IGNORED | _TOOL_WORDS | _RESUMING | {"n"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,23 @@ def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         "extra": {
             name: value for name, value in kwargs.items() if name not in NEUTRAL and name not in _NOT_EXTRA
         },
+        **(_of_background(kwargs) if not _RESUMING.isdisjoint(kwargs) else {}),
     }
+
+
+def _of_background(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request about an answer in the background.
+
+    Raises:
+        ConfigurationError: `resume_from` names no answer, or `on_deadline` is not known.
+    """
+    source, on_deadline = kwargs.get("resume_from"), kwargs.get("on_deadline")
+    answer = getattr(source, "response_id", source)
+    if answer is not None and not (isinstance(answer, str) and answer):
+        raise ConfigurationError(f"resume_from={source!r} is neither a response's id nor an error with one.")
+    if on_deadline not in {None, "keep", "cancel"}:
+        raise ConfigurationError(f"on_deadline={on_deadline!r} is not known: 'keep' or 'cancel'.")
+    return {"resume_from": answer, "cancel_at_deadline": on_deadline == "cancel"}
 
 
 def messages_of(given: LanguageModelInput) -> list[BaseMessage]:

@@ -17,7 +17,12 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch.catalog.models import ModelFacts
-from langchain_llmdispatch.errors import DispatchError, SpliceError, StreamInterruptedError
+from langchain_llmdispatch.errors import (
+    DispatchError,
+    PendingAnswerError,
+    SpliceError,
+    StreamInterruptedError,
+)
 from langchain_llmdispatch.types import Call
 
 _REASONING = frozenset(["reasoning", "reasoning_content", "thinking", "redacted_thinking"])
@@ -40,7 +45,10 @@ def interrupted(error: DispatchError, delivered: Sequence[AIMessageChunk]) -> Di
     """Return the error of a stream that broke, with all delivered chunks."""
     where = {name: getattr(error, name) for name in ("vendor", "deployment", "code", "request_id")}
     text = f"the stream broke after content was delivered: {error.message}"
-    return caused(StreamInterruptedError(text, partial=_sum(delivered), **where), error)
+    broken = StreamInterruptedError(text, partial=_sum(delivered), **where)
+    if isinstance(error, PendingAnswerError):
+        broken.response_id = error.response_id
+    return caused(broken, error)
 
 
 def deciding(error: DispatchError, delivered: Sequence[AIMessageChunk], *, resume: bool) -> DispatchError:

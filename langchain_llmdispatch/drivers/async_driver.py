@@ -45,6 +45,7 @@ class AsyncDriver(Driver):
             close=lambda opened: opened.aclose(),
             generate=lambda it: _in_time(it, it.vendor.agenerate(it.begin(), it.seconds_left())),
             start=self._start,
+            detached=lambda coroutine: asyncio.shield(asyncio.ensure_future(coroutine)),
             first_done=self._first_done,
             stop=self._stop,
         )

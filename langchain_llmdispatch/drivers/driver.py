@@ -21,6 +21,7 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.hedging import LostRaceError, Race
 from langchain_llmdispatch.dispatch.report import llm_output
+from langchain_llmdispatch.drivers.background import streamed_answer, whole_answer
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.hedge_race import race
 from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
@@ -53,7 +54,10 @@ class Driver:
 
     def _streamed(self, dispatch: Dispatch, run: Run) -> Lane:
         """Yield the chunks of the first answer that begins."""
-        return self._outputs(dispatch, run, self._chunks)
+        return self._outputs(dispatch, run, self._streamed_lane)
+
+    def _streamed_lane(self, exchange: Exchange) -> Lane:
+        return self._chunks(exchange) if exchange.background is None else self._chunks_in_background(exchange)
 
     async def _outputs(self, dispatch: Dispatch, run: Run, lane_of: Callable[[Exchange], Lane]) -> Lane:
         """Yield what the caller gets.
@@ -68,7 +72,7 @@ class Driver:
             with attempt:
                 exchange = Exchange(attempt)
                 with await self._admitted(exchange, run):
-                    if call.policy.hedge_after is None:
+                    if call.policy.hedge_after is None or exchange.background is not None:
                         lane = lane_of(exchange)
                     else:
                         hedge_lane = partial(self._hedge, lane_of)
@@ -135,8 +139,18 @@ class Driver:
             finally:
                 await verbs.close(response)
             message = exchange.decode(response, body)
+            if message.response_metadata.get("finish_state") == "suspended":
+                message = await whole_answer(verbs, exchange, message)
         for output in exchange.accept(message):
             yield output
+
+    async def _chunks_in_background(self, exchange: Exchange) -> Lane:
+        """Yield the chunks of a streamed answer that its vendor makes in the background."""
+        response = await self._send(exchange)
+        chunks = streamed_answer(self._verbs, exchange, response, self._answered)
+        async with aclosing(chunks) as lane:
+            async for chunk in lane:
+                yield chunk
 
     async def _chunks(self, exchange: Exchange) -> Lane:
         """Yield the chunks of a streamed answer, unless a cascade declines it."""

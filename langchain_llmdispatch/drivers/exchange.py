@@ -23,6 +23,7 @@ from langchain_llmdispatch.errors import (
     DispatchError,
     InvalidRequestError,
     MalformedResponseError,
+    UnsupportedFeatureError,
     UnusableDeploymentError,
     VendorError,
 )
@@ -32,6 +33,7 @@ from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.types import Call
 from langchain_llmdispatch.vendors.answer_checks import check_answer
+from langchain_llmdispatch.vendors.background import BackgroundAnswers
 from langchain_llmdispatch.vendors.base import LAZY_URL, StreamDecoder
 from langchain_llmdispatch.vendors.compile.argument_names import ArgumentRestorer
 from langchain_llmdispatch.vendors.compile.call import compile_call
@@ -80,6 +82,10 @@ class Exchange:
         )
         if (limit := attempt.call.policy.max_response_bytes) != self.call.max_response_bytes:
             self.call = replace(self.call, max_response_bytes=limit)
+        if attempt.call.request.resume_from is not None:
+            self.call = replace(self.call, extra={**self.call.extra, "background": True})
+            if self.background is None:
+                raise UnsupportedFeatureError("its API has no answers in the background")
         if delivered := attempt.call.delivered:
             self.call, self.splicer = resumed(delivered, self.call, target.facts)
 
@@ -119,6 +125,9 @@ class Exchange:
         """Return the HTTP request, and record that it leaves now; see `Attempt.send` for what is raised."""
         encoded = self._encoded()
         self.begin()
+        return self._with_client(encoded)
+
+    def _with_client(self, encoded: httpx.Request) -> httpx.Request:
         config = self.attempt.target.config
         encoded.extensions |= {
             "llmdispatch": self.attempt,  # for a `Middleware`
@@ -136,6 +145,11 @@ class Exchange:
         """
         failure: DispatchError
         try:
+            if (
+                taken_up := self.attempt.call.request.resume_from
+            ) is not None and self.background is not None:
+                background = self.background
+                return background.stream(taken_up) if self.call.stream else background.poll(taken_up)
             return self.vendor.encode_request(self.call)
         except UnwritableError as error:
             failure = InvalidRequestError(f"the request cannot be written as JSON: {error}")
@@ -158,6 +172,30 @@ class Exchange:
             if race.is_lost_for(attempt):  # since it was sent, while there was no read to interrupt yet
                 self.read_deadline.abandon()
         return self.call
+
+    # -- an answer in the background ---------------------------------------------------------------
+
+    @property
+    def background(self) -> BackgroundAnswers | None:
+        """How the answer is fetched if its vendor makes it in the background; else None."""
+        return self.vendor.background(self.call) if self.call.extra.get("background") is True else None
+
+    def further(self, request: httpx.Request, seconds: float, what: str) -> httpx.Request:
+        """Return a further request about an answer that is being made; it is no attempt of its own.
+
+        Args:
+            request: The request.
+            seconds: How long it may take, within the call's deadline.
+            what: What is waited for, for the error's text.
+        """
+        clock = self.attempt.call.clock
+        interrupt = self.read_deadline.interrupt
+        self.read_deadline = ReadDeadline(clock, clock.monotonic() + seconds, what)
+        if interrupt is not None and not interrupt.over:
+            self.read_deadline.interrupt = interrupt
+        return self._with_client(request)
+
+    # -- the answer's bounds -----------------------------------------------------------------------
 
     @property
     def stream_limit(self) -> int:

@@ -55,6 +55,7 @@ class SyncDriver(Driver):
             close=_blocking(lambda opened: opened.close()),
             generate=_blocking(lambda it: it.vendor.generate(it.begin(), it.seconds_left())),
             start=_start,
+            detached=lambda coroutine: coroutine,
             first_done=_blocking(_first_done),
             stop=lambda _: None,  # a thread cannot be stopped
         )

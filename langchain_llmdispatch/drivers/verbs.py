@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ class Verbs:
         close: Closes a response or pieces.
         generate: Returns the answer of a vendor that runs in process.
         start: Starts the request of a race in a thread or task of its own.
+        detached: Runs a coroutine to its end, even if its caller is cancelled meanwhile.
         first_done: Waits for one of the requests of a race; None if none is done after so many seconds.
         stop: Stops a request of a race that is not done, if that is possible.
     """
@@ -55,5 +56,6 @@ class Verbs:
     close: Callable[[Any], Awaitable[None]]
     generate: Callable[[Exchange], Awaitable[AIMessage]]
     start: Callable[[Runner], None]
+    detached: Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
     first_done: Callable[[list[Runner], float | None], Awaitable[Runner | None]]
     stop: Callable[[Runner], None]

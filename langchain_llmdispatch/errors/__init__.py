@@ -32,6 +32,7 @@
         ├── LocalModelError                  a model on this machine cannot run (+ RuntimeError)
         ├── LimitTimeoutError                a wait for our own limits took too long (+ ModelTimeoutError)
         ├── DeadlineExceededError            the whole call took too long (+ ModelTimeoutError)
+        ├── PendingAnswerError               a background answer is still to come (+ ModelTimeoutError)
         ├── BudgetExceededError              the worst-case cost does not fit the budget
         ├── BreakerOpenError                 the breaker is open, and another deployment is left to try
         ├── NoDeploymentError                nothing can serve this request (+ ModelInvalidRequestError)
@@ -62,6 +63,7 @@ from langchain_llmdispatch.errors.call import (
     LimitTimeoutError,
     LocalModelError,
     NoDeploymentError,
+    PendingAnswerError,
     SpliceError,
     StreamInterruptedError,
     UnsupportedFeatureError,
@@ -113,6 +115,7 @@ __all__ = [
     "ModelNotFoundError",
     "NoDeploymentError",
     "OverloadedError",
+    "PendingAnswerError",
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",

@@ -31,7 +31,10 @@ class StreamInterruptedError(DispatchError):
 
     Attributes:
         partial: Everything delivered before the break, as one `AIMessageChunk`.
+        response_id: What takes up an answer that its vendor makes in the background; else None.
     """
+
+    response_id: str | None = None
 
     falls_back = False
     blame = "health"
@@ -76,6 +79,21 @@ class DeadlineExceededError(DispatchError, core.ModelTimeoutError):
 
     is_retryable = False
     falls_back = False
+
+
+class PendingAnswerError(DispatchError, core.ModelTimeoutError):
+    """An answer that its vendor makes in the background is still to come. Nothing else is tried for it.
+
+    Attributes:
+        response_id: What `invoke(..., resume_from=...)` takes it up by; the error itself does, too.
+    """
+
+    is_retryable = False
+    falls_back = False
+
+    def __init__(self, message: str, *, response_id: str, **where: Any) -> None:
+        super().__init__(message, **where)
+        self.response_id = response_id
 
 
 class BudgetExceededError(DispatchError):

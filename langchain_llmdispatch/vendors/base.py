@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, AIMessageChunk
 
     from langchain_llmdispatch.types import Call, Endpoint, LimitState
+    from langchain_llmdispatch.vendors.background import BackgroundAnswers
 
 __all__ = [
     "ANY_TOOL_NAME",
@@ -256,6 +257,10 @@ class Vendor(CountsTokens, ABC):
     def least_tokens(self, call: Call) -> int:
         """Return the smallest output limit that the API to which a call goes takes."""
         return 1
+
+    def background(self, call: Call) -> BackgroundAnswers | None:
+        """Return how answers to `call` are fetched that are made in the background; None if they are not."""
+        return None
 
     # -- vendors that answer in this process ---------------------------------------------------------
 

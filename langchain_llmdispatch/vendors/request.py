@@ -52,6 +52,12 @@ def _url(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
+def bodyless_request(method: str, url: httpx.URL, headers: Callable[[], Mapping[str, str]]) -> httpx.Request:
+    """Return a request without a body; `headers` as for `json_request`."""
+    fields = {"accept": "*/*", "user-agent": "langchain-llmdispatch", **headers()}
+    return httpx.Request(method, url, headers=httpx.Headers([*fields.items()], encoding="latin-1"))
+
+
 def json_request(
     url: str, headers: Mapping[str, str] | Callable[[], Mapping[str, str]], body: Mapping[str, Any]
 ) -> httpx.Request:

@@ -129,6 +129,10 @@ class FrameDecoder(ABC):
         self.done = True
         return chunks
 
+    def restart(self) -> None:
+        """Forget the beginning of a frame that broke off: the stream goes on with a whole one."""
+        self._frames = self.framing(self._call.max_response_bytes)
+
     # -- what subclasses define --------------------------------------------------------------------
 
     @abstractmethod
@@ -275,7 +279,9 @@ class EventDecoder(FrameDecoder):
     """Methods by the type of the event that they handle."""
 
     def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
-        event = self._object(frame.data)
+        return self._handled(self._object(frame.data), frame)
+
+    def _handled(self, event: dict[str, Any], frame: SSEvent) -> AIMessageChunk | None:
         handle = self.handlers.get(event.get("type") or frame.event)
         return handle(self, event) if handle is not None else self._other(event)
 

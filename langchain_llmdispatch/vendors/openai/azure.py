@@ -76,13 +76,13 @@ def _service(base_url: str) -> _Service:
     return _Service(base.removesuffix("/openai"), "resource", bearer=False)
 
 
-def _responses_url(service: _Service, version: str | None) -> str:
+def _responses_url(service: _Service, version: str | None, path: str) -> str:
     resource, query = service.base.partition(_DEPLOYMENTS)[0], ""
     if version and service.kind != "v1":
         if _FIRST_RESPONSES_VERSION <= version < "a":
-            return f"{resource}/openai/responses?api-version={quote(version, safe='')}"
+            return f"{resource}/openai/{path}?api-version={quote(version, safe='')}"
         query = f"?api-version={version}" if version in {"preview", "latest"} else ""
-    return f"{resource}/openai/v1/responses{query}"
+    return f"{resource}/openai/v1/{path}{query}"
 
 
 class AzureVendor(OpenAIVendor):
@@ -113,8 +113,8 @@ class AzureVendor(OpenAIVendor):
         service, version = _service(call.endpoint.base_url), call.endpoint.api_version
         dated = version if version and version[0].isdigit() else None
         query = f"?api-version={quote(version, safe='')}" if version else ""
-        if path == "responses":
-            return _responses_url(service, version)
+        if path.partition("/")[0] == "responses":
+            return _responses_url(service, version, path)
         if service.kind == "complete":
             return f"{service.base}{query}" if dated and not service.bearer else service.base
         if service.kind in {"inference", "deployment"}:

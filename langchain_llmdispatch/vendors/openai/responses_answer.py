@@ -16,7 +16,9 @@ from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id, model_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
+from langchain_llmdispatch.vendors.base import ErrorBody
 from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of
+from langchain_llmdispatch.vendors.openai.background import AHEAD
 from langchain_llmdispatch.vendors.server_state import HOST, digest, host_of
 from langchain_llmdispatch.vendors.usage import usage_of
 
@@ -27,9 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.vendors.errors import ErrorContext
 
-_AHEAD = frozenset({"queued", "in_progress"})
-"""Statuses of an answer that is still to come, which is what the caller wants with `background`."""
-_UNFINISHED = _AHEAD | {"cancelled", "failed"}
+_UNFINISHED = AHEAD | {"cancelled", "failed"}
 """Statuses without an answer; an unknown one is an end, as in chat completions."""
 _KEPT = (
     "id",
@@ -49,11 +49,11 @@ def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessa
         MalformedResponseError: It has no output, or is not finished.
     """
     output, status = reply.get("output"), reply.get("status")
-    background = status in _AHEAD and context.call.extra.get("background") is True
+    background = status in AHEAD and context.call.extra.get("background") is True
     output = [] if background and output is None else output
     if not isinstance(output, list) or (status in _UNFINISHED and not background):
-        text = f"the response is not finished: {reply.get('status') or 'no output'}"
-        raise context.error(MalformedResponseError, text)
+        text = f"the response is not finished: {status or 'no output'}"
+        raise context.error(MalformedResponseError, ErrorBody(text, code=str(status or "")))
     call = context.call
     items = list(_identified(output, reply.get("id")))
     calls = _calls(items, call.tool_names)
@@ -83,7 +83,7 @@ def response_metadata(context: ErrorContext, reply: Mapping[str, Any], *, calls:
         **_ending(reply, calls=calls),
         **{name: reply[name] for name in _KEPT if reply.get(name)},
         **({HOST: host} if host else {}),
-        **({"status": reply["status"]} if reply.get("status") in _AHEAD else {}),
+        **({"status": reply["status"]} if reply.get("status") in AHEAD else {}),
     }
 
 

@@ -55,7 +55,8 @@ def responses_body(call: Call, listing: Listing) -> Json:
         "model": call.model,
         "input": input_items(call.messages, stored=stored, reasons=reasons),
     }
-    if not stored:
+    # An answer in the background can be fetched while it is stored, which is the default of the API.
+    if not stored and call.extra.get("background") is not True:
         body["store"] = False
     for name, value in call.params.items():
         _PARAMS.get(name, _same)(body, name, value)

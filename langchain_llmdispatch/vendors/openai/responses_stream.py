@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
-from langchain_llmdispatch.errors import TruncatedToolCallError
+from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
 from langchain_llmdispatch.vendors.answer import CallIds, joined_pieces, text_of
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
+from langchain_llmdispatch.vendors.base import ErrorBody
 from langchain_llmdispatch.vendors.openai import responses_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.openai.responses_items import StreamedItems
 from langchain_llmdispatch.vendors.stream import EventDecoder
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.framing import SSEvent
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
 
@@ -36,7 +38,12 @@ _IN_FIRST_PIECES = frozenset({"id", "summary", "reasoning", "extras"})
 
 
 class ResponsesStreamDecoder(EventDecoder):
-    """Chunks of a response."""
+    """Chunks of a response.
+
+    Attributes:
+        response_id: The vendor's id of the answer; None before it is there.
+        sequence_number: The number of the last event; None where events have none.
+    """
 
     __slots__ = (
         "_answer_id",
@@ -48,6 +55,8 @@ class ResponsesStreamDecoder(EventDecoder):
         "_logprobs",
         "_named",
         "_notes",
+        "response_id",
+        "sequence_number",
     )
 
     end_marker: ClassVar[str] = "response.completed"
@@ -63,8 +72,16 @@ class ResponsesStreamDecoder(EventDecoder):
         self._args: defaultdict[int, ArgumentText] = defaultdict(ArgumentText)
         self._ids = CallIds()
         self._answer_id: Any = None
+        self.response_id: str | None = None
+        self.sequence_number: int | None = None
         self._named: set[int] = set()
         self._logprobs: dict[int, list[Any]] = {}
+
+    def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
+        event = self._object(frame.data)
+        number = event.get("sequence_number")
+        self.sequence_number = number if isinstance(number, int) else self.sequence_number
+        return self._handled(event, frame)
 
     def _other(self, event: Event) -> None:
         if event.get("error"):
@@ -84,6 +101,7 @@ class ResponsesStreamDecoder(EventDecoder):
 
     def _created(self, event: Event) -> None:
         self._answer_id = (event.get("response") or {}).get("id")
+        self.response_id = self._answer_id if isinstance(self._answer_id, str) else None
 
     def _added(self, event: Event) -> AIMessageChunk | None:
         item = event["item"]
@@ -272,6 +290,9 @@ class ResponsesStreamDecoder(EventDecoder):
         holder = response if response.get("error") else event
         raise error_inside(self._context, error_body(holder))
 
+    def _cancelled(self, _: Event) -> AIMessageChunk:
+        raise self._error(MalformedResponseError, ErrorBody("the response was cancelled", code="cancelled"))
+
     handlers: ClassVar[Mapping[str, Callable[[Any, Event], AIMessageChunk | None]]] = {
         "response.created": _created,
         "response.output_item.added": _added,
@@ -287,6 +308,7 @@ class ResponsesStreamDecoder(EventDecoder):
         "response.completed": _completed,
         "response.incomplete": _completed,
         "response.failed": _failed,
+        "response.cancelled": _cancelled,
         "error": _failed,
     }
 

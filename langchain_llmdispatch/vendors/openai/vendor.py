@@ -25,6 +25,7 @@ from langchain_llmdispatch.vendors.base import (
 )
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.openai import rules
+from langchain_llmdispatch.vendors.openai.background import ResponsesInBackground
 from langchain_llmdispatch.vendors.openai.chat_answer import chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from langchain_llmdispatch.types import Call
+    from langchain_llmdispatch.vendors.background import BackgroundAnswers
     from langchain_llmdispatch.vendors.base import StreamDecoder
 
 
@@ -213,6 +215,11 @@ class OpenAIVendor(ChatCompletions):
         if use == "tools":
             return bool(call.tools) and call.params.get("reasoning_effort") != "none"
         return use == "always"
+
+    def background(self, call: Call) -> BackgroundAnswers | None:
+        """Return how answers of the Responses API are fetched that are made in the background."""
+        background = call.extra.get("background") is True and self.uses_responses(call)
+        return ResponsesInBackground(self, call) if background else None
 
     def refused(self, call: Call) -> Collection[str]:
         """Return the parameters that the Responses API does not take, where the call goes there."""
