@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core import exceptions as core
 
 from langchain_llmdispatch import (
     DispatcherChatModel,
     DispatcherConfig,
     RetryPolicy,
     VendorConfig,
-    errors,
 )
 from langchain_llmdispatch.config.schema import DispatchFields
 
@@ -108,9 +108,9 @@ def test_a_users_own_client_is_used_and_left_open() -> None:
         "http_async_client": httpx.AsyncClient(transport=other),
     }
     with model(model="openai:gpt-6-luna", vendors={"openai": VendorConfig(**clients)}) as found:
-        with pytest.raises(errors.core.ModelAuthenticationError):
+        with pytest.raises(core.ModelAuthenticationError):
             found.invoke("hello")
-        with pytest.raises(errors.core.ModelAuthenticationError):
+        with pytest.raises(core.ModelAuthenticationError):
             asyncio.run(found.ainvoke("hello"))
     assert (sync.count, other.count) == (1, 1)
     assert not clients["http_client"].is_closed

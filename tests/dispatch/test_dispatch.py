@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core import exceptions as core
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.deployments.deployment import Deployment
@@ -106,7 +107,7 @@ def test_all_failed_carries_every_error_in_order() -> None:
     walk = Walk(script, steady(retries={"max_retries": 0})).run(targets("a", "b"))
     failure = walk.failure
     assert isinstance(failure, errors.AllDeploymentsFailedError)
-    assert isinstance(failure, errors.core.ModelRateLimitError)
+    assert isinstance(failure, core.ModelRateLimitError)
     assert [str(e) for e in failure.errors] == ["a: 1", "b: 2"]
     assert [r.deployment for r in failure.attempts] == ["a", "b"]
     assert failure.is_retryable is False
@@ -132,7 +133,7 @@ def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
     policy = steady(times={"deadline": 10.0})
     walk = Walk({"a": [errors.RateLimitError("x", retry_after=30)]}, policy).run(targets("a"))
     assert walk.clock.monotonic() == 1
-    assert isinstance(walk.failure, errors.core.ModelRateLimitError)
+    assert isinstance(walk.failure, core.ModelRateLimitError)
 
 
 def test_a_bug_passes_through_and_counts_against_no_deployment() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from langchain_core import exceptions as core
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch import (
@@ -179,7 +180,7 @@ def test_what_an_api_has_no_word_for_is_said(server: LoopbackServer, colour: str
     fields = {"seed": 7, "unsupported_params": policy, "model_kwargs": {"use_responses_api": True}}
     with model_of(deployment(server, "openai"), **fields) as model:
         if policy == "raise":
-            with pytest.raises(errors.core.ModelInvalidRequestError, match="seed=7"):
+            with pytest.raises(core.ModelInvalidRequestError, match="seed=7"):
                 COLOURS[colour](model, "hello")
             assert server.requests == []
         else:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core import exceptions as core
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import (
@@ -109,7 +110,7 @@ def test_an_overflow_goes_to_a_larger_window_only(server: LoopbackServer, colour
     with model_of(deployment(server, "openai", "a"), same, larger) as model:
         assert answer(model, colour).text
     with model_of(deployment(server, "openai", "a"), same) as model:
-        with pytest.raises(errors.core.ContextOverflowError):
+        with pytest.raises(core.ContextOverflowError):
             answer(model, colour)
     assert asked(server) == "aca"
 
@@ -163,7 +164,7 @@ def test_a_request_above_a_whole_rate_limit(server: LoopbackServer, colour: str)
     clock = FakeClock()
     with model_of(deployment(server, "openai", "a"), clock=clock) as model:
         for _ in range(2):
-            with pytest.raises(errors.core.ModelRateLimitError) as raised:
+            with pytest.raises(core.ModelRateLimitError) as raised:
                 answer(model, colour)
             assert isinstance(raised.value, AllDeploymentsFailedError)
     assert (asked(server), clock.slept) == ("aa", [])

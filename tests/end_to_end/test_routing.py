@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from langchain_core import exceptions as core
 from langchain_core.runnables import RunnableLambda
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, RoutingRule, errors
@@ -178,6 +179,6 @@ def test_a_deadline_of_the_run_holds(server: LoopbackServer) -> None:
     """A run may have less time than the model."""
     server.script("openai", [Fault(status=429, headers={"retry-after": "30"})], "a")
     fleet = Calls(server, "a")
-    with pytest.raises(errors.core.ModelRateLimitError):
+    with pytest.raises(core.ModelRateLimitError):
         fleet.call("invoke", {"configurable": {"deadline": 5}})
     assert fleet.clock.monotonic() < 5

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core import exceptions as core
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.errors import VendorError
@@ -186,10 +187,10 @@ def test_a_request_above_a_whole_rate_limit() -> None:
         429,
         {"x-should-retry": "true", "retry-after": "9"},
     )
-    assert isinstance(error, errors.core.ModelRateLimitError)
+    assert isinstance(error, core.ModelRateLimitError)
     assert (error.is_retryable, error.falls_back, error.blame) == (False, True, "none")
     final = errors.AllDeploymentsFailedError.of([error], [])
-    assert isinstance(final, errors.core.ModelRateLimitError)
+    assert isinstance(final, core.ModelRateLimitError)
 
 
 STATUSES: dict[int, type[VendorError]] = {
