@@ -145,7 +145,11 @@ class Needs:
         elif self.has_blocks:
             vendor = target.vendor
             reasons = check_messages(
-                request.messages, vendor.history, model=target.model, vendor=vendor.name
+                request.messages,
+                vendor.history,
+                model=target.model,
+                vendor=vendor.name,
+                drop=request.unsupported_params == "drop",
             ).reasons
         return "; ".join(reasons) or None
 

@@ -39,6 +39,7 @@ class HistoryRules:
         cache_control: Prompt-cache markers on blocks are understood.
         blank_text: Blank text blocks are accepted.
         citations: The vendor's own citations may go back in assistant text.
+        any_blocks: Input blocks that no vendor is known to own go to it as they are: it may know them.
         verbatim: The vendor's own answers go back as they were, where their calls need no change.
     """
 
@@ -60,6 +61,7 @@ class HistoryRules:
     cache_control: bool = False
     blank_text: bool = False
     citations: bool = False
+    any_blocks: bool = False
     verbatim: bool = False
 
 

@@ -84,7 +84,13 @@ def _messages(
     messages = request.messages
     if tools.names or not (_is_one_text(messages) or is_plain(messages, vendor.history)):
         messages, altered = compile_messages(
-            messages, vendor.history, model=model, tool_names=tools.names, vendor=vendor.name, host=host
+            messages,
+            vendor.history,
+            model=model,
+            tool_names=tools.names,
+            vendor=vendor.name,
+            host=host,
+            drop=request.unsupported_params == "drop",
         )
         changes += altered
     if not tools.instruction:

@@ -27,15 +27,6 @@ ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What LangChain's translators raise on blocks that they do not expect."""
 _DATA_URL = re.compile(r"data:([^,]*?)(;\s*base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
-FOREIGN_INPUT: Mapping[str, str] = {
-    "search_result": "anthropic",
-    "container_upload": "anthropic",
-    "tool_reference": "anthropic",
-    "cachePoint": "bedrock_converse",
-    "guardContent": "bedrock_converse",
-}
-"""Input blocks that only one vendor understands, and its provider name."""
-
 
 def text_block(text: str) -> Block:
     """Return a v1 text block."""
@@ -94,7 +85,7 @@ def _stays(item: Block) -> bool:
     """Whether a block has its form already, or one that cannot be read at all."""
     kind, inner = item.get("type", ""), item.get("value")
     if kind == "non_standard":
-        return not isinstance(inner, dict) or not isinstance(inner.get("type", ""), str)
+        return "vendor" in item or not isinstance(inner, dict) or not isinstance(inner.get("type", ""), str)
     return not isinstance(kind, str) or (kind == "text" and isinstance(item.get("text"), str))
 
 
@@ -151,6 +142,13 @@ def _input_file(item: Block) -> Block:
     return {"type": "file", "file": without(item, "type")}
 
 
+def _linked_media(item: Block) -> Block:
+    # As vLLM, Qwen's and others' servers take it, in OpenAI's manner.
+    kind = item["type"].removesuffix("_url")
+    url = item[item["type"]]
+    return {"type": kind, "url": url["url"] if isinstance(url, dict) else url}
+
+
 def _gemini_media(item: Block) -> Block:
     mime = item.get("mime_type") or ""
     source = {"base64": as_base64(item["data"])} if "data" in item else {"url": item["file_uri"]}
@@ -164,6 +162,8 @@ _V1_FORMS: Mapping[str, Callable[[Block], Block]] = {
     "input_image": _input_image,
     "input_file": _input_file,
     "media": _gemini_media,
+    "video_url": _linked_media,
+    "audio_url": _linked_media,
 }
 
 

@@ -36,6 +36,9 @@ One rule for each incompatibility that users reported (numbers as in the design'
     20  tool names                      mapped by the argument `tool_names`
     21  citations                       kept only on own answers with `citations`
      -  refusals                        text
+     -  blocks and file ids of others   make the history illegal, or, with `drop`, are left out; marks and
+                                        settings are left out, search results stay as text; blocks that
+                                        nobody owns go only where `any_blocks` (`owners.py`)
      -  opaque state of compatible      kept for the host that made it (`server_state.py`)
         servers
      -  calls whose arguments are       kept with empty arguments if answered, else dropped
@@ -110,6 +113,7 @@ def compile_messages(
     tool_names: Mapping[str, str] = _NO_NAMES,
     vendor: str = "",
     host: str | None = None,
+    drop: bool = False,
 ) -> tuple[list[BaseMessage], list[Change]]:
     """Return `messages` as the target takes them, and what was altered.
 
@@ -120,6 +124,8 @@ def compile_messages(
         tool_names: The caller's tool names -> the target's, where they differ.
         vendor: The target's name, for ciphertext that only one vendor of a provider can read.
         host: The target's host, for state that only one server can read; None if it is not known.
+        drop: Whether blocks and files that only another vendor has are left out, instead of making the
+            history illegal.
 
     Raises:
         UnsupportedFeatureError: The target cannot take it: media, or nothing is left to send.
@@ -128,7 +134,8 @@ def compile_messages(
     """
     if not tool_names and is_plain(messages, rules):
         return list(messages), []
-    turns, reader = _compile(messages, rules, model, tool_names, vendor, host)
+    reader = HistoryReader(rules, model, vendor, host, drop=drop)
+    turns = _compile(messages, reader, tool_names)
     if reader.reasons:
         raise UnsupportedFeatureError("; ".join(reader.reasons), vendor=vendor or None)
     return [message_of(turn) for turn in turns], reader.changes
@@ -141,23 +148,20 @@ def check_messages(
     model: str,
     tool_names: Mapping[str, str] = _NO_NAMES,
     vendor: str = "",
+    drop: bool = False,
 ) -> Compatibility:
     """Return whether `messages` can go to the target; arguments as `compile_messages`."""
     if is_plain(messages, rules):
         return COMPATIBLE
-    _, reader = _compile(messages, rules, model, tool_names, vendor)
+    reader = HistoryReader(rules, model, vendor, drop=drop)
+    _compile(messages, reader, tool_names)
     return Compatibility.of(reader.reasons, reader.changes)
 
 
 def _compile(
-    messages: Sequence[BaseMessage],
-    rules: HistoryRules,
-    model: str,
-    tool_names: Mapping[str, str],
-    vendor: str,
-    host: str | None = None,
-) -> tuple[list[HistoryTurn], HistoryReader]:
-    reader = HistoryReader(rules, model, vendor, host)
+    messages: Sequence[BaseMessage], reader: HistoryReader, tool_names: Mapping[str, str]
+) -> list[HistoryTurn]:
+    rules = reader.rules
     turns = paired(reader.read(messages), reader, tool_names)
     turns = _without_empty(turns, reader)
     if rules.system == "leading":
@@ -168,7 +172,7 @@ def _compile(
     if rules.call_signature is not None:
         for turn in turns:
             _sign(turn, rules.call_signature, reader)
-    return turns, reader
+    return turns
 
 
 # -- empty turns -----------------------------------------------------------------------------------

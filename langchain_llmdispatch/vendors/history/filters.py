@@ -11,7 +11,6 @@ from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.history.answer_blocks import arguments
 from langchain_llmdispatch.vendors.history.block_faults import MALFORMED
 from langchain_llmdispatch.vendors.history.blocks import (
-    FOREIGN_INPUT,
     MEDIA,
     Block,
     is_blank,
@@ -20,6 +19,14 @@ from langchain_llmdispatch.vendors.history.blocks import (
     text_block,
     without,
     without_made_up_id,
+)
+from langchain_llmdispatch.vendors.history.owners import (
+    ASIDES,
+    OPENAI_ITEMS,
+    file_owner,
+    kind_of,
+    may_read,
+    owner_of,
 )
 from langchain_llmdispatch.vendors.history.turns import HistoryTurn
 from langchain_llmdispatch.vendors.rules import HistoryRules
@@ -45,8 +52,10 @@ class BlockFilter:
         reasons: Why the history cannot be sent at all, if it cannot.
     """
 
-    def __init__(self, rules: HistoryRules, model: str, vendor: str, host: str | None = None) -> None:
-        self.rules = rules
+    def __init__(
+        self, rules: HistoryRules, model: str, vendor: str, host: str | None = None, *, drop: bool = False
+    ) -> None:
+        self.rules, self._drop_foreign = rules, drop
         self.changes: list[Change] = []
         self.reasons: list[str] = []
         self._model = family(model)
@@ -115,6 +124,9 @@ class BlockFilter:
         if kind == "text":
             return self._text(block, index)
         if kind in MEDIA:
+            if not may_read(self.rules.provider, block):
+                owner = file_owner(block) or "another vendor"
+                return self._foreign(f"a file of {owner}'s, which the target cannot read", index)
             if not self._takes(block, self.rules.user_media):
                 self.reasons.append(f"message {index} holds {_label(block)}, which the target does not take")
             return block
@@ -130,6 +142,8 @@ class BlockFilter:
             return self._text(block, index)
         if block["type"] == "text-plain":
             return text_block(block["text"])
+        if block["type"] == "non_standard" and self._is_item(block["value"]):
+            return block
         self.note("block_dropped", f"{_label(block)} in a system message", index, lossy=True)
         return None
 
@@ -158,7 +172,7 @@ class BlockFilter:
         return text_block(f"[{word} left out]")
 
     def _takes(self, block: Block, allowed: frozenset[str]) -> bool:
-        return any(kind in allowed for kind in media_kinds(block))
+        return may_read(self.rules.provider, block) and any(kind in allowed for kind in media_kinds(block))
 
     def _text(self, block: Block, index: int) -> Block | None:
         if is_blank(block["text"]) and not self.rules.blank_text:
@@ -170,15 +184,31 @@ class BlockFilter:
         return block
 
     def _vendor_block(self, block: Block, index: int) -> Block | None:
+        """Return a block of one vendor's own if the target knows it, else its text, if that is all it was.
+
+        Who writes `{"type": "non_standard", "value": {...}, "vendor": NAME}` states whose it is.
+        """
         value = block.get("value")
         value = value if isinstance(value, dict) else {"text": str(value)}
-        kind = str(value.get("type") or next(iter(value), ""))
-        owner = FOREIGN_INPUT.get(kind)
-        if owner is None or owner == self.rules.provider:
-            return block
-        self.note("block_dropped", f"{kind} blocks are {owner}'s own", index, lossy=True)
+        kind, owner = kind_of(value), str(block.get("vendor") or owner_of(value))
+        if owner in {self.rules.provider, self._vendor} or (not owner and self.rules.any_blocks):
+            return without(block, "vendor")
+        if kind not in ASIDES:
+            whose = f"{owner}'s own" if owner else "which it does not know"
+            return self._foreign(f"a block of type {kind!r}, {whose}", index)
+        self.note("block_dropped", f"{kind} blocks are {owner}'s own", index, lossy=kind != "cachePoint")
         text = readable_text(value)
         return text_block(text) if text else None
+
+    def _is_item(self, value: Mapping[str, Any]) -> bool:
+        return self.rules.provider == "openai" and kind_of(value) in OPENAI_ITEMS
+
+    def _foreign(self, what: str, index: int) -> None:
+        """Leave out what only another vendor has, or note that the history cannot go to this one."""
+        if self._drop_foreign:
+            self.note("block_dropped", what, index, lossy=True)
+        else:
+            self.reasons.append(f"message {index} holds {what}")
 
     def _uncached(self, block: Block, index: int | None) -> Block:
         extras = block.get("extras")

@@ -13,6 +13,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
+from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS
 from langchain_llmdispatch.vendors.request import merged
 from langchain_llmdispatch.vendors.server_state import KEY, restored
 
@@ -332,6 +333,17 @@ def file_of(block: Json) -> Json:
     return {"filename": name, "file_data": data_url(block)}
 
 
+def _native(block: Json) -> Json:
+    """Return a part that the caller wrote in the family's own form.
+
+    Raises:
+        UnsupportedFeatureError: It is an input item of the Responses API.
+    """
+    if block["value"].get("type") in OPENAI_ITEMS:
+        raise UnsupportedFeatureError(f"chat completions take no {block['value']['type']!r} item")
+    return dict(block["value"])
+
+
 _PARTS: dict[str, Callable[[Json], Json]] = {
     "text": _text,
     "text-plain": lambda block: {"type": "text", "text": block.get("text", "")},
@@ -339,5 +351,5 @@ _PARTS: dict[str, Callable[[Json], Json]] = {
     "audio": input_audio,
     "video": _video,
     "file": lambda block: {"type": "file", "file": file_of(block)},
-    "non_standard": lambda block: dict(block["value"]),
+    "non_standard": _native,
 }

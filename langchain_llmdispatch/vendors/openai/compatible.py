@@ -57,6 +57,7 @@ class CompatibleVendor(ChatCompletions):
         provider="compatible",
         user_media=frozenset({"image", "image_url", "audio", "video"}),
         reasoning="text",
+        any_blocks=True,
     )
     words: ClassVar[OwnedWords] = COMPATIBLE
 

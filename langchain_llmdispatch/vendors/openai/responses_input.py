@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.history.blocks import readable_text
+from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS
 from langchain_llmdispatch.vendors.openai.chat_request import (
     Json,
     arguments_of,
@@ -41,9 +42,35 @@ def input_items(messages: Sequence[BaseMessage], *, stored: bool, reasons: bool 
         elif isinstance(message, ToolMessage):
             items.append(_tool_result(message, custom=message.tool_call_id in custom))
         else:
-            role = "system" if isinstance(message, SystemMessage) else "user"
-            items.append({"type": "message", "role": role, "content": _content(message)})
+            items += _input(message)
     return items
+
+
+def only_here(content: Sequence[Any]) -> bool:
+    """Return whether a content holds what chat completions have no form for, and this API has."""
+    return any(isinstance(block, dict) and _is_only_here(block) for block in content)
+
+
+def _is_only_here(block: Json) -> bool:
+    kind = block.get("type")
+    linked = kind == "file" and bool(block.get("url"))
+    return linked or (kind == "image" and bool(block.get("file_id"))) or _is_item(block)
+
+
+def _is_item(block: Json) -> bool:
+    value = block.get("value") if block.get("type") == "non_standard" else None
+    return isinstance(value, dict) and value.get("type") in OPENAI_ITEMS
+
+
+def _input(message: BaseMessage) -> list[Json]:
+    """Return a user's or system message as items: those that users put among its blocks come before it."""
+    role = "system" if isinstance(message, SystemMessage) else "user"
+    if isinstance(message.content, str):
+        return [{"type": "message", "role": role, "content": message.content}]
+    blocks = blocks_of(message)
+    items = [dict(block["value"]) for block in blocks if _is_item(block)]
+    content = [_part(block) for block in blocks if not _is_item(block)]
+    return [*items, {"type": "message", "role": role, "content": content}] if content else items
 
 
 def _complete(items: Iterable[Json], *, reasons: bool) -> list[Json]:
@@ -61,6 +88,8 @@ def _content(message: BaseMessage) -> str | list[Json]:
 
 
 def _tool_result(message: ToolMessage, *, custom: bool) -> Json:
+    if isinstance(message.content, list) and (own := next(filter(_is_item, blocks_of(message)), None)):
+        return {"call_id": message.tool_call_id, **own["value"]}
     kind = "custom_tool_call_output" if custom else "function_call_output"
     return {"type": kind, "call_id": message.tool_call_id, "output": _content(message)}
 

@@ -32,6 +32,7 @@ from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of, is_failure
 from langchain_llmdispatch.vendors.openai.portable_tools import PORTABLE
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
+from langchain_llmdispatch.vendors.openai.responses_input import only_here
 from langchain_llmdispatch.vendors.openai.responses_request import (
     LEAST_TOKENS,
     NOT_TAKEN,
@@ -170,7 +171,7 @@ class OpenAIVendor(ChatCompletions):
         names="slug",
         # Longer ids are refused; anything printable is taken.
         tool_id=re.compile(r"[!-~]{1,40}\Z"),
-        user_media=frozenset({"image", "image_url", "pdf", "audio", "file"}),
+        user_media=frozenset({"image", "image_url", "pdf", "pdf_url", "audio", "file"}),
         reasoning="signed",
         blank_text=True,
     )
@@ -210,6 +211,8 @@ class OpenAIVendor(ChatCompletions):
             if (flag := fields.get("use_responses_api")) is not None:
                 return bool(flag)
         if call.server_tools or not ONLY_HERE.isdisjoint(call.extra) or not ONLY_HERE.isdisjoint(call.params):
+            return True
+        if any(type(message.content) is list and only_here(message.content) for message in call.messages):
             return True
         use = self.facts(call.model).responses_api
         if use == "tools":

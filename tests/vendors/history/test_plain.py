@@ -14,6 +14,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch.vendors.history.compile import _compile as compile_in_full
 from langchain_llmdispatch.vendors.history.plain import has_only_text, is_plain
+from langchain_llmdispatch.vendors.history.reader import HistoryReader
 from langchain_llmdispatch.vendors.history.turns import message_of
 from tests.vendors.history.threads import RULES, answer_of, compiled, loops
 
@@ -34,7 +35,8 @@ def test_plain_messages_pass_by_identity() -> None:
 def test_the_shortcut_for_plain_histories_skips_nothing(target: str, history: list[BaseMessage]) -> None:
     """Where a history is plain, compiling it in full changes nothing."""
     if is_plain(history, RULES[target]):
-        turns, reader = compile_in_full(history, RULES[target], "m-1", {}, "")
+        reader = HistoryReader(RULES[target], "m-1", "")
+        turns = compile_in_full(history, reader, {})
         assert reader.changes == reader.reasons == []
         assert all(message_of(t) is m for t, m in zip(turns, history, strict=True))
 

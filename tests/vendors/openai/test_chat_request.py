@@ -23,8 +23,8 @@ WEATHER = ToolSpec("weather", "Tells the weather.", CITY)
 
 
 def turn(message: BaseMessage) -> dict[str, Any]:
-    """Return one message on the wire."""
-    return body(call([message]))["messages"][0]
+    """Return one message on the wire of chat completions."""
+    return body(call([message], params={"use_responses_api": False}))["messages"][0]
 
 
 def test_smallest_request() -> None:
@@ -228,6 +228,7 @@ def test_parts(block: dict[str, Any], expected: dict[str, Any]) -> None:
         {"type": "file", "url": "https://x.test/a.pdf"},
         {"type": "audio", "url": "https://x.test/a.mp3"},
         {"type": "image", "file_id": "file-1"},
+        {"type": "non_standard", "value": {"type": "item_reference", "id": "rs_1"}},
         {"type": "hologram"},
     ],
 )

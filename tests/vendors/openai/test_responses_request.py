@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from langchain_core.messages import (
-    AIMessage,
-)
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch.types import Call, Endpoint, OutputSchema, ToolChoice, ToolSpec
+from langchain_llmdispatch.vendors.openai.azure import AzureVendor
 from tests.vendors.openai.responses_calls import HERE, HI, VENDOR, body, call, items
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -44,6 +44,37 @@ def test_choice_of_api(fields: dict[str, Any], path: str) -> None:
     request = VENDOR.encode_request(compiled)
     assert request.url.path == path
     assert b"use_responses_api" not in request.content
+
+
+@pytest.mark.parametrize("azure", [True, False])
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [
+        (
+            {"type": "file", "url": "https://x.test/a.pdf"},
+            {"type": "input_file", "file_url": "https://x.test/a.pdf"},
+        ),
+        (
+            {"type": "image", "file_id": "file-1"},
+            {"type": "input_image", "detail": "auto", "file_id": "file-1"},
+        ),
+        (
+            {"type": "non_standard", "value": {"type": "item_reference", "id": "rs_1"}},
+            {"type": "item_reference", "id": "rs_1"},
+        ),
+        ({"type": "file", "file_id": "file-1"}, None),
+        ({"type": "image", "url": "https://x.test/a.png"}, None),
+    ],
+)
+def test_blocks_that_chat_cannot_take_choose_responses(block: Any, part: Any, azure: bool) -> None:
+    """PDF by URL, images by id, items; but not what both take."""
+    vendor = AzureVendor() if azure else VENDOR
+    url = "https://r.openai.azure.com" if azure else "https://api.openai.com/v1"
+    request = vendor.encode_request(Call("gpt-4.1", Endpoint(url), [HumanMessage([block])]))
+    assert request.url.path.endswith("/responses") is (part is not None)
+    if part is not None:
+        (item,) = json.loads(request.content)["input"]
+        assert part in {"message": item.get("content"), part["type"]: [item]}[item["type"]]
 
 
 def test_smallest_request() -> None:
