@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
@@ -46,6 +47,8 @@ def check_fields(owner: str, names: Iterable[str], known: Iterable[str]) -> None
     """
     known = tuple(known)
     for name in names:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{owner}: {name!r} is no name of a field.")
         if name not in known:
             hint = nearest(name, known) or f" Known fields: {', '.join(sorted(known))}."
             raise ConfigurationError(f"{owner} has no field {name!r}.{hint}")
@@ -55,10 +58,14 @@ def explain_validation(error: ValidationError) -> str:
     """Return a validation error as one line per field."""
     lines = []
     for detail in error.errors(include_input=False, include_url=False, include_context=False):
-        where = ".".join(str(part) for part in detail["loc"])
+        where = ".".join(str(part) for part in detail["loc"] if not _OF_SCHEMA.match(str(part)))
         text = detail["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {text}" if where else text)
-    return "\n".join(lines)
+    return "\n".join(dict.fromkeys(lines))
+
+
+_OF_SCHEMA = re.compile(r"[\w-]+\[.*", re.DOTALL)
+"""A part of a place that names no field, but a branch of pydantic's schema: `function-wrap[...]`."""
 
 
 if TYPE_CHECKING:  # type checkers then know the constructors' own signatures

@@ -27,8 +27,9 @@ def read_config(source: str | Path | Mapping[str, Any], environment: Mapping[str
         ConfigurationError: The file is missing or malformed, or a variable is not set.
     """
     fields = parsed(source)
-    if wrong := next((name for name in fields if not isinstance(name, str)), None):
-        raise ConfigurationError(f"{wrong!r} is no name of a field.")
+    for name in fields:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{name!r} is no name of a field.")
     return dict(_Tree(environment).resolved(fields, ""))
 
 
@@ -97,6 +98,8 @@ def decoded(data: bytes) -> str:
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
+    if b"\0" in data[:2]:  # the same, without a mark
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le")
     return data.decode("utf-8-sig")
 
 

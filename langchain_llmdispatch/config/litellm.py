@@ -53,8 +53,11 @@ def read_litellm(
         ConfigurationError: The file is malformed, or (strict) holds settings that cannot be carried over; all
             of them are listed.
     """
-    importer = _LiteLLM(environment, VendorTable(custom_vendors))
-    fields = importer.fields(bounded(parsed(source)))
+    config = bounded(parsed(source))
+    own = _mapping(config.get("environment_variables") or {}, "environment_variables")
+    variables = {**environment, **{name: str(value) for name, value in own.items()}}  # theirs win, as there
+    importer = _LiteLLM(variables, VendorTable(custom_vendors))
+    fields = importer.fields(config)
     if importer.unknown:
         text = f"LiteLLM settings without a counterpart: {', '.join(sorted(importer.unknown))}"
         if strict:
@@ -85,6 +88,9 @@ class _LiteLLM:
             raise ConfigurationError("model_list is empty or missing.")
         self._note("", config, ["model_list", "general_settings", "environment_variables", *_SECTIONS])
         router, settings = (_mapping(config.get(section) or {}, section) for section in _SECTIONS)
+        general = _mapping(config.get("general_settings") or {}, "general_settings")
+        # The rest of it is about the proxy server: its keys, its database, its alerts.
+        self.unknown |= {f"general_settings.{name}" for name in _OF_ROUTING if name in general}
         fields = {**self._router(router), **self._settings(settings)}
         shuffles = fields["strategy"] == "weighted"
         if not shuffles and any(len({order for order, _ in group}) > 1 for group in groups.values()):
@@ -115,12 +121,16 @@ class _LiteLLM:
             chains = {**chains, **(dict.fromkeys(routes, common) if common else {})}
             for item in _list(section.get("fallbacks"), "fallbacks"):
                 chains |= _mapping(item, "fallbacks")
+        rest = chains.pop("*", None)
+        if rest is not None:
+            chains = {**dict.fromkeys(routes, rest), **chains}
         spares: dict[str, list[dict[str, Any]]] = {alias: [] for alias in routes}
         for alias, chain in chains.items():
             others = [chain] if isinstance(chain, str) else _list(chain, f"fallbacks.{alias}")
             for name in [alias, *others]:
                 if not isinstance(name, str) or name not in routes:
-                    self.unknown.add(f"fallbacks.{alias} (no group {name!r})")
+                    shown = repr(name) if isinstance(name, str) else f"in a {type(name).__name__}"
+                    self.unknown.add(f"fallbacks.{alias} (no group {shown})")
             known = [name for name in others if isinstance(name, str) and name in routes and name != alias]
             if alias in routes:
                 spares[alias] = [{**spare, "weight": 0} for name in known for spare in routes[name]]
@@ -186,6 +196,10 @@ class _LiteLLM:
 
 
 _OF_SETTINGS = ("drop_params", "request_timeout", "num_retries", "fallbacks", "default_fallbacks")
+_OF_ROUTING = (
+    *("completion_model", "fallbacks", "default_fallbacks", "max_parallel_requests"),
+    *("global_max_parallel_requests", "infer_model_from_keys"),
+)
 _BESIDE = ("rpm", "tpm", "weight", "max_parallel_requests", "order")  # taken beside `litellm_params`, too
 _SECTIONS = ("router_settings", "litellm_settings")
 

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     field_validator,
     model_validator,
 )
@@ -52,8 +53,10 @@ def _deployments(value: Any) -> Any:
 
 
 def _model(value: Any) -> Any:
-    bound = isinstance(value, Runnable) and not isinstance(value, BaseChatModel)
-    return Deployment(value) if bound else value
+    if value is not None and not isinstance(value, (str, Mapping, Deployment, Runnable)):
+        raise ConfigurationError(f"{type(value).__name__} is no model: write 'vendor:model'.")
+    bound = isinstance(value, (Mapping, Runnable)) and not isinstance(value, BaseChatModel)
+    return Deployment(**_deployment(value)) if bound else value
 
 
 _FROZEN, _TUPLE = AfterValidator(FrozenDict), AfterValidator(tuple)
@@ -112,7 +115,7 @@ class DispatchFields(Checked):
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
     _positional: ClassVar[str | None] = "model"
 
-    model: Annotated[str | Deployment | BaseChatModel | None, BeforeValidator(_model)] = None
+    model: Annotated[str | Deployment | InstanceOf[BaseChatModel] | None, BeforeValidator(_model)] = None
     models: Deployments = ()
     routes: Annotated[Mapping[str, Deployments], AfterValidator(FrozenDict)] = Field(
         default_factory=FrozenDict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, InstanceOf, PrivateAttr, field_validator, model_validator
 
 from langchain_llmdispatch.deployments.bindings import without_bindings
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url
@@ -113,7 +113,7 @@ class Deployment(_WithoutSecrets):
         profile: What the model can do, where the catalog does not know or is wrong (`ModelProfile` keys).
     """
 
-    model: str | BaseChatModel
+    model: str | InstanceOf[BaseChatModel]
     name: str | None = None
     api_key: Key = Field(default=None, repr=False)  # a function's repr may show its arguments
     base_url: Url = None

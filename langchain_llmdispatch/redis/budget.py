@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from langchain_llmdispatch.budgets.budget import Budget, BudgetReservation, Period
+from langchain_llmdispatch.redis.server import check_state
 from langchain_llmdispatch.redis.state import RedisState
 
 # Totals outlive the longest period, a month, by a day.
@@ -35,6 +36,7 @@ class RedisBudget(Budget):
     def __init__(
         self, state: RedisState, name: str, usd: float | Decimal | str, period: Period = "day"
     ) -> None:
+        check_state(self, state)
         super().__init__(usd, period)
         self._state, self._name = state, name
 

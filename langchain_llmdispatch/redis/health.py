@@ -11,6 +11,7 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.health.breaker import AttemptResult
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.view import HealthView
+from langchain_llmdispatch.redis.server import check_state
 from langchain_llmdispatch.redis.state import RedisState
 
 _COOLING = "cooling"
@@ -32,6 +33,7 @@ class RedisHealth(Health):
     """
 
     def __init__(self, state: RedisState, *, rng: random.Random | None = None, most: int = 2048) -> None:
+        check_state(self, state)
         super().__init__(rng=rng, most=most)
         self._state = state
 

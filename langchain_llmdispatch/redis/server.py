@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -130,10 +131,15 @@ class RedisServer:
         logger.warning("Redis at %s answers again: limits are shared", self._where)
 
     def _check(self) -> str:
-        try:
-            known = self._redis.connection.parse_url(self._url)
-        except ValueError as error:
-            raise ConfigurationError(f"Redis: {error}") from None
+        known = None
+        if isinstance(self._url, str):
+            with suppress(ValueError):  # its text may quote a password
+                known = self._redis.connection.parse_url(self._url)
+        if known is None:
+            raise ConfigurationError(
+                "the URL of Redis is none: redis://, rediss:// or unix://, as in redis://:PASSWORD@host/0; a "
+                "password's special characters are percent-encoded."
+            )
         return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
 
 
@@ -148,6 +154,17 @@ class _LoopClient:
         if text not in self._scripts:
             self._scripts[text] = self.client.register_script(text)
         return self._scripts[text]
+
+
+def check_state(owner: object, state: object) -> None:
+    """Check that `owner` was given a `RedisState`.
+
+    Raises:
+        ConfigurationError: It is something else, such as a URL; the message does not repeat it.
+    """
+    if not isinstance(state, RedisStore):
+        name = type(owner).__name__
+        raise ConfigurationError(f"{name} takes a RedisState, not a {type(state).__name__}: RedisState(url).")
 
 
 class RedisStore:

@@ -30,3 +30,21 @@ def test_dotenv_syntax_is_python_dotenvs(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("\n".join(lines))
     found = environment(tmp_path / ".env")
     assert [found.get(f"{name}_KEY") for name in "ABCD"] == ["quoted", "quoted-2", None, "two words"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_other_encodings_of_dotenv_are_read(tmp_path: Path, encoding: str) -> None:
+    """PowerShell's `>` writes UTF-16."""
+    (tmp_path / ".env").write_text("COHERE_API_KEY=from-file\n", encoding=encoding)
+    assert environment(tmp_path / ".env")["COHERE_API_KEY"] == "from-file"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfeO\0P", b"KEY=\xff\xfe\xff"])
+def test_a_dotenv_that_is_no_text_is_named(tmp_path: Path, data: bytes) -> None:
+    """It is left out with a warning that names it; none of it is quoted."""
+    path = tmp_path / ".env"
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="is no UTF-") as caught:
+        assert environment(path) is os.environ
+    assert str(caught[0].message).startswith(str(path))
+    assert "KEY" not in str(caught[0].message)

@@ -58,7 +58,7 @@ def test_size_and_depth_are_bounded(tmp_path: Path, text: str, message: str) -> 
         read_config(tmp_path / "c.yaml", {})
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-8"])
 def test_byte_order_marks_are_read(tmp_path: Path, encoding: str) -> None:
     """PowerShell writes UTF-16."""
     (tmp_path / "c.yaml").write_text("user: Jos\u00e9", encoding=encoding)

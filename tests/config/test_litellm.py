@@ -146,9 +146,38 @@ def test_order_comes_before_the_shuffle() -> None:
         ({"model_list": [5]}, r"model_list\[0\]: int is no mapping"),
         ({"model_list": [entry("a", order="x")]}, r"model_list\[0\]\.order: str is no number"),
         ({"router_settings": [1]}, "router_settings: list is no mapping"),
+        ({"fallbacks": [{"a": ["b"]}]}, "counterpart: fallbacks"),
+        ({"general_settings": {"fallbacks": [{"a": ["b"]}]}}, "general_settings.fallbacks"),
+        ({"model_list": [entry("a", fallbacks=["b"])]}, "litellm_params.fallbacks"),
+        ({"router_settings": {"fallbacks": [{"a": [{"api_key": "sk-1"}]}]}}, "no group in a dict"),
+        ({"litellm_settings": {"context_window_fallbacks": [{"a": ["b"]}]}}, "context_window_fallbacks"),
+        ({"litellm_settings": {"cache": True, "cache_params": {"type": "redis"}}}, "cache_params"),
+        ({"model_list": [entry("a", num_retries=5)]}, "litellm_params.num_retries"),
     ],
 )
 def test_what_would_mean_something_else_is_listed(more: dict[str, Any], message: str) -> None:
     """Nothing is dropped in silence."""
     with pytest.raises(ConfigurationError, match=message):
         read_litellm({"model_list": [entry("a"), entry("b")], **more}, {})
+
+
+def test_fallbacks_of_all_groups_give_way_to_a_groups_own() -> None:
+    """`*` stands for the groups that have no chain of their own."""
+    chains = [{"*": ["c"]}, {"a": ["b"]}]
+    config = {"model_list": [entry(name) for name in "abc"], "litellm_settings": {"fallbacks": chains}}
+    routes = read_litellm(config, {})["routes"]
+    assert {name: [each["model"] for each in group] for name, group in routes.items()} == {
+        "a": ["openai:a", "openai:b"],
+        "b": ["openai:b", "openai:c"],
+        "c": ["openai:c"],
+    }
+
+
+def test_variables_of_the_file_win() -> None:
+    """LiteLLM sets them in the process; here they are looked up, and nothing is set."""
+    config = {
+        "model_list": [entry("a", api_key="os.environ/ONE"), entry("b", api_key="os.environ/TWO")],
+        "environment_variables": {"ONE": "of the file"},
+    }
+    routes = read_litellm(config, {"ONE": "x", "TWO": "of the process"})["routes"]
+    assert [group[0]["api_key"] for group in routes.values()] == ["of the file", "of the process"]

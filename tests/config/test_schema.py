@@ -10,12 +10,14 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core import exceptions as core
+from pydantic import TypeAdapter, ValidationError
 
 from langchain_llmdispatch import (
     DispatcherChatModel,
     DispatcherConfig,
     RetryPolicy,
     VendorConfig,
+    errors,
 )
 from langchain_llmdispatch.config.schema import DispatchFields
 
@@ -114,3 +116,76 @@ def test_a_users_own_client_is_used_and_left_open() -> None:
             asyncio.run(found.ainvoke("hello"))
     assert (sync.count, other.count) == (1, 1)
     assert not clients["http_client"].is_closed
+
+
+SHAPES: list[tuple[Any, str]] = [
+    ({"routes": ["a"]}, "routes: "),
+    ({"routes": {"a": 5}}, "routes.a: int is no list of deployments"),
+    ({"routes": {"a": [None]}}, "routes.a.0: "),
+    ({"routes": {1: ["openai:x"]}}, "routes.1"),
+    ({"models": 5}, "models: int is no list of deployments"),
+    ({"models": [["openai:x"]]}, "models.0: "),
+    ({"models": [{5: 1}]}, "models.0: Deployment: 5 is no name of a field"),
+    ({"models": [{"model": {"a": 1}}]}, "models.0.model"),
+    ({"models": [{"model": "openai:x", "headers": ["a"]}]}, "models.0.headers: "),
+    ({"models": [{"model": "openai:x", "tags": 5}]}, "models.0.tags: "),
+    ({"model": ["openai:x"]}, "model: list is no model"),
+    ({"model": {"model": ["openai:x"]}}, "model: model"),
+    ({"vendors": ["openai"]}, "vendors: "),
+    ({"vendors": {"openai": "key"}}, "vendors.openai: "),
+    ({"vendors": {5: {}}}, "vendors.5"),
+    ({"routing_rules": {"a": 1}}, "routing_rules: "),
+    ({"routing_rules": ["x"]}, "routing_rules.0: "),
+    ({"retry_policy": [1]}, "retry_policy: "),
+    ({"timeout": {"a": 1}}, "timeout: "),
+    ({"allowed_vendors": 5}, "allowed_vendors: "),
+    ({5: 1}, "5 is no name of a field"),
+    ({None: 1}, "None is no name of a field"),
+    ([], "not a list"),
+    (None, "not a NoneType"),
+]
+
+
+@pytest.mark.parametrize(("source", "message"), SHAPES)
+def test_wrong_shapes_name_their_path(source: Any, message: str) -> None:
+    """Lists where mappings belong, numbers as names: one kind of error, in words of ours."""
+    with pytest.raises(errors.ConfigurationError) as raised:
+        DispatcherConfig.load(source, {})
+    assert message in str(raised.value)
+    assert "function-wrap" not in str(raised.value)
+
+
+CANARY = "canary-0123456789abcdef-key"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "openai:x", "api_key": CANARY, "max_tokens": CANARY},
+        {"models": [{"model": "openai:x", "api_key": [CANARY]}]},
+        {"models": [{"model": "openai:x", "headers": {"a": [CANARY]}}]},
+        {"models": [{"model": "openai:x", "headers": {5: CANARY}}]},
+        {"vendors": {"openai": {"api_key": {"a": CANARY}, "rpm": CANARY}}},
+        {"vendors": {"openai": CANARY}},
+    ],
+)
+def test_validation_errors_hold_no_input(fields: dict[str, Any]) -> None:
+    """Neither our error nor pydantic's own, however it is read, repeats a value beside the wrong one."""
+    shown = []
+    with pytest.raises(ValueError) as ours:  # noqa: PT011 - whatever it says
+        model(**fields)
+    shown += [str(ours.value), repr(ours.value.__cause__), repr(ours.value.__context__)]
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(DispatcherChatModel).validate_python({"env": {}, **fields})
+    found = raised.value
+    shown += [str(found), repr(found), found.json(), repr(found.errors()), repr(found.args)]
+    assert CANARY not in " ".join(shown)
+
+
+def test_variables_of_a_call_are_those_of_references() -> None:
+    """`from_config(env=)` is where `${VAR}` is looked up, and where keys are; the process's are not read."""
+    source = {"models": [{"model": "openai:${MODEL}"}], "timeout": "${SECONDS:-7}"}
+    made = DispatcherChatModel.from_config(source, env={"MODEL": "m", "OPENAI_API_KEY": "k"})
+    assert (names(made), made.timeout) == (["openai:m"], 7.0)
+    with pytest.raises(errors.ConfigurationError, match=r"models\[0\]\.model: the variable MODEL is not set"):
+        DispatcherChatModel.from_config(source, env={})

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from langchain_llmdispatch import errors
+from langchain_llmdispatch import DispatcherChatModel, errors
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.redis.budget import RedisBudget
 from langchain_llmdispatch.redis.health import RedisHealth
@@ -129,3 +129,36 @@ def test_pickling_keeps_the_server_and_nothing_else(url: str) -> None:
         assert type(pickle.loads(pickle.dumps(value))) is type(value)
     copied = pickle.loads(pickle.dumps(Limiter(shared=RedisLimits(url, prefix=prefix))))
     assert copied._shared._prefix == prefix
+
+
+@pytest.mark.parametrize(
+    "place", ["redis://user:hunter2@127.0.0.1:1/0", "redis://127.0.0.1:1/0?password=hunter2"]
+)
+def test_no_pickle_holds_the_password(place: str) -> None:
+    """Of none of the objects, nor of a model that holds them; another process takes it from its environment."""
+    state = RedisState(place)
+    shared = RedisLimits(place)
+    held = (shared, state, RedisHealth(state), RedisBudget(state, "x", 1), Limiter(shared=shared))
+    for value in held:
+        data = pickle.dumps(value)
+        assert b"hunter2" not in data
+        assert type(pickle.loads(data)) is type(value)
+        assert "hunter2" not in f"{value!r} {value}"
+    fields: dict[str, Any] = {"limiter": held[-1], "health": held[2], "budget": held[3], "env": {}}
+    one = DispatcherChatModel("openai:x", api_key="canary-key", **fields)
+    data = pickle.dumps(one)
+    assert b"hunter2" not in data
+    assert b"canary-key" not in data
+
+
+@pytest.mark.parametrize("wrong", ["redis://u:hun/ter2@h/0", "redis://h:hunter2/0", "http://h", 5, None])
+def test_what_is_no_url_of_redis_is_refused_without_it(wrong: Any) -> None:
+    """A slash in a password makes a port of a part of it, which parsers quote."""
+    with pytest.raises(errors.ConfigurationError, match="Redis") as raised:
+        RedisLimits(wrong)
+    assert "hun" not in str(raised.value)
+    assert raised.value.__context__ is None
+    with pytest.raises(errors.ConfigurationError, match="takes a RedisState"):
+        RedisHealth(wrong)
+    with pytest.raises(errors.ConfigurationError, match="takes a RedisState"):
+        RedisBudget(wrong, "x", 1)
