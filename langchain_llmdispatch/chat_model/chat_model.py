@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRun
-from langchain_llmdispatch.chat_model.batch import Configs, arun_batch, run_batch
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
+from langchain_llmdispatch.chat_model.many_calls import ManyCalls
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, with_choices
 from langchain_llmdispatch.chat_model.run_context import (
     StreamRun,
@@ -43,7 +43,7 @@ from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
 
 
-class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting):
+class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCalls):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:
@@ -248,39 +248,6 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting):
             async with aclosing(chunks):
                 async for chunk in chunks:
                     yield chunk
-
-    def batch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: Configs = None,
-        *,
-        progress: bool | None = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Answer several inputs in parallel, in order; see `Runnable.batch`.
-
-        Args:
-            inputs: As for `Runnable.batch`.
-            config: As for `Runnable.batch`.
-            progress: Whether a bar shows how many are done and failed, tokens, dollars and the time left.
-            kwargs: As for `Runnable.batch`.
-        """
-        if not progress:
-            return super().batch(inputs, config, **kwargs)
-        return run_batch(self, inputs, config, **kwargs)
-
-    async def abatch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: Configs = None,
-        *,
-        progress: bool | None = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Answer several inputs at once, in order; see `batch`."""
-        if not progress:
-            return await super().abatch(inputs, config, **kwargs)
-        return await arun_batch(self, inputs, config, **kwargs)
 
     def explain(
         self, messages: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any

@@ -19,7 +19,7 @@ LOCAL_MODEL = "local:qwen2.5-coder-0.5b"
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the answer, or the plan of the call."""
     messages = _messages(options, terminal)
-    with _model(options) as model:
+    with model_of(options) as model:
         if options.explain:
             terminal.write(str(model.explain(messages)))
         elif options.json:
@@ -47,7 +47,8 @@ def _messages(options: argparse.Namespace, terminal: Terminal) -> list[BaseMessa
     return [*system, HumanMessage(question)]
 
 
-def _model(options: argparse.Namespace) -> DispatcherChatModel:
+def model_of(options: argparse.Namespace) -> DispatcherChatModel:
+    """Return the model that `--config` and `--model` describe, or one of this machine where no vendor is."""
     fields: dict[str, Any] = {}
     if options.model:
         fields = {"model": options.model[0], "models": options.model[1:]}

@@ -5,6 +5,7 @@
     llmdispatch models [WORDS]         the catalog: windows, prices
     llmdispatch check FILE...          validates configuration files, LiteLLM's too; no keys are needed
     llmdispatch convert FILE           LiteLLM's configuration as ours
+    llmdispatch batch IN OUT           answers every row of a file; started again, it goes on
     llmdispatch replay JOURNAL -c FILE   what other configurations would have done with recorded calls
 
 Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 interrupted.
@@ -112,6 +113,19 @@ def _convert_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--lenient", action="store_true", help="leave out settings without a counterpart")
 
 
+def _batch_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("source", help="the rows: .jsonl or .parquet")
+    sub.add_argument("sink", help="the results: .jsonl or .parquet")
+    sub.add_argument("-m", "--model", action="append", help="vendor:model; repeat it for fallbacks")
+    sub.add_argument("-c", "--config", help="a YAML or JSON configuration file")
+    sub.add_argument("--store", help="the journal; default: the sink's name with .sqlite")
+    sub.add_argument("--max-in-flight", type=int, default=64, help="rows under way at most (default 64)")
+    sub.add_argument("--max-tries", type=int, default=3, help="calls per row (default 3)")
+    sub.add_argument("--max-cost", type=float, help="US dollars that the whole batch may cost")
+    sub.add_argument("--retry-failed", action="store_true", help="try the rows that failed again")
+    sub.add_argument("--progress", action="store_true", help="show a bar")
+
+
 def _replay_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("journal", nargs="+", help="journals (JSONL) or cassettes (YAML)")
     sub.add_argument("-c", "--config", action="append", required=True, help="a configuration; repeatable")
@@ -127,6 +141,11 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]]
     "models": ("list models with windows and prices", _models_options, f"{_HERE}.models:run"),
     "check": ("validate configuration files; no keys are needed", _check_options, f"{_HERE}.check:run"),
     "convert": ("print LiteLLM's configuration as ours", _convert_options, f"{_HERE}.convert:run"),
+    "batch": (
+        "answer every row of a file; started again, it goes on where it ended",
+        _batch_options,
+        f"{_HERE}.batch:run",
+    ),
     "replay": (
         "run recorded calls through other configurations, in virtual time; nothing is sent",
         _replay_options,

@@ -113,8 +113,8 @@ def test_a_progress_bar_in_a_notebook_is_plain_output() -> None:
 
     code = (
         "from langchain_core.runnables import RunnableLambda\n"
-        "from langchain_llmdispatch.chat_model.batch import run_batch\n"
-        "assert run_batch(RunnableLambda(len), ['a', 'bb']) == [1, 2]"
+        "from langchain_llmdispatch.batch.progress import batch_with_progress as run\n"
+        "assert run(RunnableLambda(len), ['a', 'bb']) == [1, 2]"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     NotebookClient(notebook, resources={"metadata": {"path": str(ROOT)}}).execute()

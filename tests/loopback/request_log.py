@@ -66,14 +66,20 @@ class RequestLog:
     """A thread-safe record of requests."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._received: list[Received] = []
 
     def receive(self, entry: Received) -> int:
         """Record a request; its number is returned."""
         with self._lock:
             self._received.append(entry)
+            self._lock.notify_all()
             return len(self._received) - 1
+
+    def wait_for(self, number: int, seconds: float) -> bool:
+        """Return whether so many requests have come, after that time at most."""
+        with self._lock:
+            return self._lock.wait_for(lambda: len(self._received) >= number, seconds)
 
     @property
     def received(self) -> list[Received]:

@@ -97,6 +97,10 @@ class LoopbackServer:
         """The requests of one account, in order."""
         return [one for one in self.requests if (one.vendor, one.account) == (vendor, account)]
 
+    def wait_for_requests(self, number: int, seconds: float = 60) -> None:
+        """Wait until another process or thread has sent so many requests."""
+        assert self._log.wait_for(number, seconds)
+
     def usage(self) -> dict[str, Totals]:
         """Requests and reported tokens by account: `openai`, `openai@b`."""
         return self._log.totals

@@ -13,8 +13,8 @@ from langchain_core.prompts import ChatPromptTemplate
 from tqdm.std import tqdm
 
 from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel
+from langchain_llmdispatch.batch.progress import Progress, abatch_with_progress, batch_with_progress
 from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
-from langchain_llmdispatch.chat_model.batch import Progress, arun_batch, run_batch
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
@@ -46,9 +46,9 @@ def test_results_come_in_order_with_failures_in_place(server: LoopbackServer, co
     options: dict[str, Any] = {"return_exceptions": True, "bar": bar_on(screen)}
     config: Any = {"max_concurrency": 1}
     if colour == "sync":
-        results = run_batch(model, ["a", "b", "c"], config, **options)
+        results = batch_with_progress(model, ["a", "b", "c"], config, **options)
     else:
-        results = asyncio.run(arun_batch(model, ["a", "b", "c"], config, **options))
+        results = asyncio.run(abatch_with_progress(model, ["a", "b", "c"], config, **options))
     texts = [getattr(result, "text", "failed") for result in results]
     # LangChain starts the calls of an asynchronous batch in any order.
     assert texts == ["one", "failed", "three"] if colour == "sync" else min(texts) == "failed"
@@ -88,7 +88,7 @@ def test_chains_have_progress_too(server: LoopbackServer) -> None:
     screen = Screen()
     inputs = [{"word": str(n)} for n in range(3)]
     for callbacks in ([usage], CallbackManager([usage], [usage])):
-        run_batch(chain, inputs, {"callbacks": callbacks}, bar=bar_on(screen))
+        batch_with_progress(chain, inputs, {"callbacks": callbacks}, bar=bar_on(screen))
     assert usage.answers == 6
     assert "3/3" in screen.getvalue()
 
@@ -99,7 +99,7 @@ def test_an_unknown_price_is_shown_as_unknown() -> None:
     with Progress(1, bar=bar_on(screen)) as progress:
         usage = progress.usage
         usage._add(("v", "d", "m"), usage.total.__class__(answers=1, unpriced_answers=1))
-        progress.add(0, "answer")
+        progress.add(failed=False)
     assert "price unknown" in screen.getvalue()
 
 
@@ -123,7 +123,7 @@ def test_sync_calls_work_inside_a_running_loop(server: LoopbackServer) -> None:
     model = model_of(deployment(server, "openai"))
 
     async def cell() -> list[str]:
-        shown = run_batch(model, ["d", "e"], bar=bar_on(Screen()))
+        shown = batch_with_progress(model, ["d", "e"], bar=bar_on(Screen()))
         return [model.invoke("a").text, *(c.text for c in model.stream("b")), model.batch(["c"])[0].text] + [
             answer.text for answer in shown
         ]

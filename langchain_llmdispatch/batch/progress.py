@@ -1,7 +1,7 @@
-"""Batches with a progress bar: done, failed, tokens, dollars, time left; results in order.
+"""Progress bars over many calls: done, failed, tokens, dollars, time left.
 
-`model.batch(inputs, progress=True)` and `abatch` use it; `run_batch(chain, inputs)` does the same for any
-runnable. The bar is tqdm's: a widget in notebooks, a line in terminals, silent elsewhere.
+`model.batch(inputs, progress=True)`, `abatch`, `map` and batches use it. The bar is tqdm's: a widget in
+notebooks, a line in terminals, silent elsewhere.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Self, TypeAlias
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 
@@ -20,25 +21,21 @@ Configs: TypeAlias = RunnableConfig | list[RunnableConfig] | None
 
 
 class Progress:
-    """The results of a batch so far, and the bar that counts them. Use it as a context manager.
+    """The bar of many calls. Use it as a context manager.
 
     Args:
-        total: How many results will come.
-        config: As for `batch`.
+        total: How many results will come; None if that is unknown.
         bar: A tqdm class, or a factory of one's own; None chooses the right one.
 
     Attributes:
-        configs: A config per input; the usage of each call is counted for the bar.
-        results: The results, in the order of the inputs.
-        usage: What the calls have used.
+        usage: The handler that counts what the calls use.
 
     Raises:
         ImportError: tqdm is not installed.
     """
 
-    def __init__(self, total: int, config: Configs = None, *, bar: Any = None) -> None:
-        self.usage, self.results, self._failed = UsageCallbackHandler(), [None] * total, 0
-        self.configs = [_counted(each, self.usage) for each in get_config_list(config, total)]
+    def __init__(self, total: int | None, *, bar: Any = None) -> None:
+        self.usage, self._failed = UsageCallbackHandler(), 0
         self._bar = (bar or _tqdm())(total=total, unit="call", **_bar_options())
 
     def __enter__(self) -> Self:
@@ -49,10 +46,9 @@ class Progress:
         """Leave the bar as it is."""
         self._bar.close()
 
-    def add(self, index: int, result: Any) -> None:
-        """Put a result, or the exception in its stead, in its place."""
-        self.results[index] = result
-        self._failed += isinstance(result, BaseException)
+    def add(self, *, failed: bool) -> None:
+        """Count one result, or an exception in its stead."""
+        self._failed += failed
         facts = [f"{self.usage.total.total_tokens:,} tokens", _dollars(self.usage)]
         if self._failed:
             facts.insert(0, f"{self._failed} failed")
@@ -60,7 +56,7 @@ class Progress:
         self._bar.update(1)
 
 
-def run_batch(
+def batch_with_progress(
     runnable: Runnable[Any, Any],
     inputs: Sequence[Any],
     config: Configs = None,
@@ -77,13 +73,16 @@ def run_batch(
         bar: A tqdm class, or a factory of one's own; None chooses the right one.
         kwargs: As for `batch`: `return_exceptions`, and keywords of each call.
     """
-    with Progress(len(inputs), config, bar=bar) as progress:
-        for index, result in runnable.batch_as_completed(inputs, progress.configs, **kwargs):
-            progress.add(index, result)
-    return progress.results
+    results: list[Any] = [None] * len(inputs)
+    with Progress(len(inputs), bar=bar) as progress:
+        configs = _configs(config, len(inputs), progress)
+        for index, result in runnable.batch_as_completed(inputs, configs, **kwargs):
+            results[index] = result
+            progress.add(failed=isinstance(result, BaseException))
+    return results
 
 
-async def arun_batch(
+async def abatch_with_progress(
     runnable: Runnable[Any, Any],
     inputs: Sequence[Any],
     config: Configs = None,
@@ -91,20 +90,28 @@ async def arun_batch(
     bar: Any = None,
     **kwargs: Any,
 ) -> list[Any]:
-    """Return the results of a batch in order, with a bar that shows how far it is; see `run_batch`."""
-    with Progress(len(inputs), config, bar=bar) as progress:
-        async for index, result in runnable.abatch_as_completed(inputs, progress.configs, **kwargs):
-            progress.add(index, result)
-    return progress.results
+    """Return the results of a batch in order, with a bar; see `batch_with_progress`."""
+    results: list[Any] = [None] * len(inputs)
+    with Progress(len(inputs), bar=bar) as progress:
+        configs = _configs(config, len(inputs), progress)
+        async for index, result in runnable.abatch_as_completed(inputs, configs, **kwargs):
+            results[index] = result
+            progress.add(failed=isinstance(result, BaseException))
+    return results
 
 
-def _counted(config: RunnableConfig, usage: UsageCallbackHandler) -> RunnableConfig:
-    """Return the config with a handler that counts."""
+def _configs(config: Configs, length: int, progress: Progress) -> list[RunnableConfig]:
+    return [counted(each, progress.usage) for each in get_config_list(config, length)]
+
+
+def counted(config: RunnableConfig, *handlers: BaseCallbackHandler) -> RunnableConfig:
+    """Return the config with further handlers."""
     callbacks = config.get("callbacks")
     if callbacks is None or isinstance(callbacks, list):
-        return {**config, "callbacks": [*(callbacks or []), usage]}
+        return {**config, "callbacks": [*(callbacks or []), *handlers]}
     callbacks = callbacks.copy()
-    callbacks.add_handler(usage)
+    for handler in handlers:
+        callbacks.add_handler(handler)
     return {**config, "callbacks": callbacks}
 
 

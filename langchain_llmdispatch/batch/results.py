@@ -1,0 +1,132 @@
+"""What a batch writes: a line or a row for each that ended, in the order and the format of the source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from langchain_core.messages import AIMessage, convert_to_openai_messages, messages_from_dict
+
+from langchain_llmdispatch.batch.rows import BatchRow
+from langchain_llmdispatch.errors import ConfigurationError
+
+Ended: TypeAlias = tuple[BatchRow, str | None, str | None]
+Sink: TypeAlias = str | Path | Callable[[dict[str, Any]], Any] | None
+
+
+def check_sink(sink: Sink) -> None:
+    """Check that results can be written there, before anything is paid for.
+
+    Raises:
+        ConfigurationError: The folder is missing, the format is unknown, or pyarrow is not installed.
+    """
+    if sink is None or callable(sink):
+        return
+    path = Path(sink)
+    if path.suffix not in {".jsonl", ".ndjson", ".parquet"}:
+        raise ConfigurationError(f"{path}: results are written to .jsonl or .parquet files.")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"{path}: there is no folder {path.parent}.")
+    if path.suffix == ".parquet":
+        _pyarrow(path)
+
+
+def write_results(sink: Sink, ended: Iterable[Ended]) -> None:
+    """Write what has ended; a file is replaced at once, when it is whole."""
+    if sink is None:
+        return
+    lines = (_line(*each) for each in ended)
+    if callable(sink):
+        for line in lines:
+            sink(line)
+        return
+    path, part = Path(sink), Path(f"{sink}.part")
+    if path.suffix == ".parquet":
+        _write_parquet(part, lines)
+    else:
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+    part.replace(path)
+
+
+def _line(row: BatchRow, answer: str | None, error: str | None) -> dict[str, Any]:
+    """Return one result: OpenAI's format for a row of it, or ours."""
+    message = None if answer is None else json.loads(answer)
+    value = json.loads(row.text)
+    if isinstance(value, Mapping) and "body" in value:
+        return _of_openai(row.id, message, error)
+    if message is not None and "value" in message:  # of a chain, not of a model
+        return {"id": row.id, "output": message["value"], "error": error}
+    text = None if message is None else _message(message).text
+    return {"id": row.id, "text": text, "message": message, "error": error}
+
+
+def _message(stored: dict[str, Any]) -> AIMessage:
+    message = messages_from_dict([stored])[0]
+    if not isinstance(message, AIMessage):
+        raise TypeError(f"{type(message).__name__} is no answer")
+    return message
+
+
+def _of_openai(name: str, stored: dict[str, Any] | None, error: str | None) -> dict[str, Any]:
+    if stored is None:
+        return {"id": name, "custom_id": name, "response": None, "error": {"code": None, "message": error}}
+    body = _completion(_message(stored))
+    return {
+        "id": name,
+        "custom_id": name,
+        "response": {"status_code": 200, "request_id": body["id"], "body": body},
+        "error": None,
+    }
+
+
+def _completion(message: AIMessage) -> dict[str, Any]:
+    """Return a message as a chat completion (platform.openai.com/docs/api-reference/chat/object)."""
+    facts, usage = message.response_metadata, message.usage_metadata
+    reason = facts.get("normalized_finish_reason") or facts.get("finish_reason")
+    converted = convert_to_openai_messages(message)
+    return {
+        "id": facts.get("id") or message.id,
+        "object": "chat.completion",
+        "model": facts.get("model_name"),
+        "choices": [{"index": 0, "message": converted, "finish_reason": reason}],
+        "usage": None
+        if usage is None
+        else {
+            "prompt_tokens": usage["input_tokens"],
+            "completion_tokens": usage["output_tokens"],
+            "total_tokens": usage["total_tokens"],
+        },
+    }
+
+
+# -- Parquet -------------------------------------------------------------------------------------------
+
+
+def _pyarrow(path: Path) -> Any:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - only where a Parquet file is written
+        from pyarrow import parquet  # noqa: PLC0415 - see above
+    except ImportError:
+        raise ConfigurationError(f"{path}: writing Parquet needs pyarrow: pip install pyarrow") from None
+    return pa, parquet
+
+
+def _write_parquet(path: Path, lines: Iterator[dict[str, Any]]) -> None:
+    arrow, parquet = _pyarrow(path)
+    schema = arrow.schema([(name, arrow.string()) for name in _COLUMNS])
+    with parquet.ParquetWriter(path, schema) as writer:
+        while part := [_flat(line) for line in islice(lines, _ROW_GROUP)]:
+            writer.write_table(arrow.Table.from_pylist(part, schema=schema))
+
+
+def _flat(line: dict[str, Any]) -> dict[str, str | None]:
+    """Return a result with what is nested as JSON."""
+    values = ((name, line.get(name)) for name in _COLUMNS)
+    return {name: json.dumps(each) if isinstance(each, dict | list) else each for name, each in values}
+
+
+_COLUMNS, _ROW_GROUP = ("id", "text", "message", "output", "response", "error"), 1000

@@ -1,0 +1,252 @@
+"""`run_batch`: a batch of any size that a killed process does not lose.
+
+    report = run_batch(model, "prompts.jsonl", "answers.jsonl", store="batch.sqlite", max_cost=20.0)
+
+Every row and its result are in the journal (`store`). The same call goes on where the last one ended, however
+that ended; no row with a result is sent again. The results are written when a run ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, nullcontext
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from langchain_core.messages import BaseMessage, messages_to_dict
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
+from pydantic import BaseModel
+
+from langchain_llmdispatch import errors
+from langchain_llmdispatch.batch.progress import Progress, counted
+from langchain_llmdispatch.batch.report import BatchReport
+from langchain_llmdispatch.batch.results import Sink, check_sink, write_results
+from langchain_llmdispatch.batch.rows import BatchRow, Source, read_rows
+from langchain_llmdispatch.batch.store import BatchStore, RowResult
+from langchain_llmdispatch.batch.window import MAX_IN_FLIGHT, amap_inputs
+from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
+from langchain_llmdispatch.clock import Clock
+
+_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two passes over the rows that failed; it doubles
+
+
+def run_batch(
+    model: Runnable[Any, Any],
+    source: Source,
+    sink: Sink = None,
+    *,
+    store: str | Path | None = None,
+    **options: Any,
+) -> BatchReport:
+    """Answer every row of a source, and write the results; see `arun_batch` for all arguments.
+
+    Where an event loop runs already (a notebook), it works in a thread; `await arun_batch(...)` can be
+    interrupted there.
+    """
+    work = arun_batch(model, source, sink, store=store, **options)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, "llmdispatch-batch") as pool:
+        return pool.submit(_run, work).result()
+
+
+def _run(work: Coroutine[Any, Any, BatchReport]) -> BatchReport:
+    return asyncio.run(work)
+
+
+async def arun_batch(
+    model: Runnable[Any, Any],
+    source: Source,
+    sink: Sink = None,
+    *,
+    store: str | Path | None = None,
+    max_in_flight: int = MAX_IN_FLIGHT,
+    max_tries: int = 3,
+    max_cost: float | None = None,
+    max_failures: int | None = 100,
+    retry_failed: bool = False,
+    progress: bool = False,
+    config: RunnableConfig | None = None,
+    clock: Clock | None = None,
+) -> BatchReport:
+    """Answer every row of a source, and write the results.
+
+    Args:
+        model: A chat model, or what is made of one (a chain, `with_structured_output(...)`).
+        source: A `.jsonl` or `.parquet` file, or an iterable; `batch.rows` describes a row. Its `params` are
+            keywords of its call. A `model` in OpenAI's format is not read: the argument `model` answers.
+        sink: A `.jsonl` or `.parquet` file, or a function of each result, called when the run ends.
+        store: The journal, a SQLite file; default: the sink's name with `.sqlite`.
+        max_in_flight: Rows that are under way at most.
+        max_tries: Calls per row; what is not worth another one (an invalid request, a refusal) fails at once.
+        max_cost: US dollars that all runs over the journal may cost. A row starts if the dearest one so far
+            would fit for it and for each that is under way.
+        max_failures: Rows in succession that may fail before the run ends: a key may be wrong. None for any.
+        retry_failed: Whether rows that failed in earlier runs are tried again, perhaps by another `model`.
+        progress: Whether a bar shows rows, tokens, dollars and the time left.
+        config: For each call: tags, metadata, callbacks.
+        clock: The source of time for pauses before further tries.
+
+    Returns:
+        The state of the journal.
+
+    Raises:
+        ConfigurationError: A file or a row is wrong, the source differs from the journal's, another process
+            has the journal open, or `max_cost` is set and a price is unknown.
+    """
+    check_sink(sink)
+    with BatchStore(_journal(store, sink)) as journal:
+        journal.load(read_rows(source))
+        if retry_failed:
+            journal.retry_failed()
+        limits = _Limits(max_tries, max_cost, max_failures)
+        with _bar(journal, shown=progress) as bar:
+            run = _Run(model, journal, limits, config, bar)
+            try:
+                await run.passes(max_in_flight, clock or Clock())
+            finally:
+                write_results(sink, journal.ended())
+        return replace(journal.report(), stopped=run.stopped)
+
+
+def _journal(store: str | Path | None, sink: Sink) -> Path:
+    if store is not None:
+        return Path(store)
+    if isinstance(sink, (str, Path)):
+        return Path(f"{sink}.sqlite")
+    raise errors.ConfigurationError("store: a batch without a file for its results needs the journal's name.")
+
+
+def _bar(journal: BatchStore, *, shown: bool) -> Any:
+    return Progress(journal.report().waiting) if shown else nullcontext()
+
+
+class _Limits:
+    """What ends a row or a run."""
+
+    def __init__(self, max_tries: int, max_cost: float | None, max_failures: int | None) -> None:
+        for name, value in (("max_tries", max_tries), ("max_failures", max_failures)):
+            if value is not None and value < 1:
+                raise errors.ConfigurationError(f"{name} is {value}; it must be at least 1.")
+        self.tries, self.failures = max_tries, max_failures
+        self.cost = None if max_cost is None else Decimal(str(max_cost))
+
+
+class _Run:
+    """One run over the rows that wait.
+
+    Attributes:
+        stopped: Why it ended early, or None.
+    """
+
+    def __init__(
+        self,
+        model: Runnable[Any, Any],
+        journal: BatchStore,
+        limits: _Limits,
+        config: RunnableConfig | None,
+        bar: Progress | None,
+    ) -> None:
+        self._model, self._journal, self._limits, self._config = model, journal, limits, config
+        self._bar, self._spent, self._dearest = bar, journal.report().cost, journal.dearest()
+        self._under_way = self._failures = 0
+        self._settled = asyncio.Event()
+        self.stopped: Literal["max_cost", "failures"] | None = None
+
+    async def passes(self, max_in_flight: int, clock: Clock) -> None:
+        """Go over the rows until none waits; those that failed are tried again after a pause."""
+        pause = _PAUSE
+        while True:
+            results = amap_inputs(self._answer, self._rows(), max_in_flight=max_in_flight, ordered=False)
+            async with aclosing(results):
+                async for _, result in results:
+                    self._keep(result)
+            if self.stopped or not self._journal.report().waiting:
+                return
+            await clock.asleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _rows(self) -> AsyncIterator[tuple[int, BatchRow]]:
+        for number, row in self._journal.waiting():
+            while not self._affords_another():
+                if not self._under_way:
+                    self.stopped = "max_cost"
+                    return
+                self._settled.clear()
+                await self._settled.wait()
+            if self.stopped:
+                return
+            if self._journal.start(number):
+                self._under_way += 1
+                yield number, row
+
+    def _affords_another(self) -> bool:
+        most = self._limits.cost
+        if most is None:
+            return True
+        if self._dearest is None:  # the first row shows what one costs
+            return not self._under_way
+        return self._spent + (self._under_way + 1) * self._dearest <= most
+
+    async def _answer(self, numbered: tuple[int, BatchRow]) -> RowResult:
+        number, row = numbered
+        usage = UsageCallbackHandler()
+        handlers = [usage] if self._bar is None else [usage, self._bar.usage]
+        config = counted(ensure_config(self._config), *handlers)
+        answer, failed, final = None, None, True
+        try:
+            answer = _stored(await self._model.ainvoke(row.input, config, **row.params))
+        except Exception as error:  # noqa: BLE001 - whatever a row fails with is its result
+            failed, final = f"{type(error).__name__}: {error}", not _is_worth_another(error)
+        used = usage.total
+        return RowResult(
+            number,
+            answer,
+            failed,
+            final,
+            used.cost,
+            used.unpriced_answers,
+            used.input_tokens,
+            used.output_tokens,
+        )
+
+    def _keep(self, result: RowResult) -> None:
+        self._journal.finish(result, max_tries=self._limits.tries)
+        self._under_way -= 1
+        self._spent += result.cost
+        self._dearest = max(self._dearest or Decimal(0), result.cost)
+        self._failures = 0 if result.error is None else self._failures + 1
+        self._settled.set()
+        if self._bar is not None:
+            self._bar.add(failed=result.error is not None)
+        if self._failures == self._limits.failures:
+            self.stopped = "failures"
+        if result.unpriced and self._limits.cost is not None:
+            raise errors.ConfigurationError("max_cost cannot be held: the price of an answer is unknown.")
+
+
+def _stored(answer: Any) -> str:
+    if isinstance(answer, BaseMessage):
+        return json.dumps(messages_to_dict([answer])[0], ensure_ascii=False, default=str)
+    value = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
+    return json.dumps({"value": value}, ensure_ascii=False, default=str)
+
+
+_PASSING = (errors.LimitTimeoutError, errors.DeadlineExceededError, errors.BreakerOpenError)
+
+
+def _is_worth_another(error: Exception) -> bool:
+    """Whether the same row may succeed later."""
+    inner = getattr(error, "errors", ()) or (error,)
+    return any(
+        getattr(each, "is_retryable", isinstance(each, OSError)) or isinstance(each, _PASSING)
+        for each in inner
+    )
