@@ -112,6 +112,8 @@ def _without_input(detail: ErrorDetails) -> InitErrorDetails:
 class Settings(Checked):
     """Base of everything configurable: frozen, no unknown fields, input never repeated in errors."""
 
+    _also: ClassVar[frozenset[str]] = frozenset()  # words that a validator reads as fields
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
     )
@@ -120,5 +122,5 @@ class Settings(Checked):
     @classmethod
     def _name_nearest_field(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
-            check_fields(cls.__name__, values, cls.model_fields)
+            check_fields(cls.__name__, values, (*cls.model_fields, *cls._also))
         return values

@@ -86,6 +86,22 @@ class OutputSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class Scopes:
+    """The words of a request that are for one vendor only.
+
+    Attributes:
+        model: Words by vendor, from the model's `vendor_params`.
+        call: Words by vendor, from those of the call.
+        first: Where the first choice of the call is reached (`origin_of`): its `extra_headers`, `extra_body`
+            and `extra_query` go there, and nowhere else.
+    """
+
+    model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    call: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    first: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One request of a caller, frozen: everything that policy and codecs need, vendor-neutral.
 
@@ -98,7 +114,7 @@ class ChatRequest:
         tool_choice: The caller's constraint on tool use.
         parallel_tool_calls: Whether several calls in one turn are allowed; None leaves it to the vendor.
         output: The shape the answer must have.
-        extra: The caller's fields for the vendor's body, verbatim.
+        extra: The caller's other words, compiled per target: those of its vendor go into the body.
         stream: Whether the answer is streamed.
         unsupported_params: What happens to a parameter that a target cannot take.
         route: The alias or model string that the caller named, if any.
@@ -107,6 +123,7 @@ class ChatRequest:
         defaults: Names in `params` and `extra` that the model chose and not the call: a deployment's own win.
         resume_from: The vendor's id of an answer in the background that is taken up, instead of asking anew.
         cancel_at_deadline: Whether an answer in the background that is still to come then is cancelled.
+        scopes: Words that are for one vendor only; None if there are none.
     """
 
     messages: Sequence[BaseMessage]
@@ -116,7 +133,7 @@ class ChatRequest:
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     output: OutputSchema | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)  # they may hold tokens
     stream: bool = False
     unsupported_params: UnsupportedParams = "adapt"
     route: str | None = None
@@ -125,6 +142,7 @@ class ChatRequest:
     defaults: frozenset[str] = frozenset()
     resume_from: str | None = None
     cancel_at_deadline: bool = False
+    scopes: Scopes | None = field(default=None, repr=False)
 
     def over(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return parameters over a deployment's own ones, but those that are only the model's under them.
@@ -148,6 +166,7 @@ class Endpoint:
         base_url: Absolute URL without a trailing slash.
         api_key: The key, unwrapped only where a request is built; None for servers without one.
         headers: Headers the user adds to each request.
+        query: Parameters that the user adds to the URL of each request.
         api_version: The vendor's version string where it has one.
         token_provider: Returns a fresh bearer token per request (Azure Entra); wins over `api_key`.
     """
@@ -155,6 +174,7 @@ class Endpoint:
     base_url: str
     api_key: SecretStr | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold keys
+    query: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as above
     api_version: str | None = None
     token_provider: Callable[[], str] | None = field(default=None, repr=False)
 
@@ -176,7 +196,7 @@ class Call:
         tool_choice: Only a mode that this target accepts.
         parallel_tool_calls: Only set where the target has the switch.
         output: Output shape with a definite method.
-        extra: Body fields merged last, verbatim.
+        extra: Body fields merged last, by their places; and words that steer the codec (`Word.switch`).
         stream: Whether the answer is streamed.
         tool_names: Vendor's tool name -> caller's, where they differ.
         argument_names: By the vendor's tool name: vendor's names of arguments -> caller's, where they differ.
@@ -192,7 +212,7 @@ class Call:
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     output: OutputSchema | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)  # they may hold tokens
     stream: bool = False
     tool_names: Mapping[str, str] = field(default_factory=dict)
     argument_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -41,6 +41,7 @@ from langchain_llmdispatch.routing.plan import Plan
 from langchain_llmdispatch.types import __version__
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
+from langchain_llmdispatch.vendors.redaction import masked
 
 
 class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCalls):
@@ -194,6 +195,10 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCa
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         return self._engine.identity()
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        shown = masked(kwargs) if kwargs else kwargs  # for traces and keys of caches
+        return super()._get_invocation_params(stop, **shown)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return self._engine.traced(stop, kwargs)

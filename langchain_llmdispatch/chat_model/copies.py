@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -14,9 +15,12 @@ from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfi
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.forks import renew_properties
 from langchain_llmdispatch.settings import explain_validation
+from langchain_llmdispatch.vendors.redaction import WordDict, secrets_in, without_credentials
 
 logger = logging.getLogger(__name__)
-_LEFT_OUT = ("api_key", "headers", "http_client", "http_async_client")
+_LEFT_OUT = ("api_key", "headers", "query", "http_client", "http_async_client")
+_WORDS = ("model_kwargs", "vendor_params")
+_OF_MODEL = ("api_key", "default_headers", "default_query")
 
 
 class CopiedFields(ModelFields):
@@ -111,12 +115,15 @@ def _note(left_out: tuple[str, ...]) -> str:
 
 def left_out_of(fields: Mapping[str, Any], *, with_key: bool = True) -> Iterator[str]:
     """Yield what a pickle of these fields leaves out, by name; `with_key`: the model's own `api_key`, too."""
-    names = ("api_key", "env") if with_key else ("env",)
+    names = (*_OF_MODEL, "env") if with_key else (*_OF_MODEL[1:], "env")
     yield from (name for name in names if fields[name] is not None)
+    yield from (f"a word of {name}" for name in _WORDS if any(secrets_in(fields[name])))
     routes = (each for route in fields["routes"].values() for each in route)
     for each in (fields["model"], *fields["models"], *routes):
         if isinstance(each, Deployment):
-            yield from (f"{name} of {each.name or each.model!r}" for name in _held(each))
+            label = each.name or repr(each.model)
+            yield from (f"{name} of {label}" for name in _held(each))
+            yield from (f"a word of {label}" for _ in itertools.islice(secrets_in(each.params), 1))
     for vendor, config in fields["vendors"].items():
         yield from (f"{name} of vendors[{vendor!r}]" for name in _held(config))
 
@@ -130,11 +137,21 @@ def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
     bare, model = without_secrets, fields["model"]
     return {
         **fields,
-        "api_key": None,
+        **dict.fromkeys(_OF_MODEL),
+        **words_as_pickled(fields),
         "env": None,
         "shared_state": None,
         "model": bare(model) if isinstance(model, Deployment) else model,
         "models": tuple(map(bare, fields["models"])),
         "routes": {alias: tuple(map(bare, each)) for alias, each in fields["routes"].items()},
         "vendors": {name: bare(config) for name, config in fields["vendors"].items()},
+    }
+
+
+def words_as_pickled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's words without those that hold credentials."""
+    scoped = {vendor: without_credentials(words) for vendor, words in fields["vendor_params"].items()}
+    return {
+        "model_kwargs": WordDict(without_credentials(fields["model_kwargs"])),
+        "vendor_params": WordDict(scoped),
     }

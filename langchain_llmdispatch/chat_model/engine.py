@@ -7,7 +7,6 @@ import logging
 import random
 import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -22,6 +21,7 @@ from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
 from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded
 from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
+from langchain_llmdispatch.chat_model.scoped_words import check_vendors, scoped
 from langchain_llmdispatch.chat_model.shared_state import SharedState
 from langchain_llmdispatch.config.schema import DispatchFields, ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry, fingerprint
@@ -35,9 +35,11 @@ from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing.decision import RoutingRequest
+from langchain_llmdispatch.routing.first_choice import same_draws
 from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
+from langchain_llmdispatch.vendors.redaction import masked
 
 # The fields of a request that change its answer, besides messages and words.
 _ANSWERING = ("tools", "server_tools", "tool_choice", "parallel_tool_calls", "output", "unsupported_params")
@@ -88,6 +90,7 @@ class Engine:
         self._spends = bool(self._budgets) or fields.budget_usd is not None
         self._policy = _policy(fields, fields.max_retries)
         self._router = _router(fields, self.registry)
+        check_vendors(self.requests.vendor_params, self.registry)
         self._has_rules = bool(fields.routing_rules)
         _warn_of_repeats(self.registry.all, fields.max_attempts)
 
@@ -102,9 +105,9 @@ class Engine:
         return {
             "model": requests.route,
             "deployments": list(self.registry.fingerprint),
-            "model_kwargs": dict(requests.kwargs),
+            "model_kwargs": masked(requests.kwargs) if requests.kwargs else {},
             **requests.params,
-        }
+        } | ({"vendor_params": masked(requests.vendor_params)} if requests.vendor_params else {})
 
     def answer_identity(
         self,
@@ -119,7 +122,8 @@ class Engine:
         parts = [*map(fingerprint, targets), *(self.registry.fingerprint if self._has_rules else ())]
         words = (request.params, request.extra, dict.fromkeys(request.defaults))
         parts += [repr(sorted(each.items())) for each in words]
-        parts += [repr(getattr(request, name)) for name in _ANSWERING]
+        scopes = request.scopes and (request.scopes.model, request.scopes.call)
+        parts += [repr(scopes), *(repr(getattr(request, name)) for name in _ANSWERING)]
         return [*parts, repr(self._router.matches_run(request)), repr(options.allowed_vendors)]
 
     # -- calls -------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ class Engine:
         own, limit = self._limits(options) if self._spends or options.max_cost is not None else (None, None)
         policy = self._policy if options is NO_OPTIONS else _within(self._policy, options)
         routing = self._routing(request, wanted, options, policy, self._rng, limit)
-        decision = self._router.decide(routing)
+        request, decision = routing.request, self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
             self.health.take_turn(decision.targets[0])
         check = self.health.check
@@ -220,7 +224,7 @@ class Engine:
         _, limit = self._limits(options)
         return make_plan(
             self._router,
-            self._routing(request, wanted, options, policy, _same_draws(self._rng), limit),
+            self._routing(request, wanted, options, policy, same_draws(self._rng), limit),
             policy,
             headroom=self.limiter.headroom,
             queue_wait=self.limiter.readiness(request),
@@ -290,7 +294,7 @@ class Engine:
         """Return everything that the decision about a request depends on."""
         registry, thread = self.registry, options.thread_id
         targets = registry.default if wanted is None else registry.targets(wanted)
-        return RoutingRequest(
+        routing = RoutingRequest(
             request,
             targets,
             now=self.clock.monotonic(),
@@ -307,6 +311,7 @@ class Engine:
             pool=registry.all if self._has_rules else (),
             routes=self.registry.routes,
         )
+        return routing if request.scopes is None else scoped(routing, self._router, registry)
 
     def _limits(self, options: RunOptions) -> tuple[Decimal | None, Decimal | None]:
         """Return the dollars that a call may cost by its own limits, and what its budgets leave of them."""
@@ -361,17 +366,6 @@ def _within(policy: CallPolicy, options: RunOptions) -> CallPolicy:
     own = {"deadline": options.deadline, "timeout": options.timeout}
     times = {name: float(seconds) for name, seconds in own.items() if seconds is not None}
     return replace(policy, times=replace(policy.times, **times))
-
-
-def _same_draws(rng: random.Random) -> random.Random:
-    """Return a source of randomness that draws what `rng` will draw next, without drawing it.
-
-    The system's own randomness (`random.SystemRandom`) cannot be known beforehand: then the draws differ.
-    """
-    copy = random.Random()
-    with suppress(NotImplementedError):
-        copy.setstate(rng.getstate())
-    return copy
 
 
 def _warn_of_repeats(targets: Sequence[Target], max_attempts: int) -> None:

@@ -14,7 +14,8 @@ from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError
 
-CHANGEABLE = frozenset([*PARAMETERS, "unsupported_params", "streaming", "model_kwargs"])
+_WORDS = ("vendor_params", "parallel_tool_calls")
+CHANGEABLE = frozenset([*PARAMETERS, "unsupported_params", "streaming", "model_kwargs", *_WORDS])
 """Fields that act on the next call when they are changed; the other ones are read at construction only."""
 
 _PER_CALL = {
@@ -66,12 +67,23 @@ def registry_of(fields: ModelFields) -> DeploymentRegistry:
 def _first_deployment(fields: ModelFields) -> Deployment | str | None:
     """Return the deployment that `model`, `api_key` and `base_url` describe, or the name of the route."""
     first = Deployment(fields.model) if isinstance(fields.model, BaseChatModel) else fields.model
-    own = {"api_key": fields.api_key, "base_url": fields.base_url}
+    own = {
+        "api_key": fields.api_key,
+        "base_url": fields.base_url,
+        "default_headers": fields.default_headers,
+        "default_query": fields.default_query,
+        "organization": fields.organization,
+        "api_version": fields.api_version,
+    }
     given = {name: value for name, value in own.items() if value is not None}
     if not given:
         return first
     if first is None or (isinstance(first, str) and first in fields.routes):
-        raise ConfigurationError("api_key and base_url belong to `model`; give the model, or a Deployment.")
+        others = [name for name in given if name not in {"api_key", "base_url"}]
+        words = f" (and {', '.join(others)})" if others else ""
+        raise ConfigurationError(
+            f"api_key and base_url belong to `model`{words}; give the model, or a Deployment."
+        )
     if isinstance(first, str):
         return Deployment(first, **given)
     return Deployment(**{**{name: getattr(first, name) for name in first.model_fields_set}, **given})

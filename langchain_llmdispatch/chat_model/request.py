@@ -11,19 +11,19 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, ensure_config
 
+from langchain_llmdispatch.chat_model.call_words import checked_words, scopes_of
 from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_of_near_misses
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.types import ChatRequest, UnsupportedParams
+from langchain_llmdispatch.types import ChatRequest, Scopes, UnsupportedParams
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, neutral_tools
-from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
-from langchain_llmdispatch.vendors.rules import ALIASES
+from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 
 # What LangChain and agents put among the keywords for themselves; it is not sent.
 _IGNORED = frozenset(
-    ["ls_structured_output_format", "structured_output_format", "stream", "stream_usage", "callbacks", "tags"]
+    ["ls_structured_output_format", "structured_output_format", "stream", "callbacks", "tags"]
 )
 # Parameters that tracers show.
 _TRACED: Mapping[str, Literal["ls_temperature", "ls_max_tokens", "ls_stop"]] = {
@@ -33,7 +33,7 @@ _TRACED: Mapping[str, Literal["ls_temperature", "ls_max_tokens", "ls_stop"]] = {
 }
 _TOOL_WORDS = frozenset(["tools", "tool_choice", "response_format", "parallel_tool_calls", "strict"])
 _RESUMING = frozenset(["resume_from", "on_deadline"])
-_NOT_EXTRA = _IGNORED | _TOOL_WORDS | _RESUMING | {"n"}
+_NEVER_SCOPED = _IGNORED | _TOOL_WORDS | NEUTRAL | _RESUMING | {"n"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class RequestDefaults:
         unsupported_params: What happens to parameters that a target cannot take.
         route: The route or model string that the model is for, or None.
         kwargs: Keywords of every call, under its own.
+        vendor_params: Words for one vendor only, by vendor.
         names: What the model chose, by either.
     """
 
@@ -52,20 +53,23 @@ class RequestDefaults:
     unsupported_params: UnsupportedParams = "adapt"
     route: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    vendor_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", frozenset([*self.params, *self.kwargs]))
+        object.__setattr__(self, "names", frozenset([*self.params, *map(_neutral_name, self.kwargs)]))
 
     @classmethod
     def of(cls, fields: ModelFields) -> RequestDefaults:
         """Return the defaults that the fields hold."""
         params = {name: getattr(fields, name) for name in PARAMETERS}
+        kwargs, parallel = fields.model_kwargs, fields.parallel_tool_calls
         return cls(
             {name: value for name, value in params.items() if value not in (None, [])},
             fields.unsupported_params,
             fields.model if isinstance(fields.model, str) else None,
-            fields.model_kwargs,
+            kwargs if parallel is None else {"parallel_tool_calls": parallel, **kwargs},
+            fields.vendor_params,
         )
 
     def freeze(
@@ -105,8 +109,15 @@ class RequestDefaults:
             tags=frozenset(tags),
             metadata=metadata or {},
             defaults=self._defaults(kwargs if chosen is None else chosen, stop),
+            scopes=self._scopes(kwargs),
             **(_of_keywords(kwargs) if kwargs else {}),
         )
+
+    def _scopes(self, kwargs: Mapping[str, Any]) -> Scopes | None:
+        """Return the words for one vendor only, of the model and of a call; None if there are none."""
+        if kwargs.keys() <= _NEVER_SCOPED and not self.vendor_params:
+            return None
+        return scopes_of(self.vendor_params, kwargs)
 
     def traced(
         self, target: Target, stop: Sequence[str] | None, kwargs: Mapping[str, Any]
@@ -136,10 +147,10 @@ class RequestDefaults:
         """Return the names of parameters that the model chose and the call did not."""
         if not chosen and stop is None:
             return self.names
-        return self.names.difference(chosen, () if stop is None else ("stop",))
+        return self.names.difference(map(_neutral_name, chosen), () if stop is None else ("stop",))
 
     def _params(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        own = {name: value for name, value in kwargs.items() if name in NEUTRAL}
+        own = {_neutral_name(name): value for name, value in kwargs.items() if name in NEUTRAL}
         if stop is not None:
             own["stop"] = list(stop)
         return {name: value for name, value in {**self.params, **own}.items() if value not in (None, [])}
@@ -149,6 +160,7 @@ def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a request that come from a call's keywords, parameters aside."""
     if kwargs.get("n") not in {None, 1}:
         raise ConfigurationError(f"n={kwargs['n']!r}: one answer per call; use batch() for several.")
+    extra = {name: value for name, value in kwargs.items() if name not in _NEVER_SCOPED}
     tools, choice, output = kwargs.get("tools"), kwargs.get("tool_choice"), kwargs.get("response_format")
     own, server_tools = neutral_tools(tools, strict=kwargs.get("strict")) if tools else ((), ())
     return {
@@ -157,9 +169,7 @@ def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         "tool_choice": neutral_choice(choice, own, server_tools) if choice else None,
         "parallel_tool_calls": kwargs.get("parallel_tool_calls", parallel_of(choice)),
         "output": None if output is None else neutral_output(output),
-        "extra": {
-            name: value for name, value in kwargs.items() if name not in NEUTRAL and name not in _NOT_EXTRA
-        },
+        "extra": checked_words(extra) if extra else extra,
         **(_of_background(kwargs) if not _RESUMING.isdisjoint(kwargs) else {}),
     }
 
@@ -177,6 +187,10 @@ def _of_background(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if on_deadline not in {None, "keep", "cancel"}:
         raise ConfigurationError(f"on_deadline={on_deadline!r} is not known: 'keep' or 'cancel'.")
     return {"resume_from": answer, "cancel_at_deadline": on_deadline == "cancel"}
+
+
+def _neutral_name(word: str) -> str:
+    return ALIASES.get(word, word)
 
 
 def messages_of(given: LanguageModelInput) -> list[BaseMessage]:

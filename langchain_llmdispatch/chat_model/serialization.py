@@ -25,7 +25,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, SecretStr, model_validator
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.chat_model.copies import CopiedFields, left_out_of
+from langchain_llmdispatch.chat_model.copies import CopiedFields, left_out_of, words_as_pickled
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.internal.forks import OwnRandom
@@ -120,9 +120,9 @@ class NotSerialized:
 
 def _fields(model: CopiedFields) -> Iterator[tuple[str, Any]]:
     """Yield the fields that were given, those that share or count only where they are not the default."""
-    fields = type(model).model_fields
+    fields, bare = type(model).model_fields, words_as_pickled(model.__dict__)
     for name in sorted(model.model_fields_set):
-        value = getattr(model, name)
+        value = bare.get(name, getattr(model, name))
         if name in _OBJECTS:
             if value not in (None, ()) and type(value) not in (Clock, OwnRandom, random.Random):
                 yield name, NotSerialized(name, value)

@@ -22,7 +22,8 @@ from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
-from langchain_llmdispatch.deployments.credentials import Key, Url
+from langchain_llmdispatch.config.partner_words import read_partner_words
+from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
@@ -32,12 +33,12 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
-from langchain_llmdispatch.settings import Checked, FrozenDict, Settings, check_fields
+from langchain_llmdispatch.settings import Checked, FrozenDict, Settings
 from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
-from langchain_llmdispatch.vendors.compile.parameters import NEUTRAL
-
-_ALIASES = {"request_timeout": "timeout", "model_name": "model", "max_completion_tokens": "max_tokens"}
+from langchain_llmdispatch.vendors.client_words import check_words, checked_vendor_params
+from langchain_llmdispatch.vendors.redaction import WordDict
+from langchain_llmdispatch.vendors.rules import NEUTRAL
 
 
 def _deployment(value: Any) -> Any:
@@ -57,6 +58,15 @@ def _model(value: Any) -> Any:
         raise ConfigurationError(f"{type(value).__name__} is no model: write 'vendor:model'.")
     bound = isinstance(value, (Mapping, Runnable)) and not isinstance(value, BaseChatModel)
     return Deployment(**_deployment(value)) if bound else value
+
+
+def _vendor_params(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return WordDict(checked_vendor_params(value))
+
+
+def _model_kwargs(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_words(value, "model_kwargs")
+    return value
 
 
 _FROZEN, _TUPLE = AfterValidator(FrozenDict), AfterValidator(tuple)
@@ -105,6 +115,19 @@ class DispatchFields(Checked):
         stop: Sequences that end the answer.
         seed: Seed for vendors that sample reproducibly.
         user: An id of the end user, for vendors' abuse detection.
+        top_k: Sampling from the k likeliest tokens.
+        presence_penalty: Against words that have occurred.
+        frequency_penalty: Against words by how often they have occurred.
+        logprobs: Whether log probabilities come with the answer.
+        top_logprobs: How many alternatives come with each of them.
+        logit_bias: Bias by token, for vendors of OpenAI's format.
+        reasoning_effort: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`, or the nearest to it.
+        thinking: Whether and how a model thinks, in any vendor's form: a boolean, `{"type": "enabled",
+            "budget_tokens": 4096}`, `{"thinking_budget": 4096}`.
+        verbosity: `low`, `medium` or `high` (OpenAI).
+        service_tier: `auto`, `default`, `flex`, `priority`, or the vendor's word for it.
+        parallel_tool_calls: Whether several tools may be called in one turn; None leaves it to the vendor.
+        vendor_params: Words for one vendor only: `{"anthropic": {"betas": [...]}}`.
         streaming: Whether `invoke` streams underneath.
         unsupported_params: Whether what a target cannot take is adapted, dropped, or an error.
         allowed_vendors: The only vendors that may see a conversation; None allows all configured ones.
@@ -149,6 +172,18 @@ class DispatchFields(Checked):
     stop: Sequence[str] | None = None
     seed: int | None = None
     user: str | None = None
+    top_k: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logprobs: bool | int | None = None
+    top_logprobs: int | None = Field(default=None, ge=0)
+    logit_bias: Mapping[str, float] | None = None
+    reasoning_effort: str | None = None
+    thinking: bool | str | Mapping[str, Any] | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    parallel_tool_calls: bool | None = None
+    vendor_params: Annotated[Words, AfterValidator(_vendor_params)] = Field(default_factory=dict)
     streaming: bool = False
     unsupported_params: UnsupportedParams = "adapt"
     allowed_vendors: Sequence[str] | None = None
@@ -171,8 +206,12 @@ class ModelFields(DispatchFields):
     Attributes:
         api_key: The key for `model`, where the vendor's own is not in the environment.
         base_url: The address for `model`.
+        default_headers: Headers of each request to `model`.
+        default_query: Parameters of the URL of each request to `model`.
+        organization: The OpenAI organization for `model`.
+        api_version: The API version for `model` (Azure, Anthropic).
         max_retries: Shorthand for `retry_policy.max_retries`.
-        model_kwargs: Fields for the vendor's request body, verbatim.
+        model_kwargs: Words of every call, as `invoke` takes them.
         env: Variables with keys and addresses, instead of the process's and those of `.env`.
         clock: The source of time.
         rng: The source of randomness: order and jitter.
@@ -184,7 +223,11 @@ class ModelFields(DispatchFields):
     api_key: Key = Field(default=None, repr=False)
     base_url: Url = None
     max_retries: int | None = Field(default=None, ge=0)
-    model_kwargs: Mapping[str, Any] = Field(default_factory=dict)
+    model_kwargs: Annotated[Words, AfterValidator(_model_kwargs)] = Field(default_factory=dict)
+    default_headers: Headers | None = Field(default=None, exclude=True, repr=False)
+    default_query: Mapping[str, Any] | None = Field(default=None, exclude=True, repr=False)
+    organization: str | None = None
+    api_version: str | None = None
     env: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     clock: Clock = Field(default_factory=Clock, exclude=True, repr=False)
     rng: random.Random = Field(default_factory=forks.OwnRandom, exclude=True, repr=False)
@@ -197,8 +240,8 @@ class ModelFields(DispatchFields):
     def _check_llmdispatch_fields(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        values = {_ALIASES.get(name, name): value for name, value in values.items()}
-        check_fields(cls.__name__, values, (*cls.model_fields, *_ALIASES))
+        if not values.keys() <= cls.model_fields.keys():
+            values = read_partner_words(cls.__name__, values, cls.model_fields)
         return values
 
 

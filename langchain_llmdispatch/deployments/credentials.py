@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeAlias
 
 import httpx
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, PlainSerializer, SecretStr
 
 from langchain_llmdispatch.errors import ConfigurationError, UnusableDeploymentError
+from langchain_llmdispatch.vendors.redaction import WordDict, masked
 
 ApiKey: TypeAlias = SecretStr | Callable[[], str]
 """A key, or a function that returns a fresh bearer token for each request (Azure Entra)."""
@@ -152,4 +153,6 @@ Key = Annotated[ApiKey | None, AfterValidator(_clean_key)]
 Url = Annotated[str | None, AfterValidator(checked_url)]
 """A field for an address."""
 Headers = Annotated[Mapping[str, str], AfterValidator(checked_headers)]
+Words = Annotated[Mapping[str, Any], AfterValidator(WordDict), PlainSerializer(masked)]
+"""Words of requests: shown and dumped without credentials."""
 """A field for headers."""

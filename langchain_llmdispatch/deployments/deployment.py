@@ -11,9 +11,11 @@ from langchain_core.runnables import Runnable
 from pydantic import Field, InstanceOf, PrivateAttr, field_validator, model_validator
 
 from langchain_llmdispatch.deployments.bindings import without_bindings
-from langchain_llmdispatch.deployments.credentials import Headers, Key, Url
+from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import Settings
+from langchain_llmdispatch.vendors.client_words import ORGANIZATION, check_words
+from langchain_llmdispatch.vendors.redaction import WordDict, without_credentials
 
 # Values in example files and tutorials; a vendor "configured" with one of them is not configured.
 _PLACEHOLDERS = frozenset(
@@ -32,14 +34,38 @@ def is_placeholder(value: str) -> bool:
 class _WithoutSecrets(Settings):
     """Base of what holds keys: its pickles hold none, nor headers or clients."""
 
+    _also: ClassVar[frozenset[str]] = frozenset({"default_headers", "default_query", "organization"})
+
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle the settings; keys come from the environment again."""
         state = super().__getstate__()
         bare = {name: none for name, none in _SECRETS.items() if name in type(self).model_fields}
-        return {**state, "__dict__": {**state["__dict__"], **bare}}
+        fields = {**state["__dict__"], **bare}
+        if "params" in fields:
+            fields["params"] = WordDict(without_credentials(fields["params"]))
+        return {**state, "__dict__": fields}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_partner_words(cls, values: Any) -> Any:
+        """Read `default_headers`, `default_query` and `organization` as LangChain's packages mean them."""
+        if not isinstance(values, Mapping) or not values.keys() & cls._also:
+            return values
+        own = {name: value for name, value in values.items() if name not in cls._also}
+        headers, query = values.get("default_headers") or {}, values.get("default_query") or {}
+        account = {ORGANIZATION: values["organization"]} if values.get("organization") else {}
+        own["headers"] = {**account, **headers, **(values.get("headers") or {})}
+        own["query"] = {**query, **(values.get("query") or {})}
+        return own
 
 
-_SECRETS: Mapping[str, Any] = {"api_key": None, "headers": {}, "http_client": None, "http_async_client": None}
+_SECRETS: Mapping[str, Any] = {
+    "api_key": None,
+    "headers": {},
+    "query": {},
+    "http_client": None,
+    "http_async_client": None,
+}
 
 
 class VendorConfig(_WithoutSecrets):
@@ -53,7 +79,8 @@ class VendorConfig(_WithoutSecrets):
         rpm: Requests per minute that the key allows; calls queue for it.
         tpm: Tokens per minute that the key allows; calls queue for it.
         api_version: The vendor's API version (Azure, Anthropic).
-        headers: Headers to add to each request.
+        headers: Headers to add to each request; also as `default_headers`, and `organization` (OpenAI).
+        query: Parameters to add to the URL of each request; also as `default_query`.
         http_client: Your own `httpx.Client`, used for this vendor; yours to close.
         http_async_client: Your own `httpx.AsyncClient`; use it in one event loop only.
     """
@@ -66,6 +93,7 @@ class VendorConfig(_WithoutSecrets):
     tpm: float | None = Field(default=None, gt=0)
     api_version: str | None = None
     headers: Headers = Field(default_factory=dict, exclude=True, repr=False)
+    query: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
     _file: str | None = PrivateAttr(default=None)
@@ -108,7 +136,8 @@ class Deployment(_WithoutSecrets):
         tags: Words for routing rules.
         params: Parameters for this deployment (`temperature`, `reasoning_effort`, ...): a call's own win
             over them, they win over the model's.
-        headers: Headers to add to each request.
+        headers: Headers to add to each request; also as `default_headers`, and `organization` (OpenAI).
+        query: Parameters to add to the URL of each request; also as `default_query`.
         api_version: The vendor's API version.
         profile: What the model can do, where the catalog does not know or is wrong (`ModelProfile` keys).
     """
@@ -128,8 +157,9 @@ class Deployment(_WithoutSecrets):
     input_price: float | None = Field(default=None, ge=0)
     output_price: float | None = Field(default=None, ge=0)
     tags: frozenset[str] = frozenset()
-    params: Mapping[str, Any] = Field(default_factory=dict)
+    params: Words = Field(default_factory=dict)
     headers: Headers = Field(default_factory=dict, exclude=True, repr=False)
+    query: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     api_version: str | None = None
     profile: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -150,6 +180,12 @@ class Deployment(_WithoutSecrets):
             own = {**bound, **own}
         return {**values, "model": model, "params": own}
 
+    @field_validator("params")
+    @classmethod
+    def _check_params(cls, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_words(params, "Deployment.params")
+        return params
+
     @field_validator("model")
     @classmethod
     def _check_model(cls, model: str | BaseChatModel) -> str | BaseChatModel:
@@ -164,4 +200,7 @@ _Configured = TypeVar("_Configured", Deployment, VendorConfig)
 def without_secrets(configured: _Configured) -> _Configured:
     """Return a deployment or a vendor's configuration as it may be pickled: no key, headers or clients."""
     fields = type(configured).model_fields
-    return configured.model_copy(update={name: none for name, none in _SECRETS.items() if name in fields})
+    bare = {name: none for name, none in _SECRETS.items() if name in fields}
+    if isinstance(configured, Deployment):
+        bare["params"] = WordDict(without_credentials(configured.params))
+    return configured.model_copy(update=bare)

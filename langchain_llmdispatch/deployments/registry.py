@@ -17,6 +17,7 @@ from langchain_llmdispatch.deployments.target import Target, unique_names
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.redaction import masked
 
 # Targets of `model="..."` in calls that are kept; a bound, so that memory stays flat.
 _MOST_NAMED = 256
@@ -254,7 +255,7 @@ class DeploymentRegistry:
 def fingerprint(target: Target) -> str:
     """Return what identifies a target in cache keys."""
     where = target.endpoint.base_url or target.account
-    params = sorted(target.deployment.params.items())
+    params = sorted(masked(target.deployment.params).items())
     return f"{target.name}={target.vendor.name}:{target.model}@{where} {params}"
 
 

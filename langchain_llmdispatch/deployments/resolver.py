@@ -35,7 +35,7 @@ from langchain_llmdispatch.vendors.langchain.vendor import HAND_IN, LangChainVen
 logger = logging.getLogger(__name__)
 
 # Only means something where this package makes the request.
-_OF_HTTP = ("api_key", "base_url", "headers", "api_version")
+_OF_HTTP = ("api_key", "base_url", "headers", "query", "api_version")
 _NO_CONFIG = VendorConfig()
 _NO_KEY = SecretStr("none")
 """Sent to servers on this machine that want a key and check none."""
@@ -188,6 +188,7 @@ class Resolver:
             base_url=url,
             api_key=key if isinstance(key, SecretStr) else None,
             headers=headers,
+            query={**config.query, **deployment.query},
             api_version=version,
             token_provider=None if key is None or isinstance(key, SecretStr) else key,
         )

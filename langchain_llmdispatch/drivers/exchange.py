@@ -150,11 +150,15 @@ class Exchange:
             ) is not None and self.background is not None:
                 background = self.background
                 return background.stream(taken_up) if self.call.stream else background.poll(taken_up)
-            return self.vendor.encode_request(self.call)
+            encoded = self.vendor.encode_request(self.call)
+            if self.call.endpoint.query:
+                encoded.url = encoded.url.copy_merge_params(self.call.endpoint.query)
         except UnwritableError as error:
             failure = InvalidRequestError(f"the request cannot be written as JSON: {error}")
         except (ConfigurationError, httpx.InvalidURL) as error:
             failure = error if isinstance(error, DispatchError) else UnusableDeploymentError(str(error))
+        else:
+            return encoded
         # Raised here, without the frames of the codec: their variables may hold a key.
         raise failure
 

@@ -31,6 +31,7 @@ from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.limits.queue import LimitQueue, Limits, SharedLimits
 from langchain_llmdispatch.limits.quota import Quota
 from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors.compile.words import requested
 
 # Shorter waits, in seconds, are no reason to try another deployment.
 _NEGLIGIBLE = 0.005
@@ -140,7 +141,11 @@ class Limiter:
         queues = self._queues_of(target)
         if not any(queue.counts_tokens for queue in queues):
             return 0.0
-        most = request.over(target.deployment.params, request.params).get("max_tokens")
+        own = target.deployment.params
+        if request.scopes is not None:
+            most = requested(request, target.vendor, own).get("max_tokens")
+        else:
+            most = request.over(own, request.params).get("max_tokens")
         output = min(queues[0].output_tokens, most if most is not None else float("inf"))
         return _input_tokens(request) + output
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
 from langchain_llmdispatch.vendors.compile.server_tools import fate_of
+from langchain_llmdispatch.vendors.compile.words import requested
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
 
@@ -114,6 +114,9 @@ class Needs:
     def output_limit_on(self, target: Target) -> int | None:
         """Return `max_tokens` on a target: the call's, else the deployment's, else the model's; or None."""
         own = target.deployment.params
+        if self.request.scopes is not None:
+            limit: int | None = requested(self.request, target.vendor, own).get("max_tokens")
+            return limit
         if not own or "max_tokens" not in own:
             return self.output_limit
         chosen = self.output_limit is not None and "max_tokens" not in self.request.defaults
@@ -190,11 +193,14 @@ class Needs:
 
     def fit(self, target: Target) -> Compatibility:
         """Return what compiling the request for the target would change or refuse."""
-        defaults = target.deployment.params
-        request = self.request
-        if defaults:
-            request = replace(request, params=request.over(defaults, request.params))
-        return check_request(target.vendor, request, target.model, target.facts)
+        return check_request(
+            target.vendor,
+            self.request,
+            target.model,
+            target.facts,
+            endpoint=target.endpoint,
+            defaults=target.deployment.params,
+        )
 
 
 forks.renew_properties(Needs)

@@ -26,7 +26,7 @@ from langchain_llmdispatch.errors import (
     VendorError,
 )
 from langchain_llmdispatch.vendors.portable_tools import PortableTool
-from langchain_llmdispatch.vendors.redaction import credentials, redact
+from langchain_llmdispatch.vendors.redaction import credentials, redact, secrets_in
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
 from langchain_llmdispatch.vendors.retry_after import retry_after
 from langchain_llmdispatch.vendors.rules import (
@@ -349,7 +349,7 @@ def vendor_error(
     headers = headers or {}
     after = retry_after(headers)
     error = cls(
-        redact(body.message or "no message", *_secrets(call.endpoint)),
+        redact(body.message or "no message", *_secrets(call)),
         vendor=vendor.name,
         status_code=status,
         code=body.code or body.type or None,
@@ -364,9 +364,10 @@ def vendor_error(
     return error
 
 
-def _secrets(endpoint: Endpoint) -> list[str]:
-    key = endpoint.api_key
-    return credentials({**endpoint.headers, "key": key.get_secret_value() if key is not None else ""})
+def _secrets(call: Call) -> list[str]:
+    endpoint, key = call.endpoint, call.endpoint.api_key
+    held = credentials({**endpoint.headers, "key": key.get_secret_value() if key is not None else ""})
+    return [*held, *secrets_in([call.extra, endpoint.query, *call.server_tools])]
 
 
 def guards_answer(decode: Decode) -> Decode:

@@ -1,4 +1,4 @@
-"""What must not be shown of a vendor's text: keys, tokens, credentials in headers and addresses."""
+"""What must not be shown: keys and tokens in vendors' texts, credentials in headers, addresses and words."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,7 @@ from langchain_llmdispatch.types import Endpoint, ToolSpec
 
 
 def merged(body: dict[str, Any], extra: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
-    """Return `body` with the caller's own fields: theirs win, objects are merged one level deep.
+    """Return `body` with the caller's own fields: theirs win, objects are merged field by field.
 
     Args:
         body: The body so far; it is changed.
@@ -22,9 +22,22 @@ def merged(body: dict[str, Any], extra: Mapping[str, Any], without: Collection[s
     """
     for name, value in extra.items():
         if name not in without:
-            old = body.get(name)
-            body[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
+            body[name] = joined(body.get(name), value)
     return body
+
+
+def holds(body: Any, path: Sequence[str]) -> bool:
+    """Return whether a body has something at a place."""
+    for step in path:
+        body = body.get(step) if isinstance(body, Mapping) else None
+    return bool(body)
+
+
+def joined(old: Any, new: Any) -> Any:
+    """Return the newer value; objects are merged, field by field."""
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        return new
+    return {**old, **{key: joined(old.get(key), value) for key, value in new.items()}}
 
 
 def function_tool(tool: ToolSpec) -> dict[str, Any]:

@@ -80,12 +80,19 @@ ALIASES: Mapping[str, str] = {
     "max_completion_tokens": "max_tokens",
     "max_output_tokens": "max_tokens",
     "max_tokens_to_sample": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "num_predict": "max_tokens",
     "stop_sequences": "stop",
+    "effort": "reasoning_effort",
+    "think": "thinking",
+    "p": "top_p",
+    "k": "top_k",
+    "random_seed": "seed",
 }
 """Vendors' words that mean a neutral parameter."""
 
 NEUTRAL: frozenset[str] = SERVER | {"metadata", "verbosity"} | ALIASES.keys()
-"""Every name that is a parameter here; any other goes into the vendor's body verbatim."""
+"""Every name that is a parameter here; any other is a word of vendors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,10 @@ class ParameterRules:
         parallel_switch: `parallel_tool_calls` is a field of the vendor's.
         choices: Choices of tools beyond the usual ones: `server` (one that the vendor runs), `allowed` (only
             some), `allowed_forced` (the same, where one must be called), `validated`.
+        tiers: The values of `service_tier`; empty: any.
+        thinking: The form of `thinking`: a vendor's own object, `switch` (a boolean or a word), or `type`.
+        unbounded: `max_tokens` may be negative, for no limit.
+        penalties: The lowest and the highest penalty; None for any.
         unchecked: Those of `takes` whose values need no check (derived).
     """
 
@@ -115,6 +126,10 @@ class ParameterRules:
     bare_reasoners: bool = False
     parallel_switch: bool = False
     choices: frozenset[str] = frozenset()
+    tiers: tuple[str, ...] = ()
+    thinking: Literal["anthropic", "google", "cohere", "switch", "type"] = "type"
+    unbounded: bool = False
+    penalties: tuple[float, float] | None = None
     unchecked: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +137,9 @@ class ParameterRules:
         object.__setattr__(self, "unchecked", self.takes - _CHECKED)
 
 
-_CHECKED = frozenset({"stop", "reasoning_effort", "thinking", "top_logprobs"})
+_CHECKED = (
+    frozenset({"stop", "reasoning_effort", "thinking", "service_tier", "metadata"}) | LOGPROBS | PENALTIES
+)
 
 
 # -- tool names ----------------------------------------------------------------------------------------

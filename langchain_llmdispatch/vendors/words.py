@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 Meaning: TypeAlias = Callable[[Any], Mapping[str, Any]]
 """From a word's value to the neutral parameters that it stands for; empty if it stands for none."""
 
+ADDRESSED = ("extra_headers", "extra_query", "extra_body")
+"""Words whose values go as they are into requests to the first choice of a call, and to no other vendor."""
 _HOME = "langchain_llmdispatch.vendors"
 
 
@@ -35,6 +37,8 @@ class Word:
         question: To leave it out would change the question: a vendor that does not own it cannot answer.
         harmless: To leave it out makes no difference to the answer; the report is not `lossy`.
         switch: It steers the codec, which reads it from `Call.extra`; it is not sent.
+        types: The only types of value with which it is this vendor's word; empty: any.
+        as_neutral: Its owner, too, gets it as the neutral parameters that it `means`.
     """
 
     path: tuple[str, ...] = ()
@@ -47,6 +51,8 @@ class Word:
     question: bool = False
     harmless: bool = False
     switch: bool = False
+    types: tuple[type, ...] = ()
+    as_neutral: bool = False
 
 
 class OwnedWords:
@@ -54,7 +60,7 @@ class OwnedWords:
 
     Args:
         file: The file with the words of its SDK, below `vendors/`; empty for a vendor without.
-        own: Words besides, or instead; one without `path`, `header` and `switch` has its place by
+        own: Words besides, or instead; one that states no place has its place by
             the file.
         takes_unknown: Whether a word that no vendor owns goes into its body, as it may know it.
     """
@@ -72,15 +78,23 @@ class OwnedWords:
             self._words = self._described(_listed(self._file)) if self._file else self._own
         return self._words
 
-    def find(self, word: str) -> Word | None:
-        """Return a word that the vendor owns, or None."""
-        return self.words.get(word)
+    def flat(self, *more: str) -> OwnedWords:
+        """Return the words as keywords of a call, under their own names, and `more` beside them."""
+        names = (*self.words, *more)
+        return OwnedWords(own={name: Word((name,)) for name in names}, takes_unknown=True)
+
+    def find(self, name: str, value: Any = None) -> Word | None:
+        """Return a word that the vendor owns, or None: also where it owns it with another type of value."""
+        word = self.words.get(name)
+        if word is None or value is None or not word.types or isinstance(value, word.types):
+            return word
+        return None
 
     def _described(self, listed: Mapping[str, Word]) -> Mapping[str, Word]:
         """Return the words of the file, described by the vendor's own."""
         found = dict(listed)
         for name, word in self._own.items():
-            if word.path or word.header or word.switch or name not in listed:
+            if word.path or word.header or word.switch or word.as_neutral or name not in listed:
                 found[name] = word
                 continue
             place = listed[name]

@@ -46,7 +46,7 @@ def test_a_calls_parameters_win(stop: Any, kwargs: dict[str, Any], params: dict[
 
 def test_what_is_not_neutral_goes_into_the_body() -> None:
     """Words that LangChain and agents use for themselves do not."""
-    request = frozen(store=True, ls_structured_output_format={}, stream_usage=True, tags=["x"], n=1)
+    request = frozen(store=True, ls_structured_output_format={}, tags=["x"], n=1)
     assert request.extra == {"store": True}
 
 

@@ -14,14 +14,14 @@ from langchain_llmdispatch.vendors.openai import OpenAIVendor
 def test_each_word_has_a_place(vendor: type[Vendor]) -> None:
     """A word goes into the body or a header, or steers the codec, or stands for something neutral."""
     for name, word in vendor.words.words.items():
-        assert word.path or word.header or word.switch or word.means, name
+        assert word.path or word.header or word.switch or word.as_neutral, name
 
 
 def test_a_word_is_found_as_the_sdk_and_as_the_api_spell_it() -> None:
     """Gemini's `cached_content` is `cachedContent` in its body."""
     words = GoogleVendor.words
     assert words.find("cached_content") == words.find("cachedContent")
-    assert words.find("thinking_budget").path == ("generationConfig", "thinkingConfig", "thinkingBudget")
+    assert words.find("image_config").path == ("generationConfig", "imageConfig")
 
 
 def test_a_word_names_the_api_that_has_it() -> None:

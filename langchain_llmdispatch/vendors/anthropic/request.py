@@ -9,7 +9,8 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.anthropic.blocks import Block, input_block, output_block, tool_use
-from langchain_llmdispatch.vendors.request import merged
+from langchain_llmdispatch.vendors.anthropic.words import WORDS
+from langchain_llmdispatch.vendors.request import holds, merged
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.catalog.models import ModelFacts
@@ -244,10 +245,8 @@ def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
     needed = [_BETAS_OF_TOOLS.get(str(tool.get("type")), "") for tool in call.server_tools]
     if any("input_examples" in tool.extras for tool in call.tools):
         needed.append("advanced-tool-use-2025-11-20")
-    if made.get("mcp_servers"):
-        needed.append("mcp-client-2025-11-20")
-    if made.get("context_management"):
-        needed.append("context-management-2025-06-27")
+    if call.extra:
+        needed += [word.beta for word in WORDS.words.values() if word.beta and holds(made, word.path)]
     if any(_names_a_file(turn["content"]) for turn in made["messages"]):
         needed.append(_FILES)
     return [name for name in dict.fromkeys((*named, *needed)) if name]

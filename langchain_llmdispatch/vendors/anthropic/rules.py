@@ -25,6 +25,8 @@ PARAMETERS = ParameterRules(
     known_reasoners=True,
     parallel_switch=True,
     choices=frozenset({"server"}),
+    tiers=("auto", "standard_only"),
+    thinking="anthropic",
 )
 
 TOOL_NAMES = ToolNameRules(most=128)

@@ -20,6 +20,8 @@ PARAMETERS = ParameterRules(
     COMMON | PENALTIES | {"top_k", "seed", "logprobs", "thinking"},
     most_stops=5,
     known_reasoners=True,
+    thinking="cohere",
+    penalties=(0, 1),  # docs.cohere.com/reference/chat
 )
 
 # docs.cohere.com: letters, digits, underscores; no digit first.

@@ -14,6 +14,7 @@ from langchain_llmdispatch.types import Call, Change, ChatRequest, Endpoint, Too
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.parameters import compile_parameters
 from langchain_llmdispatch.vendors.compile.tools import NO_TOOLS, CompiledTools, compile_tools
+from langchain_llmdispatch.vendors.compile.words import compile_words
 from langchain_llmdispatch.vendors.history.blocks import text_block
 from langchain_llmdispatch.vendors.history.compile import compile_messages
 from langchain_llmdispatch.vendors.history.plain import is_plain
@@ -50,11 +51,18 @@ def compile_call(
         ValueError: A message that cannot be sent (`RemoveMessage`).
     """
     facts = facts or vendor.facts(model)
-    requested = request.over(defaults, request.params) if defaults else request.params
-    policy = request.unsupported_params
-    params, changes = (
-        compile_parameters(requested, vendor, facts, policy, model=model) if requested else ({}, [])
-    )
+    changes: list[Change] = []
+    if request.extra or request.scopes is not None or not defaults.keys() <= NEUTRAL:
+        words = compile_words(vendor, request, endpoint, defaults)
+        request, endpoint, changes = words.request, words.endpoint, words.changes
+    elif defaults:
+        request = replace(request, params=request.over(defaults, request.params))
+    params: dict[str, Any] = {}
+    if request.params:
+        params, more = compile_parameters(
+            request.params, vendor, facts, request.unsupported_params, model=model
+        )
+        changes += more
     tools = compile_tools(vendor, request, facts, model, changes) if _may_hold_tools(request) else NO_TOOLS
     messages = _messages(vendor, request, model, tools, changes, host_of(endpoint.base_url))
     if params and vendor.history.thinking_first and facts.thinking == "budget":
@@ -69,12 +77,14 @@ def compile_call(
         tool_choice=tools.choice,
         parallel_tool_calls=_parallel(vendor, request, facts, changes) if tools.tools else None,
         output=tools.output,
-        extra=_beside(_extra(requested, request) if requested else request.extra, tools.fields),
+        extra=_beside(request.extra, tools.fields),
         stream=request.stream,
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
         argument_names=tools.keys or _NOTHING,
     )
-    return (_without_refused(call, vendor, request, changes) if params else call), changes
+    if params or call.extra:
+        call = _without_refused(call, vendor, request, changes)
+    return call, changes
 
 
 def _messages(
@@ -117,14 +127,6 @@ def _may_hold_tools(request: ChatRequest) -> bool:
     return any(isinstance(message, AIMessage) for message in request.messages)
 
 
-def _extra(requested: Mapping[str, Any], request: ChatRequest) -> Mapping[str, Any]:
-    """Return the fields that go into the body verbatim: `extra`, and names that are no neutral parameters."""
-    if requested.keys() <= NEUTRAL:
-        return request.extra
-    own = {name: value for name, value in requested.items() if name not in NEUTRAL and value is not None}
-    return request.over(own, request.extra)
-
-
 def _beside(extra: Mapping[str, Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of the body with those that stand beside compiled tools; lists are joined."""
     if not fields:
@@ -152,13 +154,19 @@ def _without_refused(call: Call, vendor: Vendor, request: ChatRequest, changes: 
     call = _with_least_tokens(call, vendor, request, changes)
     refused = sorted(vendor.refused(call))
     if refused and request.unsupported_params == "raise":
-        values = ", ".join(f"{name}={call.params[name]!r}" for name in refused)
+        values = ", ".join(
+            f"{name}={call.params[name]!r}" if name in call.params else name for name in refused
+        )
         raise UnsupportedParameterError(f"{vendor.name}:{call.model} does not take {values} here")
     if not refused:
         return call
     about = f"the API that {call.model} is called through has no"
     changes += [Change(f"{name}_dropped", f"{about} {name}", lossy=True) for name in refused]
-    return replace(call, params={name: v for name, v in call.params.items() if name not in refused})
+    params, extra = (
+        {name: value for name, value in given.items() if name not in refused}
+        for given in (call.params, call.extra)
+    )
+    return replace(call, params=params, extra=extra)
 
 
 def _with_least_tokens(call: Call, vendor: Vendor, request: ChatRequest, changes: list[Change]) -> Call:

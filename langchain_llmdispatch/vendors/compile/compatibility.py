@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
-from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.types import ChatRequest, Endpoint
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.parameters import compile_parameters
 from langchain_llmdispatch.vendors.compile.tools import compile_tools
+from langchain_llmdispatch.vendors.compile.words import compile_words
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
+from langchain_llmdispatch.vendors.rules import NEUTRAL
 
 _FACTS_OF_MEDIA = {
     "image": "images",
@@ -25,12 +29,18 @@ _FACTS_OF_MEDIA = {
 }
 
 
+_NOTHING: Mapping[str, Any] = {}
+_NOWHERE = Endpoint("")
+
+
 def check_request(
     vendor: Vendor,
     request: ChatRequest,
     model: str,
     facts: ModelFacts,
     *,
+    endpoint: Endpoint | None = None,
+    defaults: Mapping[str, Any] = _NOTHING,
     input_tokens: int | None = None,
 ) -> Compatibility:
     """Return whether the target can serve `request`; unknown facts never veto.
@@ -40,6 +50,8 @@ def check_request(
         request: The request.
         model: The vendor's own model id.
         facts: What the model takes.
+        endpoint: Where it goes.
+        defaults: The deployment's parameters.
         input_tokens: An estimate of the prompt's size, for the context window.
     """
     drop = request.unsupported_params == "drop"
@@ -54,6 +66,11 @@ def check_request(
         reasons.append("the model calls no tools")
     policy = request.unsupported_params
     try:
+        if request.extra or request.scopes is not None or not defaults.keys() <= NEUTRAL:
+            words = compile_words(vendor, request, endpoint or _NOWHERE, defaults)
+            request, changes = words.request, [*changes, *words.changes]
+        elif defaults:
+            request = replace(request, params=request.over(defaults, request.params))
         changes += compile_parameters(request.params, vendor, facts, policy, model=model)[1]
         compile_tools(vendor, request, facts, model, changes)
     except (UnsupportedFeatureError, UnsupportedParameterError) as error:

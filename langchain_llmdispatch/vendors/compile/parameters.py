@@ -15,6 +15,7 @@ from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedParameterError
 from langchain_llmdispatch.types import Change, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.compile.thinking import Thinking, is_in_form, thinking_of, written
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL, ParameterRules
 
 __all__ = ["NEUTRAL", "compile_parameters", "effort_of", "nearest_effort"]
@@ -103,14 +104,14 @@ class _ParameterCompiler:
             del self.params[name]
             self.changes.append(Change(f"{name}_dropped", why, lossy))
 
-    def replace(self, name: str, value: Any, why: str) -> None:
+    def replace(self, name: str, value: Any, why: str, *, lossy: bool = True) -> None:
         """Set another value, or drop the parameter if the policy is to drop."""
         self._check_policy(name, why)
         if self.policy == "drop" and name not in _ALWAYS_CUT:
             self.drop(name, why)
             return
         self.params[name] = value
-        self.changes.append(Change(f"{name}_adapted", f"{why}: {value!r} instead", lossy=True))
+        self.changes.append(Change(f"{name}_adapted", f"{why}: {value!r} instead", lossy))
 
     def _check_policy(self, name: str, why: str) -> None:
         if self.policy == "raise":
@@ -125,20 +126,69 @@ class _ParameterCompiler:
         params = self.params
         if isinstance(params.get("stop"), str):
             params["stop"] = [params["stop"]]
+        if isinstance(many := params.get("logprobs"), int) and not isinstance(many, bool):
+            params["top_logprobs"], params["logprobs"] = many, True  # Gemini's word for how many
         if params.get("top_logprobs") is not None and "logprobs" in self.rules.takes:
             params.setdefault("logprobs", True)
 
-    def effort_of_thinking(self) -> None:
-        """Turn `thinking` into an effort where the vendor has only efforts."""
-        thinking = self.params.get("thinking")
-        if thinking is None or "thinking" in self.rules.takes or self.policy != "adapt":
+    def fit_thinking(self) -> None:
+        """Write `thinking` in the vendor's form, or turn it into an effort where that says it better."""
+        given = self.params.get("thinking")
+        if given is None or (thinking := thinking_of(given)) is None:
             return
-        effort = effort_of(thinking)
-        if effort is None or "reasoning_effort" in self.params:
+        takes, form = "thinking" in self.rules.takes, self.rules.thinking
+        if takes and self._is_own_thinking(given, thinking):
+            return
+        if self.policy != "adapt":
+            if takes:
+                self.drop("thinking", "the target has another form of it")
+            return
+        value = written(thinking, form, budgets=self._takes_budgets()) if takes else None
+        if value is not None:
+            self.params["thinking"] = value
+            self.changes.append(Change("thinking_adapted", "written in the target's form"))
             return
         del self.params["thinking"]
-        self.params["reasoning_effort"] = effort
+        effort = self.params.setdefault("reasoning_effort", thinking.effort)
         self.changes.append(Change("thinking_adapted", f"the target has efforts: {effort!r} instead"))
+
+    def _is_own_thinking(self, given: Any, thinking: Thinking) -> bool:
+        """Whether a setting has the vendor's form, and one that this model takes."""
+        if not is_in_form(given, self.rules.thinking):
+            return False
+        adapts = self.rules.thinking == "anthropic" and self.facts.thinking == "adaptive"
+        return not (adapts and thinking.budget is not None)
+
+    def _takes_budgets(self) -> bool:
+        return self.rules.thinking == "cohere" or self.facts.thinking == "budget"
+
+    def fit_tier(self) -> None:
+        """Write `service_tier` in the vendor's words."""
+        tier, tiers = self.params.get("service_tier"), self.rules.tiers
+        if tier is None or not tiers or tier in tiers or "service_tier" not in self.rules.takes:
+            return
+        alike = next((words for words in _TIERS if str(tier).lower() in words), frozenset({tier}))
+        if (word := next((word for word in tiers if word in alike), None)) is None:
+            self.drop("service_tier", "the vendor has no such tier", lossy=False)
+        else:
+            self.replace("service_tier", word, "the vendor's word for it", lossy=False)
+
+    def fit_user(self) -> None:
+        """Take the user's id out of metadata (Anthropic's `metadata.user_id`) where those have no place."""
+        metadata = self.params.get("metadata")
+        if "metadata" in self.rules.takes or not isinstance(metadata, Mapping) or self.policy != "adapt":
+            return
+        if "user" in self.rules.takes and metadata.get("user_id"):
+            self.params.setdefault("user", str(metadata["user_id"]))
+            if len(metadata) == 1:
+                del self.params["metadata"]
+
+    def fit_penalties(self) -> None:
+        """Cut penalties to the vendor's range."""
+        for name in _PENALTIES if self.rules.penalties is not None else ():
+            value, (least, most) = self.params.get(name), self.rules.penalties or (0, 0)
+            if isinstance(value, (int, float)) and not least <= value <= most:
+                self.replace(name, min(max(value, least), most), "outside the vendor's range")
 
     def drop_unknown(self) -> None:
         """Drop what the vendor does not have."""
@@ -193,10 +243,20 @@ class _ParameterCompiler:
     def fit_max_tokens(self) -> None:
         """Cut the output limit to the model's."""
         most, requested = self.facts.max_output_tokens, self.params.get("max_tokens")
-        if most and isinstance(requested, int) and requested > most:
+        if isinstance(requested, int) and requested < 1 and not self.rules.unbounded:
+            self.drop("max_tokens", "the vendor takes no word for 'no limit'", lossy=False)  # Ollama: -1, -2
+        elif most and isinstance(requested, int) and requested > most:
             self.replace("max_tokens", most, "above the model's output limit")
 
 
+_PENALTIES = ("presence_penalty", "frequency_penalty")
+_TIERS = (
+    frozenset({"auto"}),
+    frozenset({"default", "standard", "standard_only"}),
+    frozenset({"flex"}),
+    frozenset({"priority", "fast", "auto"}),  # Anthropic's `auto` uses priority capacity where there is some
+)
+"""Words of vendors for one tier each."""
 _ALWAYS_CUT = frozenset({"max_tokens", "stop"})  # to drop these would mean the opposite
 _NOT_FOR_THE_MODEL = frozenset({"user", "metadata", "service_tier"})  # no difference to an answer
 _NOT_WHILE_REASONING = (
@@ -204,8 +264,11 @@ _NOT_WHILE_REASONING = (
 )  # fmt: skip
 _STEPS: tuple[Callable[[_ParameterCompiler], None], ...] = (
     _ParameterCompiler.normalise,
-    _ParameterCompiler.effort_of_thinking,
+    _ParameterCompiler.fit_thinking,
+    _ParameterCompiler.fit_user,
+    _ParameterCompiler.fit_tier,
     _ParameterCompiler.drop_unknown,
+    _ParameterCompiler.fit_penalties,
     _ParameterCompiler.fit_effort,
     _ParameterCompiler.drop_sampling,
     _ParameterCompiler.fit_temperature,
@@ -218,21 +281,12 @@ _STEPS: tuple[Callable[[_ParameterCompiler], None], ...] = (
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Words for reasoning effort, weakest first."""
-_BUDGETS = ((2048, "low"), (8192, "medium"))
 
 
 def effort_of(thinking: Any) -> str | None:
     """Return the word for the effort that a `thinking` setting means, or None if it means none."""
-    if isinstance(thinking, bool):
-        return "medium" if thinking else "none"
-    if not isinstance(thinking, Mapping):
-        return None
-    if thinking.get("type") == "disabled":
-        return "none"
-    budget = thinking.get("budget_tokens", thinking.get("thinking_budget"))
-    if not isinstance(budget, int):
-        return "medium"
-    return next((word for most, word in _BUDGETS if budget <= most), "high")
+    found = thinking_of(thinking)
+    return None if found is None else found.effort
 
 
 def nearest_effort(effort: str, levels: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.vendors.google.contents import contents, system_instruction
+from langchain_llmdispatch.vendors.google.words import camel, camel_keys
 from langchain_llmdispatch.vendors.request import merged
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _generation_config(call: Call, facts: ModelFacts) -> dict[str, Any]:
 
 def _thinking(call: Call, facts: ModelFacts) -> dict[str, Any]:
     """Return `thinkingConfig`: a level from Gemini 3 on, a budget before; the caller's own fields win."""
-    own = {camel(key): value for key, value in (call.params.get("thinking") or {}).items()}
+    own: dict[str, Any] = camel_keys(call.params.get("thinking") or {})
     effort = call.params.get("reasoning_effort")
     if effort is None or own.keys() & {"thinkingLevel", "thinkingBudget"}:
         return own
@@ -132,9 +133,3 @@ def _output(output: OutputSchema) -> dict[str, Any]:
     if output.schema is not None and output.method != "json_mode":
         config["responseJsonSchema"] = output.schema
     return config
-
-
-def camel(word: str) -> str:
-    """Return a word in camel case, as the API spells it."""
-    head, *tail = word.split("_")
-    return head + "".join(part.capitalize() for part in tail)

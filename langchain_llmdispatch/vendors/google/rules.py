@@ -23,6 +23,8 @@ PARAMETERS = ParameterRules(
     most_temperature=2,
     known_reasoners=True,
     choices=frozenset({"allowed_forced", "validated"}),
+    tiers=("standard", "flex", "priority"),
+    thinking="google",
 )
 
 # https://ai.google.dev/api/caching#FunctionDeclaration: begins with a letter or underscore.

@@ -29,9 +29,9 @@ from langchain_llmdispatch.vendors.google.answer import decode_answer
 from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER
 from langchain_llmdispatch.vendors.google.errors import error_of
 from langchain_llmdispatch.vendors.google.portable_tools import PORTABLE
-from langchain_llmdispatch.vendors.google.request import camel, request_body
+from langchain_llmdispatch.vendors.google.request import request_body
 from langchain_llmdispatch.vendors.google.stream import GoogleStreamDecoder
-from langchain_llmdispatch.vendors.google.words import WORDS
+from langchain_llmdispatch.vendors.google.words import WORDS, camel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,12 +19,13 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import AttemptTimeoutError, ConfigurationError
-from langchain_llmdispatch.vendors.base import ParameterRules, Vendor
+from langchain_llmdispatch.vendors.base import OwnedWords, ParameterRules, Vendor
 from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder, chunk_of, message_of
 from langchain_llmdispatch.vendors.langchain.errors import translated
 from langchain_llmdispatch.vendors.langchain.integrations import Integration, integration_of
 from langchain_llmdispatch.vendors.langchain.request import FIELDS, KEYWORDS, can_bind, field_of, invocation
 from langchain_llmdispatch.vendors.langchain.retries import without_retries
+from langchain_llmdispatch.vendors.words import ADDRESSED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -81,6 +82,7 @@ class LangChainVendor(Vendor):
             "listing": known.listing,
             "history": known.history_rules(),
             "parameters": _parameters(model, known),
+            "words": _words(known),
             "server_tools": known.native.server_tools if known.native else (),
             "portable_tools": known.native.portable_tools if known.native else {},
         }
@@ -266,6 +268,13 @@ def _stated(model: BaseChatModel) -> tuple[str, str]:
         (str(v) for key in ("model_id", "model", "model_name") if (v := getattr(model, key, None))), ""
     )
     return named or type(model).__name__, provider
+
+
+def _words(known: Integration) -> OwnedWords:
+    """Return the words that go to the model as keywords of its call, under their own names."""
+    if known.native is None:
+        return OwnedWords(takes_unknown=True)
+    return known.native.words.flat(*(ADDRESSED if known.takes_keywords else ()))
 
 
 def _parameters(model: BaseChatModel, known: Integration) -> ParameterRules:

@@ -5,7 +5,7 @@ Facts that shape this file:
 
 - A server streams by default, so `stream` is always sent.
 - Model options (`temperature`, `num_predict`, `num_ctx`, ...) live in `options`; unknown fields beside it
-  are ignored silently. Options found in `Call.extra` are therefore moved to where they count.
+  are ignored silently. `ollama/words.json` has the place of each.
 - There is no `tool_choice`: "none" sends no tools, a named tool is the only one offered, "any" is the
   model's own decision.
 - Images are base64 only; a tool result is matched by `tool_name`, newer servers read `tool_call_id` too.
@@ -35,13 +35,6 @@ _OPTIONS: Mapping[str, str] = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
 }
-_NATIVE_OPTIONS = frozenset(
-    {
-        "num_ctx", "num_predict", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap",
-        "min_p", "typical_p", "tfs_z", "repeat_last_n", "repeat_penalty", "penalize_newline", "mirostat",
-        "mirostat_tau", "mirostat_eta", "low_vram", "numa",
-    }
-)  # fmt: skip
 
 # Only gpt-oss (the "harmony" format) takes levels; for others a level is a 400, so it becomes "on".
 _LEVELS: Mapping[str, str] = {
@@ -70,10 +63,7 @@ def chat_body(call: Call) -> dict[str, Any]:
         body["think"] = think
     if call.output:
         body["format"] = _format(call.output)
-    # The server reads its own options in `options` only.
-    if options := {name: value for name, value in call.extra.items() if name in _NATIVE_OPTIONS}:
-        body["options"] = {**body.get("options", {}), **options}
-    return merged(body, call.extra, without=_NATIVE_OPTIONS)
+    return merged(body, call.extra)
 
 
 def _offered(call: Call) -> Iterable[ToolSpec]:

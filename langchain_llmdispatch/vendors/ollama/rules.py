@@ -16,7 +16,9 @@ LISTING = Listing(
     "ollama", prefixes=("ollama/", "ollama_chat/", "registry.ollama.ai/", "library/"), colon="tag"
 )
 
-PARAMETERS = ParameterRules(COMMON | PENALTIES | LOGPROBS | {"top_k", "min_p", "seed", "thinking"})
+PARAMETERS = ParameterRules(
+    COMMON | PENALTIES | LOGPROBS | {"top_k", "min_p", "seed", "thinking"}, thinking="switch", unbounded=True
+)
 
 SCHEMAS = SchemaDialect(
     # The server keeps what its own structure of a tool has fields for: definitions at the root, no allOf.

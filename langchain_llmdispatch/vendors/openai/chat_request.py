@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 _SHORT = 9
-NOT_SENT = frozenset({"use_responses_api"})
+NOT_SENT = frozenset({"use_responses_api", "stream_usage"})
 """Parameters that choose a codec and never reach the wire."""
 
 
@@ -65,7 +65,7 @@ def chat_body(call: Call, dialect: Dialect) -> Json:
         body["response_format"] = _response_format(call.output)
     if call.stream:
         body["stream"] = True
-        if dialect.stream_usage:
+        if dialect.stream_usage and call.extra.get("stream_usage") is not False:
             body["stream_options"] = {"include_usage": True}
     return merged(body, call.extra, without=NOT_SENT) if call.extra else body
 
@@ -76,7 +76,7 @@ def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
         if name == "thinking" and not dialect.thinking:
             if (effort := effort_of(value)) is not None:
                 spelled.setdefault("reasoning_effort", effort)
-        elif name not in NOT_SENT:
+        else:
             spelled[dialect.max_tokens if name == "max_tokens" else name] = value
     return spelled
 

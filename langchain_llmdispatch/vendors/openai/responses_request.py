@@ -27,20 +27,6 @@ if TYPE_CHECKING:
 
 NOT_TAKEN = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
 """Neutral parameters that this API does not have; the compiler leaves them out and reports it."""
-ONLY_HERE = frozenset(
-    {
-        "background",
-        "context_management",
-        "conversation",
-        "include",
-        "max_tool_calls",
-        "previous_response_id",
-        "reasoning",
-        "text",
-        "truncation",
-    }
-)
-"""Fields that only this API has."""
 LEAST_TOKENS = 16
 """A lower limit of the output is refused; chat completions take any."""
 _ENCRYPTED = "reasoning.encrypted_content"
@@ -136,7 +122,7 @@ def _logprobs(body: Json, _: str, value: Any) -> None:
 
 
 _PARAMS: dict[str, Callable[[Json, str, Any], None]] = {
-    **dict.fromkeys(NOT_TAKEN | NOT_SENT, _nothing),
+    **dict.fromkeys(NOT_TAKEN, _nothing),
     "max_tokens": _max_tokens,
     "reasoning_effort": _effort,
     "reasoning": _reasoning,

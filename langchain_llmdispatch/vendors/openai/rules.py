@@ -31,6 +31,7 @@ PARAMETERS = ParameterRules(
     bare_reasoners=True,
     parallel_switch=True,
     choices=frozenset({"server", "allowed"}),
+    tiers=("auto", "default", "flex", "scale", "priority", "fast"),
 )
 
 # https://developers.openai.com/api/docs/guides/structured-outputs, "Supported schemas". By its 400s nothing

@@ -36,7 +36,6 @@ from langchain_llmdispatch.vendors.openai.responses_input import only_here
 from langchain_llmdispatch.vendors.openai.responses_request import (
     LEAST_TOKENS,
     NOT_TAKEN,
-    ONLY_HERE,
     responses_body,
 )
 from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
@@ -207,10 +206,12 @@ class OpenAIVendor(ChatCompletions):
         The caller's `use_responses_api` decides; else fields and tools that only this API has; else the
         catalog: the model is served there always, or with tools unless its reasoning is switched off.
         """
-        for fields in (call.extra, call.params):
-            if (flag := fields.get("use_responses_api")) is not None:
+        if call.extra:
+            if (flag := call.extra.get("use_responses_api")) is not None:
                 return bool(flag)
-        if call.server_tools or not ONLY_HERE.isdisjoint(call.extra) or not ONLY_HERE.isdisjoint(call.params):
+            if self._of_api(call, "responses"):
+                return True
+        if call.server_tools:
             return True
         if any(type(message.content) is list and only_here(message.content) for message in call.messages):
             return True
@@ -225,9 +226,18 @@ class OpenAIVendor(ChatCompletions):
         return ResponsesInBackground(self, call) if background else None
 
     def refused(self, call: Call) -> Collection[str]:
-        """Return the parameters that the Responses API does not take, where the call goes there."""
+        """Return the parameters and words that only the other API takes."""
         foreign = NOT_TAKEN & call.params.keys()
-        return foreign if foreign and self.uses_responses(call) else ()
+        if not foreign and not call.extra:
+            return ()
+        if self.uses_responses(call):
+            return foreign.union(self._of_api(call, "chat")) if call.extra else foreign
+        return self._of_api(call, "responses")
+
+    def _of_api(self, call: Call, api: str) -> list[str]:
+        """Return those of the call's own words that only one API has."""
+        found = ((name, self.words.find(name)) for name in call.extra)
+        return [name for name, word in found if word is not None and word.apis == {api}]
 
     def least_tokens(self, call: Call) -> int:
         """Return the smallest `max_tokens`, which is higher in the Responses API."""

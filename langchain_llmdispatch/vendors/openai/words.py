@@ -2,16 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from langchain_llmdispatch.vendors.words import OwnedWords, Word
 
+
+def _reasoning(value: Any) -> Mapping[str, Any]:
+    """`{"effort": ..., "summary": ...}`."""
+    effort = value.get("effort") if isinstance(value, Mapping) else None
+    return {"reasoning_effort": effort} if effort else {}
+
+
+def _text(value: Any) -> Mapping[str, Any]:
+    """`{"verbosity": ..., "format": {"type": "json_schema", ...}}`."""
+    if not isinstance(value, Mapping):
+        return {}
+    meant = {"verbosity": value.get("verbosity"), "response_format": value.get("format")}
+    return {name: inner for name, inner in meant.items() if inner}
+
+
+def _retention(value: Any) -> Mapping[str, Any]:
+    """How long a prompt stays cached; Anthropic has five minutes and an hour."""
+    return {"cache_control": {"type": "ephemeral", **({"ttl": "1h"} if value == "24h" else {})}}
+
+
+_STREAM_USAGE = Word(switch=True)
 WORDS = OwnedWords(
     "openai/words.json",
     {
         "use_responses_api": Word(switch=True),
+        "stream_usage": _STREAM_USAGE,
+        "reasoning": Word(means=_reasoning, types=(Mapping,)),
+        "text": Word(means=_text, types=(Mapping,)),
+        "context_management": Word(types=(list, tuple)),
         "previous_response_id": Word(question=True),
         "conversation": Word(question=True),
-        "prompt": Word(question=True),
+        "prompt": Word(question=True, types=(Mapping,)),
+        "safety_identifier": Word(means=lambda value: {"user": value}, harmless=True),
+        "prompt_cache_key": Word(harmless=True),
+        "prompt_cache_options": Word(harmless=True),
+        "prompt_cache_retention": Word(means=_retention, harmless=True),
+        "prediction": Word(harmless=True),
+        "store": Word(harmless=True),
+        "stream_options": Word(harmless=True),
     },
 )
-HUGGINGFACE = OwnedWords("openai/words_of_huggingface.json", takes_unknown=True)
-COMPATIBLE = OwnedWords(takes_unknown=True)
+_PENALTY = Word(("repetition_penalty",), means=lambda value: {"repeat_penalty": value})
+HUGGINGFACE = OwnedWords(
+    "openai/words_of_huggingface.json",
+    {
+        # Text Generation Inference: huggingface.co/docs/text-generation-inference, `GenerateParameters`.
+        **{name: Word((name,)) for name in ("typical_p", "do_sample", "truncate", "watermark")},
+        "repetition_penalty": _PENALTY,
+        "stream_usage": _STREAM_USAGE,
+    },
+    takes_unknown=True,
+)
+# Words of compatible servers that other vendors own, too: docs.vllm.ai (`SamplingParams`), llama.cpp's
+# server, openrouter.ai. What no vendor owns passes anyway.
+_OF_SERVERS = (
+    "typical_p", "mirostat", "mirostat_tau", "mirostat_eta", "repeat_last_n", "repeat_penalty", "reasoning",
+    "provider", "stream_options",
+)  # fmt: skip
+COMPATIBLE = OwnedWords(
+    own={
+        **{name: Word((name,)) for name in _OF_SERVERS},
+        "repetition_penalty": _PENALTY,
+        "stream_usage": _STREAM_USAGE,
+    },
+    takes_unknown=True,
+)

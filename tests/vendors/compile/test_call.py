@@ -24,10 +24,10 @@ from tests.vendors.compile.calls import compiled as _call
 def test_a_plain_request_passes_through() -> None:
     """Nothing is altered, nothing is copied that need not be."""
     for name in _VENDORS:
-        call, kinds = _call(name, params={"temperature": 0.5}, extra={"x": 1}, stream=True)
+        call, kinds = _call(name, params={"temperature": 0.5}, stream=True)
         assert kinds == []
         assert call.messages[0] is _PLAIN[0]
-        assert (call.params, call.extra, call.stream) == ({"temperature": 0.5}, {"x": 1}, True)
+        assert (call.params, call.extra, call.stream) == ({"temperature": 0.5}, {}, True)
         assert (call.tools, call.output, call.tool_choice, call.tool_names) == ((), None, None, {})
 
 
@@ -37,10 +37,10 @@ def test_a_deployments_parameters_lie_under_the_requests() -> None:
         "ollama",
         defaults={"temperature": 0.1, "seed": 1, "num_ctx": 8},
         params={"temperature": 0.9},
-        extra={"k": 1},
+        extra={"keep_alive": 1},
     )
     assert call.params == {"temperature": 0.9, "seed": 1}
-    assert call.extra == {"num_ctx": 8, "k": 1}
+    assert call.extra == {"options": {"num_ctx": 8}, "keep_alive": 1}
 
 
 def test_facts_are_looked_up_by_vendor_and_model() -> None:

@@ -160,7 +160,12 @@ def test_unknown_names_are_for_the_body() -> None:
         ({"budget_tokens": 2048}, "low"),
         ({"thinking_budget": 8192}, "medium"),
         ({"budget_tokens": 8193}, "high"),
-        ("low", None),
+        ("low", "low"),
+        ({"token_budget": 9000}, "high"),
+        ({"thinkingLevel": "MEDIUM"}, "medium"),
+        ({"thinking_budget": 0}, "none"),
+        ({"type": "adaptive"}, "medium"),
+        (7, None),
     ],
 )
 def test_a_thinking_setting_means_an_effort(thinking: Any, effort: str | None) -> None:

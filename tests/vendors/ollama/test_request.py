@@ -69,8 +69,8 @@ def test_think(model: str, params: dict[str, Any], think: bool | str) -> None:
 
 
 def test_extra() -> None:
-    """Extra fields are merged last; model options among them go where the server reads them."""
-    extra = {"options": {"num_gpu": 1}, "num_ctx": 8192, "keep_alive": "10m", "stream": True}
+    """Extra fields are merged last, at their places."""
+    extra = {"options": {"num_gpu": 1, "num_ctx": 8192}, "keep_alive": "10m", "stream": True}
     sent = body(params={"temperature": 0}, extra=extra)
     assert sent["options"] == {"temperature": 0, "num_gpu": 1, "num_ctx": 8192}
     assert sent["keep_alive"] == "10m"

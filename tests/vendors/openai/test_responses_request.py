@@ -21,10 +21,9 @@ WEATHER = ToolSpec("weather", "Tells the weather.", CITY)
     [
         ({"model": "gpt-4.1"}, "/v1/chat/completions"),
         ({"model": "gpt-4.1", "extra": HERE}, "/v1/responses"),
-        ({"model": "gpt-4.1", "params": HERE}, "/v1/responses"),
         ({"model": "gpt-4.1", "server_tools": [{"type": "web_search"}]}, "/v1/responses"),
         ({"model": "gpt-4.1", "extra": {"previous_response_id": "resp_1"}}, "/v1/responses"),
-        ({"model": "gpt-4.1", "params": {"reasoning": {"effort": "low"}}}, "/v1/responses"),
+        ({"model": "gpt-4.1", "extra": {"reasoning": {"effort": "low"}}}, "/v1/responses"),
         ({"model": "gpt-6-luna"}, "/v1/chat/completions"),
         ({"model": "gpt-6-luna", "tools": [WEATHER]}, "/v1/responses"),
         (

@@ -1,0 +1,51 @@
+"""Words for one vendor only: vendors by their names, and the first choice of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from langchain_llmdispatch.deployments.registry import DeploymentRegistry
+from langchain_llmdispatch.routing.decision import RoutingRequest
+from langchain_llmdispatch.routing.first_choice import first_choice
+from langchain_llmdispatch.routing.router import Router
+from langchain_llmdispatch.vendors.compile.words import origin_of
+
+_FIELD = "vendor_params"
+
+
+def scoped(routing: RoutingRequest, router: Router, registry: DeploymentRegistry) -> RoutingRequest:
+    """Return what a decision depends on, with the request's scopes complete.
+
+    Raises:
+        ConfigurationError: `vendor_params` names a vendor that is not known.
+    """
+    request = routing.request
+    if (scopes := request.scopes) is None:
+        return routing
+    scopes = replace(scopes, model=_named(scopes.model, registry), call=_named(scopes.call, registry))
+    if request.extra and (first := first_choice(router, routing)) is not None:
+        scopes = replace(scopes, first=origin_of(first.vendor, first.endpoint.base_url))
+    return replace(routing, request=replace(request, scopes=scopes))
+
+
+def check_vendors(params: Mapping[str, Mapping[str, Any]], registry: DeploymentRegistry) -> None:
+    """Check that `vendor_params` names vendors that are known.
+
+    Raises:
+        ConfigurationError: It does not; the message names the nearest.
+    """
+    _named(params, registry)
+
+
+def _named(params: Mapping[str, Mapping[str, Any]], registry: DeploymentRegistry) -> Mapping[str, Any]:
+    """Return words by the vendors' own names; a LangChain model's vendor goes by the name that it states."""
+    if not params:
+        return params
+    stated = {target.vendor.traced_as for target in registry.all if target.vendor.runs}
+    found: dict[str, Mapping[str, Any]] = {}
+    for word, own in params.items():
+        name = word if word in stated else registry.resolver.vendor(word, field=_FIELD).name
+        found[name] = {**found.get(name, {}), **own}
+    return found
