@@ -41,7 +41,7 @@ from langchain_llmdispatch.routing.plan import Plan
 from langchain_llmdispatch.types import __version__
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
-from langchain_llmdispatch.vendors.redaction import masked
+from langchain_llmdispatch.vendors.word_secrets import masked
 
 
 class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCalls):

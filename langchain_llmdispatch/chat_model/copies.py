@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -15,7 +14,7 @@ from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfi
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.forks import renew_properties
 from langchain_llmdispatch.settings import explain_validation
-from langchain_llmdispatch.vendors.redaction import WordDict, secrets_in, without_credentials
+from langchain_llmdispatch.vendors.word_secrets import WordDict, placed_secrets, without_credentials
 
 logger = logging.getLogger(__name__)
 _LEFT_OUT = ("api_key", "headers", "query", "http_client", "http_async_client")
@@ -117,13 +116,13 @@ def left_out_of(fields: Mapping[str, Any], *, with_key: bool = True) -> Iterator
     """Yield what a pickle of these fields leaves out, by name; `with_key`: the model's own `api_key`, too."""
     names = (*_OF_MODEL, "env") if with_key else (*_OF_MODEL[1:], "env")
     yield from (name for name in names if fields[name] is not None)
-    yield from (f"a word of {name}" for name in _WORDS if any(secrets_in(fields[name])))
+    yield from (place for name in _WORDS for place, _ in placed_secrets(fields[name], where=name))
     routes = (each for route in fields["routes"].values() for each in route)
     for each in (fields["model"], *fields["models"], *routes):
         if isinstance(each, Deployment):
-            label = each.name or repr(each.model)
+            label = repr(each.name or each.model)
             yield from (f"{name} of {label}" for name in _held(each))
-            yield from (f"a word of {label}" for _ in itertools.islice(secrets_in(each.params), 1))
+            yield from (f"{place} of {label}" for place, _ in placed_secrets(each.params, where="params"))
     for vendor, config in fields["vendors"].items():
         yield from (f"{name} of vendors[{vendor!r}]" for name in _held(config))
 

@@ -39,7 +39,7 @@ from langchain_llmdispatch.routing.first_choice import same_draws
 from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import ChatRequest, TimeLimits
-from langchain_llmdispatch.vendors.redaction import masked
+from langchain_llmdispatch.vendors.word_secrets import masked
 
 # The fields of a request that change its answer, besides messages and words.
 _ANSWERING = ("tools", "server_tools", "tool_choice", "parallel_tool_calls", "output", "unsupported_params")

@@ -37,8 +37,8 @@ from langchain_llmdispatch.settings import Checked, FrozenDict, Settings
 from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.client_words import check_words, checked_vendor_params
-from langchain_llmdispatch.vendors.redaction import WordDict
 from langchain_llmdispatch.vendors.rules import NEUTRAL
+from langchain_llmdispatch.vendors.word_secrets import WordDict
 
 
 def _deployment(value: Any) -> Any:

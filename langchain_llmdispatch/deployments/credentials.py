@@ -14,7 +14,7 @@ import httpx
 from pydantic import AfterValidator, PlainSerializer, SecretStr
 
 from langchain_llmdispatch.errors import ConfigurationError, UnusableDeploymentError
-from langchain_llmdispatch.vendors.redaction import WordDict, masked
+from langchain_llmdispatch.vendors.word_secrets import WordDict, masked
 
 ApiKey: TypeAlias = SecretStr | Callable[[], str]
 """A key, or a function that returns a fresh bearer token for each request (Azure Entra)."""

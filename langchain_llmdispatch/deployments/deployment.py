@@ -15,7 +15,7 @@ from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Wor
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import Settings
 from langchain_llmdispatch.vendors.client_words import ORGANIZATION, check_words
-from langchain_llmdispatch.vendors.redaction import WordDict, without_credentials
+from langchain_llmdispatch.vendors.word_secrets import WordDict, without_credentials
 
 # Values in example files and tutorials; a vendor "configured" with one of them is not configured.
 _PLACEHOLDERS = frozenset(

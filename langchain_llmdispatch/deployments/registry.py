@@ -17,7 +17,7 @@ from langchain_llmdispatch.deployments.target import Target, unique_names
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.vendors.base import Vendor
-from langchain_llmdispatch.vendors.redaction import masked
+from langchain_llmdispatch.vendors.word_secrets import masked
 
 # Targets of `model="..."` in calls that are kept; a bound, so that memory stays flat.
 _MOST_NAMED = 256

@@ -26,7 +26,7 @@ from langchain_llmdispatch.errors import (
     VendorError,
 )
 from langchain_llmdispatch.vendors.portable_tools import PortableTool
-from langchain_llmdispatch.vendors.redaction import credentials, redact, secrets_in
+from langchain_llmdispatch.vendors.redaction import credentials, redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
 from langchain_llmdispatch.vendors.retry_after import retry_after
 from langchain_llmdispatch.vendors.rules import (
@@ -39,13 +39,14 @@ from langchain_llmdispatch.vendors.rules import (
     ToolNameRules,
 )
 from langchain_llmdispatch.vendors.token_counts import CountsTokens
+from langchain_llmdispatch.vendors.word_secrets import secrets_in
 from langchain_llmdispatch.vendors.words import OwnedWords, Word
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.messages import AIMessage, AIMessageChunk
 
-    from langchain_llmdispatch.types import Call, Endpoint, LimitState
+    from langchain_llmdispatch.types import Call, LimitState
     from langchain_llmdispatch.vendors.background import BackgroundAnswers
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What must not be shown: keys and tokens in vendors' texts, credentials in headers, addresses and words."""
+"""What must not be shown of a vendor's text: keys, tokens, credentials in headers and addresses."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def compile_call(
     """
     facts = facts or vendor.facts(model)
     changes: list[Change] = []
-    if request.extra or request.scopes is not None or not defaults.keys() <= NEUTRAL:
+    if has_words(request, defaults):
         words = compile_words(vendor, request, endpoint, defaults)
         request, endpoint, changes = words.request, words.endpoint, words.changes
     elif defaults:
@@ -85,6 +85,13 @@ def compile_call(
     if params or call.extra:
         call = _without_refused(call, vendor, request, changes)
     return call, changes
+
+
+def has_words(request: ChatRequest, defaults: Mapping[str, Any]) -> bool:
+    """Return whether more than neutral parameters is given to a target, at any level."""
+    if request.extra or request.scopes is not None:
+        return True
+    return not (defaults.keys() <= NEUTRAL and request.params.keys() <= NEUTRAL)
 
 
 def _messages(

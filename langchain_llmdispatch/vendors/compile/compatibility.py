@@ -12,12 +12,12 @@ from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
 from langchain_llmdispatch.types import ChatRequest, Endpoint
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.compile.call import has_words
 from langchain_llmdispatch.vendors.compile.parameters import compile_parameters
 from langchain_llmdispatch.vendors.compile.tools import compile_tools
 from langchain_llmdispatch.vendors.compile.words import compile_words
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
-from langchain_llmdispatch.vendors.rules import NEUTRAL
 
 _FACTS_OF_MEDIA = {
     "image": "images",
@@ -66,7 +66,7 @@ def check_request(
         reasons.append("the model calls no tools")
     policy = request.unsupported_params
     try:
-        if request.extra or request.scopes is not None or not defaults.keys() <= NEUTRAL:
+        if has_words(request, defaults):
             words = compile_words(vendor, request, endpoint or _NOWHERE, defaults)
             request, changes = words.request, [*changes, *words.changes]
         elif defaults:

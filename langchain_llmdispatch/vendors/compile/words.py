@@ -25,10 +25,10 @@ from langchain_llmdispatch.types import Change, ChatRequest, Endpoint, OutputSch
 from langchain_llmdispatch.vendors import VENDORS
 from langchain_llmdispatch.vendors.base import Vendor, Word
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output
-from langchain_llmdispatch.vendors.redaction import secrets_in
 from langchain_llmdispatch.vendors.request import joined
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
+from langchain_llmdispatch.vendors.word_secrets import secrets_in
 from langchain_llmdispatch.vendors.words import ADDRESSED
 
 _NO_SCOPES = Scopes()

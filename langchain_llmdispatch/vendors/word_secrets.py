@@ -1,0 +1,96 @@
+"""Credentials in the words of a request: found, masked, left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+_SECRET_FIELD = re.compile(
+    r"auth|(?<!max_)(?<!max)tokens?$|secret|passw|api[-_]?key|cookie|credential|bearer|jwt|^(?:extra_)?headers$",
+    re.IGNORECASE,
+)
+"""Names of words, and of fields in their values, that hold credentials: `authorization_token`, `headers`."""
+_NO_SECRET = re.compile(
+    r"(?:max|min|budget|input|output|prompt|completion|cached|reasoning|new|least|most|stop|num)\w*tokens?$"
+    r"|^(?:tokens?_budget|logprobs|author|authors)$",
+    re.IGNORECASE,
+)
+
+
+def holds_credential(name: str) -> bool:
+    """Return whether a word or a field is named as one that holds a credential."""
+    return bool(_SECRET_FIELD.search(name)) and not _NO_SECRET.search(name)
+
+
+def secrets_in(value: Any, name: str = "") -> Iterator[str]:
+    """Yield the credentials in a word: texts in fields whose names say so.
+
+    Args:
+        value: The word's value.
+        name: The word.
+    """
+    for _, text in placed_secrets(value, name):
+        yield text
+
+
+def placed_secrets(
+    value: Any, name: str = "", where: str = "", *, within: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Yield the credentials in a word, each after its place: `mcp_servers[0].authorization_token`.
+
+    Args:
+        value: The word's value.
+        name: The word.
+        where: Its place.
+        within: Whether a field around it holds credentials (`headers`).
+    """
+    within, where = within or holds_credential(name), where or name
+    if isinstance(value, str):
+        if within and value:
+            yield where, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from placed_secrets(inner, str(key), f"{where}.{key}".lstrip("."), within=within)
+    elif isinstance(value, (list, tuple)):
+        for number, inner in enumerate(value):
+            yield from placed_secrets(inner, "", f"{where}[{number}]", within=within)
+
+
+def masked(value: Any, name: str = "", *, within: bool = False) -> Any:
+    """Return a word's value with a digest in place of each credential, so that two stay distinct."""
+    within = within or holds_credential(name)
+    if isinstance(value, str):
+        digest = sha256(value.encode(errors="surrogatepass")).hexdigest()[:8]
+        return f"[secret {digest}]" if within and value else value
+    if isinstance(value, Mapping):
+        return {key: masked(inner, str(key), within=within) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(inner, within=within) for inner in value]
+    return value
+
+
+def without_credentials(value: Any, *, within: bool = False) -> Any:
+    """Return words without the fields that hold credentials."""
+    if isinstance(value, Mapping):
+        return {
+            key: without_credentials(inner, within=hidden)
+            for key, inner in value.items()
+            if not (hidden := within or holds_credential(str(key))) or not isinstance(inner, str)
+        }
+    if isinstance(value, (list, tuple)):
+        return [
+            without_credentials(each, within=within)
+            for each in value
+            if not (within and isinstance(each, str))
+        ]
+    return value
+
+
+class WordDict(dict[str, Any]):
+    """Words of a request, shown without credentials."""
+
+    def __repr__(self) -> str:
+        """Show them, with a digest in place of each credential."""
+        return repr(masked(self))
