@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import SecretStr
 
@@ -82,6 +82,6 @@ def _configured(vendors: Mapping[str, Any], vendor: str, setting: str, value: An
 def _token(value: Any) -> Callable[[], Any]:
     """Return a function that returns a token: as a function's result it is sent as a bearer."""
     if callable(value):
-        return value  # type: ignore[no-any-return] # the caller's
+        return cast("Callable[[], Any]", value)
     token = value if isinstance(value, SecretStr) else SecretStr(str(value))
     return token.get_secret_value

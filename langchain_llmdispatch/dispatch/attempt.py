@@ -139,7 +139,9 @@ class Attempt:
             yield self.token.get_secret_value()
         yield from secrets_of(self.target)
         request = self.call.request
-        for part in (request.extra, request.server_tools, request.params, self.target.deployment.params):
+        own, scopes = self.target.deployment.params, request.scopes
+        scoped = () if scopes is None else (scopes.model, scopes.call)
+        for part in (request.extra, request.server_tools, request.params, own, *scoped):
             yield from parameter_secrets(part)
 
     # -- while it is open --------------------------------------------------------------------------
