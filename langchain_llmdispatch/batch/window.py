@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
+    AsyncIterator,
     Awaitable,
     Callable,
+    Generator,
     Iterable,
     Iterator,
 )
 from concurrent.futures import Future
 from contextlib import aclosing
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
@@ -77,7 +79,7 @@ def map_inputs(
     max_in_flight: int = MAX_IN_FLIGHT,
     ordered: bool = True,
     return_exceptions: bool = False,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield the results of `call` for each input, `max_in_flight` at once in threads.
 
     Args:
@@ -181,7 +183,7 @@ class _Source:
 
     async def _pulled(self, finished: asyncio.Queue[Any]) -> bool:
         if self._pending is None:
-            coming: Awaitable[Any] = anext(self._inputs, _END)  # type: ignore[arg-type]  # no Iterator
+            coming: Awaitable[Any] = anext(cast("AsyncIterator[Any]", self._inputs), _END)
             self._pending = asyncio.ensure_future(coming)
         if not self._pending.done():
             ready: asyncio.Future[Any] = asyncio.ensure_future(finished.get())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.cli.terminal import Terminal
@@ -36,7 +37,7 @@ class StandIns(Mapping[str, str]):
         self.missing.append(name)
         return _ADDRESS if name.endswith(("URL", "BASE", "ENDPOINT", "HOST")) else _STANDS_IN
 
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # a default counts
+    def get(self, name: str, default: Any = None, /) -> Any:
         """Return the variable, its default, or what stands in for it."""
         return self._known.get(name, default) if default is not None else self[name]
 

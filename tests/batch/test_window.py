@@ -172,5 +172,5 @@ def test_a_thread_map_that_is_left_starts_nothing_more() -> None:
     results = map_inputs(call, range(100), max_in_flight=3)
     assert next(results) == 0
     gate.set()
-    results.close()  # type: ignore[attr-defined]  # a generator
+    results.close()
     assert len(started) <= 4

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -31,10 +32,10 @@ def _environment(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
 
 
-def terminal(piped: bytes | None = None, output: io.TextIOBase | None = None) -> Terminal:
+def terminal(piped: bytes | None = None, output: TextIO | None = None) -> Terminal:
     """Return a terminal in memory."""
     source = None if piped is None else io.BytesIO(piped)
-    return Terminal(source, output or io.StringIO(), io.StringIO())  # type: ignore[arg-type]  # text in memory
+    return Terminal(source, output or io.StringIO(), io.StringIO())
 
 
 def shown(stream: object) -> str:
