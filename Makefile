@@ -1,11 +1,14 @@
 # `make` lists what there is. Everything runs in .venv, which each target makes or brings up to date by itself.
 PYTHON ?= python3
 VENV ?= .venv
+# CI installs the built wheel instead: EDITABLE= PACKAGE=dist/....whl
+EDITABLE ?= --editable
+PACKAGE ?= .
 BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-notebooks test-local test-html test-coverage test-ci lint type format bench record record-notebooks clean
+.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist lint type format bench record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -13,15 +16,15 @@ help: ## list the targets
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)'
 	@touch $@
 
 $(VENV)/.local: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)[local]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --editable . --group test --group lint
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)' --group test --group lint
 	@touch $@
 
 setup: $(VENV)/.local $(VENV)/.dev ## install everything for users and developers
@@ -30,7 +33,26 @@ run: $(VENV)/.local ## ask a question: Q="..."; a vendor with a key answers, or 
 	@$(BIN)/python -m langchain_llmdispatch "$(Q)"
 
 test: $(VENV)/.dev ## run the tests, offline
-	$(BIN)/python -m pytest -n 2 -m "not local_model"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not local_model"
+
+DATA := tests/test_init.py tests/test_layout.py tests/catalog tests/config tests/vendors/test_wordings.py \
+	tests/end_to_end/test_own_cassettes.py tests/testing/policy_replay
+test-sdist: $(VENV)/.dev ## collect all tests, and run those that read files beside them
+	$(BIN)/python -m pytest --collect-only -qq | tail -n 1
+	$(BIN)/python -m pytest -q -n 2 $(DATA)
+
+LOWEST := tests/standard tests/end_to_end/test_failover.py tests/end_to_end/test_agents.py tests/transport tests/limits \
+	tests/redis tests/telemetry tests/catalog tests/config tests/chat_model
+test-lowest: ## run a part of the tests with the lowest versions of all dependencies, and the installed package
+	$(PYTHON) scripts/lowest_versions.py > $(VENV)-lowest.txt
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)-lowest/bin/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)[redis,otel,prometheus,testing]' --group lowest \
+		--constraint $(VENV)-lowest.txt
+	$(VENV)-lowest/bin/python -m pytest -q -n 2 $(LOWEST)
+
+test-long: $(VENV)/.dev ## run the tests of random inputs with twenty times as many, new ones every time
+	LLMDISPATCH_HYPOTHESIS=long $(BIN)/python -m pytest -n 2 --dist worksteal -m "hypothesis"
 
 test-notebooks: $(VENV)/.dev ## run the notebooks top to bottom, offline
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=120 -n 2 notebooks
@@ -45,6 +67,15 @@ test-coverage: $(VENV)/.dev ## run the tests and print the coverage
 	$(BIN)/python -m pytest --cov=langchain_llmdispatch --cov-branch --cov-report=term-missing:skip-covered
 
 test-ci: test lint type ## what CI runs
+
+$(VENV)/.build: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'build>=1.2'
+	@touch $@
+
+DIST ?= dist
+dist: $(VENV)/.build ## build the sdist, and the wheel from it
+	$(BIN)/python -m build --outdir $(DIST) .
 
 lint: $(VENV)/.dev ## check style and import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo

@@ -1,14 +1,50 @@
-"""One loopback server for the whole run; no other network."""
+"""One loopback server for the whole run; no other network. And what keeps ten thousand tests cheap."""
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.loopback.server import LoopbackServer
 
 collect_ignore = ["sample_project"]  # a project of its own, run by tests/testing/test_plugin.py
+
+# Tests of random inputs take a share of their examples, the same ones in every run; `make test-long` takes
+# other ones every time, many more of them.
+UNTIMED = [
+    HealthCheck.too_slow,
+    HealthCheck.function_scoped_fixture,
+]  # a busy machine is no fault of a test's
+settings.register_profile(
+    "ci", max_examples=25, deadline=None, suppress_health_check=UNTIMED, derandomize=True, database=None
+)
+settings.register_profile("long", max_examples=500, deadline=None, suppress_health_check=UNTIMED)
+settings.load_profile(os.environ.get("LLMDISPATCH_HYPOTHESIS", "ci"))
+
+# Every client of a test that makes one of its own reads all certificates of the web: 30 ms, and loopback needs none.
+os.environ.setdefault("SSL_CERT_FILE", str(Path(__file__).parent / "loopback" / "authority.pem"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Take what collection made, a million objects, out of every later garbage collection."""
+    _freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen() -> None:
+    """The same for what was imported and kept since."""
+    _freeze()
+
+
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

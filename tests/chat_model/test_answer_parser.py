@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from langchain_llmdispatch.chat_model.answer_parser import AnswerParser
 from langchain_llmdispatch.chat_model.answer_root import AnswerRoot
+from tests.cases import each
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
 from tests.models import VENDORS, deployment, model_of
@@ -75,9 +76,7 @@ _COLOURS = {"invoke": _invoke, "ainvoke": _ainvoke, "stream": _stream, "astream"
 
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("colour", _COLOURS)
-@pytest.mark.parametrize(
-    "answer", [(_CUT, "length"), (_CUT, "content_filter"), (_CUT, "stop"), (_WHOLE, "length")]
-)
+@each("answer", [(_CUT, "length"), (_CUT, "content_filter"), (_CUT, "stop"), (_WHOLE, "length")])
 def test_a_cut_answer_has_no_value(
     server: LoopbackServer, vendor: str, colour: str, answer: tuple[str, Any]
 ) -> None:
@@ -97,7 +96,7 @@ def test_a_cut_answer_has_no_value(
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("shape", _SHAPES)
+@each("shape", _SHAPES)
 @pytest.mark.parametrize("colour", _COLOURS)
 def test_a_whole_answer_has_its_value(server: LoopbackServer, vendor: str, shape: str, colour: str) -> None:
     """The last value of a stream is the whole one."""

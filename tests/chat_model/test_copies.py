@@ -150,5 +150,5 @@ def test_models_are_arguments_of_other_processes(server: LoopbackServer, method:
         expected = model.invoke("hello").text
         with multiprocessing.get_context(method).Pool(1) as pool:
             arguments = (model, copy.deepcopy(model.rng).random())
-            assert pool.apply_async(_child, arguments).get(60) == (expected, 1, True)
-            assert pool.apply_async(_child, arguments).get(60) == (expected, 2, True)
+            assert pool.apply_async(_child, arguments).get(120) == (expected, 1, True)
+            assert pool.apply_async(_child, arguments).get(120) == (expected, 2, True)

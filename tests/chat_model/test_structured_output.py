@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, VENDORS, deployment, model_of, total
 
@@ -20,7 +21,7 @@ class City(BaseModel):
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("method", [None, "json_schema", "function_calling"])
+@each("method", [None, "json_schema", "function_calling"])
 @pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream"])
 def test_every_vendor_gives_the_shape(server: LoopbackServer, vendor: str, method: Any, colour: str) -> None:
     """Whatever the method, the parsed answer is the pydantic object."""

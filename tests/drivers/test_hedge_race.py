@@ -33,7 +33,7 @@ Call = Callable[[DispatcherChatModel, str], AIMessage]
 SOON = 0.02
 
 
-NEVER = Fault.slow_head(30)
+NEVER = Fault.slow_head(600)
 
 
 @pytest.fixture(params=list(COLOURS))
@@ -98,7 +98,7 @@ def tried(server: LoopbackServer) -> str:
 
 def closed(server: LoopbackServer, before: int) -> bool:
     """Return whether the server sees no more connections than before, within its own time."""
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while server.open_connections > before and time.monotonic() < ends:
         time.sleep(0.005)
     return server.open_connections <= before
@@ -305,10 +305,8 @@ def test_leaving_while_both_are_open(server: LoopbackServer) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        for _ in range(100):
-            if len(asyncio.all_tasks()) == 1:
-                break
-            await asyncio.sleep(0.002)
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0)
         return len(asyncio.all_tasks())
 
     assert asyncio.run(run()) == 1
@@ -327,7 +325,7 @@ def test_ctrl_c_while_both_are_open(server: LoopbackServer) -> None:
         pytest.skip("signals reach the main thread only")
 
     def interrupt() -> None:
-        ends = time.monotonic() + 5
+        ends = time.monotonic() + 60
         while len(server.requests) < 2 and time.monotonic() < ends:
             time.sleep(0.002)
         signal.pthread_kill(main, signal.SIGINT)
@@ -374,11 +372,16 @@ def test_the_deadline_ends_both(server: LoopbackServer, call: Call) -> None:
     server.script("openai", [NEVER], account="a")
     server.script("anthropic", [NEVER], account="b")
     fields: dict[str, Any] = {"hedge_after": 0.01, "deadline": 0.05, "clock": Clock()}
-    began = time.monotonic()
-    with model(server, "openai", "anthropic", **fields) as dispatcher, pytest.raises(errors.DispatchError):
+    with (
+        model(server, "openai", "anthropic", **fields) as dispatcher,
+        pytest.raises(errors.DeadlineExceededError),
+    ):
         call(dispatcher, "hello")
-    assert time.monotonic() - began < 5
     assert dispatcher.get_stats().in_flight == 0
+
+
+def _busy(pool: Any) -> list[Any]:
+    return [each for each in pool.connections if not (each.is_idle() or each.is_closed())]
 
 
 def test_many_races_leave_the_pool_whole(server: LoopbackServer) -> None:
@@ -389,10 +392,11 @@ def test_many_races_leave_the_pool_whole(server: LoopbackServer) -> None:
     async def run() -> tuple[list[Any], list[Any]]:
         messages = await asyncio.gather(*(dispatcher.ainvoke(f"number {n}") for n in range(40)))
         assert all(f"number {n}" in message.text for n, message in enumerate(messages))
-        await asyncio.sleep(0.02)
         transport = next(iter(dispatcher._engine.transport._async.values())).get(("http", None))
-        pool = transport._pool
-        return list(pool._requests), [c for c in pool.connections if not (c.is_idle() or c.is_closed())]
+        pool, ends = transport._pool, time.monotonic() + 60
+        while _busy(pool) and time.monotonic() < ends:
+            await asyncio.sleep(0)  # until the losers are closed
+        return list(pool._requests), _busy(pool)
 
     requests, busy = asyncio.run(run())
     assert requests == []
@@ -407,7 +411,7 @@ def test_many_races_in_threads_leave_the_pool_whole(server: LoopbackServer) -> N
     with model(server, "openai", "openai") as dispatcher:
         messages = dispatcher.batch([f"number {n}" for n in range(20)])
         assert all(f"number {n}" in message.text for n, message in enumerate(messages))
-        ends = time.monotonic() + 5
+        ends = time.monotonic() + 60
         while threading.active_count() > threads and time.monotonic() < ends:
             time.sleep(0.005)
         pool = dispatcher._engine.transport._sync["http", None]._pool
@@ -425,7 +429,7 @@ def test_races_through_a_users_own_client_leave_its_pool_whole(server: LoopbackS
     own = None if asynchronous else httpx.Client(limits=limits)
     loop_own = httpx.AsyncClient(limits=limits) if asynchronous else None
     vendors = {"openai": VendorConfig(http_client=own, http_async_client=loop_own)}
-    dispatcher = model(server, "openai", "openai", vendors=vendors, timeout=5.0, clock=Clock())
+    dispatcher = model(server, "openai", "openai", vendors=vendors, timeout=60.0, clock=Clock())
 
     async def several(client: httpx.AsyncClient) -> list[str]:
         async with client:
@@ -433,13 +437,11 @@ def test_races_through_a_users_own_client_leave_its_pool_whole(server: LoopbackS
                 return [(await dispatcher.ainvoke("hello")).text for _ in range(5)]
             return ["".join([c.text async for c in dispatcher.astream("hello")]) for _ in range(5)]
 
-    began = time.monotonic()
     if loop_own is not None:
         texts = asyncio.run(several(loop_own))
     else:
         texts = [COLOURS[colour](dispatcher, "hello").text for _ in range(5)]
     assert all("hello" in text.lower() for text in texts)
-    assert time.monotonic() - began < 4
     assert dispatcher.get_stats().hedges == 5
     if own is not None:
         own.close()

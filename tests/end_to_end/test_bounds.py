@@ -235,7 +235,7 @@ def model_of(data: st.DataObject, clock: FakeClock) -> DispatcherChatModel:
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-@settings(max_examples=40, deadline=None, phases=FAST, derandomize=True)
+@settings(phases=FAST)
 @given(data=st.data(), steps=st.lists(STEPS, max_size=8), share=st.floats(0, 1))
 def test_no_fault_schedule_exceeds_the_bound(
     colour: str, data: st.DataObject, steps: list[Step], share: float
@@ -269,7 +269,7 @@ def check(model: DispatcherChatModel, vendors: Vendors, clock: FakeClock, colour
     except errors.DispatchError:
         pass
     seconds = clock.monotonic() - began
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while (vendors.open or model.get_stats().in_flight) and time.monotonic() < ends:
         time.sleep(0.001)
     assert vendors.sent - sent <= bound.requests

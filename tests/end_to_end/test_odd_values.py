@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langchain_llmdispatch import Deployment
 from langchain_llmdispatch.errors import InvalidRequestError
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, VENDORS, deployment, model_of
 
@@ -121,7 +122,7 @@ UNWRITABLE: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 @vendors
 @pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream"])
-@pytest.mark.parametrize(("messages", "kwargs", "reason"), UNWRITABLE.values(), ids=UNWRITABLE)
+@each(("messages", "kwargs", "reason"), UNWRITABLE.values())
 def test_what_has_no_json_form(
     server: LoopbackServer, vendor: str, colour: str, messages: Any, kwargs: dict[str, Any], reason: str
 ) -> None:

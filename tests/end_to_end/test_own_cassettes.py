@@ -10,6 +10,7 @@ import pytest
 from langchain_llmdispatch.testing import Cassette, NoNetwork
 from langchain_llmdispatch.testing.cassettes.file import Tape
 from langchain_llmdispatch.testing.cassettes.secrets import Secrets
+from tests.cases import each
 from tests.scenarios import SCENARIOS, SERVERS, Server
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
@@ -17,7 +18,7 @@ ALL = sorted(CASSETTES.glob("*/*.yaml"))
 FILES = [file for file in ALL if file.parent.name != "notebooks"]  # those are replayed by the notebooks
 
 
-@pytest.mark.parametrize("size", [None, 1, 7], ids=["events", "bytes", "pieces"])
+@each("size", [None, 1, 7])
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_what_real_servers_said(file: Path, size: int | None) -> None:
     """Each recorded conversation runs as it did, and uses all that was recorded."""
@@ -27,7 +28,7 @@ def test_what_real_servers_said(file: Path, size: int | None) -> None:
         SCENARIOS[file.stem](model)
 
 
-@pytest.mark.parametrize("file", ALL, ids=lambda file: f"{file.parent.name}/{file.stem}")
+@each("file", ALL)
 def test_each_file_says_where_it_came_from(file: Path) -> None:
     """What served it, which version, when; and no secret, no path of a machine."""
     tape, text = Tape.read(file), file.read_text(encoding="utf-8")

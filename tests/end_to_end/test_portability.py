@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE, GOOGLE_SIGNATURE, OPENAI_REASONING
@@ -198,7 +199,7 @@ def told(loopback: LoopbackServer) -> Callable[[str, str], Told]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("target", SPEAKERS)
+@each("target", SPEAKERS)
 @pytest.mark.parametrize("source", SPEAKERS)
 def test_every_history_goes_on_everywhere(
     source: str, target: str, version: str, server: LoopbackServer, told: Callable[[str, str], Told]
@@ -255,7 +256,7 @@ def test_images_in_tool_results(target: str, version: str, server: LoopbackServe
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("target", SPEAKERS)
+@each("target", SPEAKERS)
 @pytest.mark.parametrize("source", ["anthropic", "google", "responses", "cohere"])
 def test_a_fallback_in_the_middle_of_a_tool_loop(
     source: str, target: str, stream: bool, version: str, server: LoopbackServer

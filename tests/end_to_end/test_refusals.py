@@ -22,6 +22,7 @@ from langchain_llmdispatch import (
     errors,
 )
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, MODELS, VENDORS, deployment, model_of
@@ -77,7 +78,7 @@ def test_what_one_target_refuses_another_one_serves(server: LoopbackServer, vend
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("vendor", VENDORS)
 def test_the_callers_own_mistake_is_raised(server: LoopbackServer, vendor: str, colour: str) -> None:
     """What is wrong everywhere is asked once."""
     server.script(vendor, [refused(vendor, "temperature must be between 0 and 1")], "a", repeat=True)
@@ -88,7 +89,7 @@ def test_the_callers_own_mistake_is_raised(server: LoopbackServer, vendor: str, 
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("status", [201, 204, 206, 421, 425, 444, 460, 499, 520])
+@each("status", [201, 204, 206, 421, 425, 444, 460, 499, 520])
 def test_what_the_way_answers_is_asked_again_and_elsewhere(
     server: LoopbackServer, status: int, colour: str
 ) -> None:

@@ -16,6 +16,7 @@ from langchain_llmdispatch import Deployment
 from langchain_llmdispatch.chat_model.answer_root import AnswerRoot
 from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_tools
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, VENDORS, deployment, model_of, total
 
@@ -114,7 +115,7 @@ def _valid(shape: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("shape", SHAPES)
+@each("shape", SHAPES)
 @pytest.mark.parametrize("method", [None, "json_schema", "function_calling", "json_mode"])
 def test_every_vendor_takes_every_shape(server: LoopbackServer, vendor: str, shape: str, method: Any) -> None:
     """The vendors here refuse what they document; the value that comes back is one of the caller's schema."""
@@ -173,7 +174,7 @@ ODD_KEYS = {
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_arguments_may_have_any_name(server: LoopbackServer, vendor: str, colour: str) -> None:
     """Where a vendor refuses a name, another stands for it on the wire only, and is reported."""
     tool = {"name": "search", "description": "Search.", "input_schema": ODD_KEYS}
@@ -187,7 +188,7 @@ def test_arguments_may_have_any_name(server: LoopbackServer, vendor: str, colour
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize(
+@each(
     "shape",
     [name for name in SHAPES if name not in {"array", "number", "array_class", "union", "recursive_root"}],
 )

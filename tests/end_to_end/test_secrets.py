@@ -15,6 +15,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumps
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, VendorConfig
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, VENDORS, model_of
@@ -78,7 +79,7 @@ def test_the_key_is_in_the_request_and_nowhere_else(
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("fault", [Fault.error("auth"), Fault.reset(), Fault.error("invalid_request")])
+@each("fault", [Fault.error("auth"), Fault.reset(), Fault.error("invalid_request")])
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_no_exception_holds_the_key(server: LoopbackServer, vendor: str, fault: Fault, colour: str) -> None:
     """Neither the error, its causes nor its attributes hold a key or an httpx object."""

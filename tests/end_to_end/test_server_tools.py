@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_llmdispatch import Deployment, DispatcherChatModel, errors
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.vendors.compile.server_tools import runs_itself
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -164,7 +165,7 @@ def test_they_come_back_as_standard_blocks(vendor: str, version: str, server: Lo
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("target", MODELS)
+@each("target", MODELS)
 @pytest.mark.parametrize("source", ANSWERS)
 def test_a_thread_with_them_goes_on(source: str, target: str, version: str, server: LoopbackServer) -> None:
     """Their own vendor gets them back; others get what can be read, and nothing that only one can read."""

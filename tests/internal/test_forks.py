@@ -62,11 +62,11 @@ def test_locks_that_are_held_while_forking_are_renewed(make: Callable[[], object
     def hold() -> None:
         with owner._lock:
             held.set()
-            done.wait(10)
+            done.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(10)
+    held.wait(60)
     try:
         assert in_fork(lambda: owner._lock.acquire(timeout=1))
     finally:
@@ -87,13 +87,13 @@ def test_cached_properties_hold_no_lock_of_the_parent() -> None:
         def value(self) -> int:
             if self.waits:
                 self.held.set()
-                self.done.wait(10)
+                self.done.wait(60)
             return 1
 
     forks.renew_properties(Slow)
     thread = threading.Thread(target=lambda: Slow(waits=True).value)
     thread.start()
-    Slow.held.wait(10)
+    Slow.held.wait(60)
     try:
         assert in_fork(lambda: Slow(waits=False).value) == 1
     finally:

@@ -107,7 +107,7 @@ class Bench:
 
         tasks: list[asyncio.Future[None]] = []
         loop.post(lambda: tasks.append(asyncio.ensure_future(some_turns())))
-        assert done.wait(5)
+        assert done.wait(60)
 
     async def agoes(self, to: Target, tokens: Sequence[float]) -> list[tuple[int, float]]:
         """Send many at once, and return their numbers and moments, in the order of sending."""

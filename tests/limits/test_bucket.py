@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.limits.bucket import Window
@@ -36,7 +36,6 @@ def _worst_minute(went: Sequence[tuple[float, float]]) -> float:
     return max(sum(n for when, n in went if start <= when < start + minute) for start, _ in went)
 
 
-@settings(deadline=None, max_examples=30)
 @given(
     sizes=st.lists(st.floats(1, 900), min_size=1, max_size=60),
     pauses=st.lists(st.floats(0, 30), min_size=60, max_size=60),

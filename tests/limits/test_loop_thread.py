@@ -114,7 +114,7 @@ def test_closing_while_others_wait_hangs_none(bench: Bench) -> None:
             bench.limiter.close()
         stop.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
     finally:
         sys.setswitchinterval(switch)
     assert ended.count("done") == len(threads)
@@ -134,7 +134,7 @@ def test_a_queue_of_a_closed_limiter_refuses_and_is_replaced(bench: Bench) -> No
         queue.belongs_to(ended)
     bench.limiter._loop.post(bench.limiter._start, waiting, queues)
     with pytest.raises(errors.LimitTimeoutError, match="closed"):
-        waiting.granted.result(5)
+        waiting.granted.result(60)
     held.release()
     bench.settled()
     assert bench.go(limited) == 0.0

@@ -248,7 +248,7 @@ def test_it_stops_with_a_request_under_way_and_starts_again(small: str) -> None:
     thread.start()
     assert started.wait(60)
     server.stop()
-    thread.join(10)
+    thread.join(60)
     assert failures
     assert not server.running
     assert ask(server.base_url, body(("user", "hi"), max_tokens=3))["model"] == "again"

@@ -107,7 +107,7 @@ def post(
     *,
     account: str = "",
     stream: bool | None = None,
-    timeout: float = 5.0,
+    timeout: float | httpx.Timeout = 60.0,
     headers: Mapping[str, str | None] | None = None,
 ) -> httpx.Response:
     """Send a request; a header of None is left out."""

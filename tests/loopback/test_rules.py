@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tests.loopback.dialects import DIALECTS
 from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE, GOOGLE_SIGNATURE, OPENAI_REASONING
 from tests.loopback.samples import JSON, SCHEMA, VENDORS, post, prompt, service
@@ -278,7 +279,7 @@ def rejection(server: LoopbackServer, vendor: str) -> Any:
     return server.requests_to(service(vendor))[-1].rejected
 
 
-@pytest.mark.parametrize(("vendor", "rule", "change"), CASES, ids=[f"{v}: {r}" for v, r, _ in CASES])
+@each(("vendor", "rule", "change"), CASES)
 def test_the_rule_fires(server: LoopbackServer, vendor: str, rule: str, change: JSON) -> None:
     body = {**copy.deepcopy(prompt(vendor, "Hi")), **change}
     response = post(server, vendor, {key: value for key, value in body.items() if value is not None})

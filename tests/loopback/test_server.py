@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.cases import each
 from tests.loopback import ANSWER, Answer, Fault, LoopbackServer, ToolCall
 from tests.loopback.samples import (
     ASK,
@@ -21,6 +22,8 @@ from tests.loopback.samples import (
     service,
     streamed,
 )
+
+SHORT = httpx.Timeout(60, read=0.03)  # only silence ends it
 
 
 @pytest.fixture
@@ -195,7 +198,7 @@ class TestFaults:
         assert post(server, "cohere", prompt("cohere", "Hi")).status_code == 200
 
     @pytest.mark.parametrize("vendor", VENDORS)
-    @pytest.mark.parametrize(
+    @each(
         "kind",
         [
             "rate_limit",
@@ -249,12 +252,10 @@ class TestFaults:
             server.script(service(vendor), [Fault.stall(after_events=1), Fault.stall()])
             body = prompt(vendor, "Hello", stream=True)
             with pytest.raises(httpx.ReadTimeout):
-                post(server, vendor, body, timeout=0.03, stream=True)
+                post(server, vendor, body, timeout=SHORT, stream=True)
             with pytest.raises(httpx.ReadTimeout):
-                post(server, vendor, prompt(vendor, "Hello"), timeout=0.03)
+                post(server, vendor, prompt(vendor, "Hello"), timeout=SHORT)
             assert post(server, vendor, body, stream=True).status_code == 200
-            began = time.monotonic()
-        assert time.monotonic() - began < 2
 
     def test_waits(self, server: LoopbackServer) -> None:
         waits = [Fault.slow_head(0.02), Fault.slow_first(0.02), Fault.pace(0.003)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch import RetryPolicy, errors
@@ -32,7 +32,6 @@ FAULTS: Sequence[Any] = (
 )
 
 
-@settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
     """Requests, dollars and seconds of a call stay within the bound of its plan, whatever fails."""

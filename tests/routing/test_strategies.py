@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.errors import ConfigurationError
@@ -81,7 +81,6 @@ ALL = [*STRATEGIES, MIXED, lambda found: found[::-1]]
 
 
 @pytest.mark.parametrize("strategy", ALL, ids=lambda s: s if isinstance(s, str) else type(s).__name__)
-@settings(max_examples=30)
 @given(known=KNOWN, seed=st.integers(0, 2**32))
 def test_every_strategy_is_a_pure_permutation(strategy: object, known: list, seed: int) -> None:
     """Each candidate is in the order once; the same seed gives the same order; the input is not changed."""
@@ -175,7 +174,6 @@ def test_a_bad_deployment_is_tried_again_once_its_estimate_has_faded(strategy: o
         assert names(order_of(strategy)(found, random.Random(1)))[0] == first
 
 
-@settings(max_examples=60)
 @given(known=KNOWN, extra=st.tuples(VIEWS, st.none() | st.floats(0, 1e6)), seed=st.integers(0, 99))
 def test_an_absurd_candidate_reorders_no_others(known: list, extra: tuple, seed: int) -> None:
     """Scores are relative to fixed references: other candidates change nothing between two."""
@@ -218,7 +216,6 @@ def test_a_callable_may_take_one_or_two_arguments_and_leave_some_out() -> None:
         order_of(lambda c: [candidates((seen(1), 1))[0]])(found, random.Random(1))
 
 
-@settings(max_examples=60)
 @given(
     known=KNOWN, seed=st.integers(0, 99), most=st.tuples(st.floats(0, 1), st.floats(0, 20), st.integers(0, 9))
 )

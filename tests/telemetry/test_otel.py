@@ -112,7 +112,7 @@ def test_a_failed_call_s_span_says_so(server: LoopbackServer) -> None:
 
 def test_what_is_left_or_overtaken_is_no_error(server: LoopbackServer) -> None:
     """A hedge's loser and a stream that its caller leaves are abandoned, in traces, metrics and Prometheus."""
-    server.script("openai", [Fault.slow_head(0.5)])
+    server.script("openai", [Fault.slow_head(600)])
     collector, registry = Collector(), prometheus.CollectorRegistry()
     handlers = [collector.handler, PrometheusCallbackHandler(registry=registry)]
     pair = deployment(server, "openai"), deployment(server, "anthropic")

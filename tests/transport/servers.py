@@ -67,11 +67,11 @@ def listening(handle: Handle, context: ssl.SSLContext | None = None) -> Iterator
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     port, loop, over = found
     yield port
     loop.call_soon_threadsafe(over.set)
-    thread.join(10)
+    thread.join(60)
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -83,7 +83,7 @@ def test_a_blocked_read_ends_at_once(connection: Connection) -> None:
     while interrupt._stream is None:
         threading.Event().wait(0.001)
     interrupt.end()
-    assert ended.wait(10)
+    assert ended.wait(60)
     thread.join()
 
 

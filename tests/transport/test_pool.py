@@ -132,7 +132,7 @@ def test_what_its_server_closed_is_not_used_again() -> None:
     with listening(leave) as port, pool(5) as connections:
         for _ in range(30):
             assert connections.request("GET", f"http://127.0.0.1:{port}/").content == b"ok"
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while not connections.connections[-1].has_expired() and time.monotonic() < until:
                 threading.Event().wait(0.001)  # the close is on its way
         assert len(connections.connections) == 1
@@ -154,7 +154,7 @@ def test_threads_share_a_pool() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         assert wrong == []
         assert len(connections.connections) <= 3
         assert connections._requests == []

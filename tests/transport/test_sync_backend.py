@@ -47,8 +47,8 @@ def test_all_addresses_share_the_time(full_port: int) -> None:
     backend = SyncBackend(lambda *_: found("127.0.0.2", "127.0.0.3", "127.0.0.4", port=full_port))
     begun = time.monotonic()
     with pytest.raises(httpcore.ConnectTimeout):
-        backend.connect_tcp("vendor.test", full_port, 0.3)
-    assert time.monotonic() - begun < 0.3 * 3
+        backend.connect_tcp("vendor.test", full_port, 0.6)
+    assert time.monotonic() - begun < 0.6 * 3
 
 
 def test_the_next_address_is_tried() -> None:

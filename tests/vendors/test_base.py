@@ -29,6 +29,7 @@ from langchain_llmdispatch.vendors.base import (
     retry_after,
     vendor_error,
 )
+from tests.cases import each
 
 CALL = Call("m", Endpoint("https://x.test", SecretStr("key-1234567890")), ())
 
@@ -126,10 +127,9 @@ def _words(tree: ast.AST) -> Iterator[str]:
         yield from (str(getattr(node, field, "")) for field in ("id", "attr", "arg", "name"))
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [path for path in sorted(_ROOT.rglob("*.py")) if path.relative_to(_ROOT).parts[0] not in _BELOW],
-    ids=lambda path: path.relative_to(_ROOT).as_posix(),
 )
 def test_no_code_above_the_vendors_names_one(path: Path) -> None:
     """What is true of one vendor is stated in its folder; docstrings may give examples."""

@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.errors import (
     json_or_text,
     message_of,
 )
+from tests.cases import each
 from tests.vendors.error_bodies import EVENTS, GATEWAYS, WHOLE, interruption, refusal
 from tests.vendors.samples import ODD, OPENAI, SAMPLES, Sample, variants
 
@@ -69,7 +70,7 @@ def test_errors_inside_an_answer() -> None:
     assert odd.__cause__ is cause
 
 
-@pytest.mark.parametrize("status", [400, 429, 503])
+@each("status", [400, 429, 503])
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 def test_errors_of_another_shape(sample: Sample, status: int) -> None:
     """An error response is an error of its status, whatever its body."""
@@ -101,7 +102,7 @@ REFUSALS: dict[str, type[VendorError]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", REFUSALS)
+@each("text", REFUSALS)
 @pytest.mark.parametrize("vendor", WHOLE)
 def test_refusals_in_each_vendors_form(vendor: str, text: str) -> None:
     """What speaks of one target's limits or dialect is not the caller's fault: another target may serve."""
@@ -111,15 +112,15 @@ def test_refusals_in_each_vendors_form(vendor: str, text: str) -> None:
     assert text in error.message
 
 
-@pytest.mark.parametrize("text", REFUSALS)
+@each("text", REFUSALS)
 @pytest.mark.parametrize("vendor", EVENTS)
 def test_refusals_inside_a_stream(vendor: str, text: str) -> None:
     """The words mean the same in a stream that began with status 200."""
     assert type(interruption(vendor, EVENTS[vendor](text))) is REFUSALS[text]
 
 
-@pytest.mark.parametrize("status", [400, 422])
-@pytest.mark.parametrize("form", GATEWAYS)
+@each("status", [400, 422])
+@each("form", GATEWAYS)
 @pytest.mark.parametrize("vendor", WHOLE)
 def test_refusals_in_the_forms_of_gateways(vendor: str, form: str, status: int) -> None:
     """Proxies answer in forms of their own, whatever vendor's API they offer; inputs that they repeat stay out."""
@@ -131,9 +132,7 @@ def test_refusals_in_the_forms_of_gateways(vendor: str, form: str, status: int) 
 
 
 @pytest.mark.parametrize("vendor", WHOLE)
-@pytest.mark.parametrize(
-    "text", ["temperature must be between 0 and 1", "messages: at least one message is required"]
-)
+@each("text", ["temperature must be between 0 and 1", "messages: at least one message is required"])
 def test_the_callers_own_mistakes(vendor: str, text: str) -> None:
     """They end the call; inside a stream, whose request was accepted, they are the vendor's failure."""
     for body in (WHOLE[vendor](text), *(form(text) for form in GATEWAYS.values())):
@@ -149,7 +148,7 @@ def test_the_callers_own_mistakes(vendor: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("vendor", WHOLE)
-@pytest.mark.parametrize(
+@each(
     ("status", "text", "cls"),
     [
         (404, "Item with id 'rs_1' not found.", errors.ItemNotFoundError),
@@ -227,7 +226,7 @@ STATUSES: dict[int, type[VendorError]] = {
 
 
 @pytest.mark.parametrize("vendor", WHOLE)
-@pytest.mark.parametrize("status", [*STATUSES, 499])
+@each("status", [*STATUSES, 499])
 def test_statuses_of_the_way(vendor: str, status: int) -> None:
     """What proxies and balancers answer is no fault of the caller's: each falls back, and what may pass is retried."""
     for body in ("", "<html><title>no</title></html>", {"message": "no"}, {"id": "an answer"}):

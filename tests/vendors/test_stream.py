@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
@@ -206,7 +206,6 @@ def test_odd_values_in_place_of_events(sample: Sample) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
 def test_cuts_change_nothing(data: st.DataObject) -> None:
     """A good or an odd stream means the same, however the network cuts its bytes."""
     sample = data.draw(st.sampled_from([*SAMPLES.values()]))

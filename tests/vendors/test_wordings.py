@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.errors import VendorError
 from langchain_llmdispatch.vendors.wordings import narrowed, normal, wordings
+from tests.cases import each
 
 GROUPS = wordings()
 WINDOWS = (
@@ -20,15 +20,15 @@ WINDOWS = (
 ).split()
 
 
-def seen() -> Iterator[Any]:
+def seen() -> Iterator[tuple[str, list[str], str]]:
     """Yield each text with the class that it means and those that it narrows."""
     for group in GROUPS:
         for row in group["rows"]:
-            for server, text, _ in row["seen"]:
-                yield pytest.param(group["means"], group["narrows"], text, id=f"{server}: {text[:40]}")
+            for _, text, _ in row["seen"]:
+                yield group["means"], group["narrows"], text
 
 
-@pytest.mark.parametrize(("means", "narrows", "text"), list(seen()))
+@each(("means", "narrows", "text"), list(seen()))
 def test_what_was_seen(means: str, narrows: list[str], text: str) -> None:
     """A text means the class of its group, whichever of the broader classes it comes with."""
     for broader in narrows:
@@ -97,7 +97,7 @@ INNOCENT = (
 )
 
 
-@pytest.mark.parametrize("text", INNOCENT)
+@each("text", INNOCENT)
 def test_innocent_texts(text: str) -> None:
     """The caller's own mistakes stay that: words count whole and near each other, addresses not at all."""
     assert narrowed(errors.InvalidRequestError, text) is errors.InvalidRequestError

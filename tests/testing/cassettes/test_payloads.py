@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.framing import SSEDecoder
@@ -29,7 +29,6 @@ def _sse(events: list[tuple[str, Any]], newline: str, separators: tuple[str, str
     return "".join(lines)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["", "delta"]), _JSON | st.just("[DONE]")), max_size=6),
     st.sampled_from(["\n", "\r\n"]),
@@ -57,7 +56,6 @@ def _events(body: bytes) -> list[Any]:
     return [(e.event, e.data if e.data == "[DONE]" else json.loads(e.data)) for e in found]
 
 
-@settings(deadline=None)
 @given(st.lists(_JSON, min_size=1, max_size=6), st.sampled_from(["application/json", "application/x-ndjson"]))
 def test_json_survives_the_file(values: list[Any], kind: str) -> None:
     """JSON and NDJSON come back with the same values; nearly always with the same bytes."""
@@ -68,7 +66,6 @@ def test_json_survives_the_file(values: list[Any], kind: str) -> None:
     assert [json.loads(line) for line in again.splitlines() if line] == lines
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_body_survives_the_file(body: bytes) -> None:
     """What is neither JSON nor events comes back byte for byte."""

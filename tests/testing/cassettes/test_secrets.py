@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
@@ -127,7 +127,7 @@ def spelled(key: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 2)
 @given(
     key=KEYS,
     status=st.sampled_from([200, 401, 429, 500]),

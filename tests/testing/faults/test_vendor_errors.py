@@ -13,6 +13,7 @@ from langchain_llmdispatch.testing import (
     assert_attempts,
 )
 from langchain_llmdispatch.testing.faults.vendor_errors import error_body
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import VENDORS
 from tests.testing.models import deployment, model_of
@@ -28,7 +29,7 @@ STATUSES = {
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("status", STATUSES)
+@each("status", STATUSES)
 def test_statuses_mean_what_they_mean_to_each_vendor(
     server: LoopbackServer, vendor: str, status: int
 ) -> None:

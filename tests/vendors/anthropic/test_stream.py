@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessageChunk,
@@ -199,14 +199,12 @@ STREAM = wire(*events(answer(NATIVE, "tool_use")))
 WHOLE = total(chunks(STREAM, call(tools=[WEATHER])))
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 300), max_size=60))
 def test_any_split_means_the_same(sizes: list[int]) -> None:
     """Where the bytes are cut into pieces makes no difference."""
     assert total(chunks(STREAM, call(tools=[WEATHER]), sizes=sizes)) == WHOLE
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(0, STREAM.rindex(b"message_stop") - 1))
 def test_any_cut_is_noticed(end: int) -> None:
     """A stream that ends before its end marker raises, and no chunk is marked as the last."""

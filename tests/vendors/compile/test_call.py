@@ -14,6 +14,7 @@ from langchain_llmdispatch.types import ChatRequest, ToolChoice
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
+from tests.cases import each
 from tests.vendors.compile.calls import ENDPOINT as _ENDPOINT
 from tests.vendors.compile.calls import PLAIN as _PLAIN
 from tests.vendors.compile.calls import TOOL as _TOOL
@@ -138,7 +139,7 @@ _SOURCES: dict[str, AIMessage] = {
 }
 
 
-@pytest.mark.parametrize("vendor", _VENDORS.values(), ids=str)
+@each("vendor", _VENDORS.values())
 @pytest.mark.parametrize("source", _SOURCES)
 def test_every_codec_spells_every_thread(source: str, vendor: Vendor) -> None:
     """A loop begun anywhere, with an image in a result and a late system message, is encoded by all."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
@@ -444,7 +444,6 @@ _DEFINITIONS = {
 }
 
 
-@settings(deadline=None)
 @given(_pairs, st.sampled_from(sorted(_DIALECTS)))
 def test_values_of_a_schema_stay_possible(pair: _Pair, dialect: str) -> None:
     """Unless it is reported: whatever the caller's schema allows, the compiled one allows; it is a schema itself."""

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import DispatchError, UnsupportedFeatureError
 from langchain_llmdispatch.json_format import UnwritableError
 from langchain_llmdispatch.vendors.history.block_faults import fault_of, with_fault
+from tests.cases import each
 from tests.vendors.compile.calls import VENDORS as _VENDORS
 from tests.vendors.compile.calls import compiled as _call
 
@@ -54,7 +55,7 @@ def test_a_block_with_a_fault_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("vendor", _VENDORS)
-@pytest.mark.parametrize(
+@each(
     ("block", "named"),
     [
         ({"type": "image"}, r"message 0, content block 1 \(image\): it has none of url, base64, file_id"),
@@ -175,7 +176,6 @@ def _answer(blocks: list[Any], provider: str | None, *, v1: bool) -> AIMessage:
     return AIMessage(blocks, response_metadata={**metadata, **({"output_version": "v1"} if v1 else {})})
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.one_of(_odd_blocks(), st.sampled_from(_BLOCKS)), min_size=1, max_size=3),
     st.sampled_from(["user", "system", "tool", "answer"]),

@@ -6,7 +6,7 @@ import copy
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -24,10 +24,11 @@ from langchain_llmdispatch.vendors.history.compile import (
     check_messages,
     compile_messages,
 )
+from tests.cases import each
 from tests.vendors.history.threads import RULES, TURNS, answer_of, compiled, histories, types
 
 
-@pytest.mark.parametrize("target", RULES)
+@each("target", RULES)
 @pytest.mark.parametrize("source", TURNS)
 def test_a_tool_loop_begun_anywhere_goes_on_anywhere(source: str, target: str) -> None:
     """Seven by seven: text, call and result arrive; reasoning only at home; ids agree."""
@@ -189,7 +190,6 @@ def _check_order(out: list[BaseMessage], rules: HistoryRules) -> None:
 
 
 @pytest.mark.parametrize("target", RULES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=histories)
 def test_any_history_becomes_legal(target: str, history: list[BaseMessage]) -> None:
     """Legal, unmutated, deterministic, and compiled twice the same."""

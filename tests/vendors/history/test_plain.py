@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -30,7 +30,6 @@ def test_plain_messages_pass_by_identity() -> None:
 
 
 @pytest.mark.parametrize("target", RULES)
-@settings(max_examples=100, deadline=None)
 @given(history=loops)
 def test_the_shortcut_for_plain_histories_skips_nothing(target: str, history: list[BaseMessage]) -> None:
     """Where a history is plain, compiling it in full changes nothing."""

@@ -11,11 +11,12 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.langchain.errors import translated
+from tests.cases import each
 from tests.vendors.langchain.models import COLOURS, Api, Scripted, answered, router
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize(
+@each("colour", COLOURS)
+@each(
     ("raised", "expected"),
     [
         (core.ModelRateLimitError("slow"), errors.RateLimitError),

@@ -86,7 +86,7 @@ def test_a_rate_limiter_is_waited_for_no_longer_than_the_timeout(colour: str) ->
             await asyncio.Event().wait()
             return blocking
 
-    model = router(Scripted(rate_limiter=Closed()), Scripted(), timeout=0.02)
+    model = router(Deployment(Scripted(rate_limiter=Closed()), timeout=0.02), Scripted())
     answered(colour, model, "Hello")
     assert model.get_stats().fallbacks == 1
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessageChunk,
@@ -251,7 +251,6 @@ STREAM = b"".join(
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-@settings(max_examples=60, deadline=None)
 def test_pieces_decide_nothing(cuts: list[int]) -> None:
     """However the network cuts the bytes, the answer is the same."""
     places = [0, *sorted(cuts), len(STREAM)]

@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.openai.responses_calls import VENDOR, call
 from tests.vendors.openai.test_responses_answer import (
     CALLED,
@@ -248,7 +249,6 @@ def test_errors_in_the_stream(given: dict[str, Any], cls: type[errors.VendorErro
 
 
 @given(st.integers(0, len(STREAM) - 3))
-@settings(max_examples=60, deadline=None)
 def test_a_cut_stream_is_no_answer(cut: int) -> None:
     """Before the final event there is no whole answer, wherever the cut is."""
     decoder = VENDOR.stream_decoder(call(stream=True), {})
@@ -259,7 +259,6 @@ def test_a_cut_stream_is_no_answer(cut: int) -> None:
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-@settings(max_examples=40, deadline=None)
 def test_pieces_decide_nothing(cuts: list[int]) -> None:
     """However the network cuts the bytes, the answer is the same."""
     places = [0, *sorted(cuts), len(STREAM)]
@@ -391,9 +390,9 @@ def test_a_call_without_a_name() -> None:
         streamed(data)
 
 
-@pytest.mark.parametrize("whole", ["{}", '{"city":"Oslo"}'])
-@pytest.mark.parametrize("begun", ["", "{}", "whole"])
-@pytest.mark.parametrize("pieces", [["whole"], ["{}", "whole"], ["whole", "whole"], []])
+@each("whole", ["{}", '{"city":"Oslo"}'])
+@each("begun", ["", "{}", "whole"])
+@each("pieces", [["whole"], ["{}", "whole"], ["whole", "whole"], []])
 @pytest.mark.parametrize("ends", [0, 1, 2])
 def test_arguments_come_once(whole: str, begun: str, pieces: list[str], ends: int) -> None:
     """In the item, in pieces, in the item that is done or in the response alone: once, and in one block."""

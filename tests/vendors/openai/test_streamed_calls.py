@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.openai.streamed_calls import StreamedCalls
+from tests.cases import each
 from tests.vendors.openai.calls import VENDOR, call, decoded
 from tests.vendors.openai.test_chat_stream import DONE, event, summed
 
@@ -80,8 +81,8 @@ def test_the_same_call_twice(place: dict[str, Any]) -> None:
     assert calls(streamed([piece("{}", "f", **place)], [piece(ONE, "f", **place)])) == [("f", {"q": 1})]
 
 
-@pytest.mark.parametrize("place", [{"index": 0}, {}, {"index": 0, "id": "a"}, {"id": "a"}])
-@pytest.mark.parametrize(
+@each("place", [{"index": 0}, {}, {"index": 0, "id": "a"}, {"id": "a"}])
+@each(
     "texts",
     [
         ["{}", '{"q"', ":1}"],
