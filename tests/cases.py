@@ -38,7 +38,7 @@ def each(names: str | Sequence[str], values: Iterable[Any]) -> Callable[[Test], 
         run.__dict__.update(vars(test))
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
         kept = [each for each in signature.parameters.values() if each.name not in parameters]
-        run.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+        vars(run)["__signature__"] = signature.replace(parameters=kept)
         return run
 
     return decorate
