@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langchain_llmdispatch.config.files import bounded, parsed
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
@@ -55,7 +56,8 @@ def read_litellm(
     """
     config = bounded(parsed(source))
     own = _mapping(config.get("environment_variables") or {}, "environment_variables")
-    variables = {**environment, **{name: str(value) for name, value in own.items()}}  # theirs win, as there
+    named = {name: str(value) for name, value in own.items()}
+    variables = ChainMap(named, cast("dict[str, str]", environment))  # theirs win, as there; it is only read
     importer = _LiteLLM(variables, VendorTable(custom_vendors))
     fields = importer.fields(config)
     if importer.unknown:

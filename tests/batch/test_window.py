@@ -39,7 +39,7 @@ both = pytest.mark.parametrize("run", [in_threads, in_a_loop])
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 6), st.booleans(), st.randoms())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_each_input_leaves_once_within_the_window(
     oks: list[bool], size: int, ordered: bool, rng: Any
 ) -> None:
