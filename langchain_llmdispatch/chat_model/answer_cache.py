@@ -40,7 +40,7 @@ _NOT_KEYED = frozenset([
     *("model", "models", "routes", "vendors", "custom_vendors", "unsupported_params", *PARAMETERS),
     *("timeout", "deadline", "first_token_timeout", "stream_idle_timeout", "wait_for_preferred"),
     *("retry_policy", "retry_quota", "max_attempts", "max_response_bytes", "hedge_after", "on_stream_error"),
-    *("streaming", "budget_usd", "enable_logging", "enable_metrics"),
+    *("streaming", "budget_usd", "count_tokens", "enable_logging", "enable_metrics"),
 ])  # fmt: skip
 _KEYED = tuple(name for name in DispatchFields.model_fields if name not in _NOT_KEYED)
 # The run whose answer LangChain itself looks up and stores, by its tags and metadata.

@@ -17,6 +17,7 @@ from langchain_llmdispatch.chat_model.fields import registry_of
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.dispatch.retry_quota import RetryBalance, RetryQuota
+from langchain_llmdispatch.drivers.token_counts import RemoteCounts
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.limiter import Limiter
@@ -47,6 +48,7 @@ class SharedState:
         budget: The budget that was handed in, or None.
         counters: The statistics.
         transport: The connections.
+        token_counts: Counts of tokens that vendors have made.
         affinity: Which deployment answered which thread.
         retry_balance: What the retry quota leaves.
     """
@@ -57,6 +59,7 @@ class SharedState:
         self.health = Health(rng=fields.rng) if fields.health is None else fields.health
         self.counters, self.affinity = Counters(fields.clock), Affinity()
         self.transport = Transport(environment=fields.env)
+        self.token_counts = RemoteCounts(self.transport, fields.clock)
         self.retry_balance = RetryBalance(fields.retry_quota or RetryQuota())
         self._retry_quota = fields.retry_quota
         self._resolved, self._registry = _resolved(fields), registry_of(fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import (
@@ -16,7 +16,10 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_llmdispatch.chat_model.managed import ManagedModel
+from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.drivers.token_counts import RemoteCounts
 from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools
 from langchain_llmdispatch.vendors.token_counts import CountsTokens
 
@@ -37,20 +40,70 @@ class TokenCounting(ManagedModel):
         return list(range(count_tokens_approximately([text], chars_per_token=self._characters_per_token())))
 
     def get_num_tokens_from_messages(
-        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None
+        self,
+        messages: Sequence[BaseMessage],
+        tools: Sequence[Any] | None = None,
+        *,
+        exact: bool | None = None,
+        **kwargs: Any,
     ) -> int:
-        """Return the estimated number of tokens in a conversation, tools included.
+        """Return the number of tokens in a conversation, tools included.
 
         Args:
             messages: The conversation.
             tools: What `bind_tools` takes.
+            exact: Whether the planned vendor counts at its own endpoint (OpenAI, Anthropic, Gemini; Cohere
+                counts the text). It costs a request, whose answer is kept; where there is no answer within 10
+                seconds, or no endpoint, the estimate is returned. None: what the field `count_tokens` says,
+                unless there is a `custom_get_token_ids`.
+            kwargs: Keywords of the call that count, too: `model`, `response_format`, `thinking`, ...
         """
+        if self._counts_exactly(exact):
+            request, target = self._counted(messages, tools, kwargs)
+            if target is not None and (found := self._token_counts.count(request, target)) is not None:
+                return found
+        return self._estimate(messages, tools, kwargs.get("model"))
+
+    async def aget_num_tokens_from_messages(
+        self,
+        messages: Sequence[BaseMessage],
+        tools: Sequence[Any] | None = None,
+        *,
+        exact: bool | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Return the number of tokens in a conversation; see `get_num_tokens_from_messages`."""
+        if self._counts_exactly(exact):
+            request, target = self._counted(messages, tools, kwargs)
+            if target is not None and (found := await self._token_counts.acount(request, target)) is not None:
+                return found
+        return self._estimate(messages, tools, kwargs.get("model"))
+
+    def _counts_exactly(self, exact: bool | None) -> bool:
+        return self.count_tokens == "exact" and self.custom_get_token_ids is None if exact is None else exact
+
+    @property
+    def _token_counts(self) -> RemoteCounts:
+        return self._engine.shared_state.token_counts
+
+    def _counted(
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None, kwargs: Mapping[str, Any]
+    ) -> tuple[ChatRequest, Target | None]:
+        """Return the request whose tokens are counted, and the deployment that counts them."""
+        words = {name: value for name, value in kwargs.items() if name != "model"}
+        if tools:
+            words["tools"] = bound_tools(tools)
+        return self._engine.requests.freeze(messages, None, words), self._engine.planned(kwargs.get("model"))
+
+    def _estimate(
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None, model: str | None = None
+    ) -> int:
         bound: list[Any] = bound_tools(tools) if tools else []
         if self.custom_get_token_ids is not None:
             texts = [get_buffer_string([message]) for message in messages]
             texts += [dump_json(tool).decode() for tool in bound]
             return sum(len(self.custom_get_token_ids(text)) for text in texts)
-        factor = self._characters_per_token()
+        factor = self._characters_per_token(model)
         return count_tokens_approximately(messages, tools=bound, chars_per_token=factor)
 
     def token_counter(self, messages: Iterable[MessageLikeRepresentation]) -> int:
@@ -65,18 +118,18 @@ class TokenCounting(ManagedModel):
                 since the answers in it report the whole.
         """
         given = convert_to_messages(messages)
-        estimate = self.get_num_tokens_from_messages(given)
+        estimate = self._estimate(given)
         found = _last_report(given)
         if found is None:
             return estimate
         index, reported = found
-        before = self.get_num_tokens_from_messages(given[: index + 1])
+        before = self._estimate(given[: index + 1])
         scale = min(_MOST_SCALE, max(1.0, reported / before)) if before else 1.0
         return max(math.ceil(estimate * scale), reported)
 
-    def _characters_per_token(self) -> float:
+    def _characters_per_token(self, model: str | None = None) -> float:
         """Return how many characters the planned vendor's tokens have."""
-        target = self._engine.planned(None)
+        target = self._engine.planned(model)
         return CountsTokens.characters_per_token if target is None else target.vendor.characters_per_token
 
 

@@ -131,6 +131,8 @@ class DispatchFields(Checked):
         streaming: Whether `invoke` streams underneath.
         unsupported_params: Whether what a target cannot take is adapted, dropped, or an error.
         allowed_vendors: The only vendors that may see a conversation; None allows all configured ones.
+        count_tokens: Whether `get_num_tokens_from_messages` estimates, or counts at the planned vendor's own
+            endpoint (`exact`), where it has one.
         enable_logging: Print readable logs of decisions (never prompts or keys).
         enable_metrics: Keep statistics.
     """
@@ -187,6 +189,7 @@ class DispatchFields(Checked):
     streaming: bool = False
     unsupported_params: UnsupportedParams = "adapt"
     allowed_vendors: Sequence[str] | None = None
+    count_tokens: Literal["estimate", "exact"] = "estimate"
     enable_logging: bool = False
     enable_metrics: bool = True
 

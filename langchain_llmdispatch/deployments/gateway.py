@@ -11,17 +11,13 @@ its requests go through the gateway, and a vendor without a path there is refuse
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from langchain_llmdispatch.deployments.credentials import checked_headers, checked_url
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import Endpoint
 from langchain_llmdispatch.vendors.base import Vendor
-
-try:
-    from langchain_core.utils import _gateway
-except ImportError:  # an older langchain-core has none
-    _gateway = None  # type: ignore[assignment] # as above
 
 SWITCH = "LANGSMITH_GATEWAY"
 KEYS = ("LANGSMITH_GATEWAY_API_KEY", "LANGSMITH_API_KEY")
@@ -51,6 +47,15 @@ def is_langsmith(url: str) -> bool:
     return url == _HOST or url.startswith(f"{_HOST}/")
 
 
+def _forced() -> Any:
+    """Return what the `langsmith_gateway` around it holds; None outside of one."""
+    try:
+        context = getattr(import_module("langchain_core.utils._gateway"), "_GATEWAY_OVERRIDE", None)
+    except ImportError:  # an older langchain-core
+        return None
+    return None if context is None else context.get()
+
+
 def forced_endpoint(
     vendor: Vendor, own_url: str | None, headers: dict[str, str], api_version: str | None
 ) -> Endpoint | None:
@@ -65,8 +70,7 @@ def forced_endpoint(
     Raises:
         ConfigurationError: The gateway has no path to the vendor.
     """
-    context: Any = getattr(_gateway, "_GATEWAY_OVERRIDE", None)
-    forced = None if context is None else context.get()
+    forced = _forced()
     if forced is None:
         return None
     kept = own_url is not None and own_url.startswith(f"{forced.base_url}/")

@@ -105,7 +105,7 @@ def test_a_stream_that_breaks_or_is_left_is_not_stored(server: LoopbackServer) -
     with model_of(deployment(server, "openai"), cache=InMemoryCache(), max_attempts=1) as model:
         stream: Iterator[Any] = model.stream("hello")
         next(stream)
-        stream.close()  # type: ignore[attr-defined] # a generator
+        stream.close()
         server.script("openai", [(Fault.cut(after_events=5), Answer("so many words " * 20))])
         with pytest.raises(DispatchError):
             answer(model, "stream")

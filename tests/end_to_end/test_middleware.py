@@ -17,6 +17,7 @@ from langchain.agents.middleware import (
     SummarizationMiddleware,
     ToolCallLimitMiddleware,
 )
+from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -48,6 +49,33 @@ def pair(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherChat
 def vendors_of(messages: Sequence[Any]) -> list[str]:
     """Return who gave each answer."""
     return [m.response_metadata["llmdispatch"]["vendor"] for m in messages if isinstance(m, AIMessage)]
+
+
+class EagerCaching(AnthropicPromptCachingMiddleware):
+    """Marks requests of any model, as middleware for Anthropic that knows no classes would."""
+
+    def _should_apply_caching(self, request: Any) -> bool:
+        return True
+
+
+@colours
+def test_cache_marks_reach_anthropic_alone(server: LoopbackServer, colour: str) -> None:
+    """System, tools and request are marked there; on the vendor that is fallen back to nothing is."""
+    server.script("anthropic", [CALL, DOWN], "anthropic")
+    agent = create_agent(
+        pair(server, "anthropic", "openai"),
+        tools=[magic_function],
+        system_prompt="Be brief.",
+        middleware=[EagerCaching()],
+    )
+    messages, _ = run(colour, agent, QUESTION)
+    first, refused, second = (request.body for request in server.requests)
+    mark = {"type": "ephemeral", "ttl": "5m"}
+    for body in (first, refused):
+        assert body["system"][-1]["cache_control"] == body["tools"][-1]["cache_control"] == mark
+        assert body["cache_control"] == mark
+    assert "cache_control" not in json.dumps(second)
+    assert vendors_of(messages) == ["anthropic", "openai"]
 
 
 @colours
@@ -223,7 +251,7 @@ def classifier() -> Any:
     """Return a decision model that always chooses `deep`."""
     decisions: Any = pytest.importorskip("langchain_core.decisions")
 
-    class Deep(decisions.BaseDecisionModel):  # type: ignore[misg] # its class is known at run time only
+    class Deep(decisions.BaseDecisionModel):
         @property
         def _provider(self) -> str:
             return "test"

@@ -65,3 +65,9 @@ SCHEMAS = SchemaDialect(
     # 400: "Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"
     keys=ToolNameRules(re.compile(r"[a-zA-Z0-9_.-]+")),
 )
+
+COUNTED = frozenset({
+    *("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control"),
+    *("context_management", "mcp_servers"),
+})  # fmt: skip
+"""Fields of a request that `POST /v1/messages/count_tokens` takes."""

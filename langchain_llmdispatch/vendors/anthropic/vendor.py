@@ -114,6 +114,18 @@ class AnthropicVendor(Vendor):
             headers["anthropic-beta"] = ",".join(features)
         return {**headers, **own}
 
+    count_field: ClassVar[str | None] = "input_tokens"
+
+    def encode_count(self, call: Call) -> httpx.Request | None:
+        """Return the request to the counting endpoint, which refuses what is about the answer alone.
+
+        Source: `messages.count_tokens` of Anthropic's SDK.
+        """
+        made = body(call, self.facts(call.model))
+        counted = {name: value for name, value in made.items() if name in rules.COUNTED}
+        url = f"{_url(call.endpoint.base_url)}/count_tokens"
+        return json_request(url, lambda: self._headers(call, counted), counted)
+
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a successful response."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from langchain_core.messages import get_buffer_string
+
+from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
@@ -66,6 +69,22 @@ class CohereVendor(Vendor):
         url, body = chat_url(endpoint.base_url), chat_body(call)
         return json_request(url, lambda: {**bearer(endpoint), **custom_headers(endpoint)}, body)
 
+    count_field: ClassVar[str | None] = "tokens"
+
+    def encode_count(self, call: Call) -> httpx.Request | None:
+        """Return the request to `POST /v1/tokenize`, which takes a text of 65,536 characters at most.
+
+        It knows no messages: roles and tools are counted as the text that stands for them.
+        Source: https://docs.cohere.com/reference/tokenize
+        """
+        tools = [dump_json([tool.name, tool.description, tool.parameters]).decode() for tool in call.tools]
+        text, endpoint = "\n".join([get_buffer_string(call.messages), *tools]), call.endpoint
+        if not 0 < len(text) <= _MOST_TOKENIZED:
+            return None
+        url = chat_url(endpoint.base_url).removesuffix("v2/chat") + "v1/tokenize"
+        body = {"model": call.model, "text": text}
+        return json_request(url, lambda: {**bearer(endpoint), **custom_headers(endpoint)}, body)
+
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in `body`."""
@@ -87,6 +106,9 @@ class CohereVendor(Vendor):
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
         """Return the limits of requests that the headers report."""
         return limits(headers)
+
+
+_MOST_TOKENIZED = 65_536  # characters
 
 
 def chat_url(base_url: str) -> str:

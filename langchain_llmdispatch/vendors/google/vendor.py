@@ -6,6 +6,7 @@ Wire format: https://ai.google.dev/api/generate-content. The key travels in a he
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
@@ -100,6 +101,21 @@ class GoogleVendor(Vendor):
         body = request_body(call, self.facts(call.model))
         return json_request(_url(call), lambda: _headers(call.endpoint), body)
 
+    count_field: ClassVar[str | None] = "totalTokens"
+
+    def encode_count(self, call: Call) -> httpx.Request | None:
+        """Return the request to `countTokens`.
+
+        System text and tools count only inside `generateContentRequest`, whose own `model` is required
+        (googleapis/python-genai#432); Vertex has no such field and takes them at the top.
+        """
+        whole = request_body(call, self.facts(call.model))
+        counted = {"generateContentRequest": {"model": f"models/{call.model}", **whole}}
+        if "/" in call.model:
+            counted = {name: value for name, value in whole.items() if name in _COUNTED_BY_VERTEX}
+        url = _url(replace(call, stream=False)).removesuffix("generateContent") + "countTokens"
+        return json_request(url, lambda: _headers(call.endpoint), counted)
+
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a successful response."""
@@ -113,6 +129,10 @@ class GoogleVendor(Vendor):
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         """Return the error that a response with an error status means."""
         return error_of(self, call, status, headers, body)
+
+
+# https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens
+_COUNTED_BY_VERTEX = frozenset(["contents", "systemInstruction", "tools", "generationConfig"])
 
 
 def _url(call: Call) -> str:

@@ -88,6 +88,7 @@ def _responses_url(service: _Service, version: str | None, path: str) -> str:
 class AzureVendor(OpenAIVendor):
     """Azure OpenAI and its neighbours. The model is the deployment's name."""
 
+    count_field: ClassVar[str | None] = None  # its documentation names no such endpoint
     name = "azure"
     aliases = ("azure-openai", "azure_openai")
     base_url = None

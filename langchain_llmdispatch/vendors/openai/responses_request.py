@@ -27,6 +27,25 @@ if TYPE_CHECKING:
 
 NOT_TAKEN = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
 """Neutral parameters that this API does not have; the compiler leaves them out and reports it."""
+ONLY_HERE = frozenset(
+    {
+        "background",
+        "context_management",
+        "conversation",
+        "include",
+        "max_tool_calls",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "truncation",
+    }
+)
+"""Fields that only this API has."""
+COUNTED = frozenset({
+    *("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "truncation"),
+    *("previous_response_id", "conversation", "parallel_tool_calls"),
+})  # fmt: skip
+"""Fields that `POST /responses/input_tokens` takes: `input_tokens.count` of OpenAI's SDK."""
 LEAST_TOKENS = 16
 """A lower limit of the output is refused; chat completions take any."""
 _ENCRYPTED = "reasoning.encrypted_content"

@@ -34,6 +34,7 @@ from langchain_llmdispatch.vendors.openai.portable_tools import PORTABLE
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
 from langchain_llmdispatch.vendors.openai.responses_input import only_here
 from langchain_llmdispatch.vendors.openai.responses_request import (
+    COUNTED,
     LEAST_TOKENS,
     NOT_TAKEN,
     responses_body,
@@ -219,6 +220,16 @@ class OpenAIVendor(ChatCompletions):
         if use == "tools":
             return bool(call.tools) and call.params.get("reasoning_effort") != "none"
         return use == "always"
+
+    count_field: ClassVar[str | None] = "input_tokens"
+
+    def encode_count(self, call: Call) -> httpx.Request | None:
+        """Return the request to `POST /responses/input_tokens`, whichever API the call itself goes to."""
+        made = responses_body(call, self.listing)
+        counted = {name: value for name, value in made.items() if name in COUNTED}
+        own = call.endpoint
+        headers = lambda: {**self.credentials(call), **custom_headers(own)}  # noqa: E731 - keys are unwrapped late
+        return json_request(self.url(call, "responses/input_tokens"), headers, counted)
 
     def background(self, call: Call) -> BackgroundAnswers | None:
         """Return how answers of the Responses API are fetched that are made in the background."""
