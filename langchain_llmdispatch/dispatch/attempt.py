@@ -17,6 +17,7 @@ from langchain_llmdispatch.deployments.secrets import secrets_of
 from langchain_llmdispatch.dispatch.call_state import CallState, DeclinedAnswer, TargetState
 from langchain_llmdispatch.dispatch.error_secrets import cleanse, forget_variables
 from langchain_llmdispatch.dispatch.hedging import LostRaceError
+from langchain_llmdispatch.dispatch.paused import PausedAnswer
 from langchain_llmdispatch.dispatch.resume import caused, interrupted
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
 from langchain_llmdispatch.types import AttemptRecord, Change
@@ -49,6 +50,7 @@ class Attempt:
         token: What the deployment's `api_key` function has returned for it, or None.
         committed: Whether content has been handed to the caller.
         chunks: What has been handed to the caller.
+        paused_turn: Whether its answer was paused by the vendor, and another request is to continue it.
         lost: Whether another request of the call answered first (see `Race`).
         crash: The exception that it ended with where that is no `DispatchError`: a bug of this package.
         usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
@@ -62,7 +64,7 @@ class Attempt:
         ended_at: When it ended, in the clock's monotonic seconds.
     """
 
-    partial = committed = lost = False
+    partial = committed = lost = paused_turn = False
     changes: Sequence[Change] = ()
     usage: UsageMetadata | None = None
     cost: Cost | None = None
@@ -122,7 +124,12 @@ class Attempt:
     @property
     def accepted(self) -> bool:
         """Whether its answer is the call's, once it is over."""
-        return self.error is None and not self.declined and not self.lost
+        return self.error is None and not (self.declined or self.paused_turn or self.lost)
+
+    @property
+    def may_continue(self) -> bool:
+        """Whether the call has a request and time left to continue an answer that its vendor paused."""
+        return self.call.sent < self.call.policy.max_attempts and self.left() > 0
 
     @property
     def last_resort(self) -> bool:
@@ -198,6 +205,10 @@ class Attempt:
             outputs: Builds what the caller gets if no better answer comes.
         """
         self._declined = outputs
+
+    def suspend(self, paused: PausedAnswer) -> None:
+        """Record that its answer is continued by another request, before `succeed`."""
+        self.call.paused, self.paused_turn = paused, True
 
     def pause(self, seconds: float) -> None:
         """Leave out seconds in which the caller, who reads the stream, did not wait for it."""
@@ -300,7 +311,10 @@ class Attempt:
         error.request_id = error.request_id or self.request_id
         if error.status_code is None and self.refused:
             error.status_code = self.status
-        return interrupted(error, [*self.call.delivered, *self.chunks]) if self.committed else error
+        if not self.committed:
+            return error
+        before = self.call.paused.delivered if self.call.paused is not None else ()
+        return interrupted(error, [*before, *self.call.delivered, *self.chunks])
 
     def _recorded(self, error: BaseException | None) -> AttemptRecord:
         now, opened, sent, first = self.call.clock.monotonic(), self._opened_at, self._sent_at, self._first_at

@@ -16,6 +16,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.hedging import Race
 from langchain_llmdispatch.dispatch.observer import Observers
+from langchain_llmdispatch.dispatch.paused import PausedAnswer
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.errors import ContextOverflowError, DispatchError, SpliceError
 from langchain_llmdispatch.types import AttemptRecord, ChatRequest
@@ -104,6 +105,7 @@ class CallState:
         costs: Costs of the requests whose vendors reported their usage.
         delivered: Chunks that the caller has of streams that broke.
         declined: Whole answers that the cascade did not accept.
+        paused: What has come of an answer that its vendor paused; None if it did not.
         retries_refused: Retries that were not made because the retry quota was used up.
         race: The requests that are open at once while one is hedged; else None.
         outcome: None until the call is over.
@@ -140,6 +142,7 @@ class CallState:
         self.errors: list[DispatchError] = []
         self.costs: list[Cost] = []
         self.delivered: list[AIMessageChunk] = []
+        self.paused: PausedAnswer | None = None
         self.declined: list[DeclinedAnswer] = []
         self.retries_refused = 0
         self.race: Race | None = None

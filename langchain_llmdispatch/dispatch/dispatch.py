@@ -35,6 +35,7 @@ from langchain_llmdispatch.errors import (
     DispatchError,
     NoDeploymentError,
     RateLimitError,
+    StreamInterruptedError,
 )
 
 
@@ -83,10 +84,10 @@ class Dispatch:
         while attempt is not None:
             call.race, self._open = None, [attempt]
             yield attempt
-            ended = [one for one in self._open if one.error is not None or one.declined]
+            ended = [one for one in self._open if one.error is not None or one.declined or one.paused_turn]
             if call.outcome is not None or not ended:
                 return
-            best = next((one for one in ended if one.declined), best)
+            best = next((one for one in ended if one.declined or one.paused_turn), best)
             attempt = self._following(ended)
         call.finish("answered", best)
 
@@ -138,7 +139,12 @@ class Dispatch:
         call = self.call
         begun = late.begun or call.delivered  # a stream that is resumed is past its first content
         reserved = call.sent + (not late.sent)
-        if begun or reserved >= self._policy.max_attempts or self._clock.monotonic() >= call.deadline:
+        if (
+            begun
+            or call.paused is not None
+            or reserved >= self._policy.max_attempts
+            or self._clock.monotonic() >= call.deadline
+        ):
             return None
         others = [c for c in call.others(late.candidate) if not c.last_resort and not self._wait(c)]
         if not others:
@@ -166,12 +172,20 @@ class Dispatch:
         chosen, retry = self._after(last)
         if chosen is not None:
             return self._attempt(chosen, retry, fallback=chosen is not last.candidate)
-        if self.call.declined or last.error is None:
+        if last.error is None or self._has_answer(last.error):
             return None
         raise self._failed(final_error(self.call, last.error))
 
+    def _has_answer(self, error: DispatchError) -> bool:
+        """Return whether there is something to return after the last error: declined, or paused."""
+        paused = self.call.paused is not None and not isinstance(error, StreamInterruptedError)
+        return paused or bool(self.call.declined)
+
     def _after(self, ended: Attempt) -> tuple[TargetState | None, RetryCallState | None]:
         """Return the candidate that is tried after an attempt, and the retry's state if it is the same."""
+        if ended.paused_turn:
+            ended.candidate.tries = 0  # what continues an answer may be retried as often as what began it
+            return ended.candidate, None
         if ended.error is None:
             return self._after_declined(ended.candidate), None
         error = deciding(ended.error, self.call.delivered, resume=self._policy.resume)
@@ -192,7 +206,8 @@ class Dispatch:
             self._refuse_key(current)
         others = [c for c in self.call.others(current) if c.may_follow(current, error)]
         retry = self._retry(current, error, others)
-        if not self._falls_back(error):
+        begun = self.call.paused is not None and self.call.paused.delivered
+        if begun or not self._falls_back(error):  # a stream that has begun is continued where it was paused
             others = []
         choice = [*others, current] if current.alive else others
         if retry is not None and others and self._stays(current, error, retry):

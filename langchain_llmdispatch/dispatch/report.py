@@ -36,7 +36,7 @@ def report(attempt: Attempt) -> dict[str, Any]:
     """
     call, target = attempt.call, attempt.target
     cost = attempt.cost or Cost(None, None)
-    if call.declined:
+    if call.declined or call.paused is not None:
         cost = _total(attempt, cost)
     facts: dict[str, Any] = {
         "vendor": target.vendor.name,
@@ -108,6 +108,8 @@ def _course(call: CallState) -> dict[str, Any]:
 def _total(attempt: Attempt, own: Cost) -> Cost:
     """Return the cost of all answers of a call, declined ones included; unknown if one of them is."""
     others = [one.cost for one in attempt.call.declined if one.record is not attempt.record]
+    if attempt.call.paused is not None:
+        others += attempt.call.paused.costs[: -1 if attempt.paused_turn else None]
     amounts = [own.usd, *(cost.usd if cost is not None else None for cost in others)]
     known = [usd for usd in amounts if usd is not None]
     return replace(own, usd=sum(known, Decimal(0)) if len(known) == len(amounts) else None)

@@ -82,7 +82,7 @@ class Driver:
                             yield output
             if call.outcome == "answered":
                 return
-        for output in call.declined[-1].outputs():
+        for output in (call.paused or call.declined[-1]).outputs():
             yield output
 
     async def _hedge(self, lane_of: Callable[[Exchange], Lane], attempt: Attempt, contest: Race) -> Lane:

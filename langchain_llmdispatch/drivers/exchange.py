@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC
 from email.utils import format_datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httpx
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
 
 from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.dispatch.paused import PausedAnswer
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
 from langchain_llmdispatch.dispatch.resume import Splicer, resumed
 from langchain_llmdispatch.errors import (
@@ -57,6 +58,7 @@ class Exchange:
         call: The compiled request.
         read_deadline: When the wait for the answer ends; set when the request is sent.
         splicer: Joins the answer to what was delivered of a broken stream; None for a new answer.
+        parts: The parts of a paused answer that this request continues; None for a new answer.
         decoder: The decoder of a streamed answer; None before it begins.
         permit: What the limiter granted; None without limits.
 
@@ -66,6 +68,7 @@ class Exchange:
 
     read_deadline: ReadDeadline
     splicer: Splicer | None = None
+    parts: PausedAnswer | None = None
     decoder: StreamDecoder | None = None
     permit: Permit | None = None
 
@@ -86,6 +89,9 @@ class Exchange:
             self.call = replace(self.call, extra={**self.call.extra, "background": True})
             if self.background is None:
                 raise UnsupportedFeatureError("its API has no answers in the background")
+        if (paused := attempt.call.paused) is not None and paused.target is target:
+            self.parts = paused
+            self.call = self.vendor.continued(self.call, paused.message) or self.call
         if delivered := attempt.call.delivered:
             self.call, self.splicer = resumed(delivered, self.call, target.facts)
 
@@ -281,6 +287,10 @@ class Exchange:
             if message.response_metadata.get("normalized_finish_reason") not in ANSWERED:
                 message = completed(message)
             self.used(message.usage_metadata, message.response_metadata.get("model_name"))
+            if self.parts is not None:
+                message = self.parts.joined(message)
+            if self.suspends(message, lambda: [self.generation(message)]):
+                return []
             if not message.content or not isinstance(message.content, str) or message.invalid_tool_calls:
                 check_answer(message)  # a text needs no closer look
         except DispatchError:
@@ -292,6 +302,28 @@ class Exchange:
             self.attempt.decline(lambda: [self.generation(message)])
         self.attempt.succeed()
         return [] if declined else [self.generation(message)]
+
+    def suspends(
+        self, message: AIMessage, outputs: Callable[[], list[Any]], *, held: Sequence[AIMessageChunk] = ()
+    ) -> bool:
+        """Return whether another request is to continue an answer that the vendor paused; if so, it ends.
+
+        Args:
+            message: The answer so far, all its parts.
+            outputs: Builds what the caller gets if it is not continued.
+            held: Chunks of this part that were not handed over.
+        """
+        attempt, before = self.attempt, self.parts
+        if message.response_metadata.get("finish_state") != "suspended" or not attempt.may_continue:
+            return False
+        if self.vendor.continued(self.call, message) is None:
+            return False
+        costs = [*(before.costs if before is not None else ()), attempt.cost]
+        delivered = [*(before.delivered if before is not None else ()), *attempt.chunks]
+        target = attempt.target
+        attempt.suspend(PausedAnswer(target, message, costs, outputs, delivered=delivered, held=held))
+        attempt.succeed()
+        return True
 
     def declines(self, message: AIMessage) -> bool:
         """Return whether the call's cascade, if any, does not accept a whole answer."""

@@ -57,6 +57,7 @@ class Relay:
         vendor, call = exchange.vendor, exchange.call
         self._decoder = exchange.decoder = self._guarded(vendor.stream_decoder, call, headers)
         self._rewriters, self._splicer = exchange.rewriters(), exchange.splicer
+        self._paused = exchange.parts
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._frames = -1  # how many had come when the grace began
@@ -113,6 +114,8 @@ class Relay:
         out: list[ChatGenerationChunk] = []
         for rewriter in self._rewriters:
             chunks = [self._guarded(rewriter.chunk, chunk) for chunk in chunks]
+        if self._paused is not None:
+            chunks = [self._paused.shifted(chunk) for chunk in chunks]
         if self._splicer is not None:
             chunks = self._spliced(self._splicer, chunks)
         for chunk in chunks:
@@ -128,6 +131,8 @@ class Relay:
         if metadata.get("normalized_finish_reason") not in ANSWERED:
             last = self._guarded(completed, last, [*self._attempt.chunks, *self._held])
         self._guarded(self._exchange.used, last.usage_metadata, metadata.get("model_name"))
+        if self._paused is not None:
+            last = last.model_copy(update={"usage_metadata": self._paused.total(last)})
         return last
 
     def _take(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
@@ -175,8 +180,22 @@ class Relay:
         out = self._released()
         if not is_empty(last):
             self._attempt.content()
+        if self._suspends(last):
+            return out
         self._attempt.succeed()
         return [*out, self._completed(last)]
+
+    def _suspends(self, last: AIMessageChunk) -> bool:
+        """Return whether the vendor paused the answer, and another request is to continue it."""
+        if last.response_metadata.get("finish_state") != "suspended":
+            return False
+        before = self._paused.delivered if self._paused is not None else ()
+        chunks = [*before, *self._attempt.chunks, *self._held, last]
+        whole = chunks[0] + chunks[1:] if chunks[1:] else last
+        message = cast("AIMessage", message_chunk_to_message(whole))
+        return self._exchange.suspends(
+            message, lambda: [*self._released(), self._completed(last)], held=self._held
+        )
 
     def _completed(self, last: AIMessageChunk) -> ChatGenerationChunk:
         """Return the last chunk with the facts of the call."""
@@ -188,6 +207,10 @@ class Relay:
 class BufferedRelay(Relay):
     """Passes a streamed answer on once the call's cascade has accepted it as a whole."""
 
+    def __init__(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
+        super().__init__(exchange, headers)
+        self._held = [*self._paused.held] if self._paused is not None else []
+
     def _take(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
         if not is_empty(chunk):
             self._progressed()
@@ -195,6 +218,8 @@ class BufferedRelay(Relay):
         return []
 
     def _end(self, last: AIMessageChunk) -> list[ChatGenerationChunk]:
+        if self._suspends(last):
+            return []
         whole = self._held[0] + [*self._held[1:], last] if self._held else last
         message = cast("AIMessage", message_chunk_to_message(whole))
         if not self._exchange.declines(message):

@@ -259,6 +259,10 @@ class Vendor(CountsTokens, ABC):
         """Return the smallest output limit that the API to which a call goes takes."""
         return 1
 
+    def continued(self, call: Call, message: AIMessage) -> Call | None:
+        """Return the call that continues an answer which the vendor paused; None if it did not."""
+        return None
+
     def background(self, call: Call) -> BackgroundAnswers | None:
         """Return how answers to `call` are fetched that are made in the background; None if they are not."""
         return None

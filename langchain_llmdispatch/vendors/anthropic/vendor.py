@@ -11,6 +11,7 @@ from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.anthropic import rules
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
+from langchain_llmdispatch.vendors.anthropic.paused import continued
 from langchain_llmdispatch.vendors.anthropic.portable_tools import PORTABLE
 from langchain_llmdispatch.vendors.anthropic.request import betas, body
 from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStreamDecoder
@@ -134,6 +135,10 @@ class AnthropicVendor(Vendor):
     def stream_decoder(self, call: Call, headers: Mapping[str, str]) -> StreamDecoder:
         """Return a fresh decoder for one streamed answer."""
         return AnthropicStreamDecoder(self, call, headers)
+
+    def continued(self, call: Call, message: AIMessage) -> Call | None:
+        """Return the call with the content of a `pause_turn` sent back."""
+        return continued(call, message)
 
     @guards_error
     def decode_error(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
