@@ -201,6 +201,9 @@ class Call:
         tool_names: Vendor's tool name -> caller's, where they differ.
         argument_names: By the vendor's tool name: vendor's names of arguments -> caller's, where they differ.
         max_response_bytes: The most bytes that the response, or one event of it, may have.
+        deployment: The name of the deployment, which marks its own answers in the history; empty: no answer
+            of it is relied on.
+        continues: The id of an answer that the vendor has stored: only what follows it is sent.
     """
 
     model: str
@@ -217,6 +220,8 @@ class Call:
     tool_names: Mapping[str, str] = field(default_factory=dict)
     argument_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     max_response_bytes: int = MAX_RESPONSE_BYTES
+    deployment: str = ""
+    continues: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Attempt:
         committed: Whether content has been handed to the caller.
         chunks: What has been handed to the caller.
         paused_turn: Whether its answer was paused by the vendor, and another request is to continue it.
+        outdated: Whether it went on from an answer that its vendor had stored, and that is gone.
         lost: Whether another request of the call answered first (see `Race`).
         crash: The exception that it ended with where that is no `DispatchError`: a bug of this package.
         usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
@@ -64,7 +65,7 @@ class Attempt:
         ended_at: When it ended, in the clock's monotonic seconds.
     """
 
-    partial = committed = lost = paused_turn = False
+    partial = committed = lost = paused_turn = outdated = False
     changes: Sequence[Change] = ()
     usage: UsageMetadata | None = None
     cost: Cost | None = None

@@ -42,6 +42,7 @@ class TargetState:
         alive: Whether it may be tried again in this call.
         last_resort: 0: it is none; 1: its breaker is open; 2: its key was refused in this call. Those
             above 0 are tried when no other target is left, in this order.
+        whole_history: It gets the whole history, since an answer that it had stored is gone.
     """
 
     target: Target
@@ -50,6 +51,7 @@ class TargetState:
     tries: int = 0
     alive: bool = True
     last_resort: int = 0
+    whole_history: bool = False
 
     def may_follow(self, failed: TargetState, error: DispatchError) -> bool:
         """Return whether this target may succeed after an error of another one.

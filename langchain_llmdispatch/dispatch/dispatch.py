@@ -189,7 +189,7 @@ class Dispatch:
         if ended.error is None:
             return self._after_declined(ended.candidate), None
         error = deciding(ended.error, self.call.delivered, resume=self._policy.resume)
-        return self._after_error(ended.candidate, error)
+        return self._after_error(ended.candidate, error, outdated=ended.outdated)
 
     def _after_declined(self, current: TargetState) -> TargetState | None:
         current.alive = False
@@ -198,10 +198,13 @@ class Dispatch:
         return self._best(self.call.others(current))
 
     def _after_error(
-        self, current: TargetState, error: DispatchError
+        self, current: TargetState, error: DispatchError, *, outdated: bool
     ) -> tuple[TargetState | None, RetryCallState | None]:
         if self.call.sent >= self._policy.max_attempts or isinstance(error, DeadlineExceededError):
             return None, None
+        if outdated and not current.whole_history:
+            current.whole_history = True
+            return current, self._policy.retries.at_once(error, current.tries)
         if isinstance(error, AuthenticationError):
             self._refuse_key(current)
         others = [c for c in self.call.others(current) if c.may_follow(current, error)]

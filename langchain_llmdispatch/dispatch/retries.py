@@ -86,10 +86,16 @@ class RetryPolicy(Settings):
             return None
         if (error.retry_after or 0) > self.max_retry_after:
             return None
+        state = self.at_once(error, tries)
+        state.idle_for = state.upcoming_sleep = float(self._wait(error, state, rng))
+        return state
+
+    def at_once(self, error: errors.DispatchError, tries: int) -> RetryCallState:
+        """Return tenacity's state of a repetition that is no bet: another request, with no wait."""
         state = RetryCallState(_RETRYING, None, (), {})
         state.attempt_number = tries
         state.set_exception((type(error), error, error.__traceback__))
-        state.idle_for = state.upcoming_sleep = float(self._wait(error, state, rng))
+        state.idle_for = state.upcoming_sleep = 0.0
         return state
 
     def _retries(self, error: errors.DispatchError) -> bool:

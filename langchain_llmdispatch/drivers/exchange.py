@@ -23,6 +23,7 @@ from langchain_llmdispatch.errors import (
     ConfigurationError,
     DispatchError,
     InvalidRequestError,
+    ItemNotFoundError,
     MalformedResponseError,
     UnsupportedFeatureError,
     UnusableDeploymentError,
@@ -82,6 +83,7 @@ class Exchange:
             endpoint=target.endpoint,
             defaults=target.deployment.params,
             facts=target.facts,
+            deployment="" if attempt.candidate.whole_history else target.name,
         )
         if (limit := attempt.call.policy.max_response_bytes) != self.call.max_response_bytes:
             self.call = replace(self.call, max_response_bytes=limit)
@@ -261,6 +263,7 @@ class Exchange:
         except Exception as cause:
             cls = class_of_status(response.status_code)
             raise cls("an error of an unknown shape", status_code=response.status_code) from cause
+        self.attempt.outdated = bool(self.call.continues) and isinstance(error, ItemNotFoundError)
         raise error
 
     def malformed(self, what: str, cause: Exception) -> DispatchError:

@@ -255,6 +255,10 @@ class Vendor(CountsTokens, ABC):
         """
         return ()
 
+    def stored_answer(self, call: Call) -> str:
+        """Return the id of an answer that is stored here and that the call goes on from; empty for none."""
+        return ""
+
     def least_tokens(self, call: Call) -> int:
         """Return the smallest output limit that the API to which a call goes takes."""
         return 1

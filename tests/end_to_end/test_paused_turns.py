@@ -63,9 +63,7 @@ class Vendor:
         step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         if isinstance(step, int):
             kind = "authentication_error" if step == httpx.codes.UNAUTHORIZED else "api_error"
-            return httpx.Response(
-                step, json={"type": "error", "error": {"type": kind, "message": "x"}}
-            )
+            return httpx.Response(step, json={"type": "error", "error": {"type": kind, "message": "x"}})
         if body.get("stream"):
             return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=events(step))
         return httpx.Response(200, json=step)

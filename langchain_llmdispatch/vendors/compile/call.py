@@ -34,6 +34,7 @@ def compile_call(
     endpoint: Endpoint,
     defaults: Mapping[str, Any] = _NOTHING,
     facts: ModelFacts | None = None,
+    deployment: str = "",
 ) -> tuple[Call, list[Change]]:
     """Return `request` as a call that `vendor` can encode, and what was altered for it.
 
@@ -44,6 +45,7 @@ def compile_call(
         endpoint: Where it goes.
         defaults: The deployment's parameters; those that the call chose win.
         facts: What the model takes; None looks it up.
+        deployment: The deployment's name, for answers that it has stored; empty: none is relied on.
 
     Raises:
         UnsupportedFeatureError: The target cannot serve it: media, server tools.
@@ -57,12 +59,9 @@ def compile_call(
         request, endpoint, changes = words.request, words.endpoint, words.changes
     elif defaults:
         request = replace(request, params=request.over(defaults, request.params))
-    params: dict[str, Any] = {}
-    if request.params:
-        params, more = compile_parameters(
-            request.params, vendor, facts, request.unsupported_params, model=model
-        )
-        changes += more
+    given, policy = request.params, request.unsupported_params
+    params, more = compile_parameters(given, vendor, facts, policy, model=model) if given else ({}, [])
+    changes += more
     tools = compile_tools(vendor, request, facts, model, changes) if _may_hold_tools(request) else NO_TOOLS
     messages = _messages(vendor, request, model, tools, changes, host_of(endpoint.base_url))
     if params and vendor.history.thinking_first and facts.thinking == "budget":
@@ -81,10 +80,20 @@ def compile_call(
         stream=request.stream,
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
         argument_names=tools.keys or _NOTHING,
+        deployment=deployment,
     )
     if params or call.extra:
-        call = _without_refused(call, vendor, request, changes)
+        call = _without_refused(_continued(call, vendor, changes), vendor, request, changes)
     return call, changes
+
+
+def _continued(call: Call, vendor: Vendor, changes: list[Change]) -> Call:
+    """Return the call as one that goes on from an answer which the vendor has stored, if there is one."""
+    stored = vendor.stored_answer(call) if call.extra else ""
+    if not stored:
+        return call
+    changes.append(Change("history_stored", "only what follows a stored answer is sent"))
+    return replace(call, continues=stored)
 
 
 def has_words(request: ChatRequest, defaults: Mapping[str, Any]) -> bool:

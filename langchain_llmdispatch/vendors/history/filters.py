@@ -126,7 +126,8 @@ class BlockFilter:
         if kind in MEDIA:
             if not may_read(self.rules.provider, block):
                 owner = file_owner(block) or "another vendor"
-                return self._foreign(f"a file of {owner}'s, which the target cannot read", index)
+                self._refuse(f"a file of {owner}'s, which the target cannot read", index)
+                return None
             if not self._takes(block, self.rules.user_media):
                 self.reasons.append(f"message {index} holds {_label(block)}, which the target does not take")
             return block
@@ -195,7 +196,8 @@ class BlockFilter:
             return without(block, "vendor")
         if kind not in ASIDES:
             whose = f"{owner}'s own" if owner else "which it does not know"
-            return self._foreign(f"a block of type {kind!r}, {whose}", index)
+            self._refuse(f"a block of type {kind!r}, {whose}", index)
+            return None
         self.note("block_dropped", f"{kind} blocks are {owner}'s own", index, lossy=kind != "cachePoint")
         text = readable_text(value)
         return text_block(text) if text else None
@@ -203,7 +205,7 @@ class BlockFilter:
     def _is_item(self, value: Mapping[str, Any]) -> bool:
         return self.rules.provider == "openai" and kind_of(value) in OPENAI_ITEMS
 
-    def _foreign(self, what: str, index: int) -> None:
+    def _refuse(self, what: str, index: int) -> None:
         """Leave out what only another vendor has, or note that the history cannot go to this one."""
         if self._drop_foreign:
             self.note("block_dropped", what, index, lossy=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 _SHORT = 9
-NOT_SENT = frozenset({"use_responses_api", "stream_usage"})
+NOT_SENT = frozenset({"use_responses_api", "use_previous_response_id", "stream_usage"})
 """Parameters that choose a codec and never reach the wire."""
 
 

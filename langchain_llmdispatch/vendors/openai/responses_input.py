@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
-def input_items(messages: Sequence[BaseMessage], *, stored: bool, reasons: bool = True) -> list[Json]:
+def input_items(
+    messages: Sequence[BaseMessage], *, stored: bool, reasons: bool = True, after: str = ""
+) -> list[Json]:
     """Return the conversation as input items.
 
     Args:
         messages: The compiled history.
         stored: Whether the vendor keeps earlier items, so that they may be named by id alone.
         reasons: Whether the model takes reasoning items; a model that does not reason refuses them.
+        after: The id of a stored answer; only what follows it is returned.
     """
     items: list[Json] = []
     custom: set[str] = set()
@@ -39,6 +42,8 @@ def input_items(messages: Sequence[BaseMessage], *, stored: bool, reasons: bool 
             own = _complete(_assistant(message, stored=stored), reasons=reasons)
             custom.update(item["call_id"] for item in own if item["type"] == "custom_tool_call")
             items += own
+            if after and message.response_metadata.get("id") == after:
+                items = []
         elif isinstance(message, ToolMessage):
             items.append(_tool_result(message, custom=message.tool_call_id in custom))
         else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AIMessage
+
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.models import facts, profile
 from langchain_llmdispatch.vendors.openai.chat_request import (
@@ -27,20 +29,8 @@ if TYPE_CHECKING:
 
 NOT_TAKEN = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
 """Neutral parameters that this API does not have; the compiler leaves them out and reports it."""
-ONLY_HERE = frozenset(
-    {
-        "background",
-        "context_management",
-        "conversation",
-        "include",
-        "max_tool_calls",
-        "previous_response_id",
-        "reasoning",
-        "text",
-        "truncation",
-    }
-)
-"""Fields that only this API has."""
+CONTINUES = "use_previous_response_id"
+"""The switch to send only what follows the last stored answer, as in `langchain-openai`."""
 COUNTED = frozenset({
     *("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "truncation"),
     *("previous_response_id", "conversation", "parallel_tool_calls"),
@@ -58,11 +48,13 @@ def responses_body(call: Call, listing: Listing) -> Json:
     reasons = (profile(listing, call.model) or {}).get("reasoning_output", True)
     body: Json = {
         "model": call.model,
-        "input": input_items(call.messages, stored=stored, reasons=reasons),
+        "input": input_items(call.messages, stored=stored, reasons=reasons, after=call.continues),
     }
+    if call.continues:
+        body["previous_response_id"] = call.continues
     # An answer in the background can be fetched while it is stored, which is the default of the API.
     if not stored and call.extra.get("background") is not True:
-        body["store"] = False
+        body["store"] = bool(call.extra.get(CONTINUES))  # the next call goes on from this answer
     for name, value in call.params.items():
         _PARAMS.get(name, _same)(body, name, value)
     if tools := [*map(_tool, call.tools), *map(dict, call.server_tools)]:
@@ -98,6 +90,27 @@ def _tool(tool: ToolSpec) -> Json:
     if "defer_loading" in tool.extras:
         spec["defer_loading"] = tool.extras["defer_loading"]
     return spec
+
+
+def stored_answer(call: Call) -> str:
+    """Return the id of the last answer that this deployment gave and the vendor has stored; empty for none.
+
+    What other vendors and deployments answered since is sent.
+    """
+    named = {"previous_response_id", "conversation"} & call.extra.keys()
+    if not call.extra.get(CONTINUES) or not call.deployment or named or call.extra.get("store") is False:
+        return ""
+    # The last message is what is asked.
+    answers = (message for message in reversed(call.messages[:-1]) if isinstance(message, AIMessage))
+    return next((identity for answer in answers if (identity := _stored_here(answer, call.deployment))), "")
+
+
+def _stored_here(answer: AIMessage, deployment: str) -> str:
+    metadata = answer.response_metadata
+    facts, identity = metadata.get("llmdispatch"), str(metadata.get("id") or "")
+    own = facts.get("deployment") == deployment if isinstance(facts, dict) else True
+    openais = metadata.get("model_provider") in {"openai", None}
+    return identity if own and openais and identity.startswith("resp_") else ""
 
 
 # -- parameters ----------------------------------------------------------------------------------------

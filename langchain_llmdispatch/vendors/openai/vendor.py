@@ -34,10 +34,12 @@ from langchain_llmdispatch.vendors.openai.portable_tools import PORTABLE
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
 from langchain_llmdispatch.vendors.openai.responses_input import only_here
 from langchain_llmdispatch.vendors.openai.responses_request import (
+    CONTINUES,
     COUNTED,
     LEAST_TOKENS,
     NOT_TAKEN,
     responses_body,
+    stored_answer,
 )
 from langchain_llmdispatch.vendors.openai.responses_stream import ResponsesStreamDecoder
 from langchain_llmdispatch.vendors.openai.words import WORDS
@@ -210,11 +212,11 @@ class OpenAIVendor(ChatCompletions):
         if call.extra:
             if (flag := call.extra.get("use_responses_api")) is not None:
                 return bool(flag)
-            if self._of_api(call, "responses"):
+            if call.extra.get(CONTINUES) or self._of_api(call, "responses"):
                 return True
-        if call.server_tools:
-            return True
-        if any(type(message.content) is list and only_here(message.content) for message in call.messages):
+        if call.server_tools or any(
+            type(message.content) is list and only_here(message.content) for message in call.messages
+        ):
             return True
         use = self.facts(call.model).responses_api
         if use == "tools":
@@ -249,6 +251,11 @@ class OpenAIVendor(ChatCompletions):
         """Return those of the call's own words that only one API has."""
         found = ((name, self.words.find(name)) for name in call.extra)
         return [name for name, word in found if word is not None and word.apis == {api}]
+
+    def stored_answer(self, call: Call) -> str:
+        """Return the id of an answer that the Responses API goes on from; see `stored_answer` there."""
+        stored = stored_answer(call)
+        return stored if stored and self.uses_responses(call) else ""
 
     def least_tokens(self, call: Call) -> int:
         """Return the smallest `max_tokens`, which is higher in the Responses API."""

@@ -36,6 +36,7 @@ WORDS = OwnedWords(
         "reasoning": Word(means=_reasoning, types=(Mapping,)),
         "text": Word(means=_text, types=(Mapping,)),
         "context_management": Word(types=(list, tuple)),
+        "use_previous_response_id": Word(switch=True, harmless=True),
         "previous_response_id": Word(question=True),
         "conversation": Word(question=True),
         "prompt": Word(question=True, types=(Mapping,)),
