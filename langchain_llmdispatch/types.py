@@ -274,6 +274,8 @@ class AttemptRecord:
         request_id: The vendor's id for the request.
         started_ms: Milliseconds from the call's start until this began, its own wait not included; hedged
             requests overlap.
+        cost_usd: US dollars that the vendor bills, as text; by estimate where it was left, cut or timed out.
+            None where it was refused, or nothing is known.
     """
 
     vendor: str
@@ -286,6 +288,7 @@ class AttemptRecord:
     ttft_ms: int | None = None
     request_id: str | None = None
     started_ms: int = 0
+    cost_usd: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values, keys as in `response_metadata`."""
@@ -338,6 +341,7 @@ class Spending(Summable):
         wasted_tokens: Tokens of requests that brought no answer.
         cost: US dollars, exactly, failed requests included; unknown prices are not in it.
         wasted: US dollars of requests that brought no answer.
+        estimated: US dollars of `cost` that were counted by estimate: their vendors did not report them.
     """
 
     input_tokens: int = 0
@@ -347,6 +351,7 @@ class Spending(Summable):
     wasted_tokens: int = 0
     cost: Decimal = Decimal(0)
     wasted: Decimal = Decimal(0)
+    estimated: Decimal = Decimal(0)
 
     @property
     def total_tokens(self) -> int:

@@ -22,7 +22,7 @@ def test_a_record_becomes_json_by_its_own_names() -> None:
     assert held["deployment"] == "first"
     assert set(held) == {
         *("vendor", "model", "deployment", "status", "error", "wait_ms", "latency_ms", "ttft_ms"),
-        *("request_id", "started_ms"),
+        *("request_id", "started_ms", "cost_usd"),
     }
     held["status"] = 500
     assert RECORD.status == 200

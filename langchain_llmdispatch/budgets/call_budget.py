@@ -9,7 +9,7 @@ from typing import Protocol
 
 from langchain_llmdispatch.budgets.budget import Budget, BudgetReservation
 from langchain_llmdispatch.deployments.target import Target
-from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.dispatch.attempt import NEVER_ARRIVED, Attempt
 from langchain_llmdispatch.errors import BudgetExceededError
 
 _ZERO = Decimal(0)
@@ -99,8 +99,14 @@ class CallBudget:
 
 
 def cost_of_attempt(attempt: Attempt, worst: Decimal) -> Decimal:
-    """Return the charge of a request: its cost; nothing if refused; the worst case if the cost is unknown."""
-    if attempt.cost is not None and attempt.cost.usd is not None and not attempt.partial:
-        return attempt.cost.usd
-    unsent = not attempt.sent or getattr(attempt.error, "code", None) in {"connect", "pool"}
-    return _ZERO if attempt.refused or unsent else worst
+    """Return the charge of a request: its cost, by estimate where it was not reported; nothing if refused.
+
+    Where nothing at all is known of it, the worst case is charged.
+    """
+    cost, estimate = attempt.cost, attempt.call.estimate
+    if cost is None:
+        unsent = not attempt.sent or getattr(attempt.error, "code", None) in NEVER_ARRIVED
+        if attempt.refused or unsent:
+            return _ZERO
+        cost = estimate(attempt) if estimate is not None else None
+    return worst if cost is None or cost.usd is None else cost.usd

@@ -174,6 +174,7 @@ class Engine:
             thread=routing.thread,
             observers=observers,
             send_checks=(check,) if budget is None else (budget.reserve, check),
+            estimate=routing.estimate,
         )
         dispatch = Dispatch(
             call,

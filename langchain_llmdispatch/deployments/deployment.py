@@ -133,6 +133,8 @@ class Deployment(_WithoutSecrets):
         max_concurrency: Requests in flight at once.
         input_price: USD per million input tokens, instead of the price data.
         output_price: USD per million output tokens, instead of the price data.
+        geography: Where requests are processed, if that changes the price and no address says so: `data_zone`
+            for an Azure deployment of that type. Regional addresses of OpenAI and Vertex are known.
         tags: Words for routing rules.
         params: Parameters for this deployment (`temperature`, `reasoning_effort`, ...): a call's own win
             over them, they win over the model's.
@@ -156,6 +158,7 @@ class Deployment(_WithoutSecrets):
     max_concurrency: int | None = Field(default=None, gt=0)
     input_price: float | None = Field(default=None, ge=0)
     output_price: float | None = Field(default=None, ge=0)
+    geography: str | None = None
     tags: frozenset[str] = frozenset()
     params: Words = Field(default_factory=dict)
     headers: Headers = Field(default_factory=dict, exclude=True, repr=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.catalog.price_list import deployment_price
 from langchain_llmdispatch.catalog.prices import DeploymentPrice
+from langchain_llmdispatch.catalog.terms import PLAIN, Terms
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.types import Endpoint, TimeLimits
 from langchain_llmdispatch.vendors.base import Vendor
@@ -49,11 +50,13 @@ class Target:
     def __post_init__(self) -> None:
         own, common = self.deployment, self.config
         limits = (own.rpm, own.tpm, own.max_concurrency, common.rpm, common.tpm)
-        url = self.endpoint.base_url
+        url, billing = self.endpoint.base_url, self.vendor.billing
+        geography = (own.geography or billing.geography(url)).replace("global", "")
         price = deployment_price(
             self.vendor.listing,
             self.model,
             base_url=url,
+            terms=Terms(geography=geography) if geography else PLAIN,
             is_free=self.vendor.is_free(self.model, url),
             input_price=own.input_price,
             output_price=own.output_price,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from pydantic import SecretStr
 from tenacity import RetryCallState
@@ -24,6 +24,8 @@ from langchain_llmdispatch.types import AttemptRecord, Change
 from langchain_llmdispatch.vendors.redaction import hidden, parameter_secrets
 
 _OK = 200
+NEVER_ARRIVED = frozenset({"connect", "pool"})
+"""Codes of errors of requests that did not reach a server."""
 
 
 class Attempt:
@@ -50,13 +52,15 @@ class Attempt:
         token: What the deployment's `api_key` function has returned for it, or None.
         committed: Whether content has been handed to the caller.
         chunks: What has been handed to the caller.
+        unseen: What has arrived and is held back from the caller.
         paused_turn: Whether its answer was paused by the vendor, and another request is to continue it.
         outdated: Whether it went on from an answer that its vendor had stored, and that is gone.
         lost: Whether another request of the call answered first (see `Race`).
         crash: The exception that it ended with where that is no `DispatchError`: a bug of this package.
         usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
         partial: Whether `usage` was reported before the answer broke off: more may have been used.
-        cost: The cost of `usage`; None if that is unknown.
+        cost: What the vendor bills: the cost of `usage`, or an estimate where it was left, cut or timed out;
+            None if it was refused or did not arrive, or nothing is known.
         waited: Seconds slept or queued before sending.
         throttled: Seconds of them spent waiting for our own limits.
         latency: Seconds from sending to the end, without `paused`.
@@ -67,6 +71,7 @@ class Attempt:
 
     partial = committed = lost = paused_turn = outdated = False
     changes: Sequence[Change] = ()
+    unseen: Sequence[BaseMessage] = ()
     usage: UsageMetadata | None = None
     cost: Cost | None = None
     error: DispatchError | None = None
@@ -259,6 +264,8 @@ class Attempt:
             elif isinstance(error, Exception) and not isinstance(error, LostRaceError):
                 self.crash = error
             self.lost = isinstance(error, LostRaceError)
+            if self._sent_at is not None and (self.cost is None or self.partial):
+                self._estimate()
             self.record = self._recorded(error)
         self._end(self.record)
         return True
@@ -299,6 +306,13 @@ class Attempt:
                 self.record = self.record or self._recorded(None)
                 self._end(self.record)
 
+    def _estimate(self) -> None:
+        """Set the cost by estimate, where the vendor has read the request and did not report what it used."""
+        unread = self.refused or getattr(self.error, "code", None) in NEVER_ARRIVED
+        if self.call.estimate is not None and not unread:
+            with suppress(Exception):  # an odd request has no estimate; its own error is the one to raise
+                self.cost = self.call.estimate(self)
+
     def _completed(self, error: DispatchError) -> DispatchError:
         """Return an error with everything that is known of it, and without what must not be shown."""
         secrets = list(self.secrets())
@@ -335,4 +349,9 @@ class Attempt:
             ttft_ms=None if self.ttft is None else max(0, round(self.ttft * 1000)),
             request_id=self.request_id or getattr(shown, "request_id", None),
             started_ms=max(0, round((opened - self.call.started) * 1000)),
+            cost_usd=_dollars(self.cost),
         )
+
+
+def _dollars(cost: Cost | None) -> str | None:
+    return None if cost is None or cost.usd is None else format(cost.usd, "f")

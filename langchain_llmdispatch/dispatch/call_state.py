@@ -25,6 +25,8 @@ CallOutcome: TypeAlias = Literal["answered", "failed", "abandoned", "crashed"]
 """`abandoned`: the caller left. `crashed`: an exception that is no `DispatchError`, a bug of this package."""
 SendCheck: TypeAlias = Callable[[Any], None]
 """Called with an attempt right before its request leaves; raises a `DispatchError` to keep it back."""
+CostEstimate: TypeAlias = Callable[[Any], Cost]
+"""Called with an attempt whose request was sent and not refused."""
 
 _FOREVER = float("inf")
 _NO_OBSERVERS = Observers()
@@ -96,6 +98,7 @@ class CallState:
         thread: The conversation's id, or None.
         observers: Notified of attempts and of the call's end.
         send_checks: Called in order right before each request leaves.
+        estimate: Returns the cost of a request whose vendor did not report its usage, or None.
 
     Attributes:
         started: When it began, in the clock's monotonic seconds.
@@ -127,9 +130,10 @@ class CallState:
         thread: str | None = None,
         observers: Observers = _NO_OBSERVERS,
         send_checks: Sequence[SendCheck] = (),
+        estimate: CostEstimate | None = None,
     ) -> None:
         self.request, self.policy, self.clock, self.thread = request, policy, clock, thread
-        self.observers, self.send_checks = observers, send_checks
+        self.observers, self.send_checks, self.estimate = observers, send_checks, estimate
         self.started = started = clock.monotonic()
         seconds = policy.times.deadline
         self.deadline = _FOREVER if seconds is None else started + seconds

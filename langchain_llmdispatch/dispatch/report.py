@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_llmdispatch.catalog.prices import Cost
+from langchain_llmdispatch.catalog.cost_details import details_of, total_of
+from langchain_llmdispatch.catalog.prices import MILLION, Cost
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState
 from langchain_llmdispatch.dispatch.hedging import OVERTAKEN
@@ -26,6 +25,7 @@ from langchain_llmdispatch.errors import (
 
 # What LangChain's tracers read to name the vendor that really answered (langchain_core.utils._gateway).
 GATEWAY_KEY = "lc_gateway_metadata"
+_NOT_REPORTED = Cost(None, unknown="the vendor reported no usage")
 
 
 def report(attempt: Attempt) -> dict[str, Any]:
@@ -35,9 +35,9 @@ def report(attempt: Attempt) -> dict[str, Any]:
         attempt: The attempt; its record is complete.
     """
     call, target = attempt.call, attempt.target
-    cost = attempt.cost or Cost(None, None)
+    cost = attempt.cost or _NOT_REPORTED
     if call.declined or call.paused is not None:
-        cost = _total(attempt, cost)
+        cost = total_of([cost, *_others(attempt)])
     facts: dict[str, Any] = {
         "vendor": target.vendor.name,
         "deployment": target.name,
@@ -45,9 +45,14 @@ def report(attempt: Attempt) -> dict[str, Any]:
         "messages": len(call.request.messages),
         **_course(call),
         "cost_usd": None if cost.usd is None else format(cost.usd, "f"),
+        "cost_details": _details(cost),
         "price_source": cost.source,
         "created_at": call.clock.now().isoformat(timespec="milliseconds"),
     }
+    if cost.unknown:
+        facts["cost_unknown"] = cost.unknown
+    if cost.estimated:
+        facts["cost_estimated"] = True
     if call.declined:
         facts |= {"attempts": _answers(attempt), "escalated": True, "accepted": not attempt.declined}
     if call.delivered:
@@ -60,19 +65,23 @@ def report(attempt: Attempt) -> dict[str, Any]:
 def failure_report(call: CallState) -> dict[str, Any]:
     """Return the facts of a call that failed, by the names of `report`: the last target, the cost.
 
-    Its cost is that of the requests whose vendors reported their usage, wasted as they are; None if none did.
+    Its cost is that of the requests that were billed, by estimate where vendors did not report their usage;
+    None if there was none.
     """
     last = call.records[-1] if call.records else None
     known = [cost for cost in call.costs if cost.usd is not None]
-    spent = sum((cost.usd for cost in known if cost.usd is not None), Decimal(0))
+    spent = total_of(known)
     return {
         "vendor": last.vendor if last is not None else None,
         "deployment": last.deployment if last is not None else None,
         "route": call.request.route,
+        "messages": len(call.request.messages),
         **_course(call),
-        "cost_usd": format(spent, "f") if known else None,
+        "cost_usd": format(spent.usd, "f") if known and spent.usd is not None else None,
+        "cost_details": details_of(spent),
         "price_source": known[-1].source if known else None,
         "created_at": call.clock.now().isoformat(timespec="milliseconds"),
+        **({"cost_estimated": True} if spent.estimated else {}),
     }
 
 
@@ -93,6 +102,27 @@ def final_error(call: CallState, last: DispatchError) -> DispatchError:
     return caused(error, last)
 
 
+def _details(cost: Cost) -> dict[str, dict[str, Any]]:
+    """Return what a cost is made of, as `details_of`; nearly always two kinds of tokens."""
+    priced = cost.priced
+    if priced is None or priced.fees or priced.rates.request or len({0, *priced.tokens[2:]}) > 1:
+        return details_of(cost)
+    rates, (read, made, *_), source, at, _ = priced
+    day = at.date().isoformat()
+    return {
+        kind: {
+            "units": units,
+            "rate": rates.texts[kind],
+            "per": MILLION,
+            "usd": format(rate * units, "f"),
+            "source": source,
+            "as_of": day,
+        }
+        for kind, units, rate in (("input", read, rates.input), ("output", made, rates.output))
+        if units
+    }
+
+
 def _course(call: CallState) -> dict[str, Any]:
     """Return the attempts of a call. An attempt that lost a race is not what a fallback follows."""
     deployments, waits, attempts = set(), 0, []
@@ -105,14 +135,12 @@ def _course(call: CallState) -> dict[str, Any]:
     return course | ({"retries_refused": call.retries_refused} if call.retries_refused else {})
 
 
-def _total(attempt: Attempt, own: Cost) -> Cost:
-    """Return the cost of all answers of a call, declined ones included; unknown if one of them is."""
+def _others(attempt: Attempt) -> list[Cost]:
+    """Return the costs of the other answers of a call: those that a cascade declined, or that were paused."""
     others = [one.cost for one in attempt.call.declined if one.record is not attempt.record]
     if attempt.call.paused is not None:
         others += attempt.call.paused.costs[: -1 if attempt.paused_turn else None]
-    amounts = [own.usd, *(cost.usd if cost is not None else None for cost in others)]
-    known = [usd for usd in amounts if usd is not None]
-    return replace(own, usd=sum(known, Decimal(0)) if len(known) == len(amounts) else None)
+    return [_NOT_REPORTED if cost is None else cost for cost in others]
 
 
 def _answers(attempt: Attempt) -> list[dict[str, Any]]:
@@ -131,15 +159,20 @@ def _answers(attempt: Attempt) -> list[dict[str, Any]]:
     return out
 
 
-def cost_of(attempt: Attempt, usage: UsageMetadata, model: str) -> Cost:
+def cost_of(attempt: Attempt, usage: UsageMetadata, model: str, facts: Mapping[str, Any]) -> Cost:
     """Return the cost of an answer; unknown if the model's price is.
 
     Args:
         attempt: The attempt.
         usage: What the vendor reports as used.
         model: The model that answered, by the vendor's response.
+        facts: The answer's `response_metadata`, which may say more of the price.
     """
-    return attempt.target.price.cost(usage, attempt.call.clock.now(), model=model)
+    target, at = attempt.target, attempt.call.clock.now()
+    billing = target.vendor.billing
+    if billing.facts.isdisjoint(facts):
+        return target.price.cost(usage, at, model=model)
+    return target.price.cost(usage, at, model=model, bill=billing.bill(facts))
 
 
 def llm_output(message: BaseMessage) -> dict[str, Any]:

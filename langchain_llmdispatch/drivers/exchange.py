@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC
@@ -289,7 +289,9 @@ class Exchange:
                 message = rewriter.message(message)
             if message.response_metadata.get("normalized_finish_reason") not in ANSWERED:
                 message = completed(message)
-            self.used(message.usage_metadata, message.response_metadata.get("model_name"))
+            self.used(message.usage_metadata, message.response_metadata)
+            if message.usage_metadata is None:
+                self.attempt.unseen = (message,)
             if self.parts is not None:
                 message = self.parts.joined(message)
             if self.suspends(message, lambda: [self.generation(message)]):
@@ -340,21 +342,26 @@ class Exchange:
         info = gateway(self.attempt, metadata.get("model_name") or self.call.model)
         return ChatGeneration(message=message, generation_info=info)
 
-    def used(self, usage: UsageMetadata | None, model: str | None) -> None:
-        """Record the usage that the vendor reports, before the answer is checked: a bad one is billed too."""
+    def used(self, usage: UsageMetadata | None, facts: Mapping[str, Any]) -> None:
+        """Record the usage that the vendor reports, before the answer is checked: a bad one is billed too.
+
+        Args:
+            usage: The usage, or None.
+            facts: The answer's `response_metadata`.
+        """
         if usage is not None:
             if not (isinstance(usage["input_tokens"], int) and isinstance(usage["output_tokens"], int)):
                 raise MalformedResponseError("the usage in the answer is no number of tokens")
             self.attempt.usage = usage
-            self.attempt.cost = cost_of(
-                self.attempt, usage, model if isinstance(model, str) and model else self.call.model
-            )
+            named = facts.get("model_name")
+            model = named if isinstance(named, str) and named else self.call.model
+            self.attempt.cost = cost_of(self.attempt, usage, model, facts)
 
     def settle(self) -> None:
         """Record the usage that a stream's vendor had reported before the stream broke."""
         if self.attempt.record is None and self.attempt.usage is None:
             with suppress(Exception):  # what makes no sense is no usage; the stream's own error is raised
-                self.used(getattr(self.decoder, "used", None), None)
+                self.used(getattr(self.decoder, "used", None), {})
             self.attempt.partial = True
 
     # -- a race ------------------------------------------------------------------------------------

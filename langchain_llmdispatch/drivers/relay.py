@@ -130,7 +130,7 @@ class Relay:
         metadata = last.response_metadata
         if metadata.get("normalized_finish_reason") not in ANSWERED:
             last = self._guarded(completed, last, [*self._attempt.chunks, *self._held])
-        self._guarded(self._exchange.used, last.usage_metadata, metadata.get("model_name"))
+        self._guarded(self._exchange.used, last.usage_metadata, metadata)
         if self._paused is not None:
             last = last.model_copy(update={"usage_metadata": self._paused.total(last)})
         return last
@@ -215,6 +215,7 @@ class BufferedRelay(Relay):
         if not is_empty(chunk):
             self._progressed()
         self._held.append(chunk)
+        self._attempt.unseen = self._held
         return []
 
     def _end(self, last: AIMessageChunk) -> list[ChatGenerationChunk]:

@@ -10,7 +10,9 @@ from functools import cached_property
 from random import Random
 from typing import Literal, NamedTuple, TypeAlias
 
+from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import BudgetExceededError, DispatchError, NoDeploymentError
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.internal import forks
@@ -84,6 +86,12 @@ class RoutingRequest:
     def forecast(self) -> Forecast:
         """Predictions as of `now`."""
         return Forecast(self.needs, self.health, self.now, self.at)
+
+    def estimate(self, attempt: Attempt) -> Cost:
+        """Return the cost of a request whose vendor did not report its usage; see `routing/unreported.py`."""
+        from langchain_llmdispatch.routing.unreported import estimated_cost
+
+        return estimated_cost(attempt, self.needs)
 
     def worst(self, target: Target, *, continued: int = 0) -> Decimal | None:
         """Return the dollars that one request to `target` can cost at most; see `Forecast.worst`."""

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from langchain_llmdispatch.catalog.price_key import DatedPrices
 from langchain_llmdispatch.catalog.price_list import prices_at
-from langchain_llmdispatch.catalog.prices import DatedPrices, TieredRates
+from langchain_llmdispatch.catalog.prices import DeploymentPrice, TieredRates
+from langchain_llmdispatch.catalog.terms import PLAIN
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.view import UNSEEN, HealthView
 from langchain_llmdispatch.routing.needs import Needs
 
+_ZERO = Decimal(0)
 USUAL_OUTPUT = 256
 """Tokens of an answer that are expected before any was seen."""
 LEAST_CACHED = 1024
@@ -63,7 +66,7 @@ class Forecast:
         tokens = self.needs.tokens
         costs: list[float | None] = []
         for target, output in zip(targets, outputs, strict=True):
-            price = target.price
+            price = self._price_of(target)
             tiers = price.fixed or price.rates(self._prices or self._look_up())
             if tiers is None:
                 costs.append(None)
@@ -114,16 +117,37 @@ class Forecast:
             # Where tokens cost nothing, their number does not matter.
             nothing = self._price(target, 1, 1, 0)
             return nothing if nothing == 0 else None
-        tokens, tiers = self.needs.worst_tokens + continued, self._tiers(target)
-        caches = self.needs.marks_cache
-        return None if tiers is None else tiers.of_length(tokens).at_most(tokens, output, caches=caches)
+        tokens = self.needs.worst_tokens + continued
+        caches = self.needs.marks_cache or target.vendor.billing.writes_cache
+        tiers, fees = self._tiers(target), self._most_fees(target)
+        if tiers is None or fees is None:
+            return None
+        return tiers.of_length(tokens).at_most(tokens, output, caches=caches) + fees
+
+    def _most_fees(self, target: Target) -> Decimal | None:
+        """Return the dollars that tools of the vendor can cost at most, or None if some fee is unknown."""
+        tools = self.needs.request.server_tools
+        if not tools:
+            return _ZERO
+        price, total = self._price_of(target), _ZERO
+        for kind, number in target.vendor.billing.most_fees(tools):
+            if (fee := price.fee(kind, self.at)) is None:
+                return None
+            total += fee.of(number)
+        return total
 
     def _price(self, target: Target, tokens: int, output: int, cached: int) -> Decimal | None:
         tiers = self._tiers(target)
         return None if tiers is None else tiers.of_length(tokens).of_tokens(tokens, output, cached)
 
     def _tiers(self, target: Target) -> TieredRates | None:
-        return target.price.fixed or target.price.rates(self._prices or self._look_up())
+        price = self._price_of(target)
+        return price.fixed or price.rates(self._prices or self._look_up())
+
+    def _price_of(self, target: Target) -> DeploymentPrice:
+        """Return the price of a target on the terms that the request asks for."""
+        terms = self.needs.terms_on(target)
+        return target.price if terms is PLAIN else target.price.on(terms)
 
     def _look_up(self) -> DatedPrices:
         self._prices = prices_at(self.at)

@@ -8,6 +8,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from langchain_llmdispatch.catalog.terms import PLAIN, Terms
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.types import ChatRequest
@@ -23,6 +24,7 @@ BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 800
 TOKENS_PER_FILE = 2000
+_TERMS = frozenset({"service_tier", "speed", "inference_geo"})
 _FACTS = {"image": "images", "pdf": "pdf", "audio": "audio", "video": "video"}
 WORST_INPUT = 1.5
 """Tokens that a prompt may really have in the worst case, per token of the estimate."""
@@ -110,6 +112,18 @@ class Needs:
         facts = messages[self.turn - 1].response_metadata.get("llmdispatch")
         name = facts.get("deployment") if isinstance(facts, Mapping) else None
         return name if isinstance(name, str) else None
+
+    @cached_property
+    def _names_terms(self) -> bool:
+        """Whether the request itself asks for terms of sale (a service tier, fast mode, a geography)."""
+        return not (_TERMS.isdisjoint(self.request.params) and _TERMS.isdisjoint(self.request.extra))
+
+    def terms_on(self, target: Target) -> Terms:
+        """Return the terms of sale that the request asks of a target."""
+        own, request = target.deployment.params, self.request
+        if not self._names_terms and (not own or _TERMS.isdisjoint(own)):
+            return PLAIN
+        return target.vendor.billing.asked(request.over(own, {**request.params, **request.extra}))
 
     def output_limit_on(self, target: Target) -> int | None:
         """Return `max_tokens` on a target: the call's, else the deployment's, else the model's; or None."""

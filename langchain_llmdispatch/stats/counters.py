@@ -85,6 +85,8 @@ class _Group:
             counts["reasoning_tokens"] += tokens.reasoning
         if attempt.cost is not None and attempt.cost.usd is not None:
             counts["cost"] += attempt.cost.usd
+            if attempt.cost.estimated:
+                counts["estimated"] += attempt.cost.usd
         elif answered:
             counts["unpriced_requests"] += 1
         if counts["requests"] % _PENDING == 0:

@@ -99,7 +99,7 @@ class Tally(Spending):
         out |= {"latency": self.latency.to_dict(buckets=buckets)}
         out |= {"first_token": self.first_token.to_dict(buckets=buckets)}
         if buckets:
-            out |= {"cost": str(self.cost), "wasted": str(self.wasted)}
+            out |= {"cost": str(self.cost), "wasted": str(self.wasted), "estimated": str(self.estimated)}
         return out
 
     @classmethod
@@ -109,6 +109,7 @@ class Tally(Spending):
             **{name: int(held.get(name, 0)) for name in _COUNTED},
             cost=Decimal(held["cost"]),
             wasted=Decimal(held["wasted"]),
+            estimated=Decimal(held.get("estimated", 0)),
             throttled=float(held["throttled_s"]),
             backoff=float(held["backoff_s"]),
             latency=Distribution.from_dict(held["latency"]),

@@ -314,7 +314,8 @@ def failure_of(error: Exception, read_deadline: ReadDeadline) -> DispatchError:
         return MalformedResponseError(f"{type(error).__name__}: {error}")
     # The text of a protocol error quotes what the peer has sent, which may be the request.
     text = _QUOTE.sub("", str(error)) if isinstance(error, httpx.ProtocolError) else str(error)
-    return ConnectionFailedError(f"{type(error).__name__}: {text or 'connection closed'}")
+    code = "connect" if isinstance(error, httpx.ConnectError) else None
+    return ConnectionFailedError(f"{type(error).__name__}: {text or 'connection closed'}", code=code)
 
 
 def origin(url: str) -> str:

@@ -25,6 +25,7 @@ from langchain_llmdispatch.errors import (
     MalformedResponseError,
     VendorError,
 )
+from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.portable_tools import PortableTool
 from langchain_llmdispatch.vendors.redaction import credentials, redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
@@ -172,8 +173,8 @@ class Vendor(CountsTokens, ABC):
     """Its model ids hold slashes of their own (`openai/gpt-oss-20b` on Hugging Face)."""
     listing: ClassVar[Listing]
     """Where the catalog and the price data list its models; a section of the vendor's name by default."""
-
-    # -- its names elsewhere -----------------------------------------------------------------------
+    billing: ClassVar[Billing] = Billing()
+    """How requests and answers show what they cost."""
 
     litellm_names: ClassVar[tuple[str, ...]] = ()
     """The words that LiteLLM's configuration writes before its models (`gemini/...`)."""

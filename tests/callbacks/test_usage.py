@@ -255,9 +255,10 @@ def test_a_thousand_calls_with_faults_equal_the_vendors_own_accounting(server: L
         assert (ours.input_tokens, ours.output_tokens) == (theirs.input_tokens, theirs.output_tokens)
         counted = usage.by_vendor[vendor]
         assert (counted.input_tokens, counted.output_tokens) == (theirs.input_tokens, theirs.output_tokens)
-        assert (
-            counted.cost == ours.cost == Decimal(theirs.input_tokens + 2 * theirs.output_tokens) / 1_000_000
-        )
+        billed = Decimal(theirs.input_tokens + 2 * theirs.output_tokens) / 1_000_000
+        # Requests that were cut have no usage, or a part of it; what they cost is estimated.
+        assert counted.cost == ours.cost
+        assert billed <= ours.cost <= billed + ours.estimated
     assert usage.failed_requests == stats.failed_requests
     assert usage.answers == stats.successful_requests
     assert usage.wasted == stats.totals.wasted > 0

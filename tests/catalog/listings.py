@@ -8,6 +8,7 @@ from typing import Any
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.price_list import deployment_price
 from langchain_llmdispatch.catalog.prices import Cost, DeploymentPrice
+from langchain_llmdispatch.catalog.terms import NO_BILL, Bill, Terms
 from langchain_llmdispatch.vendors import builtin_vendors
 
 VENDORS = builtin_vendors()
@@ -29,7 +30,8 @@ def cost(
     vendor: str, model: str, usage: Any, *, at: datetime, service_tier: str | None = None, **own: Any
 ) -> Cost:
     """Return what a call cost."""
-    return price(vendor, model, **own).cost(usage, at, service_tier=service_tier)
+    tier = VENDORS["openai"].billing.tier(service_tier)
+    return price(vendor, model, **own).cost(usage, at, bill=Bill(Terms(tier)) if tier else NO_BILL)
 
 
 def estimate(

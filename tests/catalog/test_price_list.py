@@ -16,6 +16,7 @@ from langchain_llmdispatch.catalog import price_list
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded, prices_as_of
 from langchain_llmdispatch.catalog.prices import Cost
+from langchain_llmdispatch.catalog.terms import PLAIN, Terms
 from tests.catalog.listings import estimate
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -24,7 +25,8 @@ SNAPSHOT = data_snapshot.get_snapshot()
 
 def _history_with(*rows: dict[str, Any]) -> price_list.PriceHistory:
     _, info = SNAPSHOT.find_provider_model("gpt-6-luna", None, "openai", None)
-    return price_list.PriceHistory(info, None, rows, ("list", "correction"))
+    own = price_list.OwnPrices(rows=rows)
+    return price_list.PriceHistory(info, PLAIN, own, ("list", "correction"))
 
 
 def test_a_correction_holds_from_its_day() -> None:
@@ -41,17 +43,25 @@ def test_a_correction_holds_from_its_day() -> None:
     assert history.rates(datetime(2027, 1, 1, tzinfo=UTC)) is None
 
 
-def test_every_correction_names_its_source() -> None:
-    """A hand-written price has a reason, and keys that genai-prices knows."""
-    for row in read_data("prices.json")["rows"]:
+_ROW = {"sellers", "models", "from", "as_of", "source"}
+_KEYS = {"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_audio_read_mtok"}
+
+
+def test_every_price_of_ours_names_its_source() -> None:
+    """A hand-written price has a source and its day, and keys that genai-prices knows."""
+    data = read_data("prices.json")
+    for row in (*data["rows"], *data["factors"], *data["fees"]):
         assert row["source"]
-        assert set(row) == {"vendor", "models", "from", "prices", "source"}
-        assert set(row["prices"] or ()) <= {
-            "input_mtok",
-            "output_mtok",
-            "cache_read_mtok",
-            "cache_write_mtok",
-        }
+        assert row["as_of"] <= data["as_of"]
+    for row in data["rows"]:
+        assert set(row) == _ROW | {"prices"}
+        assert set(row["prices"] or ()) <= _KEYS
+    for row in data["factors"]:
+        assert set(row) - {"except", "set"} == _ROW | {"term", "values", "factor"}
+        assert row["term"] in Terms._fields
+        assert {*row.get("except", ()), *row.get("set", ())} <= _KEYS
+    for row in data["fees"]:
+        assert set(row) - {"once"} == _ROW | {"kind", "usd", "per"}
 
 
 def test_an_updated_snapshot_replaces_the_old_prices() -> None:

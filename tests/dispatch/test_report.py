@@ -110,7 +110,7 @@ def test_the_cost_of_usage() -> None:
     """By the deployment's own prices first."""
     dispatch = dispatch_of([target("a", input_price=1.0, output_price=10.0)], clock=FakeClock())
     attempt = next(dispatch.attempts())
-    assert cost_of(attempt, USED, "gpt-5.4-mini").usd == Decimal("0.002")
+    assert cost_of(attempt, USED, "gpt-5.4-mini", {}).usd == Decimal("0.002")
 
 
 def test_tracers_are_shown_the_vendor_that_answered() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.anthropic import rules
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
+from langchain_llmdispatch.vendors.anthropic.billing import AnthropicBilling
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
 from langchain_llmdispatch.vendors.anthropic.paused import continued
 from langchain_llmdispatch.vendors.anthropic.portable_tools import PORTABLE
@@ -30,6 +31,7 @@ from langchain_llmdispatch.vendors.base import (
     guards_answer,
     json_request,
 )
+from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class AnthropicVendor(Vendor):
     listing: ClassVar[Listing] = rules.LISTING
     # Measured against Anthropic's own counts: `_get_approximate_token_counter` of langchain's summarization.
     characters_per_token: ClassVar[float] = 3.3
+    billing: ClassVar[Billing] = AnthropicBilling()
     litellm_names: ClassVar[tuple[str, ...]] = ("anthropic",)
     parameters: ClassVar[ParameterRules] = rules.PARAMETERS
     words: ClassVar[OwnedWords] = WORDS

@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.base import (
 )
 from langchain_llmdispatch.vendors.cohere import rules
 from langchain_llmdispatch.vendors.cohere.answer import PROVIDER, decode_answer
+from langchain_llmdispatch.vendors.cohere.billing import CohereBilling
 from langchain_llmdispatch.vendors.cohere.errors import error_of, limits
 from langchain_llmdispatch.vendors.cohere.request import chat_body
 from langchain_llmdispatch.vendors.cohere.stream import CohereStreamDecoder
@@ -50,6 +51,7 @@ class CohereVendor(Vendor):
     model_names = ("command-*", "c4ai-*", "north-*")
     default_model = "command-a-03-2025"
     listing = rules.LISTING
+    billing = CohereBilling()
     litellm_names = ("cohere", "cohere_chat")
     parameters = rules.PARAMETERS
     words = WORDS

@@ -25,7 +25,14 @@ BLOCK_NUMBERS = (
 )  # fmt: skip
 _UNSPECIFIED = frozenset({"", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED",
                           "BLOCKED_REASON_UNSPECIFIED"})  # fmt: skip
-_AUDIO = ("AUDIO", 4)
+_MODALITIES: Mapping[Any, str] = {
+    "IMAGE": "image",
+    "VIDEO": "video",
+    "AUDIO": "audio",
+    2: "image",
+    3: "video",
+    4: "audio",
+}
 
 
 def enum_name(value: Any, numbers: Sequence[str]) -> str:
@@ -46,20 +53,21 @@ def usage_metadata(counts: Json) -> UsageMetadata | None:
         sum_of(counts.get("candidatesTokenCount"), thoughts),
         counts.get("totalTokenCount"),
         inputs={
-            "audio": _audio_tokens(counts.get("promptTokensDetails")) or None,
+            **_media_tokens(counts.get("promptTokensDetails")),
             "cache_read": counts.get("cachedContentTokenCount"),
         },
-        outputs={
-            "audio": _audio_tokens(counts.get("candidatesTokensDetails")) or None,
-            "reasoning": thoughts,
-        },
+        outputs={**_media_tokens(counts.get("candidatesTokensDetails")), "reasoning": thoughts},
     )
 
 
-def _audio_tokens(details: Sequence[Json] | None) -> int:
-    return sum(
-        count_of(item.get("tokenCount")) or 0 for item in details or () if item.get("modality") in _AUDIO
-    )
+def _media_tokens(details: Sequence[Json] | None) -> dict[str, int]:
+    """Return the tokens that are no text, by LangChain's names; media without tokens are left out."""
+    found: dict[str, int] = {}
+    for item in details or ():
+        kind = _MODALITIES.get(item.get("modality"))
+        if kind is not None and (count := count_of(item.get("tokenCount"))):
+            found[kind] = found.get(kind, 0) + count
+    return found
 
 
 def wav(samples: bytes, mime: str) -> bytes:

@@ -24,9 +24,11 @@ from langchain_llmdispatch.vendors.base import (
     guards_answer,
     json_request,
 )
+from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.google import rules
 from langchain_llmdispatch.vendors.google.answer import decode_answer
+from langchain_llmdispatch.vendors.google.billing import GoogleBilling
 from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER
 from langchain_llmdispatch.vendors.google.errors import error_of
 from langchain_llmdispatch.vendors.google.portable_tools import PORTABLE
@@ -62,6 +64,7 @@ class GoogleVendor(Vendor):
     model_names: ClassVar[tuple[str, ...]] = ("gemini-*", "gemma-*", "models/gemini-*", "models/gemma-*")
     default_model: ClassVar[str | None] = "gemini-3.8-flash"
     listing: ClassVar[Listing] = rules.LISTING
+    billing: ClassVar[Billing] = GoogleBilling()
     litellm_names: ClassVar[tuple[str, ...]] = ("gemini",)
     traced_as = "google_genai"
     otel_name = "gcp.gemini"

@@ -8,7 +8,7 @@ others may simply end.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_usage
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _ENDS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 _OWN = ("finish_reason", "normalized_finish_reason", "finish_state")
+_TIERS = frozenset({"flex", "priority"})
 _MODELS = ("model_name", "model", "model_id", "modelId", "model_version")
 
 
@@ -114,7 +115,23 @@ def _ended_by(facts: Mapping[str, Any]) -> str | None:
 def _counted(usage: UsageMetadata | None) -> UsageMetadata | None:
     """Return a model's usage, or None where it is absurd."""
     sides = ("input_tokens", "output_tokens", "total_tokens")
-    return usage if usage and all(count_of(usage.get(side)) is not None for side in sides) else None
+    if not usage or any(count_of(usage.get(side)) is None for side in sides):
+        return None
+    read, made = usage.get("input_token_details"), usage.get("output_token_details")
+    if not any(kind.partition("_")[0] in _TIERS for kind in (*(read or ()), *(made or ()))):
+        return usage
+    details = {"input_token_details": _untiered(read), "output_token_details": _untiered(made)}
+    return cast("UsageMetadata", {**usage, **details})
+
+
+def _untiered(details: Any) -> dict[str, Any]:
+    """Return details by their plain names: langchain-openai writes the tier before them."""
+    names = {kind: kind.partition("_") for kind in details or ()}
+    return {
+        rest if tier in _TIERS and rest else kind: details[kind]
+        for kind, (tier, _, rest) in names.items()
+        if kind not in _TIERS
+    }
 
 
 def _with_ids(message: AIMessage, ids: CallIds) -> AIMessage:

@@ -85,6 +85,7 @@ class LangChainVendor(Vendor):
             "words": _words(known),
             "server_tools": known.native.server_tools if known.native else (),
             "portable_tools": known.native.portable_tools if known.native else {},
+            "billing": known.native.billing if known.native else Vendor.billing,
         }
         vendor = cast("type[LangChainVendor]", type(cls.__name__, (cls,), described))
         return vendor(model)

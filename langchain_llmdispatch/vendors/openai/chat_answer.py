@@ -12,6 +12,7 @@ from langchain_llmdispatch.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.finish_reasons import ending
+from langchain_llmdispatch.vendors.openai.billing import SERVER_TOOLS, stated_cost
 from langchain_llmdispatch.vendors.server_state import (
     call_state,
     message_state,
@@ -35,6 +36,7 @@ _STATELESS = frozenset({"role", "content", "refusal", "annotations", "audio", "t
 # -- usage ---------------------------------------------------------------------------------------------
 
 _COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+_TOKENS = _COUNTS | {"prompt_tokens_details", "completion_tokens_details"}
 
 
 def usage_metadata(usage: Any) -> UsageMetadata | None:
@@ -62,6 +64,13 @@ def usage_metadata(usage: Any) -> UsageMetadata | None:
     }
     outputs = {"audio": written.get("audio_tokens"), "reasoning": reasoning}
     return usage_of(prompt, completion, total, inputs=inputs, outputs=outputs)
+
+
+def price_facts(usage: Any, model: str) -> dict[str, Any]:
+    """Return metadata that bear on the price: a stated cost, and the search of a search model."""
+    plain = not isinstance(usage, Mapping) or usage.keys() <= _TOKENS
+    facts = {} if plain else stated_cost(usage)
+    return {**facts, SERVER_TOOLS: {"search_model": 1}} if "-search-" in model else facts
 
 
 def raw_usage(chunk: Mapping[str, Any]) -> Any:
@@ -208,6 +217,7 @@ def chat_message(
         for name in kept:
             if source.get(name):
                 metadata[name] = source[name]
+    metadata |= price_facts(reply.get("usage"), model)
     fields = {} if raw.keys() <= _STATELESS else message_state(raw)
     if fields or states:
         kwargs |= state_kwargs(host, model, fields, states)

@@ -166,6 +166,7 @@ class ChatStreamDecoder(FrameDecoder):
             **answers.ending_metadata(self._finish_reason, calls=bool(self._calls), refused=self._refused),
             **self._head,
         }
+        metadata |= answers.price_facts(self._usage, self._call.model)
         if self._logprobs:
             metadata["logprobs"] = self._logprobs
         host = host_of(self._call.endpoint.base_url)

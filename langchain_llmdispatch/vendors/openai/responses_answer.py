@@ -19,6 +19,7 @@ from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.base import ErrorBody
 from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of
 from langchain_llmdispatch.vendors.openai.background import AHEAD
+from langchain_llmdispatch.vendors.openai.billing import SERVER_TOOLS, stated_cost, tool_counts
 from langchain_llmdispatch.vendors.server_state import HOST, digest, host_of
 from langchain_llmdispatch.vendors.usage import usage_of
 
@@ -82,6 +83,8 @@ def response_metadata(context: ErrorContext, reply: Mapping[str, Any], *, calls:
         "model_name": model_of(reply, call.model),
         **_ending(reply, calls=calls),
         **{name: reply[name] for name in _KEPT if reply.get(name)},
+        **({SERVER_TOOLS: tools} if (tools := tool_counts(reply)) else {}),
+        **stated_cost(reply.get("usage")),
         **({HOST: host} if host else {}),
         **({"status": reply["status"]} if reply.get("status") in AHEAD else {}),
     }

@@ -23,9 +23,11 @@ from langchain_llmdispatch.vendors.base import (
     guards_answer,
     json_request,
 )
+from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.openai import rules
 from langchain_llmdispatch.vendors.openai.background import ResponsesInBackground
+from langchain_llmdispatch.vendors.openai.billing import OpenAIBilling
 from langchain_llmdispatch.vendors.openai.chat_answer import chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 
 class ChatCompletions(Vendor):
     """A vendor of the OpenAI family. Subclasses define its address, its dialect and its credentials."""
+
+    billing: ClassVar[Billing] = OpenAIBilling()
 
     # -- what differs ------------------------------------------------------------------------------
 

@@ -96,6 +96,7 @@ def test_answer() -> None:
         "normalized_finish_reason": "tool_call",
         "finish_state": "complete",
         "id": "resp_1",
+        "server_tool_use": {"web_search": 1},
     }
 
 
