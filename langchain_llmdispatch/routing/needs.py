@@ -15,7 +15,7 @@ from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
 from langchain_llmdispatch.vendors.compile.server_tools import fate_of
-from langchain_llmdispatch.vendors.compile.words import requested
+from langchain_llmdispatch.vendors.compile.words import foreign_question, requested
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
 
@@ -142,7 +142,8 @@ class Needs:
     def may_be_inexpressible(self) -> bool:
         """Whether some vendor's API may have no form for a part of the request."""
         request = self.request
-        return bool(request.server_tools) or self.has_blocks or request.unsupported_params == "raise"
+        given = bool(request.server_tools or request.extra)
+        return given or self.has_blocks or request.unsupported_params == "raise"
 
     def inexpressible_to(self, target: Target) -> str | None:
         """Return why the target's API has no form for the request, or None.
@@ -156,6 +157,9 @@ class Needs:
             if fate == "refused":
                 return why
         reasons: Sequence[str] = ()
+        foreign = request.extra and request.unsupported_params != "drop"
+        if foreign and (why := foreign_question(target.vendor, request)):
+            return why
         if request.unsupported_params == "raise":
             lacks = self._lacks(target)
             reasons = [reason for reason in self.fit(target).reasons if reason not in lacks]

@@ -169,7 +169,9 @@ def _is_plain(routing: RoutingRequest) -> bool:
     request, health = routing.request, routing.health
     if routing.limit is not None or routing.thread is not None or routing.allowed_vendors is not None:
         return False
-    if request.tools or request.server_tools or request.output or request.unsupported_params == "raise":
+    if request.tools or request.server_tools or request.output or request.extra:
+        return False
+    if request.unsupported_params == "raise":
         return False
     if not (health is None or health.all_available):
         return False

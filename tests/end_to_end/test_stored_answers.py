@@ -136,6 +136,34 @@ def test_elsewhere_the_whole_history_is_sent(other: str, server: LoopbackServer)
     assert str(history[1].text) in str(received.body)
 
 
+STORED = {
+    "previous_response_id": ("resp_canary", "openai"),
+    "conversation": ("conv_canary", "openai"),
+    "prompt": ({"id": "pmpt_canary"}, "openai"),
+    "container": ("container_canary", "anthropic"),
+    "cached_content": ("cachedContents/canary", "google"),
+}
+
+
+@pytest.mark.parametrize("word", STORED)
+def test_what_one_vendor_has_stored_makes_others_ineligible(word: str, server: LoopbackServer) -> None:
+    """By their plan, before anything is sent; with `drop` they are tried without it, and it is reported."""
+    value, owner = STORED[word]
+    others = sorted(set(VENDORS) - {owner, "openai", "azure"})
+    model = router(server, *others, owner, model_kwargs={})
+    plan = model.explain("Hello", **{word: value})
+    assert [candidate.deployment for candidate in plan.candidates] == [owner]
+    assert {left.deployment for left in plan.excluded} == set(others)
+    assert all(word in left.reason for left in plan.excluded)
+    model.invoke("Hello", **{word: value})
+    assert [request.vendor for request in server.requests] == [owner]
+    for name in others:
+        dropping = router(server, name, model_kwargs={}, unsupported_params="drop")
+        facts = dropping.invoke("Hello", **{word: value}).response_metadata["llmdispatch"]
+        assert f"{word}_dropped" in [change["kind"] for change in facts["adapted"]]
+        assert "canary" not in str(server.requests[-1].body)
+
+
 def test_what_others_answered_since_is_sent(server: LoopbackServer) -> None:
     """The thread goes on from the last answer that is stored."""
     model = router(server, "openai")

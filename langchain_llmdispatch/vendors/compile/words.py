@@ -32,6 +32,7 @@ from langchain_llmdispatch.vendors.word_secrets import secrets_in
 from langchain_llmdispatch.vendors.words import ADDRESSED
 
 _NO_SCOPES = Scopes()
+_QUESTION = "{} belongs to {}, and without it the question is another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,17 @@ def owners_of() -> Mapping[str, tuple[type[Vendor], ...]]:
         for name in vendor.words.words:
             found.setdefault(name, []).append(vendor)
     return {name: tuple(vendors) for name, vendors in found.items()}
+
+
+def foreign_question(vendor: Vendor, request: ChatRequest) -> str | None:
+    """Return why a vendor cannot answer a request, if that is for a word of another's (a stored answer)."""
+    for name, value in request.extra.items():
+        owners = owners_of().get(name, ())
+        if value is None or not any(owner.words.words[name].question for owner in owners):
+            continue
+        if vendor.words.find(name, value) is None:
+            return _QUESTION.format(name, " and ".join(owner.name for owner in owners))
+    return None
 
 
 def hint_for(word: str) -> str:
@@ -258,9 +270,7 @@ class _WordCompiler:
         """Set what another vendor's word means here, or leave it out."""
         whose = " and ".join(owned)
         if any(word.question for word in owned.values()) and self.request.unsupported_params != "drop":
-            raise UnsupportedFeatureError(
-                f"{name} belongs to {whose}, and without it the question is another", vendor=self.vendor.name
-            )
+            raise UnsupportedFeatureError(_QUESTION.format(name, whose), vendor=self.vendor.name)
         meant: Mapping[str, Any] = {}
         if self.request.unsupported_params == "adapt":
             meant = next((m for word in owned.values() if word.means and (m := word.means(value))), {})
