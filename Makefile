@@ -41,8 +41,8 @@ test-sdist: $(VENV)/.dev ## collect all tests, and run those that read files bes
 	$(BIN)/python -m pytest --collect-only -qq | tail -n 1
 	$(BIN)/python -m pytest -q -n 2 $(DATA)
 
-LOWEST := tests/standard tests/end_to_end/test_failover.py tests/end_to_end/test_agents.py tests/transport tests/limits \
-	tests/redis tests/telemetry tests/catalog tests/config tests/chat_model
+LOWEST := tests/standard tests/transport tests/limits tests/redis tests/config tests/dispatch tests/vendors/compile \
+	$(patsubst %,tests/end_to_end/test_%.py,failover refused_answers resume limits)
 test-lowest: ## run a part of the tests with the lowest versions of all dependencies, and the installed package
 	$(PYTHON) scripts/lowest_versions.py > $(VENV)-lowest.txt
 	$(PYTHON) -m venv $(VENV)-lowest

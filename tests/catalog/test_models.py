@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models.model_profile import ModelProfile
 
+import langchain_llmdispatch
 from langchain_llmdispatch.catalog import models as catalog
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.listing import Listing
@@ -22,6 +23,7 @@ from langchain_llmdispatch.catalog.models import ModelFacts, facts, profile, sha
 from tests.catalog.listings import listing
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "refresh_catalog.py"
+PACKAGE = Path(langchain_llmdispatch.__file__).parent  # CI tests an installed package
 DATA = read_data("facts.json")
 NAMES = [(vendor, name) for vendor, models in catalog._data().profiles.items() for name in models]
 
@@ -349,5 +351,5 @@ def test_refresh_keeps_the_overlay_and_other_vendors(tmp_path: Path, monkeypatch
 def test_the_file_in_the_package_is_what_the_script_writes() -> None:
     """Nobody edited the generated part by hand, nor its form."""
     script = runpy.run_path(str(SCRIPT))
-    text = script["TARGET"].read_text(encoding="utf-8")
+    text = (PACKAGE / "catalog" / "data" / "profiles.json").read_text(encoding="utf-8")
     assert script["render"](json.loads(text)) == text
