@@ -1,6 +1,6 @@
 """Every recorded exchange decodes to what it says: whole, byte by byte, in random pieces, and cut off.
 
-One item is one recording. What it must say comes from the vendor's oracle in `tests/recordings`, which reads
+One item is the recordings of one project with one vendor; a failure names its file. What each must say comes from the vendor's oracle in `tests/recordings`, which reads
 the bytes without our codecs. An oracle module has `expected(exchange)`, `call(exchange)`, and may have
 `FOLDERS` (where its recordings are, each with the APIs that are its own there, or None for all; by default the
 folder of its name), `SKIPPED` (reasons by API) and `skipped(exchange)`.
@@ -12,7 +12,6 @@ import importlib
 import json
 import os
 import random
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,10 @@ import pytest
 from langchain_llmdispatch.errors import DispatchError, VendorError
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.base import Vendor
+from tests.cases import each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     from langchain_core.messages import AIMessage, AIMessageChunk
@@ -34,22 +34,10 @@ if TYPE_CHECKING:
 VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama", "compatible")
 CODECS = builtin_vendors()
 CUTS = 6
-LONG = 100_000
+LONG = 20_000
 """Bodies above this are fed byte by byte only in part: a codec has seen all it can see by then."""
 
 pytestmark = pytest.mark.recordings
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One file, and the vendor whose codec must read it."""
-
-    vendor: str
-    path: str
-
-    def __str__(self) -> str:
-        """Name the test item."""
-        return f"{self.vendor}:{self.path.removesuffix('.json')}"
 
 
 def _root() -> Path | None:
@@ -65,29 +53,38 @@ def _recordings() -> Iterator[Any]:
     root = _root()
     if root is None:
         reason = "LLMDISPATCH_RECORDINGS names no directory of recordings"
-        yield pytest.param(None, marks=pytest.mark.skip(reason=reason), id="unset")
+        yield pytest.param("", (), marks=pytest.mark.skip(reason=reason), id="unset")
         return
     manifest = json.loads((root / "manifest.json").read_text())
     for vendor in VENDORS:
-        oracle = _oracle(vendor)
-        folders = getattr(oracle, "FOLDERS", {vendor: None})
+        folders = getattr(_oracle(vendor), "FOLDERS", {vendor: None})
+        projects: dict[str, list[str]] = {}
         for entry in manifest:
             folder = entry["file"].split("/")[0]
             if folder in folders and (folders[folder] is None or entry["api"] in folders[folder]):
-                recording = Recording(vendor, entry["file"])
-                yield pytest.param(recording, id=str(recording))
+                projects.setdefault(entry["file"].rpartition("/")[0], []).append(entry["file"])
+        for project, files in projects.items():
+            yield pytest.param(vendor, files, id=f"{vendor}:{project}")
 
 
-@pytest.mark.parametrize("recording", list(_recordings()))
-def test_recording(recording: Recording) -> None:
+@pytest.mark.parametrize(("vendor", "files"), list(_recordings()))
+def test_recordings(vendor: str, files: Sequence[str]) -> None:
     """The codec finds in the recorded bytes what they say."""
+    skipped: list[str] = []
+    each("file", files)(_check_recording)(vendor=vendor, skipped=skipped)
+    if len(skipped) == len(files):
+        pytest.skip("; ".join(sorted(set(skipped))))
+
+
+def _check_recording(vendor: str, file: str, skipped: list[str]) -> None:
     root = _root()
     assert root is not None
-    oracle, codec = _oracle(recording.vendor), CODECS[recording.vendor]
-    exchange = json.loads((root / recording.path).read_text())
+    oracle, codec = _oracle(vendor), CODECS[vendor]
+    exchange = json.loads((root / file).read_text())
     expected = oracle.expected(exchange)
     if expected is None:
-        pytest.skip(_reason(oracle, exchange))
+        skipped.append(_reason(oracle, exchange))
+        return
     call = oracle.call(exchange)
     if exchange["response"]["status"] != 200:
         _check_refusal(codec, call, exchange["response"], expected)
