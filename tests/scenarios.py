@@ -120,7 +120,7 @@ def tool_call(model: DispatcherChatModel) -> None:
     assert [(call["name"], call["args"]) for call in answer.tool_calls] == [
         ("get_weather", {"city": "Paris"})
     ]
-    _whole(answer, "tool_calls")
+    _whole(answer, "tool_call")
     result = get_weather(**answer.tool_calls[0]["args"])
     messages += [answer, ToolMessage(result, tool_call_id=answer.tool_calls[0]["id"])]
     assert model.invoke(messages).text
