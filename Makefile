@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist lint type format bench record record-notebooks clean
+.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist chaos lint type format bench record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ test-html: $(VENV)/.dev ## run the tests and write htmlcov/
 
 test-coverage: $(VENV)/.dev ## run the tests and print the coverage
 	$(BIN)/python -m pytest --cov=langchain_llmdispatch --cov-branch --cov-report=term-missing:skip-covered
+
+chaos: $(VENV)/.dev ## make 10,000 calls over failing vendors, and check every promise: CHAOS_SEED=1 CHAOS_CALLS=10000
+	$(BIN)/python -m tests.chaos
 
 test-ci: test lint type ## what CI runs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import select
@@ -32,6 +33,7 @@ def start_fork(function: Callable[[], T]) -> Callable[[], T]:
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is what is tested
         child = os.fork()
     if not child:
+        faulthandler.dump_traceback_later(PATIENCE - 10)  # where it hangs
         try:
             result: tuple[bool, Any] = (True, function())
         except BaseException:  # noqa: BLE001 - the parent raises it

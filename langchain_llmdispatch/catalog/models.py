@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from langchain_llmdispatch.catalog.files import read_data
@@ -229,12 +228,8 @@ class _CatalogData:
     common: _FactRows
 
 
-_loading = RLock()
-forks.hold_while_forking(_loading)  # a child cannot import what its parent was just importing
-
-
 def _data() -> _CatalogData:
-    with _loading:
+    with forks.undivided():  # a child cannot import what its parent was just importing
         return _load()
 
 

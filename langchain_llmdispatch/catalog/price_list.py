@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import partial
-from threading import RLock
 from typing import Any, NamedTuple
 
 from langchain_llmdispatch.catalog.files import read_data
@@ -296,8 +295,6 @@ def in_utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-_loading = RLock()
-forks.hold_while_forking(_loading)  # a child cannot import what its parent was just importing
 _current: PriceList | None = None
 
 
@@ -310,14 +307,9 @@ def current_prices() -> PriceList:
     return held if held is not None and held.newest() is held.snapshot else _loaded()
 
 
-def prices_are_loaded() -> bool:
-    """Return whether genai-prices has been imported."""
-    return _current is not None
-
-
 def _loaded() -> PriceList:
     global _current
-    with _loading:
+    with forks.undivided():  # a child cannot import what its parent was just importing
         from genai_prices import __version__
         from genai_prices.data_snapshot import get_snapshot
 

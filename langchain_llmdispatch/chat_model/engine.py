@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run, RunManager
 from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
-from langchain_llmdispatch.catalog.price_list import current_prices, prices_are_loaded
+from langchain_llmdispatch.chat_model import first_call
 from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
 from langchain_llmdispatch.chat_model.scoped_words import check_vendors, scoped
@@ -95,9 +95,9 @@ class Engine:
         _warn_of_repeats(self.registry.all, fields.max_attempts)
 
     async def ready(self) -> None:
-        """Load the price data off the event loop, once in a process: it takes 0.1 s and more."""
-        if not prices_are_loaded():
-            await asyncio.to_thread(current_prices)
+        """Import what async calls import off the event loop, once in a process: it takes 0.1 s and more."""
+        if "async" not in first_call.imported:
+            await asyncio.to_thread(first_call.import_for_first_async_call)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes answers, for cache keys and traces; no keys."""

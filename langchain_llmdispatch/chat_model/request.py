@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, ensure_config
 
+from langchain_llmdispatch.chat_model import first_call
 from langchain_llmdispatch.chat_model.call_words import checked_words, scopes_of
 from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_of_near_misses
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
@@ -202,6 +203,8 @@ def messages_of(given: LanguageModelInput) -> list[BaseMessage]:
 
 def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
     """Return a config whose metadata hold what the run, or the run around it, chose in its `configurable`."""
+    if "sync" not in first_call.imported:
+        first_call.import_for_first_call()
     around = ensure_config()
     configurable = {**around["configurable"], **((config or {}).get("configurable") or {})}
     if not configurable:

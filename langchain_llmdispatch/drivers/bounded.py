@@ -1,4 +1,4 @@
-"""Functions that may take long, in a thread of their own: their caller waits no longer than it has time.
+"""What an attempt waits for before it is sent, no longer than it has time: tokens, a local model's start.
 
 A function cannot be stopped. One that is late runs on in its thread, and its result is dropped.
 """
@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import inspect
-import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextvars import copy_context
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import SecretStr
 
 from langchain_llmdispatch.deployments.credentials import checked_token
 from langchain_llmdispatch.errors import AttemptTimeoutError, UnusableDeploymentError
+from langchain_llmdispatch.transport.worker import started
 from langchain_llmdispatch.vendors.redaction import redact
 
 T = TypeVar("T")
@@ -40,12 +39,12 @@ def in_time(function: Callable[[], T], seconds: float, what: str) -> T:
     Raises:
         AttemptTimeoutError: It took longer.
     """
-    return _ended(_started(function), seconds, what).result()
+    return _ended(started(function), seconds, what).result()
 
 
 async def ain_time(function: Callable[[], T], seconds: float, what: str) -> T:
     """Return the function's result, without stopping the event loop; see `in_time`."""
-    ended = await _aended(asyncio.wrap_future(_started(function)), seconds, what)
+    ended = await _aended(asyncio.wrap_future(started(function)), seconds, what)
     return ended.result()
 
 
@@ -61,34 +60,17 @@ def token(provider: TokenProvider, seconds: float) -> SecretStr:
         found = provider()
         return asyncio.run(_awaited(found)) if inspect.isawaitable(found) else found
 
-    return _token_of(_ended(_started(call), seconds, _KEY))
+    return _token_of(_ended(started(call), seconds, _KEY))
 
 
 async def atoken(provider: TokenProvider, seconds: float) -> SecretStr:
     """Return the token that an `api_key` function returns; an async one runs in this event loop."""
     if inspect.iscoroutinefunction(provider):
         return _token_of(await _aended(asyncio.ensure_future(provider()), seconds, _KEY))
-    ended = await _aended(asyncio.wrap_future(_started(provider)), seconds, _KEY)
+    ended = await _aended(asyncio.wrap_future(started(provider)), seconds, _KEY)
     if ended.exception() is None and inspect.isawaitable(ended.result()):
         ended = await _aended(asyncio.ensure_future(ended.result()), seconds, _KEY)
     return _token_of(ended)
-
-
-def _started(function: Callable[[], T]) -> Future[T]:
-    """Return what will hold the result of a function, which runs in a daemon thread."""
-    future: Future[T] = Future()
-    context = copy_context()
-
-    def run() -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(context.run(function))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="llmdispatch-bounded", daemon=True).start()
-    return future
 
 
 def _ended(future: Future[T], seconds: float, what: str) -> Future[T]:

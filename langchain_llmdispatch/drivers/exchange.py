@@ -345,17 +345,23 @@ class Exchange:
     def used(self, usage: UsageMetadata | None, facts: Mapping[str, Any]) -> None:
         """Record the usage that the vendor reports, before the answer is checked: a bad one is billed too.
 
+        What comes after the attempt's end, because another request answered first, is in no books any more.
+
         Args:
             usage: The usage, or None.
             facts: The answer's `response_metadata`.
         """
-        if usage is not None:
-            if not (isinstance(usage["input_tokens"], int) and isinstance(usage["output_tokens"], int)):
-                raise MalformedResponseError("the usage in the answer is no number of tokens")
-            self.attempt.usage = usage
-            named = facts.get("model_name")
-            model = named if isinstance(named, str) and named else self.call.model
-            self.attempt.cost = cost_of(self.attempt, usage, model, facts)
+        attempt = self.attempt
+        if usage is None:
+            return
+        if not (isinstance(usage["input_tokens"], int) and isinstance(usage["output_tokens"], int)):
+            raise MalformedResponseError("the usage in the answer is no number of tokens")
+        named = facts.get("model_name")
+        model = named if isinstance(named, str) and named else self.call.model
+        cost = cost_of(attempt, usage, model, facts)
+        with attempt.call.lock:
+            if attempt.record is None:
+                attempt.usage, attempt.cost = usage, cost
 
     def settle(self) -> None:
         """Record the usage that a stream's vendor had reported before the stream broke."""

@@ -11,12 +11,15 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
 from types import MethodType
 from typing import Any, TypeAlias
 
+LONGEST_WAIT = 10.0
+"""Seconds that a fork waits for `undivided` work at most: it must not hang where that work waits for it."""
 _Renewal: TypeAlias = Callable[[], object]
 # By order of registration. Owners of methods are held weakly, functions of modules for good.
 _renewals: dict[int, Callable[[], _Renewal | None]] = {}
@@ -45,10 +48,33 @@ def in_child(renew: _Renewal) -> None:
     _renewals[number] = found
 
 
-def hold_while_forking(lock: threading.RLock) -> None:
-    """Let no fork come in the middle of what `lock` guards; for short work that is done once."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Let no fork of any thread come in between: for short work that is done once, such as an import."""
+    with _Undivided.lock:
+        yield
+
+
+class _Undivided:
+    """The lock of `undivided`, and whether the thread that forks holds it."""
+
+    lock = threading.RLock()
+    forking = threading.local()
+
+    @classmethod
+    def before(cls) -> None:
+        cls.forking.holds = cls.lock.acquire(timeout=LONGEST_WAIT)
+
+    @classmethod
+    def after(cls) -> None:
+        if cls.forking.holds:
+            cls.lock.release()
+
+    @classmethod
+    def after_in_child(cls) -> None:
+        if not cls.forking.holds:  # another thread of the parent does
+            cls.lock = threading.RLock()
+        cls.after()
 
 
 def keep_for_ever(thing: object) -> None:
@@ -89,4 +115,7 @@ def _renew_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_Undivided.before, after_in_parent=_Undivided.after, after_in_child=_Undivided.after_in_child
+    )
     os.register_at_fork(after_in_child=_renew_all)

@@ -113,7 +113,11 @@ class _Assignment:
         with self._optional_thread_lock:
             self._requests[:] = [each for each in self._requests if each.request is not request]
             taken = {id(each.connection) for each in self._requests}
-            stuck = [each for each in self._free(taken) if not (each.is_idle() or each.is_closed())]
+            stuck = [
+                each
+                for each in self._free(taken)
+                if _is_locked(each) or not (each.is_idle() or each.is_closed())
+            ]
             for connection in stuck:
                 self._drop(connection)
             return [*stuck, *self._assign_requests_to_connections()]
@@ -129,6 +133,20 @@ class _Assignment:
             self._connections.remove(connection)
             if closing is not None:
                 closing.append(connection)
+
+
+_LOCKS = ("_request_lock", "_connect_lock", "_state_lock")
+
+
+def _is_locked(connection: Any) -> bool:
+    """Return whether a connection without a request is locked: an interrupt came as a lock was taken."""
+    while connection is not None:
+        for name in _LOCKS:
+            lock = getattr(getattr(connection, name, None), "_lock", None)
+            if lock is not None and lock.locked():
+                return True
+        connection = getattr(connection, "_connection", None)
+    return False
 
 
 class Pool(_Assignment, httpcore.ConnectionPool):

@@ -218,7 +218,8 @@ class Transport:
         way = self._way(url)
         transport = self._sync.get(way)
         if transport is None:
-            made = sync_transport(self._context(way), LIMITS, way[1])
+            with forks.undivided():  # OpenSSL has locks that no child could release
+                made = sync_transport(self._context(way), LIMITS, way[1])
             with self._lock:
                 transport = self._sync.setdefault(way, made)
         return transport
@@ -234,7 +235,11 @@ class Transport:
                 self._async[loop] = held
             await held.keep()
         way = self._way(url)
-        return held.get(way) or held.add(way, async_transport(self._context(way), LIMITS, way[1]))
+        known = held.get(way)
+        if known is not None:
+            return known
+        with forks.undivided():
+            return held.add(way, async_transport(self._context(way), LIMITS, way[1]))
 
 
 def _encrypts(proxy: str | None) -> bool:

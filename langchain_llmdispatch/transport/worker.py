@@ -26,16 +26,17 @@ def within(seconds: float | None, function: Callable[[], T]) -> T:
     Raises:
         TimeoutError: It has not returned in time.
     """
-    return _started(function).result(seconds)
+    return started(function).result(seconds)
 
 
 async def awithin(seconds: float | None, function: Callable[[], T]) -> T:
     """Return what `function` returns, without stopping the event loop; see `within`."""
     async with asyncio.timeout(seconds):
-        return await asyncio.wrap_future(_started(function))
+        return await asyncio.wrap_future(started(function))
 
 
-def _started(function: Callable[[], T]) -> Future[T]:
+def started(function: Callable[[], T]) -> Future[T]:
+    """Return what will hold the result of `function`, which runs in a daemon thread."""
     done: Future[T] = Future()
 
     def run() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from tests.models import deployment, model_of
 from tests.processes import in_fork, start_fork
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+ROOT = Path(__file__).parents[2]
 COLOURS = ("sync", "async", "stream", "astream")
 
 
@@ -77,12 +80,17 @@ def test_children_open_connections_of_their_own(server: LoopbackServer, colour: 
 @pytest.mark.parametrize("busy", ["sync", "async"])
 @pytest.mark.parametrize("colour", ["sync", "astream"])
 def test_children_of_a_busy_process_answer(server: LoopbackServer, busy: str, colour: str) -> None:
-    """They inherit no lock that a thread of the parent holds; what the first call imports is imported by then."""
+    """They inherit no lock that a thread of the parent holds."""
     with _model(server) as model, _busy(model, busy):
-        assert _answer(model, "hello", colour)
-        assert _answer(model, "hello", busy)
         for _ in range(4):
             assert in_fork(lambda: _answer(model, "hello", colour))
+
+
+def test_children_forked_during_the_first_calls_answer() -> None:
+    """In a new process: its threads import what their first calls need, while it forks."""
+    command = [sys.executable, "-m", "tests.first_calls"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout.split()) == (0, ["answered"] * 4), done.stderr
 
 
 def test_a_child_counts_by_itself(server: LoopbackServer) -> None:

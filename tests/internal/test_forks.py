@@ -74,6 +74,34 @@ def test_locks_that_are_held_while_forking_are_renewed(make: Callable[[], object
         thread.join()
 
 
+def test_a_fork_waits_for_undivided_work() -> None:
+    """What another thread has begun is done in the child, whose own work then waits for nothing."""
+    begun, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with forks.undivided():
+            begun.set()
+            threading.Event().wait(0.05)
+            done.set()
+
+    def child() -> bool:
+        with forks.undivided():
+            return done.is_set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait(10)
+    assert in_fork(child)
+    thread.join()
+
+
+def test_undivided_work_may_fork() -> None:
+    """The thread that is in it does not wait for itself, nor does its child."""
+    with forks.undivided():
+        assert in_fork(lambda: True)
+    assert in_fork(lambda: True)
+
+
 def test_cached_properties_hold_no_lock_of_the_parent() -> None:
     """Before Python 3.12 all instances of a class share one."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Literal
 
-from tests.loopback.faults import StepPlan
+from tests.loopback.faults import Fault, StepPlan
 from tests.loopback.neutral import Event, Reply, TokenCounts
 from tests.loopback.wire import CHUNK_END, Connection
 
@@ -221,6 +221,13 @@ async def send_body(connection: Connection, reply: Reply, plan: StepPlan, fault_
         if isinstance(piece, Event):
             connection.write(piece.data)
             await connection.flush()
+
+
+async def send_hints(connection: Connection, fault: Fault) -> None:
+    """Send the heads of informational responses."""
+    for _ in range(fault.count):
+        connection.head(103, {"link": "</>; rel=preload"})
+        await pause(connection, fault.seconds)
 
 
 async def pause(connection: Connection, seconds: float) -> None:

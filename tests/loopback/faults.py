@@ -22,6 +22,8 @@ Kind = Literal[
     "keepalives",
     "drip",
     "chop",
+    "informational",
+    "mislabelled",
 ]
 Part = Literal["start", "content", "finish", "usage", "done"]
 END_PARTS: tuple[Part, ...] = ("finish", "usage", "done")
@@ -122,6 +124,16 @@ class Fault:
     def chop(cls, seed: int) -> Self:
         """Send the body in pieces of random size."""
         return cls("chop", count=seed)
+
+    @classmethod
+    def informational(cls, count: int, *, seconds: float = 0.0) -> Self:
+        """Send so many heads of status 103 before the answer's own, some time apart."""
+        return cls("informational", count=count, seconds=seconds)
+
+    @classmethod
+    def mislabelled(cls, content_type: str = "text/html") -> Self:
+        """Answer properly, under another content type."""
+        return cls("mislabelled", message=content_type)
 
     @classmethod
     def none(cls) -> Self:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from tests.loopback.request_log import Received, RequestLog, Totals, account_key
 from tests.loopback.routing import BASES, Route, resolve
 from tests.loopback.wire import Connection, Message
 
+Planner = Callable[[Received, Request], StepPlan | None]
 LARGEST_HEAD = 1 << 20
 PATIENCE = 10.0
 TAGS = {"models": [{"name": "llama3.1:latest", "model": "llama3.1:latest", "size": 1, "digest": "0"}]}
@@ -29,12 +30,16 @@ class LoopbackServer:
     Args:
         chop_seed: Cut every streamed body into random pieces, from this seed.
         strict: Whether requests that a vendor documents as wrong are refused.
+
+    Attributes:
+        planner: Plans the response to each request; where it returns None, or is None, the scripts do.
     """
 
     def __init__(self, *, chop_seed: int | None = None, strict: bool = True) -> None:
         self.chop_seed = chop_seed
         self.strict = strict
         self.accepted_connections = 0
+        self.planner: Planner | None = None
         self._log = RequestLog()
         self._scripts: dict[str, Script] = {}
         self._lock = threading.Lock()
@@ -109,6 +114,7 @@ class LoopbackServer:
         """Forget scripts, requests and totals."""
         with self._lock:
             self._scripts.clear()
+        self.planner = None
         self._log.clear()
 
     def _run(self) -> None:
@@ -160,7 +166,8 @@ class LoopbackServer:
         except RejectedError as error:
             await exchange.refuse(error, stream=stream)
             return
-        await exchange.run(dialect, call, request, self._plan(route, number))
+        planned = None if self.planner is None else self.planner(entry, request)
+        await exchange.run(dialect, call, request, planned or self._plan(route, number))
 
     def _read(self, dialect: VendorDialect, call: VendorRequest) -> Request:
         try:
@@ -217,10 +224,12 @@ class ServerExchange:
         fault_bytes = self._fault_bytes(dialect, call, plan)
         if call.stream:
             events = dialect.events(call, request, answer, self.ident)
-            headers = {"content-type": dialect.streamed_as(call), **dialect.headers(self.ident)}
+            headers = _labelled(
+                {"content-type": dialect.streamed_as(call), **dialect.headers(self.ident)}, plan
+            )
             await self._stream(headers, delivery.staged(events, plan, fault_bytes), apart=plan.splits())
             return
-        headers = {"content-type": dialect.json_type, **dialect.headers(self.ident)}
+        headers = _labelled({"content-type": dialect.json_type, **dialect.headers(self.ident)}, plan)
         content = compact(dialect.body(call, answer, self.ident)).encode()
         await self.reply(Reply(200, content, headers, answer.counted), plan, fault_bytes)
 
@@ -228,6 +237,8 @@ class ServerExchange:
         slow, reset = plan.fault("slow_head"), plan.fault("reset")
         if slow:
             await delivery.pause(self.connection, slow.seconds)
+        if hints := plan.fault("informational"):
+            await delivery.send_hints(self.connection, hints)
         if reset and (reset.after_events < 0 or not call.stream):
             self.connection.reset()
             raise LostError
@@ -267,6 +278,11 @@ class ServerExchange:
         own = dialect.headers(self.ident) if dialect else {}
         headers = {**{name: value for name, value in own.items() if "ratelimit" not in name}, **reply.headers}
         return Reply(reply.status, reply.body, headers, reply.usage)
+
+
+def _labelled(headers: dict[str, str], plan: StepPlan) -> dict[str, str]:
+    wrong = plan.fault("mislabelled")
+    return {**headers, "content-type": wrong.message or ""} if wrong else headers
 
 
 def _answer_of(plan: StepPlan, request: Request) -> Answer:
