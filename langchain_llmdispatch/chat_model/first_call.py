@@ -55,11 +55,12 @@ def _validate() -> None:
     """Make one of each value that LangChain makes in a call."""
     usage = UsageMetadata(input_tokens=1, output_tokens=1, total_tokens=2)
     message = AIMessage("", usage_metadata=usage, response_metadata={"id": ""})
-    chunk = AIMessageChunk("", usage_metadata=usage) + AIMessageChunk("", chunk_position="last")
-    generations = ChatGeneration(message=message), ChatGenerationChunk(message=chunk)
-    for made in generations:
+    chunk = AIMessageChunk(content="", usage_metadata=usage) + AIMessageChunk(
+        content="", chunk_position="last"
+    )
+    for made in (ChatGeneration(message=message), ChatGenerationChunk(message=chunk)):
         result = ChatResult(generations=[made], llm_output={})
-        LLMResult(generations=[result.generations], llm_output=result.llm_output)
+        LLMResult(generations=[[*result.generations]], llm_output=result.llm_output)
     RunInfo(run_id=uuid4())
     ChatPromptValue(messages=[HumanMessage("")])
     StringPromptValue(text="")

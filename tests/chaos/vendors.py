@@ -136,7 +136,7 @@ class ChaosVendors:
             rng = random.Random(f"{self._seed}/{call}/{entry.account}/{place}")
             steady = random.Random(f"{self._seed}/{call}")
             answer, whole, continues = _answer(steady, rng, call, place, request)
-            kind, fault = self._fault(entry, rng, 2 if answer.tool_calls else len(answer.text.split()))
+            kind, fault = self._fault(entry, rng, 1 if answer.tool_calls else len(answer.text.split()))
             given = Given(call, kind, whole, kind in DAMAGES, continues)
             if number in self.given:
                 self.twice.append(number)
