@@ -189,9 +189,9 @@ def drawn_deployments(server: LoopbackServer, rng: random.Random) -> list[Deploy
             f"{vendor}-{place}",
             input_price=rng.choice([0.1, 1, 7]),
             output_price=rng.choice([0.4, 3, 30]),
-            rpm=rng.choice([None, None, 60_000, 6_000]),
+            rpm=rng.choice([None, None, None, 60_000]),
             tpm=rng.choice([None, None, 10_000_000]),
-            max_concurrency=rng.choice([None, None, 1, 4]),
+            max_concurrency=rng.choice([None, None, None, 2, 6]),
         )
         for place, vendor in enumerate(vendors)
     ]
