@@ -20,7 +20,7 @@ from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRu
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
 from langchain_llmdispatch.chat_model.many_calls import ManyCalls
-from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, with_choices
+from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, passable, with_choices
 from langchain_llmdispatch.chat_model.run_context import (
     StreamRun,
     is_invoked,
@@ -221,7 +221,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCa
             if self.cache in (None, False) and get_llm_cache() is None
             else KeyedRun(self, prepared)
         ):
-            return super().invoke(input, prepared, **kwargs)
+            return super().invoke(input, prepared, **passable(kwargs))
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -234,14 +234,14 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCa
             if self.cache in (None, False) and get_llm_cache() is None
             else KeyedRun(self, prepared)
         ):
-            return await super().ainvoke(input, prepared, **kwargs)
+            return await super().ainvoke(input, prepared, **passable(kwargs))
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[AIMessageChunk]:
         """Stream the answer; see `BaseChatModel.stream`."""
         with StreamRun(self, with_choices(config), CallbackManagerForLLMRun) as prepared:
-            yield from super().stream(input, prepared, **kwargs)
+            yield from super().stream(input, prepared, **passable(kwargs))
 
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -249,7 +249,9 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCa
         """Stream the answer; see `BaseChatModel.astream`."""
         await self._engine.ready()
         with StreamRun(self, with_choices(config), AsyncCallbackManagerForLLMRun) as prepared:
-            chunks = cast("AsyncGenerator[AIMessageChunk]", super().astream(input, prepared, **kwargs))
+            chunks = cast(
+                "AsyncGenerator[AIMessageChunk]", super().astream(input, prepared, **passable(kwargs))
+            )
             async with aclosing(chunks):
                 async for chunk in chunks:
                     yield chunk

@@ -201,6 +201,13 @@ def messages_of(given: LanguageModelInput) -> list[BaseMessage]:
     return convert_to_messages([given] if isinstance(given, str) else given)
 
 
+def passable(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a call as LangChain passes them on: its own `metadata` are the run's."""
+    if "metadata" in kwargs:
+        kwargs["request_metadata"] = kwargs.pop("metadata")
+    return kwargs
+
+
 def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
     """Return a config whose metadata hold what the run, or the run around it, chose in its `configurable`."""
     if "sync" not in first_call.imported:

@@ -24,7 +24,9 @@ def scoped(routing: RoutingRequest, router: Router, registry: DeploymentRegistry
     request = routing.request
     if (scopes := request.scopes) is None:
         return routing
-    scopes = replace(scopes, model=_named(scopes.model, registry), call=_named(scopes.call, registry))
+    vendors = frozenset(target.vendor.name for target in routing.targets)
+    model, call = _named(scopes.model, registry), _named(scopes.call, registry)
+    scopes = replace(scopes, model=model, call=call, vendors=vendors)
     if request.extra and (first := first_choice(router, routing)) is not None:
         scopes = replace(scopes, first=origin_of(first.vendor, first.endpoint.base_url))
     return replace(routing, request=replace(request, scopes=scopes))

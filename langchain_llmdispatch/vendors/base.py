@@ -245,6 +245,10 @@ class Vendor(CountsTokens, ABC):
         """Return whether `model` at `base_url` runs on the user's own machines, where tokens cost nothing."""
         return False
 
+    def words_at(self, base_url: str) -> OwnedWords:
+        """Return the request words that the server at an address knows."""
+        return self.words
+
     def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:
         """Return whether an answer schema and tools may stand in one request."""
         return True

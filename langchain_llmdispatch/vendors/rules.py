@@ -88,6 +88,7 @@ ALIASES: Mapping[str, str] = {
     "p": "top_p",
     "k": "top_k",
     "random_seed": "seed",
+    "request_metadata": "metadata",
 }
 """Vendors' words that mean a neutral parameter."""
 

@@ -38,6 +38,7 @@ class Word:
         harmless: To leave it out makes no difference to the answer; the report is not `lossy`.
         switch: It steers the codec, which reads it from `Call.extra`; it is not sent.
         types: The only types of value with which it is this vendor's word; empty: any.
+        shared: It belongs to another vendor where a deployment of that one is among those of the call.
         as_neutral: Its owner, too, gets it as the neutral parameters that it `means`.
     """
 
@@ -52,6 +53,7 @@ class Word:
     harmless: bool = False
     switch: bool = False
     types: tuple[type, ...] = ()
+    shared: bool = False
     as_neutral: bool = False
 
 
@@ -63,19 +65,25 @@ class OwnedWords:
         own: Words besides, or instead; one that states no place has its place by
             the file.
         takes_unknown: Whether a word that no vendor owns goes into its body, as it may know it.
+        shared: The only API of the file whose words it takes, as `shared` ones; empty: all are its own.
     """
 
     def __init__(
-        self, file: str = "", own: Mapping[str, Word] | None = None, *, takes_unknown: bool = False
+        self,
+        file: str = "",
+        own: Mapping[str, Word] | None = None,
+        *,
+        takes_unknown: bool = False,
+        shared: str = "",
     ) -> None:
-        self._file, self._own, self.takes_unknown = file, own or {}, takes_unknown
+        self._file, self._own, self.takes_unknown, self._shared = file, own or {}, takes_unknown, shared
         self._words: Mapping[str, Word] | None = None
 
     @property
     def words(self) -> Mapping[str, Word]:
         """The words by name; the file is read when it is first needed."""
         if self._words is None:
-            self._words = self._described(_listed(self._file)) if self._file else self._own
+            self._words = self._described(self._listed()) if self._file else self._own
         return self._words
 
     def flat(self, *more: str) -> OwnedWords:
@@ -89,6 +97,14 @@ class OwnedWords:
         if word is None or value is None or not word.types or isinstance(value, word.types):
             return word
         return None
+
+    def _listed(self) -> dict[str, Word]:
+        """Return the words of the file, or those that one API of it shares."""
+        listed, api = _listed(self._file), self._shared
+        if not api:
+            return listed
+        taken = {name: word for name, word in listed.items() if not word.apis or api in word.apis}
+        return {name: Word(word.path, shared=True) for name, word in taken.items()}
 
     def _described(self, listed: Mapping[str, Word]) -> Mapping[str, Word]:
         """Return the words of the file, described by the vendor's own."""

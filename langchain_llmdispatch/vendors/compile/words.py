@@ -232,19 +232,30 @@ class _WordCompiler:
             self._put((name,), value)
         elif name == "parallel_tool_calls":
             return
-        elif (own := self.vendor.words.find(name, value)) is not None:
+        elif (own := self._own(name, value)) is not None:
             self._put_own(own, name, value)
         elif chosen.scoped:
             self._put((name,), value)
         elif owners := owners_of().get(name):
-            self._translate(name, value, {vendor.name: vendor.words.words[name] for vendor in owners})
-        elif not self.vendor.words.takes_unknown:
+            others = [vendor for vendor in owners if vendor.name != self.vendor.name]
+            self._translate(
+                name, value, {vendor.name: vendor.words.words[name] for vendor in others or owners}
+            )
+        elif not self.vendor.words_at(self.endpoint.base_url).takes_unknown:
             self._leave_out(name, f"no vendor is known to have this word.{hint_for(name)} {_WAY_OUT}")
         elif self._first() not in {"", self._origin()} and any(secrets_in(value, name)):
             self._leave_out(name, f"it may hold a credential, and belongs to {self._first()}")
         else:
             self._put((name,), value)
             self.changes.append(Change(f"{name}_passed", "a word that no vendor is known to have"))
+
+    def _own(self, name: str, value: Any) -> Word | None:
+        """Return a word as the target's vendor owns it, or None."""
+        own = self.vendor.words_at(self.endpoint.base_url).find(name, value)
+        if own is None or not own.shared or self.request.scopes is None:
+            return own
+        others = {vendor.name for vendor in owners_of()[name]} - {self.vendor.name}
+        return None if others & self.request.scopes.vendors else own
 
     def _put_own(self, word: Word, name: str, value: Any) -> None:
         if word.as_neutral and word.means is not None:
@@ -292,7 +303,7 @@ class _WordCompiler:
                 self.params[name] = joined(value, held) if held is not None else value
         elif name in self.chosen:
             return True
-        elif (own := self.vendor.words.find(name, value)) is not None:
+        elif (own := self._own(name, value)) is not None and not own.shared:
             self._put_own(own, name, value)
         else:
             return False

@@ -67,7 +67,10 @@ def chat_body(call: Call, dialect: Dialect) -> Json:
         body["stream"] = True
         if dialect.stream_usage and call.extra.get("stream_usage") is not False:
             body["stream_options"] = {"include_usage": True}
-    return merged(body, call.extra, without=NOT_SENT) if call.extra else body
+    if not call.extra:
+        return body
+    # OpenAI refuses the options of streams elsewhere.
+    return merged(body, call.extra, without=NOT_SENT if call.stream else {*NOT_SENT, "stream_options"})
 
 
 def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:

@@ -14,7 +14,7 @@ from langchain_llmdispatch.vendors.base import HistoryRules, OwnedWords
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
 from langchain_llmdispatch.vendors.openai.rules import LITELLM_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
-from langchain_llmdispatch.vendors.openai.words import COMPATIBLE
+from langchain_llmdispatch.vendors.openai.words import COMPATIBLE, OPENROUTER, STRICT
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
@@ -33,6 +33,9 @@ _HOSTS: dict[str, Dialect] = {
     # Takes parts, which carry cache markers for the models behind it.
     "openrouter.ai": Dialect(reasoning="reasoning"),
 }
+
+
+_WORDS = {"openrouter.ai": OPENROUTER, "api.mistral.ai": STRICT, "api.perplexity.ai": STRICT}
 
 
 @lru_cache(maxsize=256)
@@ -63,6 +66,10 @@ class CompatibleVendor(ChatCompletions):
 
     # Groq's, OpenRouter's and Moonshot's.
     server_tools: ClassVar[tuple[str, ...]] = ("browser_search", "openrouter:*", "builtin_function")
+
+    def words_at(self, base_url: str) -> OwnedWords:
+        """Return the words that the host documents, or those of all servers."""
+        return _WORDS.get(urlsplit(base_url).hostname or "", self.words)
 
     def dialect(self, call: Call) -> Dialect:
         """Return the dialect that the host needs, or the one that nearly all take."""

@@ -61,16 +61,28 @@ HUGGINGFACE = OwnedWords(
     takes_unknown=True,
 )
 # Words of compatible servers that other vendors own, too: docs.vllm.ai (`SamplingParams`), llama.cpp's
-# server, openrouter.ai. What no vendor owns passes anyway.
+# server. What no vendor owns passes anyway.
 _OF_SERVERS = (
-    "typical_p", "mirostat", "mirostat_tau", "mirostat_eta", "repeat_last_n", "repeat_penalty", "reasoning",
-    "provider", "stream_options",
+    "typical_p", "mirostat", "mirostat_tau", "mirostat_eta", "repeat_last_n", "repeat_penalty",
 )  # fmt: skip
+_SHARED = {name: Word((name,), shared=True) for name in (*_OF_SERVERS, "repetition_penalty")}
 COMPATIBLE = OwnedWords(
-    own={
-        **{name: Word((name,)) for name in _OF_SERVERS},
+    "openai/words.json",
+    {**_SHARED, "stream_usage": _STREAM_USAGE},
+    takes_unknown=True,
+    shared="chat",
+)
+# openrouter.ai/docs/api-reference/overview
+OPENROUTER = OwnedWords(
+    "openai/words.json",
+    {
+        **_SHARED,
+        **{name: Word((name,)) for name in ("reasoning", "provider", "cache_control", "prompt_cache_key")},
         "repetition_penalty": _PENALTY,
         "stream_usage": _STREAM_USAGE,
     },
     takes_unknown=True,
+    shared="chat",
 )
+# Refuse unknown fields: docs.mistral.ai/api, docs.perplexity.ai/api-reference.
+STRICT = OwnedWords(own={"stream_usage": _STREAM_USAGE})
