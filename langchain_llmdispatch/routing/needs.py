@@ -158,8 +158,8 @@ class Needs:
                 return why
         reasons: Sequence[str] = ()
         foreign = request.extra and request.unsupported_params != "drop"
-        if foreign and (why := foreign_question(target.vendor, request)):
-            return why
+        if foreign and (question := foreign_question(target.vendor, request)):
+            return question
         if request.unsupported_params == "raise":
             lacks = self._lacks(target)
             reasons = [reason for reason in self.fit(target).reasons if reason not in lacks]

@@ -27,7 +27,7 @@ from langchain_llmdispatch.errors import (
 )
 from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.portable_tools import PortableTool
-from langchain_llmdispatch.vendors.redaction import credentials, redact
+from langchain_llmdispatch.vendors.redaction import redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
 from langchain_llmdispatch.vendors.retry_after import retry_after
 from langchain_llmdispatch.vendors.rules import (
@@ -40,7 +40,7 @@ from langchain_llmdispatch.vendors.rules import (
     ToolNameRules,
 )
 from langchain_llmdispatch.vendors.token_counts import CountsTokens
-from langchain_llmdispatch.vendors.word_secrets import secrets_in
+from langchain_llmdispatch.vendors.word_secrets import secrets_of_call
 from langchain_llmdispatch.vendors.words import OwnedWords, Word
 
 if TYPE_CHECKING:
@@ -363,7 +363,7 @@ def vendor_error(
     headers = headers or {}
     after = retry_after(headers)
     error = cls(
-        redact(body.message or "no message", *_secrets(call)),
+        redact(body.message or "no message", *secrets_of_call(call)),
         vendor=vendor.name,
         status_code=status,
         code=body.code or body.type or None,
@@ -376,12 +376,6 @@ def vendor_error(
         refused = status == _BAD_REQUEST or issubclass(cls, InvalidRequestError)
         error.is_retryable = word == "true" and (error.is_retryable or not refused)
     return error
-
-
-def _secrets(call: Call) -> list[str]:
-    endpoint, key = call.endpoint, call.endpoint.api_key
-    held = credentials({**endpoint.headers, "key": key.get_secret_value() if key is not None else ""})
-    return [*held, *secrets_in([call.extra, endpoint.query, *call.server_tools])]
 
 
 def guards_answer(decode: Decode) -> Decode:

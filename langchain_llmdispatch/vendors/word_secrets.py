@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
+from langchain_llmdispatch.types import Call
+from langchain_llmdispatch.vendors.redaction import credentials
+
 _SECRET_FIELD = re.compile(
     r"auth|(?<!max_)(?<!max)tokens?$|secret|passw|api[-_]?key|cookie|credential|bearer|jwt|^(?:extra_)?headers$",
     re.IGNORECASE,
@@ -56,6 +59,13 @@ def placed_secrets(
     elif isinstance(value, (list, tuple)):
         for number, inner in enumerate(value):
             yield from placed_secrets(inner, "", f"{where}[{number}]", within=within)
+
+
+def secrets_of_call(call: Call) -> list[str]:
+    """Return the credentials of a compiled call: its key, those in its headers, query and words."""
+    endpoint, key = call.endpoint, call.endpoint.api_key
+    held = credentials({**endpoint.headers, "key": key.get_secret_value() if key is not None else ""})
+    return [*held, *secrets_in([call.extra, endpoint.query, *call.server_tools])]
 
 
 def masked(value: Any, name: str = "", *, within: bool = False) -> Any:

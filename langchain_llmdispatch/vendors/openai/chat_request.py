@@ -79,7 +79,7 @@ def _params(params: Mapping[str, Any], dialect: Dialect) -> Json:
         if name == "thinking" and not dialect.thinking:
             if (effort := effort_of(value)) is not None:
                 spelled.setdefault("reasoning_effort", effort)
-        else:
+        elif name not in NOT_SENT:
             spelled[dialect.max_tokens if name == "max_tokens" else name] = value
     return spelled
 

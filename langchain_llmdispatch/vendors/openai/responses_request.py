@@ -154,7 +154,7 @@ def _logprobs(body: Json, _: str, value: Any) -> None:
 
 
 _PARAMS: dict[str, Callable[[Json, str, Any], None]] = {
-    **dict.fromkeys(NOT_TAKEN, _nothing),
+    **dict.fromkeys(NOT_TAKEN | NOT_SENT, _nothing),
     "max_tokens": _max_tokens,
     "reasoning_effort": _effort,
     "reasoning": _reasoning,

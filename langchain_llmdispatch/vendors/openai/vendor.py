@@ -213,11 +213,11 @@ class OpenAIVendor(ChatCompletions):
         The caller's `use_responses_api` decides; else fields and tools that only this API has; else the
         catalog: the model is served there always, or with tools unless its reasoning is switched off.
         """
-        if call.extra:
-            if (flag := call.extra.get("use_responses_api")) is not None:
+        for fields in (call.extra, call.params):
+            if (flag := fields.get("use_responses_api")) is not None:
                 return bool(flag)
-            if call.extra.get(CONTINUES) or self._of_api(call, "responses"):
-                return True
+        if call.extra and (call.extra.get(CONTINUES) or self._of_api(call, "responses")):
+            return True
         if call.server_tools or any(
             type(message.content) is list and only_here(message.content) for message in call.messages
         ):
