@@ -77,8 +77,9 @@ class Engine:
         self.transport = shared.transport
         for config in fields.vendors.values():
             self.transport.renew_in_children(config.http_client, config.http_async_client)
-        self.sync = SyncDriver(self.transport, self.limiter)
-        self.asynchronous = AsyncDriver(self.transport, self.limiter)
+        pacer = getattr(fields.rate_limiter, "inner", None)
+        self.sync = SyncDriver(self.transport, self.limiter, pacer)
+        self.asynchronous = AsyncDriver(self.transport, self.limiter, pacer)
         log = CallLog(console=fields.enable_logging)
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)

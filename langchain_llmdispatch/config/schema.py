@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import Runnable
 from pydantic import (
     AfterValidator,
@@ -37,6 +38,7 @@ from langchain_llmdispatch.settings import Checked, FrozenDict, Settings
 from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.client_words import check_words, checked_vendor_params
+from langchain_llmdispatch.vendors.langchain.pacing import deferred
 from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.word_secrets import WordDict
 
@@ -221,6 +223,7 @@ class ModelFields(DispatchFields):
         limiter: The limits, where models share them; default: one of its own.
         health: The health of the deployments, where models share it; default: one of its own.
         budget: Dollars per period, shared by the models that hold the object.
+        rate_limiter: LangChain's; each call waits for it once, within its deadline.
     """
 
     api_key: Key = Field(default=None, repr=False)
@@ -237,6 +240,9 @@ class ModelFields(DispatchFields):
     limiter: Limiter | None = Field(default=None, exclude=True, repr=False)
     health: Health | None = Field(default=None, exclude=True, repr=False)
     budget: Budget | None = Field(default=None, exclude=True, repr=False)
+    rate_limiter: Annotated[BaseRateLimiter | None, AfterValidator(deferred)] = Field(
+        default=None, exclude=True, repr=False
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
@@ -22,6 +23,7 @@ from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.local import server as local
 from langchain_llmdispatch.transport.body import afinish, aread, awhole
 from langchain_llmdispatch.transport.transport import Transport, timed_out
+from langchain_llmdispatch.vendors.langchain.pacing import apace
 
 T = TypeVar("T")
 
@@ -29,12 +31,13 @@ T = TypeVar("T")
 class AsyncDriver(Driver):
     """Drives calls in the caller's task; see `SyncDriver`."""
 
-    def __init__(self, transport: Transport, limiter: Limiter) -> None:
+    def __init__(self, transport: Transport, limiter: Limiter, pacer: BaseRateLimiter | None = None) -> None:
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
         verbs = Verbs(
             announce=Run.aadmit,
             sleep=lambda clock, seconds: clock.asleep(seconds),
             acquire=limiter.aacquire,
+            pace=apace,
             base_url=lambda it: ain_time(partial(local.base_url, it.call.model), it.attempt.left(), STARTING),
             token=atoken,
             send=transport.asend,
@@ -49,7 +52,7 @@ class AsyncDriver(Driver):
             first_done=self._first_done,
             stop=self._stop,
         )
-        super().__init__(verbs, transport, limiter)
+        super().__init__(verbs, transport, limiter, pacer)
 
     async def generate(self, dispatch: Dispatch, run: Run) -> ChatResult:
         """Return the first whole answer; see `SyncDriver.generate`."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 from langchain_core.outputs import ChatResult
+from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.attempt import Attempt
@@ -27,7 +28,7 @@ from langchain_llmdispatch.drivers.hedge_race import race
 from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
 from langchain_llmdispatch.drivers.runner import Lane
 from langchain_llmdispatch.drivers.verbs import Verbs
-from langchain_llmdispatch.errors import DispatchError
+from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.transport.transport import Transport
 
@@ -42,10 +43,13 @@ class Driver:
         verbs: Whatever may wait.
         transport: Whether requests reach a server.
         limiter: Learns from the headers of responses.
+        pacer: LangChain's rate limiter of the model, which each call waits for once; None for none.
     """
 
-    def __init__(self, verbs: Verbs, transport: Transport, limiter: Limiter) -> None:
-        self._verbs, self._transport, self._limiter = verbs, transport, limiter
+    def __init__(
+        self, verbs: Verbs, transport: Transport, limiter: Limiter, pacer: BaseRateLimiter | None
+    ) -> None:
+        self._verbs, self._transport, self._limiter, self._pacer = verbs, transport, limiter, pacer
 
     async def _whole(self, dispatch: Dispatch, run: Run) -> ChatResult:
         """Return the first whole answer that is accepted."""
@@ -102,11 +106,27 @@ class Driver:
             await verbs.announce(run, attempt)
         if attempt.delay > 0:
             await verbs.sleep(attempt.call.clock, attempt.delay)
+        if attempt.number == 1 and self._pacer is not None:
+            await self._paced(self._pacer, attempt.left())
         permit = exchange.permit = await verbs.acquire(attempt, attempt.call.request)
         if permit is None:
             return nullcontext()
         attempt.throttled = permit.waited if permit.waited > _NOTICEABLE else 0.0
         return permit
+
+    async def _paced(self, pacer: BaseRateLimiter, seconds: float) -> None:
+        """Wait for LangChain's rate limiter of the model.
+
+        Raises:
+            DeadlineExceededError: It admits no request before the call's deadline.
+        """
+        try:
+            await self._verbs.pace(pacer, seconds)
+        except AttemptTimeoutError as late:
+            text = f"the call's deadline has passed: {late.message}"
+        else:
+            return
+        raise DeadlineExceededError(text)
 
     # -- one exchange ------------------------------------------------------------------------------
 

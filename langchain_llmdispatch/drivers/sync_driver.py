@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import httpx
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
@@ -23,6 +24,7 @@ from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.local import server as local
 from langchain_llmdispatch.transport.body import finish, read, whole
 from langchain_llmdispatch.transport.transport import Transport, timed_out
+from langchain_llmdispatch.vendors.langchain.pacing import pace
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,13 +36,15 @@ class SyncDriver(Driver):
     Args:
         transport: Sends requests.
         limiter: Grants permits.
+        pacer: LangChain's rate limiter of the model, which each call waits for once; None for none.
     """
 
-    def __init__(self, transport: Transport, limiter: Limiter) -> None:
+    def __init__(self, transport: Transport, limiter: Limiter, pacer: BaseRateLimiter | None = None) -> None:
         verbs = Verbs(
             announce=_blocking(Run.admit),
             sleep=_blocking(lambda clock, seconds: clock.sleep(seconds)),
             acquire=_blocking(limiter.acquire),
+            pace=_blocking(pace),
             base_url=_blocking(
                 lambda it: in_time(partial(local.base_url, it.call.model), it.attempt.left(), STARTING)
             ),
@@ -59,7 +63,7 @@ class SyncDriver(Driver):
             first_done=_blocking(_first_done),
             stop=lambda _: None,  # a thread cannot be stopped
         )
-        super().__init__(verbs, transport, limiter)
+        super().__init__(verbs, transport, limiter, pacer)
 
     def generate(self, dispatch: Dispatch, run: Run) -> ChatResult:
         """Return the first whole answer.

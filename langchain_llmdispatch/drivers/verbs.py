@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from langchain_core.messages import AIMessage
+from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import SecretStr
 
 from langchain_llmdispatch.callbacks.events import Run
@@ -28,6 +29,7 @@ class Verbs:
         announce: Delivers the events that precede a further attempt.
         sleep: Waits for so many seconds of a clock.
         acquire: Waits for the limiter's permit; None without limits.
+        pace: Waits for a LangChain rate limiter, for so many seconds at most.
         base_url: Returns the address of a model on this machine, whose server it starts if it does not run.
         token: Returns what an `api_key` function returns within so many seconds.
         send: Sends a request and returns the response, its body unread.
@@ -46,6 +48,7 @@ class Verbs:
     announce: Callable[[Run, Attempt], Awaitable[None]]
     sleep: Callable[[Clock, float], Awaitable[None]]
     acquire: Callable[[Attempt, ChatRequest], Awaitable[Permit | None]]
+    pace: Callable[[BaseRateLimiter, float], Awaitable[float]]
     base_url: Callable[[Exchange], Awaitable[str]]
     token: Callable[[Callable[[], Any], float], Awaitable[SecretStr]]
     send: Callable[[httpx.Request, ReadDeadline], Awaitable[httpx.Response]]

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from langchain_core.language_models import BaseChatModel
 
-from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.errors import AttemptTimeoutError, ConfigurationError
+from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.vendors.base import OwnedWords, ParameterRules, Vendor
 from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder, chunk_of, message_of
 from langchain_llmdispatch.vendors.langchain.errors import translated
 from langchain_llmdispatch.vendors.langchain.integrations import Integration, integration_of
+from langchain_llmdispatch.vendors.langchain.pacing import apace, pace
 from langchain_llmdispatch.vendors.langchain.request import FIELDS, KEYWORDS, can_bind, field_of, invocation
 from langchain_llmdispatch.vendors.langchain.retries import without_retries
 from langchain_llmdispatch.vendors.words import ADDRESSED
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.catalog.models import ModelFacts
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call
-    from langchain_llmdispatch.vendors.langchain.request import Invocation
+from langchain_llmdispatch.vendors.langchain.request import Invocation
 
-_CLOCK, _POLL = Clock(), 0.05  # seconds between two looks at a rate limiter
+_UNBOUNDED, _LEAST = float("inf"), 0.05  # seconds
 _STATED = ("ls_model_name", "ls_provider")
 HAND_IN = "a LangChain chat model is handed in itself, as in models=[ChatBedrock(...)]"
 """What to do instead of naming one by a string."""
@@ -133,7 +133,7 @@ class LangChainVendor(Vendor):
         """Return the model's whole answer; see `generate`."""
         arguments = invocation(self.model, self.integration, call, timeout)
         try:
-            await self._apause()
+            await self._apause(timeout)
             result = await _agenerate(arguments)
         except Exception as error:
             failure = translated(error, self.model)
@@ -169,7 +169,7 @@ class LangChainVendor(Vendor):
         """Yield the model's chunks; see `stream`."""
         arguments = invocation(self.model, self.integration, call, timeout)
         try:
-            await self._apause()
+            await self._apause(timeout)
             if self._streams(both=True):
                 async for chunk in arguments.model._astream(
                     arguments.messages, stop=arguments.stop, **arguments.kwargs
@@ -196,19 +196,15 @@ class LangChainVendor(Vendor):
         Raises:
             AttemptTimeoutError: The limiter admits no request in time.
         """
-        limiter, waited = self.model.rate_limiter, 0.0
-        while limiter is not None and not limiter.acquire(blocking=False):
-            if timeout is not None and waited >= timeout:
-                raise AttemptTimeoutError(
-                    "timed out waiting for the model's rate_limiter", code="rate_limiter"
-                )
-            _CLOCK.sleep(_POLL)
-            waited += _POLL
-        return timeout if timeout is None else max(timeout - waited, _POLL)
+        limiter = self.model.rate_limiter
+        if limiter is None:
+            return timeout
+        waited = pace(limiter, _UNBOUNDED if timeout is None else timeout)
+        return timeout if timeout is None else max(timeout - waited, _LEAST)
 
-    async def _apause(self) -> None:
+    async def _apause(self, timeout: float | None) -> None:
         if self.model.rate_limiter is not None:
-            await self.model.rate_limiter.aacquire(blocking=True)
+            await apace(self.model.rate_limiter, _UNBOUNDED if timeout is None else timeout)
 
     # -- the codec ---------------------------------------------------------------------------------
 
