@@ -16,6 +16,7 @@ from langchain_llmdispatch.catalog.models import with_profile
 from langchain_llmdispatch.deployments.credentials import (
     ApiKey,
     check_encrypted,
+    checked_headers,
     checked_key,
     checked_url,
     holds_secret,
@@ -178,6 +179,7 @@ class Resolver:
             self._direct.add(vendor.name)
             if gateway_of(self._variable([SWITCH])) is not None:
                 logger.warning("%s is set; %s has no path there and is reached directly", SWITCH, vendor.name)
+        headers = {**self._accounts(vendor, url, headers), **headers}
         key = self._key_for(vendor, deployment, config, url)
         if key is None and vendor.needs_key:
             raise ConfigurationError(_missing("api_key", vendor, self._key_names(vendor, url)))
@@ -192,6 +194,17 @@ class Resolver:
             api_version=version,
             token_provider=None if key is None or isinstance(key, SecretStr) else key,
         )
+
+    def _accounts(self, vendor: Vendor, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers whose values variables hold, for the vendor's own host, unless they are set."""
+        if _host(url) != _host(vendor.base_url or ""):
+            return {}
+        found: dict[str, str] = {}
+        given = {name.lower() for name in headers}
+        for variable, header in vendor.environment.accounts:
+            if header.lower() not in given and (value := self._variable([variable])):
+                found.setdefault(header, value)
+        return checked_headers(found)
 
     def _key(self, vendor: Vendor, config: VendorConfig) -> ApiKey | None:
         """Return the key of `VendorConfig`, or else of a variable."""

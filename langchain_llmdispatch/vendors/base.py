@@ -26,6 +26,7 @@ from langchain_llmdispatch.errors import (
     VendorError,
 )
 from langchain_llmdispatch.vendors.billing import Billing
+from langchain_llmdispatch.vendors.environment import Environment
 from langchain_llmdispatch.vendors.portable_tools import PortableTool
 from langchain_llmdispatch.vendors.redaction import redact
 from langchain_llmdispatch.vendors.request import bearer, custom_headers, json_request
@@ -81,27 +82,6 @@ Decode = TypeVar("Decode", bound=Callable[..., Any])
 
 LAZY_URL = "local://model"
 """Stands for the address of a server on this machine that a driver starts before it sends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """The environment variables in which people keep a vendor's settings, preferred one first.
-
-    Attributes:
-        keys: Names for the API key.
-        urls: Names for the base URL.
-        versions: Names for the API version.
-        timeout: Name for the timeout of one attempt, in seconds.
-        bearers: Those of `keys` that hold a bearer token rather than a key.
-        gateway: Its path at LangSmith's gateway, where it has one.
-    """
-
-    keys: tuple[str, ...] = ()
-    urls: tuple[str, ...] = ()
-    versions: tuple[str, ...] = ()
-    timeout: str = ""
-    bearers: tuple[str, ...] = ()
-    gateway: str = ""
 
 
 class StreamDecoder(Protocol):

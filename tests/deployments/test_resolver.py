@@ -111,6 +111,22 @@ def test_a_key_of_the_environment_stays_with_its_host() -> None:
     assert found.target(Deployment("openai:x", base_url=elsewhere, api_key="k")).endpoint.api_key is not None
 
 
+def test_openais_accounts_of_the_environment_are_headers_to_openai_alone() -> None:
+    """What a deployment names wins, in any spelling of the header."""
+    env = {"OPENAI_API_KEY": "k", "OPENAI_ORG_ID": "org-1", "OPENAI_PROJECT_ID": "proj-1"}
+    resolve = resolver(env).target
+    found = resolve(Deployment("openai:m")).endpoint.headers
+    assert found == {"OpenAI-Organization": "org-1", "OpenAI-Project": "proj-1"}
+    own = resolve(Deployment("openai:m", headers={"openai-organization": "org-2"})).endpoint.headers
+    assert own == {"OpenAI-Project": "proj-1", "openai-organization": "org-2"}
+    for elsewhere in (
+        Deployment("openai:m", base_url="https://proxy.test/v1", api_key="p"),
+        Deployment("azure:m", base_url="https://r.openai.azure.com", api_key="a"),
+        Deployment("compatible:m", base_url="https://api.openai.test/v1", api_key="c"),
+    ):
+        assert resolve(elsewhere).endpoint.headers == {}
+
+
 def test_a_function_is_a_token_provider() -> None:
     """It is not called before a request is built, and stands beside no key."""
     target = resolver().target(Deployment("openai:x", api_key=lambda: "token"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER
 from langchain_llmdispatch.vendors.anthropic.blocks import Block, input_block, output_block, tool_use
 from langchain_llmdispatch.vendors.anthropic.words import WORDS
 from langchain_llmdispatch.vendors.request import holds, merged
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.catalog.models import ModelFacts
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
 
-_HEADER_FIELDS = frozenset({"betas"})
+_NOT_IN_BODY = frozenset({"betas", "reuse_last_container"})
 UNKNOWN_MAX_TOKENS = 4096
 MOST_MAX_TOKENS = 32_000
 """Asked for where the caller names no limit: no model's answer is cut by it in practice, and a model's own
@@ -43,7 +44,20 @@ def body(call: Call, facts: ModelFacts) -> dict[str, Any]:
         out["output_config"] = {**out.get("output_config", {}), "format": _format(call.output)}
     if call.stream:
         out["stream"] = True
-    return merged(out, call.extra, without=_HEADER_FIELDS)
+    if call.extra.get("reuse_last_container") and (identity := _last_container(call.messages)):
+        own = call.extra.get("container")
+        out["container"] = {"id": identity} if isinstance(own, Mapping) else identity
+    return merged(out, call.extra, without=_NOT_IN_BODY)
+
+
+def _last_container(messages: Sequence[BaseMessage]) -> str:
+    """Return the id of the container in which Anthropic last ran code for this conversation, or nothing."""
+    for message in reversed(messages):
+        if isinstance(message, AIMessage) and message.response_metadata.get("model_provider") == PROVIDER:
+            container = message.response_metadata.get("container")
+            if isinstance(container, Mapping) and container.get("id"):
+                return str(container["id"])
+    return ""
 
 
 # -- turns -------------------------------------------------------------------------------------------
@@ -247,6 +261,10 @@ def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
         needed.append("advanced-tool-use-2025-11-20")
     if call.extra:
         needed += [word.beta for word in WORDS.words.values() if word.beta and holds(made, word.path)]
+        if holds(made, ("container", "skills")):
+            needed.append("skills-2025-10-02")
+    if (made.get("thinking") or {}).get("display") == "updates":
+        needed.append("thinking-display-updates-2026-08-18")
     if any(_names_a_file(turn["content"]) for turn in made["messages"]):
         needed.append(_FILES)
     return [name for name in dict.fromkeys((*named, *needed)) if name]

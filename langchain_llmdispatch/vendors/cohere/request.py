@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.vendors.cohere.words import documents
 from langchain_llmdispatch.vendors.request import function_tool, merged
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def chat_body(call: Call) -> dict[str, Any]:
     body.update(_tools(call))
     if call.output:
         body["response_format"] = _format(call.output)
+    # As langchain-cohere reads them: beside the last message.
+    if beside := call.messages[-1].additional_kwargs.get("documents"):
+        body["documents"] = documents(beside)
     return merged(body, call.extra)
 
 

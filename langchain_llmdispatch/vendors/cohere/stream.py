@@ -60,7 +60,8 @@ def may_cite(call: Call) -> bool:
     """
     if (call.extra.get("citation_options") or {}).get("mode") in _OFF:
         return False
-    return bool(call.extra.get("documents")) or any(isinstance(m, ToolMessage) for m in call.messages)
+    documents = call.extra.get("documents") or call.messages[-1].additional_kwargs.get("documents")
+    return bool(documents) or any(isinstance(m, ToolMessage) for m in call.messages)
 
 
 class CohereStreamDecoder(EventDecoder):

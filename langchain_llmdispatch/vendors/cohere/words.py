@@ -24,9 +24,36 @@ def _safety_settings(value: Any) -> Mapping[str, Any]:
     return {"safety_settings": {f"HARM_CATEGORY_{name}": threshold for name in _CATEGORIES}}
 
 
+_SHOWN = ("title", "url", "source")
+"""Metadata of LangChain's documents that are worth citing."""
+
+
+def documents(value: Any) -> Any:
+    """Return documents as the API takes them: LangChain's `Document`s, objects of fields, or texts.
+
+    Each gets an id by its place unless it has one, as langchain-cohere gives them.
+    """
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [_document(each, f"doc-{place}") for place, each in enumerate(value)]
+
+
+def _document(value: Any, identity: str) -> Any:
+    text = getattr(value, "page_content", None)
+    if isinstance(text, str):
+        about = getattr(value, "metadata", None) or {}
+        data = {name: about[name] for name in _SHOWN if isinstance(about.get(name), str)}
+        own = getattr(value, "id", None) or about.get("id")
+        return {"id": str(own or identity), "data": {"text": text, **data}}
+    if isinstance(value, Mapping) and "data" not in value:
+        return {"id": str(value.get("id") or identity), "data": dict(value)}
+    return value
+
+
 WORDS = OwnedWords(
     "cohere/words.json",
     {
+        "documents": Word(form=documents),
         "safety_mode": Word(means=_safety_settings),
         "priority": Word(harmless=True),
         "strict_tools": Word(harmless=True),

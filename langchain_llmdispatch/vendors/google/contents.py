@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.google.rules import LISTING
+from langchain_llmdispatch.vendors.google.words import camel, camel_keys
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
@@ -196,11 +197,16 @@ def _media(block: Block) -> Part:
         part = _inline(mime or _KINDS.get(block["type"], "application/octet-stream"), block["base64"])
     else:
         part = _linked(mime, url or block["file_id"])
-    extras = block.get("extras") or {}
-    return {**part, **{key: extras[key] for key in _TUNING if key in extras}}
+    return {**part, **_tuning({**(block.get("extras") or {}), **block})}
 
 
-_TUNING = ("videoMetadata", "mediaResolution")
+def _tuning(given: Block) -> Part:
+    """Return how a part is to be read: a video's frame rate and offsets, the resolution."""
+    tuning: Part = {}
+    for name in ("video_metadata", "media_resolution"):
+        if (value := given.get(name, given.get(camel(name)))) is not None:
+            tuning[camel(name)] = {"level": value} if isinstance(value, str) else camel_keys(value)
+    return tuning
 
 
 # https://ai.google.dev/gemini-api/docs/audio and /video-understanding, "Supported formats".

@@ -152,9 +152,12 @@ def _linked_media(item: Block) -> Block:
 def _gemini_media(item: Block) -> Block:
     mime = item.get("mime_type") or ""
     source = {"base64": as_base64(item["data"])} if "data" in item else {"url": item["file_uri"]}
-    return {"type": "file", "mime_type": mime, **source}
+    tuning = {name: item[name] for name in _TUNING if item.get(name) is not None}
+    extras = {"extras": {**(item.get("extras") or {}), **tuning}} if tuning or item.get("extras") else {}
+    return {"type": "file", "mime_type": mime, **source, **extras}
 
 
+_TUNING = ("video_metadata", "videoMetadata", "media_resolution", "mediaResolution")
 _V1_FORMS: Mapping[str, Callable[[Block], Block]] = {
     "image_url": _image_url,
     "input_text": lambda item: text_block(item["text"]),

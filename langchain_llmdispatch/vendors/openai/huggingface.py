@@ -66,6 +66,15 @@ class HuggingFaceVendor(ChatCompletions):
         """Return where `path` is: on the router, an endpoint's host, or a serverless model's path."""
         return f"{_base(call.endpoint.base_url)}/{path}"
 
+    def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Return path and body; an inference provider is written behind the model (`MODEL:PROVIDER`)."""
+        path, body = super().encode_body(call)
+        # The router chooses one by itself for `auto`.
+        provider = body.pop("provider", None)
+        if isinstance(provider, str) and provider != "auto" and ":" not in call.model:
+            body["model"] = f"{call.model}:{provider}"
+        return path, body
+
     def extras(self, headers: Mapping[str, str]) -> dict[str, Any]:
         """Return which inference provider answered."""
         provider = headers.get("x-inference-provider")

@@ -156,6 +156,11 @@ class OpenAIVendor(ChatCompletions):
         keys=("OPENAI_API_KEY",),
         urls=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
         timeout="OPENAI_TIMEOUT",
+        accounts=(
+            ("OPENAI_ORG_ID", "OpenAI-Organization"),
+            ("OPENAI_ORGANIZATION", "OpenAI-Organization"),
+            ("OPENAI_PROJECT_ID", "OpenAI-Project"),
+        ),
         gateway="openai/v1",
     )
     model_names: ClassVar[tuple[str, ...]] = (

@@ -57,6 +57,9 @@ HUGGINGFACE = OwnedWords(
         **{name: Word((name,)) for name in ("typical_p", "do_sample", "truncate", "watermark")},
         "repetition_penalty": _PENALTY,
         "stream_usage": _STREAM_USAGE,
+        # `huggingface_hub.InferenceClient`'s: an inference provider, and who pays.
+        "provider": Word(switch=True, harmless=True, types=(str,)),
+        "bill_to": Word(header="X-HF-Bill-To", harmless=True),
     },
     takes_unknown=True,
 )
@@ -77,7 +80,8 @@ OPENROUTER = OwnedWords(
     "openai/words.json",
     {
         **_SHARED,
-        **{name: Word((name,)) for name in ("reasoning", "provider", "cache_control", "prompt_cache_key")},
+        **{name: Word((name,)) for name in ("reasoning", "cache_control", "prompt_cache_key")},
+        "provider": Word(("provider",), types=(Mapping,)),
         "repetition_penalty": _PENALTY,
         "stream_usage": _STREAM_USAGE,
     },
