@@ -21,6 +21,8 @@ FinishReason: TypeAlias = Literal[
 ]
 """`normalized_finish_reason` in LangChain's common words; `error`, the last of them, is raised."""
 OutputMethod: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+RUN_CHOICES = "llmdispatch"
+"""The key of what a run chose in its `configurable`, in the run's metadata."""
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """The default size limit of a response: no text comes near it, and a generated image takes 10 to 30 MB."""
 UnsupportedParams: TypeAlias = Literal["adapt", "drop", "raise"]
@@ -203,6 +205,8 @@ class Call:
         tool_names: Vendor's tool name -> caller's, where they differ.
         argument_names: By the vendor's tool name: vendor's names of arguments -> caller's, where they differ.
         max_response_bytes: The most bytes that the response, or one event of it, may have.
+        prompt_cache: Whether the beginning of the prompt is to be cached, and for how long; None: as it is.
+        cache_key: What requests with the same beginning share, where that is to be cached.
         deployment: The name of the deployment, which marks its own answers in the history; empty: no answer
             of it is relied on.
         continues: The id of an answer that the vendor has stored: only what follows it is sent.
@@ -222,6 +226,8 @@ class Call:
     tool_names: Mapping[str, str] = field(default_factory=dict)
     argument_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     max_response_bytes: int = MAX_RESPONSE_BYTES
+    prompt_cache: bool | Literal["5m", "1h"] | None = None
+    cache_key: str = ""
     deployment: str = ""
     continues: str = ""
 

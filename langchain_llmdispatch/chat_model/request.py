@@ -20,6 +20,8 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import ChatRequest, Scopes, UnsupportedParams
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, neutral_tools
+from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
+from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 
 # What LangChain and agents put among the keywords for themselves; it is not sent.
@@ -152,6 +154,7 @@ class RequestDefaults:
 
     def _params(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         own = {_neutral_name(name): value for name, value in kwargs.items() if name in NEUTRAL}
+        checked_prompt_cache(own.get(PROMPT_CACHE))
         if stop is not None:
             own["stop"] = list(stop)
         return {name: value for name, value in {**self.params, **own}.items() if value not in (None, [])}

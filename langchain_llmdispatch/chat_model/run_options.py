@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.types import RUN_CHOICES
 
-CHOICES = "llmdispatch"
+CHOICES = RUN_CHOICES
 """The key of a run's choices in its metadata."""
 
 

@@ -39,6 +39,7 @@ from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.client_words import check_words, checked_vendor_params
 from langchain_llmdispatch.vendors.langchain.pacing import deferred
+from langchain_llmdispatch.vendors.prompt_cache import PromptCache, checked_prompt_cache
 from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.word_secrets import WordDict
 
@@ -129,6 +130,8 @@ class DispatchFields(Checked):
         verbosity: `low`, `medium` or `high` (OpenAI).
         service_tier: `auto`, `default`, `flex`, `priority`, or the vendor's word for it.
         parallel_tool_calls: Whether several tools may be called in one turn; None leaves it to the vendor.
+        prompt_cache: Whether the beginning of prompts is cached, and for how long: True, `5m`, `1h` or False.
+            Breakpoints for Anthropic, a key and a lifetime for OpenAI and Azure; others need no word for it.
         vendor_params: Words for one vendor only: `{"anthropic": {"betas": [...]}}`.
         streaming: Whether `invoke` streams underneath.
         unsupported_params: Whether what a target cannot take is adapted, dropped, or an error.
@@ -187,6 +190,7 @@ class DispatchFields(Checked):
     verbosity: str | None = None
     service_tier: str | None = None
     parallel_tool_calls: bool | None = None
+    prompt_cache: Annotated[PromptCache | None, BeforeValidator(checked_prompt_cache)] = None
     vendor_params: Annotated[Words, AfterValidator(_vendor_params)] = Field(default_factory=dict)
     streaming: bool = False
     unsupported_params: UnsupportedParams = "adapt"

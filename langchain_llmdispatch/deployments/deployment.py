@@ -15,6 +15,8 @@ from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Wor
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.settings import Settings
 from langchain_llmdispatch.vendors.client_words import ORGANIZATION, check_words
+from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
+from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
 from langchain_llmdispatch.vendors.word_secrets import WordDict, without_credentials
 
 # Values in example files and tutorials; a vendor "configured" with one of them is not configured.
@@ -187,6 +189,7 @@ class Deployment(_WithoutSecrets):
     @classmethod
     def _check_params(cls, params: Mapping[str, Any]) -> Mapping[str, Any]:
         check_words(params, "Deployment.params")
+        checked_prompt_cache(params.get(PROMPT_CACHE))
         return params
 
     @field_validator("model")

@@ -14,6 +14,7 @@ from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.view import UNSEEN, HealthView
 from langchain_llmdispatch.routing.needs import Needs
+from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 
 _ZERO = Decimal(0)
 USUAL_OUTPUT = 256
@@ -118,7 +119,8 @@ class Forecast:
             nothing = self._price(target, 1, 1, 0)
             return nothing if nothing == 0 else None
         tokens = self.needs.worst_tokens + continued
-        caches = self.needs.marks_cache or target.vendor.billing.writes_cache
+        asked = self.needs.marks_cache or bool(target.deployment.params.get(PROMPT_CACHE))
+        caches = asked or target.vendor.billing.writes_cache
         tiers, fees = self._tiers(target), self._most_fees(target)
         if tiers is None or fees is None:
             return None

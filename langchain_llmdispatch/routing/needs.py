@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.compile.server_tools import fate_of
 from langchain_llmdispatch.vendors.compile.words import foreign_question, requested
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
+from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 
 BYTES_PER_TOKEN = 4
 """Bytes of UTF-8 per token: about right for English, other scripts and code alike."""
@@ -89,6 +90,8 @@ class Needs:
     def marks_cache(self) -> bool:
         """Whether the request marks what the vendor is to cache: writing to the cache may cost extra."""
         request = self.request
+        if request.params.get(PROMPT_CACHE):
+            return True
         tools = [*request.server_tools, *(tool.extras for tool in request.tools)]
         if "cache_control" in request.extra or any("cache_control" in tool for tool in tools):
             return True

@@ -92,7 +92,7 @@ ALIASES: Mapping[str, str] = {
 }
 """Vendors' words that mean a neutral parameter."""
 
-NEUTRAL: frozenset[str] = SERVER | {"metadata", "verbosity"} | ALIASES.keys()
+NEUTRAL: frozenset[str] = SERVER | {"metadata", "verbosity", "prompt_cache"} | ALIASES.keys()
 """Every name that is a parameter here; any other is a word of vendors."""
 
 

@@ -14,6 +14,7 @@ from langchain_llmdispatch.vendors.anthropic.billing import AnthropicBilling
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
 from langchain_llmdispatch.vendors.anthropic.paused import continued
 from langchain_llmdispatch.vendors.anthropic.portable_tools import PORTABLE
+from langchain_llmdispatch.vendors.anthropic.prompt_cache import mark
 from langchain_llmdispatch.vendors.anthropic.request import betas, body
 from langchain_llmdispatch.vendors.anthropic.stream import AnthropicStreamDecoder
 from langchain_llmdispatch.vendors.anthropic.words import WORDS
@@ -105,6 +106,8 @@ class AnthropicVendor(Vendor):
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""
         made = body(call, self.facts(call.model))
+        if call.prompt_cache:
+            mark(made, call.prompt_cache)
         return json_request(_url(call.endpoint.base_url), lambda: self._headers(call, made), made)
 
     def _headers(self, call: Call, made: Mapping[str, Any]) -> dict[str, str]:

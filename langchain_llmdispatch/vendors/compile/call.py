@@ -18,6 +18,8 @@ from langchain_llmdispatch.vendors.compile.words import compile_words
 from langchain_llmdispatch.vendors.history.blocks import text_block
 from langchain_llmdispatch.vendors.history.compile import compile_messages
 from langchain_llmdispatch.vendors.history.plain import is_plain
+from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
+from langchain_llmdispatch.vendors.prompt_cache import cache_key
 from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
 
@@ -82,9 +84,16 @@ def compile_call(
         argument_names=tools.keys or _NOTHING,
         deployment=deployment,
     )
+    call = _cached(call, request) if PROMPT_CACHE in given else call
     if params or call.extra:
         call = _without_refused(_continued(call, vendor, changes), vendor, request, changes)
     return call, changes
+
+
+def _cached(call: Call, request: ChatRequest) -> Call:
+    """Return the call with what it asks of the vendor's prompt cache."""
+    cache = request.params[PROMPT_CACHE]
+    return replace(call, prompt_cache=cache, cache_key=cache_key(request) if cache else "")
 
 
 def _continued(call: Call, vendor: Vendor, changes: list[Change]) -> Call:

@@ -16,6 +16,7 @@ from langchain_llmdispatch.errors import UnsupportedParameterError
 from langchain_llmdispatch.types import Change, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.thinking import Thinking, is_in_form, thinking_of, written
+from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL, ParameterRules
 
 __all__ = ["NEUTRAL", "compile_parameters", "effort_of", "nearest_effort"]
@@ -49,7 +50,7 @@ def compile_parameters(
     requested = {
         ALIASES.get(name, name): value
         for name, value in sorted(params.items(), key=_aliases_last)
-        if value is not None and name in NEUTRAL
+        if value is not None and name in NEUTRAL and name != PROMPT_CACHE  # compiled with the history
     }
     compiler = _ParameterCompiler(requested, rules, facts, policy, f"{vendor.name}:{model}")
     for step in _STEPS:

@@ -150,6 +150,12 @@ class AzureVendor(OpenAIVendor):
             body["model"] = unquote(service.base.partition(_DEPLOYMENTS)[2])
         return path, body
 
+    def cache_words(self, call: Call) -> dict[str, Any]:
+        """Return the words for the prompt cache, which dated API versions and other models do not have."""
+        here = _service(call.endpoint.base_url).kind in _OPENAI and not self._foreign(call)
+        dated = (call.endpoint.api_version or "")[:1].isdigit()
+        return super().cache_words(call) if here and not dated else {}
+
     def uses_responses(self, call: Call) -> bool:
         """Return whether `call` goes to the Responses API, which only Azure OpenAI has."""
         here = _service(call.endpoint.base_url).kind in _OPENAI and not _FOREIGN.search(call.model)

@@ -33,6 +33,7 @@ from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of, is_failure
 from langchain_llmdispatch.vendors.openai.portable_tools import PORTABLE
+from langchain_llmdispatch.vendors.openai.prompt_cache import cache_words
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
 from langchain_llmdispatch.vendors.openai.responses_input import only_here
 from langchain_llmdispatch.vendors.openai.responses_request import (
@@ -273,8 +274,17 @@ class OpenAIVendor(ChatCompletions):
     def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Return the path of Responses or of chat completions, and the body for it."""
         if self.uses_responses(call):
-            return "responses", responses_body(call, self.listing)
-        return super().encode_body(call)
+            path, body = "responses", responses_body(call, self.listing)
+        else:
+            path, body = super().encode_body(call)
+        if call.prompt_cache is not None:
+            body = {**self.cache_words(call), **body}  # the caller's own words win
+        return path, body
+
+    def cache_words(self, call: Call) -> dict[str, Any]:
+        """Return the words for the prompt cache that a call asks for."""
+        cache = call.prompt_cache
+        return {} if cache is None else cache_words(cache, call.cache_key, call.model)
 
     def decode_reply(self, call: Call, reply: Mapping[str, Any], headers: Mapping[str, str]) -> AIMessage:
         """Return the message in the JSON object of either API."""
