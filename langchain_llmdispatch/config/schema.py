@@ -99,7 +99,8 @@ class DispatchFields(Checked):
             last resorts; deployments that share a refused key take at most two of them.
         timeout: Seconds for one attempt; streamed, until its first content.
         deadline: Seconds for the whole call: queueing, sleeping, connecting, streaming. Time in which
-            the reader of a stream does not wait for its next chunk counts in none of the limits.
+            the reader of a stream does not wait for its next chunk counts in none of the limits. A sync call
+            of a LangChain chat model cannot be interrupted: there, the model's own timeout bounds it.
         first_token_timeout: Seconds from sending to the first streamed content; reasoning counts.
         stream_idle_timeout: Seconds between two pieces of streamed content; keep-alives do not count.
         wait_for_preferred: Seconds that a call waits for its first choice while that is rate limited (by our

@@ -17,6 +17,8 @@ from langchain_llmdispatch.types import Change
 
 _LAST = "last resort"
 
+_NOT_INTERRUPTED = "sync calls of it cannot be interrupted: its own timeout bounds them"
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedDeployment:
@@ -37,6 +39,7 @@ class PlannedDeployment:
         headroom: What its limits leave, by kind (`requests`, `tokens`); empty without limits.
         changes: What would be altered in history, parameters and tools.
         doubt: What the model lacks for the request, by the catalog; empty if nothing.
+        note: What else should be known of it, or an empty text.
     """
 
     deployment: str
@@ -51,6 +54,7 @@ class PlannedDeployment:
     headroom: Mapping[str, float]
     changes: tuple[Change, ...]
     doubt: str = ""
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; dollars as strings."""
@@ -72,6 +76,7 @@ class PlannedDeployment:
             "headroom": dict(self.headroom),
             "changes": [{"kind": c.kind, "detail": c.detail, "lossy": c.lossy} for c in self.changes],
             "doubt": self.doubt,
+            "note": self.note,
         }
 
 
@@ -221,6 +226,7 @@ def _planned(
         headroom=headroom,
         changes=routing.needs.fit(target).changes,
         doubt=routing.needs.unmet_by(target) or "",
+        note=_NOT_INTERRUPTED if target.vendor.runs else "",
     )
 
 
@@ -259,4 +265,6 @@ def _line(planned: PlannedDeployment) -> str:
     if planned.changes:
         lossy = "*" if any(change.lossy for change in planned.changes) else ""
         parts.append(f"adapts {', '.join(dict.fromkeys(c.kind for c in planned.changes))}{lossy}")
+    if planned.note:
+        parts.append(f"({planned.note})")
     return "  ".join(parts)

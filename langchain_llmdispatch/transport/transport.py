@@ -305,6 +305,8 @@ def failure_of(error: Exception, read_deadline: ReadDeadline) -> DispatchError:
 
     Raise it outside the handler, since httpx's error holds the request.
     """
+    if isinstance(error, DispatchError):
+        return error
     if isinstance(error, httpx.ConnectTimeout):
         return AttemptTimeoutError("timed out connecting", code="connect")
     if isinstance(error, httpx.PoolTimeout):

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_llmdispatch import (
@@ -160,3 +161,13 @@ def test_the_retry_quota_is_a_field_of_files() -> None:
     assert DispatcherConfig.load({"retry_quota": None}).retry_quota is None
     with pytest.raises(errors.ConfigurationError, match="ratio"):
         DispatcherConfig.load({"retry_quota": {"ration": 0.5}})
+
+
+def test_what_cannot_be_interrupted_is_explained() -> None:
+    """A sync call of a LangChain model ends when the model lets it."""
+    dispatcher = DispatcherChatModel(models=[FakeListChatModel(responses=["hi"])], env={})
+    plan = dispatcher.explain("hello")
+    assert "cannot be interrupted" in str(plan)
+    assert "cannot be interrupted" in plan.to_dict()["candidates"][0]["note"]
+    with LoopbackServer() as server:
+        assert "interrupted" not in str(model(server, "a").explain("hello"))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
-from langchain_llmdispatch import RetryPolicy, VendorConfig
+from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, VendorConfig
 from langchain_llmdispatch.errors import AttemptTimeoutError, DispatchError, UnusableDeploymentError
 from langchain_llmdispatch.transport.own_client import adopt
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
+from tests.transport.servers import listening
 
 COLOURS = pytest.mark.parametrize("colour", ["sync", "async"])
 ADDED: dict[str, Any] = {
@@ -120,3 +122,80 @@ def test_a_closed_client_falls_back(server: LoopbackServer, colour: str) -> None
     message = model.invoke("hello") if colour == "sync" else asyncio.run(model.ainvoke("hello"))
     first, last = message.response_metadata["llmdispatch"]["attempts"]
     assert (first["error"], last["error"]) == (UnusableDeploymentError.__name__, None)
+
+
+STATUSES = [
+    (401, "AuthenticationError"),
+    (403, "PermissionDeniedError"),
+    (404, "ModelNotFoundError"),
+    (429, "RateLimitError"),
+    (500, "ServerError"),
+    (503, "OverloadedError"),
+]
+
+
+@COLOURS
+@pytest.mark.parametrize(("status", "expected"), STATUSES)
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_hook_that_raises_for_a_status(
+    server: LoopbackServer, colour: str, status: int, expected: str, reads: bool
+) -> None:
+    """`raise_for_status` in a hook is the response's status to us, with its body if the hook has read that."""
+
+    def hook(response: httpx.Response) -> None:
+        if reads:
+            response.read()
+        response.raise_for_status()
+
+    async def ahook(response: httpx.Response) -> None:
+        if reads:
+            await response.aread()
+        response.raise_for_status()
+
+    server.script("openai", [Fault(status=status)])
+    client = client_of(colour, event_hooks={"response": [hook if colour == "sync" else ahook]})
+    message = invoke(server, colour, client, deployment(server, "anthropic"))
+    first, last = message.response_metadata["llmdispatch"]["attempts"]
+    assert (first["status"], first["error"], last["error"]) == (status, expected, None)
+
+
+@COLOURS
+def test_a_hook_with_a_bug_falls_back(server: LoopbackServer, colour: str) -> None:
+    """It is its deployment's failure, and not one of this package; the final error names it and its cause."""
+
+    def hook(_: httpx.Request) -> None:
+        raise LookupError("no signature")
+
+    async def ahook(_: httpx.Request) -> None:
+        raise LookupError("no signature")
+
+    hooks = {"request": [hook if colour == "sync" else ahook]}
+    message = invoke(server, colour, client_of(colour, event_hooks=hooks), deployment(server, "anthropic"))
+    assert message.response_metadata["llmdispatch"]["fallback"]
+    with pytest.raises(DispatchError, match="http_client of VendorConfig failed: LookupError") as caught:
+        invoke(server, colour, client_of(colour, event_hooks=hooks))
+    assert isinstance(caught.value.errors[0].__cause__, LookupError)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@COLOURS
+@pytest.mark.parametrize("drip", [b"HTTP/1.1 102 Processing\r\n\r\n", b"H"])
+def test_a_head_that_never_ends(colour: str, own: bool, drip: bytes) -> None:
+    """1xx for ever, and a head that comes byte by byte, end with the attempt's timeout; own client or not."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(drip)
+                await writer.drain()
+                await asyncio.sleep(0.005)
+
+    with listening(handle) as port:
+        one = Deployment("openai:x", base_url=f"http://127.0.0.1:{port}/v1", api_key="k", timeout=0.05)
+        name = "http_client" if colour == "sync" else "http_async_client"
+        config = VendorConfig(**({name: client_of(colour, timeout=600)} if own else {}))
+        made = DispatcherChatModel(models=[one], vendors={"openai": config}, max_attempts=1, env={})
+        with pytest.raises(DispatchError) as caught:
+            made.invoke("hello") if colour == "sync" else asyncio.run(made.ainvoke("hello"))
+    assert isinstance(caught.value.errors[0], AttemptTimeoutError)

@@ -74,3 +74,40 @@ def test_a_notebook_s_cell_may_run_again(server: LoopbackServer) -> None:
         handler = PrometheusCallbackHandler(registry=registry)
         asyncio.run(model_of(deployment(server, "openai")).ainvoke("hello", {"callbacks": [handler]}))
     assert scrape(registry)['llmdispatch_calls_total{outcome="ok"}'] == 2
+
+
+@pytest.mark.parametrize("colour", ["ainvoke", "astream"])
+@pytest.mark.parametrize("hedges", [None, 0.01])
+def test_a_cancelled_call_is_in_flight_no_more(
+    server: LoopbackServer, colour: str, hedges: float | None
+) -> None:
+    """The gauge is back at 0, a race of two requests included."""
+    for vendor in ("openai", "anthropic"):
+        server.script(vendor, [Fault.slow_head(60)])
+    registry = prometheus.CollectorRegistry()
+    model = model_of(
+        deployment(server, "openai"),
+        deployment(server, "anthropic"),
+        callbacks=[PrometheusCallbackHandler(registry=registry)],
+        hedge_after=hedges,
+    )
+
+    async def call() -> None:
+        if colour == "ainvoke":
+            await model.ainvoke("hello")
+        else:
+            _ = [chunk async for chunk in model.astream("hello")]
+
+    async def main() -> None:
+        task = asyncio.create_task(call())
+        while len(server.requests) < (1 if hedges is None else 2):
+            await asyncio.sleep(0.001)
+        assert scrape(registry)["llmdispatch_calls_in_flight"] == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    samples = scrape(registry)
+    assert samples["llmdispatch_calls_in_flight"] == 0
+    assert sum(value for name, value in samples.items() if name.startswith("llmdispatch_calls_total")) == 1
