@@ -32,12 +32,10 @@ def read_partner_words(owner: str, values: Mapping[str, Any], known: Iterable[st
         ConfigurationError: A word has no meaning here (the message has the way out), or is not known.
     """
     own = frozenset(known)
-    fields: dict[str, Any] = {}
+    fields = {word: value for word, value in values.items() if word in own}
     kwargs: dict[str, Any] = {}
     for word, value in values.items():
-        if word in own:
-            fields[word] = value
-        elif value is not None and not (word in _SINGLE and value == 1):
+        if word not in own and value is not None and not (word in _SINGLE and value == 1):
             _read(word, value, fields, kwargs, values, own)
     check_fields(owner, fields, own)
     if kwargs:

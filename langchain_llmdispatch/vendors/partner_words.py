@@ -68,7 +68,7 @@ REFUSED: Mapping[str, str] = {
     "validate_base_url": "leave it out: an address is always checked",
     "validate_model_on_init": "leave it out: a model that is not there is an error of the first call",
     "convert_system_message_to_human": "leave it out: system messages are compiled for each model",
-    "default_metadata": "write default_headers={...}",
+    **dict.fromkeys(("default_metadata", "default_metadata_input"), "write default_headers={...}"),
     "client_options": "write base_url=...",
     "transport": "requests go over HTTPS",
     "user_agent": "write default_headers={'user-agent': ...}",
