@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from langchain_core.messages.ai import UsageMetadata
+    from langchain_core.outputs import LLMResult
 
     from langchain_llmdispatch.dispatch.attempt import Attempt
 
@@ -149,6 +150,22 @@ class Run:
                 tags=self.tags,
                 metadata=self.metadata,
             )
+
+
+def with_generation_info(run: RunManager, info: Mapping[str, Any]) -> None:
+    """Add what tracers show of an answer to the end of its run.
+
+    LangChain's own bridge hands it to them; producers of content-block events have no other way to.
+    """
+    ended = run.on_llm_end
+
+    def end(response: LLMResult, **kwargs: Any) -> Any:
+        for generations in response.generations:
+            for generation in generations:
+                generation.generation_info = {**(generation.generation_info or {}), **info}
+        return ended(response, **kwargs)
+
+    vars(run)["on_llm_end"] = end
 
 
 def _takes_events(handler: BaseCallbackHandler) -> bool:

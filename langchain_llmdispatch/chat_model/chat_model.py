@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRun
+from langchain_llmdispatch.chat_model.block_events import BlockEvents
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.fields import changed
 from langchain_llmdispatch.chat_model.many_calls import ManyCalls
@@ -44,7 +45,7 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neu
 from langchain_llmdispatch.vendors.word_secrets import masked
 
 
-class DispatcherChatModel(SerializedFields, CachedAnswers, TokenCounting, ManyCalls):
+class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCounting, ManyCalls):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch.errors import DispatchError, VendorError
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.base import Vendor
+from tests.block_events import assert_same, events_of, message_of_chunks, message_of_events
 from tests.cases import each
 
 if TYPE_CHECKING:
@@ -152,8 +154,15 @@ def _check_stream(codec: Vendor, call: Call, response: dict[str, Any], expected:
         return
     assert expected.error is None, f"should have raised {expected.error}"
     _check_message(codec, whole, expected)
+    _check_events(_chunks(codec, call, headers, [body]))
     for _ in range(CUTS):
         _check_cut(codec, call, headers, body[: rng.randrange(len(body))], whole)
+
+
+def _check_events(chunks: list[AIMessageChunk]) -> None:
+    """Content-block events give the message that the chunks give."""
+    given = [ChatGenerationChunk(message=chunk) for chunk in chunks]
+    assert_same(message_of_chunks(given), message_of_events(events_of(given)))
 
 
 def _bytes(body: bytes) -> list[bytes]:
