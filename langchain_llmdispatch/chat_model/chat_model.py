@@ -103,7 +103,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
             ConfigurationError: The file cannot be read, or a field is wrong.
         """
         loaded = DispatcherConfig.load(config, overrides.get("env"))
-        fields = {name: getattr(loaded, name) for name in loaded.model_fields_set}
+        fields = {name: getattr(loaded, name) for name in loaded.model_fields_set - {"server"}}
         return cls(**{**fields, **overrides})
 
     @classmethod

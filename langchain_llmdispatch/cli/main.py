@@ -6,6 +6,7 @@
     llmdispatch check FILE...          validates configuration files, LiteLLM's too; no keys are needed
     llmdispatch convert FILE           LiteLLM's configuration as ours
     llmdispatch batch IN OUT           answers every row of a file; started again, it goes on
+    llmdispatch serve                  serves OpenAI's chat completions over the router
     llmdispatch replay JOURNAL -c FILE   what other configurations would have done with recorded calls
 
 Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 interrupted.
@@ -126,6 +127,13 @@ def _batch_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--progress", action="store_true", help="show a bar")
 
 
+def _serve_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("-m", "--model", action="append", help="vendor:model; repeat it for fallbacks")
+    sub.add_argument("-c", "--config", help="a YAML or JSON configuration file; its section `server` counts")
+    sub.add_argument("--host", help="the address to bind (default 127.0.0.1)")
+    sub.add_argument("--port", type=int, help="the port to bind (default 8000)")
+
+
 def _replay_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("journal", nargs="+", help="journals (JSONL) or cassettes (YAML)")
     sub.add_argument("-c", "--config", action="append", required=True, help="a configuration; repeatable")
@@ -146,6 +154,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]]
         _batch_options,
         f"{_HERE}.batch:run",
     ),
+    "serve": ("serve OpenAI's chat completions over the router", _serve_options, f"{_HERE}.serve:run"),
     "replay": (
         "run recorded calls through other configurations, in virtual time; nothing is sent",
         _replay_options,

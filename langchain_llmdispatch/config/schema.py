@@ -24,6 +24,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
 from langchain_llmdispatch.config.partner_words import read_partner_words
+from langchain_llmdispatch.config.server import ServerConfig
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
@@ -260,7 +261,13 @@ class ModelFields(DispatchFields):
 
 
 class DispatcherConfig(DispatchFields, Settings):
-    """What a configuration file holds: the fields of `DispatcherChatModel` without its objects."""
+    """What a configuration file holds: the fields of `DispatcherChatModel` without its objects.
+
+    Attributes:
+        server: How `llmdispatch serve` serves it; a model does not read it.
+    """
+
+    server: ServerConfig | None = None
 
     @classmethod
     def load(cls, source: Any, variables: Mapping[str, str] | None = None) -> DispatcherConfig:

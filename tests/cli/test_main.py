@@ -91,7 +91,9 @@ def test_vendors_lists_them_without_keys(capsys: pytest.CaptureFixture[str]) -> 
     assert "k-secret" not in printed
 
 
-@pytest.mark.parametrize("command", ["answer", "vendors", "models", "check", "convert", "batch", "replay"])
+@pytest.mark.parametrize(
+    "command", ["answer", "vendors", "models", "check", "convert", "batch", "serve", "replay"]
+)
 def test_each_command_has_a_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`COMMAND --help` describes it, and `--version` is the package's."""
     assert main([command, "--help"]) == 0

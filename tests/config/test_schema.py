@@ -59,7 +59,7 @@ def test_wrong_settings_name_field_value_and_nearest(fields: dict[str, Any], mes
 
 def test_config_and_model_have_the_same_fields() -> None:
     """The two cannot drift: both take their fields from one class."""
-    assert set(DispatcherConfig.model_fields) == set(DispatchFields.model_fields)
+    assert set(DispatcherConfig.model_fields) == {*DispatchFields.model_fields, "server"}
     assert set(DispatchFields.model_fields) <= set(DispatcherChatModel.model_fields)
 
 
