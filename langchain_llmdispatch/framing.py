@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from langchain_llmdispatch.json_format import dump_json, parse_json
+from langchain_llmdispatch.internal.json_format import dump_json, parse_json
 
 __all__ = [
     "MAX_FRAME_BYTES",

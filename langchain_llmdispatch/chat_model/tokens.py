@@ -18,7 +18,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_llmdispatch.chat_model.managed import ManagedModel
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.drivers.token_counts import RemoteCounts
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools
 from langchain_llmdispatch.vendors.token_counts import CountsTokens

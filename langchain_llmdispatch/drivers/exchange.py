@@ -29,7 +29,7 @@ from langchain_llmdispatch.errors import (
     UnusableDeploymentError,
     VendorError,
 )
-from langchain_llmdispatch.json_format import UnwritableError
+from langchain_llmdispatch.internal.json_format import UnwritableError
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT

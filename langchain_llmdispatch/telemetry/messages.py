@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from langchain_llmdispatch.json_format import json_text
+from langchain_llmdispatch.internal.json_format import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
 from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
-from langchain_llmdispatch.json_format import dump_json, parse_json
+from langchain_llmdispatch.internal.json_format import dump_json, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 from langchain_llmdispatch.vendors.wordings import narrowed
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from langchain_core.utils.json import parse_json_markdown
 
-from langchain_llmdispatch.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json
 
 # What ends the reasoning in the text of models whose server does not take it out: DeepSeek R1, QwQ, Qwen (the
 # opening tag is often part of the prompt), Magistral, Seed-OSS, Kimi, gpt-oss (harmony), Gemma.

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.types import Endpoint, ToolSpec
 
 

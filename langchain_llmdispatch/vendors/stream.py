@@ -30,7 +30,7 @@ from langchain_llmdispatch.errors import (
     VendorError,
 )
 from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder, SSEDecoder, SSEvent
-from langchain_llmdispatch.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json
 from langchain_llmdispatch.vendors.answer import whole_chunk
 from langchain_llmdispatch.vendors.errors import ErrorContext
 from langchain_llmdispatch.vendors.surrogates import PairJoiner

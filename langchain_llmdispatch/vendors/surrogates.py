@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from langchain_llmdispatch.framing import SSEvent
-from langchain_llmdispatch.json_format import json_text
+from langchain_llmdispatch.internal.json_format import json_text
 
 # The escapes of a surrogate pair's halves: at the end of one JSON string, at the beginning of another.
 _HIGH = re.compile(r'(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?=")')

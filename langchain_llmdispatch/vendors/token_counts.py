@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json
 from langchain_llmdispatch.vendors.usage import count_of
 
 if TYPE_CHECKING:

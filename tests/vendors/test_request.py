@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from langchain_llmdispatch.json_format import UnwritableError
+from langchain_llmdispatch.internal.json_format import UnwritableError
 from langchain_llmdispatch.types import Endpoint, ToolSpec
 from langchain_llmdispatch.vendors.request import custom_headers, function_tool, json_request, merged
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.framing import SSEvent
-from langchain_llmdispatch.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json
 from langchain_llmdispatch.vendors.surrogates import PairJoiner
 
 HIGH, LOW = "\ud83d", "\ude00"

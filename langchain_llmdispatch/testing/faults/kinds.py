@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.testing.body_streams import END_MARKER, Action, BodyEnd, Delay, EventSplitter
 from langchain_llmdispatch.testing.faults.vendor_errors import error_body
 

@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 
 _FORMAT = 1
 _ATTEMPTS = "tries"  # the name in the file

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import ToolCalls, checked_blocks, json_object, made_id, model_of
 from langchain_llmdispatch.vendors.anthropic.errors import error_inside
 from langchain_llmdispatch.vendors.argument_text import arguments_of

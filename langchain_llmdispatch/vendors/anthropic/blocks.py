@@ -11,7 +11,7 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, blocks_chunk, made_id, named_tool, text_chunk
 from langchain_llmdispatch.vendors.anthropic.answer import (
     PROVIDER,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from langchain_core.messages import get_buffer_string
 
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_llmdispatch.json_format import is_finite
+from langchain_llmdispatch.internal.json_format import is_finite
 from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.compile.references import (
     CONTAINERS,

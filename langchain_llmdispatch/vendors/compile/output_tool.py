@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.types import Call, ChatRequest
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from langchain_llmdispatch.errors import (
     InvalidRequestError,
     UnsupportedFeatureError,
 )
-from langchain_llmdispatch.json_format import UnwritableError, dump_json
+from langchain_llmdispatch.internal.json_format import UnwritableError, dump_json
 from langchain_llmdispatch.types import (
     Change,
     ChatRequest,

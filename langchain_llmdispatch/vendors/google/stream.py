@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import SSEvent
-from langchain_llmdispatch.json_format import json_text, parse_json
+from langchain_llmdispatch.internal.json_format import json_text, parse_json
 from langchain_llmdispatch.vendors.answer import blocks_chunk, joined_pieces, text_chunk
 from langchain_llmdispatch.vendors.google.answer import AnswerBuilder
 from langchain_llmdispatch.vendors.google.server_tools import standardised

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.block_translators import get_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES
 
-from langchain_llmdispatch.json_format import is_finite, parse_json
+from langchain_llmdispatch.internal.json_format import is_finite, parse_json
 from langchain_llmdispatch.vendors.history.block_faults import with_fault
 from langchain_llmdispatch.vendors.history.blocks import (
     ODD,

@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_llmdispatch.json_format import is_finite
+from langchain_llmdispatch.internal.json_format import is_finite
 from langchain_llmdispatch.vendors import server_state
 from langchain_llmdispatch.vendors.rules import HistoryRules
 

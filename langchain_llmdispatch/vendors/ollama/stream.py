@@ -9,7 +9,7 @@ from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.framing import LineDecoder, SSEDecoder
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, named_tool, text_chunk, text_of
 from langchain_llmdispatch.vendors.ollama.answer import (
     PROVIDER,

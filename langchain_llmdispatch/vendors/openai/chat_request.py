@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
 from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS

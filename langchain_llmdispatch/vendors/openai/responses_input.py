@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.history.blocks import readable_text
 from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS
 from langchain_llmdispatch.vendors.openai.chat_request import (

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_llmdispatch.errors import MalformedResponseError, VendorError
-from langchain_llmdispatch.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json
 from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.base import (
     Environment,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.errors import DispatchError, UnsupportedFeatureError
-from langchain_llmdispatch.json_format import UnwritableError
+from langchain_llmdispatch.internal.json_format import UnwritableError
 from langchain_llmdispatch.vendors.history.block_faults import fault_of, with_fault
 from tests.cases import each
 from tests.vendors.compile.calls import VENDORS as _VENDORS

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_llmdispatch import json_format
+from langchain_llmdispatch.internal import json_format
 
 
 def without_orjson() -> ModuleType:
