@@ -16,6 +16,7 @@ from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.target import Target, unique_names
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal import forks
+from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.word_secrets import masked
 
@@ -249,6 +250,11 @@ class DeploymentRegistry:
         found = None if only.slashed_names else resolver.recognise(wanted)
         if found is not None and (found[0].name in vendors or resolver.is_configured(found[0])):
             return found
+        hint = nearest(wanted, self.routes)
+        if hint and only.capabilities(wanted) is None:
+            raise ConfigurationError(
+                f"no route is called {wanted!r}.{hint} Write '{only.name}:{wanted}' for a model of that name."
+            )
         return only, wanted
 
 

@@ -17,6 +17,7 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
 
 
 class Calls:
@@ -182,3 +183,14 @@ def test_a_deadline_of_the_run_holds(server: LoopbackServer) -> None:
     with pytest.raises(core.ModelRateLimitError):
         fleet.call("invoke", {"configurable": {"deadline": 5}})
     assert fleet.clock.monotonic() < 5
+
+
+@pytest.mark.parametrize("call", [{"model": "fsat"}, {"config": {"configurable": {"route": "fsat"}}}])
+def test_a_mistyped_route_is_no_model_of_the_only_vendor(server: LoopbackServer, call: Any) -> None:
+    """A name near a route's that no catalog knows is an error; written with its vendor it is a model."""
+    model = model_of(deployment(server, "openai"), routes={"fast": [deployment(server, "openai", "f")]})
+    for ask in (model.invoke, model.explain):
+        with pytest.raises(errors.ConfigurationError, match="no route is called 'fsat'. Did you mean 'fast'"):
+            ask("hello", **call)
+    assert model.invoke("hello", model="openai:fsat").response_metadata["model_name"] == "fsat"
+    assert model.invoke("hello", model="gpt-5.4-mini").text

@@ -5,6 +5,7 @@ Covers `telemetry/messages.py` and `telemetry/labels.py` too.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -225,3 +226,26 @@ def test_spans_nest_under_the_caller_s_own(server: LoopbackServer) -> None:
         model_of(deployment(server, "openai")).invoke("hello", {"callbacks": [collector.handler]})
     parents = [span.parent for span in collector.spans.get_finished_spans() if span.name.startswith("chat")]
     assert work.get_span_context().span_id in {parent.span_id for parent in parents if parent}
+
+
+@pytest.mark.parametrize("hedges", [None, 0.01])
+def test_a_cancelled_call_ends_its_spans(server: LoopbackServer, hedges: float | None) -> None:
+    """The call's span and those of its requests, of both in a race; none of them is an error."""
+    for vendor in ("openai", "anthropic"):
+        server.script(vendor, [Fault.slow_head(60)])
+    collector, sent = Collector(), 1 if hedges is None else 2
+    pair = deployment(server, "openai"), deployment(server, "anthropic")
+    model = model_of(*pair, hedge_after=hedges, callbacks=[collector.handler])
+
+    async def main() -> None:
+        task = asyncio.create_task(model.ainvoke("hello"))
+        while len(server.requests) < sent:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    call, requests = collector.tree()
+    assert len(requests) == sent
+    assert {span.status.status_code for span in (call, *requests)} == {StatusCode.UNSET}
