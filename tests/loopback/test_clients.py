@@ -82,6 +82,7 @@ def _collected() -> Iterator[None]:
     """Integrations leave connections to the garbage collector: close them here, not in a later test."""
     yield
     gc.collect()
+    gc.freeze()  # what the integrations import is large, and stays
 
 
 @pytest.mark.filterwarnings("default", "ignore::ResourceWarning")
