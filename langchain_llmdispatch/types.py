@@ -66,7 +66,7 @@ class ToolChoice:
 
     mode: Literal["auto", "none", "any", "tool", "validated"]
     name: str | None = None
-    server: Mapping[str, Any] | None = None
+    server: Mapping[str, Any] | None = field(default=None, repr=False)  # it may hold a token
     allowed: tuple[str, ...] = ()
 
 
@@ -133,7 +133,7 @@ class ChatRequest:
     messages: Sequence[BaseMessage]
     params: Mapping[str, Any] = field(default_factory=dict)
     tools: Sequence[ToolSpec] = ()
-    server_tools: Sequence[Mapping[str, Any]] = ()
+    server_tools: Sequence[Mapping[str, Any]] = field(default=(), repr=False)  # they may hold tokens
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     output: OutputSchema | None = None
@@ -217,7 +217,7 @@ class Call:
     messages: Sequence[BaseMessage]
     params: Mapping[str, Any] = field(default_factory=dict)
     tools: Sequence[ToolSpec] = ()
-    server_tools: Sequence[Mapping[str, Any]] = ()
+    server_tools: Sequence[Mapping[str, Any]] = field(default=(), repr=False)  # they may hold tokens
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     output: OutputSchema | None = None

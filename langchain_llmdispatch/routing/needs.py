@@ -14,7 +14,7 @@ from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
-from langchain_llmdispatch.vendors.compile.server_tools import fate_of
+from langchain_llmdispatch.vendors.compile.server_tools import UNMIXED, fate_of
 from langchain_llmdispatch.vendors.compile.words import foreign_question, requested
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
@@ -159,6 +159,9 @@ class Needs:
             fate, why = fate_of(target.vendor, tool, request.unsupported_params)
             if fate == "refused":
                 return why
+        mixed = request.server_tools and request.tools and request.unsupported_params != "drop"
+        if mixed and not target.vendor.mixes_tools(request.server_tools, target.facts):
+            return UNMIXED
         reasons: Sequence[str] = ()
         foreign = request.extra and request.unsupported_params != "drop"
         if foreign and (question := foreign_question(target.vendor, request)):

@@ -233,6 +233,10 @@ class Vendor(CountsTokens, ABC):
         """Return whether an answer schema and tools may stand in one request."""
         return True
 
+    def mixes_tools(self, tools: Sequence[Mapping[str, Any]], facts: ModelFacts) -> bool:
+        """Return whether functions and these tools of the vendor's own may stand in one request."""
+        return True
+
     def refused(self, call: Call) -> Collection[str]:
         """Return those of the call's parameters that the API to which it goes does not have.
 

@@ -216,7 +216,19 @@ def test_the_token_of_a_portable_server_goes_with_it(vendor: str, server: Loopba
     answer = model.invoke("Hello")
     assert server.requests[-1].rejected is None
     assert TOKEN in json.dumps(server.requests[-1].body)
-    assert TOKEN not in answer.model_dump_json()
+    plan = router(server, vendor).explain("Hello", tools=[MCP])
+    shown = [answer.model_dump_json(), repr(model), repr(plan), plan._repr_html_()]
+    assert TOKEN not in " ".join(shown)
+
+
+def test_functions_beside_it_leave_out_an_older_gemini(server: LoopbackServer) -> None:
+    """In the plan, with the reason."""
+    old = Deployment("google:gemini-2.5-flash", name="old", base_url=server.base_url("google"), api_key="key")
+    model = DispatcherChatModel(models=[old, *router(server, "openai").models], env={}, clock=FakeClock())
+    tools = [{"type": "web_search"}, {"title": "look", "type": "object", "properties": {}}]
+    plan = model.explain("Hello", tools=tools)
+    assert [candidate.deployment for candidate in plan.candidates] == ["openai"]
+    assert "either functions or" in plan.excluded[0].reason
 
 
 @pytest.mark.parametrize("spared", ["anthropic", "google", *OTHERS])

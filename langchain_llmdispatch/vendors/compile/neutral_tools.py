@@ -19,6 +19,7 @@ from langchain_llmdispatch.vendors.compile.class_schemas import (
     tool_schema,
 )
 from langchain_llmdispatch.vendors.compile.references import References, Schema
+from langchain_llmdispatch.vendors.word_secrets import WordDict
 
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _FUNCTION_KEYS = frozenset({"type", "function", "name", "description", "parameters", "strict"})
@@ -81,7 +82,7 @@ def bound_tools(tools: Iterable[Any], *, strict: bool | None = None) -> list[Map
         ValueError: A value is no tool.
     """
     specs, server = neutral_tools(tools, strict=strict)
-    return [*map(BoundTool, specs), *server]
+    return [*map(BoundTool, specs), *map(WordDict, server)]
 
 
 def _neutral(tool: Any, strict: bool | None) -> Sequence[ToolSpec | Mapping[str, Any]]:

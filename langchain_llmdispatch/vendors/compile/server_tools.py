@@ -15,6 +15,7 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
 from langchain_llmdispatch.vendors.portable_tools import BOUNDS, NEEDLESS, PortableTool, Tool, is_portable
 
 Fate: TypeAlias = Literal["own", "portable", "function", "left out", "refused"]
+UNMIXED = "the model takes either functions or the vendor's own tools"
 CUSTOM = "custom"
 """The type of tools whose argument is a text, or follows a grammar (OpenAI)."""
 _TEXT = "__arg1"

@@ -25,7 +25,7 @@ from langchain_llmdispatch.types import (
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compiled_schema import compiled_schema
 from langchain_llmdispatch.vendors.compile.json_schema import INEXPRESSIBLE, REFUSED
-from langchain_llmdispatch.vendors.compile.server_tools import compile_server_tools
+from langchain_llmdispatch.vendors.compile.server_tools import UNMIXED, ServerTools, compile_server_tools
 from langchain_llmdispatch.vendors.compile.tool_choice import ChoiceCompiler, renamed
 from langchain_llmdispatch.vendors.compile.tool_names import called_names, compile_names
 from langchain_llmdispatch.vendors.rules import ToolNameRules
@@ -54,13 +54,13 @@ class CompiledTools:
     """
 
     tools: Sequence[ToolSpec] = ()
-    server_tools: Sequence[Mapping[str, Any]] = ()
+    server_tools: Sequence[Mapping[str, Any]] = field(default=(), repr=False)  # they may hold tokens
     choice: ToolChoice | None = None
     output: OutputSchema | None = None
     instruction: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    fields: Mapping[str, list[Any]] = field(default_factory=dict)
+    fields: Mapping[str, list[Any]] = field(default_factory=dict, repr=False)
 
 
 NO_TOOLS = CompiledTools()
@@ -107,6 +107,9 @@ class _ToolCompiler:
             self.vendor, request.server_tools, request.unsupported_params, self.changes
         )
         tools += server.functions
+        own = [theirs for _, theirs in server.kept]
+        if tools and own and not self.vendor.mixes_tools(own, self.facts):
+            self._unmix(server)
         if choice is not None:
             choice, tools, line = ChoiceCompiler(self.vendor, request, self.facts, self.model).fit(
                 choice, tools, server, self.changes
@@ -130,6 +133,17 @@ class _ToolCompiler:
 
     def _note(self, kind: str, detail: str, *, lossy: bool = False) -> None:
         self.changes.append(Change(kind, detail, lossy))
+
+    def _unmix(self, server: ServerTools) -> None:
+        """Leave out the vendor's own tools beside functions.
+
+        Raises:
+            UnsupportedFeatureError: The policy is not to leave them out.
+        """
+        if self.request.unsupported_params != "drop":
+            raise UnsupportedFeatureError(UNMIXED, vendor=self.vendor.name)
+        self.changes += [Change("server_tool_dropped", UNMIXED, lossy=True) for _ in server.kept]
+        server.kept = []
 
     # -- tools ---------------------------------------------------------------------------------------
 

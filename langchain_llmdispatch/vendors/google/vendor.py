@@ -37,7 +37,8 @@ from langchain_llmdispatch.vendors.google.stream import GoogleStreamDecoder
 from langchain_llmdispatch.vendors.google.words import WORDS, camel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     import httpx
     from langchain_core.messages import AIMessage
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call, Endpoint
     from langchain_llmdispatch.vendors.base import StreamDecoder
+
+
+_COMPUTER = frozenset({"computer_use", "computerUse"})
 
 
 class GoogleVendor(Vendor):
@@ -98,6 +102,14 @@ class GoogleVendor(Vendor):
     def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:
         """Return whether functions and a response schema go together: from Gemini 3 on, which signs calls."""
         return facts.thought_signatures
+
+    def mixes_tools(self, tools: Sequence[Mapping[str, Any]], facts: ModelFacts) -> bool:
+        """Return whether Google's own tools go with functions: from Gemini 3 on, which signs calls.
+
+        Before, only the use of a computer does, since that is functions; others are a 400, "Tool use with
+        function calling is unsupported by the model" (withceleste/celeste-python#197).
+        """
+        return facts.thought_signatures or all(not _COMPUTER.isdisjoint(tool) for tool in tools)
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""

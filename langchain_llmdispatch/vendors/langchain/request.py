@@ -10,10 +10,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call, OutputSchema, ToolSpec
-    from langchain_llmdispatch.vendors.langchain.integrations import Integration
+from langchain_llmdispatch.vendors.langchain.integrations import Integration
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "max_tokens": (
@@ -147,6 +148,8 @@ def _choice(call: Call, integration: Integration) -> dict[str, Any]:
     if choice.mode == "none":
         # Others might read the word as a tool's name: they get no tools instead.
         return {"tool_choice": _NONE.get(integration.model_provider, _NO_TOOLS)}
+    if choice.server is not None:
+        return {"tool_choice": names_of(choice.server)[0]}
     return {"tool_choice": choice.name if choice.mode == "tool" else choice.mode}
 
 

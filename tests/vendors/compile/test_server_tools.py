@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.types import Change, ToolChoice
 from langchain_llmdispatch.vendors.compile.server_tools import compile_server_tools, fate_of, runs_itself
@@ -154,6 +155,20 @@ def test_one_list_of_domains() -> None:
 def test_vendors_own_tools_go_to_their_vendor_alone(tool: Any, owners: set[str]) -> None:
     """Gemini's are known by their key, which may be a type of OpenAI's, too."""
     assert {name for name, vendor in _VENDORS.items() if runs_itself(vendor, tool)} == owners
+
+
+def test_functions_beside_a_vendors_own_tools() -> None:
+    """Gemini takes both from its third generation on; the use of a computer is functions, too."""
+    search = {"google_search": {}}
+    old = ModelFacts(thought_signatures=False)
+    with pytest.raises(UnsupportedFeatureError, match="either functions or"):
+        _call("google", old, tools=[_TOOL], server_tools=[search])
+    call, kinds = _call("google", old, tools=[_TOOL], server_tools=[search], unsupported_params="drop")
+    assert (len(call.tools), call.server_tools, kinds) == (1, [], ["server_tool_dropped"])
+    new = ModelFacts(thought_signatures=True)
+    for facts, tool in ((new, search), (old, {"computerUse": {}})):
+        call, kinds = _call("google", facts, tools=[_TOOL], server_tools=[tool])
+        assert (call.server_tools, kinds) == ([tool], [])
 
 
 # -- tools with free text ------------------------------------------------------------------------------
