@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist chaos lint type format bench record record-notebooks clean
+.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist chaos mutants lint type format bench record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -69,6 +69,10 @@ test-coverage: $(VENV)/.dev ## run the tests and print the coverage
 chaos: $(VENV)/.dev ## make 10,000 calls over failing vendors, and check every promise: CHAOS_SEED=1 CHAOS_CALLS=10000
 	$(BIN)/python -m tests.chaos
 
+mutants: $(VENV)/.dev ## change the code of dispatch, health, limits and framing in small ways: which changes do no tests notice? ONLY="langchain_llmdispatch.dispatch.*"
+	$(BIN)/python -m pip install --quiet --group mutation
+	$(BIN)/mutmut run $(if $(ONLY),"$(ONLY)") ; $(BIN)/mutmut results
+
 test-ci: test lint type ## what CI runs
 
 $(VENV)/.build: pyproject.toml
@@ -96,4 +100,4 @@ record-notebooks: $(VENV)/.local $(VENV)/.dev ## record cassettes/notebooks/ ane
 	$(BIN)/python scripts/record_notebooks.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

@@ -152,3 +152,27 @@ def test_a_long_frame_in_many_pieces(decoder: Any) -> None:
     pieces = [f"data: {text}\n\n".encode()[at : at + 64] for at in range(0, len(text) + 8, 64)]
     (frame,) = decoded(decoder(), pieces)
     assert frame == (SSEvent("", text) if decoder is SSEDecoder else f"data: {text}".encode())
+
+
+def test_a_blank_line_that_comes_alone_ends_its_event() -> None:
+    """A line feed is the other half of a carriage return only right after it."""
+    decoder = SSEDecoder()
+    assert decoder.feed(b"data: a\r") == []
+    assert decoder.feed(b"\ndata: b\n") == []
+    assert decoder.feed(b"\n") == [SSEvent("", "a\nb")]
+    assert SSEDecoder().feed(b"\n\ndata: a\n\n") == [SSEvent("", "a")]
+
+
+def test_what_is_no_text_is_replaced() -> None:
+    """In the data, and in the event's name."""
+    assert SSEDecoder().feed(b"event: \xff\ndata: \xfe\n\n") == [SSEvent("\ufffd", "\ufffd")]
+
+
+def test_a_frame_may_be_as_long_as_its_limit() -> None:
+    """The limit itself is allowed, the next byte is not."""
+    decoder = LineDecoder(limit=10)
+    assert decoder.feed(b"x" * 10) == []
+    assert decoder.feed(b"\n") == [b"x" * 10]
+    assert decoder.feed(b"x" * 11) == []
+    with pytest.raises(FrameTooLongError):
+        decoder.feed(b"\n")

@@ -323,3 +323,78 @@ def test_a_hedge_never_goes_to_a_last_resort() -> None:
     first = next(dispatch.attempts())
     first.send()
     assert dispatch.hedge(first) is None
+
+
+def test_each_attempt_is_marked_by_what_it_repeats() -> None:
+    """A retry holds tenacity's state, with the error; a fallback is on another deployment; the first is neither."""
+    down = errors.ServerError("x")
+    dispatch = dispatch_of(targets("a", "b"), steady(retries={"max_retries": 1}), clock=FakeClock())
+    marks = []
+    for attempt in dispatch.attempts():
+        with attempt:
+            marks.append((attempt.target.name, attempt.retry is not None, attempt.fallback, attempt.hedge))
+            if attempt.retry is not None:
+                assert attempt.retry.outcome.exception() is down
+                assert attempt.retry.attempt_number == 1
+            attempt.send()
+            if attempt.target.name == "a":
+                raise down
+            attempt.succeed()
+    assert marks == [("a", False, False, False), ("a", True, False, False), ("b", False, True, False)]
+
+
+def test_patience_with_the_first_choice_is_used_up() -> None:
+    """Rate limits of 2 s are waited for once with 3 s of patience, twice with 4: it is for the whole call."""
+    script = {"a": [errors.RateLimitError("x", retry_after=2)]}
+    for patience, tried in [(1.9, "ab"), (2.0, "aab"), (3.0, "aab"), (4.0, "aaab")]:
+        walk = Walk(dict(script), steady(wait_for_preferred=patience)).run(targets("a", "b"))
+        assert walk.tried == list(tried)
+
+
+def test_the_least_tried_of_the_available_goes_first() -> None:
+    """Among those that failed and may be tried again, however they rank."""
+    late = [errors.AttemptTimeoutError("late")]
+    policy = steady(max_attempts=6, retries={"max_retries": 2, "initial_delay": 0.0})
+    walk = Walk({"a": late, "b": late}, policy).run(targets("a", "b"))
+    assert walk.tried == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_a_queue_of_ours_is_passed_by() -> None:
+    """The first choice whose limit would hold the request up is tried later, and not in place of the next."""
+    waits = {"a": 4.0, "b": 0.0}
+    dispatch = dispatch_of(
+        targets("a", "b"), steady(), clock=FakeClock(), queue_wait=lambda target: waits[target.name]
+    )
+    assert next(dispatch.attempts()).target.name == "b"
+
+
+def test_as_many_attempts_as_others_need_are_spared() -> None:
+    """A retry is made while an attempt is left for each deployment that was not tried."""
+    down = [errors.ServerError("x")]
+    for most, tried in [(3, "abc"), (4, "aabc"), (5, "aaabc")]:
+        walk = Walk({"a": down, "b": down}, steady(max_attempts=most)).run(targets("a", "b", "c"))
+        assert walk.tried == list(tried)
+
+
+def test_the_breaker_of_the_failed_deployment_is_looked_at() -> None:
+    """A retry is kept where its own breaker opens for no longer than its wait, whatever another's does."""
+    waits = {"a": 0.5, "b": 60.0}
+    for at_a, tried in [(0.5, ["a", "a"]), (0.6, ["a", "b"])]:
+        waits["a"] = at_a
+        moments = []
+
+        def wait(target: Target, now: float, moments: list[float] = moments) -> float:
+            moments.append(now)
+            return waits[target.name]
+
+        clock, names = FakeClock(start=7.0), []
+        policy = steady(retries={"max_retries": 1})
+        for attempt in dispatch_of(targets("a", "b"), policy, clock=clock, breaker_wait=wait).attempts():
+            with attempt:
+                attempt.send()
+                names.append(attempt.target.name)
+                if len(names) == 1:
+                    raise errors.ServerError("x")
+                attempt.succeed()
+        assert names == tried
+        assert moments == [7.0]

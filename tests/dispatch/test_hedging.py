@@ -9,6 +9,7 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.hedging import LostRaceError
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.testing import FakeClock
+from langchain_llmdispatch.types import TimeLimits
 from tests.calls import dispatch_of
 from tests.targets import targets
 
@@ -66,3 +67,41 @@ class _Racer:
 
     def abandon(self) -> None:
         """Do nothing: it waits for nothing."""
+
+
+def test_a_hedge_is_one_of_the_calls_attempts() -> None:
+    """The late request counts, sent or not: with two attempts there is one hedge, with one there is none."""
+    for most, sent, hedged in [(1, False, False), (1, True, False), (2, False, True), (2, True, True)]:
+        policy = CallPolicy(hedge_after=0, max_attempts=most)
+        dispatch = dispatch_of(targets("a", "b"), policy, clock=FakeClock())
+        first = next(dispatch.attempts())
+        if sent:
+            first.send()
+        second = dispatch.hedge(first)
+        assert (second is not None) is hedged
+        assert second is None or (second.hedge, second.fallback, second.retry) == (True, False, None)
+
+
+def test_nothing_is_hedged_at_the_deadline() -> None:
+    """A request that would be sent as the call ends is spared."""
+    clock = FakeClock()
+    policy = CallPolicy(hedge_after=0, times=TimeLimits(deadline=10.0))
+    dispatch = dispatch_of(targets("a", "b"), policy, clock=clock)
+    first = next(dispatch.attempts())
+    clock.advance(10.0)
+    assert dispatch.hedge(first) is None
+
+
+def test_a_hedge_goes_to_the_preferred_one_that_need_not_wait() -> None:
+    """By rank, but past those that cool down or whose queue is full."""
+    queued = {"a": 0.0, "b": 0.0, "c": 3.0, "d": 0.0, "e": 0.0}
+    dispatch = dispatch_of(
+        targets(*queued),
+        CallPolicy(hedge_after=0),
+        clock=FakeClock(),
+        waits=(0.0, 5.0, 0.0, 0.0, 0.0),
+        queue_wait=lambda target: queued[target.name],
+    )
+    second = dispatch.hedge(next(dispatch.attempts()))
+    assert second is not None
+    assert second.target.name == "d"

@@ -110,3 +110,21 @@ def test_wrong_settings_are_named(fields: dict[str, Any], message: str) -> None:
     """With the nearest right one where there is one."""
     with pytest.raises((errors.ConfigurationError, ValidationError), match=message):
         RetryPolicy(**fields)
+
+
+@pytest.mark.parametrize(("named", "retried"), [(None, True), (0.0, True), (0.5, True), (0.6, False)])
+def test_a_retry_after_up_to_the_longest_is_waited_for(named: float | None, retried: bool) -> None:
+    """The bound itself is waited for; without a Retry-After there is nothing to bound."""
+    policy = RetryPolicy(max_retry_after=0.5, jitter=False)
+    state = policy.decide(errors.RateLimitError("x", retry_after=named), 1, random.Random(1))
+    assert (state is not None) is retried
+
+
+def test_the_state_is_a_whole_one_of_tenacitys() -> None:
+    """LangChain hands it to `on_retry`, and handlers read the outcome and the next wait."""
+    error = errors.ServerError("x")
+    state = RetryPolicy(jitter=False).decide(error, 2, random.Random(1))
+    assert state is not None
+    assert (state.attempt_number, state.idle_for, state.upcoming_sleep) == (2, 1.0, 1.0)
+    assert (state.args, state.kwargs, state.outcome.exception()) == ((), {}, error)
+    assert "RetryCallState" in repr(state)

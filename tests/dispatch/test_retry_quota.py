@@ -108,3 +108,46 @@ def test_a_race_that_nothing_wins_draws_one_retry() -> None:
     following = next(attempts)
     assert (following.number, following.target.name) == (3, "a")
     assert balance.left(clock.monotonic()) == 5
+
+
+def test_calls_are_forgotten_after_the_window_however_often_it_is_looked_at() -> None:
+    """A call counts for one window: no less, and not for ever."""
+    balance = RetryBalance(RetryQuota(floor=0.0, ratio=1.0, window=10.0))
+    balance.deposit(1.0)
+    assert [balance.left(float(second)) for second in range(1, 14)] == [1] * 10 + [0] * 3
+
+
+def test_each_refused_retry_is_counted() -> None:
+    """A call whose deployments each lose a retry says how many were not made."""
+    policy = CallPolicy(retries=RetryPolicy(jitter=False))
+    balance = RetryBalance(RetryQuota(floor=0.0, ratio=0.0))
+    dispatch = dispatch_of(targets("a", "b", "c"), policy, clock=FakeClock(), retry_balance=balance)
+    tried = []
+    with pytest.raises(errors.AllDeploymentsFailedError):
+        for attempt in dispatch.attempts():
+            with attempt:
+                attempt.send()
+                tried.append(attempt.target.name)
+                raise errors.ServerError("x")
+    assert tried == ["a", "b", "c"]
+    assert dispatch.call.retries_refused == 3
+
+
+def test_only_a_rate_limits_own_date_is_free() -> None:
+    """A retry at the moment that a 429 names draws nothing; one that any other error names does."""
+    for error, free in [
+        (errors.RateLimitError("x", retry_after=1), True),
+        (errors.RateLimitError("x"), False),
+        (errors.OverloadedError("x", retry_after=1), False),
+    ]:
+        balance = RetryBalance(RetryQuota(floor=0.0, ratio=0.0))
+        dispatch = dispatch_of(targets("a"), CallPolicy(), clock=FakeClock(), retry_balance=balance)
+        attempts = dispatch.attempts()
+        with next(attempts) as first:
+            first.send()
+            raise error
+        if free:
+            assert next(attempts).retry is not None
+        else:
+            with pytest.raises(errors.DispatchError):
+                next(attempts)

@@ -109,3 +109,30 @@ def test_a_window_is_bounded_and_never_forgets_too_early(steps: list[tuple[float
         went.append((now, amount))
     assert _worst_minute(went) <= 100.0 + 1e-3
     assert len(window._slices) <= 130
+
+
+def test_a_window_is_corrected_in_the_slice_that_took_it() -> None:
+    """What was not used is available at once; a slice never falls below nothing, nor the others with it."""
+    window = Window(100.0)
+    window.add(60.0, 0.0)
+    window.add(40.0, 10.0)
+    assert window.ready_in(1.0, 10.0) == 50.0
+    window.correct(-20.0, 0.0)
+    assert window.ready_in(20.0, 10.0) == 0.0
+    assert window.ready_in(21.0, 10.0) == 50.0
+    window.correct(-60.0, 10.0)
+    assert window.ready_in(60.0, 10.0) == 0.0
+    assert window.ready_in(61.0, 10.0) == 50.0
+    window.correct(25.0, 10.0)
+    assert window.ready_in(35.0, 10.0) == 0.0
+    assert window.ready_in(36.0, 10.0) > 0.0
+
+
+def test_a_correction_of_what_has_left_the_window_changes_nothing() -> None:
+    """Its slice is gone."""
+    window = Window(100.0)
+    window.add(60.0, 0.0)
+    window.add(40.0, 61.0)
+    window.correct(-40.0, 0.0)
+    assert window.ready_in(60.0, 61.0) == 0.0
+    assert window.ready_in(61.0, 61.0) > 0.0
