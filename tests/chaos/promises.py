@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import StreamInterruptedError
+from tests.chaos.calls import ChaosCall
 from tests.chaos.scenario import Scenario
 from tests.loopback.request_log import Received
 
@@ -42,12 +43,13 @@ def bounded(scenario: Scenario) -> Iterator[str]:
 
 def nothing_false(scenario: Scenario) -> Iterator[str]:
     """What the caller has as an answer is, word for word, one that a vendor gave to the end."""
-    given = list(scenario.vendors.given.values())
+    given = scenario.vendors.given
     for call in scenario.calls:
         if call.outcome == "answered":
-            whole = [each.whole for each in given if each.call == call.number and not each.damaged]
+            whole = [each.whole for each in given.values() if each.call == call.number and not each.damaged]
             if call.text not in whole:
-                yield f"call {call.number} ({call.colour}) has {call.text!r}; given: {whole}"
+                kinds = [(entry.account, given[number].kind) for number, entry in _of(scenario, call)]
+                yield f"call {call.number} ({call.colour}) has {call.text!r}; given: {kinds} {whole}"
         if call.crashed:
             yield f"call {call.number} ({call.colour}) raised {call.error!r}"
 
@@ -192,6 +194,10 @@ CHECKS: tuple[Callable[[Scenario], Iterator[str]], ...] = (
 
 def _numbered(entries: list[Received]) -> list[tuple[int, Received]]:
     return [(int(entry.headers["x-chaos-number"]), entry) for entry in entries]
+
+
+def _of(scenario: Scenario, call: ChaosCall) -> list[tuple[int, Received]]:
+    return _numbered(scenario.vendors.arrived[call.number])
 
 
 def _call_of(attempt: Attempt) -> int:

@@ -137,7 +137,10 @@ class ChaosVendors:
             steady = random.Random(f"{self._seed}/{call}")
             answer, whole, continues = _answer(steady, rng, call, place, request)
             kind, fault = self._fault(entry, rng, 1 if answer.tool_calls else len(answer.text.split()))
-            given = Given(call, kind, whole, kind in DAMAGES, continues)
+            if kind == "empty answer" and continues:  # the vendor adds nothing: what was begun is the answer
+                given = Given(call, kind, request.turns[-1].text, damaged=False, continues=True)
+            else:
+                given = Given(call, kind, whole, kind in DAMAGES, continues)
             if number in self.given:
                 self.twice.append(number)
             self.given[number] = given
@@ -174,7 +177,7 @@ def _answer(
     words, alike = steady.randint(4, 12), steady.random() < 0.5
     begun = request.turns[-1].text if request.turns[-1].role == "assistant" else ""
     first = len(begun.split())
-    own = [f"c{call}r{0 if alike else place}w{number}" for number in range(first, max(words, first + 1))]
+    own = [f"c{call}r{0 if alike else place}w{number}" for number in range(first, max(words, first + 3))]
     text = (" " if begun else "") + " ".join(own)
     if request.tools and not begun:
         return Answer(tool_calls=(ToolCall(TOOL, {"text": text}, f"call{call}x{place}"),)), text, False
