@@ -1,0 +1,121 @@
+"""Credentials in words (tokens of MCP servers, headers) reach their vendor, and nothing that is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+from typing import Any
+
+import pytest
+from langchain_core.load import dumps
+
+from langchain_llmdispatch import DispatcherChatModel, errors
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.testing import Cassette
+from tests.end_to_end.test_secrets import _chain, _Listener
+from tests.loopback.faults import Fault
+from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
+
+CANARY = "canary-9876543210fedcba"
+MCP = {"type": "url", "name": "m", "url": "https://mcp.example", "authorization_token": CANARY}
+TOOL = {"type": "mcp", "server_label": "m", "server_url": "https://m.example", "authorization": CANARY}
+WORDS: dict[str, dict[str, Any]] = {
+    "a token in a word": {"mcp_servers": [MCP]},
+    "headers of a call": {"extra_headers": {"x-plain": CANARY}},
+    "a field of the body": {"extra_body": {"mcp_servers": [MCP]}},
+    "the query": {"extra_query": {"access_token": CANARY}},
+    "a scoped word": {"vendor_params": {"anthropic": {"mcp_servers": [MCP]}}},
+}
+
+
+def received(server: LoopbackServer, vendor: str) -> str:
+    """Return all that a vendor has received."""
+    return " ".join(
+        f"{each.path} {each.query} {each.headers} {each.body}" for each in server.requests_to(vendor)
+    )
+
+
+def shown(model: DispatcherChatModel) -> str:
+    """Return what people and programs may see of a model."""
+    texts = [
+        repr(model),
+        str(model),
+        dumps(model),
+        repr(model.asdict()),
+        repr(model.model_dump()),
+        repr(vars(model)),
+    ]
+    return " ".join(
+        [
+            *texts,
+            repr(model._identifying_params),
+            repr(pickle.dumps(model.model_copy(update={"clock": Clock(), "shared_state": None}))),
+            repr(model.explain("hi")),
+        ]
+    )
+
+
+@pytest.mark.parametrize("way", ["keyword", "bound", "model"])
+@pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
+def test_a_credential_in_a_word_goes_to_its_vendor_alone(
+    words: dict[str, Any], way: str, server: LoopbackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not to the one that answers instead; nor into repr, dumps, pickles, traces, logs and errors."""
+    caplog.set_level(logging.DEBUG)
+    echo = {"type": "error", "error": {"type": "api_error", "message": f"no such token: {CANARY}"}}
+    server.script("anthropic", [Fault(status=500, body=echo)], repeat=True)
+    listener, run = _Listener(), {"callbacks": []}
+    run["callbacks"].append(listener)
+    scoped = words.get("vendor_params")
+    own = {"vendor_params": scoped} if scoped else {"model_kwargs": words}
+    targets = (deployment(server, "anthropic"), deployment(server, "openai"))
+    with model_of(*targets, max_retries=0, **(own if way == "model" else {})) as model:
+        asked = model.bind(**words) if way == "bound" else model
+        call = words if way == "keyword" else {}
+        asked.invoke("hello", run, **call)
+        asyncio.run(asked.ainvoke("hello", run, **call))
+        list(asked.stream("hello", run, **call))
+        server.script("openai", [Fault(status=500)], repeat=True)
+        with pytest.raises(errors.AllDeploymentsFailedError) as caught:
+            asked.invoke("hello", run, **call)
+        text = shown(model)
+    assert CANARY in received(server, "anthropic")
+    assert CANARY not in received(server, "openai")
+    everything = " ".join([text, *listener.heard, _chain(caught.value), caplog.text])
+    assert CANARY not in everything
+
+
+def test_a_deployments_credentials_are_its_own(server: LoopbackServer) -> None:
+    """In `params` and `query`; pickles leave them out."""
+    own = {"params": {"mcp_servers": [MCP]}, "query": {"key": CANARY}, "default_headers": {"x-a": CANARY}}
+    with model_of(deployment(server, "anthropic", **own), deployment(server, "openai")) as model:
+        model.invoke("hello")
+        model.invoke("hello", model="openai")
+        assert CANARY not in shown(model)
+        assert repr(model.models[0]).count(CANARY) == 0
+        twin = pickle.loads(pickle.dumps(model.models[0]))
+    assert twin.params == {"mcp_servers": [{name: MCP[name] for name in ("type", "name", "url")}]}
+    assert received(server, "anthropic").count(CANARY) == 3
+    assert CANARY not in received(server, "openai")
+
+
+def test_a_token_in_a_tool_is_in_no_trace(server: LoopbackServer) -> None:
+    """Two calls with two tokens still have two keys in a cache."""
+    listener = _Listener()
+    with model_of(deployment(server, "openai")) as model:
+        model.invoke("hello", {"callbacks": [listener]}, tools=[TOOL])
+        assert CANARY in received(server, "openai")
+        assert CANARY not in " ".join(listener.heard)
+        keys = {model._get_llm_string(tools=[{**TOOL, "authorization": token}]) for token in ("a-1", "b-2")}
+    assert len(keys) == 2
+
+
+def test_a_cassette_holds_no_credential_of_a_word(server: LoopbackServer, tmp_path: Any) -> None:
+    """Neither of the body nor of the query; it replays with another token."""
+    file = tmp_path / "words.yaml"
+    words = {"mcp_servers": [MCP], "extra_query": {"access_token": CANARY}, "extra_headers": {"x-a": CANARY}}
+    with Cassette(file, mode="rewrite"), model_of(deployment(server, "anthropic")) as model:
+        model.invoke("hello", **words)
+    assert CANARY not in file.read_text()
