@@ -32,6 +32,8 @@ from langchain_llmdispatch.vendors.word_secrets import secrets_in
 from langchain_llmdispatch.vendors.words import ADDRESSED
 
 _NO_SCOPES = Scopes()
+_REWRITTEN = frozenset({"thinking", "metadata"})
+"""Parameters that become others where a vendor does not take them."""
 _QUESTION = "{} belongs to {}, and without it the question is another"
 
 
@@ -298,6 +300,8 @@ class _WordCompiler:
         if name == "response_format":
             self.formats = {**value, **self.formats} if "json_schema" in self.formats else dict(value)
         elif name in NEUTRAL:
+            if name not in self.vendor.parameters.takes and name not in _REWRITTEN:
+                return False
             held = self.params.get(name)
             if held is None or (isinstance(held, Mapping) and isinstance(value, Mapping)):
                 self.params[name] = joined(value, held) if held is not None else value

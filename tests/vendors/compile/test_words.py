@@ -83,7 +83,6 @@ def test_gemini_takes_langchains_form_of_safety_settings() -> None:
     ("word", "value", "target", "params"),
     [
         ("reasoning", {"effort": "high"}, "anthropic", {"reasoning_effort": "high"}),
-        ("text", {"verbosity": "low"}, "compatible", {"verbosity": "low"}),
         ("safety_identifier", "u", "anthropic", {"user": "u"}),
         ("output_config", {"effort": "low"}, "openai", {"reasoning_effort": "low"}),
         ("thinking_level", "low", "anthropic", {"thinking": {"thinkingLevel": "low"}}),
