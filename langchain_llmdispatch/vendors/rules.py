@@ -109,7 +109,8 @@ class ParameterRules:
         known_reasoners: The catalog lists all models that reason; elsewhere an unknown one may.
         bare_reasoners: Models take no penalties, log probabilities or stops while they reason.
         parallel_switch: `parallel_tool_calls` is a field of the vendor's.
-        choices: Choices of tools beyond the usual ones: `server` (one that the vendor runs), `allowed` (only
+        choices: Choices of tools beyond the usual ones: `server` (one that the vendor runs),
+            `named_server` (such a one, if it has a name), `allowed` (only
             some), `allowed_forced` (the same, where one must be called), `validated`.
         tiers: The values of `service_tier`; empty: any.
         thinking: The form of `thinking`: a vendor's own object, `switch` (a boolean or a word), or `type`.

@@ -24,7 +24,7 @@ PARAMETERS = ParameterRules(
     one_sampler=True,
     known_reasoners=True,
     parallel_switch=True,
-    choices=frozenset({"server"}),
+    choices=frozenset({"named_server"}),
     tiers=("auto", "standard_only"),
     thinking="anthropic",
 )

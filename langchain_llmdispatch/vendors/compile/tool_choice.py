@@ -81,7 +81,8 @@ class ChoiceCompiler:
         return None
 
     def _forces(self, choice: ToolChoice) -> bool:
-        hosted = choice.server is None or "server" in self.vendor.parameters.choices
+        words, server = self.vendor.parameters.choices, choice.server
+        hosted = server is None or "server" in words or ("named_server" in words and "name" in server)
         return self.facts.forced_tool_choice and hosted
 
     def _allowed(

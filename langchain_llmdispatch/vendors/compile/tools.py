@@ -107,14 +107,14 @@ class _ToolCompiler:
             self.vendor, request.server_tools, request.unsupported_params, self.changes
         )
         tools += server.functions
-        own = [theirs for _, theirs in server.kept]
-        if tools and own and not self.vendor.mixes_tools(own, self.facts):
-            self._unmix(server)
         if choice is not None:
             choice, tools, line = ChoiceCompiler(self.vendor, request, self.facts, self.model).fit(
                 choice, tools, server, self.changes
             )
             instructions.append(line)
+        own = [theirs for _, theirs in server.kept]
+        if tools and own and not self.vendor.mixes_tools(own, self.facts):
+            self._unmix(server)
         names = compile_names(
             [*(t.name for t in tools), *called_names(request.messages)], self.vendor.tool_names
         )

@@ -149,7 +149,9 @@ def _choice(call: Call, integration: Integration) -> dict[str, Any]:
         # Others might read the word as a tool's name: they get no tools instead.
         return {"tool_choice": _NONE.get(integration.model_provider, _NO_TOOLS)}
     if choice.server is not None:
-        return {"tool_choice": names_of(choice.server)[0]}
+        label = choice.server.get("server_label")
+        whole = {"type": choice.server.get("type"), "server_label": label}
+        return {"tool_choice": whole if label else names_of(choice.server)[0]}
     return {"tool_choice": choice.name if choice.mode == "tool" else choice.mode}
 
 

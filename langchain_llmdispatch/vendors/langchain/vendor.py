@@ -19,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.vendors.base import OwnedWords, ParameterRules, Vendor
+from langchain_llmdispatch.vendors.compile.server_tools import CUSTOM
 from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder, chunk_of, message_of
 from langchain_llmdispatch.vendors.langchain.errors import translated
 from langchain_llmdispatch.vendors.langchain.integrations import Integration, integration_of
@@ -76,6 +77,7 @@ class LangChainVendor(Vendor):
     def of(cls, model: BaseChatModel) -> LangChainVendor:
         """Return a vendor for `model`, with its integration's rules."""
         known = integration_of(_stated(model)[1], model._llm_type)
+        native = known.native
         described = {
             "provider": known.model_provider,
             "integration": known,
@@ -83,8 +85,9 @@ class LangChainVendor(Vendor):
             "history": known.history_rules(),
             "parameters": _parameters(model, known),
             "words": _words(known),
-            "server_tools": known.native.server_tools if known.native else (),
-            "portable_tools": known.native.portable_tools if known.native else {},
+            # LangChain's own takes tools with free text as objects only.
+            "server_tools": tuple(kind for kind in native.server_tools if kind != CUSTOM) if native else (),
+            "portable_tools": native.portable_tools if native else {},
             "billing": known.native.billing if known.native else Vendor.billing,
         }
         vendor = cast("type[LangChainVendor]", type(cls.__name__, (cls,), described))
@@ -282,5 +285,5 @@ def _parameters(model: BaseChatModel, known: Integration) -> ParameterRules:
         rules,
         takes=frozenset({"stop"}) | by_keyword | by_field,
         parallel_switch=known.takes_parallel_switch,
-        choices=rules.choices & {"server"},
+        choices=rules.choices & {"server", "named_server"},
     )

@@ -54,6 +54,13 @@ def test_gemini_cannot_be_made_to_call_its_own_tools() -> None:
         _call("google", **given, tool_choice=choice, unsupported_params="raise")
 
 
+def test_anthropic_forces_tools_by_name_only() -> None:
+    """A server's toolset has none."""
+    choice = ToolChoice("tool", "wiki", _MCP)
+    call, kinds = _call("anthropic", tools=[_TOOL], server_tools=[_MCP], tool_choice=choice)
+    assert (call.tools, call.tool_choice, kinds) == ([], ToolChoice("auto"), ["tool_choice_relaxed"])
+
+
 def test_a_choice_of_a_tool_that_was_left_out_is_left_out() -> None:
     """And reported."""
     tool = {"type": "web_search_20250305", "name": "web_search"}

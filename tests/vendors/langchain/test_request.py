@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from langchain_llmdispatch.types import ChatRequest, Endpoint, ToolChoice
+from langchain_llmdispatch.vendors.compile.call import compile_call
+from langchain_llmdispatch.vendors.langchain.request import invocation
+from langchain_llmdispatch.vendors.langchain.vendor import LangChainVendor
 from tests.vendors.langchain.models import COLOURS, LOOP, TOOL, Joke, Scripted, answered, router
 
 
@@ -83,3 +89,34 @@ def test_images_for_integrations_that_do_not_read_v1() -> None:
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64,AAAA"},
     }
+
+
+_MCP = {"type": "mcp", "server_label": "w", "server_url": "https://x.test"}
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "tool", "forced", "expected"),
+    [
+        ("langchain_openai", "ChatOpenAI", {"type": "web_search"}, True,
+         {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}}),
+        ("langchain_openai", "ChatOpenAI", _MCP, True,
+         {"tools": [{**_MCP, "require_approval": "never"}],
+          "tool_choice": {"type": "mcp", "server_label": "w"}}),
+        ("langchain_anthropic", "ChatAnthropic", {"type": "web_search"}, True,
+         {"tools": [{"type": "web_search_20250305", "name": "web_search"}],
+          "tool_choice": {"type": "tool", "name": "web_search"}}),
+        ("langchain_anthropic", "ChatAnthropic", _MCP, False,
+         {"tools": [{"type": "mcp_toolset", "mcp_server_name": "w"}],
+          "mcp_servers": [{"type": "url", "name": "w", "url": "https://x.test"}]}),
+    ],
+)  # fmt: skip
+def test_portable_tools_of_langchains_own_packages(
+    package: str, name: str, tool: Any, forced: bool, expected: Any
+) -> None:
+    """They are bound as the model's vendor spells them."""
+    model = getattr(pytest.importorskip(package), name)(model="m-1", api_key="k")
+    vendor = LangChainVendor.of(model)
+    choice = ToolChoice("tool", tool["type"], tool) if forced else None
+    request = ChatRequest([HumanMessage("hi")], server_tools=[tool], tool_choice=choice)
+    call, _ = compile_call(vendor, request, model="m-1", endpoint=Endpoint(""))
+    assert invocation(model, vendor.integration, call, None).kwargs == expected
