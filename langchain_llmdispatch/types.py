@@ -205,6 +205,7 @@ class Call:
         tool_names: Vendor's tool name -> caller's, where they differ.
         argument_names: By the vendor's tool name: vendor's names of arguments -> caller's, where they differ.
         max_response_bytes: The most bytes that the response, or one event of it, may have.
+        most_output: Tokens that the model writes at most, or None if unknown.
         prompt_cache: Whether the beginning of the prompt is to be cached, and for how long; None: as it is.
         cache_key: What requests with the same beginning share, where that is to be cached.
         deployment: The name of the deployment, which marks its own answers in the history; empty: no answer
@@ -226,6 +227,7 @@ class Call:
     tool_names: Mapping[str, str] = field(default_factory=dict)
     argument_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     max_response_bytes: int = MAX_RESPONSE_BYTES
+    most_output: int | None = None
     prompt_cache: bool | Literal["5m", "1h"] | None = None
     cache_key: str = ""
     deployment: str = ""

@@ -55,6 +55,8 @@ class ModelFacts:
         audio: Takes audio.
         video: Takes video.
         image_tool_message: A tool's result may hold images.
+        mid_system: System messages within the conversation are taken where they stand.
+        mid_tools: Messages may add tools, and take some away.
     """
 
     reasoning: bool = False
@@ -77,6 +79,8 @@ class ModelFacts:
     audio: bool | None = None
     video: bool | None = None
     image_tool_message: bool = False
+    mid_system: bool = False
+    mid_tools: bool = False
 
 
 # -- lookups -------------------------------------------------------------------------------------------
@@ -94,10 +98,26 @@ def profile(listing: Listing, model: str) -> ModelProfile | None:
     found = _profile(listing, model)
     if found is None:
         return None
-    copy = dict(found)
-    if "reasoning_effort_levels" in copy:
-        copy["reasoning_effort_levels"] = list(copy["reasoning_effort_levels"])
-    return cast("ModelProfile", copy)
+    return cast("ModelProfile", _kept_promises(found, facts(listing, model)))
+
+
+def _kept_promises(known: Mapping[str, Any], takes: ModelFacts) -> dict[str, Any]:
+    """Return a copy of a profile that promises what a request to the model can hold, and no more."""
+    kept = dict(known)
+    if takes.temperature == "with_effort_none":
+        kept.pop("temperature", None)  # sometimes: neither promised nor denied
+    if takes.effort_levels and kept.get("reasoning_effort_levels"):
+        kept["reasoning_effort_levels"] = list(takes.effort_levels)
+    elif not takes.effort_levels:
+        for name in ("reasoning_effort_levels", "reasoning_effort_default"):
+            kept.pop(name, None)
+    if kept.get("image_inputs") is False:
+        kept |= dict.fromkeys(kept.keys() & {"image_url_inputs"}, False)
+    if not takes.forced_tool_choice:
+        kept |= dict.fromkeys(kept.keys() & {"tool_choice"}, False)
+    if "structured_output" in kept:
+        kept["structured_output"] = takes.structured_output
+    return kept
 
 
 def listed_models(listing: Listing) -> list[str]:
@@ -141,6 +161,8 @@ _EQUAL = {
     "video": "video_inputs",
     "reasoning": "reasoning_output",
     "structured_output": "structured_output",
+    "mid_system": "mid_conversation_system_messages",
+    "mid_tools": "mid_conversation_tools",
 }
 """Facts that a profile states, and its keys for them."""
 

@@ -173,7 +173,7 @@ class Needs:
             vendor = target.vendor
             reasons = check_messages(
                 request.messages,
-                vendor.history,
+                vendor.history_for(target.facts),
                 model=target.model,
                 vendor=vendor.name,
                 drop=request.unsupported_params == "drop",

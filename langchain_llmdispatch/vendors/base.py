@@ -217,6 +217,10 @@ class Vendor(CountsTokens, ABC):
         """Return what `model` can do, by the catalog; None if unknown (then it is assumed able)."""
         return profile(self.listing, model)
 
+    def history_for(self, facts: ModelFacts) -> HistoryRules:
+        """Return what a model with these facts accepts as history."""
+        return self.history
+
     def facts(self, model: str) -> ModelFacts:
         """Return what a request to `model` may contain, by the catalog; defaults if the model is unknown."""
         return facts(self.listing, model)

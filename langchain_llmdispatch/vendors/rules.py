@@ -20,7 +20,9 @@ class HistoryRules:
     Attributes:
         provider: The `model_provider` that the vendor's own messages carry.
         shared_with: Other providers whose messages hold the same content and signatures.
-        system: `anywhere`, or `leading`: only one, at the front; later ones become tagged user turns.
+        system: `anywhere`; `leading`: only one, at the front; `placed`: also after a user's turn or a tool's
+            result that the model answers next. Other ones become tagged user turns.
+        tool_changes: System messages may add tools, and take some away.
         alternate: Neighbouring turns of one role must be merged.
         first_user: The first turn after the system message must be the user's.
         last_user: An assistant turn may not be the last (no prefill).
@@ -45,7 +47,8 @@ class HistoryRules:
 
     provider: str
     shared_with: tuple[str, ...] = ()
-    system: Literal["anywhere", "leading"] = "anywhere"
+    system: Literal["anywhere", "leading", "placed"] = "anywhere"
+    tool_changes: bool = False
     alternate: bool = False
     first_user: bool = False
     last_user: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
@@ -67,8 +67,11 @@ def _turns(messages: Sequence[BaseMessage]) -> tuple[str | list[Block] | None, l
     system: str | list[Block] | None = None
     turns: list[Block] = []
     for message in messages:
-        if isinstance(message, SystemMessage):
+        if isinstance(message, SystemMessage) and not turns:
             system = _content(message.content)
+            continue
+        if isinstance(message, SystemMessage):
+            turns.append({"role": "system", "content": _content(message.content)})
             continue
         role = "assistant" if isinstance(message, AIMessage) else "user"
         content = _turn(message)
@@ -171,7 +174,10 @@ _NAMES: Mapping[str, str] = {
 def _params(call: Call, facts: ModelFacts) -> dict[str, Any]:
     given = call.params
     # `max_tokens` is required; its place is kept at the front, where people look for it.
-    out: dict[str, Any] = {"max_tokens": given.get("max_tokens") or default_max_tokens(facts)}
+    out: dict[str, Any] = {
+        "max_tokens": given.get("max_tokens")
+        or default_max_tokens(call.most_output or facts.max_output_tokens)
+    }
     for name, spelled in _NAMES.items():
         value = given.get(name)
         if value is not None and value != []:
@@ -184,9 +190,8 @@ def _params(call: Call, facts: ModelFacts) -> dict[str, Any]:
     return out
 
 
-def default_max_tokens(facts: ModelFacts) -> int:
-    """Return the `max_tokens` of a request whose caller sets none."""
-    most = facts.max_output_tokens
+def default_max_tokens(most: int | None) -> int:
+    """Return the `max_tokens` of a request whose caller sets none, to a model that writes `most` at most."""
     return min(most, MOST_MAX_TOKENS) if most else UNKNOWN_MAX_TOKENS
 
 
@@ -250,6 +255,9 @@ _BETAS_OF_TOOLS: Mapping[str, str] = {
     "tool_search_tool_bm25_20251119": "advanced-tool-use-2025-11-20",
     "advisor_20260301": "advisor-tool-2026-03-01",
 }
+# Blocks that change the tools, and the names of the features: `_MID_CONVERSATION_TOOL_CHANGES_BETA` and
+# `_INLINE_TOOLS_BETA` of langchain-anthropic 1.7.10.
+_CHANGES = frozenset({"tool_addition", "tool_removal"})
 _FILES = "files-api-2025-04-14"
 
 
@@ -265,9 +273,23 @@ def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
             needed.append("skills-2025-10-02")
     if (made.get("thinking") or {}).get("display") == "updates":
         needed.append("thinking-display-updates-2026-08-18")
+    changes = (block for turn in _system_turns(made) for block in turn if block.get("type") in _CHANGES)
+    changed = [block.get("tool") for block in changes]
+    if changed:
+        needed.append("mid-conversation-tool-changes-2026-07-01")
+    if any(isinstance(tool, dict) and tool.get("type") == "tool_definition" for tool in changed):
+        needed.append("inline-tools-2026-09-15")
     if any(_names_a_file(turn["content"]) for turn in made["messages"]):
         needed.append(_FILES)
     return [name for name in dict.fromkeys((*named, *needed)) if name]
+
+
+def _system_turns(made: Mapping[str, Any]) -> Iterator[list[Block]]:
+    """Yield the blocks of the system message, and of those within the conversation."""
+    contents = [turn["content"] for turn in made["messages"] if turn["role"] == "system"]
+    for content in (made.get("system"), *contents):
+        if isinstance(content, list):
+            yield [block for block in content if isinstance(block, dict)]
 
 
 def _names_a_file(content: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +23,7 @@ from langchain_llmdispatch.vendors.base import (
     Environment,
     HistoryRules,
     Listing,
+    ModelFacts,
     OwnedWords,
     ParameterRules,
     PortableTool,
@@ -102,6 +104,12 @@ class AnthropicVendor(Vendor):
         *(f"{tool}_{_DATED}" for tool in _TOOLS), "tool_search_tool_*", "mcp_toolset",
     )  # fmt: skip
     portable_tools: ClassVar[Mapping[str, PortableTool]] = PORTABLE
+
+    def history_for(self, facts: ModelFacts) -> HistoryRules:
+        """Return the rules of models that take system messages, and changes of tools, where they stand."""
+        if not facts.mid_system:
+            return self.history
+        return _WITH_TOOL_CHANGES if facts.mid_tools else _PLACED
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""
@@ -207,3 +215,7 @@ def _seconds_until(moment: str | None, now: str | None) -> float | None:
 
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_PLACED = replace(AnthropicVendor.history, system="placed")
+_WITH_TOOL_CHANGES = replace(_PLACED, tool_changes=True)

@@ -65,7 +65,7 @@ def compile_call(
     params, more = compile_parameters(given, vendor, facts, policy, model=model) if given else ({}, [])
     changes += more
     tools = compile_tools(vendor, request, facts, model, changes) if _may_hold_tools(request) else NO_TOOLS
-    messages = _messages(vendor, request, model, tools, changes, host_of(endpoint.base_url))
+    messages = _messages(vendor, facts, request, model, tools, changes, host_of(endpoint.base_url))
     if params and vendor.history.thinking_first and facts.thinking == "budget":
         _pause_thinking(params, messages, tools.choice, changes)
     call = Call(
@@ -83,6 +83,7 @@ def compile_call(
         tool_names={theirs: ours for ours, theirs in tools.names.items()} if tools.names else _NOTHING,
         argument_names=tools.keys or _NOTHING,
         deployment=deployment,
+        most_output=facts.max_output_tokens,
     )
     call = _cached(call, request) if PROMPT_CACHE in given else call
     if params or call.extra:
@@ -113,14 +114,20 @@ def has_words(request: ChatRequest, defaults: Mapping[str, Any]) -> bool:
 
 
 def _messages(
-    vendor: Vendor, request: ChatRequest, model: str, tools: CompiledTools, changes: list[Change], host: str
+    vendor: Vendor,
+    facts: ModelFacts,
+    request: ChatRequest,
+    model: str,
+    tools: CompiledTools,
+    changes: list[Change],
+    host: str,
 ) -> Sequence[BaseMessage]:
     """Return the history as the target takes it, with the instruction that its tools need."""
-    messages = request.messages
-    if tools.names or not (_is_one_text(messages) or is_plain(messages, vendor.history)):
+    messages, rules = request.messages, vendor.history_for(facts)
+    if tools.names or not (_is_one_text(messages) or is_plain(messages, rules)):
         messages, altered = compile_messages(
             messages,
-            vendor.history,
+            rules,
             model=model,
             tool_names=tools.names,
             vendor=vendor.name,

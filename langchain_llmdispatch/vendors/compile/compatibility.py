@@ -55,7 +55,9 @@ def check_request(
         input_tokens: An estimate of the prompt's size, for the context window.
     """
     drop = request.unsupported_params == "drop"
-    history = check_messages(request.messages, vendor.history, model=model, vendor=vendor.name, drop=drop)
+    history = check_messages(
+        request.messages, vendor.history_for(facts), model=model, vendor=vendor.name, drop=drop
+    )
     reasons, changes = [*history.reasons], [*history.changes]
     # The model may take less than its vendor.
     if any(not isinstance(message.content, str) for message in request.messages):

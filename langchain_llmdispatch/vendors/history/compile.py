@@ -20,7 +20,8 @@ One rule for each incompatibility that users reported (numbers as in the design'
      9  empty turns                     dropped
     10  blank text                      dropped, unless `blank_text`
     11  system messages                 `leading`: those at the front are folded into one, later ones
-                                        become user turns `<system>\\n...\\n</system>`
+                                        become user turns `<system>\\n...\\n</system>`; `placed`: but for
+                                        those that may stay where they stand
     12  assistant last                  with `last_user`, a user turn "Continue." follows
     13  `name`                          `slug`: spelled `[a-zA-Z0-9_-]{1,64}`; `drop`: dropped
     14  media formats                   one v1 block for all; `data:` URLs become base64; media in
@@ -164,7 +165,7 @@ def _compile(
     rules = reader.rules
     turns = paired(reader.read(messages), reader, tool_names)
     turns = _without_empty(turns, reader)
-    if rules.system == "leading":
+    if rules.system != "anywhere":
         turns = _system_first(turns, reader)
     if rules.alternate:
         turns = _merged(turns, reader)
@@ -209,7 +210,31 @@ def _system_first(turns: list[HistoryTurn], filters: BlockFilter) -> list[Histor
     if front > 1:
         filters.note("system_folded", f"{front} system messages became one", head[0].index)
         head = [HistoryTurn("system", _joined([turn.content for turn in head]), index=head[0].index)]
-    return head + [_as_user(turn, filters) for turn in turns[front:]]
+    placed = _placed(turns) if filters.rules.system == "placed" else frozenset()
+    return head + [
+        turn if number in placed else _as_user(turn, filters)
+        for number, turn in enumerate(turns)
+        if number >= front
+    ]
+
+
+def _placed(turns: list[HistoryTurn]) -> frozenset[int]:
+    """Return the places of the system messages that may stay where they are.
+
+    Those that follow a turn of the user's or a tool's result, and that the model answers next, or is to
+    answer now.
+    """
+    kept: set[int] = set()
+    number = 0
+    while number < len(turns):
+        end = number
+        while end < len(turns) and turns[end].role == "system":
+            end += 1
+        answered = end == len(turns) or turns[end].role == "assistant"
+        if end > number > 0 and turns[number - 1].role in {"user", "tool"} and answered:
+            kept.update(range(number, end))
+        number = max(end, number + 1)
+    return frozenset(kept)
 
 
 def _as_user(turn: HistoryTurn, filters: BlockFilter) -> HistoryTurn:
@@ -217,6 +242,7 @@ def _as_user(turn: HistoryTurn, filters: BlockFilter) -> HistoryTurn:
         return turn
     filters.note("system_to_user", "a later system message became a tagged user turn", turn.index)
     content: str | list[Block]
+    filters.without_tool_changes(turn)
     if isinstance(turn.content, str):
         content = f"{SYSTEM_OPEN}{turn.content}{SYSTEM_CLOSE}"
     else:
@@ -268,7 +294,7 @@ def _add_user_turns(turns: list[HistoryTurn], filters: BlockFilter) -> None:
         filters.reasons.append("nothing is left to send")
         return
     alone = start == len(turns)
-    if (alone and rules.system == "leading") or (
+    if (alone and rules.system != "anywhere") or (
         not alone and rules.first_user and turns[start].role == "assistant"
     ):
         turns.insert(start, HistoryTurn("user", FIRST_USER))

@@ -23,6 +23,7 @@ from langchain_llmdispatch.vendors.history.blocks import (
 from langchain_llmdispatch.vendors.history.owners import (
     ASIDES,
     OPENAI_ITEMS,
+    TOOL_CHANGES,
     file_owner,
     kind_of,
     may_read,
@@ -137,6 +138,14 @@ class BlockFilter:
             self.reasons.append(f"message {index} holds {_label(block)}, which only an answer may hold")
         return block
 
+    def without_tool_changes(self, turn: HistoryTurn) -> None:
+        """Drop changes of tools from a system message that cannot stay where it is."""
+        if isinstance(turn.content, list):
+            kept = [block for block in turn.content if not _changes_tools(block)]
+            if len(kept) < len(turn.content):
+                self.note("block_dropped", "a change of tools out of its place", turn.index, lossy=True)
+                turn.content = kept
+
     def system(self, block: Block, index: int) -> Block | None:
         """Return what may stay of a system message's block."""
         if block["type"] == "text":
@@ -145,6 +154,11 @@ class BlockFilter:
             return text_block(block["text"])
         if block["type"] == "non_standard" and self._is_item(block["value"]):
             return block
+        if _changes_tools(block):
+            if self.rules.tool_changes:
+                return block
+            self._refuse("a change of tools, which the target does not take within a conversation", index)
+            return None
         self.note("block_dropped", f"{_label(block)} in a system message", index, lossy=True)
         return None
 
@@ -362,3 +376,8 @@ def _label(block: Block) -> str:
     kind = media_kinds(block)[0]
     where = " given by URL" if block.get("url") else ""
     return f"{kind.removesuffix('_url')} input{where}"
+
+
+def _changes_tools(block: Block) -> bool:
+    value = block.get("value") if block["type"] == "non_standard" else block
+    return isinstance(value, dict) and value.get("type") in TOOL_CHANGES

@@ -22,6 +22,8 @@ OPENAI_ITEMS = frozenset(
 )  # fmt: skip
 """Blocks that are input items of their own in OpenAI's Responses API, wherever LangChain's users put them."""
 _ANTHROPIC = ("container_upload", "search_result", "tool_addition", "tool_reference", "tool_removal")
+TOOL_CHANGES = frozenset({"tool_addition", "tool_removal"})
+"""Blocks of system messages that change the tools within a conversation (Anthropic)."""
 _GEMINI = (
     "codeExecutionResult", "executableCode", "fileData", "functionCall", "functionResponse", "inlineData",
     "toolCall", "toolResponse",

@@ -40,7 +40,7 @@ def is_plain(messages: Sequence[BaseMessage], rules: HistoryRules) -> bool:  # n
         elif not message.content or message.content.isspace():
             return False
         elif cls is SystemMessage:
-            if last is not None and rules.system == "leading":
+            if last is not None and rules.system != "anywhere":
                 return False
         elif cls is not HumanMessage:
             return False
