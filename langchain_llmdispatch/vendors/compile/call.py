@@ -85,15 +85,16 @@ def compile_call(
         deployment=deployment,
         most_output=facts.max_output_tokens,
     )
-    call = _cached(call, request) if PROMPT_CACHE in given else call
-    if params or call.extra:
-        call = _without_refused(_continued(call, vendor, changes), vendor, request, changes)
+    if given or call.extra:
+        call = _continued(_cached(call, request), vendor, changes)
+        call = _without_refused(call, vendor, request, changes)
     return call, changes
 
 
 def _cached(call: Call, request: ChatRequest) -> Call:
     """Return the call with what it asks of the vendor's prompt cache."""
-    cache = request.params[PROMPT_CACHE]
+    if (cache := request.params.get(PROMPT_CACHE)) is None:
+        return call
     return replace(call, prompt_cache=cache, cache_key=cache_key(request) if cache else "")
 
 
