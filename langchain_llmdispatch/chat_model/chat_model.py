@@ -251,7 +251,8 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
         await self._engine.ready()
         with StreamRun(self, with_choices(config), AsyncCallbackManagerForLLMRun) as prepared:
             chunks = cast(
-                "AsyncGenerator[AIMessageChunk]", super().astream(input, prepared, **passable(kwargs))
+                "AsyncGenerator[AIMessageChunk]",
+                super().astream(input, prepared, **passable(kwargs)),
             )
             async with aclosing(chunks):
                 async for chunk in chunks:

@@ -112,7 +112,7 @@ class RequestDefaults:
             tags=frozenset(tags),
             metadata=metadata or {},
             defaults=self._defaults(kwargs if chosen is None else chosen, stop),
-            scopes=self._scopes(kwargs),
+            scopes=self._scopes(kwargs) if kwargs or self.vendor_params else None,
             **(_of_keywords(kwargs) if kwargs else {}),
         )
 

@@ -56,7 +56,7 @@ def compile_call(
     """
     facts = facts or vendor.facts(model)
     changes: list[Change] = []
-    if has_words(request, defaults):
+    if (defaults or request.params or request.extra or request.scopes) and has_words(request, defaults):
         words = compile_words(vendor, request, endpoint, defaults)
         request, endpoint, changes = words.request, words.endpoint, words.changes
     elif defaults:

@@ -239,10 +239,9 @@ class _WordCompiler:
         elif chosen.scoped:
             self._put((name,), value)
         elif owners := owners_of().get(name):
-            others = [vendor for vendor in owners if vendor.name != self.vendor.name]
-            self._translate(
-                name, value, {vendor.name: vendor.words.words[name] for vendor in others or owners}
-            )
+            owned = {vendor.name: vendor.words.words[name] for vendor in owners}
+            theirs = {who: word for who, word in owned.items() if not word.shared and who != self.vendor.name}
+            self._translate(name, value, theirs or owned)
         elif not self.vendor.words_at(self.endpoint.base_url).takes_unknown:
             self._leave_out(name, f"no vendor is known to have this word.{hint_for(name)} {_WAY_OUT}")
         elif self._first() not in {"", self._origin()} and any(secrets_in(value, name)):
