@@ -86,8 +86,7 @@ def compile_call(
         most_output=facts.max_output_tokens,
     )
     if given or call.extra:
-        call = _continued(_cached(call, request), vendor, changes)
-        call = _without_refused(call, vendor, request, changes)
+        call = _without_refused(_continued(_cached(call, request), vendor, changes), vendor, request, changes)
     return call, changes
 
 
