@@ -12,7 +12,9 @@ from langchain_llmdispatch.chat_model.copies import CopiedFields
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.html import model_html
 from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.stats.stats import Stats
+from langchain_llmdispatch.transport.transport import Transport
 from langchain_llmdispatch.vendors.base import Vendor
 
 
@@ -20,6 +22,16 @@ class ManagedModel(CopiedFields, BaseChatModel):
     """Deployments, vendors, statistics, connections of a chat model; `DispatcherChatModel` adds the calls."""
 
     _engine: Engine = PrivateAttr()
+
+    @property
+    def _transport(self) -> Transport:
+        """The connections, to look at from a debugger."""
+        return self._engine.transport
+
+    @property
+    def _limiter(self) -> Limiter:
+        """The limits, to look at from a debugger."""
+        return self._engine.limiter
 
     def deployments(self) -> Sequence[Target]:
         """Return the targets of this model, those of its routes included, in configured order."""

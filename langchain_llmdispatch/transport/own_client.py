@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import httpx
 
 from langchain_llmdispatch.errors import UnusableDeploymentError
-
-_NOT_OF_A_VALUE = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
-
-
-def adopt(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
-    """Add the client's own headers, query parameters and cookies to a request; the request's win.
-
-    Its auth, hooks, proxies and transports apply when it sends the request. Its timeouts do not: those of the
-    attempt hold, on connections that it opens from now on.
-
-    Raises:
-        UnusableDeploymentError: The client is closed, or a header of its own is none of HTTP.
-    """
-    if client.is_closed:
-        raise UnusableDeploymentError("the http_client of VendorConfig is closed; the model needs it open")
-    for raw, value in client.headers.raw:
-        name = raw.decode("ascii", "replace")
-        if _NOT_OF_A_VALUE.search(value):
-            raise UnusableDeploymentError(
-                f"the http_client of VendorConfig: HTTP does not allow the value of its header {name!r}"
-            )
-    params = client.params.merge(request.url.params) if client.params else None
-    built = client.build_request(request.method, request.url, headers=request.headers, params=params)
-    if "content-length" not in request.headers:
-        built.headers.pop("content-length", None)  # the body is not given to `build_request`
-    request.url, request.headers = built.url, built.headers
 
 
 def additions(client: httpx.Client | httpx.AsyncClient) -> Iterator[tuple[str, str]]:

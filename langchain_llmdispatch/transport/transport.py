@@ -34,7 +34,7 @@ from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import CONNECT_TIMEOUT
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
-from langchain_llmdispatch.transport.own_client import adopt, answer_in
+from langchain_llmdispatch.transport.own_client import answer_in
 from langchain_llmdispatch.transport.pool import (
     apply_deadlines,
     async_transport,
@@ -300,6 +300,9 @@ def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
 _QUOTE = re.compile(r":?\s*(?:bytearray\()?(?<!\w)b['\"].*", re.DOTALL)
 
 
+_NOT_OF_A_VALUE = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+
+
 def failure_of(error: Exception, read_deadline: ReadDeadline) -> DispatchError:
     """Return our error for httpx's or a setting's.
 
@@ -329,3 +332,27 @@ def origin(url: str) -> str:
     """Return scheme, host and port of a URL, for messages that must not hold its path or query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def adopt(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
+    """Add the client's own headers, query parameters and cookies to a request; the request's win.
+
+    Its auth, hooks, proxies and transports apply when it sends the request. Its timeouts do not: those of the
+    attempt hold, on connections that it opens from now on.
+
+    Raises:
+        UnusableDeploymentError: The client is closed, or a header of its own is none of HTTP.
+    """
+    if client.is_closed:
+        raise UnusableDeploymentError("the http_client of VendorConfig is closed; the model needs it open")
+    for raw, value in client.headers.raw:
+        name = raw.decode("ascii", "replace")
+        if _NOT_OF_A_VALUE.search(value):
+            raise UnusableDeploymentError(
+                f"the http_client of VendorConfig: HTTP does not allow the value of its header {name!r}"
+            )
+    params = client.params.merge(request.url.params) if client.params else None
+    built = client.build_request(request.method, request.url, headers=request.headers, params=params)
+    if "content-length" not in request.headers:
+        built.headers.pop("content-length", None)  # the body is not given to `build_request`
+    request.url, request.headers = built.url, built.headers

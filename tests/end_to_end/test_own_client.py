@@ -11,7 +11,7 @@ import pytest
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, VendorConfig
 from langchain_llmdispatch.errors import AttemptTimeoutError, DispatchError, UnusableDeploymentError
-from langchain_llmdispatch.transport.own_client import adopt
+from langchain_llmdispatch.transport.transport import adopt
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of

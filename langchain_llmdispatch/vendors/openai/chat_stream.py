@@ -10,7 +10,7 @@ from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.vendors.answer import model_of, text_chunk, text_of
 from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of, has_ended
 from langchain_llmdispatch.vendors.openai import chat_answer as answers
-from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, is_failure
+from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, is_inner_failure
 from langchain_llmdispatch.vendors.openai.streamed_calls import StreamedCalls
 from langchain_llmdispatch.vendors.server_state import host_of, joined_state, message_state, state_kwargs
 from langchain_llmdispatch.vendors.stream import FrameDecoder
@@ -83,7 +83,12 @@ class ChatStreamDecoder(FrameDecoder):
 
     def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
         chunk = self._object(frame.data)
-        if is_failure(chunk) or frame.event == "error" or chunk.get("object") == "error":
+        if (
+            ("base_resp" in chunk and is_inner_failure(chunk))
+            or chunk.get("error")
+            or frame.event == "error"
+            or chunk.get("object") == "error"
+        ):
             raise error_inside(self._context, error_body(chunk))
         if not self._seed or chunk.get("usage"):
             self._bookkeeping(chunk)

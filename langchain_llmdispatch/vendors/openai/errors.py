@@ -151,9 +151,9 @@ def error_of(vendor: Vendor, call: Call, status: int, headers: Mapping[str, str]
     return vendor_error(cls, vendor, call, error, status=status, headers=headers, wait=_wait(error))
 
 
-def is_failure(reply: Mapping[str, Any]) -> bool:
-    """Whether a JSON object of a successful response is an error; MiniMax has its status inside."""
-    return bool(reply.get("error")) or _inner_status(reply) != 0
+def is_inner_failure(reply: Mapping[str, Any]) -> bool:
+    """Whether MiniMax's status inside a successful response is that of an error."""
+    return _inner_status(reply) != 0
 
 
 def _inner_status(reply: Mapping[str, Any]) -> int:

@@ -31,7 +31,7 @@ from langchain_llmdispatch.vendors.openai.billing import OpenAIBilling
 from langchain_llmdispatch.vendors.openai.chat_answer import chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
-from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of, is_failure
+from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of, is_inner_failure
 from langchain_llmdispatch.vendors.openai.portable_tools import PORTABLE
 from langchain_llmdispatch.vendors.openai.prompt_cache import cache_words
 from langchain_llmdispatch.vendors.openai.responses_answer import response_message
@@ -105,7 +105,11 @@ class ChatCompletions(Vendor):
             reply = parse_json(body)
         except ValueError as cause:
             raise context.error(MalformedResponseError, f"the answer is not JSON: {cause}") from cause
-        if not isinstance(reply, Mapping) or is_failure(reply):
+        if (
+            not isinstance(reply, Mapping)
+            or reply.get("error")
+            or ("base_resp" in reply and is_inner_failure(reply))
+        ):
             raise error_inside(context, error_body(reply))
         return self.decode_reply(call, reply, headers)
 
