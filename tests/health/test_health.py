@@ -203,3 +203,48 @@ def test_a_turn_is_counted_once() -> None:
     assert health.snapshot(A, 0.0).turn < health.snapshot(B, 0.0).turn
     learn(health, A)  # a fallback, which no decision chose
     assert health.snapshot(A, 0.0).turn > health.snapshot(B, 0.0).turn
+
+
+def test_what_an_attempt_shows_is_whole() -> None:
+    """The error's name, Retry-After and whether it was a timeout; an answer's latency, first token and tokens."""
+    assert result_of(ended(None)[1]) == AttemptResult(latency=2.0, tokens=20)
+    for error, timed_out in [
+        (errors.RateLimitError("x", retry_after=3.0), False),
+        (errors.AttemptTimeoutError("x"), True),
+        (errors.AttemptTimeoutError("x", code="pool"), False),
+    ]:
+        found = result_of(ended(error)[1])
+        assert (found.reason, found.retry_after) == (type(error).__name__, error.retry_after)
+        assert (found.latency, found.timed_out) == (2.0, timed_out)
+    left = result_of(ended(KeyboardInterrupt())[1])
+    assert (left.reason, left.retry_after) == ("KeyboardInterrupt", None)
+
+
+def refused(health: Health, clock: FakeClock, *candidates: Any) -> None:
+    """Have the first candidate's key refused."""
+    attempt = next(dispatch_of(candidates, clock=clock, observers=[health]).attempts())
+    with attempt:
+        attempt.send()
+        raise errors.AuthenticationError("x")
+
+
+def test_a_refused_key_is_suspected_wherever_it_is_used() -> None:
+    """For as long as where it was refused; a deployment with another key, or that answered, is not."""
+    one, same, other = target("one"), target("same"), target("other", api_key="another")
+    health, clock = Health(rng=random.Random(1)), FakeClock(start=100.0)
+    refused(health, clock, one, same, other)
+    views = [health.snapshot(each, 100.0) for each in (one, same, other)]
+    assert [view.state for view in views] == ["open", "open", "closed"]
+    assert views[0].open_until == views[1].open_until > 100.0
+    assert health.blocked(same, 100.0)[0] == health.blocked(one, 100.0)[0] > 0
+
+
+def test_only_the_first_refusal_suspects_others() -> None:
+    """Where they have shown that they accept the key, the same deployment's next refusal is its own."""
+    one, same = target("one"), target("same")
+    health, clock = Health(rng=random.Random(1)), FakeClock(start=100.0)
+    refused(health, clock, one)
+    clock.advance(1000.0)
+    refused(health, clock, one, same)
+    assert health.snapshot(one, clock.monotonic()).state == "open"
+    assert health.snapshot(same, clock.monotonic()).state == "closed"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from langchain_llmdispatch.limits.queue import Admission, Demand
+from langchain_llmdispatch.limits.queue import Admission, Demand, LimitQueue, Limits, Waiter
 from tests.limits.bench import Bench, FrozenClock, target, until, usage
 
 
@@ -120,3 +120,31 @@ async def test_a_grant_of_shared_limits_that_comes_too_late_is_returned() -> Non
     assert sorted(shared.corrected) == [-30, -1]
     assert bench.limiter.headroom(limited) == {"requests": 6.0, "tokens": 60.0}
     bench.limiter.close()
+
+
+def test_a_slot_is_expected_by_how_many_wait_for_it() -> None:
+    """Each is held for a second until more is learned; free slots are there at once."""
+    queue = LimitQueue("q", Limits(None, None, 2), 0.1, FrozenClock(), lambda *_: None)
+    waiters = [Waiter(0.0, 10.0) for _ in range(3)]
+    expected = []
+    for waiter in waiters:
+        expected.append(queue.slot_in())
+        queue.try_enter(waiter)
+    assert expected == [0.0, 0.0, 0.5]
+    queue.join(waiters[2])
+    assert queue.slot_in() == 1.0
+    assert queue.headroom() == {"concurrency": 0.0}
+    queue.free_slot(waiters[0], 3.0)
+    assert queue.headroom() == {"concurrency": 1.0}
+    assert queue.slot_in() > 0.5
+
+
+def test_the_expected_output_follows_the_answers() -> None:
+    """Each answer moves it a part of the way, up or down."""
+    queue = LimitQueue("q", Limits(None, 1000, None), 0.1, FrozenClock(), lambda *_: None)
+    before = queue.output_tokens
+    queue.learn(before + 100)
+    assert before < queue.output_tokens < before + 100
+    for _ in range(200):
+        queue.learn(7)
+    assert queue.output_tokens == pytest.approx(7, abs=0.5)
