@@ -86,6 +86,10 @@ BETAS: list[tuple[dict[str, Any], str]] = [
     ({"user_profile_id": "uprof_1"}, "user-profiles-2026-03-24"),
     ({"container": {"skills": [{"type": "anthropic", "skill_id": "pdf"}]}}, "skills-2025-10-02"),
     ({"context_management": {"edits": []}}, "context-management-2025-06-27"),
+    (
+        {"context_management": {"edits": [{"type": "compact_20260112"}]}},
+        "context-management-2025-06-27,compact-2026-01-12",
+    ),
     ({"mcp_servers": [{"type": "url", "url": "https://x.test", "name": "x"}]}, "mcp-client-2025-11-20"),
 ]
 
@@ -94,7 +98,7 @@ BETAS: list[tuple[dict[str, Any], str]] = [
 def test_anthropics_beta_features_are_named(words: dict[str, Any], beta: str, server: LoopbackServer) -> None:
     """Beside those that the caller names."""
     headers = sent(server, "anthropic", betas=["mine"], **words).headers
-    assert headers["anthropic-beta"].split(",") == ["mine", beta]
+    assert headers["anthropic-beta"] == f"mine,{beta}"
 
 
 @pytest.mark.parametrize("container", [None, {"skills": []}])

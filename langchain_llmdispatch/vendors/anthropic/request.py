@@ -271,6 +271,8 @@ def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
         needed += [word.beta for word in WORDS.words.values() if word.beta and holds(made, word.path)]
         if holds(made, ("container", "skills")):
             needed.append("skills-2025-10-02")
+        if any(edit.get("type") == "compact_20260112" for edit in _edits(made)):
+            needed.append("compact-2026-01-12")
     if (made.get("thinking") or {}).get("display") == "updates":
         needed.append("thinking-display-updates-2026-08-18")
     changes = (block for turn in _system_turns(made) for block in turn if block.get("type") in _CHANGES)
@@ -290,6 +292,12 @@ def _system_turns(made: Mapping[str, Any]) -> Iterator[list[Block]]:
     for content in (made.get("system"), *contents):
         if isinstance(content, list):
             yield [block for block in content if isinstance(block, dict)]
+
+
+def _edits(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    management = made.get("context_management")
+    edits = management.get("edits") if isinstance(management, Mapping) else None
+    return [edit for edit in edits or () if isinstance(edit, Mapping)]
 
 
 def _names_a_file(content: Any) -> bool:

@@ -12,6 +12,15 @@ from langchain_core.messages import (
 from tests.vendors.history.threads import PNG, compiled
 
 
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("kind", ["video", "audio"])
+def test_media_by_url_in_openais_manner(kind: str, nested: bool) -> None:
+    """As vLLM's and Qwen's servers take it."""
+    url = "https://x.test/a"
+    block = {"type": f"{kind}_url", f"{kind}_url": {"url": url} if nested else url}
+    assert input_blocks([block]) == [{"type": kind, "url": url}]
+
+
 @pytest.mark.parametrize(
     "block",
     [
