@@ -9,6 +9,7 @@ from langchain_core.messages import (
     HumanMessage,
 )
 
+from langchain_llmdispatch.vendors.history.blocks import input_blocks
 from tests.vendors.history.threads import PNG, compiled
 
 
