@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import cast
 
 from langchain_core.language_models import BaseChatModel
@@ -18,6 +19,7 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.redaction import credentials
 from langchain_llmdispatch.vendors.word_secrets import masked
 
 # Targets of `model="..."` in calls that are kept; a bound, so that memory stays flat.
@@ -259,10 +261,17 @@ class DeploymentRegistry:
 
 
 def fingerprint(target: Target) -> str:
-    """Return what identifies a target in cache keys."""
+    """Return what identifies a target in cache keys: of its own headers digests, and no credentials at all."""
     where = target.endpoint.base_url or target.account
     params = sorted(masked(target.deployment.params).items())
-    return f"{target.name}={target.vendor.name}:{target.model}@{where} {params}"
+    secret = set(credentials(target.endpoint.headers))
+    digests = [
+        (name.lower(), sha256(value.encode()).hexdigest()[:16])
+        for name, value in sorted(target.endpoint.headers.items())
+        if value not in secret
+    ]
+    headers = f" {digests}" if digests else ""
+    return f"{target.name}={target.vendor.name}:{target.model}@{where} {params}{headers}"
 
 
 def _profile_of(target: Target) -> ModelProfile | None:

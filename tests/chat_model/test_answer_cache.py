@@ -126,3 +126,14 @@ def test_false_switches_a_global_cache_off(server: LoopbackServer) -> None:
     finally:
         set_llm_cache(None)
     assert len(server.requests) == 4
+
+
+def test_headers_of_a_deployment_are_in_the_key_as_digests(server: LoopbackServer) -> None:
+    """What one tenant was answered is not another's; a new key is no new entry, and neither is shown."""
+    cache = InMemoryCache()
+    for tenant, key in (("a", "secret-1"), ("b", "secret-1"), ("b", "secret-2")):
+        headers = {"x-tenant": f"tenant-{tenant}", "x-api-key": key}
+        model = model_of(deployment(server, "openai", headers=headers), cache=cache)
+        model.invoke("hello")
+        assert not any(word in repr(model._identifying_params) for word in ("tenant-", "secret-"))
+    assert len(server.requests) == 2
