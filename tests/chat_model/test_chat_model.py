@@ -155,9 +155,9 @@ class _Counter(BaseRateLimiter):
         self.count = 0
 
     def acquire(self, *, blocking: bool = True) -> bool:
-        """Count one."""
+        """Count one, and admit it at once."""
         self.count += 1
-        return blocking
+        return True
 
     async def aacquire(self, *, blocking: bool = True) -> bool:
         """Count one."""
