@@ -313,7 +313,9 @@ class Engine:
             pool=registry.all if self._has_rules else (),
             routes=self.registry.routes,
         )
-        return routing if request.scopes is None else scoped(routing, self._router, registry)
+        if request.scopes is None and not request.server_tools:
+            return routing
+        return scoped(routing, self._router, registry)
 
     def _limits(self, options: RunOptions) -> tuple[Decimal | None, Decimal | None]:
         """Return the dollars that a call may cost by its own limits, and what its budgets leave of them."""

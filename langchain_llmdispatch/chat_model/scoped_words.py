@@ -10,6 +10,8 @@ from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.first_choice import first_choice
 from langchain_llmdispatch.routing.router import Router
+from langchain_llmdispatch.types import Scopes
+from langchain_llmdispatch.vendors.compile.server_tools import has_owner
 from langchain_llmdispatch.vendors.compile.words import origin_of
 
 _FIELD = "vendor_params"
@@ -22,12 +24,15 @@ def scoped(routing: RoutingRequest, router: Router, registry: DeploymentRegistry
         ConfigurationError: `vendor_params` names a vendor that is not known.
     """
     request = routing.request
+    belongs = bool(request.extra) or any(map(has_owner, request.server_tools))
     if (scopes := request.scopes) is None:
-        return routing
+        if not belongs:
+            return routing
+        scopes = Scopes()
     vendors = frozenset(target.vendor.name for target in routing.targets)
     model, call = _named(scopes.model, registry), _named(scopes.call, registry)
     scopes = replace(scopes, model=model, call=call, vendors=vendors)
-    if request.extra and (first := first_choice(router, routing)) is not None:
+    if belongs and (first := first_choice(router, routing)) is not None:
         scopes = replace(scopes, first=origin_of(first.vendor, first.endpoint.base_url))
     return replace(routing, request=replace(request, scopes=scopes))
 

@@ -156,7 +156,7 @@ class Needs:
         """
         request = self.request
         for tool in request.server_tools:
-            fate, why = fate_of(target.vendor, tool, request.unsupported_params)
+            fate, why = fate_of(target.vendor, tool, request.unsupported_params, request.scopes)
             if fate == "refused":
                 return why
         mixed = request.server_tools and request.tools and request.unsupported_params != "drop"
@@ -164,7 +164,7 @@ class Needs:
             return UNMIXED
         reasons: Sequence[str] = ()
         foreign = request.extra and request.unsupported_params != "drop"
-        if foreign and (question := foreign_question(target.vendor, request)):
+        if foreign and (question := foreign_question(target.vendor, request, target.endpoint.base_url)):
             return question
         if request.unsupported_params == "raise":
             lacks = self._lacks(target)

@@ -31,7 +31,7 @@ TOKEN = "canary-of-the-mcp-server"
 
 def router(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherChatModel:
     """Return a router over vendors, in order."""
-    known = {**MODELS, **OTHERS}
+    known = {**MODELS, **OTHERS, "azure": MODELS["openai"]}
     deployments = [
         Deployment(f"{name}:{known[name]}", name=name, base_url=server.base_url(name), api_key="key")
         for name in vendors
@@ -231,7 +231,7 @@ def test_functions_beside_it_leave_out_an_older_gemini(server: LoopbackServer) -
     assert "either functions or" in plan.excluded[0].reason
 
 
-@pytest.mark.parametrize("spared", ["anthropic", "google", *OTHERS])
+@pytest.mark.parametrize("spared", ["anthropic", "google", "azure", *OTHERS])
 def test_the_token_of_a_vendors_own_server_goes_to_it_alone(spared: str, server: LoopbackServer) -> None:
     """Though that vendor is out, and another could run such a tool."""
     server.script("openai", [Fault.error("overloaded")], repeat=True)

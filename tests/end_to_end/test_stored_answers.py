@@ -164,6 +164,28 @@ def test_what_one_vendor_has_stored_makes_others_ineligible(word: str, server: L
         assert "canary" not in str(server.requests[-1].body)
 
 
+@pytest.mark.parametrize("word", [word for word, (_, owner) in STORED.items() if owner == "openai"])
+def test_openais_items_are_not_azures(word: str, server: LoopbackServer) -> None:
+    """What is stored is at the call's first choice; the other one has the same words, and other items."""
+    value, _ = STORED[word]
+    for first, second in (("openai", "azure"), ("azure", "openai")):
+        server.clear()
+        server.script(first, [Fault.error("overloaded")], repeat=True)
+        model = router(server, first, second, model_kwargs={})
+        plan = model.explain("Hello", **{word: value})
+        assert [candidate.deployment for candidate in plan.candidates] == [first]
+        with pytest.raises(errors.DispatchError):
+            model.invoke("Hello", **{word: value})
+        assert not server.requests_to(second)
+        dropping = router(server, first, second, model_kwargs={}, unsupported_params="drop")
+        facts = dropping.invoke("Hello", **{word: value}).response_metadata["llmdispatch"]
+        assert (facts["vendor"], [change["kind"] for change in facts["adapted"]]) == (
+            second,
+            [f"{word}_dropped"],
+        )
+        assert "canary" not in str([request.body for request in server.requests_to(second)])
+
+
 def test_what_others_answered_since_is_sent(server: LoopbackServer) -> None:
     """The thread goes on from the last answer that is stored."""
     model = router(server, "openai")

@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
-from langchain_llmdispatch.types import Change, ToolSpec, UnsupportedParams
+from langchain_llmdispatch.types import Change, Scopes, ToolSpec, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
 from langchain_llmdispatch.vendors.portable_tools import BOUNDS, NEEDLESS, PortableTool, Tool, is_portable
+from langchain_llmdispatch.vendors.word_secrets import secrets_in
 
 Fate: TypeAlias = Literal["own", "portable", "function", "left out", "refused"]
 UNMIXED = "the model takes either functions or the vendor's own tools"
@@ -57,12 +58,21 @@ def runs_itself(vendor: Vendor, tool: Tool) -> bool:
     )
 
 
-def fate_of(vendor: Vendor, tool: Tool, policy: UnsupportedParams) -> tuple[Fate, str]:
+def has_owner(tool: Tool) -> bool:
+    """Return whether a tool holds credentials and is no portable one: they go to one vendor only."""
+    return not is_portable(tool) and any(secrets_in(tool))
+
+
+def fate_of(
+    vendor: Vendor, tool: Tool, policy: UnsupportedParams, scopes: Scopes | None = None
+) -> tuple[Fate, str]:
     """Return what becomes of a tool at a vendor, and why.
 
     Args:
         vendor: The target's vendor.
         tool: A vendor's own tool, a portable one, or one that takes free text.
+        scopes: Those of the request: credentials in a vendor's own tool go to the call's first choice, not to
+            another vendor that has the same tools (OpenAI's and Azure's).
         policy: `adapt` refuses what would change the question, `drop` leaves it out, `raise` refuses
             whatever is not taken as it is.
     """
@@ -72,7 +82,10 @@ def fate_of(vendor: Vendor, tool: Tool, policy: UnsupportedParams) -> tuple[Fate
         if not why:
             return "portable", ""
     elif runs_itself(vendor, tool):
-        return "own", ""
+        first = scopes.first.partition("@")[0] if scopes is not None else ""
+        if first in {"", vendor.name} or not has_owner(tool):
+            return "own", ""
+        why = f"the credentials in {kind} belong to the call's first choice, {first}"
     elif any(fnmatchcase(kind, pattern) for pattern in NEEDLESS):
         return "left out", "it only saves tokens"
     elif kind == CUSTOM and policy == "adapt":
@@ -83,9 +96,13 @@ def fate_of(vendor: Vendor, tool: Tool, policy: UnsupportedParams) -> tuple[Fate
 
 
 def compile_server_tools(
-    vendor: Vendor, tools: Iterable[Tool], policy: UnsupportedParams, changes: list[Change]
+    vendor: Vendor,
+    tools: Iterable[Tool],
+    policy: UnsupportedParams,
+    changes: list[Change],
+    scopes: Scopes | None = None,
 ) -> ServerTools:
-    """Return the tools as the target takes them; `changes` gets what was altered.
+    """Return the tools as the target takes them; `changes` gets what was altered. Arguments as `fate_of`.
 
     Raises:
         UnsupportedFeatureError: The target cannot run one, and the policy is not to leave it out.
@@ -93,7 +110,7 @@ def compile_server_tools(
     made = ServerTools()
     for tool in tools:
         kind = server_type(tool)
-        fate, why = fate_of(vendor, tool, policy)
+        fate, why = fate_of(vendor, tool, policy, scopes)
         if fate == "refused":
             raise UnsupportedFeatureError(why, vendor=vendor.name)
         if fate == "left out":

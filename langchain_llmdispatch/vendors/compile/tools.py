@@ -104,7 +104,7 @@ class _ToolCompiler:
             else:
                 output, instructions[0] = self._as_format(request.output, method)
         server = compile_server_tools(
-            self.vendor, request.server_tools, request.unsupported_params, self.changes
+            self.vendor, request.server_tools, request.unsupported_params, self.changes, request.scopes
         )
         tools += server.functions
         if choice is not None:

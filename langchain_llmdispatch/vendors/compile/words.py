@@ -122,14 +122,20 @@ def owners_of() -> Mapping[str, tuple[type[Vendor], ...]]:
     return {name: tuple(vendors) for name, vendors in found.items()}
 
 
-def foreign_question(vendor: Vendor, request: ChatRequest) -> str | None:
-    """Return why a vendor cannot answer a request, if that is for a word of another's (a stored answer)."""
+def foreign_question(vendor: Vendor, request: ChatRequest, base_url: str) -> str | None:
+    """Return why a target cannot answer a request, if that is for a word of another's (a stored answer).
+
+    What one of two vendors with the same words has stored (OpenAI, Azure) is that of the call's first choice.
+    """
+    first = request.scopes.first if request.scopes is not None else ""
     for name, value in request.extra.items():
         owners = owners_of().get(name, ())
         if value is None or not any(owner.words.words[name].question for owner in owners):
             continue
         if vendor.words.find(name, value) is None:
             return _QUESTION.format(name, " and ".join(owner.name for owner in owners))
+        if first and first != origin_of(vendor, base_url):
+            return _QUESTION.format(name, f"the call's first choice, {first}")
     return None
 
 
@@ -197,7 +203,7 @@ class _WordCompiler:
                 extra=self.body,
                 output=self._output(),
                 parallel_tool_calls=self._parallel(),
-                scopes=None,
+                scopes=Scopes(first=self._first()) if self._first() else None,
             ),
             endpoint,
             self.changes,
@@ -235,7 +241,10 @@ class _WordCompiler:
         elif name == "parallel_tool_calls":
             return
         elif (own := self._own(name, value)) is not None:
-            self._put_own(own, name, value)
+            if own.question and not chosen.scoped and self._first() not in {"", self._origin()}:
+                self._translate(name, value, {f"the call's first choice, {self._first()}": own})
+            else:
+                self._put_own(own, name, value)
         elif chosen.scoped:
             self._put((name,), value)
         elif owners := owners_of().get(name):
