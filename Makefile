@@ -87,8 +87,9 @@ dist: $(VENV)/.build ## build the sdist, and the wheel from it
 lint: $(VENV)/.dev ## check style and import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo
 
-type: $(VENV)/.dev ## check types
+type: $(VENV)/.dev ## check types: the package's, and those of calls as users write them
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/typing
 
 format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

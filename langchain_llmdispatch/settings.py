@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -14,6 +14,30 @@ from langchain_llmdispatch.errors import ConfigurationError
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+
+NONE: Any = None
+"""The default of a `Converted` field, whose own type None is not."""
+
+
+_Read_co = TypeVar("_Read_co", covariant=True)
+_Given_contra = TypeVar("_Given_contra", contravariant=True)
+
+
+class Converted(Generic[_Read_co, _Given_contra]):
+    """The declared type of a field that is read as one type and takes more: `api_key="..."`.
+
+    Type checkers give the parameter of the constructor the type that `__set__` takes, and what is read the
+    type that `__get__` returns. At run time pydantic's annotation stands in its place.
+    """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> _Read_co: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+        def __set__(self, instance: Any, value: _Given_contra) -> None: ...
 
 
 class FrozenDict(dict[_K, _V]):

@@ -20,8 +20,8 @@ import langchain_llmdispatch
 ROOT = Path(__file__).parents[1]
 PACKAGE, TESTS = Path(langchain_llmdispatch.__file__).parent, ROOT / "tests"  # CI tests an installed package
 # Folders of tests that are about no single module: `end_to_end` is the engine, `standard` LangChain's suites,
-# `recordings` the traffic of real vendors, `loopback` the servers of the tests, `sample_project` a user's.
-FREE = {"end_to_end", "standard", "recordings", "loopback", "sample_project"}
+# `recordings` the traffic of real vendors, `loopback` the servers of the tests, `sample_project` a user's, `typing` users' calls.
+FREE = {"end_to_end", "standard", "recordings", "loopback", "sample_project", "typing"}
 ENTRIES, MODULE_LINES, TEST_LINES, FUNCTION_LINES = 32, 400, 600, 60
 NOQA, TYPE_IGNORE = 80, 10
 

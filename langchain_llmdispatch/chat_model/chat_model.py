@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, nullcontext
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.globals import get_llm_cache
@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRun
@@ -43,6 +43,8 @@ from langchain_llmdispatch.types import __version__
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
 from langchain_llmdispatch.vendors.word_secrets import masked
+
+_Shape = TypeVar("_Shape")
 
 
 class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCounting, ManyCalls):
@@ -299,6 +301,17 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
             kwargs["tool_choice"] = tool_choice
         return super().bind(tools=bound, **kwargs)
 
+    @overload
+    def with_structured_output(
+        self,
+        schema: type[_Shape],
+        *,
+        include_raw: Literal[False] = False,
+        method: OutputMethod | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, _Shape]: ...
+    @overload
     def with_structured_output(
         self,
         schema: dict[str, Any] | type,
@@ -307,7 +320,16 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
         method: OutputMethod | None = None,
         strict: bool | None = None,
         **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: OutputMethod | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable whose answers follow `schema`, whichever vendor answers.
 
         Args:

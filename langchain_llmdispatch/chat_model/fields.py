@@ -75,7 +75,7 @@ def _first_deployment(fields: ModelFields) -> Deployment | str | None:
         "organization": fields.organization,
         "api_version": fields.api_version,
     }
-    given = {name: value for name, value in own.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
     if not given:
         return first
     if first is None or (isinstance(first, str) and first in fields.routes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.rate_limiters import BaseRateLimiter
@@ -35,7 +35,7 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
-from langchain_llmdispatch.settings import Checked, FrozenDict, Settings
+from langchain_llmdispatch.settings import NONE, Checked, Converted, FrozenDict, Settings
 from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.client_words import check_words, checked_vendor_params
@@ -74,9 +74,38 @@ def _model_kwargs(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _FROZEN, _TUPLE = AfterValidator(FrozenDict), AfterValidator(tuple)
-Deployments = Annotated[
-    Sequence[Annotated[Deployment, BeforeValidator(_deployment)]], BeforeValidator(_deployments), _TUPLE
-]
+_EMPTY: Any = ()
+_EMPTY_DICT: Any = FrozenDict
+_RETRY_POLICY: Any = RetryPolicy
+_RETRY_QUOTA: Any = RetryQuota
+_Fields: TypeAlias = Mapping[str, Any]  # of a model of ours, as files hold them
+Deployable: TypeAlias = str | Deployment | Runnable[Any, Any] | _Fields
+"""What stands for a deployment: `vendor:model`, a LangChain chat model, its fields."""
+if TYPE_CHECKING:
+    _Model: TypeAlias = Converted[str | Deployment | BaseChatModel | None, Deployable | None]
+    _Several: TypeAlias = Sequence[Deployable] | Deployable
+    Deployments: TypeAlias = Converted[Sequence[Deployment], _Several]
+    _Routes: TypeAlias = Converted[Mapping[str, Sequence[Deployment]], Mapping[str, _Several]]
+    _Vendors: TypeAlias = Converted[Mapping[str, VendorConfig], Mapping[str, VendorConfig | _Fields]]
+    _Rules: TypeAlias = Converted[Sequence[RoutingRule], Sequence[RoutingRule | _Fields]]
+    _Retries: TypeAlias = Converted[RetryPolicy, RetryPolicy | _Fields]
+    _Quota: TypeAlias = Converted[RetryQuota | None, RetryQuota | _Fields | None]
+else:
+    _Model = Annotated[
+        str | Deployment | InstanceOf[BaseChatModel] | None,
+        BeforeValidator(_model, json_schema_input_type=str | Deployment | None),
+    ]
+    Deployments = Annotated[
+        Sequence[
+            Annotated[Deployment, BeforeValidator(_deployment, json_schema_input_type=str | Deployment)]
+        ],
+        BeforeValidator(_deployments, json_schema_input_type=str | Deployment | list[str | Deployment]),
+        _TUPLE,
+    ]
+    _Routes = Annotated[Mapping[str, Deployments], _FROZEN]
+    _Vendors = Annotated[Mapping[str, VendorConfig], _FROZEN]
+    _Rules = Annotated[Sequence[RoutingRule], _TUPLE]
+    _Retries, _Quota = RetryPolicy, RetryQuota | None
 
 
 class DispatchFields(Checked):
@@ -147,23 +176,17 @@ class DispatchFields(Checked):
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
     _positional: ClassVar[str | None] = "model"
 
-    model: Annotated[str | Deployment | InstanceOf[BaseChatModel] | None, BeforeValidator(_model)] = None
-    models: Deployments = ()
-    routes: Annotated[Mapping[str, Deployments], AfterValidator(FrozenDict)] = Field(
-        default_factory=FrozenDict
-    )
-    vendors: Annotated[Mapping[str, VendorConfig], AfterValidator(FrozenDict)] = Field(
-        default_factory=FrozenDict
-    )
-    custom_vendors: Annotated[Sequence[Vendor], AfterValidator(tuple)] = Field(
-        default=(), exclude=True, repr=False
-    )
+    model: _Model = Field(default=NONE, kw_only=False)
+    models: Deployments = Field(default=_EMPTY)
+    routes: _Routes = Field(default_factory=_EMPTY_DICT)
+    vendors: _Vendors = Field(default_factory=_EMPTY_DICT)
+    custom_vendors: Annotated[Sequence[Vendor], _TUPLE] = Field(default=(), exclude=True, repr=False)
     default_vendor: str | None = None
     fallback_vendor: str | None = None
-    routing_rules: Annotated[Sequence[RoutingRule], _TUPLE] = ()
+    routing_rules: _Rules = Field(default=_EMPTY)
     strategy: Annotated[Strategy, BeforeValidator(check_strategy)] = "ordered"
-    retry_policy: RetryPolicy = Field(default_factory=RetryPolicy)
-    retry_quota: RetryQuota | None = Field(default_factory=RetryQuota)
+    retry_policy: _Retries = Field(default_factory=_RETRY_POLICY)
+    retry_quota: _Quota = Field(default_factory=_RETRY_QUOTA)
     max_attempts: int = Field(default=6, ge=1)
     timeout: float | None = Field(default=120.0, gt=0)
     deadline: float | None = Field(default=600.0, gt=0)
@@ -232,7 +255,7 @@ class ModelFields(DispatchFields):
         rate_limiter: LangChain's; each call waits for it once, within its deadline.
     """
 
-    api_key: Key = Field(default=None, repr=False)
+    api_key: Key = Field(default=NONE, repr=False)
     base_url: Url = None
     max_retries: int | None = Field(default=None, ge=0)
     model_kwargs: Annotated[Words, AfterValidator(_model_kwargs)] = Field(default_factory=dict)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import httpx
 from pydantic import AfterValidator, PlainSerializer, SecretStr
 
 from langchain_llmdispatch.errors import ConfigurationError, UnusableDeploymentError
+from langchain_llmdispatch.settings import Converted
 from langchain_llmdispatch.vendors.word_secrets import WordDict, masked
 
 ApiKey: TypeAlias = SecretStr | Callable[[], str]
@@ -148,11 +149,14 @@ def _clean_key(value: ApiKey | None) -> ApiKey | None:
     return SecretStr(key) if key else None
 
 
-Key = Annotated[ApiKey | None, AfterValidator(_clean_key)]
+if TYPE_CHECKING:
+    Key: TypeAlias = Converted[ApiKey | None, str | SecretStr | Callable[[], Any] | None]
+else:
+    Key = Annotated[ApiKey | None, AfterValidator(_clean_key)]
 """A field for a key: whitespace around it is removed, and an empty one is no key."""
 Url = Annotated[str | None, AfterValidator(checked_url)]
 """A field for an address."""
 Headers = Annotated[Mapping[str, str], AfterValidator(checked_headers)]
+"""A field for headers."""
 Words = Annotated[Mapping[str, Any], AfterValidator(WordDict), PlainSerializer(masked)]
 """Words of requests: shown and dumped without credentials."""
-"""A field for headers."""

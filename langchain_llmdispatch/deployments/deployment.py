@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import httpx
 from langchain_core.language_models import BaseChatModel
@@ -13,7 +13,7 @@ from pydantic import Field, InstanceOf, PrivateAttr, field_validator, model_vali
 from langchain_llmdispatch.deployments.bindings import without_bindings
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.settings import Settings
+from langchain_llmdispatch.settings import NONE, Converted, Settings
 from langchain_llmdispatch.vendors.client_words import ORGANIZATION, check_words
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
@@ -87,7 +87,7 @@ class VendorConfig(_WithoutSecrets):
         http_async_client: Your own `httpx.AsyncClient`; use it in one event loop only.
     """
 
-    api_key: Key = Field(default=None, repr=False)  # a function's repr may show its arguments
+    api_key: Key = Field(default=NONE, repr=False)  # a function's repr may show its arguments
     base_url: Url = None
     allow_http: bool = False
     timeout: float | None = Field(default=None, gt=0)
@@ -108,6 +108,14 @@ class VendorConfig(_WithoutSecrets):
     def read_from(self, file: str) -> None:
         """Note the configuration file that it was read from: its address gets keys of that file only."""
         self._file = file
+
+
+if TYPE_CHECKING:
+    _Model: TypeAlias = Converted[str | BaseChatModel, str | Runnable[Any, Any]]
+    _Tags: TypeAlias = Converted[frozenset[str], Iterable[str]]
+else:
+    _Model, _Tags = str | InstanceOf[BaseChatModel], frozenset[str]
+_NO_TAGS: Any = frozenset()
 
 
 class Deployment(_WithoutSecrets):
@@ -146,9 +154,9 @@ class Deployment(_WithoutSecrets):
         profile: What the model can do, where the catalog does not know or is wrong (`ModelProfile` keys).
     """
 
-    model: str | InstanceOf[BaseChatModel]
+    model: _Model = Field(kw_only=False)
     name: str | None = None
-    api_key: Key = Field(default=None, repr=False)  # a function's repr may show its arguments
+    api_key: Key = Field(default=NONE, repr=False)  # a function's repr may show its arguments
     base_url: Url = None
     allow_http: bool = False
     timeout: float | None = Field(default=None, gt=0)
@@ -161,7 +169,7 @@ class Deployment(_WithoutSecrets):
     input_price: float | None = Field(default=None, ge=0)
     output_price: float | None = Field(default=None, ge=0)
     geography: str | None = None
-    tags: frozenset[str] = frozenset()
+    tags: _Tags = Field(default=_NO_TAGS)
     params: Words = Field(default_factory=dict)
     headers: Headers = Field(default_factory=dict, exclude=True, repr=False)
     query: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
@@ -169,10 +177,6 @@ class Deployment(_WithoutSecrets):
     profile: Mapping[str, Any] = Field(default_factory=dict)
 
     _positional: ClassVar[str | None] = "model"
-
-    if TYPE_CHECKING:
-
-        def __init__(self, model: str | Runnable[Any, Any] | None = None, **fields: Any) -> None: ...
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,1 @@
+"""Users' calls under type checkers."""
