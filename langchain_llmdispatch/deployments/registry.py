@@ -261,7 +261,7 @@ class DeploymentRegistry:
 
 
 def fingerprint(target: Target) -> str:
-    """Return what identifies a target in cache keys: of its own headers digests, and no credentials at all."""
+    """Return what identifies a target in cache keys: of its headers digests, and no credentials."""
     where = target.endpoint.base_url or target.account
     params = sorted(masked(target.deployment.params).items())
     secret = set(credentials(target.endpoint.headers))

@@ -14,9 +14,9 @@ from tests.loopback.server import LoopbackServer
 ROOT = Path(__file__).parents[2]
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's fenced blocks of a language."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """Return a page's fenced blocks of a language."""
+    text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
@@ -48,6 +48,18 @@ def test_the_readmes_examples_run(
     assert without_numbers(blocks("text")[0]) in without_numbers(said)
     asked = {received.body.get("model") for received in server.requests}
     assert {"gpt-6-luna", "claude-sonnet-5-5"} <= asked
+
+
+def test_the_examples_for_langchain_run(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the page on LangChain, one after the other."""
+    for vendor in ("openai", "anthropic"):
+        monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "k-123456")
+        monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.base_url(vendor))
+    namespace: dict[str, object] = {}
+    for block in blocks("python", "docs/langchain.md"):
+        exec(compile(block, "docs/langchain.md", "exec"), namespace)  # noqa: S102 - the page is ours
+    models = [received.body["model"] for received in server.requests]
+    assert models == ["claude-haiku-5-5", "gpt-6-luna", "claude-sonnet-5-5", "gpt-6-luna", "gpt-6-luna"]
 
 
 def test_the_make_targets_of_the_readme_exist() -> None:
