@@ -72,7 +72,9 @@ class CachedAnswers(ManagedModel):
         prompt = dumps(
             [each if each.id is None else each.model_copy(update={"id": None}) for each in messages]
         )
-        return CacheEntry(self, cache, prompt, self._answer_key(stop, kwargs, tags, metadata))
+        return CacheEntry(
+            self._convert_cached_generations, cache, prompt, self._answer_key(stop, kwargs, tags, metadata)
+        )
 
     def _answer_key(
         self,
@@ -90,14 +92,14 @@ class CacheEntry:
     """The place of one answer in a cache.
 
     Args:
-        model: The model.
+        mark: LangChain's own: returns stored generations, marked as cached.
         cache: The cache.
         prompt: The messages, as LangChain writes them.
         key: What else the answer depends on.
     """
 
-    def __init__(self, model: BaseChatModel, cache: BaseCache, prompt: str, key: str) -> None:
-        self._model, self._cache, self._place = model, cache, (prompt, key)
+    def __init__(self, mark: Callable[[Any], Any], cache: BaseCache, prompt: str, key: str) -> None:
+        self._mark, self._cache, self._place = mark, cache, (prompt, key)
 
     def stream(self, live: Callable[..., Iterator[ChatGenerationChunk]], *call: Any) -> _Chunks:
         """Yield the answer from the cache; else the one that `live(*call)` streams, stored when whole."""
@@ -129,7 +131,7 @@ class CacheEntry:
 
     def _cached(self, found: list[Any]) -> ChatGenerationChunk:
         """Return a stored answer as one chunk, marked as LangChain marks cached ones."""
-        generation = self._model._convert_cached_generations(found)[0]  # noqa: SLF001 - LangChain's own mark
+        generation = self._mark(found)[0]
         message = cast("AIMessage", generation.message)
         chunk = whole_chunk(message)
         chunk.usage_metadata = message.usage_metadata

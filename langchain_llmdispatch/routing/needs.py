@@ -155,12 +155,15 @@ class Needs:
         comes to the same result.
         """
         request = self.request
+        kept = []  # a tool that the target does not get stands beside no function
         for tool in request.server_tools:
             fate, why = fate_of(target.vendor, tool, request.unsupported_params, request.scopes)
             if fate == "refused":
                 return why
-        mixed = request.server_tools and request.tools and request.unsupported_params != "drop"
-        if mixed and not target.vendor.mixes_tools(request.server_tools, target.facts):
+            if fate in {"own", "portable"}:
+                kept.append(tool)
+        mixed = kept and request.tools and request.unsupported_params != "drop"
+        if mixed and not target.vendor.mixes_tools(kept, target.facts):
             return UNMIXED
         reasons: Sequence[str] = ()
         foreign = request.extra and request.unsupported_params != "drop"

@@ -20,6 +20,13 @@ def blocks(language: str, page: str = "README.md") -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+def run(page: str) -> None:
+    """Run a page's blocks of Python, one after the other."""
+    namespace: dict[str, object] = {}
+    for block in blocks("python", page):
+        exec(compile(block, page, "exec"), namespace)  # noqa: S102 - the page is ours
+
+
 def without_numbers(text: str) -> str:
     """Return a text with every number as `#`."""
     return re.sub(r"\d[\d.,]*", "#", text)
@@ -38,9 +45,7 @@ def test_the_readmes_examples_run(
         monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.base_url(vendor))
     (tmp_path / "dispatch.yaml").write_text(blocks("yaml")[0])
     (tmp_path / "cassettes").symlink_to(ROOT / "cassettes")
-    namespace: dict[str, object] = {}
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 - the README is ours
+    run("README.md")
     said = capsys.readouterr().out
     assert "openai openai:gpt-6-luna" in said
     assert "Paris" in said
@@ -55,9 +60,7 @@ def test_the_examples_for_langchain_run(server: LoopbackServer, monkeypatch: pyt
     for vendor in ("openai", "anthropic"):
         monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "k-123456")
         monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.base_url(vendor))
-    namespace: dict[str, object] = {}
-    for block in blocks("python", "docs/langchain.md"):
-        exec(compile(block, "docs/langchain.md", "exec"), namespace)  # noqa: S102 - the page is ours
+    run("docs/langchain.md")
     models = [received.body["model"] for received in server.requests]
     assert models == ["claude-haiku-5-5", "gpt-6-luna", "claude-sonnet-5-5", "gpt-6-luna", "gpt-6-luna"]
 

@@ -243,9 +243,8 @@ class OpenAIVendor(ChatCompletions):
         """Return the request to `POST /responses/input_tokens`, whichever API the call itself goes to."""
         made = responses_body(call, self.listing)
         counted = {name: value for name, value in made.items() if name in COUNTED}
-        own = call.endpoint
-        headers = lambda: {**self.credentials(call), **custom_headers(own)}  # noqa: E731 - keys are unwrapped late
-        return json_request(self.url(call, "responses/input_tokens"), headers, counted)
+        url, own = self.url(call, "responses/input_tokens"), call.endpoint
+        return json_request(url, lambda: {**self.credentials(call), **custom_headers(own)}, counted)
 
     def background(self, call: Call) -> BackgroundAnswers | None:
         """Return how answers of the Responses API are fetched that are made in the background."""
