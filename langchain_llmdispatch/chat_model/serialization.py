@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
@@ -29,6 +28,7 @@ from langchain_llmdispatch.chat_model.copies import CopiedFields, left_out_of, w
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.internal.forks import OwnRandom
+from langchain_llmdispatch.vendors.word_secrets import placed_secrets, without_credentials
 
 logger = logging.getLogger(__name__)
 _LEFT_OUT = "left_out"
@@ -36,8 +36,12 @@ _LEFT_OUT = "left_out"
 _OBJECTS = ("custom_vendors", "limiter", "health", "budget", "clock", "rng")
 # A loaded None means the default here: `ignore_unserializable_fields` puts it in place of an object.
 _DEFAULTED = ("strategy", "custom_vendors", "clock", "rng")
-_SECRET_WORD = re.compile(
-    r"authoriz|api[_-]?key|(^|[_-])token$|secret|passw|cookie|credential", re.IGNORECASE
+# Words of requests, which may hold credentials.
+_WORDS = frozenset({"params", "model_kwargs", "vendor_params"})
+# Given, but left out by LangChain, or because they may hold credentials.
+_EXCLUDED = (
+    *("cache", "callbacks", "custom_get_token_ids", "rate_limiter"),
+    *("default_headers", "default_query"),
 )
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -83,18 +87,18 @@ class SerializedFields(CopiedFields):
 
     def to_json(self) -> Any:
         """Return the configuration as LangChain's constructor: fields that were given, and no keys."""
-        kwargs = {
-            name: _json(value, name) for name, value in _fields(self) if not isinstance(value, SecretStr)
-        }
+        fields = [(name, value) for name, value in _fields(self) if not isinstance(value, SecretStr)]
+        kwargs = {name: _json(value, name) for name, value in fields}
         for name, variable in self.lc_secrets.items():
             kwargs[name] = {"lc": 1, "type": "secret", "id": [variable]}
-        scrubbed = [*left_out_of(self.__dict__, with_key=False), *_secret_words(kwargs)]
-        kwargs[_LEFT_OUT] = list(dict.fromkeys(scrubbed))
+        places = [place for name, value in fields for place in _secret_places(value, name)]
+        excluded = [name for name in _EXCLUDED if getattr(self, name, None)]
+        kwargs[_LEFT_OUT] = [*left_out_of(self.__dict__, with_key=False), *places, *excluded]
         return {
             "lc": 1,
             "type": "constructor",
             "id": cast("BaseChatModel", self).lc_id(),
-            "kwargs": _scrubbed(kwargs),
+            "kwargs": kwargs,
         }
 
 
@@ -137,6 +141,8 @@ def _json(value: Any, where: str) -> Any:
     if isinstance(value, BaseModel):
         return _settings(value, where)
     if isinstance(value, Mapping):
+        if where.rpartition(".")[2] in _WORDS:
+            value = without_credentials(value)
         return {str(name): _json(each, f"{where}.{name}") for name, each in value.items()}
     if isinstance(value, AbstractSet):
         return sorted(_json(each, where) for each in value)
@@ -161,28 +167,16 @@ def _settings(value: BaseModel, where: str) -> Any:
     return plain["model"] if isinstance(value, Deployment) and given == {"model"} else plain
 
 
-def _secret_words(value: Any, where: str = "") -> Iterator[str]:
-    """Yield where words of requests (`params`, `model_kwargs`) hold credentials."""
-    if isinstance(value, Mapping):
-        if value.get("type") == "secret":
-            return
+def _secret_places(value: Any, where: str) -> Iterator[str]:
+    """Yield where the words of requests in a field hold credentials."""
+    if where.rpartition(".")[2] in _WORDS:
+        yield from (place for place, _ in placed_secrets(value, "", where))
+    elif isinstance(value, BaseModel) and not isinstance(value, BaseChatModel):
+        for name in sorted(value.model_fields_set & _WORDS):
+            yield from _secret_places(getattr(value, name), f"{where}.{name}")
+    elif isinstance(value, Mapping):
         for name, each in value.items():
-            path = f"{where}.{name}" if where else str(name)
-            if _is_secret(name, each):
-                yield path
-            else:
-                yield from _secret_words(each, path)
-    elif isinstance(value, list):
+            yield from _secret_places(each, f"{where}[{name!r}]")
+    elif isinstance(value, (list, tuple)):
         for number, each in enumerate(value):
-            yield from _secret_words(each, f"{where}[{number}]")
-
-
-def _scrubbed(value: Any) -> Any:
-    """Return a value without the credentials in it."""
-    if isinstance(value, Mapping):
-        return {name: _scrubbed(each) for name, each in value.items() if not _is_secret(name, each)}
-    return [*map(_scrubbed, value)] if isinstance(value, list) else value
-
-
-def _is_secret(name: Any, value: Any) -> bool:
-    return isinstance(value, str) and _SECRET_WORD.search(str(name)) is not None
+            yield from _secret_places(each, f"{where}[{number}]")
