@@ -68,6 +68,9 @@ class CallBudget:
 
     def _worst_of(self, attempt: Attempt) -> Decimal | None:
         delivered, target = attempt.call.delivered, attempt.target
+        paused = attempt.call.paused
+        if paused is not None and paused.target is target:
+            return self._worst(target, continued=paused.tokens)
         if not (delivered and target.facts.prefill):
             return self._worst(target)
         size = sum(len(chunk.text.encode(errors="replace")) for chunk in delivered)

@@ -231,8 +231,12 @@ class Engine:
             headroom=self.limiter.headroom,
             queue_wait=self.limiter.readiness(request),
             retries_left=None if balance is None else balance.left(now),
-            repeats=policy.resume and request.stream,
+            repeats=(policy.resume and request.stream) or self._may_pause(request),
         )
+
+    def _may_pause(self, request: ChatRequest) -> bool:
+        """Return whether a vendor may pause the answer, which further requests then continue."""
+        return bool(request.server_tools) and any(each.vendor.pauses for each in self.registry.all)
 
     def is_available(self, vendor: str) -> bool:
         """Return whether the vendor is configured and at least one of its deployments may be tried now."""

@@ -43,6 +43,12 @@ class PausedAnswer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "next_index", _next_index([*self.delivered, *self.held]))
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that sending it back takes at most: what its parts have read and written."""
+        usage = self.message.usage_metadata
+        return usage["total_tokens"] if usage else len(repr(self.message.content))
+
     def joined(self, message: AIMessage) -> AIMessage:
         """Return the parts and the next one as one message."""
         before = self.message

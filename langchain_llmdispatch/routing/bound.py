@@ -69,12 +69,16 @@ def _repeated(routing: RoutingRequest, decision: Decision, attempts: int) -> Dec
     targets, total = decision.targets, Decimal(0)
     most = max((routing.forecast.most_output(target) or 0 for target in targets), default=0)
     for number in range(attempts):
-        costs = [_worst(routing, t, continued=number * most if t.facts.prefill else 0) for t in targets]
+        costs = [_worst(routing, t, continued=number * most if _continues(t) else 0) for t in targets]
         known = [cost for cost in costs if cost is not None]
         if len(known) < len(costs):
             return None
         total += max(known, default=Decimal(0))
     return total
+
+
+def _continues(target: Target) -> bool:
+    return target.facts.prefill or target.vendor.pauses
 
 
 def _worst(routing: RoutingRequest, target: Target, *, continued: int = 0) -> Decimal | None:

@@ -171,6 +171,8 @@ class Vendor(CountsTokens, ABC):
     schemas: ClassVar[SchemaDialect] = SchemaDialect()
     server_tools: ClassVar[tuple[str, ...]] = ()
     """Globs of the `type` of tools that this vendor runs itself; of Gemini's only key, in braces."""
+    pauses: ClassVar[bool] = False
+    """It may pause an answer in which its own tools run; see `continued`."""
     portable_tools: ClassVar[Mapping[str, PortableTool]] = {}
     """The portable tools that it runs, by name; see `portable_tools.py`."""
     words: ClassVar[OwnedWords] = OwnedWords(takes_unknown=True)

@@ -201,3 +201,17 @@ def test_calls_of_the_callers_tools_are_the_callers() -> None:
     with model(vendor) as dispatcher:
         message = ask("invoke", dispatcher)
     assert ([c["name"] for c in message.tool_calls], len(vendor.bodies)) == (["f"], 1)
+
+
+def test_budgets_and_bounds() -> None:
+    """The content that is sent back is in the worst case; what no longer fits ends the answer."""
+    vendor = Vendor(turn(FIRST, "pause_turn"))
+    with model(vendor) as dispatcher:
+        bound = dispatcher.explain("2+2?", tools=[TOOL], max_tokens=100).bound
+        assert bound.requests == dispatcher.max_attempts
+    vendor = Vendor(turn(FIRST, "pause_turn"))
+    with model(vendor, budget_usd=0.10125) as dispatcher:
+        message = ask("invoke", dispatcher, max_tokens=100)
+        spent = Decimal(message.response_metadata["llmdispatch"]["cost_usd"])
+    assert message.response_metadata["finish_state"] == "suspended"
+    assert (spent, len(vendor.bodies)) == (Decimal("0.0002"), 1)

@@ -103,6 +103,7 @@ class AnthropicVendor(Vendor):
     server_tools: ClassVar[tuple[str, ...]] = (
         *(f"{tool}_{_DATED}" for tool in _TOOLS), "tool_search_tool_*", "mcp_toolset",
     )  # fmt: skip
+    pauses: ClassVar[bool] = True
     portable_tools: ClassVar[Mapping[str, PortableTool]] = PORTABLE
 
     def history_for(self, facts: ModelFacts) -> HistoryRules:
