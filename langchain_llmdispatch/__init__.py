@@ -16,6 +16,9 @@ from langchain_llmdispatch.internal.lazy import lazy_names
 _MODULES = {
     "AllDeploymentsFailedError": "errors",
     "Budget": "budgets.budget",
+    "BudgetExceededError": "errors",
+    "BudgetMiddleware": "chat_model.budget_middleware",
+    "BudgetState": "budgets.state",
     "ConfigurationError": "errors",
     "Deployment": "deployments.deployment",
     "DispatchError": "errors",

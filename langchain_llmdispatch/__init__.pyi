@@ -1,8 +1,10 @@
 from langchain_llmdispatch.budgets.budget import Budget as Budget
+from langchain_llmdispatch.budgets.state import BudgetState as BudgetState
 from langchain_llmdispatch.callbacks.usage import (
     UsageCallbackHandler as UsageCallbackHandler,
     get_usage_callback as get_usage_callback,
 )
+from langchain_llmdispatch.chat_model.budget_middleware import BudgetMiddleware as BudgetMiddleware
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel as DispatcherChatModel
 from langchain_llmdispatch.config.schema import DispatcherConfig as DispatcherConfig
 from langchain_llmdispatch.deployments.deployment import (
@@ -13,6 +15,7 @@ from langchain_llmdispatch.dispatch.retries import RetryPolicy as RetryPolicy
 from langchain_llmdispatch.dispatch.retry_quota import RetryQuota as RetryQuota
 from langchain_llmdispatch.errors import (
     AllDeploymentsFailedError as AllDeploymentsFailedError,
+    BudgetExceededError as BudgetExceededError,
     ConfigurationError as ConfigurationError,
     DispatchError as DispatchError,
     StreamInterruptedError as StreamInterruptedError,

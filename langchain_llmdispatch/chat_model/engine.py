@@ -8,14 +8,12 @@ import random
 import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.callbacks.events import Run, RunManager
 from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
 from langchain_llmdispatch.chat_model import first_call
@@ -23,6 +21,7 @@ from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
 from langchain_llmdispatch.chat_model.scoped_words import check_vendors, scoped
 from langchain_llmdispatch.chat_model.shared_state import SharedState
+from langchain_llmdispatch.chat_model.spending import ModelBudgets, budgets_of
 from langchain_llmdispatch.config.schema import DispatchFields, ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry, fingerprint
 from langchain_llmdispatch.deployments.target import Target
@@ -60,6 +59,7 @@ class Engine:
         health: The health of the deployments.
         counters: The statistics; None where they are switched off.
         transport: The connections.
+        spending: The budgets.
         sync: Drives calls in the caller's thread.
         asynchronous: Drives calls in the caller's task.
 
@@ -86,9 +86,7 @@ class Engine:
         self._prints = log.console
         self._affinity, self._rng = shared.affinity, fields.rng
         self._retry_balance = shared.retry_balance_of(fields)
-        self._budgets = () if fields.budget is None else (fields.budget,)
-        self._budget_usd = fields.budget_usd
-        self._spends = bool(self._budgets) or fields.budget_usd is not None
+        self.spending = ModelBudgets(budgets_of(fields.budget), fields.budget_usd, fields.on_budget)
         self._policy = _policy(fields, fields.max_retries)
         self._router = _router(fields, self.registry)
         check_vendors(self.requests.vendor_params, self.registry)
@@ -152,14 +150,15 @@ class Engine:
         """
         run = Run(manager)
         request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
-        own, limit = self._limits(options) if self._spends or options.max_cost is not None else (None, None)
         policy = self._policy if options is NO_OPTIONS else _within(self._policy, options)
-        routing = self._routing(request, wanted, options, policy, self._rng, limit)
+        routing = self._routing(request, wanted, options, policy, self._rng)
+        budget = self.spending.budget_of(routing, options, options.thread_id, manager)
+        if budget is not None:
+            routing = self.spending.steered(routing, budget, self.registry.targets)
         request, decision = routing.request, self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
             self.health.take_turn(decision.targets[0])
         check = self.health.check
-        budget = None if limit is None else CallBudget(routing.worst, limit=own, budgets=self._budgets)
         logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
         observers = self._observers if logs else self._quiet_observers
         affinity = None if routing.thread is None else self._affinity
@@ -176,6 +175,7 @@ class Engine:
             observers=observers,
             send_checks=(check,) if budget is None else (budget.reserve, check),
             estimate=routing.estimate,
+            budget=budget,
         )
         dispatch = Dispatch(
             call,
@@ -223,11 +223,15 @@ class Engine:
         stream, stop = bool(kwargs.pop("stream", False)), kwargs.pop("stop", None)
         request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
         policy, balance, now = _within(self._policy, options), self._retry_balance, self.clock.monotonic()
-        _, limit = self._limits(options)
+        routing = self._routing(request, wanted, options, policy, same_draws(self._rng))
+        budget = self.spending.budget_of(routing, options, options.thread_id)
+        if budget is not None:
+            routing = self.spending.steered(routing, budget, self.registry.targets)
         return make_plan(
             self._router,
-            self._routing(request, wanted, options, policy, same_draws(self._rng), limit),
+            routing,
             policy,
+            budget=budget,
             headroom=self.limiter.headroom,
             queue_wait=self.limiter.readiness(request),
             retries_left=None if balance is None else balance.left(now),
@@ -295,7 +299,6 @@ class Engine:
         options: RunOptions,
         policy: CallPolicy,
         rng: random.Random,
-        limit: Decimal | None,
     ) -> RoutingRequest:
         """Return everything that the decision about a request depends on."""
         registry, thread = self.registry, options.thread_id
@@ -310,7 +313,6 @@ class Engine:
             model=request.route or (targets[0].model if targets else ""),
             allowed_vendors=options.allowed_vendors,
             thread=None if thread is None else f"{request.route or ''}\0{thread}",
-            limit=limit,
             longest_wait=max(policy.retries.max_retry_after, policy.wait_for_preferred),
             patience=policy.wait_for_preferred,
             affinity=self._affinity,
@@ -320,13 +322,6 @@ class Engine:
         if request.scopes is None and not request.server_tools:
             return routing
         return scoped(routing, self._router, registry)
-
-    def _limits(self, options: RunOptions) -> tuple[Decimal | None, Decimal | None]:
-        """Return the dollars that a call may cost by its own limits, and what its budgets leave of them."""
-        own = [Decimal(str(usd)) for usd in (self._budget_usd, options.max_cost) if usd is not None]
-        now = self.clock.now()
-        left = [budget.left(now) for budget in self._budgets]
-        return min(own, default=None), min([*own, *left], default=None)
 
 
 def _policy(fields: DispatchFields, max_retries: int | None) -> CallPolicy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from langchain_core.language_models import BaseChatModel
@@ -59,7 +60,10 @@ class ManagedModel(CopiedFields, BaseChatModel):
 
     def get_stats(self) -> Stats:
         """Return a snapshot of the statistics; it stays empty where `enable_metrics=False`."""
-        return Stats() if self._engine.counters is None else self._engine.counters.snapshot()
+        engine = self._engine
+        stats = Stats() if engine.counters is None else engine.counters.snapshot()
+        states = [state for budget in engine.spending.budgets for state in budget.states(engine.clock.now())]
+        return replace(stats, budgets=tuple(states)) if states else stats
 
     def reset_stats(self) -> None:
         """Count from zero again."""

@@ -71,17 +71,17 @@ def options_of(metadata: Mapping[str, Any], kwargs: dict[str, Any]) -> RunOption
 
     Args:
         metadata: The run's metadata.
-        kwargs: The call's keywords; `timeout` and `deadline` are removed from it.
+        kwargs: The call's keywords; `timeout`, `deadline` and `max_cost` are removed from it.
 
     Raises:
         ConfigurationError: A choice is of the wrong kind.
     """
     chosen = metadata.get(CHOICES)
     options = RunOptions.of(chosen) if isinstance(chosen, Mapping) else NO_OPTIONS
-    own = {name: kwargs.pop(name, None) for name in ("timeout", "deadline")}
+    own = {name: kwargs.pop(name, None) for name in ("timeout", "deadline", "max_cost")}
     own = {name: value for name, value in own.items() if value is not None}
-    fits, kind = _KINDS["deadline"]
     for name, value in own.items():
+        fits, kind = _KINDS["deadline" if name == "timeout" else name]
         if not fits(value):
             raise ConfigurationError(f"{name}={value!r} is not {kind}.")
     return replace(options, **own) if own else options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from langchain_llmdispatch.budgets.budget import Budget
+from langchain_llmdispatch.budgets.state import BudgetState
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
@@ -143,6 +144,9 @@ class DispatchFields(Checked):
             `invalid_schema`, a function of the message, or several of these. Streams are held back until an
             answer is accepted; if none is, the last one is returned (`llmdispatch.accepted` is false).
         budget_usd: US dollars that one call may cost at worst; a dearer one is refused before sending.
+        on_budget: What happens near the end of a budget (`Budget.near`): `raise` (nothing, until a call does
+            not fit and is refused), `cheaper` (cheaper deployments first, one step less of reasoning effort),
+            or a function of the `BudgetState` that returns one of these, None, or a route's name.
         temperature: Sampling temperature.
         max_tokens: Tokens of the answer at most.
         top_p: Nucleus sampling.
@@ -198,6 +202,7 @@ class DispatchFields(Checked):
     max_response_bytes: int = Field(default=MAX_RESPONSE_BYTES, gt=0)
     escalate_when: Annotated[EscalateWhen | None, BeforeValidator(check_escalation)] = None
     budget_usd: float | None = Field(default=None, ge=0)
+    on_budget: Literal["raise", "cheaper"] | Callable[[BudgetState], str | None] = "raise"
     temperature: float | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, gt=0)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -251,7 +256,7 @@ class ModelFields(DispatchFields):
         rng: The source of randomness: order and jitter.
         limiter: The limits, where models share them; default: one of its own.
         health: The health of the deployments, where models share it; default: one of its own.
-        budget: Dollars per period, shared by the models that hold the object.
+        budget: Dollars and tokens per call, run or period, shared by the models that hold it; or several.
         rate_limiter: LangChain's; each call waits for it once, within its deadline.
     """
 
@@ -268,7 +273,7 @@ class ModelFields(DispatchFields):
     rng: random.Random = Field(default_factory=forks.OwnRandom, exclude=True, repr=False)
     limiter: Limiter | None = Field(default=None, exclude=True, repr=False)
     health: Health | None = Field(default=None, exclude=True, repr=False)
-    budget: Budget | None = Field(default=None, exclude=True, repr=False)
+    budget: Budget | Sequence[Budget] | None = Field(default=None, exclude=True, repr=False)
     rate_limiter: Annotated[BaseRateLimiter | None, AfterValidator(deferred)] = Field(
         default=None, exclude=True, repr=False
     )

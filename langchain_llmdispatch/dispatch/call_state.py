@@ -99,6 +99,7 @@ class CallState:
         observers: Notified of attempts and of the call's end.
         send_checks: Called in order right before each request leaves.
         estimate: Returns the cost of a request whose vendor did not report its usage, or None.
+        budget: What the call may spend (`CallBudget`), or None.
 
     Attributes:
         started: When it began, in the clock's monotonic seconds.
@@ -131,9 +132,11 @@ class CallState:
         observers: Observers = _NO_OBSERVERS,
         send_checks: Sequence[SendCheck] = (),
         estimate: CostEstimate | None = None,
+        budget: Any = None,
     ) -> None:
         self.request, self.policy, self.clock, self.thread = request, policy, clock, thread
         self.observers, self.send_checks, self.estimate = observers, send_checks, estimate
+        self.budget = budget
         self.started = started = clock.monotonic()
         seconds = policy.times.deadline
         self.deadline = _FOREVER if seconds is None else started + seconds

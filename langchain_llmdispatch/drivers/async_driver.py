@@ -15,6 +15,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.drivers.bounded import STARTING, ain_time, atoken
+from langchain_llmdispatch.drivers.budget_room import await_room
 from langchain_llmdispatch.drivers.driver import Driver
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.runner import Runner
@@ -38,6 +39,7 @@ class AsyncDriver(Driver):
             sleep=lambda clock, seconds: clock.asleep(seconds),
             acquire=limiter.aacquire,
             pace=apace,
+            room=await_room,
             base_url=lambda it: ain_time(partial(local.base_url, it.call.model), it.attempt.left(), STARTING),
             token=atoken,
             send=transport.asend,

@@ -76,6 +76,8 @@ class Driver:
             with attempt:
                 exchange = Exchange(attempt)
                 with await self._admitted(exchange, run):
+                    if call.budget is not None:
+                        await self._fund(attempt)
                     if call.policy.hedge_after is None or exchange.background is not None:
                         lane = lane_of(exchange)
                     else:
@@ -95,6 +97,8 @@ class Driver:
             exchange = Exchange(attempt)
             contest.enter(exchange)
             with await self._admitted(exchange, None):
+                if attempt.call.budget is not None:
+                    await self._fund(attempt)
                 async with aclosing(lane_of(exchange)) as lane:
                     async for output in lane:
                         yield output
@@ -140,6 +144,11 @@ class Driver:
     def _answered(self, exchange: Exchange, response: httpx.Response) -> None:
         exchange.answered(response)
         self._limiter.apply_headers(exchange.attempt.target, response.headers)
+
+    async def _fund(self, attempt: Attempt) -> None:
+        """Wait until the call's budget has room for the worst case of a request, and hold it."""
+        while (room := attempt.call.budget.admit(attempt)) is not None:
+            await self._verbs.room(room)
 
     async def _answer(self, exchange: Exchange) -> Lane:
         """Yield a whole answer, unless a cascade declines it."""

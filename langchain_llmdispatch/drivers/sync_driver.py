@@ -16,6 +16,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.drivers.bounded import STARTING, in_time, token
+from langchain_llmdispatch.drivers.budget_room import wait_for_room
 from langchain_llmdispatch.drivers.driver import Driver
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.runner import Runner
@@ -45,6 +46,7 @@ class SyncDriver(Driver):
             sleep=_blocking(lambda clock, seconds: clock.sleep(seconds)),
             acquire=_blocking(limiter.acquire),
             pace=_blocking(pace),
+            room=_blocking(wait_for_room),
             base_url=_blocking(
                 lambda it: in_time(partial(local.base_url, it.call.model), it.attempt.left(), STARTING)
             ),

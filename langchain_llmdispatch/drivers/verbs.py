@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import SecretStr
 
+from langchain_llmdispatch.budgets.call_budget import Room
 from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch.attempt import Attempt
@@ -30,6 +31,7 @@ class Verbs:
         sleep: Waits for so many seconds of a clock.
         acquire: Waits for the limiter's permit; None without limits.
         pace: Waits for a LangChain rate limiter, for so many seconds at most.
+        room: Waits until a budget that other requests hold may have room.
         base_url: Returns the address of a model on this machine, whose server it starts if it does not run.
         token: Returns what an `api_key` function returns within so many seconds.
         send: Sends a request and returns the response, its body unread.
@@ -49,6 +51,7 @@ class Verbs:
     sleep: Callable[[Clock, float], Awaitable[None]]
     acquire: Callable[[Attempt, ChatRequest], Awaitable[Permit | None]]
     pace: Callable[[BaseRateLimiter, float], Awaitable[float]]
+    room: Callable[[Room], Awaitable[None]]
     base_url: Callable[[Exchange], Awaitable[str]]
     token: Callable[[Callable[[], Any], float], Awaitable[SecretStr]]
     send: Callable[[httpx.Request, ReadDeadline], Awaitable[httpx.Response]]

@@ -97,7 +97,13 @@ class PendingAnswerError(DispatchError, core.ModelTimeoutError):
 
 
 class BudgetExceededError(DispatchError):
-    """The call's worst-case cost does not fit the budget; nothing was sent."""
+    """The call's worst-case cost does not fit the budget; nothing was sent.
+
+    Attributes:
+        state: What was spent of the budget, and on what (`BudgetState`); None for a call's own limit.
+    """
+
+    state: Any = None
 
 
 class BreakerOpenError(DispatchError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -111,6 +112,7 @@ class RedisState(RedisStore):
         super().__init__(url, prefix=prefix, clock=self._clock, timeout=timeout, refresh=refresh)
         self._blocks_key = f"{prefix}:holds"
         self._loop = LoopThread(self._clock)
+        self._followers: set[weakref.WeakMethod[Callable[[], Coroutine[Any, Any, None]]]] = set()
         self._renew()
         forks.in_child(self._renew)
 
@@ -211,6 +213,23 @@ class RedisState(RedisStore):
             self._read_at = moment
             self._post(self._read)
 
+    def follow(self, reread: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Call a method whenever what is known is read anew, as long as its object lives."""
+        self._followers.add(weakref.WeakMethod(reread))
+
+    def run_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine function on the background loop."""
+        self._post(function)
+
+    async def run(self, script: str, key: str, args: list[Any]) -> Any:
+        """Return what a script returns for one key below the prefix; None while the server is lost."""
+        return await self._server.run(script, [f"{self._prefix}:{key}"], args)
+
+    @property
+    def refresh(self) -> float:
+        """Seconds after which known values are read anew."""
+        return self._refresh
+
     def _post(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         self._loop.post(self._spawn, function, *args)
 
@@ -266,6 +285,11 @@ class RedisState(RedisStore):
             await self._send_unsent()
             await self._read_blocks()
             await self._read_totals()
+            for follower in list(self._followers):
+                if (reread := follower()) is None:
+                    self._followers.discard(follower)
+                else:
+                    await reread()
 
     async def _send_unsent(self) -> None:
         """Send the blocks that a lost server did not get, for as long as they still last."""

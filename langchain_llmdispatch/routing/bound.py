@@ -82,7 +82,7 @@ def _continues(target: Target) -> bool:
 
 
 def _worst(routing: RoutingRequest, target: Target, *, continued: int = 0) -> Decimal | None:
-    worst = routing.worst(target, continued=continued)
+    worst = routing.worst(target, continued=continued).usd
     return None if worst is None else worst * _requests_of(target)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from functools import cached_property
 from random import Random
 from typing import Literal, NamedTuple, TypeAlias
 
+from langchain_llmdispatch.budgets.call_budget import Worst
 from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
@@ -54,6 +55,8 @@ class RoutingRequest:
         allowed_vendors: The only vendors that this run allows, or None.
         thread: The id of the conversation, or None.
         limit: Dollars that the call may cost in the worst case, or None.
+        left_on: Returns what a request to a target may cost at worst; None without budgets.
+        cheaper: Whether cheaper deployments are preferred, since a budget is nearly spent.
         longest_wait: Seconds of a cooldown that are worth waiting for.
         patience: Seconds of a cooldown that the call waits for its first choice, though others are available.
         affinity: Which deployment answered which thread last.
@@ -71,6 +74,8 @@ class RoutingRequest:
     allowed_vendors: Sequence[str] | None = None
     thread: str | None = None
     limit: Decimal | None = None
+    left_on: Callable[[Target], Worst] | None = None
+    cheaper: bool = False
     longest_wait: float = 60.0
     patience: float = 0.0
     affinity: Affinity | None = None
@@ -93,9 +98,20 @@ class RoutingRequest:
 
         return estimated_cost(attempt, self.needs)
 
-    def worst(self, target: Target, *, continued: int = 0) -> Decimal | None:
-        """Return the dollars that one request to `target` can cost at most; see `Forecast.worst`."""
-        return self.forecast.worst(target, continued=continued)
+    @property
+    def bounded(self) -> bool:
+        """Whether something bounds what the call may cost."""
+        return self.limit is not None or self.left_on is not None
+
+    def left(self, target: Target) -> Worst:
+        """Return what a request to a target may cost at worst; None where nothing bounds it."""
+        return Worst(self.limit, None) if self.left_on is None else self.left_on(target)
+
+    def worst(self, target: Target, *, continued: int = 0) -> Worst:
+        """Return what one request to `target` can cost at most; see `Forecast.worst`."""
+        usd = self.forecast.worst(target, continued=continued)
+        most = self.forecast.most_output(target)
+        return Worst(usd, None if most is None else self.needs.worst_tokens + continued + most)
 
 
 forks.renew_properties(RoutingRequest)

@@ -105,7 +105,7 @@ def _checks(routing: RoutingRequest, allowed: Sequence[str] | None) -> list[tupl
     ]
     if routing.needs.may_be_inexpressible:
         checks.append(("unfit", routing.needs.inexpressible_to))
-    if routing.limit is not None:
+    if routing.bounded:
         checks.append(("budget", partial(_too_expensive, routing)))
     return checks
 
@@ -117,13 +117,19 @@ def _forbidden(allowed: Sequence[str], target: Target) -> str | None:
 
 
 def _too_expensive(routing: RoutingRequest, target: Target) -> str | None:
-    forecast, limit = routing.forecast, routing.limit
-    worst = forecast.worst(target)
+    forecast, (limit, most) = routing.forecast, routing.left(target)
+    worst, needed = routing.worst(target)
+    if most is not None and (needed is None or needed > most):
+        if needed is None:
+            return "its worst case is unknown without a limit of output tokens: set max_tokens"
+        return f"it may take {needed:,} tokens, and {most:,} are left"
+    if limit is None:
+        return None
     if worst is None:
         if forecast.most_output(target) is None:
             return "its worst case is unknown without a limit of output tokens: set max_tokens"
         return "its price is unknown: set input_price and output_price"
-    if limit is None or worst <= limit:
+    if worst <= limit:
         return None
     tokens = f"{routing.needs.worst_tokens:,} tokens in, {forecast.most_output(target):,} out"
     hint = "; a lower max_tokens costs less" if routing.needs.output_limit is None else ""

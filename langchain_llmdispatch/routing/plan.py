@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from langchain_llmdispatch.budgets.call_budget import CallBudget
+from langchain_llmdispatch.budgets.state import BudgetState
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.health.view import HealthView
@@ -94,6 +96,8 @@ class Plan:
         input_tokens: Tokens of the prompt, by estimate.
         hedge_after: Seconds without a first token after which the `hedge` is tried as well; None for never.
         retries_left: Retries that the retry quota leaves now; None without a quota.
+        budgets: The states of the budgets that the call spends from.
+        on_budget: What is done because a budget is nearly spent: `cheaper`, or the name of a route.
     """
 
     candidates: Sequence[PlannedDeployment]
@@ -105,6 +109,8 @@ class Plan:
     input_tokens: int
     hedge_after: float | None = None
     retries_left: int | None = None
+    budgets: Sequence[BudgetState] = ()
+    on_budget: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; dollars as strings."""
@@ -120,6 +126,8 @@ class Plan:
             ],
             "hedge_after": self.hedge_after,
             "retries_left": self.retries_left,
+            "budgets": [state.to_dict() for state in self.budgets],
+            "on_budget": self.on_budget,
             "bound": {"requests": bound.requests, "usd": _usd(bound.usd), "seconds": bound.seconds},
         }
 
@@ -133,6 +141,9 @@ class Plan:
         lines += [f"  -  {each.deployment}: left out: {each.reason}" for each in self.excluded]
         if self.retries_left == 0:
             lines.append("  no retries now: the retry quota is used up")
+        lines += [f"  budget: {state}" for state in self.budgets]
+        if self.on_budget:
+            lines.append(f"  nearly spent: {self.on_budget}")
         return "\n".join([*lines, f"  {self.bound}"])
 
     def _repr_html_(self) -> str:
@@ -150,6 +161,7 @@ def make_plan(
     queue_wait: Callable[[Target], float] | None = None,
     retries_left: int | None = None,
     repeats: bool = False,
+    budget: CallBudget | None = None,
 ) -> Plan:
     """Return the plan of a call; nothing is sent, learned or reserved.
 
@@ -161,6 +173,7 @@ def make_plan(
         queue_wait: Returns the seconds until our own limits admit a request to a target.
         retries_left: Retries that the retry quota leaves; None without a quota.
         repeats: Whether a deployment may be tried more often than its retries allow (a resumed stream).
+        budget: What the call may spend, or None.
     """
     decision = router.decide(routing)
     planned = [
@@ -177,6 +190,8 @@ def make_plan(
         input_tokens=routing.needs.tokens,
         hedge_after=policy.hedge_after,
         retries_left=retries_left,
+        budgets=() if budget is None else tuple(budget.states(routing.at)),
+        on_budget="" if budget is None else budget.action,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain_llmdispatch.health.html import health_html
+from langchain_llmdispatch.internal.budget_html import budgets_html
 from langchain_llmdispatch.internal.html import (
     Markup,
     aligned,
@@ -32,6 +33,7 @@ def plan_html(plan: Plan) -> Markup:
     """Return the plan as one block of HTML."""
     facts = [f"for {plan.route}" if plan.route else "", f"strategy {plan.strategy}"]
     facts.append(f"rule: {plan.rule}" if plan.rule else "")
+    facts.append(f"budget nearly spent: {plan.on_budget}" if plan.on_budget else "")
     costs = aligned(planned.cost_usd for planned in plan.candidates)
     worst = aligned(planned.worst_usd for planned in plan.candidates)
     rows = [
@@ -43,6 +45,7 @@ def plan_html(plan: Plan) -> Markup:
         cards(_summary(plan)),
         table(_COLUMNS, rows, kinds="nwwwnnnll") if rows else "",
         _left_out(plan),
+        budgets_html(plan.budgets),
     )
 
 

@@ -16,7 +16,7 @@ from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.routing.decision import Decision, Exclusion, RoutingRequest
 from langchain_llmdispatch.routing.filters import available, below_ceilings, fitting
 from langchain_llmdispatch.routing.rules import RoutingRule
-from langchain_llmdispatch.routing.strategies import Criteria, Strategy, order_of, weighs_cost
+from langchain_llmdispatch.routing.strategies import Criteria, Strategy, lowest_cost, order_of, weighs_cost
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
 
@@ -119,6 +119,8 @@ class Router:
     ) -> Sequence[Candidate]:
         """Return the candidates in the strategy's order, but by default and fallback vendor first."""
         chosen = self._order(candidates, routing.rng) if candidates else candidates
+        if routing.cheaper:
+            chosen = lowest_cost(list(chosen), routing.rng)
         if len(chosen) < len(candidates):
             kept = {id(candidate) for candidate in chosen}
             left_out = [candidate for candidate in candidates if id(candidate) not in kept]
@@ -151,7 +153,7 @@ class Router:
 
     def _pays(self, routing: RoutingRequest, pinned: Candidate, other: Candidate) -> bool:
         """Return whether `other` costs less although the whole prompt is new to its cache."""
-        if not self._weighs_cost:
+        if not (self._weighs_cost or routing.cheaper):
             return False
         stay = routing.forecast.cost(pinned.target, cached_tokens=routing.needs.prefix_tokens)
         switch = routing.forecast.cost(other.target)
@@ -167,7 +169,7 @@ def _soonest_first(candidates: Sequence[Candidate], patience: float) -> Sequence
 def _is_plain(routing: RoutingRequest) -> bool:
     """Return whether nothing about the call or the moment can change the configured order."""
     request, health = routing.request, routing.health
-    if routing.limit is not None or routing.thread is not None or routing.allowed_vendors is not None:
+    if routing.bounded or routing.thread is not None or routing.allowed_vendors is not None:
         return False
     if request.tools or request.server_tools or request.output or request.extra:
         return False

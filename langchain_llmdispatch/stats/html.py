@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmdispatch.internal.budget_html import budgets_html
 from langchain_llmdispatch.internal.html import (
     BAD,
     NOTHING,
@@ -46,6 +47,8 @@ def stats_html(stats: Stats) -> Markup:
         others: tuple[By, ...] = ("vendor", "model", "route", "tag")
         parts.append(_by("deployment", stats))
         parts += [folded(f"by {by}", _by(by, stats)) for by in others if stats.groups[by]]
+        if stats.budgets:
+            parts.append(budgets_html(stats.budgets))
         parts.append(muted_line("latencies of answered requests; percentiles within 1 %"))
     return page(*parts)
 

@@ -12,7 +12,7 @@ Percentiles are within 1 % of the measured values (`quantiles.RELATIVE_ERROR`). 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -53,6 +53,7 @@ class Stats(Tally):
         in_flight: Requests that are on their way now.
         since: When counting began, in UTC.
         until: When the snapshot was taken, in UTC.
+        budgets: The states of the model's budgets at that moment (`BudgetState`), of the newest accounts.
     """
 
     groups: Groups = field(default_factory=lambda: _frozen({}))
@@ -60,6 +61,7 @@ class Stats(Tally):
     in_flight: int = field(default=0, compare=False)
     since: datetime = field(default_factory=_now, compare=False)
     until: datetime = field(default_factory=_now, compare=False)
+    budgets: Sequence[Any] = field(default=(), compare=False)
 
     @classmethod
     def of(
@@ -196,6 +198,7 @@ class Stats(Tally):
             "until": self.until.isoformat(timespec="milliseconds"),
             "in_flight": self.in_flight,
             "calls": self.calls.to_dict(buckets=buckets),
+            "budgets": [state.to_dict() for state in self.budgets],
             "total_requests": self.total_requests,
             "successful_requests": self.successful_requests,
             "failed_requests": self.failed_requests,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.budgets.budget import Budget
+from langchain_llmdispatch.budgets.ledger import MOST_ACCOUNTS
 from tests.targets import NOON
 
 CENT = Decimal("0.01")
@@ -109,3 +110,62 @@ def test_a_budget_pickles_as_a_fresh_one() -> None:
     """Another process spends on its own account."""
     other = pickle.loads(pickle.dumps(Budget(2.5, "week")))
     assert repr(other) == "Budget(2.5, 'week')"
+
+
+def test_each_spender_has_a_budget_of_its_own() -> None:
+    """What one spends is left for the other; without a period it is not reset."""
+    budget = Budget(1, scope="user")
+    held = budget.reserve(Decimal(1), NOON, account="ann")
+    assert held is not None
+    held.settle(Decimal(1), 30, "openai")
+    assert budget.reserve(CENT, NOON + timedelta(days=400), account="ann") is None
+    assert budget.left(NOON, "bob") == 1
+    assert budget.state(NOON, "ann").by_deployment == {"openai": Decimal(1)}
+    assert [(state.account, state.spent_tokens) for state in budget.states(NOON)] == [("ann", 30)]
+
+
+def test_left_is_known_without_a_moment() -> None:
+    """The clock of the machine serves."""
+    assert Budget(2.5).left() == Decimal("2.5")
+    assert Budget(tokens=5).state().left_tokens == 5
+    with pytest.raises(errors.ConfigurationError, match="left_tokens"):
+        Budget(tokens=5).left()
+
+
+def test_a_day_is_the_users() -> None:
+    """By the calendar of a time zone, and the state says when it ends."""
+    budget = Budget(1, "day", time_zone="Asia/Tokyo")
+    state = budget.state(NOON)
+    assert state.resets_at is not None
+    assert state.resets_at.hour == 15
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "usd, tokens"),
+        ({"usd": 1, "scope": "uesr"}, "user"),
+        ({"usd": 1, "scope": "metadata:"}, "scope"),
+        ({"usd": 1, "per": "runn"}, "run"),
+        ({"usd": 1, "per": "run", "scope": "user"}, "per='run'"),
+        ({"tokens": -1}, "tokens"),
+        ({"tokens": True}, "tokens"),
+        ({"usd": "abc"}, "usd"),
+        ({"usd": 1, "time_zone": "Europe/Atlantis"}, "time_zone"),
+        ({"usd": 1, "near": 2}, "near"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict, words: str) -> None:
+    """With the nearest right word."""
+    with pytest.raises(errors.ConfigurationError, match=words):
+        Budget(**settings)
+
+
+def test_accounts_are_bounded() -> None:
+    """Spenders without end do not fill the memory."""
+    budget = Budget(1, scope="thread")
+    for number in range(MOST_ACCOUNTS + 100):
+        held = budget.reserve(CENT, NOON, account=str(number))
+        assert held is not None
+        held.settle(CENT)
+    assert len(list(budget._ledger)) <= MOST_ACCOUNTS

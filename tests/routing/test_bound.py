@@ -46,7 +46,7 @@ def test_no_fault_schedule_exceeds_the_bound(data: st.DataObject) -> None:
     case = routing(fleet, request("x" * 400, params={"max_tokens": 1000}), limit=limit)
     router, clock = Router("lowest_cost"), FakeClock()
     bound, decision = make_plan(router, case, policy).bound, router.decide(case)
-    budget = CallBudget(case.forecast.worst, limit=limit)
+    budget = CallBudget(case.worst, limit=limit)
     dispatch = dispatch_of(
         decision.targets, policy, clock=clock, observers=[budget], send_checks=[budget.reserve]
     )

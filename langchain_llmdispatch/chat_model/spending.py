@@ -1,0 +1,117 @@
+"""What calls may spend: budgets, whose they are, and what happens near their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+from langchain_llmdispatch.budgets.budget import Budget
+from langchain_llmdispatch.budgets.call_budget import CallBudget
+from langchain_llmdispatch.budgets.scope import Spender, user_of
+from langchain_llmdispatch.budgets.state import BudgetState
+from langchain_llmdispatch.chat_model.run_options import RunOptions
+from langchain_llmdispatch.chat_model.run_root import root_run
+from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.routing.decision import RoutingRequest
+from langchain_llmdispatch.types import ChatRequest
+
+OnBudget: TypeAlias = Literal["raise", "cheaper"] | Callable[[BudgetState], str | None]
+_EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
+
+
+class ModelBudgets:
+    """The budgets of a model, and what is done near their end.
+
+    Args:
+        budgets: The budgets.
+        budget_usd: Dollars that one call may cost at worst, or None.
+        on_budget: What happens near the end of a budget; see `DispatchFields.on_budget`.
+    """
+
+    def __init__(self, budgets: Sequence[Budget], budget_usd: float | None, on_budget: OnBudget) -> None:
+        self.budgets, self._budget_usd, self._on_budget = budgets, budget_usd, on_budget
+        self._bounds = bool(budgets) or budget_usd is not None
+        self._names_runs = any(budget.scope == "run" for budget in budgets)
+
+    def budget_of(
+        self, routing: RoutingRequest, options: RunOptions, thread: str | None, manager: Any = None
+    ) -> CallBudget | None:
+        """Return what a call may spend; None where nothing bounds it.
+
+        Args:
+            routing: What the decision about it depends on.
+            options: The choices of its run.
+            thread: The id of its conversation, or None.
+            manager: LangChain's manager of its run, or None.
+        """
+        if not self._bounds and options.max_cost is None:
+            return None
+        request = routing.request
+        own = [Decimal(str(usd)) for usd in (self._budget_usd, options.max_cost) if usd is not None]
+        spender = Spender(
+            root_run(request.metadata, manager) if self._names_runs else "",
+            thread or "",
+            user_of(request.params, request.metadata),
+            request.tags,
+            request.metadata,
+        )
+        limit = min(own, default=None)
+        return CallBudget(routing.worst, limit=limit, budgets=self.budgets, spender=spender)
+
+    def steered(
+        self, routing: RoutingRequest, budget: CallBudget, route: Callable[[str], Sequence[Any]]
+    ) -> RoutingRequest:
+        """Return what the decision depends on, within a budget and with what is done near its end.
+
+        Args:
+            routing: What it depends on without.
+            budget: What the call may spend.
+            route: Returns the targets of a route by its name.
+        """
+        routing.limit = budget.left_on(None, routing.at).usd
+        routing.left_on = partial(budget.left_on, at=routing.at)
+        state = None if self._on_budget == "raise" else budget.nearest(routing.at)
+        if state is None:
+            return routing
+        action = self._on_budget if isinstance(self._on_budget, str) else self._on_budget(state)
+        if action is None or action == "raise":
+            return routing
+        if action != "cheaper":
+            steered = replace(routing, targets=_checked(route, action), model=action)
+        else:
+            steered = replace(routing, request=_with_less_effort(routing.request), cheaper=True)
+        budget.action = action
+        return steered
+
+
+def budgets_of(given: Budget | Sequence[Budget] | None) -> Sequence[Budget]:
+    """Return the budgets of a model as a sequence."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, Budget) else tuple(given)
+
+
+def _checked(route: Callable[[str], Sequence[Any]], action: Any) -> Sequence[Any]:
+    """Return the targets of the route that `on_budget` names.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
+    if not isinstance(action, str):
+        raise ConfigurationError(
+            f"on_budget returned {action!r}; it returns 'cheaper', 'raise', None, or the name of a route."
+        )
+    return route(action)
+
+
+def _with_less_effort(request: ChatRequest) -> ChatRequest:
+    """Return a request that asks for one step less of reasoning; one that names no effort stays as it is."""
+    effort = request.params.get("reasoning_effort")
+    if effort not in _EFFORTS[2:]:
+        return request
+    less = _EFFORTS[_EFFORTS.index(effort) - 1]
+    params = {**request.params, "reasoning_effort": less}
+    return replace(request, params=params, defaults=request.defaults - {"reasoning_effort"})
