@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from langchain_llmdispatch.budgets.ledger import ZERO, Account, AccountKey, Ledger
 from langchain_llmdispatch.budgets.period import CALENDAR, Period, end_of, index_of, zone_of
@@ -112,7 +112,7 @@ class Budget:
         self.per_call = chosen == "call"
         if chosen is None and self.scope is None:
             chosen = "day"
-        self.period: Period | None = None if chosen in ("run", "call") else chosen
+        self.period = None if chosen in {"run", "call"} else cast("Period | None", chosen)
         self.zone = _zone(time_zone)
         if not 0 <= near <= 1:
             raise ConfigurationError(f"Budget: near={near!r} must be from 0 to 1.")

@@ -152,8 +152,9 @@ class Engine:
         request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
         policy = self._policy if options is NO_OPTIONS else _within(self._policy, options)
         routing = self._routing(request, wanted, options, policy, self._rng)
-        budget = self.spending.budget_of(routing, options, options.thread_id, manager)
-        if budget is not None:
+        budget = None
+        if self.spending.bounds or options.max_cost is not None:
+            budget = self.spending.budget_of(routing, options, manager)
             routing = self.spending.steered(routing, budget, self.registry.targets)
         request, decision = routing.request, self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
@@ -224,8 +225,9 @@ class Engine:
         request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
         policy, balance, now = _within(self._policy, options), self._retry_balance, self.clock.monotonic()
         routing = self._routing(request, wanted, options, policy, same_draws(self._rng))
-        budget = self.spending.budget_of(routing, options, options.thread_id)
-        if budget is not None:
+        budget = None
+        if self.spending.bounds or options.max_cost is not None:
+            budget = self.spending.budget_of(routing, options)
             routing = self.spending.steered(routing, budget, self.registry.targets)
         return make_plan(
             self._router,

@@ -29,31 +29,29 @@ class ModelBudgets:
         budgets: The budgets.
         budget_usd: Dollars that one call may cost at worst, or None.
         on_budget: What happens near the end of a budget; see `DispatchFields.on_budget`.
+
+    Attributes:
+        bounds: Whether they bound every call.
     """
 
     def __init__(self, budgets: Sequence[Budget], budget_usd: float | None, on_budget: OnBudget) -> None:
         self.budgets, self._budget_usd, self._on_budget = budgets, budget_usd, on_budget
-        self._bounds = bool(budgets) or budget_usd is not None
+        self.bounds = bool(budgets) or budget_usd is not None
         self._names_runs = any(budget.scope == "run" for budget in budgets)
 
-    def budget_of(
-        self, routing: RoutingRequest, options: RunOptions, thread: str | None, manager: Any = None
-    ) -> CallBudget | None:
-        """Return what a call may spend; None where nothing bounds it.
+    def budget_of(self, routing: RoutingRequest, options: RunOptions, manager: Any = None) -> CallBudget:
+        """Return what a call may spend.
 
         Args:
             routing: What the decision about it depends on.
             options: The choices of its run.
-            thread: The id of its conversation, or None.
             manager: LangChain's manager of its run, or None.
         """
-        if not self._bounds and options.max_cost is None:
-            return None
         request = routing.request
         own = [Decimal(str(usd)) for usd in (self._budget_usd, options.max_cost) if usd is not None]
         spender = Spender(
             root_run(request.metadata, manager) if self._names_runs else "",
-            thread or "",
+            options.thread_id or "",
             user_of(request.params, request.metadata),
             request.tags,
             request.metadata,

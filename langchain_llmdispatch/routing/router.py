@@ -169,7 +169,9 @@ def _soonest_first(candidates: Sequence[Candidate], patience: float) -> Sequence
 def _is_plain(routing: RoutingRequest) -> bool:
     """Return whether nothing about the call or the moment can change the configured order."""
     request, health = routing.request, routing.health
-    if routing.bounded or routing.thread is not None or routing.allowed_vendors is not None:
+    if routing.limit is not None or routing.left_on is not None:
+        return False
+    if routing.thread is not None or routing.allowed_vendors is not None:
         return False
     if request.tools or request.server_tools or request.output or request.extra:
         return False
