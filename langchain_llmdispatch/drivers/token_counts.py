@@ -140,6 +140,8 @@ class _Count:
         self.deadline = ReadDeadline(clock, clock.monotonic() + seconds, "the count of tokens")
         self.key = ""
         if self.request is not None:
+            if call.endpoint.query:
+                self.request.url = self.request.url.copy_merge_params(call.endpoint.query)
             config, content = target.config, self.request.content
             self.request.extensions |= {
                 SYNC_CLIENT: config.http_client,
@@ -155,4 +157,4 @@ def _authorized(call: Call, secret: SecretStr) -> Call:
 
 
 def _note(target: Target, error: Exception) -> None:
-    logger.info("%s has counted no tokens, an estimate stands in: %s", target.name, error)
+    logger.info("%s has counted no tokens, an estimate stands in: %s", target.name, type(error).__name__)
