@@ -97,12 +97,14 @@ class Scopes:
         first: Where the first choice of the call is reached (`origin_of`): its `extra_headers`, `extra_body`
             and `extra_query` go there, and nowhere else.
         vendors: The vendors of the call's deployments.
+        owned: Words that one of those vendors owns.
     """
 
     model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     call: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first: str = ""
     vendors: frozenset[str] = frozenset()
+    owned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

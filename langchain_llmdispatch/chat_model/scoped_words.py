@@ -31,10 +31,16 @@ def scoped(routing: RoutingRequest, router: Router, registry: DeploymentRegistry
         scopes = Scopes()
     vendors = frozenset(target.vendor.name for target in routing.targets)
     model, call = _named(scopes.model, registry), _named(scopes.call, registry)
-    scopes = replace(scopes, model=model, call=call, vendors=vendors)
+    scopes = replace(scopes, model=model, call=call, vendors=vendors, owned=_owned(routing))
     if belongs and (first := first_choice(router, routing)) is not None:
         scopes = replace(scopes, first=origin_of(first.vendor, first.endpoint.base_url))
     return replace(routing, request=replace(request, scopes=scopes))
+
+
+def _owned(routing: RoutingRequest) -> frozenset[str]:
+    """Return the words of a call that a vendor of its deployments owns, vendors of third parties included."""
+    own = {target.vendor.words for target in routing.targets}
+    return frozenset(name for name in routing.request.extra if any(words.find(name) for words in own))
 
 
 def check_vendors(params: Mapping[str, Mapping[str, Any]], registry: DeploymentRegistry) -> None:

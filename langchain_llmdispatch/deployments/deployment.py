@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from pydantic import Field, InstanceOf, PrivateAttr, field_validator, model_validator
+from pydantic import Field, InstanceOf, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from langchain_llmdispatch.deployments.bindings import without_bindings
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
@@ -191,8 +191,8 @@ class Deployment(_WithoutSecrets):
 
     @field_validator("params")
     @classmethod
-    def _check_params(cls, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        check_words(params, "Deployment.params")
+    def _check_params(cls, params: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+        check_words(params, "Deployment.params", scoped=isinstance(info.data.get("model"), str))
         checked_prompt_cache(params.get(PROMPT_CACHE))
         return params
 

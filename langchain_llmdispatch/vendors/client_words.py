@@ -51,18 +51,26 @@ CLIENT_WORDS: Mapping[str, str] = {
 """What to do instead, by the word. `timeout` is taken per call."""
 
 
-def check_words(words: Iterable[str], where: str) -> None:
+_OF_ALL: Mapping[str, str] = {
+    VENDOR_PARAMS: "these words are for one vendor already; write them without it",
+    "timeout": "write Deployment(timeout=...), VendorConfig(timeout=...) or invoke(..., timeout=...)",
+}
+"""What is no word for one vendor."""
+
+
+def check_words(words: Iterable[str], where: str, *, scoped: bool = False) -> None:
     """Check that none of the words is a client's.
 
     Args:
         words: The words.
         where: Where they are written, for the error: `model_kwargs`.
+        scoped: Whether they are for one vendor or deployment.
 
     Raises:
         ConfigurationError: One is; the message says what to do instead, and holds no value.
     """
     for word in words:
-        if (instead := CLIENT_WORDS.get(word)) is not None:
+        if (instead := CLIENT_WORDS.get(word) or (_OF_ALL.get(word) if scoped else None)) is not None:
             raise ConfigurationError(f"{where}: {word} is never sent in a request: {instead}.")
 
 
@@ -77,5 +85,5 @@ def checked_vendor_params(value: Any, where: str = VENDOR_PARAMS) -> dict[str, d
             f"{where} is a mapping of words by vendor: {{'anthropic': {{'betas': [...]}}}}."
         )
     for vendor, words in value.items():
-        check_words(words, f"{where}[{vendor!r}]")
+        check_words(words, f"{where}[{vendor!r}]", scoped=True)
     return {str(vendor): dict(words) for vendor, words in value.items()}

@@ -33,7 +33,6 @@ class Word:
         beta: The beta feature that a request with it must name (Anthropic).
         form: Turns a caller's value into the vendor's form.
         means: The neutral parameters (`response_format` included) that it stands for at another vendor.
-        secret: Its value may hold a credential, even where its fields' names do not show it.
         question: To leave it out would change the question: a vendor that does not own it cannot answer.
         harmless: To leave it out makes no difference to the answer; the report is not `lossy`.
         switch: It steers the codec, which reads it from `Call.extra`; it is not sent.
@@ -48,7 +47,6 @@ class Word:
     beta: str = ""
     form: Callable[[Any], Any] | None = None
     means: Meaning | None = None
-    secret: bool = False
     question: bool = False
     harmless: bool = False
     switch: bool = False

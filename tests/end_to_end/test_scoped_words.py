@@ -13,6 +13,8 @@ from langchain_openai import ChatOpenAI
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.vendors.base import OwnedWords, Word
+from langchain_llmdispatch.vendors.openai import CompatibleVendor
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -192,3 +194,43 @@ def test_langchain_models_get_their_vendors_words_as_keywords(server: LoopbackSe
         assert "prompt_cache_key" not in last(server, "anthropic").body
         model.invoke("hello", vendor_params={"openai": {"user": "scoped"}})
         assert last(server, "openai").body["user"] == "scoped"
+
+
+class MoodyVendor(CompatibleVendor):
+    """A vendor of a third party with a word of its own."""
+
+    name = "moody"
+    words = OwnedWords(own={"mood": Word(("style", "mood"))})
+
+
+def test_words_of_a_third_partys_vendor_are_its_own(server: LoopbackServer) -> None:
+    """They reach no other vendor of the call, not even one that takes unknown words."""
+    url = server.base_url("compatible", "moody")
+    own = Deployment("moody:m", name="moody", base_url=url, api_key="k")
+    server.script("compatible", [Fault(status=503)], "moody", repeat=True)
+    fields = {"custom_vendors": [MoodyVendor()], "max_retries": 0}
+    with model_of(own, deployment(server, "compatible", "other"), **fields) as model:
+        answer = model.invoke("hello", mood="calm")
+    sent = {received.account: received.body for received in server.requests_to("compatible", "moody")}
+    assert sent["moody"]["style"] == {"mood": "calm"}
+    assert "mood" not in str(server.requests_to("compatible", "other")[-1].body)
+    assert [change["kind"] for change in answer.response_metadata["llmdispatch"]["adapted"]] == [
+        "mood_dropped"
+    ]
+
+
+@pytest.mark.parametrize("word", ["timeout", "vendor_params", "api_key"])
+def test_what_is_no_word_for_one_vendor_is_refused(word: str) -> None:
+    """With the way out."""
+    with pytest.raises(ConfigurationError, match=word):
+        Deployment("openai:x", params={word: 3})
+    with pytest.raises(ConfigurationError, match=word):
+        DispatcherChatModel("openai:x", vendor_params={"openai": {word: 3}}, env={"OPENAI_API_KEY": "k"})
+
+
+def test_one_answer_per_call(server: LoopbackServer) -> None:
+    """Gemini's word for several is refused as OpenAI's is."""
+    with model_of(deployment(server, "google")) as model:
+        model.invoke("hello", candidate_count=1)
+        with pytest.raises(ConfigurationError, match="batch"):
+            model.invoke("hello", candidate_count=2)

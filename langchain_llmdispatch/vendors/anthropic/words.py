@@ -36,7 +36,7 @@ WORDS = OwnedWords(
     {
         "betas": Word(switch=True),
         "reuse_last_container": Word(switch=True, harmless=True),
-        "mcp_servers": Word(secret=True, beta="mcp-client-2025-11-20"),
+        "mcp_servers": Word(beta="mcp-client-2025-11-20"),
         "context_management": Word(beta="context-management-2025-06-27", types=(Mapping,)),
         "container": Word(question=True),
         "thread": Word(question=True, beta="message-threads-2026-08-12"),

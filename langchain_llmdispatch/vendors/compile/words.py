@@ -251,6 +251,8 @@ class _WordCompiler:
             owned = {vendor.name: vendor.words.words[name] for vendor in owners}
             theirs = {who: word for who, word in owned.items() if not word.shared and who != self.vendor.name}
             self._translate(name, value, theirs or owned)
+        elif self.request.scopes is not None and name in self.request.scopes.owned:
+            self._leave_out(name, "a word of another vendor among the call's deployments")
         elif not self.vendor.words_at(self.endpoint.base_url).takes_unknown:
             self._leave_out(name, f"no vendor is known to have this word.{hint_for(name)} {_WAY_OUT}")
         elif self._first() not in {"", self._origin()} and any(secrets_in(value, name)):
