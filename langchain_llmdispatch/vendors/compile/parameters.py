@@ -63,10 +63,11 @@ def _pass_unchanged(params: Mapping[str, Any], rules: ParameterRules, facts: Mod
     if facts.temperature != "any" or not params.keys() <= rules.unchecked or None in params.values():
         return False
     most, temperature = rules.most_temperature, params.get("temperature", 0)
-    limit, requested = facts.max_output_tokens, params.get("max_tokens", 0)
+    limit, requested = facts.max_output_tokens, params.get("max_tokens", 1)
     return (
         isinstance(temperature, (int, float))
         and isinstance(requested, int)
+        and requested > 0
         and (most is None or temperature <= most)
         and (limit is None or requested <= limit)
         and not (rules.one_sampler and "top_p" in params)

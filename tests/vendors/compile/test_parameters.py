@@ -171,3 +171,53 @@ def test_unknown_names_are_for_the_body() -> None:
 def test_a_thinking_setting_means_an_effort(thinking: Any, effort: str | None) -> None:
     """A switch, a type, or a budget of tokens."""
     assert effort_of(thinking) == effort
+
+
+# -- words of one vendor for what all have -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("vendor", "tier", "taken", "kinds"),
+    [
+        ("openai", "standard_only", "default", ["service_tier_adapted"]),
+        ("openai", "priority", "priority", []),
+        ("anthropic", "priority", "auto", ["service_tier_adapted"]),
+        ("anthropic", "default", "standard_only", ["service_tier_adapted"]),
+        ("anthropic", "flex", None, ["service_tier_dropped"]),
+        ("google", "fast", "priority", ["service_tier_adapted"]),
+        ("google", "default", "standard", ["service_tier_adapted"]),
+        ("compatible", "whatever", "whatever", []),
+        ("cohere", "flex", None, ["service_tier_dropped"]),
+    ],
+)
+def test_a_tier_is_written_in_the_vendors_word(
+    vendor: str, tier: str, taken: str | None, kinds: list[str]
+) -> None:
+    """Or left out where it has no such tier: it makes no difference to an answer."""
+    params, changes = compile_parameters({"service_tier": tier}, _VENDORS[vendor], _ANY)
+    assert (params.get("service_tier"), [change.kind for change in changes]) == (taken, kinds)
+    assert not any(change.lossy for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "given", "taken", "kinds"),
+    [
+        ("anthropic", {"metadata": {"user_id": "u"}}, {"user": "u"}, []),
+        ("anthropic", {"metadata": {"user_id": "u", "a": "b"}}, {"user": "u"}, ["metadata_dropped"]),
+        ("openai", {"metadata": {"user_id": "u"}}, {"metadata": {"user_id": "u"}}, []),
+        ("cohere", {"metadata": {"user_id": "u"}}, {}, ["metadata_dropped"]),
+        ("openai", {"logprobs": 3}, {"logprobs": True, "top_logprobs": 3}, []),
+        ("cohere", {"presence_penalty": -0.5}, {"presence_penalty": 0}, ["presence_penalty_adapted"]),
+        ("cohere", {"frequency_penalty": 1.5}, {"frequency_penalty": 1}, ["frequency_penalty_adapted"]),
+        ("openai", {"max_tokens": -1}, {}, ["max_tokens_dropped"]),
+        ("ollama", {"num_predict": -1}, {"max_tokens": -1}, []),
+        ("compatible", {"random_seed": 3, "effort": "low"}, {"seed": 3, "reasoning_effort": "low"}, []),
+        ("cohere", {"p": 0.5, "k": 3}, {"top_p": 0.5, "top_k": 3}, []),
+    ],
+)
+def test_other_vendors_words_for_a_parameter(
+    vendor: str, given: dict[str, Any], taken: dict[str, Any], kinds: list[str]
+) -> None:
+    """Users in metadata, Gemini's number of log probabilities, Cohere's range of penalties, Ollama's no limit."""
+    params, changes = compile_parameters(given, _VENDORS[vendor], _ANY)
+    assert (params, [change.kind for change in changes]) == (taken, kinds)

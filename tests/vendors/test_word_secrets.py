@@ -1,0 +1,61 @@
+"""Credentials in words: found, masked, left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_llmdispatch.vendors.word_secrets import (
+    WordDict,
+    holds_credential,
+    masked,
+    placed_secrets,
+    without_credentials,
+)
+
+_WORDS = {
+    "mcp_servers": [{"url": "u", "authorization_token": "t-1"}],
+    "tools": [{"type": "mcp", "headers": {"x-tenant": "t-2"}, "max_output_tokens": "9"}],
+    "max_tokens": 5,
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["authorization_token", "api_key", "headers", "extra_headers", "access_token", "password"]
+)
+def test_names_of_credentials(name: str) -> None:
+    """By the usual words."""
+    assert holds_credential(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["max_tokens", "max_output_tokens", "budget_tokens", "prompt_cache_key", "authors"]
+)
+def test_names_of_other_things(name: str) -> None:
+    """Numbers of tokens are none, nor is a key of a cache."""
+    assert not holds_credential(name)
+
+
+def test_each_is_found_at_its_place() -> None:
+    """For reports of what a pickle left out."""
+    assert list(placed_secrets(_WORDS)) == [
+        ("mcp_servers[0].authorization_token", "t-1"),
+        ("tools[0].headers.x-tenant", "t-2"),
+    ]
+
+
+def test_masks_tell_two_apart_and_keep_the_rest() -> None:
+    """A digest stands for each."""
+    shown = masked(_WORDS)
+    assert shown["mcp_servers"][0]["url"] == "u"
+    assert "t-1" not in repr(shown)
+    assert masked("a", "api_key") != masked("b", "api_key")
+    assert "t-2" not in repr(WordDict(_WORDS))
+
+
+def test_they_are_left_out_and_nothing_else_is() -> None:
+    """For pickles."""
+    assert without_credentials(_WORDS) == {
+        "mcp_servers": [{"url": "u"}],
+        "tools": [{"type": "mcp", "headers": {}, "max_output_tokens": "9"}],
+        "max_tokens": 5,
+    }
