@@ -25,7 +25,7 @@ def checked_words(words: Mapping[str, Any], where: str = "a call") -> dict[str, 
     for name in ADDRESSED:
         if not isinstance(own.get(name, {}), Mapping):
             raise ConfigurationError(f"{where}: {name} is a mapping, not a {type(own[name]).__name__}.")
-    if own.get("candidate_count", 1) != 1:
+    if isinstance(many := own.get("candidate_count"), int) and many > 1:
         raise ConfigurationError(
             f"candidate_count={own['candidate_count']!r}: one answer per call; use batch()."
         )
