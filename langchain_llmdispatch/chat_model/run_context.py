@@ -68,7 +68,8 @@ async def settled_stream(
 def set_run(run: RunManager | None) -> None:
     """Keep the run of an `invoke` until the stream underneath it, which begins next, takes it."""
     _RUN.set(run)
-    _INVOKED.set(run)
+    if isinstance(run, AsyncCallbackManagerForLLMRun):
+        _INVOKED.set(run)
 
 
 def is_invoked(run: RunManager | None) -> bool:
