@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist chaos mutants lint type format bench record record-notebooks clean
+.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist chaos mutants lint type format docs bench record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -17,6 +17,10 @@ $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)[otel,prometheus,redis,testing,server,notebook]' --group docs
 	@touch $@
 
 $(VENV)/.local: $(VENV)/.base
@@ -53,6 +57,9 @@ test-lowest: ## run a part of the tests with the lowest versions of all dependen
 
 test-long: $(VENV)/.dev ## run the tests of random inputs with twenty times as many, new ones every time
 	LLMDISPATCH_HYPOTHESIS=long $(BIN)/python -m pytest -n 2 --dist worksteal -m "hypothesis"
+
+docs: $(VENV)/.docs ## build the documentation into site/; every warning is an error
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs site
 
 test-notebooks: $(VENV)/.dev ## run the notebooks top to bottom, offline
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=120 -n 2 notebooks

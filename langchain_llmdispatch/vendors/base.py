@@ -121,7 +121,7 @@ class Vendor(CountsTokens, ABC):
     """
 
     name: ClassVar[str]
-    """What people write before the colon in `vendor:model`."""
+    """The part before the colon where people write a model."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other words for the same vendor."""
     provider: ClassVar[str] = ""

@@ -1,0 +1,69 @@
+"""Sphinx: pages in Markdown (MyST), the reference from docstrings; why: decisions/documentation.md."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from langchain_llmdispatch import __version__
+
+project = "langchain-llmdispatch"
+author = "The langchain-llmdispatch developers"
+copyright = author  # noqa: A001 - Sphinx's name
+release = version = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build", "decisions/README.md"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autoclass_content = "class"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+default_role = "code"
+
+html_theme = "furo"
+html_title = f"langchain-llmdispatch {__version__}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_extra_path = ["llms.txt"]
+html_show_sphinx = False
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
+
+_FENCE = re.compile(r"^(\s*)```(\w+)?$")
+_GLUED = re.compile(r"(?<!`)`([^`\n]+)`(?=\w)")
+
+
+def _to_rst(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """Make reStructuredText of what docstrings have of Markdown: fences, drawings, plurals of names."""
+    result: list[str] = []
+    fence: str | None = None
+    for line in lines:
+        if found := _FENCE.match(line):
+            fence = found[1] + "   " if fence is None else None
+            result += [f"{found[1]}.. code-block:: {found[2] or 'text'}", ""] if fence is not None else [""]
+        elif fence is not None:
+            result.append(f"   {line}" if line.strip() else "")
+        else:
+            drawn = what == "module" and line.startswith("    ") and result[-1:] == [""]
+            result += ["::", ""] if drawn else []
+            result.append(_GLUED.sub(r"`\1`\\ ", line))
+    lines[:] = result
+
+
+def setup(app: Any) -> None:
+    """Register it after napoleon's."""
+    app.connect("autodoc-process-docstring", _to_rst, priority=900)
