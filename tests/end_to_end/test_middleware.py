@@ -264,3 +264,23 @@ def classifier() -> Any:
             return decisions.ClassifierResponse.model_validate({"answers": answers, "id": "1", "model": "m"})
 
     return Deep(model="m")
+
+
+@pytest.mark.parametrize("colour", ["stream", "astream"])
+def test_an_agent_streams_content_block_events(server: LoopbackServer, colour: str) -> None:
+    """LangGraph's own events carry the answers of both vendors."""
+    server.script("openai", [CALL, DOWN], "openai")
+    agent: Any = create_agent(pair(server, "openai", "anthropic"), tools=[magic_function])
+    question = {"messages": [HumanMessage(QUESTION)]}
+
+    async def gathered() -> list[Any]:
+        stream = await agent.astream_events(question, version="v3")
+        return [await message.output async for message in stream.messages]
+
+    if colour == "astream":
+        messages = asyncio.run(gathered())
+    else:
+        messages = [message.output for message in agent.stream_events(question, version="v3").messages]
+    assert vendors_of(messages) == ["openai", "anthropic"]
+    assert [call["args"] for call in messages[0].tool_calls] == [{"input": 3}]
+    assert "42" in messages[-1].text
