@@ -26,6 +26,7 @@ from langchain_llmdispatch.internal.html import (
     table,
     text,
 )
+from langchain_llmdispatch.vendors.finish_reasons import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -139,7 +140,7 @@ def _heading(
     if usage and "input_tokens" in usage:  # a cached answer may hold only its mark
         shown["tokens in + out"] = f"{count(usage['input_tokens'])} + {count(usage['output_tokens'])}"
     shown["cost"] = dollars(facts.get("cost_usd"))
-    shown["ended by"] = metadata.get("normalized_finish_reason")
+    shown["ended by"] = normalized(metadata)
     adapted = [f"{change['kind']}: {change['detail']}" for change in facts.get("adapted", ())]
     notes = muted_line(Markup("<br>".join(text(note) for note in adapted))) if adapted else ""
     return heading(f"answered by {facts.get('deployment')}", _story(facts, line)) + cards(shown) + notes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.internal.json_format import json_text
+from langchain_llmdispatch.vendors.finish_reasons import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ def as_json(messages: Iterable[BaseMessage]) -> str:
 
 def _message(message: BaseMessage) -> dict[str, Any]:
     out: dict[str, Any] = {"role": _ROLES.get(message.type, message.type), "parts": list(_parts(message))}
-    if reason := message.response_metadata.get("normalized_finish_reason"):
+    if reason := normalized(message.response_metadata):
         out["finish_reason"] = reason
     return out
 

@@ -32,6 +32,7 @@ from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.telemetry.labels import ABANDONED, OK, outcome_label
 from langchain_llmdispatch.telemetry.messages import as_json
 from langchain_llmdispatch.vendors import builtin_vendors
+from langchain_llmdispatch.vendors.finish_reasons import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -288,7 +289,7 @@ def _request_attributes(data: Mapping[str, Any]) -> dict[str, Any]:
 def _answer_attributes(message: AIMessage) -> dict[str, Any]:
     metadata = message.response_metadata
     facts: Mapping[str, Any] = metadata.get("llmdispatch") or {}
-    reasons: Sequence[str] | None = [reason] if (reason := metadata.get("normalized_finish_reason")) else None
+    reasons: Sequence[str] | None = [reason] if (reason := normalized(metadata)) else None
     cost = facts.get("cost_usd")
     return {
         "gen_ai.provider.name": _provider(
