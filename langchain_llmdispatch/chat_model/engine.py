@@ -159,7 +159,6 @@ class Engine:
         request, decision = routing.request, self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
             self.health.take_turn(decision.targets[0])
-        check = self.health.check
         logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
         observers = self._observers if logs else self._quiet_observers
         affinity = None if routing.thread is None else self._affinity
@@ -174,9 +173,10 @@ class Engine:
             last_resorts=decision.last_resorts,
             thread=routing.thread,
             observers=observers,
-            send_checks=(check,) if budget is None else (budget.reserve, check),
+            send_checks=(self.health.check,) if budget is None else (budget.reserve, self.health.check),
             estimate=routing.estimate,
             budget=budget,
+            first_choice=routing.targets[0] if routing.targets else None,
         )
         dispatch = Dispatch(
             call,

@@ -13,6 +13,7 @@ _MODULES = {
     "plot_attempts": "notebook.plots",
     "plot_cost": "notebook.plots",
     "plot_latency": "notebook.plots",
+    "plot_savings": "notebook.money",
     "plot_tradeoff": "notebook.plots",
     "show": "notebook.plots",
     "to_pandas": "notebook.plots",

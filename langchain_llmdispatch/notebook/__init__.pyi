@@ -1,3 +1,4 @@
+from langchain_llmdispatch.notebook.money import plot_savings as plot_savings
 from langchain_llmdispatch.notebook.plots import (
     Display as Display,
     plot_attempts as plot_attempts,

@@ -6,6 +6,7 @@
     table = notebook.to_pandas(messages)        # one row per answer: add a column with your own scores
     notebook.plot_latency(model.get_stats())
     notebook.plot_cost(model.get_stats())
+    notebook.plot_savings(model.get_stats())
     notebook.plot_tradeoff(table, x="cost_usd", y="score")
     notebook.plot_attempts(message)
 
@@ -123,7 +124,7 @@ def plot_latency(
     """
     groups = {name: getattr(tally, of) for name, tally in stats.groups[by].items()}
     groups = {name: spread for name, spread in groups.items() if spread.count}
-    ax = ax or _axes(height=1.1 + 0.62 * max(len(groups), 1))
+    ax = ax or axes(height=1.1 + 0.62 * max(len(groups), 1))
     names = sorted(groups, key=lambda name: groups[name].quantile(0.5), reverse=True)
     for line, name in enumerate(names):
         _spread(ax, line, groups[name])
@@ -134,7 +135,7 @@ def plot_latency(
     if names:
         _log_seconds(ax)
     ax.set_title(f"{what}   (● median, ◆ 95 %, | 99 %)", loc="left", fontsize=10)
-    return _finish(ax, grid="x", empty=not names)
+    return finish(ax, grid="x", empty=not names)
 
 
 def _spread(ax: Any, line: int, spread: Distribution) -> None:
@@ -175,7 +176,7 @@ def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
         ax: Where to plot; default: a new figure.
     """
     tallies = sorted(stats.groups[by].items(), key=lambda item: item[1].cost)
-    ax = ax or _axes(height=1.1 + 0.45 * max(len(tallies), 1))
+    ax = ax or axes(height=1.1 + 0.45 * max(len(tallies), 1))
     longest = max((tally.cost_usd for _, tally in tallies), default=0.0) or 1.0
     for line, (_, tally) in enumerate(tallies):
         useful = tally.cost_usd - tally.wasted_usd
@@ -190,7 +191,7 @@ def plot_cost(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
     if any(tally.wasted for _, tally in tallies):
         ax.legend(frameon=False, fontsize=8.5, loc="lower right")
     ax.set_title(f"cost by {by}", loc="left", fontsize=10)
-    return _finish(ax, grid="x", empty=not tallies)
+    return finish(ax, grid="x", empty=not tallies)
 
 
 def _spent(tally: Tally) -> str:
@@ -225,7 +226,7 @@ def plot_tradeoff(
         ValueError: A column is missing.
     """
     points = _points_of_stats(data, by) if isinstance(data, Stats) else _points_of_table(data, x, y, by)
-    ax = ax or _axes(height=4.2)
+    ax = ax or axes(height=4.2)
     high = best == "high" or (best is None and not y.endswith(("_s", "_usd", "_ms", "_tokens")))
     front = _front(points, high=high)
     _draw_points(ax, points, front, high=high)
@@ -240,7 +241,7 @@ def plot_tradeoff(
         ax.set_xlim(left=min(0, -0.03 * ax.get_xlim()[1]))
     if not high:
         ax.set_ylim(bottom=0)
-    return _finish(ax, grid="both", empty=not points)
+    return finish(ax, grid="both", empty=not points)
 
 
 def _points_of_stats(stats: Stats, by: str) -> list[tuple[str, float, float]]:
@@ -302,7 +303,7 @@ def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], 
     """
     several = [answers] if isinstance(answers, (BaseMessage, BaseException)) else list(answers)
     lines = [(n, one) for n, answer in enumerate(several, 1) for one in timed(attempts_of(answer)[0])]
-    ax = ax or _axes(height=1.2 + 0.42 * max(len(lines), 1))
+    ax = ax or axes(height=1.2 + 0.42 * max(len(lines), 1))
     whole = max((one.end for _, one in lines), default=0.0) or 1.0
     for line, (number, one) in enumerate(lines):
         _draw_attempt(ax, line, one, whole)
@@ -317,7 +318,7 @@ def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], 
     ax.xaxis.set_major_formatter(_on_an_axis)
     shown = {word for _, one in lines for word, *_ in one.pieces()}
     _legend(ax, [word for word in LEGEND if word in shown])
-    return _finish(ax, grid="x", empty=not lines)
+    return finish(ax, grid="x", empty=not lines)
 
 
 def _draw_attempt(ax: Any, line: int, one: TimedAttempt, whole: float) -> None:
@@ -352,7 +353,12 @@ def _legend(ax: Any, words: Iterable[str]) -> None:
 # -- figures -------------------------------------------------------------------------------------------
 
 
-def _axes(*, height: float) -> Any:
+def axes(*, height: float) -> Any:
+    """Return the axes of a new figure.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
@@ -381,7 +387,8 @@ def _label(column: str) -> str:
     return f"{name.replace('_', ' ')} ({units[unit]})" if unit in units else column.replace("_", " ")
 
 
-def _finish(ax: Any, *, grid: str, empty: bool) -> Axes:
+def finish(ax: Any, *, grid: str, empty: bool) -> Axes:
+    """Return axes with what all plots share."""
     if empty:
         ax.set(xticks=[], yticks=[])
         ax.text(

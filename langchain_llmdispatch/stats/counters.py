@@ -11,13 +11,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_llmdispatch.catalog.prices import TokenCounts
+from langchain_llmdispatch.catalog.terms import PLAIN
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, RateLimitError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.stats.quantiles import Sketch
+from langchain_llmdispatch.stats.savings import savings_of
 from langchain_llmdispatch.stats.stats import DIMENSIONS, By, Stats
 from langchain_llmdispatch.stats.tally import CallTally, Tally
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.catalog.prices import Cost
     from langchain_llmdispatch.clock import Clock
     from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.dispatch.attempt import Attempt
@@ -28,6 +31,8 @@ MOST_GROUPS = 1000
 OTHER = "(other)"
 """The name under which everything beyond that is counted."""
 
+STANDARD = "standard"
+"""The name of the ordinary service tier."""
 _NONE = frozenset[str]()
 _PENDING = 64  # durations kept before they are put into buckets
 
@@ -40,6 +45,7 @@ class _GroupKey(NamedTuple):
     deployment: str
     route: str | None
     tags: frozenset[str]
+    tier: str
 
     def names(self, by: By) -> tuple[str, ...]:
         """Return the names in one dimension."""
@@ -49,7 +55,7 @@ class _GroupKey(NamedTuple):
         return () if name is None else (name,)
 
 
-_ELSEWHERE = _GroupKey(OTHER, OTHER, OTHER, None, _NONE)
+_ELSEWHERE = _GroupKey(OTHER, OTHER, OTHER, None, _NONE, STANDARD)
 
 
 class _Group:
@@ -83,13 +89,19 @@ class _Group:
             counts["output_tokens"] += tokens.output
             counts["cached_tokens"] += tokens.cached
             counts["reasoning_tokens"] += tokens.reasoning
+            if tokens.cached or tokens.written or _may_save(attempt):
+                self._count_savings(attempt)
         if attempt.cost is not None and attempt.cost.usd is not None:
             counts["cost"] += attempt.cost.usd
             if attempt.cost.estimated:
                 counts["estimated"] += attempt.cost.usd
         elif answered:
             counts["unpriced_requests"] += 1
-        if counts["requests"] % _PENDING == 0:
+        self._fold()
+
+    def _fold(self) -> None:
+        """Put the durations into buckets, every so often."""
+        if self._counts["requests"] % _PENDING == 0:
             self._latency.fold()
             self._first_token.fold()
 
@@ -101,19 +113,29 @@ class _Group:
             counts["failures"] += 1
         counts["rate_limited"] += isinstance(error, RateLimitError)
         counts["timeouts"] += isinstance(error, (AttemptTimeoutError, DeadlineExceededError))
-        self.waste(attempt)
+        self.waste(attempt, "wasted_hedged" if attempt.lost else "wasted_failed")
+
+    def _count_savings(self, attempt: Attempt) -> None:
+        for name, usd in savings_of(attempt):
+            self._counts[name] += usd
 
     def _count_repeat(self, attempt: Attempt) -> None:
         self._counts["retries"] += attempt.retry is not None
         self._counts["fallbacks"] += attempt.fallback
         self._counts["hedges"] += attempt.hedge
 
-    def waste(self, attempt: Attempt | DeclinedAnswer) -> None:
-        """Count the tokens and dollars of an attempt that brought no answer, or none that was used."""
+    def waste(self, attempt: Attempt | DeclinedAnswer, why: str) -> None:
+        """Count the tokens and dollars of an attempt that brought no answer, or none that was used.
+
+        Args:
+            attempt: The attempt, or the answer.
+            why: Its part of the waste, by the names of `Tally`.
+        """
         if attempt.usage is not None:
             self._counts["wasted_tokens"] += attempt.usage["input_tokens"] + attempt.usage["output_tokens"]
         if attempt.cost is not None and attempt.cost.usd is not None:
             self._counts["wasted"] += attempt.cost.usd
+            self._counts[why] += attempt.cost.usd
 
     def snapshot(self) -> Tally:
         """Return the counters as they are now."""
@@ -159,14 +181,14 @@ class Counters:
         if attempt.sent:
             with self._lock:
                 self._in_flight.discard(id(attempt))
-                self._group(attempt.target, attempt.call).count(attempt)
+                self._group(attempt.target, attempt.call, attempt.cost).count(attempt)
 
     def finished(self, call: CallState, answer: Attempt | None) -> None:
         """Count a call; answers that were declined were wasted, except one that had to do."""
         with self._lock:
             for declined in call.declined:
                 if answer is None or declined.record is not answer.record:
-                    self._group(declined.target, call).waste(declined)
+                    self._group(declined.target, call, declined.cost).waste(declined, "wasted_declined")
             self._calls[call.outcome or "abandoned"] += 1
             self._retries_refused += call.retries_refused
             if call.outcome == "answered":
@@ -201,11 +223,12 @@ class Counters:
         with self._lock:
             self._begin()
 
-    def _group(self, target: Target, call: CallState) -> _Group:
+    def _group(self, target: Target, call: CallState, cost: Cost | None) -> _Group:
         tags, request = target.deployment.tags, call.request
         if request.tags:
             tags = tags | {tag for tag in request.tags if not tag.startswith("seq:step:")}
-        key = _GroupKey(target.vendor.name, target.model, target.name, request.route, tags)
+        tier = STANDARD if cost is None or cost.terms is PLAIN else cost.terms.tier or STANDARD
+        key = _GroupKey(target.vendor.name, target.model, target.name, request.route, tags, tier)
         group = self._groups.get(key)
         return group if group is not None else self._new_group(key)
 
@@ -215,6 +238,13 @@ class Counters:
             coarse = key._replace(route=OTHER if key.route else None, tags=_NONE)
             key = coarse if coarse in self._groups else _ELSEWHERE
         return self._groups.setdefault(key, _Group())
+
+
+def _may_save(attempt: Attempt) -> bool:
+    """Return whether a request may have saved something by its tier, or by where it went."""
+    cost, first = attempt.cost, attempt.call.first_choice
+    elsewhere = first is not None and first is not attempt.target
+    return elsewhere or (cost is not None and cost.terms is not PLAIN)
 
 
 def _grouped(groups: list[tuple[_GroupKey, Tally]], by: By) -> dict[str, Tally]:

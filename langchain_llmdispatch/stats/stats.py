@@ -18,13 +18,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
+from langchain_llmdispatch.stats.cost_report import CostReport
 from langchain_llmdispatch.stats.tally import COLUMNS, CallTally, Tally
 
 if TYPE_CHECKING:
     import pandas as pd
 
-By: TypeAlias = Literal["vendor", "deployment", "model", "route", "tag"]
-DIMENSIONS: tuple[By, ...] = ("vendor", "deployment", "model", "route", "tag")
+By: TypeAlias = Literal["vendor", "deployment", "model", "route", "tag", "tier"]
+DIMENSIONS: tuple[By, ...] = ("vendor", "deployment", "model", "route", "tag", "tier")
 Groups: TypeAlias = Mapping[By, Mapping[str, Tally]]
 _Snapshot: TypeAlias = "Stats | Mapping[str, Any]"
 
@@ -48,7 +49,7 @@ class Stats(Tally):
     counters are, whenever they were taken.
 
     Attributes:
-        groups: Tallies by dimension (`vendor`, `deployment`, `model`, `route`, `tag`) and name.
+        groups: Tallies by dimension (`vendor`, `deployment`, `model`, `route`, `tag`, `tier`) and name.
         calls: The results of whole calls.
         in_flight: Requests that are on their way now.
         since: When counting began, in UTC.
@@ -128,6 +129,19 @@ class Stats(Tally):
     def tag_stats(self) -> Mapping[str, Tally]:
         """Tallies by tag of deployments and runs; a request with two tags is in both."""
         return self.groups["tag"]
+
+    def cost_by(self, by: By = "vendor") -> CostReport:
+        """Return what was spent, wasted and saved, by vendor, deployment, model, route, tag or tier.
+
+        Args:
+            by: What a row stands for.
+
+        Raises:
+            ValueError: Statistics are not kept by that.
+        """
+        if by not in DIMENSIONS:
+            raise ValueError(f"by={by!r}: statistics are kept by {', '.join(DIMENSIONS)}")
+        return CostReport.of(by, self.groups[by])
 
     # -- arithmetic --------------------------------------------------------------------------------
 
@@ -224,7 +238,7 @@ class Stats(Tally):
         if "cost" not in held["totals"]:
             raise ValueError("distributions are missing: write it with to_dict(buckets=True) or to_json()")
         groups = {
-            by: {name: Tally.from_dict(tally) for name, tally in held[f"{by}_stats"].items()}
+            by: {name: Tally.from_dict(tally) for name, tally in held.get(f"{by}_stats", {}).items()}
             for by in DIMENSIONS
         }
         return cls.of(

@@ -31,6 +31,13 @@ class Tally(Spending):
         unpriced_requests: Successes whose cost is unknown; they are not in `cost`.
         throttled: Seconds spent waiting for our own limits.
         backoff: Seconds slept between retries.
+        wasted_failed: US dollars of `wasted` that went to requests that failed or were left.
+        wasted_hedged: US dollars of it that went to requests that a hedged one overtook.
+        wasted_declined: US dollars of it that went to answers that were not good enough, and asked for again.
+        saved_cache: US dollars that vendors' caches saved, less what writing to them cost.
+        saved_tier: US dollars that service tiers saved against the ordinary one; negative for dearer tiers.
+        saved_route: US dollars that answers saved against the first deployment in configured order, by the
+            same tokens; negative where they were dearer.
         latency: Successful requests, from sending to the end of the answer.
         first_token: Streamed requests, from sending to the first content.
     """
@@ -48,6 +55,12 @@ class Tally(Spending):
     unpriced_requests: int = 0
     throttled: float = 0.0
     backoff: float = 0.0
+    wasted_failed: Decimal = Decimal(0)
+    wasted_hedged: Decimal = Decimal(0)
+    wasted_declined: Decimal = Decimal(0)
+    saved_cache: Decimal = Decimal(0)
+    saved_tier: Decimal = Decimal(0)
+    saved_route: Decimal = Decimal(0)
     latency: Distribution = field(default_factory=Distribution)
     first_token: Distribution = field(default_factory=Distribution)
 
@@ -99,17 +112,16 @@ class Tally(Spending):
         out |= {"latency": self.latency.to_dict(buckets=buckets)}
         out |= {"first_token": self.first_token.to_dict(buckets=buckets)}
         if buckets:
-            out |= {"cost": str(self.cost), "wasted": str(self.wasted), "estimated": str(self.estimated)}
+            out |= {name: str(getattr(self, name)) for name in _MONEY}
         return out
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> Tally:
         """Return the tally that `to_dict(buckets=True)` wrote."""
+        sums: dict[str, Any] = {name: int(held.get(name, 0)) for name in _COUNTED}
+        sums |= {name: Decimal(held.get(name, 0)) for name in _MONEY}
         return cls(
-            **{name: int(held.get(name, 0)) for name in _COUNTED},
-            cost=Decimal(held["cost"]),
-            wasted=Decimal(held["wasted"]),
-            estimated=Decimal(held.get("estimated", 0)),
+            **sums,
             throttled=float(held["throttled_s"]),
             backoff=float(held["backoff_s"]),
             latency=Distribution.from_dict(held["latency"]),
@@ -118,6 +130,7 @@ class Tally(Spending):
 
 
 _COUNTED = tuple(each.name for each in fields(Tally) if type(each.default) is int)
+_MONEY = tuple(each.name for each in fields(Tally) if type(each.default) is Decimal)
 COLUMNS = (
     *_COUNTED,
     *("average_latency", "p50_latency", "p95_latency", "p99_latency", "ttft", "p95_ttft"),
