@@ -161,7 +161,20 @@ class ChatRequest:
             return chosen
         defaults = self.defaults
         above = {name: value for name, value in chosen.items() if name not in own or name not in defaults}
-        return {**own, **above}
+        return {**under(own, above), **above}
+
+
+OF_THINKING = frozenset(
+    {"thinking", "reasoning_effort", "thinking_budget", "thinking_level", "thinking_config", "reasoning"}
+)
+"""Words for one choice: how much a model thinks."""
+
+
+def under(lower: Mapping[str, Any], higher: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the words of a lower level that those of a higher one leave: one choice is made by one level."""
+    if OF_THINKING.isdisjoint(higher) or OF_THINKING.isdisjoint(lower):
+        return lower
+    return {name: value for name, value in lower.items() if name not in OF_THINKING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.types import ChatRequest, Scopes, UnsupportedParams
+from langchain_llmdispatch.types import ChatRequest, Scopes, UnsupportedParams, under
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, neutral_tools
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
@@ -157,7 +157,11 @@ class RequestDefaults:
         checked_prompt_cache(own.get(PROMPT_CACHE))
         if stop is not None:
             own["stop"] = list(stop)
-        return {name: value for name, value in {**self.params, **own}.items() if value not in (None, [])}
+        return {
+            name: value
+            for name, value in {**under(self.params, own), **own}.items()
+            if value not in (None, [])
+        }
 
 
 def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:

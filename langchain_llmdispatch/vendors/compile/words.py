@@ -21,7 +21,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
-from langchain_llmdispatch.types import Change, ChatRequest, Endpoint, OutputSchema, Scopes
+from langchain_llmdispatch.types import Change, ChatRequest, Endpoint, OutputSchema, Scopes, under
 from langchain_llmdispatch.vendors import VENDORS
 from langchain_llmdispatch.vendors.base import Vendor, Word
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output
@@ -174,6 +174,7 @@ class _WordCompiler:
 
     def choose(self, words: Mapping[str, Any], *, scoped: bool) -> None:
         """Take the words of one level over those of lower ones."""
+        self.chosen = dict(under(self.chosen, {ALIASES.get(name, name): name for name in words}))
         # What a caller wrote in a vendor's own words is more deliberate than a default: aliases come last.
         for name, value in sorted(words.items(), key=lambda item: item[0] in ALIASES):
             if name not in ADDRESSED:

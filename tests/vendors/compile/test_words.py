@@ -246,6 +246,17 @@ def test_a_higher_level_wins(word: str, target: str, low: int) -> None:
         assert given == {word: 2}, _LEVELS[high]
 
 
+@pytest.mark.parametrize(
+    "lower", [{"thinking": True}, {"thinking_budget": 9}, {"reasoning": {"effort": "high"}}]
+)
+def test_how_much_a_model_thinks_is_chosen_by_one_level(lower: dict[str, Any]) -> None:
+    """A call's effort stands in place of a deployment's budget, under whatever name."""
+    made = words("google", lower, params={"reasoning_effort": "low"})
+    assert made.request.params == {"reasoning_effort": "low"}
+    both = words("google", {**lower, "reasoning_effort": "low"})
+    assert len({**both.request.params, **both.request.extra}) > 0
+
+
 def test_an_alias_of_a_higher_level_wins() -> None:
     """Names of one parameter are one word."""
     request = ChatRequest((), params={"max_tokens": 1}, defaults=frozenset({"max_tokens"}))
