@@ -5,12 +5,15 @@
     web_search      allowed_domains, blocked_domains, max_uses, user_location     OpenAI, Anthropic, Gemini
     web_fetch       allowed_domains, blocked_domains, max_uses                    Anthropic, Gemini
     code_execution                                                                OpenAI, Anthropic, Gemini
-    mcp             server_url, server_label, authorization, allowed_tools        OpenAI, Anthropic, Gemini
+    mcp             server_url, server_label, allowed_tools; authorization and    OpenAI, Anthropic, Gemini
+                    portable
     tool_search                                                                   OpenAI, Anthropic
 
 A dict `{"type": NAME, ...}` with these fields alone is portable, though one vendor's own tool may look the
-same; with any other field, or another type, it is a vendor's own and goes to that vendor only. A portable
-tool runs without approvals, which only OpenAI has; `require_approval` makes it OpenAI's own.
+same; with any other field, or another type, it is a vendor's own and goes to that vendor only. An MCP tool
+with a token (`authorization`) is spelled as OpenAI's own and goes to OpenAI only, unless it says
+`"portable": True`: then each vendor that is tried gets the token, and none waits for approvals. Without
+`portable`, OpenAI asks for approval, as is its default; `require_approval` makes a tool OpenAI's own.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "web_search": _DOMAINS | {"max_uses", "user_location"},
     "web_fetch": _DOMAINS | {"max_uses"},
     "code_execution": frozenset(),
-    "mcp": frozenset({"server_url", "server_label", "authorization", "allowed_tools"}),
+    "mcp": frozenset({"server_url", "server_label", "authorization", "allowed_tools", "portable"}),
     "tool_search": frozenset(),
 }
 """The portable tools, each with its fields."""
@@ -56,7 +59,9 @@ class PortableTool:
 def is_portable(tool: Tool) -> bool:
     """Return whether a tool is a portable one: a known name, and only its fields."""
     kind = tool.get("type")
-    return isinstance(kind, str) and kind in FIELDS and tool.keys() <= FIELDS[kind] | {"type"}
+    if not isinstance(kind, str) or kind not in FIELDS or not tool.keys() <= FIELDS[kind] | {"type"}:
+        return False
+    return not tool.get("authorization") or tool.get("portable") is True
 
 
 def label_of(tool: Tool) -> str:

@@ -207,16 +207,17 @@ def test_a_vendor_without_it_is_not_tried(other: str, server: LoopbackServer) ->
 
 
 MCP = {"type": "mcp", "server_label": "wiki", "server_url": "https://wiki.test", "authorization": TOKEN}
+PORTABLE = {**MCP, "portable": True}
 
 
 @pytest.mark.parametrize("vendor", MODELS)
 def test_the_token_of_a_portable_server_goes_with_it(vendor: str, server: LoopbackServer) -> None:
     """To the vendor that is tried, and nowhere that a person or a program may see."""
-    model = router(server, vendor).bind_tools([MCP])
+    model = router(server, vendor).bind_tools([PORTABLE])
     answer = model.invoke("Hello")
     assert server.requests[-1].rejected is None
     assert TOKEN in json.dumps(server.requests[-1].body)
-    plan = router(server, vendor).explain("Hello", tools=[MCP])
+    plan = router(server, vendor).explain("Hello", tools=[PORTABLE])
     shown = [answer.model_dump_json(), repr(model), repr(plan), plan._repr_html_()]
     assert TOKEN not in " ".join(shown)
 

@@ -138,7 +138,7 @@ def _portable(vendor: Vendor, tool: Tool) -> PortableTool | None:
 
 def _untaken(tool: Tool, own: PortableTool, fields: Iterable[str] | None = None) -> str:
     """Return which of a tool's fields the vendor lacks, in words; empty for none."""
-    given = {name for name, value in tool.items() if value not in (None, [])} - {"type"}
+    given = {name for name, value in tool.items() if value not in (None, [])} - {"type", "portable"}
     lacks = sorted(given - own.takes if fields is None else (given & set(fields)) - own.takes)
     if own.one_list and not lacks and _clash(tool):
         lacks = ["blocked_domains within allowed_domains"]

@@ -25,15 +25,17 @@ def _code(_: Tool) -> dict[str, Any]:
 
 
 def _mcp(tool: Tool) -> dict[str, Any]:
-    # No other vendor waits for approvals, which are the default here.
-    out: dict[str, Any] = {"type": "mcp", "server_label": label_of(tool), "require_approval": "never"}
+    out: dict[str, Any] = {"type": "mcp", "server_label": label_of(tool)}
+    if tool.get("portable"):  # no other vendor waits for approvals, which are the default here
+        out["require_approval"] = "never"
     named = ("server_url", "authorization", "allowed_tools")
     return out | {name: tool[name] for name in named if name in tool}
 
 
+_MCP = frozenset({"server_url", "server_label", "authorization", "allowed_tools", "portable"})
 PORTABLE = {
     "web_search": PortableTool(_web_search, frozenset({"allowed_domains", "user_location"})),
     "code_execution": PortableTool(_code),
-    "mcp": PortableTool(_mcp, frozenset({"server_url", "server_label", "authorization", "allowed_tools"})),
+    "mcp": PortableTool(_mcp, _MCP),
     "tool_search": PortableTool(lambda _: {"type": "tool_search"}),
 }

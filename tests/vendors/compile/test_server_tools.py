@@ -37,7 +37,10 @@ _MCP = {
     "server_label": "wiki",
     "server_url": "https://wiki.test/mcp",
     "authorization": "token",
+    "portable": True,
 }
+_SPELLED = {name: value for name, value in _MCP.items() if name != "portable"}
+_OPEN = {name: value for name, value in _SPELLED.items() if name != "authorization"}
 _APPROX = {"type": "approximate", **_PLACE}
 
 
@@ -57,7 +60,9 @@ _APPROX = {"type": "approximate", **_PLACE}
         ("anthropic", {"type": "code_execution"},
          {"type": "code_execution_20250825", "name": "code_execution"}),
         ("google", {"type": "code_execution"}, {"code_execution": {}}),
-        ("openai", _MCP, {**_MCP, "require_approval": "never"}),
+        ("openai", _MCP, {**_SPELLED, "require_approval": "never"}),
+        ("openai", _SPELLED, _SPELLED),
+        ("openai", _OPEN, _OPEN),
         ("anthropic", _MCP, {"type": "mcp_toolset", "mcp_server_name": "wiki"}),
         ("anthropic", {**_MCP, "allowed_tools": ["read"]},
          {"type": "mcp_toolset", "mcp_server_name": "wiki", "default_config": {"enabled": False},
@@ -110,6 +115,8 @@ def test_a_portable_tool_is_taken_or_refused_or_left_out(vendor: str, kind: str)
         ("google", {**_MCP, "allowed_tools": ["read"]}),
         ("anthropic", {"type": "web_search", "allowed_domains": ["a.test"], "blocked_domains": ["x.a.test"]}),
         ("anthropic", {"type": "mcp", "server_label": "w", "server_url": "u", "require_approval": "never"}),
+        ("anthropic", _SPELLED),
+        ("google", _SPELLED),
     ],
 )
 def test_a_tool_never_does_more_than_it_may(vendor: str, tool: Any) -> None:

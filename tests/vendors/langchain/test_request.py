@@ -100,7 +100,7 @@ _MCP = {"type": "mcp", "server_label": "w", "server_url": "https://x.test"}
         ("langchain_openai", "ChatOpenAI", {"type": "web_search"}, True,
          {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}}),
         ("langchain_openai", "ChatOpenAI", _MCP, True,
-         {"tools": [{**_MCP, "require_approval": "never"}],
+         {"tools": [_MCP],
           "tool_choice": {"type": "mcp", "server_label": "w"}}),
         ("langchain_anthropic", "ChatAnthropic", {"type": "web_search"}, True,
          {"tools": [{"type": "web_search_20250305", "name": "web_search"}],
