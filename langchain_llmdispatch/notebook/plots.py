@@ -25,7 +25,6 @@ from langchain_llmdispatch.internal.html import BAD, BLUE, QUIET, SKY, Markup, d
 from langchain_llmdispatch.notebook.answer import LEGEND, TimedAttempt, answer_html, attempts_of, timed
 from langchain_llmdispatch.stats.quantiles import middle_of
 from langchain_llmdispatch.stats.stats import DIMENSIONS, Stats
-from langchain_llmdispatch.vendors.finish_reasons import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,7 +103,7 @@ def _row(message: AIMessage) -> dict[str, Any]:
         "input_tokens": usage.get("input_tokens") if usage else None,
         "output_tokens": usage.get("output_tokens") if usage else None,
         "cost_usd": None if cost is None else float(cost),
-        "finish_reason": normalized(message.response_metadata),
+        "finish_reason": message.response_metadata.get("normalized_finish_reason"),
     }
 
 
