@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci dist chaos mutants lint type format docs bench record record-notebooks clean
+.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci test-jupyter dist sbom chaos mutants lint type format docs bench record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -64,6 +64,13 @@ docs: $(VENV)/.docs ## build the documentation into site/; every warning is an e
 test-notebooks: $(VENV)/.dev ## run the notebooks top to bottom, offline
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=120 -n 2 notebooks
 
+$(VENV)/.jupyter: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --group jupyter
+	@touch $@
+
+test-jupyter: $(VENV)/.jupyter ## open the notebooks in JupyterLab, in Chromium, and look at them: screenshots/
+	$(BIN)/python -m pytest -q -p no:socket tests/jupyter
+
 test-local: $(VENV)/.dev $(VENV)/.local ## run the tests of the real model on this machine (fetches 500 MB once)
 	LLMDISPATCH_TEST_LOCAL=1 $(BIN)/python -m pytest -m local_model
 
@@ -91,8 +98,18 @@ DIST ?= dist
 dist: $(VENV)/.build ## build the sdist, and the wheel from it
 	$(BIN)/python -m build --outdir $(DIST) .
 
+SBOM := $(VENV)-sbom
+sbom: dist ## write $(DIST)/sbom.cdx.json: what the wheel and its dependencies install
+	$(PYTHON) -m venv --clear $(SBOM) && $(SBOM)/bin/python -m pip install --quiet $(DIST)/*.whl
+	$(PYTHON) -m venv --clear $(SBOM)-tool && $(SBOM)-tool/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(SBOM)-tool/bin/python -m pip install --quiet --group sbom
+	$(SBOM)-tool/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
+		--output-format JSON --output-file $(DIST)/sbom.cdx.json $(SBOM)/bin/python
+
 lint: $(VENV)/.dev ## check style and import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.dependabot .github/dependabot.yml
 
 type: $(VENV)/.dev ## check types: the package's, and those of calls as users write them
 	$(BIN)/mypy
@@ -108,4 +125,4 @@ record-notebooks: $(VENV)/.local $(VENV)/.dev ## record cassettes/notebooks/ ane
 	$(BIN)/python scripts/record_notebooks.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-sbom $(VENV)-sbom-tool screenshots .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

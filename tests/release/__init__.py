@@ -1,0 +1,1 @@
+"""What a package index and GitHub read: metadata, workflows, templates."""
