@@ -7,10 +7,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.field_docs import ConfigSchema, describe_fields, with_descriptions
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -117,6 +125,26 @@ class Checked(BaseModel, metaclass=_Meta):
 
     _positional: ClassVar[str | None] = None  # the field that may be given without its name
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the fields the descriptions in the docstring."""
+        super().__pydantic_init_subclass__(**kwargs)
+        describe_fields(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        """Return the JSON schema, fields described."""
+        made = super().__get_pydantic_json_schema__(schema, handler)
+        with_descriptions(cls, handler.resolve_ref_schema(made))
+        return made
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return the JSON schema of what a file can hold; see `BaseModel.model_json_schema`."""
+        return super().model_json_schema(*args, **{"schema_generator": ConfigSchema, **options})
+
     @model_validator(mode="wrap")
     @classmethod
     def _forget_input(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -137,6 +165,10 @@ class Settings(Checked):
     """Base of everything configurable: frozen, no unknown fields, input never repeated in errors."""
 
     _also: ClassVar[frozenset[str]] = frozenset()  # words that a validator reads as fields
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the fields that were given."""
+        return [(name, value) for name, value in super().__repr_args__() if name in self.model_fields_set]
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True

@@ -34,9 +34,6 @@ from langchain_llmdispatch.chat_model.run_context import (
 from langchain_llmdispatch.chat_model.serialization import SerializedFields
 from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.chat_model.tokens import TokenCounting
-from langchain_llmdispatch.config.environment import environment
-from langchain_llmdispatch.config.litellm import read_litellm
-from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.dispatch.report import combined_outputs
 from langchain_llmdispatch.routing.plan import Plan
 from langchain_llmdispatch.types import __version__
@@ -59,12 +56,96 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
         ```
 
     Without `model`, `models` and `routes` it uses one deployment per vendor that has a key in the environment
-    or in `.env`. Its fields are those of `ModelFields` and of LangChain's `BaseChatModel`. Parameters of
+    or in `.env`. LangChain's own fields (`cache`, `callbacks`, `tags`, ...) work as everywhere. Parameters of
     requests (`temperature`, `stop`, ...) may be changed later; the other fields are read at construction, and
     `model_copy(update={...})` makes a model with other ones.
 
     Raises:
         ConfigurationError: A field is unknown, contradictory or malformed; the message names it.
+
+    Attributes:
+        model: `vendor:model`, a well-known model name, or the name of a route.
+        models: The deployments, in order of preference: `"openai:gpt-6-luna"`,
+            `Deployment("openai:gpt-6-luna", rpm=50)`, or any LangChain chat model.
+        routes: Lists of deployments by name: `{"fast": [...], "smart": [...]}`; `model="fast"` chooses one.
+        vendors: Credentials and limits per vendor: `{"openai": VendorConfig(api_key=..., rpm=500)}`.
+        custom_vendors: Vendors of your own, named like the built-in ones; one of the same name replaces it.
+        default_vendor: The vendor whose deployments are tried first.
+        fallback_vendor: The vendor whose deployments are tried last.
+        routing_rules: Which deployments serve which requests: `RoutingRule(vendor="google", has_tools=True)`.
+        strategy: How deployments are ordered: `ordered` (as written), `weighted`, `round_robin`,
+            `least_busy`, `lowest_latency`, `lowest_cost`, `balanced`, weights and ceilings (`{"cost": 0.5,
+            "latency": 0.5, "max_cost_usd": 0.01}`), or a function (default 'ordered').
+        retry_policy: When and how the same deployment is tried again.
+        retry_quota: The share of all calls that may be retries, so that they cannot overload a vendor that
+            struggles; by default a fifth, and one a second besides.
+        max_attempts: Requests that may leave the process for one call, over retries, fallbacks, hedges and
+            last resorts; deployments that share a refused key take at most two of them (default 6).
+        timeout: Seconds for one attempt; streamed, until its first content (default 120.0).
+        deadline: Seconds for the whole call: queueing, sleeping, connecting, streaming (default 600.0).
+        first_token_timeout: Seconds from sending to the first streamed content; reasoning counts.
+        stream_idle_timeout: Seconds between two pieces of streamed content; keep-alives do not count (default
+            120.0).
+        wait_for_preferred: Seconds that a call waits for its first choice while that is rate limited (by our
+            own limits, or a vendor's `Retry-After`), instead of moving on (default 0.0).
+        on_stream_error: What happens when a stream breaks after content: `raise`, or `resume` elsewhere
+            (default 'raise').
+        hedge_after: Seconds without a first token after which a second deployment is tried as well.
+        max_response_bytes: The most bytes of a response, unpacked, and of one event of a stream; a whole
+            stream may have four times as many (default 67108864).
+        escalate_when: Which answers send a call on to the next deployment: `refusal`, `length`,
+            `invalid_schema`, a function of the message, or several of these.
+        budget_usd: US dollars that one call may cost at worst; a dearer one is refused before sending.
+        on_budget: What happens near the end of a budget (`Budget.near`): `raise` (nothing, until a call does
+            not fit and is refused), `cheaper` (cheaper deployments first, one step less of reasoning effort),
+            or a function of the `BudgetState` that returns one of these, None, or a route's name (default
+            'raise').
+        temperature: Sampling temperature, from 0; left to the vendor by default.
+        max_tokens: Tokens of the answer at most.
+        top_p: Nucleus sampling: the share of probability that is sampled from, 0 to 1.
+        stop: Sequences that end the answer.
+        seed: Seed for vendors that sample reproducibly.
+        user: An id of the end user, for vendors' abuse detection.
+        top_k: Sampling from the k likeliest tokens.
+        presence_penalty: Against words that have occurred.
+        frequency_penalty: Against words by how often they have occurred.
+        logprobs: Whether log probabilities come with the answer.
+        top_logprobs: How many alternatives come with each of them.
+        logit_bias: Bias by token, for vendors of OpenAI's format.
+        reasoning_effort: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`, or the nearest to it.
+        thinking: Whether and how a model thinks, in any vendor's form: a boolean, `{"type": "enabled",
+            "budget_tokens": 4096}`, `{"thinking_budget": 4096}`.
+        verbosity: `low`, `medium` or `high` (OpenAI).
+        service_tier: `auto`, `default`, `flex`, `priority`, or the vendor's word for it.
+        parallel_tool_calls: Whether several tools may be called in one turn; None leaves it to the vendor.
+        prompt_cache: Whether the beginning of prompts is cached, and for how long: True, `5m`, `1h` or False.
+        vendor_params: Words for one vendor only: `{"anthropic": {"betas": [...]}}`.
+        streaming: Whether `invoke` streams underneath.
+        unsupported_params: Whether what a target cannot take is adapted, dropped, or an error (default
+            'adapt').
+        allowed_vendors: The only vendors that may see a conversation, `["openai"]`; None allows all that are
+            configured.
+        missing_keys: Whether a deployment that lacks its key is left out with a warning while another one is
+            left (`skip`; `explain()` lists it), or an error (`raise`) (default 'skip').
+        count_tokens: Whether `get_num_tokens_from_messages` estimates, or counts at the planned vendor's own
+            endpoint (`exact`), where it has one (default 'estimate').
+        enable_logging: Print readable logs of decisions (never prompts or keys).
+        enable_metrics: Keep statistics (default True).
+        api_key: The key for `model`, where the vendor's own is not in the environment.
+        base_url: The address for `model`.
+        max_retries: Shorthand for `retry_policy.max_retries`.
+        model_kwargs: Words of every call, as `invoke` takes them.
+        default_headers: Headers of each request to `model`.
+        default_query: Parameters of the URL of each request to `model`.
+        organization: The OpenAI organization for `model`.
+        api_version: The API version for `model` (Azure, Anthropic).
+        env: Variables with keys and addresses, instead of the process's and those of `.env`.
+        clock: The source of time.
+        rng: The source of randomness: order and jitter.
+        limiter: The limits, where models share them; default: one of its own.
+        health: The health of the deployments, where models share it; default: one of its own.
+        budget: Dollars and tokens per call, run or period, shared by the models that hold it; or several.
+        rate_limiter: LangChain's; each call waits for it once, within its deadline.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True, extra="forbid")
@@ -92,40 +173,6 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
                 super().__setattr__(name, changed(name, value))
                 self.__dict__.pop("_serialized", None)  # LangChain's copy of the configuration
                 self._engine.requests = RequestDefaults.of(self)
-
-    @classmethod
-    def from_config(cls, config: Any, **overrides: Any) -> Self:
-        """Return the model that a configuration describes.
-
-        Args:
-            config: A YAML or JSON file's path, a mapping, or a `DispatcherConfig`.
-            overrides: Fields that win over the configuration's; in `env`, `${VAR}` is looked up.
-
-        Raises:
-            ConfigurationError: The file cannot be read, or a field is wrong.
-        """
-        loaded = DispatcherConfig.load(config, overrides.get("env"))
-        fields = {name: getattr(loaded, name) for name in loaded.model_fields_set - {"server"}}
-        return cls(**{**fields, **overrides})
-
-    @classmethod
-    def from_litellm_config(
-        cls, source: Any, *, strict: bool = True, env: Mapping[str, str] | None = None, **overrides: Any
-    ) -> Self:
-        """Return the model that a LiteLLM `config.yaml` describes.
-
-        Args:
-            source: The file's path, or its mapping.
-            strict: Whether settings with no counterpart here are an error; else they are warned of.
-            env: Where `os.environ/NAME` is looked up; default: the environment over `.env`.
-            overrides: Fields that win over the configuration's.
-
-        Raises:
-            ConfigurationError: The file is malformed, or (strict) holds settings without a counterpart.
-        """
-        variables, custom = environment() if env is None else env, overrides.get("custom_vendors", ())
-        fields = read_litellm(source, variables, strict=strict, custom_vendors=custom)
-        return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
 
     # -- LangChain's hooks -------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ class CopiedFields(ModelFields):
             "__pydantic_private__": None,
             "__dict__": _without_secrets(fields),
             "left_out": tuple(left_out_of(fields)),
+            "without_key": tuple(self._without_key()),
             "token": None if self.shared_state is None else self.shared_state.token,
         }
 
@@ -89,8 +90,18 @@ class CopiedFields(ModelFields):
                 raise ConfigurationError(f"{_reason(error)} {_note(left_out)}") from None
             if token is not None and self.shared_state is not None:
                 STATES.keep(token, self.shared_state)
+        lost = [
+            reason for name, reason in self._without_key().items() if name not in state.get("without_key", ())
+        ]
+        if lost and held is None:  # it was a deployment where the pickle was made
+            raise ConfigurationError(f"{lost[0]} {_note(left_out)}")
         if left_out and held is None:
             logger.warning("a model was unpickled: %s", _note(left_out))
+
+    def _without_key(self) -> dict[str, str]:
+        """Return the deployments that are left out since they lack a key, with reasons."""
+        missing = () if self.shared_state is None else self.shared_state.registry_of(self).left_out.values()
+        return dict(each for some in missing for each in some)
 
 
 def _shared(held: SharedState, fields: Mapping[str, Any]) -> dict[str, Any]:

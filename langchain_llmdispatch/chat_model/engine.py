@@ -238,6 +238,7 @@ class Engine:
             queue_wait=self.limiter.readiness(request),
             retries_left=None if balance is None else balance.left(now),
             repeats=(policy.resume and request.stream) or self._may_pause(request),
+            without_key=self.registry.left_out.get(wanted, ()),
         )
 
     def _may_pause(self, request: ChatRequest) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -13,6 +14,7 @@ from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import Settings
 
 _WORDS = ("vendor_params", "parallel_tool_calls")
 CHANGEABLE = frozenset([*PARAMETERS, "unsupported_params", "streaming", "model_kwargs", *_WORDS])
@@ -61,7 +63,34 @@ def registry_of(fields: ModelFields) -> DeploymentRegistry:
         default_vendor=fields.default_vendor,
         fallback_vendor=fields.fallback_vendor,
         allowed_vendors=fields.allowed_vendors,
+        missing_keys=fields.missing_keys,
     )
+
+
+def shown_fields(fields: ModelFields) -> Iterator[tuple[str, Any]]:
+    """Yield what `repr` shows of a model: deployments, strategy, and what was set to a plain value."""
+    given = fields.model_fields_set
+    if fields.model is not None:
+        yield "model", _label(fields.model)
+    if fields.models:
+        yield "models", list(map(_label, fields.models))
+    if fields.routes:
+        yield "routes", {name: list(map(_label, route)) for name, route in fields.routes.items()}
+    yield "strategy", fields.strategy
+    for name in ModelFields.model_fields:
+        value = getattr(fields, name)
+        if name in given and name not in _SHOWN and isinstance(value, (str, int, float, bool, Settings)):
+            yield name, value
+
+
+_SHOWN = frozenset({"model", "models", "routes", "strategy", "api_key"})
+
+
+def _label(deployment: Deployment | BaseChatModel | str) -> str:
+    """Return the name of a deployment, or its model."""
+    if isinstance(deployment, Deployment):
+        return deployment.name or _label(deployment.model)
+    return deployment if isinstance(deployment, str) else type(deployment).__name__
 
 
 def _first_deployment(fields: ModelFields) -> Deployment | str | None:

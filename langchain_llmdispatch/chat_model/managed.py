@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import PrivateAttr
 
 from langchain_llmdispatch.chat_model.copies import CopiedFields
 from langchain_llmdispatch.chat_model.engine import Engine
+from langchain_llmdispatch.chat_model.fields import shown_fields
 from langchain_llmdispatch.chat_model.html import model_html
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.litellm import read_litellm
+from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.stats.stats import Stats
@@ -20,9 +24,43 @@ from langchain_llmdispatch.vendors.base import Vendor
 
 
 class ManagedModel(CopiedFields, BaseChatModel):
-    """Deployments, vendors, statistics, connections of a chat model; `DispatcherChatModel` adds the calls."""
+    """Files, deployments, vendors, statistics, connections of a model; `DispatcherChatModel` adds calls."""
 
     _engine: Engine = PrivateAttr()
+
+    @classmethod
+    def from_config(cls, config: Any, **overrides: Any) -> Self:
+        """Return the model that a configuration describes.
+
+        Args:
+            config: A YAML or JSON file's path, a mapping, or a `DispatcherConfig`.
+            overrides: Fields that win over the configuration's; in `env`, `${VAR}` is looked up.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or a field is wrong.
+        """
+        loaded = DispatcherConfig.load(config, overrides.get("env"))
+        fields = {name: getattr(loaded, name) for name in loaded.model_fields_set - {"server"}}
+        return cls(**{**fields, **overrides})
+
+    @classmethod
+    def from_litellm_config(
+        cls, source: Any, *, strict: bool = True, env: Mapping[str, str] | None = None, **overrides: Any
+    ) -> Self:
+        """Return the model that a LiteLLM `config.yaml` describes.
+
+        Args:
+            source: The file's path, or its mapping.
+            strict: Whether settings with no counterpart here are an error; else they are warned of.
+            env: Where `os.environ/NAME` is looked up; default: the environment over `.env`.
+            overrides: Fields that win over the configuration's.
+
+        Raises:
+            ConfigurationError: The file is malformed, or (strict) holds settings without a counterpart.
+        """
+        variables, custom = environment() if env is None else env, overrides.get("custom_vendors", ())
+        fields = read_litellm(source, variables, strict=strict, custom_vendors=custom)
+        return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
 
     @property
     def _transport(self) -> Transport:
@@ -69,6 +107,14 @@ class ManagedModel(CopiedFields, BaseChatModel):
         """Count from zero again."""
         if self._engine.counters is not None:
             self._engine.counters.reset()
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the deployments, the strategy, and what else was set to a plain value."""
+        return shown_fields(self)
+
+    def __str__(self) -> str:
+        """Return the same as `repr`."""
+        return repr(self)
 
     def _repr_html_(self) -> str:
         return model_html(self, self.deployments(), self.get_stats(), self._engine.health, self.clock)

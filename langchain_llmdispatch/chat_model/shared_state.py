@@ -28,7 +28,7 @@ from langchain_llmdispatch.transport.transport import Transport
 # The fields that deployments are resolved from.
 _RESOLVED = (
     *("model", "models", "routes", "vendors", "custom_vendors", "default_vendor", "fallback_vendor"),
-    *("allowed_vendors", "env", "api_key", "base_url"),
+    *("allowed_vendors", "env", "api_key", "base_url", "missing_keys"),
 )
 # Unpickled models whose state is kept after the last of them is dropped: the next task reads it again.
 _KEPT = 16

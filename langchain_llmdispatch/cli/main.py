@@ -4,6 +4,7 @@
     llmdispatch vendors                which vendors are configured (no keys are shown)
     llmdispatch models [WORDS]         the catalog: windows, prices
     llmdispatch check FILE...          validates configuration files, LiteLLM's too; no keys are needed
+    llmdispatch schema                 the JSON schema of a configuration file, for editors
     llmdispatch convert FILE           LiteLLM's configuration as ours
     llmdispatch batch IN OUT           answers every row of a file; started again, it goes on
     llmdispatch serve                  serves OpenAI's chat completions over the router
@@ -96,7 +97,7 @@ def _answer_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _no_options(_: argparse.ArgumentParser) -> None:
-    """`vendors` has none."""
+    """`vendors` and `schema` have none."""
 
 
 def _models_options(sub: argparse.ArgumentParser) -> None:
@@ -148,6 +149,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]]
     "vendors": ("list the vendors, and which are configured", _no_options, f"{_HERE}.vendors:run"),
     "models": ("list models with windows and prices", _models_options, f"{_HERE}.models:run"),
     "check": ("validate configuration files; no keys are needed", _check_options, f"{_HERE}.check:run"),
+    "schema": ("print the JSON schema of a configuration file", _no_options, f"{_HERE}.schema:run"),
     "convert": ("print LiteLLM's configuration as ours", _convert_options, f"{_HERE}.convert:run"),
     "batch": (
         "answer every row of a file; started again, it goes on where it ended",

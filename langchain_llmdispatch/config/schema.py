@@ -114,15 +114,18 @@ class DispatchFields(Checked):
 
     Attributes:
         model: `vendor:model`, a well-known model name, or the name of a route. Tried first.
-        models: The deployments, in order of preference.
-        routes: Lists of deployments by name; `model="fast"` chooses one.
-        vendors: Credentials and limits per vendor.
+        models: The deployments, in order of preference: `"openai:gpt-6-luna"`,
+            `Deployment("openai:gpt-6-luna", rpm=50)`, or any LangChain chat model.
+        routes: Lists of deployments by name: `{"fast": [...], "smart": [...]}`; `model="fast"` chooses one.
+        vendors: Credentials and limits per vendor: `{"openai": VendorConfig(api_key=..., rpm=500)}`.
         custom_vendors: Vendors of your own, named like the built-in ones; one of the same name replaces it.
             Installed packages offer theirs by the entry-point group `langchain_llmdispatch.vendors`.
         default_vendor: The vendor whose deployments are tried first.
         fallback_vendor: The vendor whose deployments are tried last.
-        routing_rules: Which deployments serve which requests.
-        strategy: How deployments are ordered.
+        routing_rules: Which deployments serve which requests: `RoutingRule(vendor="google", has_tools=True)`.
+        strategy: How deployments are ordered: `ordered` (as written), `weighted`, `round_robin`,
+            `least_busy`, `lowest_latency`, `lowest_cost`, `balanced`, weights and ceilings (`{"cost": 0.5,
+            "latency": 0.5, "max_cost_usd": 0.01}`), or a function.
         retry_policy: When and how the same deployment is tried again.
         retry_quota: The share of all calls that may be retries, so that they cannot overload a vendor that
             struggles; by default a fifth, and one a second besides. None for no bound.
@@ -147,9 +150,9 @@ class DispatchFields(Checked):
         on_budget: What happens near the end of a budget (`Budget.near`): `raise` (nothing, until a call does
             not fit and is refused), `cheaper` (cheaper deployments first, one step less of reasoning effort),
             or a function of the `BudgetState` that returns one of these, None, or a route's name.
-        temperature: Sampling temperature.
+        temperature: Sampling temperature, from 0; left to the vendor by default.
         max_tokens: Tokens of the answer at most.
-        top_p: Nucleus sampling.
+        top_p: Nucleus sampling: the share of probability that is sampled from, 0 to 1.
         stop: Sequences that end the answer.
         seed: Seed for vendors that sample reproducibly.
         user: An id of the end user, for vendors' abuse detection.
@@ -170,7 +173,10 @@ class DispatchFields(Checked):
         vendor_params: Words for one vendor only: `{"anthropic": {"betas": [...]}}`.
         streaming: Whether `invoke` streams underneath.
         unsupported_params: Whether what a target cannot take is adapted, dropped, or an error.
-        allowed_vendors: The only vendors that may see a conversation; None allows all configured ones.
+        allowed_vendors: The only vendors that may see a conversation, `["openai"]`; None allows all that are
+            configured.
+        missing_keys: Whether a deployment that lacks its key is left out with a warning while another one is
+            left (`skip`; `explain()` lists it), or an error (`raise`).
         count_tokens: Whether `get_num_tokens_from_messages` estimates, or counts at the planned vendor's own
             endpoint (`exact`), where it has one.
         enable_logging: Print readable logs of decisions (never prompts or keys).
@@ -225,11 +231,12 @@ class DispatchFields(Checked):
     streaming: bool = False
     unsupported_params: UnsupportedParams = "adapt"
     allowed_vendors: Sequence[str] | None = None
+    missing_keys: Literal["skip", "raise"] = "skip"
     count_tokens: Literal["estimate", "exact"] = "estimate"
     enable_logging: bool = False
     enable_metrics: bool = True
 
-    @field_validator("stop", mode="before")
+    @field_validator("stop", mode="before", json_schema_input_type=str | Sequence[str] | None)
     @classmethod
     def _stop(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value

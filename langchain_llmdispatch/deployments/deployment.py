@@ -9,6 +9,7 @@ import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import Field, InstanceOf, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from langchain_llmdispatch.deployments.bindings import without_bindings
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
@@ -114,7 +115,7 @@ if TYPE_CHECKING:
     _Model: TypeAlias = Converted[str | BaseChatModel, str | Runnable[Any, Any]]
     _Tags: TypeAlias = Converted[frozenset[str], Iterable[str]]
 else:
-    _Model, _Tags = str | InstanceOf[BaseChatModel], frozenset[str]
+    _Model, _Tags = str | SkipJsonSchema[InstanceOf[BaseChatModel]], frozenset[str]
 _NO_TAGS: Any = frozenset()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import cast
@@ -13,9 +14,9 @@ from langchain_core.language_models.model_profile import ModelProfile
 
 from langchain_llmdispatch.catalog.models import shared_profile
 from langchain_llmdispatch.deployments.deployment import Deployment
-from langchain_llmdispatch.deployments.resolver import Resolver
+from langchain_llmdispatch.deployments.resolver import NO_KEY, Resolver
 from langchain_llmdispatch.deployments.target import Target, unique_names
-from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.errors import ConfigurationError, MissingKeyError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.vendors.base import Vendor
@@ -38,6 +39,8 @@ class DeploymentRegistry:
         default_vendor: The vendor whose deployments go first.
         fallback_vendor: The vendor whose deployments go last.
         allowed_vendors: The only vendors that may be used, or None for all.
+        missing_keys: Whether a deployment without a key is left out (`skip`) while another one is left, or an
+            error (`raise`).
 
     Attributes:
         resolver: Makes the targets.
@@ -45,6 +48,7 @@ class DeploymentRegistry:
         default: The targets of a call that names none, those ruled out by `allowed_vendors` included.
         serving: Those of `default` that `allowed_vendors` allows.
         all: Every target once: the default ones and those of routes.
+        left_out: The deployments without a key, by route (None for the default ones): name and reason.
         fingerprint: Identifies the targets in cache keys: names, models, addresses, parameters; no keys.
 
     Raises:
@@ -55,6 +59,7 @@ class DeploymentRegistry:
     default: Sequence[Target]
     serving: Sequence[Target]
     all: Sequence[Target]
+    left_out: Mapping[str | None, Sequence[tuple[str, str]]]
     fingerprint: Sequence[str]
 
     def __init__(
@@ -67,8 +72,9 @@ class DeploymentRegistry:
         default_vendor: str | None = None,
         fallback_vendor: str | None = None,
         allowed_vendors: Sequence[str] | None = None,
+        missing_keys: str = "raise",
     ) -> None:
-        self.resolver = resolver
+        self.resolver, self._skips = resolver, missing_keys == "skip"
         self._model, self._models, self._deployments_of = model, models, routes or {}
         self._default_vendor, self._fallback_vendor = default_vendor, fallback_vendor
         self._allowed = allowed_vendors
@@ -151,11 +157,14 @@ class DeploymentRegistry:
     def _resolve(self) -> None:
         self._named: dict[str, tuple[Target, ...]] = {}
         named: dict[str, Target] = {}
+        left_out: dict[str | None, list[tuple[str, str]]] = {}
         self.routes = {
-            alias: unique_names([self._target(each, named) for each in deployments])
+            alias: unique_names(self._targets(deployments, named, left_out.setdefault(alias, [])))
             for alias, deployments in self._deployments_of.items()
         }
-        self.default = tuple(self._default_targets(named))
+        self.default = tuple(self._default_targets(named, left_out))
+        self.left_out = left_out
+        _warn_of(left_out)
         self.serving = tuple(target for target in self.default if self._is_allowed(target))
         if self.default and not self.serving:
             raise ConfigurationError(f"allowed_vendors={list(self._allowed or ())} leaves no deployment.")
@@ -166,26 +175,58 @@ class DeploymentRegistry:
         self.all = tuple(once.values())
         self.fingerprint = tuple(map(fingerprint, self.all))
 
-    def _default_targets(self, named: dict[str, Target]) -> Sequence[Target]:
-        model = self._model
-        first: Sequence[Target] = ()
-        if isinstance(model, str) and model in self.routes:
-            first = self.routes[model]
-        elif model is not None:
-            first = [self._target(Deployment(model) if isinstance(model, str) else model, named)]
-        rest: Sequence[Target] = [self._target(each, named) for each in self._models]
-        if not first and not rest:
-            rest = next(iter(self.routes.values())) if self.routes else self._from_environment()
+    def _default_targets(
+        self, named: dict[str, Target], left_out: dict[str | None, list[tuple[str, str]]]
+    ) -> Sequence[Target]:
+        model, own = self._model, list(self._models)
+        route = model if isinstance(model, str) and model in self.routes else None
+        if route is None and model is not None:
+            own = [Deployment(model) if isinstance(model, str) else model, *own]
+        if route is None and not own:
+            route = next(iter(self.routes), None)
+            if route is None:
+                return sorted(unique_names(self._from_environment()), key=self._rank)
+        first = () if route is None else self.routes[route]
+        missing = left_out[None] = list(left_out[route]) if route is not None else []
+        rest = self._targets(own, named, missing, needed=not first)
         return sorted(unique_names([*first, *rest]), key=self._rank)
+
+    def _targets(
+        self,
+        deployments: Sequence[Deployment],
+        named: dict[str, Target],
+        left_out: list[tuple[str, str]],
+        *,
+        needed: bool = True,
+    ) -> list[Target]:
+        """Return the targets of deployments; those without a key are added to `left_out`.
+
+        Raises:
+            MissingKeyError: None is left though one is `needed`, or a missing key is an error here.
+        """
+        found: list[Target] = []
+        first: MissingKeyError | None = None
+        for each in deployments:
+            try:
+                found.append(self._target(each, named))
+            except MissingKeyError as error:
+                if not self._skips:
+                    raise
+                first = first or error
+                left_out.append((each.name or str(each.model), str(error).removesuffix(f" {NO_KEY}")))
+        if first is not None and needed and not found:
+            raise first
+        return found
 
     def _from_environment(self) -> Sequence[Target]:
         vendors = self.resolver.vendors
         found = self._configured(vendors.known()) or self._configured(vendors.all())
         if not found:
-            names = [key for vendor in vendors.known() for key in vendor.environment.keys[:1]]
-            raise ConfigurationError(
+            known = [v.environment for v in vendors.known() if v.default_model is not None and v.needs_key]
+            names = [key for environment in known for key in environment.keys[:1]]
+            raise MissingKeyError(
                 "no model is configured: pass model='vendor:model', or set one of "
-                f"{', '.join(names)} (a .env file works too)."
+                f"{', '.join(names)} (a .env file works too). {NO_KEY}"
             )
         return found
 
@@ -258,6 +299,14 @@ class DeploymentRegistry:
                 f"no route is called {wanted!r}.{hint} Write '{only.name}:{wanted}' for a model of that name."
             )
         return only, wanted
+
+
+def _warn_of(left_out: Mapping[str | None, Sequence[tuple[str, str]]]) -> None:
+    reasons = dict(each for missing in left_out.values() for each in missing)
+    for name, reason in reasons.items():
+        warnings.warn(
+            f"{name} is left out: {reason} With missing_keys='raise' this is an error.", stacklevel=2
+        )
 
 
 def fingerprint(target: Target) -> str:

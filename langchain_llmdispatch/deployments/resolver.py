@@ -27,7 +27,8 @@ from langchain_llmdispatch.deployments.gateway import KEYS, SWITCH, forced_endpo
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.deployments.variables import Variables
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
-from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.errors import ConfigurationError, MissingKeyError
+from langchain_llmdispatch.local.models import DEFAULT_MODEL
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import Endpoint
 from langchain_llmdispatch.vendors.base import Vendor
@@ -40,6 +41,8 @@ _OF_HTTP = ("api_key", "base_url", "headers", "query", "api_version")
 _NO_CONFIG = VendorConfig()
 _NO_KEY = SecretStr("none")
 """Sent to servers on this machine that want a key and check none."""
+NO_KEY = f"No key is needed for model='local:{DEFAULT_MODEL}' (extra [local])."
+"""What to do without any key."""
 
 
 class Resolver:
@@ -174,7 +177,7 @@ class Resolver:
             return forced
         url = self._url(vendor, deployment.base_url, config)
         if url is None:
-            raise ConfigurationError(_missing("base_url", vendor, vendor.environment.urls))
+            raise self._missing("base_url", vendor, vendor.environment.urls)
         if url == vendor.base_url and not vendor.environment.gateway and vendor.name not in self._direct:
             self._direct.add(vendor.name)
             if gateway_of(self._variable([SWITCH])) is not None:
@@ -182,7 +185,7 @@ class Resolver:
         headers = {**self._accounts(vendor, url, headers), **headers}
         key = self._key_for(vendor, deployment, config, url)
         if key is None and vendor.needs_key:
-            raise ConfigurationError(_missing("api_key", vendor, self._key_names(vendor, url)))
+            raise self._missing("api_key", vendor, self._key_names(vendor, url))
         if not (deployment.allow_http or config.allow_http):
             secret = (key is not None and key is not _NO_KEY) or holds_secret(headers)
             check_encrypted(url, has_secret=secret, where=f"deployment {_label(deployment)}")
@@ -288,6 +291,14 @@ class Resolver:
                 return value
         return None
 
+    def _missing(self, field: str, vendor: Vendor, variables: Sequence[str]) -> MissingKeyError:
+        where = f" or set {' or '.join(variables)}" if variables else ""
+        fake = [name for name in variables if self._environment.get(name, "").strip()]
+        note = f" {fake[0]} is set, to a placeholder." if fake else ""
+        return MissingKeyError(
+            f"{vendor.name} has no {field}: pass {field}=...{where} (a .env file works too).{note} {NO_KEY}"
+        )
+
     # -- times -------------------------------------------------------------------------------------
 
     def _timeouts(self, vendor: Vendor, deployment: Deployment, config: VendorConfig) -> dict[str, float]:
@@ -336,11 +347,6 @@ def _own_key(config: VendorConfig) -> ApiKey | None:
 
 def _label(deployment: Deployment) -> str:
     return repr(deployment.name or deployment.model)
-
-
-def _missing(field: str, vendor: Vendor, variables: Sequence[str]) -> str:
-    where = f" or set {' or '.join(variables)}" if variables else ""
-    return f"{vendor.name} has no {field}: pass {field}=...{where} (a .env file works too)."
 
 
 def _account(vendor: Vendor, endpoint: Endpoint) -> str:

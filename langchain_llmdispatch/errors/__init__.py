@@ -40,6 +40,7 @@
 
     ValueError
     └── ConfigurationError                   a setting is wrong; names field, value, nearest right one
+        └── MissingKeyError              a deployment has no key or no address
 
 Policy reads three class attributes and nothing else: `is_retryable` (the same deployment may succeed),
 `falls_back` (another deployment may succeed) and `blame` (what is counted against the deployment). Codecs
@@ -62,6 +63,7 @@ from langchain_llmdispatch.errors.call import (
     DeadlineExceededError,
     LimitTimeoutError,
     LocalModelError,
+    MissingKeyError,
     NoDeploymentError,
     PendingAnswerError,
     SpliceError,
@@ -112,6 +114,7 @@ __all__ = [
     "LimitTimeoutError",
     "LocalModelError",
     "MalformedResponseError",
+    "MissingKeyError",
     "ModelNotFoundError",
     "NoDeploymentError",
     "OverloadedError",

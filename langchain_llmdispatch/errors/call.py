@@ -56,6 +56,10 @@ class ConfigurationError(ValueError):
     """A setting is wrong. The message names the field, the value and the nearest right one."""
 
 
+class MissingKeyError(ConfigurationError):
+    """A deployment has no key, or no address. The message names the variables that may hold it."""
+
+
 class UnusableDeploymentError(DispatchError, ConfigurationError):
     """One deployment cannot be used as configured: its proxy, certificates, client or `api_key` function."""
 

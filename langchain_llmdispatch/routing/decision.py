@@ -23,7 +23,9 @@ from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.rules import RoutingRule
 from langchain_llmdispatch.types import ChatRequest
 
-ExclusionKind: TypeAlias = Literal["vendor", "unfit", "doubt", "budget", "health", "ceiling", "strategy"]
+ExclusionKind: TypeAlias = Literal[
+    "vendor", "unfit", "doubt", "budget", "health", "ceiling", "strategy", "key"
+]
 
 
 class Exclusion(NamedTuple):

@@ -162,6 +162,7 @@ def make_plan(
     retries_left: int | None = None,
     repeats: bool = False,
     budget: CallBudget | None = None,
+    without_key: Sequence[tuple[str, str]] = (),
 ) -> Plan:
     """Return the plan of a call; nothing is sent, learned or reserved.
 
@@ -174,6 +175,7 @@ def make_plan(
         retries_left: Retries that the retry quota leaves; None without a quota.
         repeats: Whether a deployment may be tried more often than its retries allow (a resumed stream).
         budget: What the call may spend, or None.
+        without_key: The deployments that lack a key, with reasons.
     """
     decision = router.decide(routing)
     planned = [
@@ -182,7 +184,7 @@ def make_plan(
     ]
     return Plan(
         candidates=tuple(_in_order_of_trial(planned, policy)),
-        excluded=tuple(decision.excluded),
+        excluded=(*decision.excluded, *(Exclusion(name, "key", reason) for name, reason in without_key)),
         bound=bound_of(routing, decision, policy, repeats=repeats),
         strategy=_name_of(router.strategy),
         route=routing.request.route,
