@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from math import ceil
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk
@@ -91,22 +92,27 @@ def test_with_prefill_only_the_rest_is_requested(server: LoopbackServer, read: R
     assert total(seen).response_metadata["llmdispatch"]["resumed"] is True
 
 
-def test_text_that_is_sent_to_be_continued_is_billed(server: LoopbackServer, read: Read) -> None:
-    """A budget sets aside the tokens of the broken answer too, where they are sent back to be continued."""
+@pytest.mark.parametrize("short", ["0", "0.000001"])
+def test_text_that_is_sent_to_be_continued_is_billed(server: LoopbackServer, read: Read, short: str) -> None:
+    """The worst case of a continuation has the tokens that are sent back: a budget that lacks them ends it."""
     server.script("anthropic", [BROKEN, Fault.cut()], account="a", repeat=True)
     target = deployment(server, "anthropic", "a", input_price=1000, output_price=1)
-    budget = Budget(100)
-    fields = {"max_attempts": 2, "clock": Clock(), "max_tokens": 50}
-    with model_of(target, on_stream_error="resume", budget=budget, **fields) as model:
+    fields: dict[str, Any] = {"clock": Clock(), "max_tokens": 50, "on_stream_error": "resume"}
+    charged = Budget(100)
+    with model_of(target, max_attempts=1, budget=charged, **fields) as model:
         worst = model.explain("count", stream=True).candidates[0].worst_usd
         seen: list[AIMessageChunk] = []
         with pytest.raises(StreamInterruptedError):
             read(model, seen)
     assert worst is not None
-    assert len(server.requests) == 2
     repeated = ceil(sum(len(chunk.text) for chunk in seen) / 4 * 1.5)
     assert repeated > 0
-    assert budget.spent(Clock().now()) == 2 * worst + repeated * Decimal("0.001")
+    needed = charged.spent(Clock().now()) + worst + repeated * Decimal("0.001")
+    server.script("anthropic", [BROKEN, Fault.cut()], account="a", repeat=True)
+    with model_of(target, max_attempts=2, budget_usd=float(needed - Decimal(short)), **fields) as model:
+        with pytest.raises(StreamInterruptedError):
+            read(model, [])
+    assert len(server.requests) == (3 if short == "0" else 2)
 
 
 def test_another_vendor_continues(server: LoopbackServer, read: Read) -> None:
