@@ -84,7 +84,7 @@ class Engine:
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)
         self._prints = log.console
-        self._affinity, self._rng = shared.affinity, fields.rng
+        self._affinity, self._warmth, self._rng = shared.affinity, shared.warmth, fields.rng
         self._retry_balance = shared.retry_balance_of(fields)
         self.spending = ModelBudgets(budgets_of(fields.budget), fields.budget_usd, fields.on_budget)
         self._policy = _policy(fields, fields.max_retries)
@@ -154,8 +154,7 @@ class Engine:
         routing = self._routing(request, wanted, options, policy, self._rng)
         budget = None
         if self.spending.bounds or options.max_cost is not None:
-            budget = self.spending.budget_of(routing, options, manager)
-            routing = self.spending.steered(routing, budget, self.registry.targets)
+            routing, budget = self.spending.bounded(routing, options, self.registry.targets, manager)
         request, decision = routing.request, self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
             self.health.take_turn(decision.targets[0])
@@ -176,7 +175,8 @@ class Engine:
             send_checks=(self.health.check,) if budget is None else (budget.reserve, self.health.check),
             estimate=routing.estimate,
             budget=budget,
-            first_choice=routing.targets[0] if routing.targets else None,
+            first_choice=next(iter(routing.targets), None),
+            warmth=None if routing.thread is None else self._warmth,
         )
         dispatch = Dispatch(
             call,
@@ -227,8 +227,7 @@ class Engine:
         routing = self._routing(request, wanted, options, policy, same_draws(self._rng))
         budget = None
         if self.spending.bounds or options.max_cost is not None:
-            budget = self.spending.budget_of(routing, options)
-            routing = self.spending.steered(routing, budget, self.registry.targets)
+            routing, budget = self.spending.bounded(routing, options, self.registry.targets)
         return make_plan(
             self._router,
             routing,
@@ -319,6 +318,7 @@ class Engine:
             longest_wait=max(policy.retries.max_retry_after, policy.wait_for_preferred),
             patience=policy.wait_for_preferred,
             affinity=self._affinity,
+            warmth=self._warmth,
             pool=registry.all if self._has_rules else (),
             routes=self.registry.routes,
         )

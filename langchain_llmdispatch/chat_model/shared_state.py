@@ -22,6 +22,7 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing.affinity import Affinity
+from langchain_llmdispatch.routing.warmth import Warmth
 from langchain_llmdispatch.stats.counters import Counters
 from langchain_llmdispatch.transport.transport import Transport
 
@@ -50,6 +51,7 @@ class SharedState:
         transport: The connections.
         token_counts: Counts of tokens that vendors have made.
         affinity: Which deployment answered which thread.
+        warmth: What prompt caches hold of which thread.
         retry_balance: What the retry quota leaves.
     """
 
@@ -57,7 +59,7 @@ class SharedState:
         self.token, self.clock, self.budget = uuid4().hex, fields.clock, fields.budget
         self.limiter = Limiter(clock=fields.clock) if fields.limiter is None else fields.limiter
         self.health = Health(rng=fields.rng) if fields.health is None else fields.health
-        self.counters, self.affinity = Counters(fields.clock), Affinity()
+        self.counters, self.affinity, self.warmth = Counters(fields.clock), Affinity(), Warmth()
         self.transport = Transport(environment=fields.env)
         self.token_counts = RemoteCounts(self.transport, fields.clock)
         self.retry_balance = RetryBalance(fields.retry_quota or RetryQuota())

@@ -39,6 +39,24 @@ class ModelBudgets:
         self.bounds = bool(budgets) or budget_usd is not None
         self._names_runs = any(budget.scope == "run" for budget in budgets)
 
+    def bounded(
+        self,
+        routing: RoutingRequest,
+        options: RunOptions,
+        route: Callable[[str], Sequence[Any]],
+        manager: Any = None,
+    ) -> tuple[RoutingRequest, CallBudget]:
+        """Return what the decision depends on within the budgets, and what the call may spend.
+
+        Args:
+            routing: What it depends on without.
+            options: The choices of the call's run.
+            route: Returns the targets of a route by its name.
+            manager: LangChain's manager of its run, or None.
+        """
+        budget = self.budget_of(routing, options, manager)
+        return self.steered(routing, budget, route), budget
+
     def budget_of(self, routing: RoutingRequest, options: RunOptions, manager: Any = None) -> CallBudget:
         """Return what a call may spend.
 

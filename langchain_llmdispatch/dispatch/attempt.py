@@ -61,6 +61,7 @@ class Attempt:
         partial: Whether `usage` was reported before the answer broke off: more may have been used.
         cost: What the vendor bills: the cost of `usage`, or an estimate where it was left, cut or timed out;
             None if it was refused or did not arrive, or nothing is known.
+        cache_miss: The warm prompt cache that its answer did not read (`CacheMiss`), or None.
         waited: Seconds slept or queued before sending.
         throttled: Seconds of them spent waiting for our own limits.
         latency: Seconds from sending to the end, without `paused`.
@@ -74,6 +75,7 @@ class Attempt:
     unseen: Sequence[BaseMessage] = ()
     usage: UsageMetadata | None = None
     cost: Cost | None = None
+    cache_miss: Any = None
     error: DispatchError | None = None
     crash: Exception | None = None
     record: AttemptRecord | None = None
@@ -231,6 +233,8 @@ class Attempt:
             LostRaceError: Another request of the call has answered meanwhile.
         """
         self.claim()
+        if self.call.warmth is not None:
+            self.cache_miss = self.call.warmth.answered(self)
         self.record = self._recorded(None)
         self._end(self.record)
 

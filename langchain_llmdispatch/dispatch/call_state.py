@@ -100,6 +100,7 @@ class CallState:
         send_checks: Called in order right before each request leaves.
         estimate: Returns the cost of a request whose vendor did not report its usage, or None.
         budget: What the call may spend (`CallBudget`), or None.
+        warmth: What prompt caches hold of the call's thread (`Warmth`), or None.
         first_choice: The first target in configured order, whatever the strategy; None if it is not known.
 
     Attributes:
@@ -135,10 +136,11 @@ class CallState:
         estimate: CostEstimate | None = None,
         budget: Any = None,
         first_choice: Target | None = None,
+        warmth: Any = None,
     ) -> None:
         self.request, self.policy, self.clock, self.thread = request, policy, clock, thread
         self.observers, self.send_checks, self.estimate = observers, send_checks, estimate
-        self.budget, self.first_choice = budget, first_choice
+        self.budget, self.first_choice, self.warmth = budget, first_choice, warmth
         self.started = started = clock.monotonic()
         seconds = policy.times.deadline
         self.deadline = _FOREVER if seconds is None else started + seconds

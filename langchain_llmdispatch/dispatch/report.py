@@ -53,6 +53,8 @@ def report(attempt: Attempt) -> dict[str, Any]:
         facts["cost_unknown"] = cost.unknown
     if cost.estimated:
         facts["cost_estimated"] = True
+    if attempt.cache_miss is not None:
+        facts["cache_miss"] = attempt.cache_miss.to_dict()
     if call.declined:
         facts |= {"attempts": _answers(attempt), "escalated": True, "accepted": not attempt.declined}
     if call.delivered:

@@ -353,11 +353,7 @@ def _legend(ax: Any, words: Iterable[str]) -> None:
 
 
 def axes(*, height: float) -> Any:
-    """Return the axes of a new figure.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
+    """Return the axes of a new figure; an ImportError says what to install."""
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:

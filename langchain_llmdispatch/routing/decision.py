@@ -21,6 +21,7 @@ from langchain_llmdispatch.routing.affinity import Affinity
 from langchain_llmdispatch.routing.forecast import Forecast
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.routing.rules import RoutingRule
+from langchain_llmdispatch.routing.warmth import Warmth
 from langchain_llmdispatch.types import ChatRequest
 
 ExclusionKind: TypeAlias = Literal[
@@ -62,6 +63,7 @@ class RoutingRequest:
         longest_wait: Seconds of a cooldown that are worth waiting for.
         patience: Seconds of a cooldown that the call waits for its first choice, though others are available.
         affinity: Which deployment answered which thread last.
+        warmth: What prompt caches hold of which thread; None if that is not known.
         pool: All targets that rules may name.
         routes: Targets by route, for rules.
     """
@@ -81,6 +83,7 @@ class RoutingRequest:
     longest_wait: float = 60.0
     patience: float = 0.0
     affinity: Affinity | None = None
+    warmth: Warmth | None = None
     pool: Sequence[Target] = ()
     routes: Mapping[str, Sequence[Target]] = field(default_factory=dict)
 
@@ -99,6 +102,12 @@ class RoutingRequest:
         from langchain_llmdispatch.routing.unreported import estimated_cost
 
         return estimated_cost(attempt, self.needs)
+
+    def warm_tokens(self, target: Target) -> int:
+        """Return how many tokens of the prompt a target's cache holds, by what vendors reported."""
+        if self.warmth is None:
+            return 0
+        return self.warmth.tokens_on(self.thread, target, self.now, self.needs.prefix_tokens)
 
     @property
     def bounded(self) -> bool:

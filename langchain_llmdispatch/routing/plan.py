@@ -42,6 +42,8 @@ class PlannedDeployment:
         changes: What would be altered in history, parameters and tools.
         doubt: What the model lacks for the request, by the catalog; empty if nothing.
         note: What else should be known of it, or an empty text.
+        warm_tokens: Tokens of the prompt that its prompt cache holds of the thread, as far as is known.
+        warm_usd: Dollars that reading them from the cache saves; None if unknown or none.
     """
 
     deployment: str
@@ -56,6 +58,8 @@ class PlannedDeployment:
     headroom: Mapping[str, float]
     changes: tuple[Change, ...]
     doubt: str = ""
+    warm_tokens: int = 0
+    warm_usd: Decimal | None = None
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,6 +82,8 @@ class PlannedDeployment:
             "headroom": dict(self.headroom),
             "changes": [{"kind": c.kind, "detail": c.detail, "lossy": c.lossy} for c in self.changes],
             "doubt": self.doubt,
+            "warm_tokens": self.warm_tokens,
+            "warm_usd": _usd(self.warm_usd),
             "note": self.note,
         }
 
@@ -230,19 +236,23 @@ def _planned(
         why.append("rule")
     if decision.pinned and first:
         why.append(decision.pinned)
+    warm, cold = routing.warm_tokens(target), forecast.cost(target)
+    cost = forecast.cost(target, cached_tokens=warm) if warm else cold
     return PlannedDeployment(
         deployment=target.name,
         vendor=target.vendor.name,
         model=target.model,
         why=tuple(why),
         wait_s=wait,
-        cost_usd=forecast.cost(target),
+        cost_usd=cost,
         worst_usd=forecast.worst(target),
         latency_s=forecast.latency(target, view),
         health=view,
         headroom=headroom,
         changes=routing.needs.fit(target).changes,
         doubt=routing.needs.unmet_by(target) or "",
+        warm_tokens=warm,
+        warm_usd=cold - cost if warm and cold is not None and cost is not None else None,
         note=_NOT_INTERRUPTED if target.vendor.runs else "",
     )
 
@@ -277,6 +287,9 @@ def _line(planned: PlannedDeployment) -> str:
     if planned.wait_s:
         parts.append(f"after {planned.wait_s:.1f} s")
     parts += [f"{kind} left: {value:g}" for kind, value in planned.headroom.items()]
+    if planned.warm_tokens:
+        saves = "" if planned.warm_usd is None else f", saves ${planned.warm_usd:.6f}"
+        parts.append(f"warm cache: {planned.warm_tokens:,} tokens{saves}")
     if planned.doubt:
         parts.append(f"although {planned.doubt}")
     if planned.changes:

@@ -155,8 +155,10 @@ class Router:
         """Return whether `other` costs less although the whole prompt is new to its cache."""
         if not (self._weighs_cost or routing.cheaper):
             return False
-        stay = routing.forecast.cost(pinned.target, cached_tokens=routing.needs.prefix_tokens)
-        switch = routing.forecast.cost(other.target)
+        known = routing.warmth is not None and routing.thread is not None
+        warm = routing.warm_tokens(pinned.target) if known else routing.needs.prefix_tokens
+        stay = routing.forecast.cost(pinned.target, cached_tokens=warm)
+        switch = routing.forecast.cost(other.target, cached_tokens=routing.warm_tokens(other.target))
         return stay is not None and switch is not None and switch < stay
 
 

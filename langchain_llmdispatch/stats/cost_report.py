@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WASTED = ("wasted_failed", "wasted_hedged", "wasted_declined")
 SAVED = ("saved_cache", "saved_tier", "saved_route")
-_MONEY = ("cost", "estimated", "wasted", *WASTED, *SAVED)
+_MONEY = ("cost", "estimated", "wasted", *WASTED, *SAVED, "lost_cache")
 _COUNTS = ("requests", "successes", "unpriced_requests", "input_tokens", "cached_tokens", "output_tokens")
 COLUMNS = (*_MONEY, *_COUNTS)
 

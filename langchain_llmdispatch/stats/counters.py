@@ -46,6 +46,7 @@ class _GroupKey(NamedTuple):
     route: str | None
     tags: frozenset[str]
     tier: str
+    cache_miss: str | None = None
 
     def names(self, by: By) -> tuple[str, ...]:
         """Return the names in one dimension."""
@@ -118,6 +119,9 @@ class _Group:
     def _count_savings(self, attempt: Attempt) -> None:
         for name, usd in savings_of(attempt):
             self._counts[name] += usd
+        if (miss := attempt.cache_miss) is not None:
+            self._counts["cache_misses"] += 1
+            self._counts["lost_cache"] += miss.usd or 0
 
     def _count_repeat(self, attempt: Attempt) -> None:
         self._counts["retries"] += attempt.retry is not None
@@ -181,7 +185,7 @@ class Counters:
         if attempt.sent:
             with self._lock:
                 self._in_flight.discard(id(attempt))
-                self._group(attempt.target, attempt.call, attempt.cost).count(attempt)
+                self._group(attempt.target, attempt.call, attempt.cost, attempt.cache_miss).count(attempt)
 
     def finished(self, call: CallState, answer: Attempt | None) -> None:
         """Count a call; answers that were declined were wasted, except one that had to do."""
@@ -223,12 +227,13 @@ class Counters:
         with self._lock:
             self._begin()
 
-    def _group(self, target: Target, call: CallState, cost: Cost | None) -> _Group:
+    def _group(self, target: Target, call: CallState, cost: Cost | None, miss: Any = None) -> _Group:
         tags, request = target.deployment.tags, call.request
         if request.tags:
             tags = tags | {tag for tag in request.tags if not tag.startswith("seq:step:")}
         tier = STANDARD if cost is None or cost.terms is PLAIN else cost.terms.tier or STANDARD
-        key = _GroupKey(target.vendor.name, target.model, target.name, request.route, tags, tier)
+        cause = None if miss is None else miss.cause
+        key = _GroupKey(target.vendor.name, target.model, target.name, request.route, tags, tier, cause)
         group = self._groups.get(key)
         return group if group is not None else self._new_group(key)
 
@@ -244,7 +249,8 @@ def _may_save(attempt: Attempt) -> bool:
     """Return whether a request may have saved something by its tier, or by where it went."""
     cost, first = attempt.cost, attempt.call.first_choice
     elsewhere = first is not None and first is not attempt.target
-    return elsewhere or (cost is not None and cost.terms is not PLAIN)
+    sold_otherwise = cost is not None and cost.terms is not PLAIN
+    return elsewhere or sold_otherwise or attempt.cache_miss is not None
 
 
 def _grouped(groups: list[tuple[_GroupKey, Tally]], by: By) -> dict[str, Tally]:

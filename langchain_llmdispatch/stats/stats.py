@@ -24,8 +24,8 @@ from langchain_llmdispatch.stats.tally import COLUMNS, CallTally, Tally
 if TYPE_CHECKING:
     import pandas as pd
 
-By: TypeAlias = Literal["vendor", "deployment", "model", "route", "tag", "tier"]
-DIMENSIONS: tuple[By, ...] = ("vendor", "deployment", "model", "route", "tag", "tier")
+By: TypeAlias = Literal["vendor", "deployment", "model", "route", "tag", "tier", "cache_miss"]
+DIMENSIONS: tuple[By, ...] = ("vendor", "deployment", "model", "route", "tag", "tier", "cache_miss")
 Groups: TypeAlias = Mapping[By, Mapping[str, Tally]]
 _Snapshot: TypeAlias = "Stats | Mapping[str, Any]"
 

@@ -28,6 +28,7 @@ class Tally(Spending):
         hedges: Requests that were sent beside a late one.
         rate_limited: Failures because of a rate limit (429).
         timeouts: Failures because of a timeout.
+        cache_misses: Answers that did not read a prompt cache that was warm.
         unpriced_requests: Successes whose cost is unknown; they are not in `cost`.
         throttled: Seconds spent waiting for our own limits.
         backoff: Seconds slept between retries.
@@ -36,6 +37,7 @@ class Tally(Spending):
         wasted_declined: US dollars of it that went to answers that were not good enough, and asked for again.
         saved_cache: US dollars that vendors' caches saved, less what writing to them cost.
         saved_tier: US dollars that service tiers saved against the ordinary one; negative for dearer tiers.
+        lost_cache: US dollars that were lost because a warm prompt cache was missed (`cache_misses`).
         saved_route: US dollars that answers saved against the first deployment in configured order, by the
             same tokens; negative where they were dearer.
         latency: Successful requests, from sending to the end of the answer.
@@ -53,6 +55,7 @@ class Tally(Spending):
     rate_limited: int = 0
     timeouts: int = 0
     unpriced_requests: int = 0
+    cache_misses: int = 0
     throttled: float = 0.0
     backoff: float = 0.0
     wasted_failed: Decimal = Decimal(0)
@@ -61,6 +64,7 @@ class Tally(Spending):
     saved_cache: Decimal = Decimal(0)
     saved_tier: Decimal = Decimal(0)
     saved_route: Decimal = Decimal(0)
+    lost_cache: Decimal = Decimal(0)
     latency: Distribution = field(default_factory=Distribution)
     first_token: Distribution = field(default_factory=Distribution)
 

@@ -28,12 +28,16 @@ class Billing:
             called.
         tiers: The vendor's words for tiers that the catalog names otherwise.
         writes_cache: Whether prompts are written to its cache unasked, which may be paid for.
+        caches_unasked: Whether it caches the beginnings of prompts unasked, and reports what was read.
+        cache_lasts: Seconds that a cached prompt lasts after its last use, if nothing else was asked for.
         sold: Tiers that the vendor sells; a request for another one is served, and paid, as ordinary.
     """
 
     facts: frozenset[str] = frozenset({"service_tier"})
     tiers: Mapping[str, str] = field(default_factory=dict)
     writes_cache: bool = False
+    caches_unasked: bool = False
+    cache_lasts: float = 300.0
     sold: frozenset[str] = frozenset({"flex", "priority", "fast", "batch"})
 
     def tier(self, word: Any) -> str:

@@ -40,6 +40,7 @@ def fake_attempt(name: str = "a", *, route: str | None = None, tags: frozenset[s
         hedge=False,
         usage=None,
         cost=None,
+        cache_miss=None,
         delay=0.0,
         waited=0.0,
         throttled=0.0,

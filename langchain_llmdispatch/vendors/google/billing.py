@@ -22,6 +22,7 @@ _VERTEX = re.compile(r"([a-z0-9-]+)-aiplatform\.(?:[a-z]+\.)?googleapis\.com|aip
 class GoogleBilling(Billing):
     """Gemini: tier, traffic type, grounding, the region of Vertex."""
 
+    caches_unasked: bool = True
     facts: frozenset[str] = frozenset({"service_tier", "traffic_type", "grounding_metadata"})
     tiers: Mapping[str, str] = field(
         default_factory=lambda: {

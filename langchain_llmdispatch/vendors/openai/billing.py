@@ -29,6 +29,8 @@ class OpenAIBilling(Billing):
     """The OpenAI family: service tiers, stated costs, tools of the Responses API, regional hosts."""
 
     facts: frozenset[str] = frozenset({"service_tier", "cost", SERVER_TOOLS, "is_byok"})
+    caches_unasked: bool = True
+    cache_lasts: float = 600.0  # "generally 5 to 10 minutes of inactivity"
     writes_cache: bool = True  # from GPT-5.6 on; models without a price for it are not charged
 
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
