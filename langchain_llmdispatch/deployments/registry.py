@@ -224,6 +224,13 @@ class DeploymentRegistry:
         if not found:
             known = [v.environment for v in vendors.known() if v.default_model is not None and v.needs_key]
             names = [key for environment in known for key in environment.keys[:1]]
+            hosts = [v for v in vendors.known() if v.needs_key and v.default_model is None]
+            ready = [v for v in hosts if v.base_url is not None and self.resolver.is_configured(v)]
+            if ready:
+                raise ConfigurationError(
+                    f"no model is configured: {self.resolver.key_variable(ready[0])} is set: "
+                    f"write model='{ready[0].name}:<model>'."
+                )
             raise MissingKeyError(
                 "no model is configured: pass model='vendor:model', or set one of "
                 f"{', '.join(names)} (a .env file works too). {NO_KEY}"

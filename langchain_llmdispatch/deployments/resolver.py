@@ -32,6 +32,7 @@ from langchain_llmdispatch.local.models import DEFAULT_MODEL
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import Endpoint
 from langchain_llmdispatch.vendors.base import Vendor
+from langchain_llmdispatch.vendors.langchain.packages import through_package
 from langchain_llmdispatch.vendors.langchain.vendor import HAND_IN, LangChainVendor
 
 logger = logging.getLogger(__name__)
@@ -138,11 +139,15 @@ class Resolver:
             raise ConfigurationError(f"model {text!r} names a vendor but no model; write 'vendor:model'.")
         if (vendor := _well_known(text, self.vendors.all())) is not None:
             return vendor, text
+        head, _, model = text.partition(":" if ":" in text else "/")
+        if (way := through_package(head, model)) is not None:
+            raise ConfigurationError(f"model {text!r}: {head} is no vendor here: {way}")
         names = sorted(self.vendors.names())
         hint = nearest(text.partition(":")[0], names) if ":" in text else ""
         raise ConfigurationError(
             f"model {text!r}: no vendor is known for it.{hint} Write 'vendor:model' with one of "
-            f"{', '.join(names)}."
+            f"{', '.join(names)}; for any other compatible server "
+            "Deployment('compatible:model', base_url=...); or hand in a LangChain chat model."
         )
 
     def recognise(self, text: str) -> tuple[Vendor, str] | None:
@@ -162,6 +167,11 @@ class Resolver:
             return has_key and self._url(vendor, None, config or _NO_CONFIG) is not None
         names = vendor.environment.urls + vendor.environment.keys
         return config is not None or self._variable(names) is not None
+
+    def key_variable(self, vendor: Vendor) -> str:
+        """Return the variable that holds the vendor's key, or the first that may."""
+        names = vendor.environment.keys
+        return next((name for name in names if self._variable([name])), names[0])
 
     def _config(self, vendor: Vendor) -> VendorConfig:
         return self._configs.get(vendor.name, _NO_CONFIG)

@@ -19,6 +19,7 @@ from langchain_llmdispatch.vendors.openai import (
     LocalVendor,
     OpenAIVendor,
 )
+from langchain_llmdispatch.vendors.openai.hosts import HOSTED as _HOSTED
 
 VENDORS: tuple[type[Vendor], ...] = (
     OpenAIVendor,
@@ -33,6 +34,10 @@ VENDORS: tuple[type[Vendor], ...] = (
 )
 
 
+HOSTED: tuple[type[Vendor], ...] = _HOSTED
+"""Presets of hosts that speak `compatible`; a row each in `openai/hosts.py`."""
+
+
 def builtin_vendors() -> dict[str, Vendor]:
     """Return a fresh table of the vendors that come with the package, by name, in order of preference."""
-    return {vendor.name: vendor() for vendor in VENDORS}
+    return {vendor.name: vendor() for vendor in (*VENDORS, *HOSTED)}

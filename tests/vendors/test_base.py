@@ -15,7 +15,7 @@ import langchain_llmdispatch
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import RateLimitError, ServerError
 from langchain_llmdispatch.types import Call, Endpoint
-from langchain_llmdispatch.vendors import VENDORS, builtin_vendors
+from langchain_llmdispatch.vendors import HOSTED, VENDORS, builtin_vendors
 from langchain_llmdispatch.vendors.base import (
     ErrorBody,
     Listing,
@@ -95,7 +95,7 @@ def test_a_subclass_with_a_name_of_its_own_has_a_listing_of_its_own() -> None:
 def test_vendors_are_new_in_each_table() -> None:
     """Names are unique, and aliases name no other vendor."""
     first, second = builtin_vendors(), builtin_vendors()
-    assert list(first) == list(second) == [vendor.name for vendor in VENDORS]
+    assert list(first) == list(second) == [vendor.name for vendor in (*VENDORS, *HOSTED)]
     assert all(first[name] is not second[name] for name in first)
     aliases = [alias for vendor in first.values() for alias in vendor.aliases]
     assert len({*aliases, *first}) == len(aliases) + len(first)

@@ -38,6 +38,8 @@ class Dialect:
         text_parts: Whether turns of text alone may be lists of parts; many small servers take strings only.
         reasoning: Field in which an assistant's own reasoning goes back inside a tool loop, or None.
         short_ids: Whether tool-call ids must be nine letters and digits (Mistral).
+        named_choice: Whether one tool may be demanded by its name; else by `required` and that tool alone:
+            llama.cpp and others ignore or refuse the object.
         thinking: Whether there is a `thinking` switch beside `reasoning_effort`; others refuse the field.
     """
 
@@ -47,6 +49,7 @@ class Dialect:
     text_parts: bool = True
     reasoning: str | None = None
     short_ids: bool = False
+    named_choice: bool = True
     thinking: bool = False
 
 
@@ -59,6 +62,9 @@ def chat_body(call: Call, dialect: Dialect) -> Json:
         body["tools"] = [*map(_tool, call.tools), *map(_server_tool, call.server_tools)]
     if call.tool_choice:
         body["tool_choice"] = tool_choice(call)
+        if call.tool_choice.mode == "tool" and not dialect.named_choice and not call.tool_choice.server:
+            named = [tool for tool in call.tools if tool.name == call.tool_choice.name]
+            body |= {"tool_choice": "required", "tools": [*map(_tool, named)]}
     if call.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = call.parallel_tool_calls
     if call.output:

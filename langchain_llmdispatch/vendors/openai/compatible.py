@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
 
 _PLAIN = Dialect(text_parts=False)
+_OF_SERVERS = Dialect(text_parts=False, named_choice=False)
 _HOSTS: dict[str, Dialect] = {
     # Refuse unknown fields and send usage in streams unasked.
     "api.mistral.ai": Dialect(text_parts=False, stream_usage=False, short_ids=True),
@@ -32,7 +33,14 @@ _HOSTS: dict[str, Dialect] = {
     "open.bigmodel.cn": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
     # Takes parts, which carry cache markers for the models behind it.
     "openrouter.ai": Dialect(reasoning="reasoning"),
-}
+    **dict.fromkeys(
+        (
+            "api.groq.com", "api.x.ai", "api.together.xyz", "api.fireworks.ai", "api.cerebras.ai",
+            "integrate.api.nvidia.com",
+        ),
+        _PLAIN,
+    ),
+}  # fmt: skip
 
 
 _WORDS = {"openrouter.ai": OPENROUTER, "api.mistral.ai": STRICT, "api.perplexity.ai": STRICT}
@@ -40,7 +48,7 @@ _WORDS = {"openrouter.ai": OPENROUTER, "api.mistral.ai": STRICT, "api.perplexity
 
 @lru_cache(maxsize=256)
 def _dialect(base_url: str) -> Dialect:
-    return _HOSTS.get(urlsplit(base_url).hostname or "", _PLAIN)
+    return _HOSTS.get(urlsplit(base_url).hostname or "", _OF_SERVERS)
 
 
 class CompatibleVendor(ChatCompletions):

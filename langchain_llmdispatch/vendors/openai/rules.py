@@ -66,5 +66,6 @@ SCHEMAS = SchemaDialect(strict=STRICT, strict_where_free=True)
 
 # LiteLLM's words for servers that speak OpenAI's format at an `api_base`.
 LITELLM_SERVERS = (
-    "groq", "openrouter", "mistral", "deepseek", "together_ai", "xai", "hosted_vllm", "openai_like",
+    "groq", "openrouter", "mistral", "deepseek", "together_ai", "xai", "fireworks_ai", "cerebras",
+    "nvidia_nim", "hosted_vllm", "openai_like",
 )  # fmt: skip
