@@ -32,8 +32,7 @@ def deployment(server: LoopbackServer, vendor: str, account: str = "", **fields:
         f"{vendor}:{MODELS[vendor]}",
         name=account or vendor,
         base_url=server.base_url(vendor, account),
-        api_key="key",
-        **fields,
+        **{"api_key": "key", **fields},
     )
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage, messages_to_dict
@@ -24,15 +25,20 @@ from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.batch.batched_model import BatchedModel
+from langchain_llmdispatch.batch.calls import RowAnswer
+from langchain_llmdispatch.batch.collection import Collection
 from langchain_llmdispatch.batch.progress import Progress, counted
 from langchain_llmdispatch.batch.report import BatchReport
 from langchain_llmdispatch.batch.results import Sink, check_sink, write_results
 from langchain_llmdispatch.batch.rows import BatchRow, Source, read_rows
 from langchain_llmdispatch.batch.store import BatchStore, RowResult
+from langchain_llmdispatch.batch.vendor_jobs import VendorJobs
 from langchain_llmdispatch.batch.window import MAX_IN_FLIGHT, amap_inputs
 from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
 from langchain_llmdispatch.clock import Clock
 
+_LIVE_FACTOR = 2  # what a live call costs, by the cost of one in a batch
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two passes over the rows that failed; it doubles
 
 
@@ -76,6 +82,9 @@ async def arun_batch(
     progress: bool = False,
     config: RunnableConfig | None = None,
     clock: Clock | None = None,
+    via: Literal["live", "batch"] = "live",
+    deadline: float | None = 86_400.0,
+    rng: Random | None = None,
 ) -> BatchReport:
     """Answer every row of a source, and write the results.
 
@@ -93,14 +102,22 @@ async def arun_batch(
         retry_failed: Whether rows that failed in earlier runs are tried again, perhaps by another `model`.
         progress: Whether a bar shows rows, tokens, dollars and the time left.
         config: For each call: tags, metadata, callbacks.
-        clock: The source of time for pauses before further tries.
+        clock: The source of time for pauses before further tries, and between polls.
+        via: `batch` sends rows to the vendors' batch APIs, at half the price: each to the first deployment of
+            its plan whose vendor has one. Rows that no such deployment takes, that failed for the vendor's
+            reasons, expired, or are missing, are called live. The model is a chat model, or made of one by
+            `bind_tools` or `with_structured_output`. Jobs of earlier runs are collected either way.
+        deadline: Seconds from a job's creation, after which it is cancelled and what it has not answered is
+            called live; None waits for the vendor's own end, which Azure does not have.
+        rng: Draws the jitter of waits.
 
     Returns:
         The state of the journal.
 
     Raises:
         ConfigurationError: A file or a row is wrong, the source differs from the journal's, another process
-            has the journal open, or `max_cost` is set and a price is unknown.
+            has the journal open, `max_cost` is set and a price is unknown, or the model cannot do what `via`
+            says, or has no deployment of an open job.
     """
     check_sink(sink)
     with BatchStore(_journal(store, sink)) as journal:
@@ -110,11 +127,7 @@ async def arun_batch(
         limits = _Limits(max_tries, max_cost, max_failures)
         with _bar(journal, shown=progress) as bar:
             run = _Run(model, journal, limits, config, bar)
-            try:
-                await run.passes(max_in_flight, clock or Clock())
-            finally:
-                write_results(sink, journal.ended())
-        return replace(journal.report(), stopped=run.stopped)
+            return await run.whole(sink, max_in_flight, via, clock or Clock(), rng or Random(), deadline)
 
 
 def _journal(store: str | Path | None, sink: Sink) -> Path:
@@ -157,19 +170,37 @@ class _Run:
     ) -> None:
         self._model, self._journal, self._limits, self._config = model, journal, limits, config
         self._bar, self._spent, self._dearest = bar, journal.report().cost, journal.dearest()
+        if self._dearest is not None and journal.jobs.any():
+            self._dearest *= _LIVE_FACTOR
         self._under_way = self._failures = 0
         self._settled = asyncio.Event()
         self.stopped: Literal["max_cost", "failures"] | None = None
 
+    async def whole(
+        self, sink: Sink, max_in_flight: int, via: str, clock: Clock, rng: Random, deadline: float | None
+    ) -> BatchReport:
+        """Answer all rows, by vendors' batches and by live calls, and write the results."""
+        try:
+            async with aclosing(self.rounds(via, clock, rng, deadline)) as rounds:
+                async for _ in rounds:
+                    await self.passes(max_in_flight, clock)
+                    if self.stopped == "failures":
+                        break
+        finally:
+            write_results(sink, self._journal.ended())
+        return replace(self._journal.report(), stopped=self.stopped)
+
     async def passes(self, max_in_flight: int, clock: Clock) -> None:
         """Go over the rows until none waits; those that failed are tried again after a pause."""
         pause = _PAUSE
+        if self.stopped == "max_cost":  # jobs that have ended since may have left some of it
+            self.stopped = None
         while True:
             results = amap_inputs(self._answer, self._rows(), max_in_flight=max_in_flight, ordered=False)
             async with aclosing(results):
                 async for _, result in results:
                     self._keep(result)
-            if self.stopped or not self._journal.report().waiting:
+            if self.stopped or not self._journal.has_waiting():
                 return
             await clock.asleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -194,18 +225,15 @@ class _Run:
             return True
         if self._dearest is None:  # the first row shows what one costs
             return not self._under_way
-        return self._spent + (self._under_way + 1) * self._dearest <= most
+        reserved = self._spent + self._journal.jobs.reserved
+        return reserved + (self._under_way + 1) * self._dearest <= most
 
     async def _answer(self, numbered: tuple[int, BatchRow]) -> RowResult:
         number, row = numbered
         usage = UsageCallbackHandler()
         handlers = [usage] if self._bar is None else [usage, self._bar.usage]
         config = counted(ensure_config(self._config), *handlers)
-        answer, failed, final = None, None, True
-        try:
-            answer = _stored(await self._model.ainvoke(row.input, config, **row.params))
-        except Exception as error:  # noqa: BLE001 - whatever a row fails with is its result
-            failed, final = f"{type(error).__name__}: {error}", not _is_worth_another(error)
+        answer, failed, final = await _tried(self._model.ainvoke(row.input, config, **row.params))
         used = usage.total
         return RowResult(
             number,
@@ -221,16 +249,91 @@ class _Run:
     def _keep(self, result: RowResult) -> None:
         self._journal.finish(result, max_tries=self._limits.tries)
         self._under_way -= 1
-        self._spent += result.cost
-        self._dearest = max(self._dearest or Decimal(0), result.cost)
         self._failures = 0 if result.error is None else self._failures + 1
         self._settled.set()
-        if self._bar is not None:
-            self._bar.add(failed=result.error is not None)
         if self._failures == self._limits.failures:
             self.stopped = "failures"
+        self._count(result, result.cost)
+        if self._bar is not None:
+            self._bar.add(failed=result.error is not None)
+
+    def _count(self, result: RowResult, live_cost: Decimal) -> None:
+        self._spent += result.cost
+        self._dearest = max(self._dearest or Decimal(0), live_cost)
         if result.unpriced and self._limits.cost is not None:
             raise errors.ConfigurationError("max_cost cannot be held: the price of an answer is unknown.")
+
+    # -- vendors' batches --------------------------------------------------------------------------
+
+    async def rounds(
+        self, via: str, clock: Clock, rng: Random, deadline: float | None
+    ) -> AsyncGenerator[None]:
+        """Yield whenever rows may wait for live calls; see `VendorJobs.rounds`."""
+        submits = _checked_via(via) == "batch"
+        if not submits and not self._journal.jobs.open():
+            yield
+            return
+        model = BatchedModel(self._model, self._config)
+        collection = Collection(
+            model.calls,
+            self._journal,
+            lambda number, answer: self._batched(model, number, answer),
+            self._keep_batched,
+            clock=clock,
+            rng=rng,
+        )
+        jobs = VendorJobs(
+            model.calls,
+            self._journal,
+            collection,
+            self._affords,
+            clock=clock,
+            rng=rng,
+            deadline=deadline,
+            submits=submits,
+        )
+        async with aclosing(jobs.rounds()) as rounds:
+            async for _ in rounds:
+                yield
+
+    async def _batched(self, model: BatchedModel, number: int, answer: RowAnswer) -> RowResult:
+        """Return the result of a row that a vendor's batch has answered, or failed to."""
+        unpriced = int(answer.message is not None and answer.cost is None)
+        used = (answer.cost or Decimal(0), unpriced, answer.input_tokens, answer.output_tokens)
+        if answer.message is None:
+            error = answer.error
+            final = not (getattr(error, "falls_back", False) or getattr(error, "is_retryable", False))
+            return RowResult(number, None, f"{type(error).__name__}: {error}", final, *used)
+        config = ensure_config(self._config)
+        made, failed, final = await _tried(model.finished(answer.message, config))
+        return RowResult(number, made, failed, final, *used)
+
+    def _keep_batched(self, result: RowResult) -> None:
+        self._count(result, result.cost * _LIVE_FACTOR)
+        if self._bar is not None and (result.answer is not None or result.final):
+            self._bar.add(failed=result.answer is None)
+
+    def _affords(self, worst: Decimal | None, beside: Decimal | int) -> bool:
+        """Return whether a row may be submitted; see `VendorJobs`."""
+        if self._limits.cost is None:
+            return True
+        if worst is None:
+            raise errors.ConfigurationError("max_cost cannot be held: what a row can cost is unknown.")
+        return self._spent + self._journal.jobs.reserved + beside + worst <= self._limits.cost
+
+
+async def _tried(work: Awaitable[Any]) -> tuple[str | None, str | None, bool]:
+    """Return an answer as JSON, or what failed and whether that is final."""
+    try:
+        return _stored(await work), None, True
+    except Exception as error:  # noqa: BLE001 - whatever a row fails with is its result
+        return None, f"{type(error).__name__}: {error}", not _is_worth_another(error)
+
+
+def _checked_via(via: str) -> str:
+    if via not in {"live", "batch"}:
+        raise errors.ConfigurationError(f"via={via!r} is not known: 'live' or 'batch'.")
+    return via
 
 
 def _stored(answer: Any) -> str:

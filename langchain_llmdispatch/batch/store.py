@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from langchain_llmdispatch.batch.jobs import JOB_TABLES, JobTable, VendorJob
 from langchain_llmdispatch.batch.report import BatchReport
 from langchain_llmdispatch.batch.rows import BatchRow
 from langchain_llmdispatch.errors import ConfigurationError
@@ -29,6 +30,14 @@ CREATE TABLE IF NOT EXISTS rows (
   input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS waiting ON rows (number) WHERE state = 'waiting';
 PRAGMA user_version = 1;
+"""
+_WAITING = """
+SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ?
+AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number AND open = 1) ORDER BY number LIMIT ?
+"""
+_UNSENT = """
+SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ?
+AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number) ORDER BY number LIMIT ?
 """
 _CHUNK = 1000
 MOST_STARTS = 10
@@ -66,6 +75,10 @@ class BatchStore:
     Args:
         path: The file; it is made if it is missing.
 
+    Attributes:
+        path: The file.
+        jobs: The vendors' jobs that rows are in.
+
     Raises:
         ConfigurationError: The file is none of a batch, or another process has it open.
     """
@@ -79,7 +92,8 @@ class BatchStore:
             self._db.execute(
                 "PRAGMA synchronous = NORMAL"
             )  # a power failure may undo the last rows, a kill none
-            self._db.executescript(_TABLES)
+            self._db.executescript(_TABLES + JOB_TABLES)
+            self.jobs = JobTable(self._db)
         except sqlite3.OperationalError as error:
             raise ConfigurationError(f"{path}: another process has this batch open: {error}.") from None
         except sqlite3.DatabaseError as error:
@@ -135,12 +149,25 @@ class BatchStore:
             raise ConfigurationError(f"row {number}: another row has the id {name!r}, too.") from None
 
     def waiting(self) -> Iterator[tuple[int, BatchRow]]:
-        """Yield the rows that have no result yet, in order, each at most once."""
+        """Yield the rows that have no result yet and are in no job, in order, each at most once."""
+        return self._chunks(_WAITING)
+
+    def unsent(self) -> Iterator[tuple[int, BatchRow]]:
+        """Yield the rows that have no result yet and never were in a job, in order."""
+        return self._chunks(_UNSENT)
+
+    def has_waiting(self) -> bool:
+        """Return whether a row is left for a live call."""
+        return next(self.waiting(), None) is not None
+
+    def row(self, number: int) -> BatchRow:
+        """Return a row."""
+        found = self._db.execute("SELECT id, row FROM rows WHERE number = ?", (number,)).fetchone()
+        return BatchRow(*found)
+
+    def _chunks(self, query: str) -> Iterator[tuple[int, BatchRow]]:
         last = 0
-        while found := self._db.execute(
-            "SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ? ORDER BY number LIMIT ?",
-            (last, _CHUNK),
-        ).fetchall():
+        while found := self._db.execute(query, (last, _CHUNK)).fetchall():
             for number, name, text in found:
                 yield number, BatchRow(name, text)
             last = found[-1][0]
@@ -163,23 +190,37 @@ class BatchStore:
 
     def finish(self, result: RowResult, *, max_tries: int) -> None:
         """Keep a result; a failure that is not final counts as one of `max_tries`."""
-        number = result.number
         with self._db:
-            tries, cost = self._db.execute(
-                "SELECT tries + 1, cost FROM rows WHERE number = ?", (number,)
-            ).fetchone()
-            state = "done" if result.answer is not None else "waiting"
-            if state == "waiting" and (result.final or tries >= max_tries):
-                state = "failed"
-            self._db.execute(
-                "UPDATE rows SET state = ?, tries = ?, answer = ?, error = ?, cost = ?, "
-                "unpriced = unpriced + ?, input_tokens = input_tokens + ?, "
-                "output_tokens = output_tokens + ? WHERE number = ?",
-                (
-                    *(state, tries, result.answer, result.error, str(Decimal(cost) + result.cost)),
-                    *(result.unpriced, result.input_tokens, result.output_tokens, number),
-                ),
-            )
+            tries = self._keep(result, 1)
+            if not result.final and tries >= max_tries:
+                self._db.execute(
+                    "UPDATE rows SET state = 'failed' WHERE number = ? AND state = 'waiting'",
+                    (result.number,),
+                )
+
+    def finish_in(self, job: VendorJob, results: Sequence[RowResult]) -> None:
+        """Keep results of a vendor's job. A failure that is not final leaves its row to live calls."""
+        with self._db:
+            for result in results:
+                self._keep(result, 0)
+            self.jobs.settle(job, [result.number for result in results])
+
+    def _keep(self, result: RowResult, tries: int) -> int:
+        """Add a result to its row; return the row's tries."""
+        before, cost = self._db.execute(
+            "SELECT tries, cost FROM rows WHERE number = ?", (result.number,)
+        ).fetchone()
+        state = "done" if result.answer is not None else "failed" if result.final else "waiting"
+        self._db.execute(
+            "UPDATE rows SET state = ?, tries = ?, answer = ?, error = ?, cost = ?, "
+            "unpriced = unpriced + ?, input_tokens = input_tokens + ?, "
+            "output_tokens = output_tokens + ? WHERE number = ?",
+            (
+                *(state, before + tries, result.answer, result.error, str(Decimal(cost) + result.cost)),
+                *(result.unpriced, result.input_tokens, result.output_tokens, result.number),
+            ),
+        )
+        return int(before) + tries
 
     def retry_failed(self) -> None:
         """Let the rows that failed wait again, with all their tries."""

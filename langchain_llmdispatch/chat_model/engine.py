@@ -7,7 +7,6 @@ import logging
 import random
 import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.language_models import LangSmithParams
@@ -17,6 +16,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_llmdispatch.callbacks.events import Run, RunManager
 from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
 from langchain_llmdispatch.chat_model import first_call
+from langchain_llmdispatch.chat_model.call_policy import policy_of, within
 from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
 from langchain_llmdispatch.chat_model.scoped_words import check_vendors, scoped
@@ -25,8 +25,8 @@ from langchain_llmdispatch.chat_model.spending import ModelBudgets, budgets_of
 from langchain_llmdispatch.config.schema import DispatchFields, ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry, fingerprint
 from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState
-from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
@@ -37,7 +37,7 @@ from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.first_choice import same_draws
 from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Router
-from langchain_llmdispatch.types import ChatRequest, TimeLimits
+from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.word_secrets import masked
 
 # The fields of a request that change its answer, besides messages and words.
@@ -87,7 +87,7 @@ class Engine:
         self._affinity, self._warmth, self._rng = shared.affinity, shared.warmth, fields.rng
         self._retry_balance = shared.retry_balance_of(fields)
         self.spending = ModelBudgets(budgets_of(fields.budget), fields.budget_usd, fields.on_budget)
-        self._policy = _policy(fields, fields.max_retries)
+        self._policy = policy_of(fields, fields.max_retries)
         self._router = _router(fields, self.registry)
         check_vendors(self.requests.vendor_params, self.registry)
         self._has_rules = bool(fields.routing_rules)
@@ -150,7 +150,7 @@ class Engine:
         """
         run = Run(manager)
         request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
-        policy = self._policy if options is NO_OPTIONS else _within(self._policy, options)
+        policy = self._policy if options is NO_OPTIONS else within(self._policy, options)
         routing = self._routing(request, wanted, options, policy, self._rng)
         budget = None
         if self.spending.bounds or options.max_cost is not None:
@@ -208,6 +208,32 @@ class Engine:
         """Return the chunks of a call; see `begin`."""
         return self.asynchronous.stream(*self.begin(messages, stop, kwargs, manager, stream=True))
 
+    def routing_of(
+        self,
+        messages: Sequence[BaseMessage],
+        kwargs: dict[str, Any],
+        *,
+        tags: Sequence[str],
+        metadata: Mapping[str, Any],
+    ) -> RoutingRequest:
+        """Return everything that the decision about a call depends on; see `begin`."""
+        stop = kwargs.pop("stop", None)
+        request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=False)
+        return self._routing(request, wanted, options, within(self._policy, options), self._rng)
+
+    def decide(self, routing: RoutingRequest) -> Sequence[Target]:
+        """Return the deployments that a call tries, in order; where they take turns, a turn is taken."""
+        targets = self._router.decide(routing).targets
+        if self._router.takes_turns and targets:
+            self.health.take_turn(targets[0])
+        return targets
+
+    def apart(self, routing: RoutingRequest, target: Target) -> Attempt:
+        """Return an attempt whose request is sent elsewhere: it is counted, and changes nothing else."""
+        counters = Observers() if self.counters is None else Observers(self.counters)
+        call = CallState(routing.request, [target], self._policy, self.clock, observers=counters)
+        return Attempt(call, call.candidates[0], 1)
+
     def explain(
         self,
         messages: Sequence[BaseMessage],
@@ -223,7 +249,7 @@ class Engine:
         """
         stream, stop = bool(kwargs.pop("stream", False)), kwargs.pop("stop", None)
         request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
-        policy, balance, now = _within(self._policy, options), self._retry_balance, self.clock.monotonic()
+        policy, balance, now = within(self._policy, options), self._retry_balance, self.clock.monotonic()
         routing = self._routing(request, wanted, options, policy, same_draws(self._rng))
         budget = None
         if self.spending.bounds or options.max_cost is not None:
@@ -327,22 +353,6 @@ class Engine:
         return scoped(routing, self._router, registry)
 
 
-def _policy(fields: DispatchFields, max_retries: int | None) -> CallPolicy:
-    retries = fields.retry_policy
-    if max_retries is not None:
-        retries = retries.model_copy(update={"max_retries": max_retries})
-    return CallPolicy(
-        retries,
-        fields.max_attempts,
-        TimeLimits(fields.timeout, fields.deadline, fields.first_token_timeout, fields.stream_idle_timeout),
-        resume=fields.on_stream_error == "resume",
-        cascade=Cascade.of(fields.escalate_when),
-        hedge_after=fields.hedge_after,
-        wait_for_preferred=fields.wait_for_preferred,
-        max_response_bytes=fields.max_response_bytes,
-    )
-
-
 def _router(fields: DispatchFields, registry: DeploymentRegistry) -> Router:
     """Return the router of a model.
 
@@ -361,17 +371,6 @@ def _router(fields: DispatchFields, registry: DeploymentRegistry) -> Router:
     )
     router.check(registry.all, registry.routes)
     return router
-
-
-def _within(policy: CallPolicy, options: RunOptions) -> CallPolicy:
-    """Return the policy with the call's own times and patience, if it has some."""
-    if options.wait_for_preferred is not None:
-        policy = replace(policy, wait_for_preferred=float(options.wait_for_preferred))
-    if options.deadline is None and options.timeout is None:
-        return policy
-    own = {"deadline": options.deadline, "timeout": options.timeout}
-    times = {name: float(seconds) for name, seconds in own.items() if seconds is not None}
-    return replace(policy, times=replace(policy.times, **times))
 
 
 def _warn_of_repeats(targets: Sequence[Target], max_attempts: int) -> None:

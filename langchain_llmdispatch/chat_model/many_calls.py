@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig
+
+from langchain_llmdispatch.chat_model.managed import ManagedModel
+from langchain_llmdispatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from langchain_llmdispatch.batch.calls import BatchCalls
     from langchain_llmdispatch.batch.progress import Configs, Progress
 
 
-class ManyCalls(BaseChatModel):
+class ManyCalls(ManagedModel):
     """What a chat model does with many inputs."""
 
     def batch(
@@ -56,6 +60,23 @@ class ManyCalls(BaseChatModel):
         from langchain_llmdispatch.batch.progress import abatch_with_progress
 
         return await abatch_with_progress(self, inputs, config, **kwargs)
+
+    def batch_calls(self, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> BatchCalls:
+        """Return the calls of this model for vendors' batch APIs: what `run_batch(..., via="batch")` uses.
+
+        Args:
+            config: For each call: tags and metadata.
+            kwargs: Keywords of each call.
+
+        Raises:
+            ConfigurationError: The model has a `budget` or `budget_usd`, from which no job is paid.
+        """
+        from langchain_llmdispatch.chat_model.batch_calls import ModelBatchCalls
+
+        if self._engine.spending.bounds:
+            text = "via='batch': no job is paid from the model's budget; set the batch's max_cost instead."
+            raise ConfigurationError(text)
+        return ModelBatchCalls(self._engine, config, kwargs)
 
     @overload
     def map(self) -> Runnable[Sequence[LanguageModelInput], list[AIMessage]]: ...

@@ -26,6 +26,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
             max_cost=options.max_cost,
             retry_failed=options.retry_failed,
             progress=options.progress,
+            via=options.via,
+            deadline=options.deadline * 3600,
         )
     terminal.write(str(report))
     return 1 if report.failed or report.waiting else 0

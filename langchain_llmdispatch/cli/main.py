@@ -124,6 +124,15 @@ def _batch_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--max-in-flight", type=int, default=64, help="rows under way at most (default 64)")
     sub.add_argument("--max-tries", type=int, default=3, help="calls per row (default 3)")
     sub.add_argument("--max-cost", type=float, help="US dollars that the whole batch may cost")
+    sub.add_argument(
+        "--via",
+        choices=("live", "batch"),
+        default="live",
+        help="`batch`: the vendors' batch APIs, at half price",
+    )
+    sub.add_argument(
+        "--deadline", type=float, default=24.0, help="hours until a vendor's batch is cancelled (default 24)"
+    )
     sub.add_argument("--retry-failed", action="store_true", help="try the rows that failed again")
     sub.add_argument("--progress", action="store_true", help="show a bar")
 

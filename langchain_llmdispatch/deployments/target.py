@@ -70,6 +70,12 @@ class Target:
         word = vendor.casefold()
         return word == self.vendor.name or word in self.vendor.aliases
 
+    def on(self, terms: Terms) -> Target:
+        """Return the target at the price of other terms (`Terms(tier="batch")`); its own prices stay."""
+        other = replace(self)
+        object.__setattr__(other, "price", self.price.on(terms))
+        return other
+
     def limits(self, common: TimeLimits) -> TimeLimits:
         """Return the time limits of a call on this target: its own over the model's."""
         own = self.timeouts

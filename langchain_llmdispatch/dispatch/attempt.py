@@ -56,6 +56,7 @@ class Attempt:
         paused_turn: Whether its answer was paused by the vendor, and another request is to continue it.
         outdated: Whether it went on from an answer that its vendor had stored, and that is gone.
         lost: Whether another request of the call answered first (see `Race`).
+        apart: Whether its answer came with a batch, so that its latency means nothing.
         crash: The exception that it ended with where that is no `DispatchError`: a bug of this package.
         usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
         partial: Whether `usage` was reported before the answer broke off: more may have been used.
@@ -70,7 +71,7 @@ class Attempt:
         ended_at: When it ended, in the clock's monotonic seconds.
     """
 
-    partial = committed = lost = paused_turn = outdated = False
+    partial = committed = lost = paused_turn = outdated = apart = False
     changes: Sequence[Change] = ()
     unseen: Sequence[BaseMessage] = ()
     usage: UsageMetadata | None = None

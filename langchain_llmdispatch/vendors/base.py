@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.types import Call, LimitState
     from langchain_llmdispatch.vendors.background import BackgroundAnswers
+    from langchain_llmdispatch.vendors.batches import BatchApi
 
 __all__ = [
     "ANY_TOOL_NAME",
@@ -264,6 +265,10 @@ class Vendor(CountsTokens, ABC):
 
     def background(self, call: Call) -> BackgroundAnswers | None:
         """Return how answers to `call` are fetched that are made in the background; None if they are not."""
+        return None
+
+    def batch_api(self, call: Call) -> BatchApi | None:
+        """Return the batch API at the endpoint of `call`; None where there is none."""
         return None
 
     # -- vendors that answer in this process ---------------------------------------------------------

@@ -87,7 +87,14 @@ def json_request(
     Raises:
         UnwritableError: A part of the body has no JSON form.
     """
-    target, content = _url(url), dump_json(body, allow_nan=False)
+    return content_request(url, headers, dump_json(body, allow_nan=False))
+
+
+def content_request(
+    url: str, headers: Mapping[str, str] | Callable[[], Mapping[str, str]], content: bytes
+) -> httpx.Request:
+    """Return a POST of JSON that is encoded already; see `json_request`."""
+    target = _url(url)
     headers = headers() if callable(headers) else headers
     fields = {
         "accept": "*/*",

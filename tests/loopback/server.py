@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.loopback import answers, delivery, errors
+from tests.loopback.batches import AnthropicBatches, Batches, BatchPlan, GoogleBatches, OpenAIBatches
+from tests.loopback.batches.base import BrokenOffError
 from tests.loopback.delivery import Action, FaultBytes, LostError
 from tests.loopback.dialects import DIALECTS, VendorDialect
 from tests.loopback.faults import Fault, Script, Step, StepPlan
@@ -32,6 +34,8 @@ class LoopbackServer:
         strict: Whether requests that a vendor documents as wrong are refused.
 
     Attributes:
+        batch_plan: How the batch APIs behave.
+        batches: The batch APIs, by vendor.
         planner: Plans the response to each request; where it returns None, or is None, the scripts do.
     """
 
@@ -40,6 +44,7 @@ class LoopbackServer:
         self.strict = strict
         self.accepted_connections = 0
         self.planner: Planner | None = None
+        self._begin()
         self._log = RequestLog()
         self._scripts: dict[str, Script] = {}
         self._lock = threading.Lock()
@@ -115,7 +120,14 @@ class LoopbackServer:
         with self._lock:
             self._scripts.clear()
         self.planner = None
+        self._begin()
         self._log.clear()
+
+    def _begin(self) -> None:
+        self.batch_plan = BatchPlan()
+        made = (OpenAIBatches, lambda plan: OpenAIBatches(plan, "azure"), AnthropicBatches, GoogleBatches)
+        batches: list[Batches] = [make(self.batch_plan) for make in made]
+        self.batches = {each.vendor: each for each in batches}
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -153,6 +165,8 @@ class LoopbackServer:
         route = resolve(message.path)
         body = message.json if isinstance(message.json, dict) else {}
         stream = bool(route.api) and route.streams(body)
+        if not route.api and await self._of_batches(connection, message, route):
+            return
         entry = _received(message, route, stream=stream)
         number = self._log.receive(entry)
         exchange = ServerExchange(connection, route, entry, f"loop{number:08d}")
@@ -168,6 +182,25 @@ class LoopbackServer:
             return
         planned = None if self.planner is None else self.planner(entry, request)
         await exchange.run(dialect, call, request, planned or self._plan(route, number))
+
+    async def _of_batches(self, connection: Connection, message: Message, route: Route) -> bool:
+        """Answer a request to a batch API; return whether it was one."""
+        for batches in self.batches.values():
+            try:
+                reply = batches.reply(message)
+            except (LostError, BrokenOffError) as error:
+                self._log.receive(_received(message, route, stream=False))
+                if isinstance(error, BrokenOffError):
+                    connection.head(200, {"content-length": str(len(error.content) * 2)})
+                    connection.write(error.content)
+                    await connection.flush()
+                raise LostError from None
+            if reply is not None:
+                entry = _received(message, route, stream=False)
+                self._log.receive(entry)
+                await ServerExchange(connection, route, entry, "batch").reply(reply)
+                return True
+        return False
 
     def _read(self, dialect: VendorDialect, call: VendorRequest) -> Request:
         try:

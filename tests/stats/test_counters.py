@@ -34,6 +34,7 @@ def fake_attempt(name: str = "a", *, route: str | None = None, tags: frozenset[s
         record=SimpleNamespace(error=None),
         number=1,
         sent=True,
+        apart=False,
         error=None,
         retry=None,
         fallback=False,

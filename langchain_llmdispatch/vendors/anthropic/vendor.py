@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.anthropic import rules
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER, decode_answer
+from langchain_llmdispatch.vendors.anthropic.batches import MessageBatches
 from langchain_llmdispatch.vendors.anthropic.billing import AnthropicBilling
 from langchain_llmdispatch.vendors.anthropic.errors import error_of
 from langchain_llmdispatch.vendors.anthropic.paused import continued
@@ -38,7 +39,7 @@ from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import httpx
     from langchain_core.messages import AIMessage
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call, Endpoint
     from langchain_llmdispatch.vendors.base import StreamDecoder
+    from langchain_llmdispatch.vendors.batches import BatchApi
 
 _MEDIA = frozenset({"image", "image_url", "pdf", "pdf_url"})
 _BEARER = "Bearer "
@@ -114,18 +116,24 @@ class AnthropicVendor(Vendor):
 
     def encode_request(self, call: Call) -> httpx.Request:
         """Return the HTTP request for `call`."""
+        made = self._body(call)
+        return json_request(
+            _url(call.endpoint.base_url), lambda: self._headers(call, betas(call, made)), made
+        )
+
+    def _body(self, call: Call) -> dict[str, Any]:
         made = body(call, self.facts(call.model))
         if call.prompt_cache:
             mark(made, call.prompt_cache)
-        return json_request(_url(call.endpoint.base_url), lambda: self._headers(call, made), made)
+        return made
 
-    def _headers(self, call: Call, made: Mapping[str, Any]) -> dict[str, str]:
+    def _headers(self, call: Call, beta_features: Iterable[str]) -> dict[str, str]:
         """Return the headers; the only place where the key is unwrapped."""
         endpoint = call.endpoint
         headers = {"anthropic-version": endpoint.api_version or self.api_version or "", **_auth(endpoint)}
         own = custom_headers(endpoint)
         named = [name.strip() for name in own.pop("anthropic-beta", "").split(",") if name.strip()]
-        features = dict.fromkeys((*named, *betas(call, made)))
+        features = dict.fromkeys((*named, *beta_features))
         if features:
             headers["anthropic-beta"] = ",".join(features)
         return {**headers, **own}
@@ -140,7 +148,22 @@ class AnthropicVendor(Vendor):
         made = body(call, self.facts(call.model))
         counted = {name: value for name, value in made.items() if name in rules.COUNTED}
         url = f"{_url(call.endpoint.base_url)}/count_tokens"
-        return json_request(url, lambda: self._headers(call, counted), counted)
+        return json_request(url, lambda: self._headers(call, betas(call, counted)), counted)
+
+    def batch_api(self, call: Call) -> BatchApi | None:
+        """Return Message Batches."""
+        return MessageBatches(
+            call,
+            f"{_url(call.endpoint.base_url)}/batches",
+            lambda features: self._headers(call, filter(None, features.split(","))),
+            self._batched,
+        )
+
+    def _batched(self, call: Call) -> tuple[dict[str, Any], str]:
+        """Return a call's body, without what streams it, and its beta features."""
+        made = self._body(call)
+        made.pop("stream", None)
+        return made, ",".join(betas(call, made))
 
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:

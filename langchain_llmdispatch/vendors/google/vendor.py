@@ -28,6 +28,7 @@ from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.google import rules
 from langchain_llmdispatch.vendors.google.answer import decode_answer
+from langchain_llmdispatch.vendors.google.batches import GenerateContentBatches
 from langchain_llmdispatch.vendors.google.billing import GoogleBilling
 from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER
 from langchain_llmdispatch.vendors.google.errors import error_of
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.errors import VendorError
     from langchain_llmdispatch.types import Call, Endpoint
     from langchain_llmdispatch.vendors.base import StreamDecoder
+    from langchain_llmdispatch.vendors.batches import BatchApi
 
 
 _COMPUTER = frozenset({"computer_use", "computerUse"})
@@ -131,6 +133,17 @@ class GoogleVendor(Vendor):
         url = _url(replace(call, stream=False)).removesuffix("generateContent") + "countTokens"
         return json_request(url, lambda: _headers(call.endpoint), counted)
 
+    def batch_api(self, call: Call) -> BatchApi | None:
+        """Return the batches of the Gemini API; those of Vertex read and write buckets, and are not used."""
+        if "/" in call.model.removeprefix("models/"):
+            return None
+        return GenerateContentBatches(
+            call,
+            _base(call),
+            lambda: _headers(call.endpoint),
+            lambda each: request_body(each, self.facts(each.model)),
+        )
+
     @guards_answer
     def decode_response(self, call: Call, body: bytes, headers: Mapping[str, str]) -> AIMessage:
         """Return the message in a successful response."""
@@ -150,10 +163,15 @@ class GoogleVendor(Vendor):
 _COUNTED_BY_VERTEX = frozenset(["contents", "systemInstruction", "tools", "generationConfig"])
 
 
-def _url(call: Call) -> str:
-    base, model = call.endpoint.base_url.rstrip("/"), quote(call.model, safe="/")
+def _base(call: Call) -> str:
+    base = call.endpoint.base_url.rstrip("/")
     if not re.search(r"/v\d\w*\Z", base):
         base = f"{base}/{call.endpoint.api_version or GoogleVendor.api_version}"
+    return base
+
+
+def _url(call: Call) -> str:
+    base, model = _base(call), quote(call.model, safe="/")
     path = model if "/" in model else f"models/{model}"
     return f"{base}/{path}:{'streamGenerateContent?alt=sse' if call.stream else 'generateContent'}"
 

@@ -30,6 +30,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing
 from langchain_llmdispatch.vendors.openai import rules
+from langchain_llmdispatch.vendors.openai.batches import FileBatches
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
 from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor
 
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_llmdispatch.types import Call
+    from langchain_llmdispatch.vendors.batches import BatchApi
 
+_FILE_SECONDS = 14 * 86_400  # the least that Azure takes
 _FOREIGN = re.compile(
     r"deepseek|grok|llama|mistral|ministral|codestral|phi-?\d|kimi|cohere|command|jais|mai-|gpt-oss|qwen|jamba",
     re.IGNORECASE,
@@ -114,7 +117,7 @@ class AzureVendor(OpenAIVendor):
         service, version = _service(call.endpoint.base_url), call.endpoint.api_version
         dated = version if version and version[0].isdigit() else None
         query = f"?api-version={quote(version, safe='')}" if version else ""
-        if path.partition("/")[0] == "responses":
+        if path.partition("/")[0] in {"responses", "files", "batches"}:
             return _responses_url(service, version, path)
         if service.kind == "complete":
             return f"{service.base}{query}" if dated and not service.bearer else service.base
@@ -160,6 +163,16 @@ class AzureVendor(OpenAIVendor):
         """Return whether `call` goes to the Responses API, which only Azure OpenAI has."""
         here = _service(call.endpoint.base_url).kind in _OPENAI and not _FOREIGN.search(call.model)
         return here and super().uses_responses(call)
+
+    def batch_api(self, call: Call) -> BatchApi | None:
+        """Return the Batch API of Azure OpenAI; the deployment must be of a batch type.
+
+        Files that expire have a quota of their own, 10,000 and not 500 (Azure/azure-sdk-for-java#47401).
+        """
+        if _service(call.endpoint.base_url).kind not in _OPENAI or _FOREIGN.search(call.model):
+            return None
+        old = f"{self.url(call, 'batches')}?".partition("?")[0].endswith("/openai/batches")
+        return FileBatches(self, call, prefix="/" if old else "/v1/", expires_after=_FILE_SECONDS)
 
     def provider_of(self, call: Call) -> str:
         """Return `openai` for OpenAI's models; the others' reasoning would be hidden by its translator."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from langchain_llmdispatch.vendors.base import HistoryRules, OwnedWords
+from langchain_llmdispatch.vendors.openai.batches import FileBatches
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
 from langchain_llmdispatch.vendors.openai.rules import LITELLM_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
@@ -18,6 +19,7 @@ from langchain_llmdispatch.vendors.openai.words import COMPATIBLE, OPENROUTER, S
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
+    from langchain_llmdispatch.vendors.batches import BatchApi
 
 _PLAIN = Dialect(text_parts=False)
 _OF_SERVERS = Dialect(text_parts=False, named_choice=False)
@@ -78,6 +80,12 @@ class CompatibleVendor(ChatCompletions):
     def words_at(self, base_url: str) -> OwnedWords:
         """Return the words that the host documents, or those of all servers."""
         return _WORDS.get(urlsplit(base_url).hostname or "", self.words)
+
+    def batch_api(self, call: Call) -> BatchApi | None:
+        """Return the batch API of Groq, which has OpenAI's; those of others differ, or are not known."""
+        if urlsplit(call.endpoint.base_url).hostname != "api.groq.com":
+            return None
+        return FileBatches(self, call)
 
     def dialect(self, call: Call) -> Dialect:
         """Return the dialect that the host needs, or the one that nearly all take."""

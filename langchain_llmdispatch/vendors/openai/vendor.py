@@ -27,6 +27,7 @@ from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
 from langchain_llmdispatch.vendors.openai import rules
 from langchain_llmdispatch.vendors.openai.background import ResponsesInBackground
+from langchain_llmdispatch.vendors.openai.batches import FileBatches
 from langchain_llmdispatch.vendors.openai.billing import OpenAIBilling
 from langchain_llmdispatch.vendors.openai.chat_answer import chat_message
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.background import BackgroundAnswers
     from langchain_llmdispatch.vendors.base import StreamDecoder
+    from langchain_llmdispatch.vendors.batches import BatchApi
 
 
 class ChatCompletions(Vendor):
@@ -250,6 +252,10 @@ class OpenAIVendor(ChatCompletions):
         """Return how answers of the Responses API are fetched that are made in the background."""
         background = call.extra.get("background") is True and self.uses_responses(call)
         return ResponsesInBackground(self, call) if background else None
+
+    def batch_api(self, call: Call) -> BatchApi | None:
+        """Return OpenAI's Batch API, for either API of answers."""
+        return FileBatches(self, call)
 
     def refused(self, call: Call) -> Collection[str]:
         """Return the parameters and words that only the other API takes."""

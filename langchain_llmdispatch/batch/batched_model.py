@@ -1,0 +1,69 @@
+"""A model behind vendors' batch APIs: its calls, and what is done with each of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import (
+    Runnable,
+    RunnableBinding,
+    RunnableConfig,
+    RunnableLambda,
+    RunnableParallel,
+    RunnableSequence,
+)
+from langchain_core.runnables.config import merge_configs
+
+from langchain_llmdispatch.batch.calls import BatchCalls
+from langchain_llmdispatch.errors import ConfigurationError
+
+_HINT = (
+    "via='batch' takes a DispatcherChatModel, or what bind_tools, bind, with_config or "
+    "with_structured_output makes of one"
+)
+
+
+class BatchedModel:
+    """A chat model, and the steps after it.
+
+    Args:
+        model: A chat model, one with bound keywords or a config, or a chain that begins with one.
+        config: For each call.
+
+    Attributes:
+        calls: The calls of the chat model.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+
+    def __init__(self, model: Runnable[Any, Any], config: RunnableConfig | None) -> None:
+        first, self._then = _divided(model)
+        kwargs: Mapping[str, Any] = {}
+        while isinstance(first, RunnableBinding):
+            kwargs, config = {**first.kwargs, **kwargs}, merge_configs(first.config, config)
+            first = first.bound
+        calls_of = getattr(first, "batch_calls", None)
+        if calls_of is None:
+            raise ConfigurationError(f"{_HINT}, not a {type(first).__name__}.")
+        self.calls: BatchCalls = calls_of(config, kwargs)
+
+    async def finished(self, message: AIMessage, config: RunnableConfig) -> Any:
+        """Return what the whole model makes of an answer of the chat model."""
+        return message if self._then is None else await self._then.ainvoke(message, config)
+
+
+def _divided(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], Runnable[Any, Any] | None]:
+    """Return the chat model of a chain, and the rest of the chain, if there is one."""
+    if not isinstance(model, RunnableSequence):
+        return model, None
+    first, *rest = model.steps
+    if isinstance(first, RunnableParallel) and list(first.steps__) == ["raw"]:  # include_raw=True
+        first, rest = first.steps__["raw"], [RunnableLambda(_raw), *rest]
+    return first, rest[0] if len(rest) == 1 else RunnableSequence(*rest)
+
+
+def _raw(message: AIMessage) -> dict[str, AIMessage]:
+    return {"raw": message}

@@ -1,0 +1,170 @@
+"""Gemini's batches: `batchGenerateContent` with inline requests, whose results are in the operation.
+
+Source: ai.google.dev/gemini-api/docs/batch-api, ai.google.dev/api/batch-api and python-genai's `batches.py`.
+A large batch keeps nothing when it expires (googleapis/python-genai#2974), and its results came back in
+another order (#1909): jobs are small, and results are matched by the `key` in their metadata, never by place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+import httpx
+
+from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.vendors.batches import (
+    BatchApi,
+    BatchJob,
+    BatchLine,
+    BatchResult,
+    id_in,
+    object_in,
+    seconds_of,
+)
+from langchain_llmdispatch.vendors.request import bodyless_request, content_request
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.types import Call
+
+_PAGE = 100
+_STATES = ("BATCH_STATE_", "JOB_STATE_")
+_OVER = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
+# google.rpc.Code -> HTTP status: github.com/googleapis/googleapis, google/rpc/code.proto.
+_STATUSES = {
+    1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501,
+    13: 500, 14: 503, 15: 500, 16: 401,
+}  # fmt: skip
+_NAMES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+          429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
+          504: "DEADLINE_EXCEEDED"}  # fmt: skip
+_LEAST_HTTP = 100
+
+
+class GenerateContentBatches(BatchApi):
+    """Batches at `models/MODEL:batchGenerateContent` and `batches/ID`.
+
+    Args:
+        call: Has the endpoint and the model.
+        base: The base URL with the version.
+        headers: Returns the headers of a request.
+        encode: Returns a call's body.
+    """
+
+    most_rows: ClassVar[int] = 2_000  # ours, see above
+    most_bytes: ClassVar[int] = 16 * 1024 * 1024  # inline requests: below 20 MB
+    by_line: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        call: Call,
+        base: str,
+        headers: Callable[[], dict[str, str]],
+        encode: Callable[[Call], Mapping[str, Any]],
+    ) -> None:
+        super().__init__(call)
+        self._base, self._headers, self._encode = base, headers, encode
+
+    def line(self, call: Call, row_id: str) -> BatchLine:
+        """Return `{"request", "metadata"}`; the model is in the URL."""
+        body = dump_json(self._encode(call), allow_nan=False)
+        text = b'{"request":' + body + b',"metadata":{"key":' + dump_json(row_id) + b"}}"
+        return BatchLine(call.model, text)
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def create(self, group: str, token: str, lines: Sequence[bytes], file_id: str) -> httpx.Request:
+        """Return `POST models/MODEL:batchGenerateContent`, with our token as `displayName`."""
+        content = (
+            b'{"batch":{"displayName":' + dump_json(token) + b',"inputConfig":{"requests":{"requests":['
+            + b",".join(lines) + b"]}}}}"
+        )  # fmt: skip
+        url = f"{self._base}/models/{quote(group.removeprefix('models/'), safe='')}:batchGenerateContent"
+        return content_request(url, self._headers, content)
+
+    def poll(self, job_id: str) -> httpx.Request:
+        """Return `GET batches/ID`."""
+        return self._get(job_id)
+
+    def cancel(self, job_id: str) -> httpx.Request:
+        """Return `POST batches/ID:cancel`."""
+        return self._get(f"{job_id}:cancel", "POST")
+
+    def recent(self, cursor: str) -> httpx.Request:
+        """Return `GET batches`."""
+        query = {"pageSize": str(_PAGE)} | ({"pageToken": cursor} if cursor else {})
+        return self._get("batches", query=query)
+
+    def results(self, job_id: str, source: str) -> httpx.Request:
+        """Return `GET batches/ID`: the results are in the operation."""
+        return self._get(job_id)
+
+    def _get(self, path: str, method: str = "GET", query: Mapping[str, str] | None = None) -> httpx.Request:
+        url = httpx.URL(f"{self._base}/{quote(path, safe='/:')}", params=query or {})
+        return bodyless_request(method, url, self._headers)
+
+    # -- answers -----------------------------------------------------------------------------------
+
+    def job(self, body: bytes) -> BatchJob:
+        """Return the job in an operation."""
+        return _job(object_in(body, "the batch"))
+
+    def jobs(self, body: bytes) -> tuple[Sequence[BatchJob], str]:
+        """Return the jobs of a list of operations."""
+        page = object_in(body, "the list of batches")
+        found = [_job(each) for each in page.get("operations") or () if isinstance(each, Mapping)]
+        return found, str(page.get("nextPageToken") or "")
+
+    def decode(self, data: bytes) -> Iterator[BatchResult]:
+        """Yield the results in an operation, or the one in a line of a result file."""
+        document = object_in(data, "the results")
+        for item in _inlined(document) or ([document] if "key" in document else []):
+            metadata = item.get("metadata")
+            name = item.get("key") or (metadata.get("key") if isinstance(metadata, Mapping) else None)
+            if "response" in item:
+                yield BatchResult(str(name or ""), 200, dump_json(item["response"]))
+            else:
+                yield _failed(str(name or ""), item.get("error"))
+
+
+def _job(value: Mapping[str, Any]) -> BatchJob:
+    facts, error = value.get("metadata"), value.get("error")
+    facts = facts if isinstance(facts, Mapping) else {}
+    state = str(facts.get("state") or "")
+    for prefix in _STATES:
+        state = state.removeprefix(prefix)
+    ended = bool(value.get("done")) or state in _OVER
+    counts = facts.get("batchStats")
+    rows = counts.get("requestCount") if isinstance(counts, Mapping) else None
+    told = error.get("message") if isinstance(error, Mapping) else ""
+    return BatchJob(
+        id_in(value, "the batch", "name"),
+        "ended" if ended else "running",
+        ("inline",) if ended and _inlined(value) else (),
+        str(facts.get("displayName") or ""),
+        int(rows) if isinstance(rows, str) and rows.isdecimal() else None,
+        seconds_of(facts.get("createTime")),
+        f"the batch is {state.lower() or 'over'}" + f": {told}" * bool(told),
+    )
+
+
+def _inlined(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the inline results, which stand in `response`, and a second time in `metadata.output`."""
+    for holder in (value.get("response"), (value.get("metadata") or {}).get("output")):
+        outer = holder.get("inlinedResponses") if isinstance(holder, Mapping) else None
+        found = outer.get("inlinedResponses") if isinstance(outer, Mapping) else None
+        if isinstance(found, list) and found:
+            return [each for each in found if isinstance(each, Mapping)]
+    return []
+
+
+def _failed(name: str, error: Any) -> BatchResult:
+    """Return a failed request as the error that a live call would have had."""
+    code = error.get("code") if isinstance(error, Mapping) else None
+    if not isinstance(code, int):
+        return BatchResult(name, reason="no response")
+    status = code if code >= _LEAST_HTTP else _STATUSES.get(code, 500)
+    return BatchResult(
+        name, status, dump_json({"error": {"status": _NAMES.get(status), **error, "code": status}})
+    )

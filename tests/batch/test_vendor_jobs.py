@@ -1,0 +1,177 @@
+"""Vendors' batch APIs: every row once, at half the price, whatever the vendors do."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_llmdispatch.batch import BatchReport, run_batch
+from langchain_llmdispatch.testing import FakeClock
+from tests.loopback.server import LoopbackServer
+from tests.models import deployment, model_of
+
+VENDORS = ("openai", "azure", "anthropic", "google")
+
+
+class Bench:
+    """A batch over one vendor's batch API, in virtual time."""
+
+    def __init__(self, server: LoopbackServer, folder: Path, *vendors: str, **fields: Any) -> None:
+        self.server, self.sink, self.clock = server, folder / "out.jsonl", FakeClock()
+        server.batch_plan.now = lambda: self.clock.now().timestamp()
+        self.model = model_of(*(deployment(server, vendor, **fields) for vendor in vendors), clock=self.clock)
+
+    def run(self, rows: list[Any] | int, **options: Any) -> BatchReport:
+        """Run the batch."""
+        given = [f"say {n}" for n in range(rows)] if isinstance(rows, int) else rows
+        return run_batch(self.model, given, self.sink, via="batch", clock=self.clock, **options)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The results."""
+        return [json.loads(line) for line in self.sink.read_text().splitlines()]
+
+    def live(self) -> int:
+        """How many live calls were made."""
+        paths = ("chat/completions", "/responses", "/messages", ":generateContent")
+        return sum(request.path.endswith(paths) for request in self.server.requests)
+
+    def jobs(self, vendor: str) -> int:
+        """How many jobs a vendor has."""
+        return len(self.server.batches[vendor].jobs)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_rows_are_answered_by_a_batch(server: LoopbackServer, tmp_path: Path, vendor: str) -> None:
+    """One job, no live call, results in the order of the source, half the price of live calls."""
+    bench = Bench(server, tmp_path, vendor)
+    report = bench.run(12)
+    assert (report.done, report.waiting, bench.live(), bench.jobs(vendor)) == (12, 0, 0, 1)
+    assert all(f"say {n}" in line["text"] for n, line in enumerate(bench.lines))
+    facts = bench.lines[0]["message"]["data"]["response_metadata"]["llmdispatch"]
+    assert facts["batch"] == server.batches[vendor].jobs[0].id
+    live = run_batch(bench.model, [f"say {n}" for n in range(12)], tmp_path / "live.jsonl", clock=bench.clock)
+    assert live.cost == 2 * report.cost > Decimal(0)
+    assert (live.input_tokens, live.output_tokens) == (report.input_tokens, report.output_tokens)
+
+
+def fate(prompt: str) -> str:
+    """Return what becomes of a row of the mixed tests: one of ten of each kind, and five that are fine."""
+    kinds = ("ok", "500", "expired", "missing", "400", "twice")
+    return dict(enumerate(kinds)).get(int(prompt.rsplit(maxsplit=1)[-1]) % 10, "ok")
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_rows_that_failed_are_called_live(server: LoopbackServer, tmp_path: Path, vendor: str) -> None:
+    """The vendor's faults, expired and missing rows go live; an invalid one keeps its error; none is lost."""
+    bench = Bench(server, tmp_path, vendor)
+    server.batch_plan.outcome = fate
+    report = bench.run(20)
+    assert (report.done, report.failed, bench.live()) == (18, 2, 6)
+    assert [bool(line["error"]) for line in bench.lines] == [n % 10 == 4 for n in range(20)]
+    assert "InvalidRequestError" in bench.lines[4]["error"]
+    assert max(server.batches[vendor].billed.values()) == 1
+
+
+def test_a_thousand_rows_over_two_vendors(server: LoopbackServer, tmp_path: Path) -> None:
+    """1,000 answers, none billed twice, half the price for what the batches answered."""
+    bench = Bench(server, tmp_path, "openai", "anthropic")
+    server.batch_plan.outcome = lambda prompt: fate(prompt).replace("400", "ok")
+    rows = [
+        {"id": f"r{n}", "input": f"say {n}", "params": {"model": VENDORS[n % 2 * 2]}} for n in range(1000)
+    ]
+    report = bench.run(rows)
+    assert (report.done, report.failed, bench.live()) == (1000, 0, 300)
+    assert [line["id"] for line in bench.lines] == [f"r{n}" for n in range(1000)]
+    billed = server.batches["openai"].billed + server.batches["anthropic"].billed
+    assert (len(billed), max(billed.values())) == (700, 1)
+    facts = [line["message"]["data"]["response_metadata"]["llmdispatch"] for line in bench.lines]
+    batched = sum(Decimal(each["cost_usd"]) for each in facts if "batch" in each)
+    live = sum(Decimal(each["cost_usd"]) for each in facts if "batch" not in each)
+    assert report.cost == batched + live
+    again = run_batch(bench.model, rows, tmp_path / "live.jsonl", clock=bench.clock)
+    assert 2 * batched + live == again.cost
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("trouble", ["lost", "unknown", "refused", "slow", "broken", "pending"])
+def test_troubles_of_the_protocol(server: LoopbackServer, tmp_path: Path, vendor: str, trouble: str) -> None:
+    """Lost answers, a 404 right after creation, 429 and 500, breaking downloads: one job, no live call."""
+    bench, plan = Bench(server, tmp_path, vendor), server.batch_plan
+    settings: dict[str, dict[str, Any]] = {
+        "lost": {"lost": 1},
+        "unknown": {"unknown": 3},
+        "refused": {"refused": [429, 500, 503]},
+        "slow": {"polls": 9, "retry_after": 7},
+        "broken": {"broken": 1},
+        "pending": {"pending": 3},
+    }
+    for name, value in settings[trouble].items():
+        setattr(plan, name, value)
+    report = bench.run(5)
+    assert (report.done, bench.live(), bench.jobs(vendor)) == (5, 0, 1)
+    assert max(server.batches[vendor].billed.values()) == 1
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_what_does_not_end_is_cancelled_at_the_deadline(
+    server: LoopbackServer, tmp_path: Path, vendor: str
+) -> None:
+    """Its rows are called live."""
+    bench = Bench(server, tmp_path, vendor)
+    server.batch_plan.stuck = True
+    report = bench.run(5, deadline=3600)
+    assert (report.done, bench.live(), bench.jobs(vendor)) == (5, 5, 1)
+    assert server.batches[vendor].jobs[0].cancelled
+    assert 3600 <= bench.clock.monotonic() < 5000
+
+
+@pytest.mark.parametrize("vendor", ["openai", "azure"])
+def test_a_batch_without_room_is_created_again(server: LoopbackServer, tmp_path: Path, vendor: str) -> None:
+    """Too many tokens that wait are a matter of time, and no reason for live calls."""
+    bench = Bench(server, tmp_path, vendor)
+    server.batch_plan.busy = 2
+    report = bench.run(5)
+    assert (report.done, bench.live(), bench.jobs(vendor)) == (5, 0, 3)
+
+
+def test_a_batch_that_fails_its_validation_is_called_live(server: LoopbackServer, tmp_path: Path) -> None:
+    """Such as one for a deployment that is of no batch type."""
+    bench = Bench(server, tmp_path, "azure")
+    server.batch_plan.failed = 1
+    assert (bench.run(5).done, bench.live(), bench.jobs("azure")) == (5, 5, 1)
+
+
+def test_a_wrong_key_goes_live_and_fails_there(server: LoopbackServer, tmp_path: Path) -> None:
+    """A refused creation is no job."""
+    bench = Bench(server, tmp_path, "openai", api_key="bad-key")
+    report = bench.run(2)
+    assert (report.failed, bench.jobs("openai")) == (2, 0)
+    assert "Incorrect API key" in bench.lines[0]["error"]
+
+
+def test_jobs_are_divided(server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By size, and by what their requests must have in common."""
+    from langchain_llmdispatch.vendors.openai.batches import FileBatches
+
+    monkeypatch.setattr(FileBatches, "most_rows", 3)
+    bench = Bench(server, tmp_path, "openai")
+    rows = [{"input": f"say {n}", "params": {"use_responses_api": n % 2 == 0}} for n in range(14)]
+    report = bench.run(rows)
+    assert (report.done, bench.live(), bench.jobs("openai")) == (14, 0, 6)
+
+
+def test_deployments_without_a_batch_api_answer_live(server: LoopbackServer, tmp_path: Path) -> None:
+    """The first deployment of the plan that has one is used; where none has, calls are live."""
+    assert Bench(server, tmp_path, "cohere", "anthropic").run(3).done == 3
+    bench = Bench(server, tmp_path / "..", "cohere")
+    report = bench.run(3, store=tmp_path / "other.sqlite")
+    assert (report.done, bench.live() + len(server.requests_to("cohere")), bench.jobs("anthropic")) == (
+        3,
+        3,
+        1,
+    )
