@@ -29,10 +29,11 @@ class AnthropicBilling(Billing):
 
     def most_fees(self, tools: Sequence[Mapping[str, Any]]) -> Sequence[tuple[str, int]]:
         """Return what one answer may use: searches, and a container where there are none."""
-        kinds = {str(tool.get("type") or "").rpartition("_")[0]: tool for tool in tools}
-        if "web_search" in kinds:
-            return (("web_search", most_uses(kinds["web_search"])),)
-        return (("code_execution", 1),) if "code_execution" in kinds else ()
+        kinds = [(str(tool.get("type") or ""), tool) for tool in tools]  # dated, or portable without a date
+        searches = [most_uses(tool) for kind, tool in kinds if kind.startswith("web_search")]
+        if searches:
+            return (("web_search", sum(searches)),)
+        return (("code_execution", 1),) if any(kind.startswith("code_execution") for kind, _ in kinds) else ()
 
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
         """Return what the metadata of an answer say of its price."""

@@ -51,7 +51,7 @@ class OpenAIBilling(Billing):
             kind = str(tool.get("type") or "")
             if kind.startswith("web_search"):
                 fees.append(("web_search_preview" if "preview" in kind else "web_search", most_uses(tool)))
-            elif kind == "code_interpreter":
+            elif kind in {"code_interpreter", "code_execution"}:
                 fees.append((f"code_interpreter{_size([tool])}", 1))
             elif kind in {"file_search", "image_generation"}:
                 fees.append((kind, most_uses(tool)))
