@@ -118,7 +118,7 @@ class ParameterRules:
         tiers: The values of `service_tier`; empty: any.
         thinking: The form of `thinking`: a vendor's own object, `switch` (a boolean or a word), or `type`.
         unbounded: `max_tokens` may be negative, for no limit.
-        penalties: The lowest and the highest penalty; None for any.
+        ranges: The lowest and the highest value, by parameter; one that is not listed may have any.
         unchecked: Those of `takes` whose values need no check (derived).
     """
 
@@ -134,16 +134,18 @@ class ParameterRules:
     tiers: tuple[str, ...] = ()
     thinking: Literal["anthropic", "google", "cohere", "switch", "type"] = "type"
     unbounded: bool = False
-    penalties: tuple[float, float] | None = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unchecked: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Derive `unchecked`."""
-        object.__setattr__(self, "unchecked", self.takes - _CHECKED)
+        object.__setattr__(self, "unchecked", self.takes - _CHECKED - self.ranges.keys())
 
 
 _CHECKED = (
-    frozenset({"stop", "reasoning_effort", "thinking", "service_tier", "metadata"}) | LOGPROBS | PENALTIES
+    frozenset({"stop", "reasoning_effort", "thinking", "service_tier", "metadata", "top_k"})
+    | LOGPROBS
+    | PENALTIES
 )
 
 

@@ -187,6 +187,10 @@ def _params(call: Call, facts: ModelFacts) -> dict[str, Any]:
     effort = given.get("reasoning_effort")
     if effort:
         _think(out, call, facts, effort)
+    budget = (out.get("thinking") or {}).get("budget_tokens")
+    if budget and not given.get("max_tokens"):  # it counts in `max_tokens`, and must be less
+        room = max(out["max_tokens"], budget + UNKNOWN_MAX_TOKENS)
+        out["max_tokens"] = min(room, facts.max_output_tokens or room)
     return out
 
 

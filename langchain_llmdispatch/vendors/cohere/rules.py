@@ -21,7 +21,11 @@ PARAMETERS = ParameterRules(
     most_stops=5,
     known_reasoners=True,
     thinking="cohere",
-    penalties=(0, 1),  # docs.cohere.com/reference/chat
+    ranges={  # docs.cohere.com/reference/chat
+        **dict.fromkeys(PENALTIES, (0, 1)),
+        "top_p": (0.01, 0.99),
+        "top_k": (0, 500),
+    },
 )
 
 # docs.cohere.com: letters, digits, underscores; no digit first.

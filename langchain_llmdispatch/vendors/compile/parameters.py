@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedParameterError
+from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.types import Change, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.thinking import Thinking, is_in_form, thinking_of, written
@@ -136,7 +137,10 @@ class _ParameterCompiler:
     def fit_thinking(self) -> None:
         """Write `thinking` in the vendor's form, or turn it into an effort where that says it better."""
         given = self.params.get("thinking")
-        if given is None or (thinking := thinking_of(given)) is None:
+        if given is None:
+            return
+        if (thinking := thinking_of(given)) is None:
+            self.drop("thinking", f"{type(given).__name__} is no form of it")
             return
         takes, form = "thinking" in self.rules.takes, self.rules.thinking
         if takes and self._is_own_thinking(given, thinking):
@@ -158,8 +162,10 @@ class _ParameterCompiler:
         """Whether a setting has the vendor's form, and one that this model takes."""
         if not is_in_form(given, self.rules.thinking):
             return False
-        adapts = self.rules.thinking == "anthropic" and self.facts.thinking == "adaptive"
-        return not (adapts and thinking.budget is not None)
+        if self.facts.thinking == "adaptive" and self.rules.thinking == "anthropic":
+            return thinking.budget is None
+        # Gemini 2.5 refuses levels.
+        return not (self.facts.thinking == "budget" and self.rules.thinking == "google" and thinking.level)
 
     def _takes_budgets(self) -> bool:
         return self.rules.thinking == "cohere" or self.facts.thinking == "budget"
@@ -175,6 +181,26 @@ class _ParameterCompiler:
         else:
             self.replace("service_tier", word, "the vendor's word for it", lossy=False)
 
+    def fit_budget(self) -> None:
+        """Leave room for an answer beside a budget of thinking, which counts in the output (Anthropic)."""
+        thinking, most = self.params.get("thinking"), self.facts.max_output_tokens
+        if self.rules.thinking != "anthropic" or not isinstance(thinking, Mapping) or not most:
+            return
+        budget = thinking.get("budget_tokens")
+        if isinstance(budget, int) and budget >= most:
+            shorter = {**thinking, "budget_tokens": most * 4 // 5}
+            self.replace("thinking", shorter, "above the model's output limit")
+
+    def fit_metadata(self) -> None:
+        """Write metadata as texts, the only values that OpenAI takes; None is left out."""
+        metadata = self.params.get("metadata")
+        if isinstance(metadata, Mapping) and not all(isinstance(value, str) for value in metadata.values()):
+            given = {name: value for name, value in metadata.items() if value is not None}
+            self.params["metadata"] = {
+                name: value if isinstance(value, str) else dump_json(value).decode()
+                for name, value in given.items()
+            }
+
     def fit_user(self) -> None:
         """Take the user's id out of metadata (Anthropic's `metadata.user_id`) where those have no place."""
         metadata = self.params.get("metadata")
@@ -185,10 +211,13 @@ class _ParameterCompiler:
             if len(metadata) == 1:
                 del self.params["metadata"]
 
-    def fit_penalties(self) -> None:
-        """Cut penalties to the vendor's range."""
-        for name in _PENALTIES if self.rules.penalties is not None else ():
-            value, (least, most) = self.params.get(name), self.rules.penalties or (0, 0)
+    def fit_ranges(self) -> None:
+        """Cut numbers to the vendor's ranges. A `top_k` below 1, for all, is only known to servers of one's own."""
+        many = self.params.get("top_k")
+        if isinstance(many, int) and many < 1 and "min_p" not in self.rules.takes:
+            self.drop("top_k", "the vendor takes no number for 'all'", lossy=False)
+        for name, (least, most) in self.rules.ranges.items():
+            value = self.params.get(name)
             if isinstance(value, (int, float)) and not least <= value <= most:
                 self.replace(name, min(max(value, least), most), "outside the vendor's range")
 
@@ -251,7 +280,6 @@ class _ParameterCompiler:
             self.replace("max_tokens", most, "above the model's output limit")
 
 
-_PENALTIES = ("presence_penalty", "frequency_penalty")
 _TIERS = (
     frozenset({"auto"}),
     frozenset({"default", "standard", "standard_only"}),
@@ -270,12 +298,14 @@ _STEPS: tuple[Callable[[_ParameterCompiler], None], ...] = (
     _ParameterCompiler.fit_user,
     _ParameterCompiler.fit_tier,
     _ParameterCompiler.drop_unknown,
-    _ParameterCompiler.fit_penalties,
+    _ParameterCompiler.fit_ranges,
     _ParameterCompiler.fit_effort,
     _ParameterCompiler.drop_sampling,
     _ParameterCompiler.fit_temperature,
     _ParameterCompiler.fit_stops,
     _ParameterCompiler.fit_max_tokens,
+    _ParameterCompiler.fit_budget,
+    _ParameterCompiler.fit_metadata,
 )
 
 

@@ -57,11 +57,14 @@ class Thinking:
 def thinking_of(value: Any) -> Thinking | None:
     """Return what a setting of any vendor's form means, or None if it means nothing.
 
-    Forms: a boolean or a word (Ollama), `{"type", "budget_tokens"}` (Anthropic), `{"type", "token_budget"}`
-    (Cohere), `{"thinking_budget", "thinking_level", "include_thoughts"}` (Gemini), `{"type"}` (DeepSeek).
+    Forms: a boolean or a word (Ollama), a number of tokens, `{"type", "budget_tokens"}` (Anthropic),
+    `{"type", "token_budget"}` (Cohere), `{"thinking_budget", "thinking_level", "include_thoughts"}` (Gemini),
+    `{"type"}` (DeepSeek).
     """
     if isinstance(value, bool):
         return Thinking(value)
+    if isinstance(value, int):
+        return Thinking(value != 0, value if value > 0 else None)
     if isinstance(value, str):
         return Thinking(value.lower() not in {"none", "off", "disabled"}, level=value.lower())
     if not isinstance(value, Mapping):

@@ -230,3 +230,11 @@ def test_extras_are_merged_last() -> None:
 def test_stream_flag() -> None:
     """A stream is requested in the body."""
     assert body(call(stream=True))["stream"] is True
+
+
+@pytest.mark.parametrize(("budget", "most"), [(2048, 32_000), (40_000, 44_096), (63_000, 64_000)])
+def test_the_limit_holds_a_budget_of_thinking(budget: int, most: int) -> None:
+    """Where the caller names none: the answer needs room beside it."""
+    thinking = {"type": "enabled", "budget_tokens": budget}
+    made = body(call(model="claude-haiku-4-5", params={"max_tokens": None, "thinking": thinking}))
+    assert made["max_tokens"] == most

@@ -165,7 +165,9 @@ def test_unknown_names_are_for_the_body() -> None:
         ({"thinkingLevel": "MEDIUM"}, "medium"),
         ({"thinking_budget": 0}, "none"),
         ({"type": "adaptive"}, "medium"),
-        (7, None),
+        (7, "low"),
+        (0, "none"),
+        (7.5, None),
     ],
 )
 def test_a_thinking_setting_means_an_effort(thinking: Any, effort: str | None) -> None:
@@ -213,11 +215,22 @@ def test_a_tier_is_written_in_the_vendors_word(
         ("ollama", {"num_predict": -1}, {"max_tokens": -1}, []),
         ("compatible", {"random_seed": 3, "effort": "low"}, {"seed": 3, "reasoning_effort": "low"}, []),
         ("cohere", {"p": 0.5, "k": 3}, {"top_p": 0.5, "top_k": 3}, []),
+        (
+            "cohere",
+            {"top_p": 1.0, "top_k": 1000},
+            {"top_p": 0.99, "top_k": 500},
+            ["top_p_adapted", "top_k_adapted"],
+        ),
+        ("cohere", {"top_k": -1}, {}, ["top_k_dropped"]),
+        ("google", {"top_k": 0}, {}, ["top_k_dropped"]),
+        ("ollama", {"top_k": -1}, {"top_k": -1}, []),
+        ("openai", {"metadata": {"a": "1", "b": None, "c": 2}}, {"metadata": {"a": "1", "c": "2"}}, []),
+        ("anthropic", {"thinking": [1]}, {}, ["thinking_dropped"]),
     ],
 )
 def test_other_vendors_words_for_a_parameter(
     vendor: str, given: dict[str, Any], taken: dict[str, Any], kinds: list[str]
 ) -> None:
-    """Users in metadata, Gemini's number of log probabilities, Cohere's range of penalties, Ollama's no limit."""
+    """Users in metadata, Gemini's number of log probabilities, ranges, Ollama's no limit."""
     params, changes = compile_parameters(given, _VENDORS[vendor], _ANY)
     assert (params, [change.kind for change in changes]) == (taken, kinds)

@@ -67,3 +67,18 @@ def test_switched_off_is_switched_off_everywhere(form: Any) -> None:
     assert params("anthropic", "claude-haiku-4-5", form) == {"thinking": {"type": "disabled"}}
     assert params("openai", "gpt-6-luna", form) == {"reasoning_effort": "none"}
     assert params("ollama", "qwen3", form)["thinking"] in {False, "none"}
+
+
+def test_a_number_is_a_budget() -> None:
+    """0 switches thinking off; what is left of the output limit is for the answer."""
+    old = "claude-haiku-4-5"
+    assert params("anthropic", old, 5000) == {"thinking": {"type": "enabled", "budget_tokens": 5000}}
+    assert params("anthropic", old, 0) == {"thinking": {"type": "disabled"}}
+    assert params("google", "gemini-2.5-flash", 5000)["thinking"]["thinkingBudget"] == 5000
+    assert params("anthropic", old, 10**6)["thinking"]["budget_tokens"] == 51_200
+
+
+def test_gemini_before_3_takes_a_budget_for_a_level() -> None:
+    """It refuses levels."""
+    assert params("google", "gemini-2.5-flash", {"thinkingLevel": "high"}) == {"reasoning_effort": "high"}
+    assert "thinking" in params("google", "gemini-3.8-flash", {"thinkingLevel": "high"})
