@@ -212,7 +212,7 @@ class _ParameterCompiler:
                 del self.params["metadata"]
 
     def fit_ranges(self) -> None:
-        """Cut numbers to the vendor's ranges. A `top_k` below 1, for all, is only known to servers of one's own."""
+        """Cut numbers to the vendor's ranges. A `top_k` below 1 (all) is known to own servers only."""
         many = self.params.get("top_k")
         if isinstance(many, int) and many < 1 and "min_p" not in self.rules.takes:
             self.drop("top_k", "the vendor takes no number for 'all'", lossy=False)
