@@ -7,7 +7,6 @@ a graph shares with the graphs that its nodes and tools call; a tracer among the
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +14,11 @@ from uuid import uuid4
 
 from langchain_core.runnables import ensure_config
 
+from langchain_llmdispatch.internal import forks
+
 _RUNTIME = "__pregel_runtime"
 _CONTROLS: OrderedDict[int, tuple[Any, str]] = OrderedDict()
 _MOST_CONTROLS = 1024  # runs that are open at once, at most; as long as one is kept its address is its own
-_LOCK = threading.Lock()
 
 
 def root_run(metadata: Mapping[str, Any], manager: Any = None) -> str:
@@ -47,7 +47,7 @@ def root_run(metadata: Mapping[str, Any], manager: Any = None) -> str:
 
 def _control_name(control: Any) -> str:
     """Return the name of a graph's control object, which is its outermost run's alone."""
-    with _LOCK:
+    with forks.undivided():
         if id(control) not in _CONTROLS and len(_CONTROLS) >= _MOST_CONTROLS:
             _CONTROLS.popitem(last=False)
         held = _CONTROLS.setdefault(id(control), (control, uuid4().hex))

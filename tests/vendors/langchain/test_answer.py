@@ -144,3 +144,18 @@ def test_absurd_usage_is_none() -> None:
     usage = {"input_tokens": -3, "output_tokens": 5, "total_tokens": 2}
     model = router(Scripted(steps=[AIMessage("x", usage_metadata=usage)]))
     assert answered("sync", model, "a").usage_metadata is None
+
+
+def test_a_tier_before_the_names_of_details_is_taken_off() -> None:
+    """langchain-openai writes `flex_cache_read` for what other models call `cache_read`; the cost is the tier's."""
+    details = {"flex_cache_read": 8000, "flex": 2000}
+    usage = {
+        "input_tokens": 10_000,
+        "output_tokens": 0,
+        "total_tokens": 10_000,
+        "input_token_details": details,
+    }
+    metadata = {"finish_reason": "stop", "model_name": "gpt-6-luna", "service_tier": "flex"}
+    inner = Scripted(steps=[AIMessage("four", usage_metadata=usage, response_metadata=metadata)])
+    answer = answered("invoke", router(inner), "2+2?")
+    assert answer.usage_metadata["input_token_details"] == {"cache_read": 8000}
