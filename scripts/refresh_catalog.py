@@ -4,7 +4,11 @@ Run it where `langchain-openai`, `langchain-anthropic` and `langchain-google-gen
 a file `{vendor: {model: profile}}`. The hand-written `overlay` section is kept as it is. Model profiles come
 from models.dev (MIT License) by way of those packages.
 
-    python scripts/refresh_catalog.py            # rewrite the file
+Shutdown dates in `data/retirements.json` come from Anthropic's SDK, and from an answer of OpenAI's
+`GET /v1/models` (its `shutdown_date`), if one is handed in; the other rows are written by hand.
+
+    python scripts/refresh_catalog.py            # rewrite the files
+    python scripts/refresh_catalog.py --openai-models models.json   # curl -H ... https://api.openai.com/v1/models
     python scripts/refresh_catalog.py --check    # exit 1 if the file is out of date, write nothing
     python scripts/refresh_catalog.py --from profiles.json --vendor cohere
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,6 +28,7 @@ from typing import Any
 from langchain_core.language_models.model_profile import ModelProfile
 
 TARGET = Path(__file__).resolve().parents[1] / "langchain_llmdispatch" / "catalog" / "data" / "profiles.json"
+RETIREMENTS = TARGET.with_name("retirements.json")
 PACKAGES = {
     "openai": ("langchain-openai", "langchain_openai.data._profiles"),
     "anthropic": ("langchain-anthropic", "langchain_anthropic.data._profiles"),
@@ -31,6 +37,7 @@ PACKAGES = {
 KNOWN_KEYS = frozenset(ModelProfile.__annotations__)
 NOT_CHAT = ("embedding", "veo-", "lyria-", "gpt-image", "chatgpt-image", "realtime", "-live", "-tts")
 
+Retirements = dict[str, dict[str, Any]]
 Profiles = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -106,6 +113,52 @@ def render(content: dict[str, Any]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
+def day_of(text: str) -> str:
+    """Return `November 30th, 2026` as `2026-11-30`."""
+    plain = re.sub(r"(?<=\d)(?:st|nd|rd|th)", "", text)
+    return datetime.strptime(plain, "%B %d, %Y").replace(tzinfo=UTC).date().isoformat()
+
+
+def retirements_of_sdk() -> Retirements:
+    """Return the dates in Anthropic's SDK, if it is installed."""
+    try:
+        listed = importlib.import_module("anthropic._data.deprecated_models").DEPRECATED_MODELS
+    except ImportError:
+        return {}
+    source = f"anthropic {version('anthropic')}, _data/deprecated_models.py"
+    return {"anthropic": {"source": source, "models": {n: day_of(d) for n, d in sorted(listed.items())}}}
+
+
+def retirements_of_openai(path: Path) -> Retirements:
+    """Return the dates in an answer of OpenAI's `GET /v1/models`."""
+    listed = json.loads(path.read_text(encoding="utf-8"))["data"]
+    dated = {each["id"]: each["shutdown_date"] for each in listed if each.get("shutdown_date")}
+    return {
+        "openai": {"source": "GET https://api.openai.com/v1/models", "models": dict(sorted(dated.items()))}
+    }
+
+
+def render_retirements(old: str, found: Retirements, today: str) -> str:
+    """Return the file of retirements with other generated dates; rows by hand stay, a line each."""
+    current = json.loads(old)
+    generated = {**current["generated"], **found}
+    day = current["as_of"] if generated == current["generated"] else today
+    head = [f' "about": {json.dumps(current["about"])},', f' "as_of": "{day}",', ' "rows": [']
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in current["rows"])
+    tail = json.dumps(generated, indent=1).replace("\n", "\n ")
+    return "\n".join(["{", *head, rows, " ],", f' "generated": {tail}', "}", ""])
+
+
+def refresh_retirements(target: Path, openai_models: Path | None, *, check: bool) -> bool:
+    """Rewrite the retirements, or only return whether they are up to date."""
+    found = {**retirements_of_sdk(), **(retirements_of_openai(openai_models) if openai_models else {})}
+    old = target.read_text(encoding="utf-8")
+    new = render_retirements(old, found, datetime.now(UTC).date().isoformat())
+    if new != old and not check:
+        target.write_text(new, encoding="utf-8")
+    return new == old
+
+
 def main(argv: list[str] | None = None) -> int:
     """Refresh or check the file; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -115,7 +168,16 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--vendor", help="with --from: the file holds this vendor's models only")
     parser.add_argument("--target", type=Path, default=TARGET, help="the file to check or rewrite")
+    parser.add_argument("--openai-models", type=Path, help="an answer of OpenAI's GET /v1/models")
     args = parser.parse_args(argv)
+
+    if args.source is None and args.target == TARGET:
+        fresh = refresh_retirements(RETIREMENTS, args.openai_models, check=args.check)
+        print(
+            f"{RETIREMENTS.name} {'is up to date' if fresh else 'is out of date' if args.check else 'is written'}"
+        )
+        if args.check and not fresh:
+            return 1
 
     target: Path = args.target
     old = target.read_text(encoding="utf-8") if target.exists() else "{}"

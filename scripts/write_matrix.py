@@ -14,7 +14,7 @@ from typing import Any
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.types import ChatRequest, Endpoint
-from langchain_llmdispatch.vendors import builtin_vendors
+from langchain_llmdispatch.vendors import VENDORS as OWN
 from langchain_llmdispatch.vendors.base import Vendor, Word
 from langchain_llmdispatch.vendors.compile.server_tools import runs_itself
 from langchain_llmdispatch.vendors.compile.words import compile_words, owners_of
@@ -22,7 +22,7 @@ from langchain_llmdispatch.vendors.portable_tools import FIELDS
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "matrix.md"
-VENDORS = {name: vendor for name, vendor in builtin_vendors().items() if name != "local"}
+VENDORS = {vendor.name: vendor() for vendor in OWN if vendor.name != "local"}
 _SCHEMA = {"title": "A", "type": "object"}
 # Values with which a word has a counterpart elsewhere.
 SAMPLES: Mapping[str, Any] = {

@@ -10,6 +10,7 @@ The data: `data/profiles.json` is generated (`scripts/refresh_catalog.py`) but f
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -123,6 +124,14 @@ def _kept_promises(known: Mapping[str, Any], takes: ModelFacts) -> dict[str, Any
 def listed_models(listing: Listing) -> list[str]:
     """Return the names of the vendor's models that have a profile, in order."""
     return sorted(_data().profiles.get(listing.profiles or listing.section, {}))
+
+
+def neighbour_note(listing: Listing, model: str) -> str:
+    """Return which known model has nearly the name of an unknown one, in words; empty if there is none."""
+    if _profile(listing, model) is not None:
+        return ""
+    near = difflib.get_close_matches(listing.plain_name(model), listed_models(listing), n=1, cutoff=0.8)
+    return f"not in the catalog; did you mean {near[0]!r}?" if near else ""
 
 
 @lru_cache(maxsize=1024)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from langchain_llmdispatch.catalog.retirements import NOTICE_DAYS
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
+from langchain_llmdispatch.cli.pins import pins_in
 from langchain_llmdispatch.cli.terminal import Terminal
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import parsed
@@ -55,14 +59,34 @@ class StandIns(Mapping[str, str]):
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Print what each file holds, or what is wrong with it.
+    """Print what each file holds, or what is wrong with it, and which models are about to be retired.
+
+    In folders, code, notebooks and cassettes only the names of models are looked at.
 
     Raises:
         ConfigurationError: A file is wrong; those before it were printed.
     """
+    now, found = datetime.now(UTC), 0
     for file in options.files:
-        terminal.write(f"{file}: {_checked(file)}")
-    return 0
+        if _is_config(file):
+            terminal.write(f"{file}: {_checked(file)}")
+        for line in (pins := list(pins_in(Path(file), now))):
+            terminal.write(line)
+        found += len(pins)
+        if not pins and not _is_config(file):
+            terminal.write(f"{file}: no model that is retired, or will be in {NOTICE_DAYS} days")
+    return int(bool(found) and options.strict)
+
+
+def _is_config(file: str) -> bool:
+    """Return whether a path is to be read as a configuration: no folder, no code, no cassette."""
+    path = Path(file)
+    if path.is_dir() or path.suffix not in {".yaml", ".yml", ".json", ""}:
+        return False
+    try:
+        return "interactions" not in parsed(path)
+    except ConfigurationError:  # what is wrong with it is said where it is read
+        return True
 
 
 def _checked(file: str) -> str:

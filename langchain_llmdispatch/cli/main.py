@@ -3,7 +3,7 @@
     llmdispatch "question"             streams an answer of a vendor with a key, or of a model on this machine
     llmdispatch vendors                which vendors are configured (no keys are shown)
     llmdispatch models [WORDS]         the catalog: windows, prices
-    llmdispatch check FILE...          validates configuration files, LiteLLM's too; no keys are needed
+    llmdispatch check PATH...          validates configuration files, LiteLLM's too; names models that retire
     llmdispatch schema                 the JSON schema of a configuration file, for editors
     llmdispatch convert FILE           LiteLLM's configuration as ours
     llmdispatch batch IN OUT           answers every row of a file; started again, it goes on
@@ -106,7 +106,10 @@ def _models_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _check_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("files", nargs="+", metavar="FILE", help="configuration files, ours or LiteLLM's")
+    sub.add_argument(
+        "files", nargs="+", metavar="FILE", help="configuration files, ours or LiteLLM's; code, folders"
+    )
+    sub.add_argument("--strict", action="store_true", help="exit with 1 if a model is about to be retired")
 
 
 def _convert_options(sub: argparse.ArgumentParser) -> None:
@@ -157,7 +160,11 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]]
     "answer": ("answer a question; the default", _answer_options, f"{_HERE}.answer:run"),
     "vendors": ("list the vendors, and which are configured", _no_options, f"{_HERE}.vendors:run"),
     "models": ("list models with windows and prices", _models_options, f"{_HERE}.models:run"),
-    "check": ("validate configuration files; no keys are needed", _check_options, f"{_HERE}.check:run"),
+    "check": (
+        "validate configuration files, and find models that retire; no keys are needed",
+        _check_options,
+        f"{_HERE}.check:run",
+    ),
     "schema": ("print the JSON schema of a configuration file", _no_options, f"{_HERE}.schema:run"),
     "convert": ("print LiteLLM's configuration as ours", _convert_options, f"{_HERE}.convert:run"),
     "batch": (

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from langchain_llmdispatch.catalog.models import listed_models
 from langchain_llmdispatch.catalog.price_list import deployment_price, prices_as_of
+from langchain_llmdispatch.catalog.retirements import retirement_of
 from langchain_llmdispatch.cli.terminal import Terminal
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.vendors.base import Vendor
@@ -27,6 +28,7 @@ class ModelRow:
         max_output_tokens: Tokens of an answer at most; None if unknown.
         input_usd: US dollars per million tokens of a short prompt, as a number in text; None if unknown.
         output_usd: US dollars per million tokens of the answer; None if unknown.
+        retires: The day on which the model is shut down; None if none is announced.
     """
 
     model: str
@@ -34,6 +36,7 @@ class ModelRow:
     max_output_tokens: int | None
     input_usd: str | None
     output_usd: str | None
+    retires: str | None = None
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -57,20 +60,21 @@ def _rows() -> Iterator[ModelRow]:
 
 def _row(vendor: Vendor, name: str, now: datetime) -> ModelRow:
     facts, rates = vendor.facts(name), deployment_price(vendor.listing, name).rates_at(now)
-    first = None if rates is None else rates.tiers[0]
+    first, end = None if rates is None else rates.tiers[0], retirement_of(vendor.listing, name)
     return ModelRow(
         model=f"{vendor.name}:{name}",
         context_window=facts.context_window,
         max_output_tokens=facts.max_output_tokens,
         input_usd=None if first is None else f"{first.of_tokens(_MILLION, 0).normalize():f}",
         output_usd=None if first is None else f"{first.of_tokens(0, _MILLION).normalize():f}",
+        retires=None if end is None else end.on.isoformat(),
     )
 
 
 def _table(rows: Sequence[ModelRow]) -> Iterator[str]:
     width = max((len(row.model) for row in rows), default=5)
-    yield f"{'model':<{width}}  {'window':>9}  {'output':>8}  {'in':>8}  {'out':>8}"
+    yield f"{'model':<{width}}  {'window':>9}  {'output':>8}  {'in':>8}  {'out':>8}  retires"
     for row in rows:
         window, output = row.context_window or "-", row.max_output_tokens or "-"
         prices = f"{row.input_usd or '-':>8}  {row.output_usd or '-':>8}"
-        yield f"{row.model:<{width}}  {window:>9}  {output:>8}  {prices}"
+        yield f"{row.model:<{width}}  {window:>9}  {output:>8}  {prices}  {row.retires or '-'}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.budgets.state import BudgetState
+from langchain_llmdispatch.catalog.models import neighbour_note
+from langchain_llmdispatch.catalog.retirements import near_retirement
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.health.view import HealthView
@@ -253,8 +256,16 @@ def _planned(
         doubt=routing.needs.unmet_by(target) or "",
         warm_tokens=warm,
         warm_usd=cold - cost if warm and cold is not None and cost is not None else None,
-        note=_NOT_INTERRUPTED if target.vendor.runs else "",
+        note=_note(target, routing.at),
     )
+
+
+def _note(target: Target, at: datetime) -> str:
+    """Return what else should be known of a target: its retirement, a name that may be misspelt."""
+    if target.vendor.runs:
+        return _NOT_INTERRUPTED
+    listing, model = target.vendor.listing, target.model
+    return near_retirement(listing, model, at) or neighbour_note(listing, model)
 
 
 def _name_of(strategy: object) -> str:

@@ -13,7 +13,7 @@ def test_models_are_listed_with_windows_and_prices(capsys: pytest.CaptureFixture
     """All words narrow the list, in any order; the prices' age is stated."""
     assert main(["models", "sonnet", "anthropic"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["model", "window", "output", "in", "out"]
+    assert lines[0].split() == ["model", "window", "output", "in", "out", "retires"]
     assert all(line.startswith("anthropic:claude-") and "sonnet" in line for line in lines[1:-1])
     assert "genai-prices" in lines[-1]
 
@@ -28,4 +28,5 @@ def test_models_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "max_output_tokens": 64_000,
         "input_usd": "1",
         "output_usd": "5",
+        "retires": None,
     }

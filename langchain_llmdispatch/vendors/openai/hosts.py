@@ -28,6 +28,7 @@ class Host:
         aliases: Other words for it.
         seller: Its id in genai-prices, if that is not `name`.
         litellm: LiteLLM's words for it.
+        server_tools: The tools that it runs itself, by type.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Host:
     aliases: tuple[str, ...] = ()
     seller: str = ""
     litellm: tuple[str, ...] = ()
+    server_tools: tuple[str, ...] = ()
 
 
 HOSTS: tuple[Host, ...] = (
@@ -47,6 +49,7 @@ HOSTS: tuple[Host, ...] = (
         ("GROQ_API_KEY",),
         ("GROQ_API_BASE", "GROQ_BASE_URL"),
         litellm=("groq",),
+        server_tools=("browser_search",),
     ),
     # docs.x.ai/docs/api-reference; langchain-xai
     Host(
@@ -83,6 +86,7 @@ HOSTS: tuple[Host, ...] = (
         ("OPENROUTER_API_KEY",),
         ("OPENROUTER_API_BASE",),
         litellm=("openrouter",),
+        server_tools=("openrouter:*",),
     ),
     # docs.together.ai/docs/openai-api-compatibility; langchain-together
     Host(
@@ -136,6 +140,7 @@ def _vendor_class(host: Host) -> type[CompatibleVendor]:
             "needs_key": True,
             "setup": "",
             "litellm_names": host.litellm,
+            "server_tools": host.server_tools,
             "listing": Listing(host.name, seller=host.seller, prefixes=(f"{host.name}/",)),
         },
     )

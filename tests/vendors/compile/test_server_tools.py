@@ -155,7 +155,7 @@ def test_one_list_of_domains() -> None:
         ({"type": "file_search", "vector_store_ids": ["v"]}, {"openai", "azure"}),
         ({"type": "namespace", "name": "n", "tools": []}, {"openai", "azure"}),
         ({"type": "computer_toolset_20260801"}, {"anthropic"}),
-        ({"type": "browser_search"}, {"compatible", "local"}),
+        ({"type": "browser_search"}, {"compatible", "groq", "local"}),
         ({"type": "acme"}, set()),
     ],
 )

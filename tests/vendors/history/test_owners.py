@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors import HOSTED
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
 from langchain_llmdispatch.vendors.history.owners import may_read, owner_of
@@ -25,7 +26,10 @@ _BLOCKS: Mapping[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "upload": ({"type": "container_upload", "file_id": "canary"}, {"anthropic"}),
     "part": ({"functionResponse": {"name": "canary", "response": {}}}, {"google"}),
-    "unknown": ({"type": "hologram", "data": "canary"}, {"compatible", "local"}),
+    "unknown": (
+        {"type": "hologram", "data": "canary"},
+        {"compatible", "local", *(vendor.name for vendor in HOSTED)},
+    ),
     "stated": ({"type": "non_standard", "vendor": "cohere", "value": {"type": "canary"}}, {"cohere"}),
     "openai file": ({"type": "file", "file_id": "file-canary"}, _OPENAI),
     "openai image": ({"type": "image", "file_id": "file-canary"}, _OPENAI),
