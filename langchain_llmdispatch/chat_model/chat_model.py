@@ -129,6 +129,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
             left (`skip`; `explain()` lists it), or an error (`raise`) (default 'skip').
         count_tokens: Whether `get_num_tokens_from_messages` estimates, or counts at the planned vendor's own
             endpoint (`exact`), where it has one (default 'estimate').
+        redis: Where limits, health and budgets are shared by processes: a URL, or fields of `RedisConfig`.
         enable_logging: Print readable logs of decisions (never prompts or keys).
         enable_metrics: Keep statistics (default True).
         api_key: The key for `model`, where the vendor's own is not in the environment.

@@ -9,6 +9,8 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from langchain_llmdispatch.chat_model.shared_state import STATES, SharedState
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.redis import VARIABLE
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.errors import ConfigurationError
@@ -61,13 +63,16 @@ class CopiedFields(ModelFields):
         """Pickle the configuration without secrets: keys come from the environment again."""
         state = super().__getstate__()
         fields = state["__dict__"]
+        redis = None if self.shared_state is None or fields["redis"] is not None else self.shared_state.redis
         return {
             **state,
             "__pydantic_private__": None,
             "__dict__": _without_secrets(fields),
-            "left_out": tuple(left_out_of(fields)),
+            "left_out": tuple(left_out_of({**fields, "redis": redis or fields["redis"]})),
             "without_key": tuple(self._without_key()),
             "token": None if self.shared_state is None else self.shared_state.token,
+            # Where the environment makes it share, for readers that have no such variable.
+            "redis": redis and redis.bare(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -79,6 +84,8 @@ class CopiedFields(ModelFields):
         super().__setstate__(state)
         fields = {k: v for k, v in state["__dict__"].items() if k in self.model_fields_set}
         token, left_out = state.get("token"), state.get("left_out", ())
+        if fields.get("redis") is None and state.get("redis") and not environment().get(VARIABLE):
+            fields["redis"] = state["redis"]
         with STATES.lock:
             held = None if token is None else STATES.get(token)
             fields = fields if held is None else _shared(held, fields)
@@ -127,6 +134,8 @@ def left_out_of(fields: Mapping[str, Any], *, with_key: bool = True) -> Iterator
     """Yield what a pickle of these fields leaves out, by name; `with_key`: the model's own `api_key`, too."""
     names = (*_OF_MODEL, "env") if with_key else (*_OF_MODEL[1:], "env")
     yield from (name for name in names if fields[name] is not None)
+    if fields["redis"] and fields["redis"].holds_password:
+        yield "the password of redis"
     yield from (place for name in _WORDS for place, _ in placed_secrets(fields[name], where=name))
     routes = (each for route in fields["routes"].values() for each in route)
     for each in (fields["model"], *fields["models"], *routes):
@@ -159,9 +168,10 @@ def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def words_as_pickled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's words without those that hold credentials."""
+    """Return a model's words, and its `redis`, without those that hold credentials."""
     scoped = {vendor: without_credentials(words) for vendor, words in fields["vendor_params"].items()}
     return {
+        "redis": fields["redis"].bare() if fields["redis"] else fields["redis"],
         "model_kwargs": WordDict(without_credentials(fields["model_kwargs"])),
         "vendor_params": WordDict(scoped),
     }

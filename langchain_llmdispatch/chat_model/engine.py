@@ -21,7 +21,7 @@ from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
 from langchain_llmdispatch.chat_model.scoped_words import check_vendors, scoped
 from langchain_llmdispatch.chat_model.shared_state import SharedState
-from langchain_llmdispatch.chat_model.spending import ModelBudgets, budgets_of
+from langchain_llmdispatch.chat_model.spending import ModelBudgets
 from langchain_llmdispatch.config.schema import DispatchFields, ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry, fingerprint
 from langchain_llmdispatch.deployments.target import Target
@@ -33,6 +33,7 @@ from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.first_choice import same_draws
 from langchain_llmdispatch.routing.plan import Plan, make_plan
@@ -71,8 +72,7 @@ class Engine:
         shared = SharedState.of(fields)
         self.shared_state, self.clock = shared, fields.clock
         self.registry, self.requests = shared.registry_of(fields), RequestDefaults.of(fields)
-        self.limiter = shared.limiter if fields.limiter is None else fields.limiter
-        self.health = shared.health if fields.health is None else fields.health
+        self.limiter, self.health, budgets = shared.parts_of(fields)
         self.counters = shared.counters if fields.enable_metrics else None
         self.transport = shared.transport
         for config in fields.vendors.values():
@@ -86,7 +86,7 @@ class Engine:
         self._prints = log.console
         self._affinity, self._warmth, self._rng = shared.affinity, shared.warmth, fields.rng
         self._retry_balance = shared.retry_balance_of(fields)
-        self.spending = ModelBudgets(budgets_of(fields.budget), fields.budget_usd, fields.on_budget)
+        self.spending = ModelBudgets(budgets, fields.budget_usd, fields.on_budget)
         self._policy = policy_of(fields, fields.max_retries)
         self._router = _router(fields, self.registry)
         check_vendors(self.requests.vendor_params, self.registry)
@@ -264,7 +264,16 @@ class Engine:
             retries_left=None if balance is None else balance.left(now),
             repeats=(policy.resume and request.stream) or self._may_pause(request),
             without_key=self.registry.left_out.get(wanted, ()),
+            shared=self.shared_over(),
         )
+
+    def shared_over(self) -> str:
+        """Return what is shared over Redis and where, in one line; an empty text if nothing is."""
+        if self.limiter.shared is None and type(self.health) is Health and not self.spending.budgets:
+            return ""
+        from langchain_llmdispatch.chat_model.shared_redis import sharing
+
+        return sharing(self.limiter, self.health, self.spending.budgets)
 
     def _may_pause(self, request: ChatRequest) -> bool:
         """Return whether a vendor may pause the answer, which further requests then continue."""

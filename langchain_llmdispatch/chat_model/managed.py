@@ -109,8 +109,11 @@ class ManagedModel(CopiedFields, BaseChatModel):
             self._engine.counters.reset()
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """Show the deployments, the strategy, and what else was set to a plain value."""
-        return shown_fields(self)
+        """Show deployments, strategy, what else was set to a plain value, and what is shared over Redis."""
+        yield from shown_fields(self)
+        engine = getattr(self, "_engine", None)  # none before it is assembled
+        if engine is not None and (shared := engine.shared_over()):
+            yield "shared", shared
 
     def __str__(self) -> str:
         """Return the same as `repr`."""

@@ -10,10 +10,15 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.chat_model.fields import registry_of
+from langchain_llmdispatch.chat_model.spending import budgets_of
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.redis import RedisConfig, resolved
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.registry import DeploymentRegistry
 from langchain_llmdispatch.dispatch.retry_quota import RetryBalance, RetryQuota
@@ -47,6 +52,8 @@ class SharedState:
         limiter: The limits, those that were handed in or its own.
         health: The health of the deployments, likewise.
         budget: The budget that was handed in, or None.
+        budgets: The budgets, those that were handed in or those over Redis.
+        redis: Where they are shared by processes, or None.
         counters: The statistics.
         transport: The connections.
         token_counts: Counts of tokens that vendors have made.
@@ -57,14 +64,15 @@ class SharedState:
 
     def __init__(self, fields: ModelFields) -> None:
         self.token, self.clock, self.budget = uuid4().hex, fields.clock, fields.budget
-        self.limiter = Limiter(clock=fields.clock) if fields.limiter is None else fields.limiter
-        self.health = Health(rng=fields.rng) if fields.health is None else fields.health
+        self.redis = redis_of(fields)
+        self.limiter, self.health, self.budgets = _parts(fields, self.redis)
         self.counters, self.affinity, self.warmth = Counters(fields.clock), Affinity(), Warmth()
         self.transport = Transport(environment=fields.env)
         self.token_counts = RemoteCounts(self.transport, fields.clock)
         self.retry_balance = RetryBalance(fields.retry_quota or RetryQuota())
         self._retry_quota = fields.retry_quota
         self._resolved, self._registry = _resolved(fields), registry_of(fields)
+        self._redis = fields.redis
         STATES.add(self)
 
     @classmethod
@@ -81,12 +89,42 @@ class SharedState:
         """
         return self._registry if _resolved(fields) == self._resolved else registry_of(fields)
 
+    def parts_of(self, fields: ModelFields) -> tuple[Limiter, Health, Sequence[Budget]]:
+        """Return limits, health and budgets of a model; of its own where its fields differ."""
+        if fields.redis != self._redis:
+            return _parts(fields, redis_of(fields))
+        return (
+            self.limiter if fields.limiter is None else fields.limiter,
+            self.health if fields.health is None else fields.health,
+            budgets_of(fields.budget) or (self.budgets if self.budget is None else ()),
+        )
+
     def retry_balance_of(self, fields: ModelFields) -> RetryBalance | None:
         """Return what the quota of a model leaves; one of its own where the model has another quota."""
         if fields.retry_quota is None:
             return None
         same = fields.retry_quota == self._retry_quota
         return self.retry_balance if same else RetryBalance(fields.retry_quota)
+
+
+def redis_of(fields: ModelFields) -> RedisConfig | None:
+    """Return where a model shares, by its field or the environment; None for nowhere.
+
+    Raises:
+        ConfigurationError: The URL is missing or none of Redis.
+    """
+    return resolved(fields.redis, environment() if fields.env is None else fields.env)
+
+
+def _parts(fields: ModelFields, redis: RedisConfig | None) -> tuple[Limiter, Health, Sequence[Budget]]:
+    given = budgets_of(fields.budget)
+    if redis is not None:
+        from langchain_llmdispatch.chat_model.shared_redis import redis_parts
+
+        limiter, health, shared = redis_parts(fields, redis)
+        return limiter, health, given or shared
+    limiter = Limiter(clock=fields.clock) if fields.limiter is None else fields.limiter
+    return limiter, Health(rng=fields.rng) if fields.health is None else fields.health, given
 
 
 def _resolved(fields: ModelFields) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
 from langchain_llmdispatch.config.partner_words import read_partner_words
+from langchain_llmdispatch.config.redis import Redis
 from langchain_llmdispatch.config.server import ServerConfig
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
@@ -179,6 +180,9 @@ class DispatchFields(Checked):
             left (`skip`; `explain()` lists it), or an error (`raise`).
         count_tokens: Whether `get_num_tokens_from_messages` estimates, or counts at the planned vendor's own
             endpoint (`exact`), where it has one.
+        redis: Where limits, health and budgets are shared by processes: a URL, or fields of `RedisConfig`.
+            Without it the variable `LLMDISPATCH_REDIS_URL` counts, unless it is False. A `limiter`, `health`
+            or `budget` that is handed in wins.
         enable_logging: Print readable logs of decisions (never prompts or keys).
         enable_metrics: Keep statistics.
     """
@@ -233,6 +237,7 @@ class DispatchFields(Checked):
     allowed_vendors: Sequence[str] | None = None
     missing_keys: Literal["skip", "raise"] = "skip"
     count_tokens: Literal["estimate", "exact"] = "estimate"
+    redis: Redis = Field(default=NONE, repr=False)
     enable_logging: bool = False
     enable_metrics: bool = True
 

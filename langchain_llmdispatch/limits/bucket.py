@@ -16,6 +16,7 @@ spared, at any moment. A window of the last minute bounds what large amounts cou
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections import deque
 from collections.abc import Coroutine
@@ -45,7 +46,7 @@ class Bucket:
         self.rate = per_minute / MINUTE
         self.burst = max(per_minute * share, 1.0)
         self.allowed = per_minute * (1 + share)
-        self._clock = clock
+        self._clock, self._share = clock, share
         self._window = Window(self.allowed)
         self._at, self._used = clock.monotonic(), 0.0
         self.renew()
@@ -114,6 +115,20 @@ class Bucket:
         with self._lock:
             self._leak()
             self._used = used
+
+    def part(self, processes: int) -> Bucket:
+        """Return the bucket of one of several processes, each of which takes its share of the limit.
+
+        It continues at this one's level. Where a share is less than one request at once, each process begins
+        somewhere else on its way to the first: together they keep the pace, instead of all sending at once.
+        """
+        part = Bucket(self.per_minute / processes, self._share, self._clock)
+        with self._lock:
+            self._leak()
+            used = self._used / processes
+        few = part.per_minute * self._share < 1
+        part.mirror(used + random.random() if few else used)
+        return part
 
     def ready_in(self, amount: float, ahead: float = 0.0) -> float:
         """Return the seconds until `amount` fits, after `ahead` has been taken; from any thread."""

@@ -70,6 +70,11 @@ class Limiter:
         """Pickle and copy the settings: another process counts by itself."""
         return (_rebuild, (type(self), self.burst, self._shared))
 
+    @property
+    def shared(self) -> SharedLimits | None:
+        """The limits that other processes draw from too, if there are some."""
+        return self._shared
+
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._queues: dict[tuple[str, Limits], LimitQueue] = {}

@@ -101,6 +101,9 @@ class SharedLimits(Protocol):
     async def correct(self, name: str, demand: Demand, at: float, difference: float) -> None:
         """Add `difference` to what was taken for the moment `at`."""
 
+    def processes(self, name: str) -> int:
+        """Return how many processes drew from the queue `name` when that was last known, at least 1."""
+
 
 class LimitQueue:
     """The limits of one deployment or account, and the requests that wait for them.
@@ -146,6 +149,8 @@ class LimitQueue:
         self._freed = asyncio.Event()
         self._queued, self._queued_tokens = set[Waiter](), 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
+        # This process's share of each bucket while the shared limits are lost; empty while they are not.
+        self._parts = dict[str, Bucket]()
         self._corrections: set[asyncio.Task[None]] = set()  # a loop holds its tasks only weakly
 
     def renewed(self) -> LimitQueue:
@@ -228,9 +233,10 @@ class LimitQueue:
         """Return the seconds until the buckets admit a request, after those that wait already."""
         waits = [0.0]
         if self._requests is not None:
-            waits.append(self._requests.ready_in(1.0, float(len(self._queued))))
+            bucket = self._parts.get("requests", self._requests)
+            waits.append(bucket.ready_in(1.0, float(len(self._queued))))
         if self._tokens is not None:
-            waits.append(self._tokens.ready_in(tokens, self._queued_tokens))
+            waits.append(self._parts.get("tokens", self._tokens).ready_in(tokens, self._queued_tokens))
         return max(waits)
 
     def slot_in(self) -> float:
@@ -242,7 +248,7 @@ class LimitQueue:
 
     def headroom(self) -> dict[str, float]:
         """Return what may be sent at once, now, by kind."""
-        left = {demand.kind: demand.bucket.available() for demand in self._demands(0.0)}
+        left = {demand.kind: self._own(demand).bucket.available() for demand in self._demands(0.0)}
         return (
             left if self._slots is None else {**left, "concurrency": float(self._slots - len(self._holders))}
         )
@@ -284,8 +290,20 @@ class LimitQueue:
         if not demands or (self._shared is not None and await self._reserve(self._shared, waiter, demands)):
             return
         for demand in demands:
-            at = await demand.bucket.take(demand.amount)
-            waiter.charges.append(Charge(self, demand, at))
+            own = self._own(demand)
+            at = await own.bucket.take(own.amount)
+            waiter.charges.append(Charge(self, own, at))
+
+    def _own(self, demand: Demand) -> Demand:
+        """Return the demand on this process's share, while the shared limits are lost."""
+        part = self._parts.get(demand.kind)
+        return demand if part is None else demand._replace(bucket=part)
+
+    def _divide(self, shared: SharedLimits) -> None:
+        """Take this process's share of the limits until the shared ones respond again."""
+        processes = shared.processes(self.name)
+        if processes > 1 and not self._parts:
+            self._parts = {each.kind: each.bucket.part(processes) for each in self._demands(0.0)}
 
     def _notify(self) -> None:
         if self.belongs_to(asyncio.get_running_loop()):
@@ -311,7 +329,9 @@ class LimitQueue:
             left = waiter.until - self._clock.monotonic()
             admission = await self._admission(shared, demands, left)
             if admission is None:
+                self._divide(shared)
                 return False
+            self._parts = {}
             for demand, used in zip(demands, admission.used, strict=True):
                 demand.bucket.mirror(used)
             if not admission.granted:

@@ -42,6 +42,11 @@ class RedisHealth(Health):
         return (type(self), (self._state,))
 
     @property
+    def shared(self) -> RedisState:
+        """Where open breakers and cooldowns are shared."""
+        return self._state
+
+    @property
     def all_available(self) -> bool:
         """Whether no breaker is open and nothing cools down, in any process."""
         return super().all_available and not self._state.blocks()

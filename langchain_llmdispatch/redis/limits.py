@@ -10,11 +10,13 @@ Time is the server's own, so that machines need not agree on it. `max_concurrenc
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.limits.bucket import Window
 from langchain_llmdispatch.limits.queue import Admission, Demand
+from langchain_llmdispatch.redis.membership import LIVES, Membership
 from langchain_llmdispatch.redis.server import RedisStore
 
 # ARGV[1] is the time in seconds; negative: the server's.
@@ -27,13 +29,16 @@ end
 """
 
 # A bucket is a hash: `l` its level, as of `t`, and by number what was taken in each slice of the last minute.
-# ARGV: now, max_wait, slice, then for each key: per minute, burst, allowed, amount.
+# ARGV: now, max_wait, slice, then for each key: per minute, burst, allowed, amount; last a process's id, or
+# an empty text. The last key is a sorted set of the processes that draw from these buckets, by when each is
+# forgotten.
 _RESERVE = (
     _NOW
     + """
 local max_wait, grain = tonumber(ARGV[2]), tonumber(ARGV[3])
-local wait, buckets = 0, {}
-for i, key in ipairs(KEYS) do
+local wait, buckets, last = 0, {}, #KEYS - 1
+for i = 1, last do
+  local key = KEYS[i]
   local limit, burst = tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
   local allowed, amount = tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
   local rate, level, at, total, slices, over = limit / 60, 0, now, 0, {}, {}
@@ -63,7 +68,8 @@ for i, key in ipairs(KEYS) do
 end
 local granted = wait <= max_wait
 local answer = {granted and '1' or '0', string.format('%.6f', wait), string.format('%.6f', now + wait)}
-for i, key in ipairs(KEYS) do
+for i = 1, last do
+  local key = KEYS[i]
   local rate, level, amount, over = unpack(buckets[i])
   if granted then
     level = level + amount
@@ -75,8 +81,15 @@ for i, key in ipairs(KEYS) do
   end
   answer[3 + i] = string.format('%.6f', level)
 end
+local id, members = ARGV[#ARGV], KEYS[#KEYS]
+if id ~= '' then
+  redis.call('ZADD', members, now + {lives}, id)
+  redis.call('ZREMRANGEBYSCORE', members, '-inf', now)
+  redis.call('EXPIRE', members, {lives} + 1)
+  answer[#answer + 1] = redis.call('ZCARD', members)
+end
 return answer
-"""
+""".replace("{lives}", str(LIVES))
 )
 
 # ARGV: now, the moment of the reservation, slice, per minute, difference.
@@ -101,14 +114,18 @@ return 1
 class RedisLimits(RedisStore):
     """Limits on a Redis server; hand it to `Limiter(shared=...)`.
 
-    A server that is lost or slow costs one `timeout`; limits then hold per process, with one warning, until
-    it responds again, which is tried every few seconds.
+    A server that is lost or slow costs one `timeout`. Until it responds again, which is tried every few
+    seconds, each process takes its share of the limits: with four processes at last, a quarter. One warning
+    per loss says so. Processes are counted by what they draw: every few seconds a reservation has the
+    process's id with it, which the server forgets after a minute.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         prefix: What all keys begin with; processes with the same prefix share.
         timeout: Seconds that the server may take to respond.
         probe_every: Seconds between two tries while the server is down.
+        processes: The least number of processes that are assumed to share while the server is lost, for those
+            that never reached it.
         clock: The source of time, for tests; default: the server's own.
 
     Raises:
@@ -122,21 +139,27 @@ class RedisLimits(RedisStore):
         prefix: str = "llmdispatch",
         timeout: float = 0.15,
         probe_every: float = 3.0,
+        processes: int = 1,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(url, prefix=prefix, clock=clock, timeout=timeout, probe_every=probe_every)
-        self._clock = clock
+        settings = {"timeout": timeout, "probe_every": probe_every, "processes": processes}
+        super().__init__(url, prefix=prefix, clock=clock, **settings)
+        self._clock, self._members = clock, Membership(processes)
+        self._server.meanwhile = self._members.meanwhile
 
     async def reserve(self, name: str, demands: Sequence[Demand], max_wait: float) -> Admission | None:
         """Take `demands` from the buckets of the queue `name`; None if the server does not respond."""
         keys = [self._key(name, demand) for demand in demands]
-        numbers: list[float] = [self._now(), min(max_wait, 1e9), Window.GRAIN]
+        numbers: list[float | str] = [self._now(), min(max_wait, 1e9), Window.GRAIN]
         for demand in demands:
             bucket = demand.bucket
             numbers += [bucket.per_minute, bucket.burst, bucket.allowed, demand.amount]
-        answer = await self._server.run(_RESERVE, keys, numbers)
+        beat = self._members.beat(name, self._monotonic())
+        answer = await self._server.run(_RESERVE, [*keys, self._key_of(name, "members")], [*numbers, beat])
         if answer is None:
             return None
+        if beat:
+            self._members.count(name, int(answer.pop()), self._monotonic())
         granted, wait, at, *used = answer
         return Admission(float(wait), granted == "1", float(at), [float(level) for level in used])
 
@@ -145,9 +168,19 @@ class RedisLimits(RedisStore):
         numbers = (self._now(), at, Window.GRAIN, demand.bucket.per_minute, difference)
         await self._server.run(_CORRECT, [self._key(name, demand)], numbers)
 
+    def processes(self, name: str) -> int:
+        """Return how many processes drew from the queue `name` when that was last known."""
+        return self._members.of(name)
+
     def _key(self, name: str, demand: Demand) -> str:
+        return self._key_of(name, demand.kind)
+
+    def _key_of(self, name: str, kind: str) -> str:
         # The braces keep the buckets of one queue on one node of a cluster.
-        return f"{self._prefix}:{{{name}}}:{demand.kind}"
+        return f"{self._prefix}:{{{name}}}:{kind}"
+
+    def _monotonic(self) -> float:
+        return time.monotonic() if self._clock is None else self._clock.monotonic()
 
     def _now(self) -> float:
         return self._clock.monotonic() if self._clock is not None else -1.0

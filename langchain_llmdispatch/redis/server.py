@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -33,6 +35,10 @@ class RedisServer:
         probe_every: Seconds between two tries while the server is down.
         clock: The source of time for `probe_every`.
 
+    Attributes:
+        meanwhile: Returns what holds while the server is lost, for the warning.
+        where: The server's address, without a password.
+
     Raises:
         ConfigurationError: redis-py is not installed, or the URL is not one of Redis.
     """
@@ -44,10 +50,11 @@ class RedisServer:
         self._clock = clock or Clock()
         self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._down, self._try_at = False, 0.0
+        self.meanwhile: Callable[[], str] = lambda: "health and budgets hold by what is known in this process"
         self._probe: asyncio.Task[None] | None = None
         forks.in_child(self._renew)
         self._redis = _redis()
-        self._where = self._check()
+        self.where = self._check()
         self._failures = (self._redis.exceptions.RedisError, OSError, TimeoutError)
 
     def _renew(self) -> None:
@@ -57,7 +64,7 @@ class RedisServer:
 
     def __repr__(self) -> str:
         """Show the address; never the password."""
-        return f"RedisServer({self._where!r})"
+        return f"RedisServer({self.where!r})"
 
     @property
     def is_up(self) -> bool:
@@ -104,13 +111,21 @@ class RedisServer:
 
     def _lose(self, error: Exception) -> None:
         self._try_at = self._clock.monotonic() + self._probe_every
-        if not self._down:
-            self._down = True
-            logger.warning(
-                "Redis at %s does not answer (%s): limits hold in this process only until it is back",
-                self._where,
-                type(error).__name__,
-            )
+        if self._down:
+            return
+        self._down = True
+        text = (
+            f"Redis at {self.where} does not answer ({type(error).__name__}): {self.meanwhile()} "
+            "until it is back"
+        )
+        logger.warning(text)
+        # The time makes each loss a warning of its own: Python shows equal ones once.
+        announced = any(other.where == self.where for other in _LOST)
+        _LOST.add(self)
+        if announced:
+            return
+        with suppress(Warning):  # where warnings are errors, it is in the log, and no call fails
+            warnings.warn(f"{text} (lost at {self._clock.now():%H:%M:%S} UTC)", RuntimeWarning, stacklevel=2)
 
     def _probe_if_due(self) -> None:
         now = self._clock.monotonic()
@@ -128,7 +143,8 @@ class RedisServer:
         except self._failures:
             return
         self._down = False
-        logger.warning("Redis at %s answers again: limits are shared", self._where)
+        _LOST.discard(self)
+        logger.warning("Redis at %s answers again: limits are shared", self.where)
 
     def _check(self) -> str:
         known = None
@@ -141,6 +157,10 @@ class RedisServer:
                 "password's special characters are percent-encoded."
             )
         return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
+
+
+_LOST: weakref.WeakSet[RedisServer] = weakref.WeakSet()
+"""Those that are lost now: limits and health of one server are one loss to people."""
 
 
 class _LoopClient:
@@ -192,6 +212,21 @@ class RedisStore:
             _rebuild,
             (type(self), {**self._settings, "url": _without_password(str(self._settings["url"]))}),
         )
+
+    @property
+    def where(self) -> str:
+        """The server's address, without a password, and what keys begin with."""
+        return f"{self._server.where} ({self._prefix!r})"
+
+    @property
+    def meanwhile(self) -> str:
+        """What holds while the server is lost."""
+        return self._server.meanwhile()
+
+    def describe_with(self, other: RedisStore) -> None:
+        """Let the warning of either one say what holds for both while their server is lost."""
+        own, others = self._server.meanwhile, other._server.meanwhile
+        self._server.meanwhile = other._server.meanwhile = lambda: f"{own()}, {others()}"
 
     @property
     def is_up(self) -> bool:

@@ -107,6 +107,7 @@ class Plan:
         retries_left: Retries that the retry quota leaves now; None without a quota.
         budgets: The states of the budgets that the call spends from.
         on_budget: What is done because a budget is nearly spent: `cheaper`, or the name of a route.
+        shared: What is shared with other processes, and where; an empty text if nothing is.
     """
 
     candidates: Sequence[PlannedDeployment]
@@ -120,6 +121,7 @@ class Plan:
     retries_left: int | None = None
     budgets: Sequence[BudgetState] = ()
     on_budget: str = ""
+    shared: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; dollars as strings."""
@@ -137,6 +139,7 @@ class Plan:
             "retries_left": self.retries_left,
             "budgets": [state.to_dict() for state in self.budgets],
             "on_budget": self.on_budget,
+            "shared": self.shared,
             "bound": {"requests": bound.requests, "usd": _usd(bound.usd), "seconds": bound.seconds},
         }
 
@@ -153,6 +156,8 @@ class Plan:
         lines += [f"  budget: {state}" for state in self.budgets]
         if self.on_budget:
             lines.append(f"  nearly spent: {self.on_budget}")
+        if self.shared:
+            lines.append(f"  shared: {self.shared}")
         return "\n".join([*lines, f"  {self.bound}"])
 
     def _repr_html_(self) -> str:
@@ -172,6 +177,7 @@ def make_plan(
     repeats: bool = False,
     budget: CallBudget | None = None,
     without_key: Sequence[tuple[str, str]] = (),
+    shared: str = "",
 ) -> Plan:
     """Return the plan of a call; nothing is sent, learned or reserved.
 
@@ -185,6 +191,7 @@ def make_plan(
         repeats: Whether a deployment may be tried more often than its retries allow (a resumed stream).
         budget: What the call may spend, or None.
         without_key: The deployments that lack a key, with reasons.
+        shared: What is shared with other processes, and where.
     """
     decision = router.decide(routing)
     planned = [
@@ -203,6 +210,7 @@ def make_plan(
         retries_left=retries_left,
         budgets=() if budget is None else tuple(budget.states(routing.at)),
         on_budget="" if budget is None else budget.action,
+        shared=shared,
     )
 
 

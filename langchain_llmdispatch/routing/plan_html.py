@@ -34,6 +34,7 @@ def plan_html(plan: Plan) -> Markup:
     facts = [f"for {plan.route}" if plan.route else "", f"strategy {plan.strategy}"]
     facts.append(f"rule: {plan.rule}" if plan.rule else "")
     facts.append(f"budget nearly spent: {plan.on_budget}" if plan.on_budget else "")
+    facts.append(f"shared: {plan.shared}" if plan.shared else "")
     costs = aligned(planned.cost_usd for planned in plan.candidates)
     worst = aligned(planned.worst_usd for planned in plan.candidates)
     rows = [
