@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 
@@ -155,13 +156,23 @@ def test_ctrl_c_while_waiting_takes_nothing(bench: Bench) -> None:
     """An interrupted wait leaves the queue; the slot is free for the next attempt."""
     limited = target(max_concurrency=1)
     holder = bench.take(limited)
+    bench.settled()  # the loop's thread has started
     previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    waiter = threading.main_thread().ident
+    assert waiter is not None
+
+    def interrupt() -> None:
+        while not bench.queue()._queued:  # the wait has not begun
+            os.sched_yield()
+        signal.pthread_kill(waiter, signal.SIGALRM)
+
+    interrupting = threading.Thread(target=interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
         with pytest.raises(KeyboardInterrupt):
+            interrupting.start()
             bench.take(limited)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        interrupting.join()
         signal.signal(signal.SIGALRM, previous)
     holder.release()
     with bench.take(limited):

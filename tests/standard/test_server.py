@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
@@ -16,6 +17,8 @@ from tests.models import deployment
 from tests.server.running import running
 
 _URLS: list[str] = []
+_CLIENTS: dict[str, Any] = {}
+_ALONE = httpx.Limits(max_keepalive_connections=0)  # no socket is left to the collector
 # ChatOpenAI shares one asynchronous client between event loops, and warns of what the suite passes.
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -29,8 +32,11 @@ def _serve(loopback: LoopbackServer) -> Iterator[None]:
     model = DispatcherChatModel(models=[deployment(loopback, "google")], env={})
     with running(model, api_keys=["client-key"]) as url:
         _URLS.append(url)
-        yield
+        with httpx.Client(limits=_ALONE) as client:
+            _CLIENTS.update(http_client=client, http_async_client=httpx.AsyncClient(limits=_ALONE))
+            yield
     _URLS.clear()
+    _CLIENTS.clear()
 
 
 class TestChatOpenAIThroughTheServer(ChatModelIntegrationTests):
@@ -42,7 +48,8 @@ class TestChatOpenAIThroughTheServer(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "default", "base_url": _URLS[0], "api_key": "client-key", "stream_usage": True}
+        named = {"model": "default", "base_url": _URLS[0], "api_key": "client-key", "stream_usage": True}
+        return {**named, **_CLIENTS}
 
     @property
     def supports_image_inputs(self) -> bool:
