@@ -2,12 +2,14 @@
 
 Colours are Okabe and Ito's, distinguishable by colour-blind readers, and never carry a meaning alone. Text
 takes the notebook's own colour, lines and backgrounds are translucent, so one style sheet serves every theme.
+Where style sheets are removed (GitHub, JupyterLab in somebody else's notebook) words stand for shapes.
 Each owner of data renders it with these: `stats/html.py`, `health/html.py`, `routing/plan_html.py`, ...
 """
 
 from __future__ import annotations
 
 import math
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,9 @@ MOST_ROWS = 25
 """Rows of a table that are shown at once; the rest is folded."""
 
 _EMPTY = (None, "", NOTHING)
-_TINY = 0.001  # dollars; smaller amounts are shown with seven decimals
+_IGNORED = "tex2jax_ignore mathjax_ignore"  # MathJax 2's and 3's names of what they do not typeset
+_TAG = re.compile(r"(<(?!br>)[^>]*>)")  # MathJax reads on over a line break
+_TINY = 0.001  # dollars; smaller amounts are shown with up to seven decimals
 # JupyterLab, VS Code and Colab style tables themselves: hence the exclamation marks.
 _STYLE = """<style>
 .llmd{font:13px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;
@@ -32,17 +36,20 @@ table-layout:auto!important;width:auto!important}
 .llmd tr{background:none!important}
 .llmd th,.llmd td{padding:.28em .75em;white-space:nowrap;text-align:left!important;border:0;
 vertical-align:middle;background:none!important;color:inherit}
-.llmd th{font-weight:600;opacity:.72;border-bottom:1px solid rgba(128,128,128,.5)}
+.llmd th{font-weight:600;opacity:.72;white-space:normal;vertical-align:bottom;
+border-bottom:1px solid rgba(128,128,128,.5)}
 .llmd tr+tr td{border-top:1px solid rgba(128,128,128,.18)}
 .llmd .n{text-align:right!important;font-variant-numeric:tabular-nums}
 .llmd .l{white-space:normal;min-width:11em;max-width:34em}
 .llmd .h{font-size:15px;font-weight:600;margin:.1em 0 .3em}
 .llmd .h .q{font-weight:400}
 .llmd .q{opacity:.65}
+.llmd .h b{font-weight:600}
+.llmd .s{display:none}
 .llmd .c{display:flex;flex-wrap:wrap;gap:.5em;margin:.45em 0}
-.llmd .c div{padding:.35em .8em;border-radius:6px;background:rgba(128,128,128,.12)}
+.llmd .c .v{padding:.35em .8em;border-radius:6px;background:rgba(128,128,128,.12)}
 .llmd .c b{display:block;font-size:15px;font-variant-numeric:tabular-nums;white-space:nowrap}
-.llmd .c span{font-size:11.5px;opacity:.7;white-space:nowrap}
+.llmd .c i{font-style:normal;font-size:11.5px;opacity:.7;white-space:nowrap}
 .llmd .d{display:inline-block;width:.62em;height:.62em;border-radius:50%;margin-right:.42em}
 .llmd .g{border:1px solid rgba(128,128,128,.6);border-radius:.7em;padding:0 .5em;font-size:11px;
 margin-left:.4em}
@@ -66,7 +73,21 @@ class Markup(str):
 
 def page(*parts: str) -> Markup:
     """Return a display: the style sheet, and parts that are HTML already."""
-    return Markup(f'{_STYLE}<div class="llmd">{"".join(parts)}</div>')
+    return Markup(f'{_STYLE}<div class="llmd {_IGNORED}">{_no_mathematics("".join(parts))}</div>')
+
+
+def _no_mathematics(html: str) -> str:
+    """Return HTML in which no two dollar signs are in one run of text: between two would be mathematics."""
+    pieces = _TAG.split(html)
+    return "".join(
+        piece.replace("$", "<span>$</span>") if piece[:1] != "<" and piece.count("$") > 1 else piece
+        for piece in pieces
+    )
+
+
+def unstyled(words: Any) -> Markup:
+    """Return words that are seen only where the style sheet is not: separators, and what shapes say."""
+    return Markup(f'<span class="s">{text(words)}</span>')
 
 
 def text(value: Any) -> Markup:
@@ -76,7 +97,7 @@ def text(value: Any) -> Markup:
 
 def heading(title: Any, note: Any = "") -> Markup:
     """Return a title, with a muted note beside it."""
-    return Markup(f'<div class="h">{text(title)}{f" {muted(note)}" if note else ""}</div>')
+    return Markup(f'<div class="h"><b>{text(title)}</b>{f" {muted(note)}" if note else ""}</div>')
 
 
 def muted(words: Any) -> Markup:
@@ -91,7 +112,7 @@ def muted_line(words: Any) -> Markup:
 
 def tag(words: Any) -> Markup:
     """Return a word with a frame."""
-    return Markup(f'<span class="g">{text(words)}</span>')
+    return Markup(f'<span class="g">{unstyled(" (")}{text(words)}{unstyled(")")}</span>')
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, kinds: str = "") -> Markup:
@@ -127,8 +148,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], kinds: str) ->
 
 def cards(values: Mapping[str, Any]) -> Markup:
     """Return a row of numbers with their names."""
-    inner = (f"<div><b>{text(v)}</b><span>{text(k)}</span></div>" for k, v in values.items())
-    return Markup(f'<div class="c">{"".join(inner)}</div>')
+    inner = (f'<span class="v"><b>{text(v)}</b> <i>{text(k)}</i></span>' for k, v in values.items())
+    return Markup(f'<div class="c">{unstyled(" · ").join(inner)}</div>')
 
 
 def dot(words: Any, colour: str) -> Markup:
@@ -136,19 +157,25 @@ def dot(words: Any, colour: str) -> Markup:
     return Markup(f'<span class="d" style="background:{colour}"></span>{text(words)}')
 
 
-def bar(pieces: Iterable[tuple[float, float, str]]) -> Markup:
-    """Return a bar of pieces: the start and end of each as a share of the width (0 to 1), and its CSS."""
+def bar(pieces: Iterable[tuple[float, float, str]], words: str = "") -> Markup:
+    """Return a bar of pieces: the start and end of each as a share of the width (0 to 1), and its CSS.
+
+    Args:
+        pieces: The pieces.
+        words: The same in words, for readers without the style sheet, and beside a pointer.
+    """
     inner = "".join(
         f'<i style="left:min({start:.2%},100% - 2px);width:{max(0.0, end - start):.2%};{style}"></i>'
         for start, end, style in pieces
     )
-    return Markup(f'<div class="t">{inner}</div>')
+    hint = f' title="{escape(words)}"' if words else ""
+    return Markup(f'<div class="t"{hint}>{inner}{unstyled(words) if words else ""}</div>')
 
 
 def legend(entries: Mapping[str, str]) -> Markup:
     """Return the meaning of a bar's pieces: CSS by word; nothing where a single one needs no explanation."""
     keys = [f'<span class="k" style="{style}"></span>{text(word)}' for word, style in entries.items()]
-    return Markup(f"<div>{''.join(keys)}</div>" if len(keys) > 1 else "")
+    return Markup(f"<div>{unstyled(', ').join(keys)}</div>" if len(keys) > 1 else "")
 
 
 def folded(summary: Any, *parts: str) -> Markup:
@@ -184,8 +211,8 @@ def dollars(value: Any, *, unknown: int = 0, answers: int = 0) -> str:
     amount = float(value)
     coarse = amount >= 1 or amount == round(amount, 2)
     shown = f"${amount:,.2f}" if coarse else f"${amount:.4f}"
-    if 0 < amount < _TINY:
-        shown = f"${amount:.7f}".rstrip("0")
+    if 0 < amount < _TINY:  # two digits
+        shown = f"${amount:.{min(7, 1 - math.floor(math.log10(amount)))}f}".rstrip("0")
     elif amount == 0:
         shown = "$0"
     return f"≥ {shown}" if unknown else shown

@@ -166,8 +166,15 @@ def _row(number: int, one: TimedAttempt, whole: float) -> Sequence[Any]:
         seconds(record["wait_ms"] / 1000),
         seconds(first / 1000 if first is not None else None),
         seconds(record["latency_ms"] / 1000) if record["latency_ms"] else "< 1 ms",
-        bar((start / whole, end / whole, _style(word)) for word, start, end in one.pieces()),
+        bar(
+            ((start / whole, end / whole, _style(word)) for word, start, end in one.pieces()),
+            ", ".join(f"{word} {_at(start)} to {_at(end)}" for word, start, end in one.pieces()),
+        ),
     )
+
+
+def _at(moment: float) -> str:
+    return seconds(moment) if moment else "0"
 
 
 def _style(word: str) -> str:

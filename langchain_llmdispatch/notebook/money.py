@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.internal.html import BAD, BLUE, QUIET, SKY, WARN, dollars
-from langchain_llmdispatch.notebook.plots import axes, finish
+from langchain_llmdispatch.notebook.figures import axes, finish
 from langchain_llmdispatch.stats.cost_report import SAVED, WASTED
 
 if TYPE_CHECKING:

@@ -17,12 +17,13 @@ Ito's, distinguishable by colour-blind readers; labels stand beside their marks.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_llmdispatch.internal.html import BAD, BLUE, QUIET, SKY, Markup, dollars, plural, seconds
 from langchain_llmdispatch.notebook.answer import LEGEND, TimedAttempt, answer_html, attempts_of, timed
+from langchain_llmdispatch.notebook.figures import axes, axis_label, finish, log_seconds, seconds_on_an_axis
 from langchain_llmdispatch.stats.quantiles import middle_of
 from langchain_llmdispatch.stats.stats import DIMENSIONS, Stats
 
@@ -132,7 +133,7 @@ def plot_latency(
     ax.set_ylim(-0.6, len(names) - 0.4)
     what = "answered in" if of == "latency" else "first token after"
     if names:
-        _log_seconds(ax)
+        log_seconds(ax)
     ax.set_title(f"{what}   (● median, ◆ 95 %, | 99 %)", loc="left", fontsize=10)
     return finish(ax, grid="x", empty=not names)
 
@@ -229,8 +230,8 @@ def plot_tradeoff(
     high = best == "high" or (best is None and not y.endswith(("_s", "_usd", "_ms", "_tokens")))
     front = _front(points, high=high)
     _draw_points(ax, points, front, high=high)
-    ax.set_xlabel("cost per answer (US dollars)" if isinstance(data, Stats) else _label(x))
-    ax.set_ylabel("median latency (seconds)" if isinstance(data, Stats) else _label(y))
+    ax.set_xlabel("cost per answer (US dollars)" if isinstance(data, Stats) else axis_label(x))
+    ax.set_ylabel("median latency (seconds)" if isinstance(data, Stats) else axis_label(y))
     corner = "upper left" if high else "lower left"
     ax.set_title(
         f"{corner} is better; the line joins the points that no other beats in both", loc="left", fontsize=10
@@ -314,7 +315,7 @@ def plot_attempts(answers: BaseMessage | BaseException | Sequence[BaseMessage], 
     ax.set_ylim(max(len(lines), 1) - 0.5, -0.5)
     ax.set_xlabel("since the call began")
     ax.set_xlim(0, whole * 1.28)
-    ax.xaxis.set_major_formatter(_on_an_axis)
+    ax.xaxis.set_major_formatter(seconds_on_an_axis)
     shown = {word for _, one in lines for word, *_ in one.pieces()}
     _legend(ax, [word for word in LEGEND if word in shown])
     return finish(ax, grid="x", empty=not lines)
@@ -347,49 +348,3 @@ def _legend(ax: Any, words: Iterable[str]) -> None:
     ]
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(patches) or 1}
     ax.legend(handles=patches, frameon=False, fontsize=8.5, **where)
-
-
-# -- figures -------------------------------------------------------------------------------------------
-
-
-def axes(*, height: float) -> Any:
-    """Return the axes of a new figure; an ImportError says what to install."""
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        hint = "plots need matplotlib: pip install 'langchain-llmdispatch[notebook]'"
-        raise ImportError(hint) from error
-    _, ax = plt.subplots(figsize=(8, height), layout="constrained")
-    return ax
-
-
-def _log_seconds(ax: Any) -> None:
-    ax.set_xscale("log")
-    from matplotlib.ticker import LogLocator
-
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(_on_an_axis)
-    ax.xaxis.set_minor_formatter("")
-
-
-def _on_an_axis(value: float, _: Any = None) -> str:
-    return f"{value:g} s" if not 0 < value < 1 else f"{value * 1000:g} ms"
-
-
-def _label(column: str) -> str:
-    name, _, unit = column.rpartition("_")
-    units = {"usd": "US dollars", "s": "seconds", "ms": "milliseconds"}
-    return f"{name.replace('_', ' ')} ({units[unit]})" if unit in units else column.replace("_", " ")
-
-
-def finish(ax: Any, *, grid: str, empty: bool) -> Axes:
-    """Return axes with what all plots share."""
-    if empty:
-        ax.set(xticks=[], yticks=[])
-        ax.text(
-            0.5, 0.5, "nothing to show yet", transform=ax.transAxes, ha="center", va="center", color=QUIET
-        )
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis=grid, alpha=0.25)
-    ax.set_axisbelow(True)
-    return cast("Axes", ax)

@@ -58,7 +58,7 @@ def _summary(stats: Stats) -> dict[str, Any]:
     values: dict[str, Any] = {
         "calls": count(stats.calls.calls),
         "requests": count(total.requests),
-        "answered": share(total.successes, total.requests),
+        "of requests answered": share(total.successes, total.requests),
         "cost": _cost(total, dollars(total.cost)),
         "tokens": count(total.total_tokens),
         "median": seconds(total.p50_latency if total.successes else None),

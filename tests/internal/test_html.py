@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from langchain_llmdispatch.internal.html import (
     NOTHING,
     aligned,
     bar,
+    cards,
     dollars,
     legend,
+    muted_line,
+    page,
     seconds,
     share,
     table,
+    tag,
     text,
 )
 
@@ -31,7 +37,14 @@ def test_durations_have_a_fitting_unit(value: float | None, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "unknown"), (0, "$0"), (0.000074, "$0.000074"), (0.0236, "$0.0236"), (1, "$1.00")],
+    [
+        (None, "unknown"),
+        (0, "$0"),
+        (0.000074, "$0.000074"),
+        (0.0000452, "$0.000045"),
+        (0.0236, "$0.0236"),
+        (1, "$1.00"),
+    ],
 )
 def test_an_unknown_price_is_not_zero(value: float | None, shown: str) -> None:
     """An unknown amount is unknown, never $0; a part of it is a lower bound."""
@@ -74,3 +87,25 @@ def test_a_bar_is_made_of_shares_and_explained() -> None:
     )
     assert legend({"sent": "background:red"}) == ""
     assert "sent" in legend({"sent": "background:red", "failed": "background:blue"})
+
+
+def test_money_is_not_mathematics() -> None:
+    """MathJax passes over a display; where it does not, no run of text, line breaks included, has two dollar signs."""
+    html = page(muted_line(text("up to $1 of $2")), muted_line("$3"), cards({"$4 a": "$5 <b>"}))
+    assert 'class="llmd tex2jax_ignore mathjax_ignore"' in html
+    assert ">up to <span>$</span>1 of <span>$</span>2<" in html
+    assert ">$3<" in html
+    assert all(run.count("$") < 2 for run in re.split(r"<(?!br>)[^>]*>", html))
+
+
+def test_a_display_is_readable_without_its_style_sheet() -> None:
+    """Words separate what boxes do, and say what colours and bars do; the style sheet hides them."""
+
+    def read(html: str) -> str:
+        return re.sub(r"<style>.*</style>|<[^>]+>", "", html, flags=re.DOTALL)
+
+    assert read(page(cards({"cost": "$1", "requests": 2}))) == "$1 cost · 2 requests"
+    assert read(f"a{tag('first choice')}") == "a (first choice)"
+    assert read(legend({"sent": "", "failed": ""})) == "sent, failed"
+    assert read(bar([(0, 1, "")], "sent 0 to 1 s")) == "sent 0 to 1 s"
+    assert ".llmd .s{display:none}" in page()

@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch.notebook import plots as notebook
+from langchain_llmdispatch.notebook.figures import INK
 from langchain_llmdispatch.stats.stats import Stats
 from tests.html_reader import nasty_model
 from tests.loopback.faults import Fault
@@ -66,6 +67,19 @@ def test_plots_return_their_axes(answers: tuple[Stats, list[Any]]) -> None:
     for ax in (notebook.plot_tradeoff(stats), notebook.plot_tradeoff(table, y="score")):
         ax.figure.canvas.draw()
         assert {note.get_text() for note in ax.texts} == {"openai", "anthropic", "ollama"}
+    mpl.pyplot.close("all")
+
+
+def test_plots_are_readable_on_any_page(answers: tuple[Stats, list[Any]]) -> None:
+    """A new figure has no background and grey letters; one that is handed in keeps its own."""
+    ax = notebook.plot_attempts(answers[1][0])
+    assert (ax.figure.patch.get_alpha(), ax.patch.get_alpha()) == (0, 0)
+    ax.figure.canvas.draw()
+    assert {label.get_color() for label in [*ax.get_xticklabels(), *ax.get_yticklabels(), *ax.texts]} == {INK}
+    own = mpl.pyplot.subplots()[1]
+    notebook.plot_attempts(answers[1][0], ax=own)
+    assert own.figure.patch.get_alpha() is None
+    assert INK not in {label.get_color() for label in [*own.get_yticklabels(), *own.texts]}
     mpl.pyplot.close("all")
 
 

@@ -25,8 +25,8 @@ def test_statistics_show_what_was_counted(server: LoopbackServer) -> None:
     server.script("openai", [Fault.error("overloaded")])
     model.invoke("hello")
     shown = words(model.get_stats()._repr_html_())
-    assert "2 requests 50.0% answered" in shown
-    assert "1 retries 0 fallbacks" in shown
+    assert "2 requests · 50.0% of requests answered" in shown
+    assert "1 retries · 0 fallbacks" in shown
     assert NASTY in shown
     assert "by vendor" in shown
 

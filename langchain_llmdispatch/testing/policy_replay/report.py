@@ -10,7 +10,7 @@ from typing import Any
 from langchain_llmdispatch.testing.policy_replay.chart import draw
 from langchain_llmdispatch.testing.policy_replay.results import PolicyResult
 
-_COLUMNS = ("", "calls", "failed", "cost", "p50", "p95", "p99", "requests", "fallbacks", "answered by")
+COLUMNS = ("", "calls", "failed", "cost", "p50", "p95", "p99", "requests", "fallbacks", "answered by")
 _QUALITY = (
     "what another model would have answered: whether its answer is as good, or comes at all, is not in this "
     "table; its cost is that of as many tokens as were recorded"
@@ -63,8 +63,8 @@ class Replay:
 
     def __str__(self) -> str:
         """Return a table, and what it cannot know."""
-        rows = [_COLUMNS, self.recorded.row(), *(policy.row() for policy in self.policies)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+        rows = [COLUMNS, self.recorded.row(), *(policy.row() for policy in self.policies)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
         lines = [
             "  ".join(
                 cell.ljust(width) if column in {0, len(row) - 1} else cell.rjust(width)
@@ -74,10 +74,16 @@ class Replay:
         ]
         return "\n".join([*lines, "", "What this cannot know:", *(f"- {line}" for line in self.unknown)])
 
+    def _repr_html_(self) -> str:
+        from langchain_llmdispatch.testing.policy_replay.report_html import replay_html
+
+        return replay_html(self)
+
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw latencies and costs of all configurations; needs matplotlib.
 
         Args:
-            path: Where the picture is written; None only returns the axes.
+            path: Where the picture is written; None returns the axes of a new figure, which a notebook
+                shows.
         """
         return draw([self.recorded, *self.policies], path)

@@ -1,0 +1,1 @@
+"""The notebooks as JupyterLab shows them in Chromium: `make test-jupyter`; elsewhere these tests are skipped."""
