@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, convert_to_messages
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import (
     Runnable,
     RunnableBinding,
@@ -14,7 +15,7 @@ from langchain_core.runnables import (
     RunnableParallel,
     RunnableSequence,
 )
-from langchain_core.runnables.config import merge_configs
+from langchain_core.runnables.config import get_async_callback_manager_for_config, merge_configs
 
 from langchain_llmdispatch.batch.calls import BatchCalls
 from langchain_llmdispatch.errors import ConfigurationError
@@ -49,9 +50,16 @@ class BatchedModel:
         if calls_of is None:
             raise ConfigurationError(f"{_HINT}, not a {type(first).__name__}.")
         self.calls: BatchCalls = calls_of(config, kwargs)
+        self._name = type(first).__name__
 
-    async def finished(self, message: AIMessage, config: RunnableConfig) -> Any:
-        """Return what the whole model makes of an answer of the chat model."""
+    async def finished(self, given: Any, message: AIMessage, config: RunnableConfig) -> Any:
+        """Return what the whole model makes of an answer of the chat model; handlers see a run of it."""
+        manager = get_async_callback_manager_for_config(config)
+        if manager.handlers:
+            shown = {"name": self._name, "type": "constructor", "lc": 1, "id": [self._name]}
+            messages = convert_to_messages([given] if isinstance(given, str) else given)
+            (run,) = await manager.on_chat_model_start(shown, [messages])
+            await run.on_llm_end(LLMResult(generations=[[ChatGeneration(message=message)]]))
         return message if self._then is None else await self._then.ainvoke(message, config)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
@@ -182,31 +182,40 @@ class _Run:
         """Answer all rows, by vendors' batches and by live calls, and write the results."""
         try:
             async with aclosing(self.rounds(via, clock, rng, deadline)) as rounds:
-                async for _ in rounds:
-                    await self.passes(max_in_flight, clock)
+                async for held in rounds:
+                    await self.passes(max_in_flight, clock, held=held)
                     if self.stopped == "failures":
                         break
         finally:
             write_results(sink, self._journal.ended())
         return replace(self._journal.report(), stopped=self.stopped)
 
-    async def passes(self, max_in_flight: int, clock: Clock) -> None:
-        """Go over the rows until none waits; those that failed are tried again after a pause."""
+    async def passes(self, max_in_flight: int, clock: Clock, *, held: bool) -> None:
+        """Go over the rows until none waits; those that failed are tried again after a pause.
+
+        Args:
+            max_in_flight: Rows that are under way at most.
+            clock: The source of time.
+            held: Whether rows that never were in a vendor's job wait for one.
+        """
+        waiting = self._journal.released if held else self._journal.waiting
         pause = _PAUSE
         if self.stopped == "max_cost":  # jobs that have ended since may have left some of it
             self.stopped = None
         while True:
-            results = amap_inputs(self._answer, self._rows(), max_in_flight=max_in_flight, ordered=False)
+            results = amap_inputs(
+                self._answer, self._rows(waiting()), max_in_flight=max_in_flight, ordered=False
+            )
             async with aclosing(results):
                 async for _, result in results:
                     self._keep(result)
-            if self.stopped or not self._journal.has_waiting():
+            if self.stopped or next(waiting(), None) is None:
                 return
             await clock.asleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _rows(self) -> AsyncIterator[tuple[int, BatchRow]]:
-        for number, row in self._journal.waiting():
+    async def _rows(self, waiting: Iterator[tuple[int, BatchRow]]) -> AsyncIterator[tuple[int, BatchRow]]:
+        for number, row in waiting:
             while not self._affords_another():
                 if not self._under_way:
                     self.stopped = "max_cost"
@@ -267,11 +276,11 @@ class _Run:
 
     async def rounds(
         self, via: str, clock: Clock, rng: Random, deadline: float | None
-    ) -> AsyncGenerator[None]:
+    ) -> AsyncGenerator[bool]:
         """Yield whenever rows may wait for live calls; see `VendorJobs.rounds`."""
         submits = _checked_via(via) == "batch"
         if not submits and not self._journal.jobs.open():
-            yield
+            yield False
             return
         model = BatchedModel(self._model, self._config)
         collection = Collection(
@@ -293,8 +302,8 @@ class _Run:
             submits=submits,
         )
         async with aclosing(jobs.rounds()) as rounds:
-            async for _ in rounds:
-                yield
+            async for held in rounds:
+                yield held
 
     async def _batched(self, model: BatchedModel, number: int, answer: RowAnswer) -> RowResult:
         """Return the result of a row that a vendor's batch has answered, or failed to."""
@@ -305,7 +314,10 @@ class _Run:
             final = not (getattr(error, "falls_back", False) or getattr(error, "is_retryable", False))
             return RowResult(number, None, f"{type(error).__name__}: {error}", final, *used)
         config = ensure_config(self._config)
-        made, failed, final = await _tried(model.finished(answer.message, config))
+        given = self._journal.row(number).input
+        if self._bar is not None:
+            config = counted(config, self._bar.usage)
+        made, failed, final = await _tried(model.finished(given, answer.message, config))
         return RowResult(number, made, failed, final, *used)
 
     def _keep_batched(self, result: RowResult) -> None:
@@ -313,13 +325,16 @@ class _Run:
         if self._bar is not None and (result.answer is not None or result.final):
             self._bar.add(failed=result.answer is None)
 
-    def _affords(self, worst: Decimal | None, beside: Decimal | int) -> bool:
-        """Return whether a row may be submitted; see `VendorJobs`."""
+    def _affords(self, worst: Decimal | None, beside: Decimal | int) -> Decimal | None:
+        """Return what to reserve for a row: its worst case, or what the dearest row would cost live."""
         if self._limits.cost is None:
-            return True
+            return Decimal(0)
+        if worst is None or (self._dearest is not None and self._dearest < worst):
+            worst = self._dearest
         if worst is None:
             raise errors.ConfigurationError("max_cost cannot be held: what a row can cost is unknown.")
-        return self._spent + self._journal.jobs.reserved + beside + worst <= self._limits.cost
+        fits = self._spent + self._journal.jobs.reserved + beside + worst <= self._limits.cost
+        return worst if fits else None
 
 
 async def _tried(work: Awaitable[Any]) -> tuple[str | None, str | None, bool]:

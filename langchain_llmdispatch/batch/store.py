@@ -39,6 +39,11 @@ _UNSENT = """
 SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ?
 AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number) ORDER BY number LIMIT ?
 """
+_RELEASED = """
+SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ?
+AND number IN (SELECT row FROM job_rows WHERE open = 0)
+AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number AND open = 1) ORDER BY number LIMIT ?
+"""
 _CHUNK = 1000
 MOST_STARTS = 10
 """Times that a row may be under way when the process dies, before the row is held responsible."""
@@ -156,9 +161,9 @@ class BatchStore:
         """Yield the rows that have no result yet and never were in a job, in order."""
         return self._chunks(_UNSENT)
 
-    def has_waiting(self) -> bool:
-        """Return whether a row is left for a live call."""
-        return next(self.waiting(), None) is not None
+    def released(self) -> Iterator[tuple[int, BatchRow]]:
+        """Yield the rows that have no result although the job that they were in has ended, in order."""
+        return self._chunks(_RELEASED)
 
     def row(self, number: int) -> BatchRow:
         """Return a row."""

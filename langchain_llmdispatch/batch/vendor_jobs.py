@@ -36,6 +36,7 @@ _YOUNG = 600.0  # seconds in which a job that was just created may be unknown (a
 _CANCELLING = 3600.0  # seconds that a cancelled job may take to end; OpenAI's took 605 to 2,820
 _BUSY, _LONGEST_BUSY = 60.0, 1800.0  # seconds before a job is created again that the vendor had no room for
 _MOST_BUSY = 20
+_TURN = 100
 
 
 @dataclass(slots=True)
@@ -58,9 +59,8 @@ class _Bundle:
     size: int = 0
     worst: Decimal = Decimal(0)
 
-    def add(self, number: int, row: BatchedRow) -> None:
-        """Add a row."""
-        worst = row.worst or Decimal(0)
+    def add(self, number: int, row: BatchedRow, worst: Decimal) -> None:
+        """Add a row, and what it can cost at most."""
         self.lines.append(row.line.text)
         self.rows.append((number, worst))
         self.worst += worst
@@ -74,8 +74,8 @@ class VendorJobs:
         calls: The calls of the model.
         journal: The journal.
         collection: Settles the rows of a job that has ended.
-        affords: Whether another row may be submitted: what it can cost at most, and what those can that are
-            about to be submitted with it.
+        affords: Returns the US dollars to reserve for another row, or None if that is too much. It gets what
+            the row can cost at most, and what those can that are about to be submitted with it.
         clock: The source of time.
         rng: Draws the jitter of waits.
         deadline: Seconds after which a job is cancelled, and what it did not answer is called live; None: the
@@ -88,7 +88,7 @@ class VendorJobs:
         calls: BatchCalls,
         journal: BatchStore,
         collection: Collection,
-        affords: Callable[[Decimal | None, Decimal | int], bool],
+        affords: Callable[[Decimal | None, Decimal | int], Decimal | None],
         *,
         clock: Clock,
         rng: Random,
@@ -102,8 +102,11 @@ class VendorJobs:
         self._dissolving: list[VendorJob] = []  # of which nothing ran; a live call must not get in between
         self._busy = 0
 
-    async def rounds(self) -> AsyncGenerator[None]:
+    async def rounds(self) -> AsyncGenerator[bool]:
         """Submit and collect all there is; yield whenever rows may wait for live calls.
+
+        It yields whether those that never were in a job wait for one: what may be spent does not cover them
+        until a job has ended.
 
         Raises:
             ConfigurationError: The model has no deployment of an open job.
@@ -113,8 +116,8 @@ class VendorJobs:
             for job in self._journal.jobs.open():
                 self._start(self._resumed(job, self._target_of(job)))
             while True:
-                await self._submit()
-                yield
+                held = await self._submit()
+                yield held and bool(self._tasks)
                 if not self._tasks:
                     return
                 await self._one_ended()
@@ -142,24 +145,36 @@ class VendorJobs:
 
     # -- submitting --------------------------------------------------------------------------------
 
-    async def _submit(self) -> None:
-        """Submit the rows that were in no job yet, in jobs by deployment and kind."""
+    async def _submit(self) -> bool:
+        """Submit the rows that were in no job yet, in jobs by deployment and kind.
+
+        Returns:
+            Whether some were kept back because of what may be spent.
+        """
         for job in self._dissolving:
             self._journal.jobs.dissolve(job)
         self._dissolving.clear()
         bundles: dict[tuple[str, str], _Bundle] = {}
+        held = False
         for number, row in self._journal.unsent() if self._submits else ():
             made = self._calls.planned(row.input, row.params, self._journal.jobs.row_id(number))
-            if made is None or not self._affords(made.worst, sum(each.worst for each in bundles.values())):
+            if number % _TURN == 0:  # the other tasks have their turn
+                await asyncio.sleep(0)
+            if made is None:
+                continue
+            usd = self._affords(made.worst, sum(each.worst for each in bundles.values()))
+            if usd is None:
+                held = True
                 continue
             key = (made.target.name, made.line.group)
             bundle = bundles.setdefault(key, _Bundle(made.target, made.line.group))
             if self._is_full(bundle, made):
                 await self._create(bundle)
                 bundle = bundles[key] = _Bundle(made.target, made.line.group)
-            bundle.add(number, made)
+            bundle.add(number, made, usd)
         for bundle in bundles.values():
             await self._create(bundle)
+        return held
 
     def _is_full(self, bundle: _Bundle, row: BatchedRow) -> bool:
         api = self._calls.api(bundle.target)

@@ -138,8 +138,12 @@ class ModelBatchCalls:
         clock, config = self._engine.clock, target.config
         deadline = ReadDeadline(clock, clock.monotonic() + seconds, "the batch API")
         failure: DispatchError | None = None
+        secrets = list(secrets_of(target))
         try:
-            request = encode(_api(target, await _authorized(target.endpoint)))
+            endpoint = await _authorized(target.endpoint)
+            if endpoint.api_key is not None:
+                secrets.append(endpoint.api_key.get_secret_value())
+            request = encode(_api(target, endpoint))
             if target.endpoint.query:
                 request.url = request.url.copy_merge_params(target.endpoint.query)
             request.extensions |= {SYNC_CLIENT: config.http_client, ASYNC_CLIENT: config.http_async_client}
@@ -154,7 +158,7 @@ class ModelBatchCalls:
             failure = error
         if failure is not None:
             forget_variables(failure)
-            cleanse(failure, list(secrets_of(target)))
+            cleanse(failure, secrets)
             failure.vendor = failure.vendor or target.vendor.name
             failure.deployment = failure.deployment or target.name
             raise failure

@@ -175,3 +175,16 @@ def test_deployments_without_a_batch_api_answer_live(server: LoopbackServer, tmp
         3,
         1,
     )
+
+
+def test_max_cost_holds_jobs_back(server: LoopbackServer, tmp_path: Path) -> None:
+    """What does not fit waits for a job to end, not for live calls; the first worst cases decide."""
+    bench = Bench(server, tmp_path, "openai")
+    rows = [{"input": f"say {n}", "params": {"max_tokens": 50}} for n in range(60)]
+    one = bench.run(rows[:1], store=tmp_path / "one.sqlite").cost
+    report = bench.run(rows, max_cost=float(one * 30))
+    assert (report.stopped, bench.live()) == ("max_cost", 0)
+    assert 10 <= report.done < 60
+    assert report.cost <= one * 30
+    report = bench.run(rows, max_cost=1.0)
+    assert (report.done, report.stopped, bench.live()) == (60, None, 0)

@@ -121,7 +121,8 @@ class GenerateContentBatches(BatchApi):
         document = object_in(data, "the results")
         for item in _inlined(document) or ([document] if "key" in document else []):
             metadata = item.get("metadata")
-            name = item.get("key") or (metadata.get("key") if isinstance(metadata, Mapping) else None)
+            metadata = metadata if isinstance(metadata, Mapping) else {}
+            name = item.get("key") or metadata.get("key") or metadata.get("custom_id")
             if "response" in item:
                 yield BatchResult(str(name or ""), 200, dump_json(item["response"]))
             else:
