@@ -18,6 +18,8 @@ from langchain_core.runnables import (
 from langchain_core.runnables.config import get_async_callback_manager_for_config, merge_configs
 
 from langchain_llmdispatch.batch.calls import BatchCalls
+from langchain_llmdispatch.callbacks.events import Run
+from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.errors import ConfigurationError
 
 _HINT = (
@@ -52,13 +54,18 @@ class BatchedModel:
         self.calls: BatchCalls = calls_of(config, kwargs)
         self._name = type(first).__name__
 
-    async def finished(self, given: Any, message: AIMessage, config: RunnableConfig) -> Any:
+    async def finished(
+        self, given: Any, message: AIMessage, attempt: Attempt | None, config: RunnableConfig
+    ) -> Any:
         """Return what the whole model makes of an answer of the chat model; handlers see a run of it."""
         manager = get_async_callback_manager_for_config(config)
         if manager.handlers:
             shown = {"name": self._name, "type": "constructor", "lc": 1, "id": [self._name]}
             messages = convert_to_messages([given] if isinstance(given, str) else given)
             (run,) = await manager.on_chat_model_start(shown, [messages])
+            if attempt is not None:
+                async with Run(run) as events:
+                    events.ended(attempt)
             await run.on_llm_end(LLMResult(generations=[[ChatGeneration(message=message)]]))
         return message if self._then is None else await self._then.ainvoke(message, config)
 

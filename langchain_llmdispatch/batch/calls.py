@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.vendors.batches import BatchApi, BatchLine, BatchResult
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class RowAnswer:
         cost: US dollars; None if unknown.
         input_tokens: Tokens of the prompt.
         output_tokens: Tokens of the answer.
+        attempt: The attempt that it counts as, for handlers.
     """
 
     message: AIMessage | None = None
@@ -64,6 +66,7 @@ class RowAnswer:
     cost: Decimal | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    attempt: Attempt | None = None
 
 
 class BatchCalls(Protocol):

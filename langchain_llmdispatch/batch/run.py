@@ -317,7 +317,7 @@ class _Run:
         given = self._journal.row(number).input
         if self._bar is not None:
             config = counted(config, self._bar.usage)
-        made, failed, final = await _tried(model.finished(given, answer.message, config))
+        made, failed, final = await _tried(model.finished(given, answer.message, answer.attempt, config))
         return RowResult(number, made, failed, final, *used)
 
     def _keep_batched(self, result: RowResult) -> None:

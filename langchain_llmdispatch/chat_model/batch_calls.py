@@ -228,6 +228,5 @@ def _decoded(exchange: Exchange, result: BatchResult, job: str) -> tuple[AIMessa
 def _told(attempt: Attempt, message: AIMessage | None, error: Exception | None) -> RowAnswer:
     usage, cost = attempt.usage, attempt.cost
     usd: Decimal | None = None if cost is None else cost.usd
-    if usage is None:
-        return RowAnswer(message, error, usd)
-    return RowAnswer(message, error, usd, usage["input_tokens"], usage["output_tokens"])
+    read, made = (0, 0) if usage is None else (usage["input_tokens"], usage["output_tokens"])
+    return RowAnswer(message, error, usd, read, made, attempt)

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel
 
+from langchain_llmdispatch import ConfigurationError, UsageCallbackHandler
 from langchain_llmdispatch.batch import BatchReport, run_batch
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.server import LoopbackServer
@@ -188,3 +191,85 @@ def test_max_cost_holds_jobs_back(server: LoopbackServer, tmp_path: Path) -> Non
     assert report.cost <= one * 30
     report = bench.run(rows, max_cost=1.0)
     assert (report.done, report.stopped, bench.live()) == (60, None, 0)
+
+
+class Capital(BaseModel):
+    """A capital."""
+
+    city: str
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("include_raw", [False, True])
+def test_structured_output(server: LoopbackServer, tmp_path: Path, vendor: str, include_raw: bool) -> None:
+    """The shape goes into the requests, the parser reads the answers."""
+    bench = Bench(server, tmp_path, vendor)
+    bench.model = bench.model.with_structured_output(Capital, include_raw=include_raw)
+    assert (bench.run(2).done, bench.live(), bench.jobs(vendor)) == (2, 0, 1)
+    output = bench.lines[0]["output"]
+    assert output["parsed"] if include_raw else output
+
+
+def test_bound_tools_and_handlers(server: LoopbackServer, tmp_path: Path) -> None:
+    """Bound keywords are sent; handlers see a run of each answer, with its usage."""
+
+    def weather(city: str) -> str:
+        """Return the weather."""
+        return city
+
+    bench = Bench(server, tmp_path, "anthropic")
+    model, usage = bench.model, UsageCallbackHandler()
+    bench.model = model.bind_tools([weather], tool_choice="weather")
+    report = bench.run(3, config={"callbacks": [usage]})
+    assert bench.lines[0]["message"]["data"]["tool_calls"][0]["name"] == "weather"
+    assert (usage.total.answers, usage.total.cost) == (3, report.cost)
+    stats = model.get_stats()
+    assert (stats.cost, stats.successes) == (report.cost, 3)
+
+
+def test_another_key_does_not_collect(server: LoopbackServer, tmp_path: Path) -> None:
+    """The message names the job; with the key it goes on, live or not."""
+    bench = Bench(server, tmp_path, "openai")
+    bench.clock.asleep = _stop  # type: ignore[method-assign]  # the process ends while it waits
+    with pytest.raises(KeyError):
+        bench.run(3)
+    other = Bench(server, tmp_path, "openai", api_key="other")
+    with pytest.raises(
+        ConfigurationError, match="job batch_0 of this batch was submitted by deployment 'openai'"
+    ):
+        other.run(3)
+    again = Bench(server, tmp_path, "openai")
+    assert run_batch(again.model, [f"say {n}" for n in range(3)], again.sink, clock=again.clock).done == 3
+    assert again.live() == 0
+
+
+async def _stop(seconds: float) -> None:
+    raise KeyError(seconds)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (RunnableLambda(str), {"via": "batch"}, "via='batch' takes a DispatcherChatModel"),
+        (RunnableLambda(str), {"via": "mail"}, "via='mail' is not known: 'live' or 'batch'"),
+    ],
+)
+def test_what_has_no_batches(model: Any, options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    """A clear error before anything is sent."""
+    with pytest.raises(ConfigurationError, match=message):
+        run_batch(model, ["a"], tmp_path / "out.jsonl", **options)
+
+
+def test_a_budget_is_refused(server: LoopbackServer, tmp_path: Path) -> None:
+    """No job is paid from it."""
+    model = model_of(deployment(server, "openai"), budget_usd=1.0)
+    with pytest.raises(ConfigurationError, match="set the batch's max_cost instead"):
+        run_batch(model, ["a"], tmp_path / "out.jsonl", via="batch")
+
+
+def test_an_api_key_function_is_called_for_each_request(server: LoopbackServer, tmp_path: Path) -> None:
+    """As Entra's tokens are."""
+    calls: list[str] = []
+    bench = Bench(server, tmp_path, "openai", api_key=lambda: calls.append("x") or "token")
+    assert (bench.run(2).done, bench.live(), bench.jobs("openai")) == (2, 0, 1)
+    assert len(calls) == len(server.requests)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from langchain_llmdispatch.__main__ import main
+from langchain_llmdispatch.testing import FakeClock, use_clock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -44,3 +45,25 @@ def test_a_wrong_file_is_exit_code_2(capsys: pytest.CaptureFixture[str], server:
     assert main(["batch", "in.jsonl", "out.jsonl"]) == 2
     assert "a row has no field 'promt'" in capsys.readouterr().err
     assert server.requests == []
+
+
+def test_the_batch_apis(capsys: pytest.CaptureFixture[str], server: LoopbackServer) -> None:
+    """`--via batch`; the deadline is in hours."""
+    server.batch_plan.stuck = True
+    with use_clock(FakeClock()) as clock:
+        server.batch_plan.now = lambda: clock.now().timestamp()
+        command = [
+            "batch",
+            "in.jsonl",
+            "out.jsonl",
+            "-m",
+            "openai:gpt-6-luna",
+            "--via",
+            "batch",
+            "--deadline",
+            "2",
+        ]
+        assert main(command) == 0
+        assert 7200 <= clock.monotonic() < 9000
+    assert server.batches["openai"].jobs[0].cancelled
+    assert capsys.readouterr().out.startswith("2 of 2 rows answered, 0 failed; ")
