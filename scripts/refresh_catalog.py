@@ -173,9 +173,8 @@ def main(argv: list[str] | None = None) -> int:
 
     if args.source is None and args.target == TARGET:
         fresh = refresh_retirements(RETIREMENTS, args.openai_models, check=args.check)
-        print(
-            f"{RETIREMENTS.name} {'is up to date' if fresh else 'is out of date' if args.check else 'is written'}"
-        )
+        state = "is up to date" if fresh else "is out of date" if args.check else "is written"
+        print(f"{RETIREMENTS.name} {state}")
         if args.check and not fresh:
             return 1
 

@@ -84,10 +84,10 @@ def pinned_names(listing: Listing) -> Iterator[str]:
 
 def price_difference(listing: Listing, old: str, new: str, at: datetime) -> str:
     """Return what a successor costs instead, in dollars per million tokens in and out; empty if unknown."""
-    prices = [_per_million(listing, model, at) for model in (old, new)]
-    if None in prices:
+    before, after = (_per_million(listing, model, at) for model in (old, new))
+    if before is None or after is None:
         return ""
-    (old_in, old_out), (new_in, new_out) = prices
+    (old_in, old_out), (new_in, new_out) = before, after
     return f"${new_in} in and ${new_out} out per million tokens instead of ${old_in} and ${old_out}"
 
 

@@ -37,5 +37,7 @@ def _state(vendor: Vendor, resolver: Resolver) -> str:
         return vendor.setup
     if resolver.is_configured(vendor):
         return "configured"
-    variables = vendor.environment.keys or vendor.environment.urls
-    return f"set {' or '.join(variables[:2])}" if variables else "-"
+    own = vendor.environment
+    lacks = [own.keys] if vendor.needs_key and not resolver.has_key(vendor) else []
+    lacks += [own.urls] if vendor.base_url is None or not vendor.needs_key else []
+    return "set " + " and ".join(" or ".join(names[:2]) for names in lacks if names) if any(lacks) else "-"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ def read_config(source: str | Path | Mapping[str, Any], environment: Mapping[str
     """Return the fields in a YAML or JSON file, or in a mapping, their `${ENV}` references resolved.
 
     Args:
-        source: A path ending in `.yaml`, `.yml` or `.json`, or a mapping.
+        source: A path ending in `.yaml`, `.yml`, `.json` or `.toml`, or a mapping.
         environment: Where `${NAME}` and `${NAME:-default}` are looked up.
 
     Raises:
@@ -54,7 +55,7 @@ def parsed(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
 
     problem: str | None = None
     try:
-        fields = json.loads(text) if path.suffix == ".json" else _from_yaml(text)
+        fields = _READERS.get(path.suffix, _from_yaml)(text)
     except RecursionError:
         problem = "is nested too deeply"
     except (ValueError, yaml.YAMLError) as error:
@@ -62,8 +63,12 @@ def parsed(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
     if problem is not None:  # raised outside the handlers: errors of parsers quote the file, keys included
         raise ConfigurationError(f"{path}: {problem}")
     if not isinstance(fields, Mapping):
-        raise ConfigurationError(f"{path}: holds {type(fields).__name__}, not a mapping of fields.")
+        kind = "is empty" if fields is None else f"holds {type(fields).__name__}"
+        raise ConfigurationError(f"{path}: {kind}, not a mapping of fields.")
     return fields
+
+
+_READERS = {".json": json.loads, ".toml": tomllib.loads}
 
 
 def _from_yaml(text: str) -> Any:

@@ -168,6 +168,10 @@ class Resolver:
         names = vendor.environment.urls + vendor.environment.keys
         return config is not None or self._variable(names) is not None
 
+    def has_key(self, vendor: Vendor) -> bool:
+        """Return whether a key is known for the vendor."""
+        return self._key(vendor, self._config(vendor)) is not None
+
     def key_variable(self, vendor: Vendor) -> str:
         """Return the variable that holds the vendor's key, or the first that may."""
         names = vendor.environment.keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core import exceptions as core
@@ -93,5 +94,9 @@ def _shared(errors: Sequence[DispatchError], name: str) -> Any:
 def _summary(errors: Sequence[DispatchError]) -> str:
     if len(errors) == 1:
         return errors[0].message
-    lines = "; ".join(f"{n}. {type(e).__name__} {e}" for n, e in enumerate(errors, 1))
-    return f"all {len(errors)} attempts failed: {lines}"
+    groups = [(text, len(list(same))) for text, same in groupby(f"{type(e).__name__} {e}" for e in errors)]
+    lines, number = [], 1
+    for text, count in groups:
+        lines.append(f"{number}. {text}" if count == 1 else f"{number}-{number + count - 1}. {text}")
+        number += count
+    return f"all {len(errors)} attempts failed: {'; '.join(lines)}"

@@ -56,6 +56,10 @@ class DispatchError(core.ModelError):
         where, status = self.deployment or self.vendor, self.status_code
         return f"{where}: " * bool(where) + self.message + f" (HTTP {status})" * bool(status)
 
+    def __repr__(self) -> str:
+        """Return the class, and what `str` has: `batch(return_exceptions=True)` shows it."""
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by message and attributes: errors cross process borders in batch jobs."""
         return (_rebuild, (type(self), self.message, dict(self.__dict__)))

@@ -210,7 +210,8 @@ def check_strategy(value: Any) -> Strategy:
         ConfigurationError: The name is unknown, or a criterion is wrong.
     """
     if isinstance(value, str) and value not in STRATEGIES:
-        raise ConfigurationError(f"strategy {value!r} is not known.{nearest(value, STRATEGIES)}")
+        hint = nearest(value, STRATEGIES) or f" Use one of {', '.join(STRATEGIES)}, or a function."
+        raise ConfigurationError(f"strategy {value!r} is not known.{hint}")
     if isinstance(value, Mapping):
         Criteria.of(value)
     checked: Strategy = value  # the field's type checks the rest

@@ -107,3 +107,15 @@ def test_a_system_message_goes_along(capsys: pytest.CaptureFixture[str], server:
     assert main(["-s", "Answer in French.", "hello"]) == 0
     assert "Answer in French." in str(server.requests[0].body)
     assert capsys.readouterr().out.startswith("Hello!")
+
+
+def test_vendors_name_what_is_still_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key without the address that it needs asks for the address alone."""
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k-12345678")
+    for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["vendors"]) == 0
+    azure = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("azure"))
+    assert azure.split(maxsplit=1)[1] == "set AZURE_OPENAI_ENDPOINT or AZURE_API_BASE"

@@ -70,3 +70,16 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"user: \xff\xfe\xff")
     with pytest.raises(ConfigurationError, match=r"c\.yaml: is no UTF-8 text \(byte 6\)"):
         read_config(tmp_path / "c.yaml", {})
+
+
+def test_toml_is_read_and_an_empty_file_is_called_so(tmp_path: Path) -> None:
+    """The suffix decides; references are resolved in all of them."""
+    (tmp_path / "a.toml").write_text('deadline = 30\n[[models]]\nmodel = "openai:${NAME}"\n')
+    found = read_config(tmp_path / "a.toml", {"NAME": "gpt-6-luna"})
+    assert found == {"deadline": 30, "models": [{"model": "openai:gpt-6-luna"}]}
+    (tmp_path / "b.toml").write_text("deadline = \n")
+    with pytest.raises(ConfigurationError, match="b.toml"):
+        read_config(tmp_path / "b.toml", {})
+    (tmp_path / "e.yaml").write_text("")
+    with pytest.raises(ConfigurationError, match="e.yaml: is empty, not a mapping"):
+        read_config(tmp_path / "e.yaml", {})

@@ -11,8 +11,11 @@ Body: TypeAlias = dict[str, Any]
 _OPENAI_TYPES = {
     400: "invalid_request_error",
     401: "invalid_request_error",
+    402: "insufficient_quota",
     403: "invalid_request_error",
     404: "invalid_request_error",
+    408: "server_error",
+    409: "server_error",
     429: "rate_limit_exceeded",
 }
 _OPENAI_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
@@ -22,6 +25,8 @@ _ANTHROPIC_TYPES = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
+    408: "timeout_error",
+    409: "api_error",
     413: "request_too_large",
     429: "rate_limit_error",
     504: "timeout_error",
@@ -30,8 +35,11 @@ _ANTHROPIC_TYPES = {
 _GOOGLE_STATUSES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
+    402: "FAILED_PRECONDITION",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
     429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
@@ -39,20 +47,27 @@ _GOOGLE_STATUSES = {
 }
 
 
+def _is_of_request(status: int) -> bool:
+    """Return whether a status without a word of its own blames the request."""
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def _openai(status: int, code: str | None, message: str) -> Body:
-    kind = _OPENAI_TYPES.get(status, "server_error")
+    kind = _OPENAI_TYPES.get(status, "invalid_request_error" if _is_of_request(status) else "server_error")
     return {
         "error": {"message": message, "type": kind, "param": None, "code": code or _OPENAI_CODES.get(status)}
     }
 
 
 def _anthropic(status: int, code: str | None, message: str) -> Body:
-    kind = code or _ANTHROPIC_TYPES.get(status, "api_error")
+    kind = code or _ANTHROPIC_TYPES.get(
+        status, "invalid_request_error" if _is_of_request(status) else "api_error"
+    )
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def _google(status: int, code: str | None, message: str) -> Body:
-    word = code or _GOOGLE_STATUSES.get(status, "UNKNOWN")
+    word = code or _GOOGLE_STATUSES.get(status, "INVALID_ARGUMENT" if _is_of_request(status) else "UNKNOWN")
     return {"error": {"code": status, "message": message, "status": word}}
 
 
