@@ -14,7 +14,7 @@ from langchain_llmdispatch.batch.waits import Waits
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import NEVER_ARRIVED
-from langchain_llmdispatch.errors import DispatchError
+from langchain_llmdispatch.errors import DispatchError, UnusableDeploymentError
 from langchain_llmdispatch.vendors.batches import BatchApi, BatchJob
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Creation:
 
 def _is_refusal(error: DispatchError) -> bool:
     """Return whether the vendor surely made no job: the request did not arrive, or was refused."""
-    if error.code in NEVER_ARRIVED:
+    if error.code in NEVER_ARRIVED or isinstance(error, UnusableDeploymentError):
         return True
     return error.status_code is not None and error.status_code < _SERVER_ERRORS
 

@@ -279,6 +279,8 @@ class _Run:
     ) -> AsyncGenerator[bool]:
         """Yield whenever rows may wait for live calls; see `VendorJobs.rounds`."""
         submits = _checked_via(via) == "batch"
+        if deadline is not None and not deadline > 0:
+            raise errors.ConfigurationError(f"deadline is {deadline}; it must be above 0 seconds, or None.")
         if not submits and not self._journal.jobs.open():
             yield False
             return

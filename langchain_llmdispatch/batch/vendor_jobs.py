@@ -190,6 +190,8 @@ class VendorJobs:
         try:
             job = await self._creation.create(job, target, bundle.lines)
         except DispatchError as error:
+            if self._journal.jobs.get(job.id).state == "creating":
+                raise  # the vendor may have it, and its list cannot be read: a later run looks again
             self._collection.release(job, f"the batch was not created: {type(error).__name__}: {error}")
             return
         self._start(self._watched(job, target))
@@ -244,6 +246,8 @@ class VendorJobs:
         while True:
             await waits.next()
             if self._is_late(job) and job.cancelled is None:
+                if not job.verified:  # it may be somebody else's
+                    return None
                 job = await self._cancelled(job, target)
             try:
                 reply = await self._calls.send(target, partial(_poll, job.handle), _CONTROL)

@@ -86,8 +86,8 @@ class ModelBatchCalls:
     ) -> RowAnswer:
         """Return what a result comes to, by the codec of a live call and at the price of batches."""
         try:
-            attempt = self._engine.apart(self._routing(given, params), target.on(_BATCH))
-            attempt.apart = True
+            attempt = self._engine.apart(self._routing(given, params), target)
+            attempt.apart = _BATCH
             exchange = Exchange(attempt)
         except _UNFIT as error:
             return RowAnswer(error=error)

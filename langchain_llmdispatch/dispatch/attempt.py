@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from tenacity import RetryCallState
 
 from langchain_llmdispatch.catalog.prices import Cost
+from langchain_llmdispatch.catalog.terms import Terms
 from langchain_llmdispatch.deployments.secrets import secrets_of
 from langchain_llmdispatch.dispatch.call_state import CallState, DeclinedAnswer, TargetState
 from langchain_llmdispatch.dispatch.error_secrets import cleanse, forget_variables
@@ -56,7 +57,8 @@ class Attempt:
         paused_turn: Whether its answer was paused by the vendor, and another request is to continue it.
         outdated: Whether it went on from an answer that its vendor had stored, and that is gone.
         lost: Whether another request of the call answered first (see `Race`).
-        apart: Whether its answer came with a batch, so that its latency means nothing.
+        apart: The terms on which its answer was sold apart from live calls, with a vendor's batch, so that
+            its latency means nothing; None for a live call.
         crash: The exception that it ended with where that is no `DispatchError`: a bug of this package.
         usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
         partial: Whether `usage` was reported before the answer broke off: more may have been used.
@@ -71,9 +73,10 @@ class Attempt:
         ended_at: When it ended, in the clock's monotonic seconds.
     """
 
-    partial = committed = lost = paused_turn = outdated = apart = False
+    partial = committed = lost = paused_turn = outdated = False
     changes: Sequence[Change] = ()
     unseen: Sequence[BaseMessage] = ()
+    apart: Terms | None = None
     usage: UsageMetadata | None = None
     cost: Cost | None = None
     cache_miss: Any = None

@@ -172,6 +172,10 @@ def cost_of(attempt: Attempt, usage: UsageMetadata, model: str, facts: Mapping[s
     """
     target, at = attempt.target, attempt.call.clock.now()
     billing = target.vendor.billing
+    if attempt.apart is not None:  # most vendors' bodies do not show that a batch was answered
+        bill = billing.bill(facts)
+        bill = bill._replace(terms=bill.terms.over(attempt.apart))
+        return target.price.cost(usage, at, model=model, bill=bill)
     if billing.facts.isdisjoint(facts):
         return target.price.cost(usage, at, model=model)
     return target.price.cost(usage, at, model=model, bill=billing.bill(facts))

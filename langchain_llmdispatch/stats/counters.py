@@ -77,7 +77,7 @@ class _Group:
         counts["backoff"] += attempt.delay
         if answered:
             counts["successes"] += 1
-            if not attempt.apart:
+            if attempt.apart is None:
                 self._latency.pending.append(attempt.latency)
         else:
             self._count_failure(attempt)
@@ -196,7 +196,7 @@ class Counters:
                     self._group(declined.target, call, declined.cost).waste(declined, "wasted_declined")
             self._calls[call.outcome or "abandoned"] += 1
             self._retries_refused += call.retries_refused
-            if call.outcome == "answered" and not (answer is not None and answer.apart):
+            if call.outcome == "answered" and (answer is None or answer.apart is None):
                 self._latency.pending.append(call.clock.monotonic() - call.started)
                 if len(self._latency.pending) >= _PENDING:
                     self._latency.fold()

@@ -25,6 +25,7 @@ from langchain_llmdispatch.errors import (
     MalformedResponseError,
     VendorError,
 )
+from langchain_llmdispatch.vendors.batches import BatchApi, BatchJob, BatchLine, BatchResult
 from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.environment import Environment
 from langchain_llmdispatch.vendors.portable_tools import PortableTool
@@ -50,12 +51,15 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.types import Call, LimitState
     from langchain_llmdispatch.vendors.background import BackgroundAnswers
-    from langchain_llmdispatch.vendors.batches import BatchApi
 
 __all__ = [
     "ANY_TOOL_NAME",
     "LAZY_URL",
     "ROOT_OBJECT",
+    "BatchApi",
+    "BatchJob",
+    "BatchLine",
+    "BatchResult",
     "Environment",
     "ErrorBody",
     "HistoryRules",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_llmdispatch.batch import BatchReport, run_batch
+from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.testing.middleware import installed
 from tests.cases import each
@@ -121,3 +122,32 @@ def test_a_killed_process_submits_nothing_twice(server: LoopbackServer, tmp_path
     report = run_batch(model, ROWS, tmp_path / "out.jsonl", via="batch", clock=clock)
     assert (report.done, len(server.batches["openai"].jobs)) == (5, 1)
     assert sum(server.batches["openai"].billed.values()) == 5
+
+
+@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google"])
+def test_what_cannot_be_looked_for_is_not_created_again(
+    server: LoopbackServer, tmp_path: Path, vendor: str
+) -> None:
+    """The run ends with the vendor's error; a later one goes on."""
+    clock = FakeClock()
+    server.batch_plan.now = lambda: clock.now().timestamp()
+    server.batch_plan.lost, server.batch_plan.unlisted = 1, True
+    for _ in range(2):
+        with pytest.raises(DispatchError, match="Not Found|not found"):
+            batch(server, vendor, tmp_path, Crash(0, after=False), clock)
+    server.batch_plan.unlisted = False
+    report = batch(server, vendor, tmp_path, Crash(0, after=False), clock)
+    assert report is not None
+    assert (report.done, len(server.batches[vendor].jobs)) == (5, 1)
+    assert not [request for request in server.requests if request.path.endswith(LIVE)]
+
+
+def test_a_strangers_job_is_not_cancelled(server: LoopbackServer, tmp_path: Path) -> None:
+    """At the deadline, a job that may be somebody else's is left alone."""
+    clock = FakeClock()
+    server.batch_plan.now = lambda: clock.now().timestamp()
+    server.batch_plan.lost, server.batch_plan.stuck = 1, True
+    model = model_of(deployment(server, "anthropic"), clock=clock)
+    report = run_batch(model, ROWS, tmp_path / "out.jsonl", via="batch", clock=clock, deadline=60)
+    assert report.done == 5
+    assert not server.batches["anthropic"].jobs[0].cancelled

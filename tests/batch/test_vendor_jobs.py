@@ -11,9 +11,13 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
-from langchain_llmdispatch import ConfigurationError, UsageCallbackHandler
+from langchain_llmdispatch import ConfigurationError, Deployment, UsageCallbackHandler
 from langchain_llmdispatch.batch import BatchReport, run_batch
 from langchain_llmdispatch.testing import FakeClock
+from langchain_llmdispatch.types import Call
+from langchain_llmdispatch.vendors.base import BatchApi
+from langchain_llmdispatch.vendors.openai.batches import FileBatches
+from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
 
@@ -159,8 +163,6 @@ def test_a_wrong_key_goes_live_and_fails_there(server: LoopbackServer, tmp_path:
 
 def test_jobs_are_divided(server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By size, and by what their requests must have in common."""
-    from langchain_llmdispatch.vendors.openai.batches import FileBatches
-
     monkeypatch.setattr(FileBatches, "most_rows", 3)
     bench = Bench(server, tmp_path, "openai")
     rows = [{"input": f"say {n}", "params": {"use_responses_api": n % 2 == 0}} for n in range(14)]
@@ -224,7 +226,8 @@ def test_bound_tools_and_handlers(server: LoopbackServer, tmp_path: Path) -> Non
     assert bench.lines[0]["message"]["data"]["tool_calls"][0]["name"] == "weather"
     assert (usage.total.answers, usage.total.cost) == (3, report.cost)
     stats = model.get_stats()
-    assert (stats.cost, stats.successes) == (report.cost, 3)
+    assert (stats.cost, stats.saved_tier, stats.successes) == (report.cost, report.cost, 3)
+    assert not stats.latency.count
 
 
 def test_another_key_does_not_collect(server: LoopbackServer, tmp_path: Path) -> None:
@@ -251,6 +254,7 @@ async def _stop(seconds: float) -> None:
     ("model", "options", "message"),
     [
         (RunnableLambda(str), {"via": "batch"}, "via='batch' takes a DispatcherChatModel"),
+        (RunnableLambda(str), {"via": "batch", "deadline": 0}, "deadline is 0; it must be above 0 seconds"),
         (RunnableLambda(str), {"via": "mail"}, "via='mail' is not known: 'live' or 'batch'"),
     ],
 )
@@ -273,3 +277,22 @@ def test_an_api_key_function_is_called_for_each_request(server: LoopbackServer, 
     bench = Bench(server, tmp_path, "openai", api_key=lambda: calls.append("x") or "token")
     assert (bench.run(2).done, bench.live(), bench.jobs("openai")) == (2, 0, 1)
     assert len(calls) == len(server.requests)
+
+
+class LikeGroq(CompatibleVendor):
+    """A third party's vendor with OpenAI's batches, as Groq has them."""
+
+    name = "like-groq"
+
+    def batch_api(self, call: Call) -> BatchApi:
+        """Return OpenAI's."""
+        return FileBatches(self, call)
+
+
+def test_a_third_party_declares_its_batch_api(server: LoopbackServer, tmp_path: Path) -> None:
+    """A method of the vendor is all."""
+    bench = Bench(server, tmp_path, "compatible")
+    here = Deployment("like-groq:llama", base_url=server.base_url("compatible"), api_key="key")
+    bench.model = model_of(here, custom_vendors=[LikeGroq()], clock=bench.clock)
+    server.batch_plan.lost = 1
+    assert (bench.run(3).done, bench.live(), bench.jobs("compatible")) == (3, 0, 1)

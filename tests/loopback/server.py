@@ -125,8 +125,9 @@ class LoopbackServer:
 
     def _begin(self) -> None:
         self.batch_plan = BatchPlan()
-        made = (OpenAIBatches, lambda plan: OpenAIBatches(plan, "azure"), AnthropicBatches, GoogleBatches)
-        batches: list[Batches] = [make(self.batch_plan) for make in made]
+        plan = self.batch_plan
+        family = [OpenAIBatches(plan, vendor) for vendor in ("openai", "azure", "compatible")]
+        batches: list[Batches] = [*family, AnthropicBatches(plan), GoogleBatches(plan)]
         self.batches = {each.vendor: each for each in batches}
 
     def _run(self) -> None:

@@ -34,7 +34,7 @@ def fake_attempt(name: str = "a", *, route: str | None = None, tags: frozenset[s
         record=SimpleNamespace(error=None),
         number=1,
         sent=True,
-        apart=False,
+        apart=None,
         error=None,
         retry=None,
         fallback=False,

@@ -61,7 +61,7 @@ class AnthropicBatches(Batches):
         return self.lines([_line(*result) for result in job.facts["results"]])
 
     def _page(self, account: str, query: Any) -> JSON:
-        own = [job for job in reversed(self.jobs) if job.account == account]
+        own = self.listed(account)
         if "after_id" in query:
             own = own[[job.id for job in own].index(query["after_id"]) + 1 :]
         page = own[:2]

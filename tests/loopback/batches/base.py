@@ -33,6 +33,7 @@ class BatchPlan:
         pending: Checks that find an uploaded file not ready.
         busy: Jobs that fail because too many tokens wait.
         failed: Jobs that fail their validation.
+        unlisted: Whether jobs cannot be listed.
         stuck: Whether jobs run until they are cancelled.
         broken: Downloads that break off in the middle.
         retry_after: Seconds in the header of a poll; 0 for none.
@@ -47,6 +48,7 @@ class BatchPlan:
     pending: int = 0
     busy: int = 0
     failed: int = 0
+    unlisted: bool = False
     stuck: bool = False
     broken: int = 0
     retry_after: int = 0
@@ -125,6 +127,12 @@ class Batches:
         if found.seen <= self.plan.unknown:
             raise RejectedError(f"No batch found with id '{name}'.", kind="not_found")
         return found
+
+    def listed(self, account: str) -> list[Job]:
+        """Return the jobs of an account, newest first."""
+        if self.plan.unlisted:
+            raise RejectedError("Not Found", kind="not_found")
+        return [job for job in reversed(self.jobs) if job.account == account]
 
     def advance(self, job: Job) -> None:
         """Let a job go on: a cancelled one ends, a running one has fewer polls left."""

@@ -49,7 +49,7 @@ class GoogleBatches(Batches):
         )
 
     def _page(self, account: str, message: Message) -> JSON:
-        own = [job for job in reversed(self.jobs) if job.account == account]
+        own = self.listed(account)
         start = int(message.query.get("pageToken", 0))
         page = {"operations": [self._operation(job, message) for job in own[start : start + 2]]}
         return page | ({"nextPageToken": str(start + 2)} if len(own) > start + 2 else {})

@@ -20,7 +20,7 @@ class OpenAIBatches(Batches):
     def __init__(self, plan: BatchPlan, vendor: str = "openai") -> None:
         super().__init__(plan)
         self.vendor = vendor
-        root = "/azure/openai" if vendor == "azure" else "/openai"
+        root = {"azure": "/azure/openai"}.get(vendor, f"/{vendor}")
         self.prefix = rf"{root}(?:/v1)?/(?=(?:files|batches)(?:/|$))"
         self.files: dict[str, bytes] = {}
         self.fields: dict[str, dict[str, str]] = {}
@@ -111,7 +111,7 @@ class OpenAIBatches(Batches):
         return self.create(job)
 
     def _page(self, account: str, query: Any) -> JSON:
-        own = [job for job in reversed(self.jobs) if job.account == account]
+        own = self.listed(account)
         if "after" in query:
             own = own[[job.id for job in own].index(query["after"]) + 1 :]
         page = own[:2]  # small pages, so that several are read
