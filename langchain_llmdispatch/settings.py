@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     GetJsonSchemaHandler,
@@ -15,6 +17,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from langchain_llmdispatch.errors import ConfigurationError
@@ -100,6 +103,18 @@ _OF_SCHEMA = re.compile(r"[\w-]+\[.*", re.DOTALL)
 """A part of a place that names no field, but a branch of pydantic's schema: `function-wrap[...]`."""
 
 
+def late_class(module: str, name: str) -> Any:
+    """Return the annotation of a field for instances of a class, without importing it before there is one."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, getattr(import_module(module), name)):
+            text = "Input should be an instance of {class}"
+            raise PydanticCustomError("is_instance_of", text, {"class": name})
+        return value
+
+    return Annotated[SkipJsonSchema[Any], AfterValidator(check)]
+
+
 if TYPE_CHECKING:  # type checkers then know the constructors' own signatures
     from pydantic._internal._model_construction import ModelMetaclass as _Meta
 else:
@@ -123,6 +138,7 @@ else:
 class Checked(BaseModel, metaclass=_Meta):
     """Base of what may hold keys: errors of validation hold no input, whichever way it is validated."""
 
+    model_config = ConfigDict(defer_build=True)  # until first used: most of a class's share of an import
     _positional: ClassVar[str | None] = None  # the field that may be given without its name
 
     @classmethod

@@ -1,9 +1,11 @@
-"""The public names: one table per package, the stubs beside them, and the page that documents them."""
+"""The public names: one table per package, the stubs, and the page that documents them; what an import imports."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +18,21 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "public_names.md").read_text(encoding="utf-8")
 LAZY = ["", ".callbacks", ".local", ".notebook", ".testing"]
 LISTED = dict(re.findall(r"^\| `langchain_llmdispatch(\.\w+)` \| (.*) \|$", PAGE, re.MULTILINE))
+IMPORTED = Path(__file__).with_name("imports.txt")
+_MODEL = """
+import sys
+import langchain_core.language_models.chat_models
+before = set(sys.modules)
+from langchain_llmdispatch import DispatcherChatModel
+print(*sorted(set(sys.modules) - before))
+"""
+_HELP = """
+import sys
+from langchain_llmdispatch.__main__ import main
+main(["--help"])
+print(*sorted(sys.modules), file=sys.stderr)
+"""
+_NEVER = {"langchain_core", "langchain_llmdispatch.types", "pydantic", "httpx", "httpcore", "yaml"}
 
 
 def test_everything_public_is_exported() -> None:
@@ -57,3 +74,23 @@ def test_stubs_say_what_is_imported_when_it_is_used(package: str) -> None:
     assert sorted(map(str, named)) == found.__all__
     for name, module in named.items():
         assert getattr(import_module(str(module)), str(name)) is getattr(found, str(name))
+
+
+def _run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_the_import_of_the_class_imports_what_is_listed() -> None:
+    """Vendors, connections, statistics, prices and HTML come with the first model, other packages not before."""
+    found = _run(_MODEL).stdout.split()
+    own = [name for name in found if name.startswith("langchain_llmdispatch")]
+    others = {name.partition(".")[0] for name in found} - {"langchain_llmdispatch"}
+    assert own == IMPORTED.read_text(encoding="ascii").split(), "write the list anew if that is meant"
+    assert others <= {"langchain_core", "pydantic"} | sys.stdlib_module_names
+
+
+def test_the_help_imports_no_other_package() -> None:
+    """The first character of `llmdispatch --help` waits for neither LangChain nor pydantic."""
+    found = set(_run(_HELP).stderr.split())
+    assert "langchain_llmdispatch.cli.main" in found
+    assert found.isdisjoint(_NEVER)

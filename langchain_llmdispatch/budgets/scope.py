@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.deployments.target import Target
+if TYPE_CHECKING:
+    from langchain_llmdispatch.deployments.target import Target
 
 SCOPES = ("run", "thread", "user", "tag", "deployment", "vendor", "model")
 METADATA = "metadata:"

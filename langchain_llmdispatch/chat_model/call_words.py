@@ -5,13 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.types import Scopes
 from langchain_llmdispatch.vendors.client_words import VENDOR_PARAMS, check_words, checked_vendor_params
-from langchain_llmdispatch.vendors.compile.words import hint_for
 from langchain_llmdispatch.vendors.words import ADDRESSED
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.vendors.compile import words as vendor_words
+else:
+    vendor_words = LateModule("langchain_llmdispatch.vendors.compile.words")
 
 
 def checked_words(words: Mapping[str, Any], where: str = "a call") -> dict[str, Any]:
@@ -51,4 +56,4 @@ def _warn_of(word: str) -> None:
 
 @lru_cache(maxsize=512)
 def _hint(word: str) -> str:
-    return hint_for(word)
+    return vendor_words.hint_for(word)

@@ -16,10 +16,9 @@ from langchain_core.tools import BaseTool
 from pydantic import ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
+from langchain_llmdispatch.chat_model import late
 from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRun
 from langchain_llmdispatch.chat_model.block_events import BlockEvents
-from langchain_llmdispatch.chat_model.engine import Engine
-from langchain_llmdispatch.chat_model.fields import changed
 from langchain_llmdispatch.chat_model.many_calls import ManyCalls
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of, passable, with_choices
 from langchain_llmdispatch.chat_model.run_context import (
@@ -32,14 +31,14 @@ from langchain_llmdispatch.chat_model.run_context import (
     with_signature,
 )
 from langchain_llmdispatch.chat_model.serialization import SerializedFields
-from langchain_llmdispatch.chat_model.structured_output import OutputMethod, structured_output
 from langchain_llmdispatch.chat_model.tokens import TokenCounting
-from langchain_llmdispatch.dispatch.report import combined_outputs
-from langchain_llmdispatch.routing.plan import Plan
-from langchain_llmdispatch.types import __version__
+from langchain_llmdispatch.types import OutputMethod, __version__
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
 from langchain_llmdispatch.vendors.word_secrets import masked
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.routing.plan import Plan
 
 _Shape = TypeVar("_Shape")
 
@@ -154,7 +153,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
     @model_validator(mode="after")
     def _assemble_llmdispatch(self) -> Self:
         self._add_version("langchain-llmdispatch", __version__)
-        self._engine = Engine(self)
+        self._engine = late.engine.Engine(self)
         self.__dict__["shared_state"] = self._engine.shared_state
         if self.profile is None:
             self.profile = self._engine.registry.profile()
@@ -171,7 +170,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
             if name not in _OWN_FIELDS:
                 super().__setattr__(name, value)
             else:
-                super().__setattr__(name, changed(name, value))
+                super().__setattr__(name, late.fields.changed(name, value))
                 self.__dict__.pop("_serialized", None)  # LangChain's copy of the configuration
                 self._engine.requests = RequestDefaults.of(self)
 
@@ -255,7 +254,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
         return self._engine.traced(stop, kwargs)
 
     def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
-        return combined_outputs(_llm_outputs)
+        return late.report.combined_outputs(_llm_outputs)
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         return self._engine.registry.profile()
@@ -390,7 +389,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
         Raises:
             ValueError: `strict` with `json_mode`, or a schema without a name.
         """
-        return structured_output(
+        return late.structured_output.structured_output(
             self, schema, include_raw=include_raw, method=method, strict=strict, kwargs=kwargs
         )
 

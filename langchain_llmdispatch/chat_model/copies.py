@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, ValidationError
 
-from langchain_llmdispatch.chat_model.shared_state import STATES, SharedState
-from langchain_llmdispatch.config.environment import environment
-from langchain_llmdispatch.config.redis import VARIABLE
+from langchain_llmdispatch.chat_model import late
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.forks import renew_properties
-from langchain_llmdispatch.settings import explain_validation
+from langchain_llmdispatch.settings import explain_validation, late_class
 from langchain_llmdispatch.vendors.word_secrets import WordDict, placed_secrets, without_credentials
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.chat_model.shared_state import SharedState
+else:
+    SharedState = late_class("langchain_llmdispatch.chat_model.shared_state", "SharedState")
+
 
 logger = logging.getLogger(__name__)
 _LEFT_OUT = ("api_key", "headers", "query", "http_client", "http_async_client")
@@ -86,8 +90,9 @@ class CopiedFields(ModelFields):
         token, left_out = state.get("token"), state.get("left_out", ())
         if fields.get("redis") is None and state.get("redis") and not environment().get(VARIABLE):
             fields["redis"] = state["redis"]
-        with STATES.lock:
-            held = None if token is None else STATES.get(token)
+        states = late.shared_state.STATES
+        with states.lock:
+            held = None if token is None else states.get(token)
             fields = fields if held is None else _shared(held, fields)
             try:
                 super().__init__(**fields)
@@ -96,7 +101,7 @@ class CopiedFields(ModelFields):
                     raise
                 raise ConfigurationError(f"{_reason(error)} {_note(left_out)}") from None
             if token is not None and self.shared_state is not None:
-                STATES.keep(token, self.shared_state)
+                states.keep(token, self.shared_state)
         lost = [
             reason for name, reason in self._without_key().items() if name not in state.get("without_key", ())
         ]

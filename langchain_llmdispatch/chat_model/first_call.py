@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
@@ -17,8 +18,14 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, LLMResult, RunInfo
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 
-from langchain_llmdispatch.catalog.price_list import current_prices
 from langchain_llmdispatch.internal import forks
+from langchain_llmdispatch.internal.lazy import LateModule
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.catalog import price_list
+else:
+    price_list = LateModule("langchain_llmdispatch.catalog.price_list")
+
 
 _LAZY = (
     "langchain_core.env",
@@ -27,6 +34,7 @@ _LAZY = (
     "langchain_core.tracers.langchain",
     "langchain_core.tracers.run_collector",
     "langchain_core.tracers.stdout",
+    "tenacity",
     "encodings.idna",  # for the name of a host
 )
 _LAZY_ASYNC = ("anyio.abc", "anyio.lowlevel", "anyio._backends._asyncio")  # loaded by name
@@ -47,7 +55,7 @@ def import_for_first_async_call() -> None:
     with forks.undivided():
         import_for_first_call()
         _import(_LAZY_ASYNC)
-        current_prices()
+        price_list.current_prices()
         imported.add("async")
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import PrivateAttr
 
+from langchain_llmdispatch.chat_model import late
 from langchain_llmdispatch.chat_model.copies import CopiedFields
-from langchain_llmdispatch.chat_model.engine import Engine
-from langchain_llmdispatch.chat_model.fields import shown_fields
-from langchain_llmdispatch.chat_model.html import model_html
 from langchain_llmdispatch.config.environment import environment
-from langchain_llmdispatch.config.litellm import read_litellm
 from langchain_llmdispatch.config.schema import DispatcherConfig
-from langchain_llmdispatch.deployments.target import Target
-from langchain_llmdispatch.limits.limiter import Limiter
-from langchain_llmdispatch.stats.stats import Stats
-from langchain_llmdispatch.transport.transport import Transport
-from langchain_llmdispatch.vendors.base import Vendor
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.chat_model.engine import Engine
+    from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.limits.limiter import Limiter
+    from langchain_llmdispatch.stats.stats import Stats
+    from langchain_llmdispatch.transport.transport import Transport
+    from langchain_llmdispatch.vendors.base import Vendor
 
 
 class ManagedModel(CopiedFields, BaseChatModel):
@@ -59,7 +59,7 @@ class ManagedModel(CopiedFields, BaseChatModel):
             ConfigurationError: The file is malformed, or (strict) holds settings without a counterpart.
         """
         variables, custom = environment() if env is None else env, overrides.get("custom_vendors", ())
-        fields = read_litellm(source, variables, strict=strict, custom_vendors=custom)
+        fields = late.litellm.read_litellm(source, variables, strict=strict, custom_vendors=custom)
         return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
 
     @property
@@ -99,7 +99,7 @@ class ManagedModel(CopiedFields, BaseChatModel):
     def get_stats(self) -> Stats:
         """Return a snapshot of the statistics; it stays empty where `enable_metrics=False`."""
         engine = self._engine
-        stats = Stats() if engine.counters is None else engine.counters.snapshot()
+        stats = late.stats.Stats() if engine.counters is None else engine.counters.snapshot()
         states = [state for budget in engine.spending.budgets for state in budget.states(engine.clock.now())]
         return replace(stats, budgets=tuple(states)) if states else stats
 
@@ -110,7 +110,7 @@ class ManagedModel(CopiedFields, BaseChatModel):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show deployments, strategy, what else was set to a plain value, and what is shared over Redis."""
-        yield from shown_fields(self)
+        yield from late.fields.shown_fields(self)
         engine = getattr(self, "_engine", None)  # none before it is assembled
         if engine is not None and (shared := engine.shared_over()):
             yield "shared", shared
@@ -120,7 +120,9 @@ class ManagedModel(CopiedFields, BaseChatModel):
         return repr(self)
 
     def _repr_html_(self) -> str:
-        return model_html(self, self.deployments(), self.get_stats(), self._engine.health, self.clock)
+        return late.html.model_html(
+            self, self.deployments(), self.get_stats(), self._engine.health, self.clock
+        )
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

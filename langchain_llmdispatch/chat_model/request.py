@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.messages import BaseMessage, convert_to_messages
@@ -15,7 +15,6 @@ from langchain_llmdispatch.chat_model import first_call
 from langchain_llmdispatch.chat_model.call_words import checked_words, scopes_of
 from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_of_near_misses
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
-from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import ChatRequest, Scopes, UnsupportedParams, under
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
@@ -23,6 +22,10 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, 
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.deployments.target import Target
+
 
 # What LangChain and agents put among the keywords for themselves; it is not sent.
 _IGNORED = frozenset(

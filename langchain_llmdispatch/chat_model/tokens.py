@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import (
     AIMessage,
@@ -16,12 +16,14 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_llmdispatch.chat_model.managed import ManagedModel
-from langchain_llmdispatch.deployments.target import Target
-from langchain_llmdispatch.drivers.token_counts import RemoteCounts
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools
 from langchain_llmdispatch.vendors.token_counts import CountsTokens
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.drivers.token_counts import RemoteCounts
 
 # LangChain's own bound of what a vendor's count may add to an estimate (`count_tokens_approximately`).
 _MOST_SCALE = 1.25

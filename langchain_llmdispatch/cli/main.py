@@ -16,12 +16,19 @@ Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 in
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+import langchain_llmdispatch
 from langchain_llmdispatch.cli.terminal import Terminal
-from langchain_llmdispatch.errors import ConfigurationError, DispatchError
-from langchain_llmdispatch.types import __version__
+from langchain_llmdispatch.internal.lazy import LateModule
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch import errors
+else:  # it imports LangChain, which takes longer than the help
+    errors = LateModule("langchain_llmdispatch.errors")
 
 Command = Callable[[argparse.Namespace, Terminal], int]
 
@@ -40,9 +47,9 @@ def run(arguments: Sequence[str], terminal: Terminal | None = None) -> int:
         terminal.flush()
     except SystemExit as stop:  # argparse has printed its help, or what is wrong
         return stop.code if isinstance(stop.code, int) else 2
-    except ConfigurationError as error:
+    except errors.ConfigurationError as error:
         return terminal.fail(str(error), 2)
-    except DispatchError as error:
+    except errors.DispatchError as error:
         return terminal.fail(f"{type(error).__name__}: {error}", 1)
     except BrokenPipeError:  # the reader (`head`) has closed its end
         terminal.discard()
@@ -51,6 +58,14 @@ def run(arguments: Sequence[str], terminal: Terminal | None = None) -> int:
         terminal.discard()
         return terminal.fail(error.strerror or str(error), 1)
     return code
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends; argparse's own action would have it looked up for each command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        sys.stdout.write(f"{parser.prog} {langchain_llmdispatch.__version__}\n")
+        parser.exit()
 
 
 def _command(name: str) -> Command:
@@ -78,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
         description="Answer a question by a vendor with a key, or else by a model on this machine.",
         epilog="`llmdispatch COMMAND --help` describes a command; without one, `answer` is meant.",
     )
-    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version")
     commands = top.add_subparsers(prog="llmdispatch", metavar="COMMAND", required=True)
     for name, (text, add, run_by) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")

@@ -6,9 +6,14 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
-from typing import BinaryIO, Self, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Self, TextIO
 
-from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch import errors as failures
+else:  # it imports LangChain, which takes longer than the help
+    failures = LateModule("langchain_llmdispatch.errors")
 
 
 @dataclass(slots=True)
@@ -52,7 +57,7 @@ class Terminal:
         try:
             return "" if self.source is None else self.source.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise ConfigurationError(f"standard input is not UTF-8 (byte {error.start}).") from None
+            raise failures.ConfigurationError(f"standard input is not UTF-8 (byte {error.start}).") from None
 
     @property
     def takes_any_text(self) -> bool:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 
 from langchain_llmdispatch.deployments.deployment import VendorConfig
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import check_fields
 from langchain_llmdispatch.vendors.client_words import CLIENT_WORDS
-from langchain_llmdispatch.vendors.compile.words import owners_of
 from langchain_llmdispatch.vendors.partner_words import FIELDS, MODELS, OF_VENDORS, REFUSED, TOKENS
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.words import ADDRESSED
 
 _SINGLE = frozenset({"n", "candidate_count"})
 """Words for the number of answers; only one is possible."""
+if TYPE_CHECKING:
+    from langchain_llmdispatch.vendors.compile import words as vendor_words
+else:
+    vendor_words = LateModule("langchain_llmdispatch.vendors.compile.words")
 
 
 def read_partner_words(owner: str, values: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def _read(
         fields["model"] = f"{MODELS[word]}:{value}"
     elif (instead := REFUSED.get(word)) or (instead := CLIENT_WORDS.get(word)):
         raise ConfigurationError(f"{word} has no meaning here: {instead}.")
-    elif word in ADDRESSED or word in NEUTRAL or word in owners_of():
+    elif word in ADDRESSED or word in NEUTRAL or word in vendor_words.owners_of():
         kwargs[word] = value
     else:
         fields[word] = value

@@ -33,18 +33,24 @@ from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalatio
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.internal import forks
-from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
-from langchain_llmdispatch.settings import NONE, Checked, Converted, FrozenDict, Settings
+from langchain_llmdispatch.settings import NONE, Checked, Converted, FrozenDict, Settings, late_class
 from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
-from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.client_words import check_words, checked_vendor_params
 from langchain_llmdispatch.vendors.langchain.pacing import deferred
 from langchain_llmdispatch.vendors.prompt_cache import PromptCache, checked_prompt_cache
 from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.word_secrets import WordDict
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.health.health import Health
+    from langchain_llmdispatch.limits.limiter import Limiter
+    from langchain_llmdispatch.vendors.base import Vendor
+else:
+    Health = late_class("langchain_llmdispatch.health.health", "Health")
+    Limiter = late_class("langchain_llmdispatch.limits.limiter", "Limiter")
+    Vendor = late_class("langchain_llmdispatch.vendors.base", "Vendor")
 
 
 def _deployment(value: Any) -> Any:

@@ -10,12 +10,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-import httpx
 from pydantic import AfterValidator, PlainSerializer, SecretStr
 
 from langchain_llmdispatch.errors import ConfigurationError, UnusableDeploymentError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import Converted
 from langchain_llmdispatch.vendors.word_secrets import WordDict, masked
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = LateModule("httpx")
+
 
 ApiKey: TypeAlias = SecretStr | Callable[[], str]
 """A key, or a function that returns a fresh bearer token for each request (Azure Entra)."""

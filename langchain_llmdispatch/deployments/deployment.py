@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import Field, InstanceOf, PrivateAttr, ValidationInfo, field_validator, model_validator
@@ -14,11 +13,17 @@ from pydantic.json_schema import SkipJsonSchema
 from langchain_llmdispatch.deployments.bindings import without_bindings
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.settings import NONE, Converted, Settings
+from langchain_llmdispatch.settings import NONE, Converted, Settings, late_class
 from langchain_llmdispatch.vendors.client_words import ORGANIZATION, check_words
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
 from langchain_llmdispatch.vendors.word_secrets import WordDict, without_credentials
+
+if TYPE_CHECKING:
+    from httpx import AsyncClient, Client
+else:
+    AsyncClient, Client = late_class("httpx", "AsyncClient"), late_class("httpx", "Client")
+
 
 # Values in example files and tutorials; a vendor "configured" with one of them is not configured.
 _PLACEHOLDERS = frozenset(
@@ -97,8 +102,8 @@ class VendorConfig(_WithoutSecrets):
     api_version: str | None = None
     headers: Headers = Field(default_factory=dict, exclude=True, repr=False)
     query: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
-    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
-    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
+    http_client: Client | None = Field(default=None, exclude=True, repr=False)
+    http_async_client: AsyncClient | None = Field(default=None, exclude=True, repr=False)
     _file: str | None = PrivateAttr(default=None)
 
     @property

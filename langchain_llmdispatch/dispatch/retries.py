@@ -5,18 +5,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
-from tenacity import RetryCallState, Retrying, wait_exponential, wait_fixed, wait_incrementing
-from tenacity.wait import wait_base
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import Settings, nearest
 
-RetryOn: TypeAlias = Callable[[BaseException], bool] | tuple[type[BaseException], ...]
+if TYPE_CHECKING:
+    import tenacity
+    from tenacity import RetryCallState
+    from tenacity.wait import wait_base
+else:
+    tenacity = LateModule("tenacity")
 
-_RETRYING = Retrying()  # the retry object of every `RetryCallState`; it runs nothing
+
+RetryOn: TypeAlias = Callable[[BaseException], bool] | tuple[type[BaseException], ...]
 
 # Words for error classes, as in the Go library's configuration, with common spellings.
 ERROR_WORDS: dict[str, type[errors.DispatchError]] = {
@@ -92,7 +97,7 @@ class RetryPolicy(Settings):
 
     def at_once(self, error: errors.DispatchError, tries: int) -> RetryCallState:
         """Return tenacity's state of a repetition that is no bet: another request, with no wait."""
-        state = RetryCallState(_RETRYING, None, (), {})
+        state = tenacity.RetryCallState(_retrying(), None, (), {})
         state.attempt_number = tries
         state.set_exception((type(error), error, error.__traceback__))
         state.idle_for = state.upcoming_sleep = 0.0
@@ -115,13 +120,19 @@ class RetryPolicy(Settings):
 
 
 @lru_cache(maxsize=64)
+def _retrying() -> tenacity.Retrying:
+    """Return the retry object of every `RetryCallState`; it runs nothing."""
+    return tenacity.Retrying()
+
+
+@lru_cache(maxsize=512)
 def _backoff(kind: str, initial: float, factor: float, longest: float) -> wait_base:
     """Return tenacity's policy of waits."""
     if kind == "exponential":
-        return wait_exponential(multiplier=initial, exp_base=factor, max=longest)
+        return tenacity.wait_exponential(multiplier=initial, exp_base=factor, max=longest)
     if kind == "linear":
-        return wait_incrementing(initial, initial, longest)
-    return wait_fixed(min(initial, longest))
+        return tenacity.wait_incrementing(initial, initial, longest)
+    return tenacity.wait_fixed(min(initial, longest))
 
 
 def _error_class(item: Any, field: str = "retryable_errors") -> type[BaseException]:

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from importlib import import_module
 from itertools import count
 from types import MethodType
 from typing import Any, TypeAlias
@@ -115,6 +116,10 @@ def _renew_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    # Hooks run in reverse order. The locks that these modules take for a fork must be taken after ours, since
+    # the thread that holds ours imports modules, and they log.
+    for _name in ("logging", "concurrent.futures.thread"):
+        import_module(_name)
     os.register_at_fork(
         before=_Undivided.before, after_in_parent=_Undivided.after, after_in_child=_Undivided.after_in_child
     )

@@ -1,4 +1,4 @@
-"""Public names that are imported when they are first used.
+"""Public names, and modules, that are imported when they are first used.
 
 pytest loads the testing kit's plugin in every run, and the command line prints its help: neither should pay
 for LangChain. Type checkers read the stub (`__init__.pyi`) beside each `__init__.py` that uses this module.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
+
+from langchain_llmdispatch.internal import forks
 
 
 def lazy_names(
@@ -30,3 +33,26 @@ def lazy_names(
         return value
 
     return public, get, lambda: sorted({*namespace, *public})
+
+
+class LateModule(ModuleType):
+    """A module that is imported when one of its names is first used, and no fork comes in between.
+
+    It stands for a module that the import of the chat model does not need, but its construction does:
+
+        if TYPE_CHECKING:
+            import httpx
+        else:
+            httpx = LateModule("httpx")
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module has by this name.
+
+        Raises:
+            AttributeError: It has none.
+        """
+        if name.startswith("__"):  # `copy`, `inspect` and debuggers look for them
+            raise AttributeError(name)
+        with forks.undivided():
+            return getattr(import_module(self.__name__), name)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.settings import Settings
 from langchain_llmdispatch.types import ChatRequest
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.routing.needs import Needs
 
 
 class RoutingRule(Settings):

@@ -14,13 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from random import Random
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.routing.candidate import Candidate
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import nearest
 
-Order: TypeAlias = Callable[[Sequence[Candidate], Random], Sequence[Candidate]]
+if TYPE_CHECKING:
+    from langchain_llmdispatch.routing import candidate as candidate_module
+    from langchain_llmdispatch.routing.candidate import Candidate
+else:
+    candidate_module = LateModule("langchain_llmdispatch.routing.candidate")
+
+
+Order: TypeAlias = "Callable[[Sequence[Candidate], Random], Sequence[Candidate]]"
 Strategy: TypeAlias = str | Mapping[str, float] | Callable[..., Any]
 
 NEAR_BEST = 1.2
@@ -238,7 +245,7 @@ def _custom(function: Callable[..., Any]) -> Order:
 
     def order(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
         chosen = function(candidates) if alone else function(candidates, rng)
-        chosen = [chosen] if isinstance(chosen, Candidate) else list(chosen)
+        chosen = [chosen] if isinstance(chosen, candidate_module.Candidate) else list(chosen)
         given = {id(candidate) for candidate in candidates}
         kept = list(dict.fromkeys(map(id, chosen)))
         if not given.issuperset(kept):

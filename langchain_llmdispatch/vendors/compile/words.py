@@ -20,9 +20,9 @@ from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any
 
+from langchain_llmdispatch import vendors
 from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
 from langchain_llmdispatch.types import Change, ChatRequest, Endpoint, OutputSchema, Scopes, under
-from langchain_llmdispatch.vendors import VENDORS
 from langchain_llmdispatch.vendors.base import Vendor, Word
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output
 from langchain_llmdispatch.vendors.request import joined
@@ -116,7 +116,7 @@ def origin_of(vendor: Vendor, base_url: str) -> str:
 def owners_of() -> Mapping[str, tuple[type[Vendor], ...]]:
     """Return the built-in vendors that own each word."""
     found: dict[str, list[type[Vendor]]] = {}
-    for vendor in VENDORS:
+    for vendor in vendors.VENDORS:
         for name in vendor.words.words:
             found.setdefault(name, []).append(vendor)
     return {name: tuple(vendors) for name, vendors in found.items()}
