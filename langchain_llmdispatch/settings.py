@@ -112,7 +112,8 @@ def late_class(module: str, name: str) -> Any:
             raise PydanticCustomError("is_instance_of", text, {"class": name})
         return value
 
-    return Annotated[SkipJsonSchema[Any], AfterValidator(check)]
+    without_json: Any = SkipJsonSchema
+    return Annotated[without_json[Any], AfterValidator(check)]
 
 
 if TYPE_CHECKING:  # type checkers then know the constructors' own signatures

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, ValidationError
 
 from langchain_llmdispatch.chat_model import late
+from langchain_llmdispatch.config.environment import environment
+from langchain_llmdispatch.config.redis import VARIABLE
 from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.errors import ConfigurationError
