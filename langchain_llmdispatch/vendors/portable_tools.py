@@ -11,9 +11,10 @@
 
 A dict `{"type": NAME, ...}` with these fields alone is portable, though one vendor's own tool may look the
 same; with any other field, or another type, it is a vendor's own and goes to that vendor only. An MCP tool
-with a token (`authorization`) is spelled as OpenAI's own and goes to OpenAI only, unless it says
-`"portable": True`: then each vendor that is tried gets the token, and none waits for approvals. Without
-`portable`, OpenAI asks for approval, as is its default; `require_approval` makes a tool OpenAI's own.
+with a token (`authorization`, or one in `server_url`) is spelled as OpenAI's own and goes to OpenAI only,
+unless it says `"portable": True`: then each vendor that is tried gets the token, and none waits for
+approvals. Without `portable`, OpenAI asks for approval, as is its default; `require_approval` makes a tool
+OpenAI's own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from langchain_llmdispatch.vendors.word_secrets import secrets_of_address
 
 Tool = Mapping[str, Any]
 
@@ -61,7 +64,8 @@ def is_portable(tool: Tool) -> bool:
     kind = tool.get("type")
     if not isinstance(kind, str) or kind not in FIELDS or not tool.keys() <= FIELDS[kind] | {"type"}:
         return False
-    return not tool.get("authorization") or tool.get("portable") is True
+    secret = tool.get("authorization") or secrets_of_address(str(tool.get("server_url") or ""))
+    return not secret or tool.get("portable") is True
 
 
 def label_of(tool: Tool) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import SecretStr
 
 from langchain_llmdispatch.types import Call
 from langchain_llmdispatch.vendors.redaction import credentials
@@ -15,6 +18,8 @@ _SECRET_FIELD = re.compile(
     re.IGNORECASE,
 )
 """Names of words, and of fields in their values, that hold credentials: `authorization_token`, `headers`."""
+_SIGNED = frozenset({"key", "sig", "signature", "code", "access_key"})
+"""Names in the query of an address that hold a credential, beside those of fields."""
 _NO_SECRET = re.compile(
     r"(?:max|min|budget|input|output|prompt|completion|cached|reasoning|new|least|most|stop|num)\w*tokens?$"
     r"|^(?:tokens?_budget|logprobs|author|authors)$",
@@ -50,15 +55,44 @@ def placed_secrets(
         within: Whether a field around it holds credentials (`headers`).
     """
     within, where = within or holds_credential(name), where or name
+    if isinstance(value, SecretStr):
+        value, within = value.get_secret_value(), True
     if isinstance(value, str):
         if within and value:
             yield where, value
+        else:
+            yield from ((where, secret) for secret in secrets_of_address(value))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from placed_secrets(inner, str(key), f"{where}.{key}".lstrip("."), within=within)
     elif isinstance(value, (list, tuple)):
         for number, inner in enumerate(value):
             yield from placed_secrets(inner, "", f"{where}[{number}]", within=within)
+
+
+def secrets_of_address(text: str) -> Sequence[str]:
+    """Return the password of an address, and the credentials in its query (`?api_key=...`)."""
+    if "://" not in text[:12] or not ("@" in text or "=" in text):
+        return ()
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ()
+    named = [value for name, value in parse_qsl(parts.query) if holds_credential(name) or name in _SIGNED]
+    return [secret for secret in (parts.password, *named) if secret]
+
+
+def revealed(value: Any) -> Any:
+    """Return a word's value with the texts of `SecretStr`s, for the vendor that it goes to."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        shown = {key: revealed(inner) for key, inner in value.items()}
+        return shown if any(shown[key] is not value[key] for key in shown) else value
+    if isinstance(value, (list, tuple)):
+        listed = [revealed(inner) for inner in value]
+        return listed if any(new is not old for new, old in zip(listed, value, strict=True)) else value
+    return value
 
 
 def secrets_of_call(call: Call) -> list[str]:
@@ -68,12 +102,21 @@ def secrets_of_call(call: Call) -> list[str]:
     return [*held, *secrets_in([call.extra, endpoint.query, *call.server_tools])]
 
 
+def _digest(secret: str) -> str:
+    return f"[secret {sha256(secret.encode(errors='surrogatepass')).hexdigest()[:8]}]"
+
+
 def masked(value: Any, name: str = "", *, within: bool = False) -> Any:
     """Return a word's value with a digest in place of each credential, so that two stay distinct."""
     within = within or holds_credential(name)
+    if isinstance(value, SecretStr):
+        return masked(value.get_secret_value(), within=True)
     if isinstance(value, str):
-        digest = sha256(value.encode(errors="surrogatepass")).hexdigest()[:8]
-        return f"[secret {digest}]" if within and value else value
+        if within and value:
+            return _digest(value)
+        for secret in secrets_of_address(value):
+            value = value.replace(secret, _digest(secret))
+        return value
     if isinstance(value, Mapping):
         return {key: masked(inner, str(key), within=within) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -87,15 +130,21 @@ def without_credentials(value: Any, *, within: bool = False) -> Any:
         return {
             key: without_credentials(inner, within=hidden)
             for key, inner in value.items()
-            if not (hidden := within or holds_credential(str(key))) or not isinstance(inner, str)
+            if not _is_credential(inner, within=(hidden := within or holds_credential(str(key))))
         }
     if isinstance(value, (list, tuple)):
         return [
             without_credentials(each, within=within)
             for each in value
-            if not (within and isinstance(each, str))
+            if not _is_credential(each, within=within)
         ]
     return value
+
+
+def _is_credential(value: Any, *, within: bool) -> bool:
+    if isinstance(value, str):
+        return within or bool(secrets_of_address(value))
+    return isinstance(value, SecretStr)
 
 
 class WordDict(dict[str, Any]):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.load import dumps
+from pydantic import SecretStr
 
 from langchain_llmdispatch import DispatcherChatModel, errors
 from langchain_llmdispatch.clock import Clock
@@ -119,3 +120,33 @@ def test_a_cassette_holds_no_credential_of_a_word(server: LoopbackServer, tmp_pa
     with Cassette(file, mode="rewrite"), model_of(deployment(server, "anthropic")) as model:
         model.invoke("hello", **words)
     assert CANARY not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "words"),
+    [
+        ("anthropic", {"mcp_servers": [{**MCP, "authorization_token": SecretStr(CANARY)}]}),
+        ("openai", {"tools": [{**TOOL, "authorization": SecretStr(CANARY)}]}),
+        ("openai", {"extra_headers": {"x-plain": SecretStr(CANARY)}}),
+        ("openai", {"extra_query": {"access_token": SecretStr(CANARY)}}),
+        ("openai", {"tools": [{"type": "mcp", "server_url": f"https://m.example/?api_key={CANARY}"}]}),
+        ("openai", {"tools": [{"type": "mcp", "server_url": f"https://me:{CANARY}@m.example"}]}),
+        ("openai", {"tools": [{"type": "file_search", "vector_store_ids": [CANARY]}]}),
+        ("openai", {"tools": [{"type": "code_interpreter", "container": {"file_ids": [CANARY]}}]}),
+    ],
+)
+@pytest.mark.parametrize("policy", ["adapt", "drop"])
+def test_secret_values_and_ids_in_tools_reach_the_first_choice_alone(
+    vendor: str, words: dict[str, Any], policy: str, server: LoopbackServer
+) -> None:
+    """A `SecretStr` as text; a token in an address as one in a field."""
+    others = [each for each in ("anthropic", "openai", "azure", "google") if each != vendor]
+    fleet = [deployment(server, each) for each in (vendor, *others)]
+    server.script(vendor, [Fault.error("overloaded")], repeat=True)
+    model = model_of(*fleet, unsupported_params=policy, max_retries=0, max_attempts=8)
+    try:
+        model.invoke("hi", **words)
+    except errors.AllDeploymentsFailedError as error:
+        assert CANARY not in str(error)
+    assert CANARY in received(server, vendor)
+    assert CANARY not in "".join(received(server, each) for each in others)

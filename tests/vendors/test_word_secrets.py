@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from langchain_llmdispatch.vendors.word_secrets import (
     WordDict,
     holds_credential,
     masked,
     placed_secrets,
+    revealed,
+    secrets_in,
     without_credentials,
 )
 
@@ -59,3 +62,31 @@ def test_they_are_left_out_and_nothing_else_is() -> None:
         "tools": [{"type": "mcp", "headers": {}, "max_output_tokens": "9"}],
         "max_tokens": 5,
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"servers": [{"url": "https://m.example/sse?api_key=t-secret"}]},
+        {"servers": [{"url": "https://m.example/?a=1&sig=t-secret"}]},
+        {"servers": ({"url": "https://user:t-secret@m.example"},)},
+        {"word": [SecretStr("t-secret")]},
+    ],
+)
+def test_those_in_addresses_and_secret_values(words: dict[str, object]) -> None:
+    """Passwords and tokens of an address; a `SecretStr` under whatever name."""
+    assert [*secrets_in(words)] == ["t-secret"]
+    assert "t-secret" not in repr(masked(words))
+    assert "t-secret" not in repr(without_credentials(words))
+
+
+def test_ordinary_addresses_hold_none() -> None:
+    """A path and a query of other names."""
+    assert not [*secrets_in({"url": "https://m.example/a?page=2", "text": "a=b @ c"})]
+
+
+def test_secret_values_are_revealed_in_place() -> None:
+    """What holds none is the same object."""
+    plain = {"a": [1, {"b": "c"}]}
+    assert revealed(plain) is plain
+    assert revealed({"a": ({"b": SecretStr("t")},)}) == {"a": [{"b": "t"}]}

@@ -13,7 +13,7 @@ from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 from langchain_llmdispatch.vendors.compile.neutral_tools import server_type
 from langchain_llmdispatch.vendors.portable_tools import BOUNDS, NEEDLESS, PortableTool, Tool, is_portable
-from langchain_llmdispatch.vendors.word_secrets import secrets_in
+from langchain_llmdispatch.vendors.word_secrets import revealed, secrets_in
 
 Fate: TypeAlias = Literal["own", "portable", "function", "left out", "refused"]
 UNMIXED = "the model takes either functions or the vendor's own tools"
@@ -22,6 +22,8 @@ CUSTOM = "custom"
 _TEXT = "__arg1"
 """The argument under which LangChain gives such a tool its text."""
 _SEARCHES = "tool_search_tool_*"
+_STORED = frozenset({"vector_store_ids"})
+"""Fields of OpenAI's tools that name what is stored in one account; `container` may, too."""
 
 
 @dataclass(slots=True)
@@ -59,8 +61,18 @@ def runs_itself(vendor: Vendor, tool: Tool) -> bool:
 
 
 def has_owner(tool: Tool) -> bool:
-    """Return whether a tool holds credentials and is no portable one: they go to one vendor only."""
-    return not is_portable(tool) and any(secrets_in(tool))
+    """Return whether a tool holds credentials, or names what is stored, and is no portable one.
+
+    Both go to one vendor only.
+    """
+    if is_portable(tool):
+        return False
+    return any(secrets_in(tool)) or not _STORED.isdisjoint(tool) or _names_files(tool.get("container"))
+
+
+def _names_files(container: Any) -> bool:
+    """Whether a container of OpenAI's is one that exists, or has files that do."""
+    return bool(container.get("file_ids")) if isinstance(container, Mapping) else isinstance(container, str)
 
 
 def fate_of(
@@ -71,8 +83,8 @@ def fate_of(
     Args:
         vendor: The target's vendor.
         tool: A vendor's own tool, a portable one, or one that takes free text.
-        scopes: Those of the request: credentials in a vendor's own tool go to the call's first choice, not to
-            another vendor that has the same tools (OpenAI's and Azure's).
+        scopes: Those of the request: credentials and ids in a vendor's own tool go to a call's first choice,
+            not to another vendor that has the same tools (OpenAI's and Azure's).
         policy: `adapt` refuses what would change the question, `drop` leaves it out, `raise` refuses
             whatever is not taken as it is.
     """
@@ -85,7 +97,7 @@ def fate_of(
         first = scopes.first.partition("@")[0] if scopes is not None else ""
         if first in {"", vendor.name} or not has_owner(tool):
             return "own", ""
-        why = f"the credentials in {kind} belong to the call's first choice, {first}"
+        why = f"the credentials or ids in {kind} belong to the call's first choice, {first}"
     elif any(fnmatchcase(kind, pattern) for pattern in NEEDLESS):
         return "left out", "it only saves tokens"
     elif kind == CUSTOM and policy == "adapt":
@@ -121,7 +133,7 @@ def compile_server_tools(
             about = f"{tool.get('name')} became a function with one text; its grammar is only described"
             changes.append(Change("custom_tool_adapted", about, lossy=bool(_grammar(tool))))
         elif fate == "own":
-            made.kept.append((tool, dict(tool)))
+            made.kept.append((tool, revealed(dict(tool))))
         else:
             _spell(vendor, tool, made, changes)
     return made
@@ -162,6 +174,7 @@ def _spell(vendor: Vendor, tool: Tool, made: ServerTools, changes: list[Change])
     if own.one_list and (blocked := taken.get("blocked_domains")) and "allowed_domains" in taken:
         taken["allowed_domains"] = [name for name in taken["allowed_domains"] if name not in blocked]
         del taken["blocked_domains"]
+    taken = revealed(taken)
     made.kept.append((tool, own.spell(taken)))
     for name, value in (own.beside(taken) if own.beside else {}).items():
         made.fields[name] = [*made.fields.get(name, ()), *value]

@@ -28,7 +28,7 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output
 from langchain_llmdispatch.vendors.request import joined
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
-from langchain_llmdispatch.vendors.word_secrets import secrets_in
+from langchain_llmdispatch.vendors.word_secrets import revealed, secrets_in
 from langchain_llmdispatch.vendors.words import ADDRESSED
 
 _NO_SCOPES = Scopes()
@@ -174,6 +174,7 @@ class _WordCompiler:
 
     def choose(self, words: Mapping[str, Any], *, scoped: bool) -> None:
         """Take the words of one level over those of lower ones."""
+        words = revealed(words)
         self.chosen = dict(under(self.chosen, {ALIASES.get(name, name): name for name in words}))
         # What a caller wrote in a vendor's own words is more deliberate than a default: aliases come last.
         for name, value in sorted(words.items(), key=lambda item: item[0] in ALIASES):
