@@ -30,7 +30,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing
 from langchain_llmdispatch.vendors.openai import rules
-from langchain_llmdispatch.vendors.openai.batches import FileBatches
+from langchain_llmdispatch.vendors.openai.batches import AzureBatches
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
 from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor
 
@@ -172,7 +172,7 @@ class AzureVendor(OpenAIVendor):
         if _service(call.endpoint.base_url).kind not in _OPENAI or _FOREIGN.search(call.model):
             return None
         old = f"{self.url(call, 'batches')}?".partition("?")[0].endswith("/openai/batches")
-        return FileBatches(self, call, prefix="/" if old else "/v1/", expires_after=_FILE_SECONDS)
+        return AzureBatches(self, call, prefix="/" if old else "/v1/", expires_after=_FILE_SECONDS)
 
     def provider_of(self, call: Call) -> str:
         """Return `openai` for OpenAI's models; the others' reasoning would be hidden by its translator."""

@@ -171,6 +171,12 @@ class FileBatches(BatchApi):
         yield BatchResult(name, reason=str(error.get("code") or error.get("message") or "no response"))
 
 
+class AzureBatches(FileBatches):
+    """Azure's, which asks for one poll a minute at most (learn.microsoft.com, global batch)."""
+
+    poll_seconds: ClassVar[tuple[float, float]] = (60.0, 120.0)
+
+
 def _job(value: Mapping[str, Any]) -> BatchJob:
     status = str(value.get("status") or "").lower()
     # Null, "" or absent where the file would be empty; Azure names an empty file, too.
