@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci test-jupyter dist sbom chaos mutants lint type format docs bench record record-notebooks clean
+.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci test-jupyter dist sbom chaos scale mutants lint type format docs bench record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -82,6 +82,11 @@ test-coverage: $(VENV)/.dev ## run the tests and print the coverage
 
 chaos: $(VENV)/.dev ## make 10,000 calls over failing vendors, and check every promise: CHAOS_SEED=1 CHAOS_CALLS=10000
 	$(BIN)/python -m tests.chaos
+
+scale: $(VENV)/.dev ## run one model on a process pool, Dask and Ray over one Redis: one limit, one budget, to 3 %
+	$(BIN)/python -m pip install --quiet --group scale || echo "Dask or Ray cannot be installed here: what is missing is left out"
+	LLMDISPATCH_TEST_SCALE=1 $(BIN)/python -m pytest -q tests/end_to_end/test_dask.py tests/end_to_end/test_ray.py
+	$(BIN)/python -W ignore -m benchmarks.scale
 
 mutants: $(VENV)/.dev ## change the code of dispatch, health, limits and framing in small ways: which changes do no tests notice? ONLY="langchain_llmdispatch.dispatch.*"
 	$(BIN)/python -m pip install --quiet --group mutation
