@@ -146,7 +146,8 @@ def _word(name: str, vendor: Vendor) -> str:
             *made.request.extra,
             *(["response_format"] if made.request.output else []),
         ]
-        return "≈ " + ", ".join(f"`{each}`" for each in meant)
+        shown = ["a system message"] if made.request.messages else [f"`{each}`" for each in meant]
+        return "≈ " + ", ".join(shown)
     return "-"
 
 

@@ -38,6 +38,7 @@ class Word:
         switch: It steers the codec, which reads it from `Call.extra`; it is not sent.
         types: The only types of value with which it is this vendor's word; empty: any.
         shared: It belongs to another vendor where a deployment of that one is among those of the call.
+        system: It is a system message, which another vendor gets as one.
         as_neutral: Its owner, too, gets it as the neutral parameters that it `means`.
     """
 
@@ -53,6 +54,7 @@ class Word:
     types: tuple[type, ...] = ()
     shared: bool = False
     as_neutral: bool = False
+    system: bool = False
 
 
 class OwnedWords:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 from typing import Annotated, Any, Literal, Optional
 
 import pytest
@@ -216,3 +217,15 @@ def test_a_tool_that_cannot_be_expressed_excludes_its_target(server: LoopbackSer
     with model_of(strict, deployment(server, "openai")) as model:
         bound = model.bind_tools([Folder], strict=True, tool_choice="any")
         assert total(list(bound.stream("call the tool"))).tool_calls
+
+
+@pytest.mark.parametrize("vendor", ["compatible", "huggingface"])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_a_strict_schema_is_closed_for_servers(vendor: str, method: str, server: LoopbackServer) -> None:
+    """Servers with a strict mode refuse an open one, and properties that may be absent."""
+    schema = {"title": "Answer", "type": "object", "properties": {"a": {"type": "string"}}}
+    model = model_of(deployment(server, vendor))
+    model.with_structured_output(schema, method=method, strict=True, include_raw=True).invoke("as JSON")
+    sent = json.dumps(server.requests[-1].body)
+    assert '"additionalProperties": false' in sent
+    assert '"required": ["a"]' in sent

@@ -35,6 +35,7 @@ WORDS = OwnedWords(
     "anthropic/words.json",
     {
         "betas": Word(switch=True),
+        "system": Word(system=True),
         "reuse_last_container": Word(switch=True, harmless=True),
         "mcp_servers": Word(beta="mcp-client-2025-11-20"),
         "context_management": Word(beta="context-management-2025-06-27", types=(Mapping,)),

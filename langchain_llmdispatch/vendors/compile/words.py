@@ -14,11 +14,13 @@ vendor owns goes to vendors that may know it. A scoped word goes as it is to the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any
+
+from langchain_core.messages import BaseMessage, SystemMessage
 
 from langchain_llmdispatch import vendors
 from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedParameterError
@@ -170,6 +172,7 @@ class _WordCompiler:
     headers: dict[str, str] = field(default_factory=dict)
     query: dict[str, Any] = field(default_factory=dict)
     formats: dict[str, Any] = field(default_factory=dict)
+    system: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
     def choose(self, words: Mapping[str, Any], *, scoped: bool) -> None:
@@ -201,6 +204,7 @@ class _WordCompiler:
         return CompiledWords(
             replace(
                 request,
+                messages=_with_system(request.messages, self.system),
                 params=self.params,
                 extra=self.body,
                 output=self._output(),
@@ -296,6 +300,11 @@ class _WordCompiler:
         whose = " and ".join(owned)
         if any(word.question for word in owned.values()) and self.request.unsupported_params != "drop":
             raise UnsupportedFeatureError(_QUESTION.format(name, whose), vendor=self.vendor.name)
+        system = any(word.system for word in owned.values())
+        if system and self.request.unsupported_params == "adapt" and (text := "\n\n".join(_texts(value))):
+            self.system.append(text)
+            self.changes.append(Change(f"{name}_adapted", f"a word of {whose}; a system message instead"))
+            return
         meant: Mapping[str, Any] = {}
         if self.request.unsupported_params == "adapt":
             meant = next((m for word in owned.values() if word.means and (m := word.means(value))), {})
@@ -343,6 +352,22 @@ class _WordCompiler:
     def _parallel(self) -> bool | None:
         chosen = self.chosen.get("parallel_tool_calls")
         return self.request.parallel_tool_calls if chosen is None else chosen.value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a vendor's form of a system message: a text, blocks, or Gemini's content."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts(value.get("text") or value.get("parts") or value.get("content"))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
+
+
+def _with_system(messages: Sequence[BaseMessage], texts: Sequence[str]) -> Sequence[BaseMessage]:
+    """Return a history with texts before it as system messages."""
+    return [*(SystemMessage(text) for text in texts), *messages] if texts else messages
 
 
 _WAY_OUT = "Scope it to send it: vendor_params={vendor: {...}}, or Deployment(params={...})."

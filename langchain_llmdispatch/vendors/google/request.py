@@ -40,6 +40,7 @@ _BUDGETS = {
     "none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576,
 }  # fmt: skip
 _LEAST_OF_PRO = 128
+_SCHEMAS = frozenset({"responseSchema", "responseJsonSchema"})
 
 
 def request_body(call: Call, facts: ModelFacts) -> dict[str, Any]:
@@ -59,7 +60,10 @@ def request_body(call: Call, facts: ModelFacts) -> dict[str, Any]:
         body["generationConfig"] = config
     if "service_tier" in call.params:
         body["serviceTier"] = call.params["service_tier"]
-    return merged(body, call.extra)
+    made = merged(body, call.extra)
+    if not _SCHEMAS.isdisjoint(own := made.get("generationConfig", {})):
+        made["generationConfig"] = {"responseMimeType": "application/json", **own}  # refused without
+    return made
 
 
 def _generation_config(call: Call, facts: ModelFacts) -> dict[str, Any]:

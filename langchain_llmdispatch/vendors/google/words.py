@@ -25,6 +25,16 @@ def camel_keys(value: Any) -> Any:
     return [camel_keys(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
+def _instruction(value: Any) -> Any:
+    """Return the content that the SDK makes of a text or a list of texts."""
+    texts = [value] if isinstance(value, str) else value
+    return {"parts": [{"text": text} for text in texts]} if _are_texts(texts) else value
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
+
+
 # -- safety --------------------------------------------------------------------------------------------
 
 
@@ -92,6 +102,7 @@ WORDS = OwnedWords(
     "google/words.json",
     {
         "cached_content": Word(question=True),
+        "system_instruction": Word(form=_instruction, system=True),
         "safety_settings": Word(form=_safety, means=_safety_mode),
         "thinking_budget": Word(means=_of_thinking("thinkingBudget"), as_neutral=True),
         "thinking_level": Word(means=_of_thinking("thinkingLevel"), as_neutral=True),

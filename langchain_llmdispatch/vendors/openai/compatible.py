@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from langchain_llmdispatch.vendors.base import HistoryRules, OwnedWords
 from langchain_llmdispatch.vendors.openai.batches import FileBatches
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
-from langchain_llmdispatch.vendors.openai.rules import LITELLM_SERVERS
+from langchain_llmdispatch.vendors.openai.rules import LITELLM_SERVERS, OF_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
 from langchain_llmdispatch.vendors.openai.words import COMPATIBLE, OPENROUTER, STRICT
+from langchain_llmdispatch.vendors.rules import SchemaDialect
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
@@ -73,6 +74,7 @@ class CompatibleVendor(ChatCompletions):
         any_blocks=True,
     )
     words: ClassVar[OwnedWords] = COMPATIBLE
+    schemas: ClassVar[SchemaDialect] = OF_SERVERS
 
     # Groq's, OpenRouter's and Moonshot's.
     server_tools: ClassVar[tuple[str, ...]] = ("browser_search", "openrouter:*", "builtin_function")

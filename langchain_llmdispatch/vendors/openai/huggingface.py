@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from langchain_llmdispatch.types import LimitState
 from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listing, OwnedWords, ParameterRules
+from langchain_llmdispatch.vendors.openai.rules import OF_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
 from langchain_llmdispatch.vendors.openai.words import HUGGINGFACE
-from langchain_llmdispatch.vendors.rules import SERVER
+from langchain_llmdispatch.vendors.rules import SERVER, SchemaDialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +54,7 @@ class HuggingFaceVendor(ChatCompletions):
         SERVER - {"min_p", "top_k"}, most_stops=4, parallel_switch=True
     )
     words: ClassVar[OwnedWords] = HUGGINGFACE
+    schemas: ClassVar[SchemaDialect] = OF_SERVERS
     history: ClassVar[HistoryRules] = HistoryRules(
         provider="huggingface",
         # Chat templates of many open models refuse anything but user and assistant in turn.

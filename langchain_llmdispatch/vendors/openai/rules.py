@@ -63,6 +63,10 @@ STRICT = SchemaRules(
     ),
 )  # fmt: skip
 SCHEMAS = SchemaDialect(strict=STRICT, strict_where_free=True)
+# What every server with a strict mode requires: https://console.groq.com/docs/structured-outputs
+OF_SERVERS = SchemaDialect(
+    strict=SchemaRules(root_unions=False, additional_properties="force_false", require_all=True)
+)
 
 # LiteLLM's words for servers that speak OpenAI's format at an `api_base`.
 LITELLM_SERVERS = (

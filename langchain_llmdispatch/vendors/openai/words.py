@@ -34,6 +34,7 @@ WORDS = OwnedWords(
         "use_responses_api": Word(switch=True),
         "stream_usage": _STREAM_USAGE,
         "background": Word(harmless=True),
+        "instructions": Word(system=True),
         "reasoning": Word(means=_reasoning, types=(Mapping,)),
         "text": Word(means=_text, types=(Mapping,)),
         "context_management": Word(types=(list, tuple)),

@@ -327,3 +327,25 @@ def test_hints_are_given_for_near_misses_only() -> None:
     """A word of a server's own is no misspelling."""
     assert hint_for("promt_cache_key") == " Did you mean 'prompt_cache_key'?"
     assert [hint_for(word) for word in ("safe_prompt", "temperature", "betas", "extra_body")] == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "value"),
+    [
+        ("anthropic", "instructions", "Answer in French."),
+        ("openai", "system", [{"type": "text", "text": "Answer in French."}]),
+        ("cohere", "system_instruction", {"parts": [{"text": "Answer in French."}]}),
+    ],
+)
+def test_a_system_message_in_a_vendors_word_is_one_elsewhere(name: str, word: str, value: Any) -> None:
+    """And is left out with `unsupported_params="drop"`, as all translations."""
+    made = words(name, extra={word: value})
+    assert [message.text for message in made.request.messages] == ["Answer in French."]
+    assert [change.kind for change in made.changes] == [f"{word}_adapted"]
+    assert not words(name, extra={word: value}, unsupported_params="drop").request.messages
+
+
+def test_a_text_is_an_instruction_of_geminis() -> None:
+    """As in its SDK."""
+    made = words("google", extra={"system_instruction": "Be brief."})
+    assert made.request.extra == {"systemInstruction": {"parts": [{"text": "Be brief."}]}}

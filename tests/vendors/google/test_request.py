@@ -111,3 +111,12 @@ def test_output() -> None:
     }
     free = body_of(call(output=OutputSchema("A", None, method="json_mode")))
     assert free["generationConfig"] == {"responseMimeType": "application/json"}
+
+
+def test_a_schema_of_the_callers_states_json() -> None:
+    """It is refused without the MIME type; a caller's own type stays."""
+    schema = {"responseJsonSchema": {"type": "object"}}
+    made = body_of(call(extra={"generationConfig": schema}))
+    assert made["generationConfig"]["responseMimeType"] == "application/json"
+    own = {**schema, "responseMimeType": "text/x.enum"}
+    assert body_of(call(extra={"generationConfig": own}))["generationConfig"] == own
