@@ -57,7 +57,7 @@ def _line(row: BatchRow, answer: str | None, error: str | None) -> dict[str, Any
     message = None if answer is None else json.loads(answer)
     value = json.loads(row.text)
     if isinstance(value, Mapping) and "body" in value:
-        return _of_openai(row.id, message, error)
+        return _as_completion(row.id, message, error)
     if message is not None and "value" in message:  # of a chain, not of a model
         return {"id": row.id, "output": message["value"], "error": error}
     text = None if message is None else _message(message).text
@@ -71,7 +71,7 @@ def _message(stored: dict[str, Any]) -> AIMessage:
     return message
 
 
-def _of_openai(name: str, stored: dict[str, Any] | None, error: str | None) -> dict[str, Any]:
+def _as_completion(name: str, stored: dict[str, Any] | None, error: str | None) -> dict[str, Any]:
     if stored is None:
         return {"id": name, "custom_id": name, "response": None, "error": {"code": None, "message": error}}
     body = _completion(_message(stored))

@@ -187,7 +187,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]]
         _batch_options,
         f"{_HERE}.batch:run",
     ),
-    "serve": ("serve OpenAI's chat completions over the router", _serve_options, f"{_HERE}.serve:run"),
+    "serve": ("serve the router over HTTP, as chat completions", _serve_options, f"{_HERE}.serve:run"),
     "replay": (
         "run recorded calls through other configurations, in virtual time; nothing is sent",
         _replay_options,
