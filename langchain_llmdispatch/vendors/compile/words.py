@@ -27,6 +27,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedPar
 from langchain_llmdispatch.types import Change, ChatRequest, Endpoint, OutputSchema, Scopes, under
 from langchain_llmdispatch.vendors.base import Vendor, Word
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output
+from langchain_llmdispatch.vendors.partner_words import REFUSED
 from langchain_llmdispatch.vendors.request import joined
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
@@ -259,8 +260,8 @@ class _WordCompiler:
             self._translate(name, value, theirs or owned)
         elif self.request.scopes is not None and name in self.request.scopes.owned:
             self._leave_out(name, "a word of another vendor among the call's deployments")
-        elif not self.vendor.words_at(self.endpoint.base_url).takes_unknown:
-            self._leave_out(name, f"no vendor is known to have this word.{hint_for(name)} {_WAY_OUT}")
+        elif name in REFUSED or not self.vendor.words_at(self.endpoint.base_url).takes_unknown:
+            self._leave_out(name, _why_unknown(name))
         elif self._first() not in {"", self._origin()} and any(secrets_in(value, name)):
             self._leave_out(name, f"it may hold a credential, and belongs to {self._first()}")
         else:
@@ -352,6 +353,13 @@ class _WordCompiler:
     def _parallel(self) -> bool | None:
         chosen = self.chosen.get("parallel_tool_calls")
         return self.request.parallel_tool_calls if chosen is None else chosen.value
+
+
+def _why_unknown(word: str) -> str:
+    """Return why a word that no vendor owns is not sent; one of LangChain's packages has its own way out."""
+    if instead := REFUSED.get(word):
+        return f"it has no meaning here: {instead}"
+    return f"no vendor is known to have this word.{hint_for(word)} {_WAY_OUT}"
 
 
 def _texts(value: Any) -> Iterator[str]:

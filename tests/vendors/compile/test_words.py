@@ -349,3 +349,13 @@ def test_a_text_is_an_instruction_of_geminis() -> None:
     """As in its SDK."""
     made = words("google", extra={"system_instruction": "Be brief."})
     assert made.request.extra == {"systemInstruction": {"parts": [{"text": "Be brief."}]}}
+
+
+@pytest.mark.parametrize("name", ["compatible", "cohere"])
+def test_a_constructor_word_of_a_package_is_left_out_with_the_way_out(name: str) -> None:
+    """Also where unknown words pass."""
+    made = words(name, extra={"preamble": "Be brief."})
+    assert made.request.extra == {}
+    assert [(change.kind, "SystemMessage" in change.detail) for change in made.changes] == [
+        ("preamble_dropped", True)
+    ]
