@@ -9,6 +9,20 @@ from __future__ import annotations
 
 from langchain_llmdispatch.internal.lazy import lazy_names
 
-_MODULES = {"HOSTED": "vendors.builtin", "VENDORS": "vendors.builtin", "builtin_vendors": "vendors.builtin"}
+_MODULES = {
+    "AnthropicVendor": "vendors.anthropic",
+    "AzureVendor": "vendors.openai.azure",
+    "CohereVendor": "vendors.cohere",
+    "CompatibleVendor": "vendors.openai.compatible",
+    "GoogleVendor": "vendors.google",
+    "HOSTED": "vendors.builtin",
+    "HuggingFaceVendor": "vendors.openai.huggingface",
+    "LocalVendor": "vendors.openai.local",
+    "OllamaVendor": "vendors.ollama",
+    "OpenAIVendor": "vendors.openai.vendor",
+    "VENDORS": "vendors.builtin",
+    "Vendor": "vendors.base",
+    "builtin_vendors": "vendors.builtin",
+}
 
-_, __getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

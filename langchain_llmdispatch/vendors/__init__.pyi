@@ -1,3 +1,13 @@
+from langchain_llmdispatch.vendors.anthropic import AnthropicVendor as AnthropicVendor
+from langchain_llmdispatch.vendors.base import Vendor as Vendor
 from langchain_llmdispatch.vendors.builtin import HOSTED as HOSTED
 from langchain_llmdispatch.vendors.builtin import VENDORS as VENDORS
 from langchain_llmdispatch.vendors.builtin import builtin_vendors as builtin_vendors
+from langchain_llmdispatch.vendors.cohere import CohereVendor as CohereVendor
+from langchain_llmdispatch.vendors.google import GoogleVendor as GoogleVendor
+from langchain_llmdispatch.vendors.ollama import OllamaVendor as OllamaVendor
+from langchain_llmdispatch.vendors.openai.azure import AzureVendor as AzureVendor
+from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor as CompatibleVendor
+from langchain_llmdispatch.vendors.openai.huggingface import HuggingFaceVendor as HuggingFaceVendor
+from langchain_llmdispatch.vendors.openai.local import LocalVendor as LocalVendor
+from langchain_llmdispatch.vendors.openai.vendor import OpenAIVendor as OpenAIVendor

@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 ROOT, HERE = Path(__file__).parents[2], Path(__file__).parent
-PAGES = ("README.md",)
+PAGES = [
+    ROOT / "README.md",
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "decisions" not in path.parts),  # sketches
+]
 CACHE = ROOT / ".mypy_cache"
 
 
@@ -26,10 +29,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("pages")
     made = []
     for page in PAGES:
-        text = (ROOT / page).read_text(encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
         blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-        made.append(folder / f"page_{Path(page).stem.lower()}.py")
-        made[-1].write_text("\n".join(blocks), encoding="utf-8")
+        if blocks:
+            made.append(folder / f"page_{page.parent.name}_{page.stem.lower()}.py")
+            made[-1].write_text("\n".join(blocks), encoding="utf-8")
     return [HERE / "right_calls.py", HERE / "wrong_calls.py", *made]
 
 
