@@ -16,7 +16,7 @@ from langchain_llmdispatch import errors
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "public_names.md").read_text(encoding="utf-8")
-LAZY = ["", ".callbacks", ".local", ".notebook", ".testing"]
+LAZY = ["", ".callbacks", ".local", ".notebook", ".testing", ".vendors"]
 LISTED = dict(re.findall(r"^\| `langchain_llmdispatch(\.\w+)` \| (.*) \|$", PAGE, re.MULTILINE))
 IMPORTED = Path(__file__).with_name("imports.txt")
 _MODEL = """
