@@ -295,3 +295,14 @@ def test_a_third_party_declares_its_batch_api(server: LoopbackServer, tmp_path: 
     bench.model = model_of(here, custom_vendors=[LikeGroq()], clock=bench.clock)
     server.batch_plan.lost = 1
     assert (bench.run(3).done, bench.live(), bench.jobs("compatible")) == (3, 0, 1)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_no_key_is_kept(server: LoopbackServer, tmp_path: Path, vendor: str) -> None:
+    """Neither in the journal nor in the results, when a creation fails, too."""
+    bench = Bench(server, tmp_path, vendor, api_key="k-very-secret-1")
+    server.batch_plan.refused = [401]
+    assert bench.run(2).done == 2
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"batch" in kept
+    assert b"very-secret" not in kept
