@@ -73,9 +73,6 @@ class Engine:
         self.shared_state, self.clock = shared, fields.clock
         self.registry, self.requests = shared.registry_of(fields), RequestDefaults.of(fields)
         self.limiter, self.health, budgets = shared.parts_of(fields)
-        self.registry, self.requests = shared.registry_of(fields), RequestDefaults.of(fields)
-        self.limiter = shared.limiter if fields.limiter is None else fields.limiter
-        self.health = shared.health if fields.health is None else fields.health
         self.counters = shared.counters if fields.enable_metrics else None
         self.transport = shared.transport
         for config in fields.vendors.values():
