@@ -55,4 +55,5 @@ class LateModule(ModuleType):
         if name.startswith("__"):  # `copy`, `inspect` and debuggers look for them
             raise AttributeError(name)
         with forks.undivided():
-            return getattr(import_module(self.__name__), name)
+            found = vars(self)[name] = getattr(import_module(self.__name__), name)
+        return found

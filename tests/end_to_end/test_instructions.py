@@ -1,0 +1,26 @@
+"""No call becomes dearer by accident: bytecode instructions, which are the same in every run, beside a baseline."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.instructions import BASELINE, PYTHON, TOLERANCE, measure
+
+_HELD = json.loads(BASELINE.read_text(encoding="ascii"))
+
+
+@pytest.mark.skipif(
+    PYTHON not in _HELD, reason="each version of Python has its own bytecode; this one's is not held"
+)
+def test_no_call_executes_more_instructions_than_the_baseline() -> None:
+    """Where one does, and is meant to: `python -m benchmarks.instructions --write`, with the reason."""
+    found, held = measure(), _HELD[PYTHON]
+    assert found.keys() == held.keys()
+    dearer = {
+        name: f"{held[name]} -> {count}"
+        for name, count in found.items()
+        if count > held[name] * (1 + TOLERANCE)
+    }
+    assert not dearer
