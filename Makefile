@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 Q ?= In one sentence: what is the capital of France?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci test-jupyter dist sbom chaos scale mutants lint type format docs bench record record-notebooks clean
+.PHONY: help setup run test test-long test-sdist test-lowest test-notebooks test-local test-html test-coverage test-ci test-jupyter dist sbom chaos scale mutants lint type format docs bench bench-quick record record-notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -79,6 +79,18 @@ test-html: $(VENV)/.dev ## run the tests and write htmlcov/
 
 test-coverage: $(VENV)/.dev ## run the tests and print the coverage
 	$(BIN)/python -m pytest --cov=langchain_llmdispatch --cov-branch --cov-report=term-missing:skip-covered
+
+$(VENV)-bench/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)-bench/bin/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)' --group bench
+	@touch $@
+
+bench: $(VENV)-bench/.ready ## measure this package beside its peers, under ten minutes: benchmarks/results/peers.md
+	$(VENV)-bench/bin/python benchmarks/peers.py
+
+bench-quick: $(VENV)-bench/.ready ## the same with few calls, under a minute; it only prints
+	$(VENV)-bench/bin/python benchmarks/peers.py --quick
 
 chaos: $(VENV)/.dev ## make 10,000 calls over failing vendors, and check every promise: CHAOS_SEED=1 CHAOS_CALLS=10000
 	$(BIN)/python -m tests.chaos

@@ -2,7 +2,7 @@
 
     python benchmarks/bars.py                needs langchain-openai for the comparison
 
-`overhead.py` measures one call at a time. The server is its; each row says what was measured, the ratio to
+`peers.py` measures this package beside others. The server is `vendor.py`; each row says what was measured, the ratio to
 ChatOpenAI where there is one, and the bar that the design sets. Nothing is asserted.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from overhead import serving
+from vendor import serving
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 
