@@ -36,7 +36,8 @@ def _event(delta: dict[str, Any], finish: str | None = None) -> bytes:
 
 def _events(count: int) -> list[bytes]:
     first, last = _event({"role": "assistant", "content": ""}), _event({}, "stop")
-    return [first, *[_event({"content": " token"})] * count, last, b"data: [DONE]\n\n"]
+    tokens = (_event({"content": f" token{n % 10}"}) for n in range(count))  # LiteLLM refuses repeated ones
+    return [first, *tokens, last, b"data: [DONE]\n\n"]
 
 
 _WHOLE = json.dumps({**_HEAD, "object": "chat.completion", "choices": [_CHOICE], "usage": _USAGE}).encode()
