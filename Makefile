@@ -69,7 +69,7 @@ $(VENV)/.jupyter: $(VENV)/.dev
 	@touch $@
 
 test-jupyter: $(VENV)/.jupyter ## open the notebooks in JupyterLab, in Chromium, and look at them: screenshots/
-	$(BIN)/python -m pytest -q -p no:socket tests/jupyter
+	$(BIN)/python -m pytest -q tests/jupyter
 
 test-local: $(VENV)/.dev $(VENV)/.local ## run the tests of the real model on this machine (fetches 500 MB once)
 	LLMDISPATCH_TEST_LOCAL=1 $(BIN)/python -m pytest -m local_model
@@ -117,9 +117,10 @@ dist: $(VENV)/.build ## build the sdist, and the wheel from it
 
 SBOM := $(VENV)-sbom
 sbom: dist ## write $(DIST)/sbom.cdx.json: what the wheel and its dependencies install
-	$(PYTHON) -m venv --clear $(SBOM) && $(SBOM)/bin/python -m pip install --quiet $(DIST)/*.whl
 	$(PYTHON) -m venv --clear $(SBOM)-tool && $(SBOM)-tool/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(SBOM)-tool/bin/python -m pip install --quiet --group sbom
+	$(PYTHON) -m venv --clear --without-pip $(SBOM)
+	$(SBOM)-tool/bin/python -m pip --python $(SBOM)/bin/python install --quiet $(DIST)/*.whl
 	$(SBOM)-tool/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
 		--output-format JSON --output-file $(DIST)/sbom.cdx.json $(SBOM)/bin/python
 
@@ -142,4 +143,4 @@ record-notebooks: $(VENV)/.local $(VENV)/.dev ## record cassettes/notebooks/ ane
 	$(BIN)/python scripts/record_notebooks.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-sbom $(VENV)-sbom-tool screenshots .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-sbom $(VENV)-sbom-tool screenshots site jupyter_execute docs/notebooks .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from langchain_llmdispatch import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
+from run_notebooks import run_notebooks
 
 project = "langchain-llmdispatch"
 author = "The langchain-llmdispatch developers"
@@ -13,13 +18,15 @@ copyright = author  # noqa: A001 - Sphinx's name
 release = version = __version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
 ]
-source_suffix = {".md": "markdown"}
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+nb_execution_mode = "off"  # run_notebooks has run them
+nb_merge_streams = True
 exclude_patterns = ["_build", "decisions/README.md"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -65,5 +72,6 @@ def _to_rst(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: l
 
 
 def setup(app: Any) -> None:
-    """Register it after napoleon's."""
+    """Register what is done before pages are read, and what is done to docstrings, after napoleon."""
+    app.connect("builder-inited", lambda _: run_notebooks())
     app.connect("autodoc-process-docstring", _to_rst, priority=900)

@@ -34,7 +34,7 @@ overflow-x:auto}
 .llmd table{border-collapse:collapse;margin:.5em 0!important;font-size:12.5px;border:0;
 table-layout:auto!important;width:auto!important}
 .llmd tr{background:none!important}
-.llmd th,.llmd td{padding:.28em .75em;white-space:nowrap;text-align:left!important;border:0;
+.llmd th,.llmd td{padding:.28em .55em;white-space:nowrap;text-align:left!important;border:0;
 vertical-align:middle;background:none!important;color:inherit}
 .llmd th{font-weight:600;opacity:.72;white-space:normal;vertical-align:bottom;
 border-bottom:1px solid rgba(128,128,128,.5)}
@@ -53,7 +53,7 @@ border-bottom:1px solid rgba(128,128,128,.5)}
 .llmd .d{display:inline-block;width:.62em;height:.62em;border-radius:50%;margin-right:.42em}
 .llmd .g{border:1px solid rgba(128,128,128,.6);border-radius:.7em;padding:0 .5em;font-size:11px;
 margin-left:.4em}
-.llmd .t{position:relative;height:1.15em;width:clamp(8em,24vw,24em);background:rgba(128,128,128,.1);
+.llmd .t{position:relative;height:1.15em;width:clamp(8em,18vw,22em);background:rgba(128,128,128,.1);
 border-radius:3px;overflow:hidden}
 .llmd .t i{position:absolute;top:0;bottom:0;min-width:2px}
 .llmd .k{display:inline-block;width:1.5em;height:.7em;border-radius:2px;margin:0 .42em 0 0}

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 INK = "#808080"
 """Of text and lines: as far from white (3.9 to 1) as from JupyterLab's dark page (4.8 to 1)."""
+_INK_ACROSS = "#7f7f7f"
+"""Of the labels of one axis: where all are light, or all dark, Jupyter puts a page of its own behind a figure."""
 _WIDE = 300  # from so many times the least on, an axis has a label per power of ten only
 _DEFAULT_INK = {"black", "k", "#000000"}
 
@@ -88,6 +90,7 @@ def finish(ax: Any, *, grid: str, empty: bool = False) -> Axes:
     if ax.figure.patch.get_alpha() != 0:  # a user's own figure keeps its colours
         return cast("Axes", ax)
     ax.tick_params(colors=INK)
+    ax.tick_params(axis="x", labelcolor=_INK_ACROSS)
     for spine in ax.spines.values():
         spine.set_color(INK)
     for words in _texts(ax):

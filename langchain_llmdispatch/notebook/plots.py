@@ -151,7 +151,7 @@ def _spread(ax: Any, line: int, spread: Distribution) -> None:
         style = {"color": BLUE, "markersize": size, "markeredgewidth": 2.5 if thin else 1}
         ax.plot(value, line, mark, markeredgecolor=BLUE if thin else "white", **style)
         if not thin:
-            where = {"xytext": (0, -16), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
+            where = {"xytext": (0, -25), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
             ax.annotate(seconds(value), (value, line), **where)
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 pytest.importorskip("jupyterlab", reason="JupyterLab is not installed: make test-jupyter")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make test-jupyter")
-if browser_path() is None:
-    pytest.skip("Chromium is not installed: apt install chromium", allow_module_level=True)
+pytestmark = pytest.mark.skipif(
+    browser_path() is None, reason="Chromium is not installed: apt install chromium"
+)
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 WAYS = ("light", "dark", "untrusted")
@@ -93,6 +94,7 @@ def test_a_notebook_is_seen_as_it_is(
         assert not re.search(r"<(Figure|Axes)", seen)
         pictures = [output for output in outputs if "image/png" in output.get("data", {})]
         assert page.evaluate(_PICTURES) == len(pictures)
+        assert page.evaluate("() => document.querySelectorAll('[class*=jp-needs-]').length") == 0
         _styled(page, ours, way)
 
 

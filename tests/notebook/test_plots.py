@@ -75,7 +75,10 @@ def test_plots_are_readable_on_any_page(answers: tuple[Stats, list[Any]]) -> Non
     ax = notebook.plot_attempts(answers[1][0])
     assert (ax.figure.patch.get_alpha(), ax.patch.get_alpha()) == (0, 0)
     ax.figure.canvas.draw()
-    assert {label.get_color() for label in [*ax.get_xticklabels(), *ax.get_yticklabels(), *ax.texts]} == {INK}
+    assert {label.get_color() for label in [*ax.get_yticklabels(), *ax.texts]} == {INK}
+    across = {label.get_color() for label in ax.get_xticklabels()}
+    # Labels that are all light, or all dark, to its inline backend make Jupyter put a page behind the figure.
+    assert {int(INK[1:3], 16) > 127.5, *(int(colour[1:3], 16) > 127.5 for colour in across)} == {True, False}
     own = mpl.pyplot.subplots()[1]
     notebook.plot_attempts(answers[1][0], ax=own)
     assert own.figure.patch.get_alpha() is None
