@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 INK = "#808080"
 """Of text and lines: as far from white (3.9 to 1) as from JupyterLab's dark page (4.8 to 1)."""
 _INK_ACROSS = "#7f7f7f"
-"""Of the labels of one axis: where all are light, or all dark, Jupyter puts a page of its own behind a figure."""
+"""Of one axis: where all labels are light, or all dark, Jupyter puts a page of its own behind a figure."""
 _WIDE = 300  # from so many times the least on, an axis has a label per power of ten only
 _DEFAULT_INK = {"black", "k", "#000000"}
 
