@@ -41,6 +41,7 @@ def plot_savings(stats: Stats, *, by: By = "vendor", ax: Any = None) -> Axes:
         net = sum(getattr(tally, name) for name in SAVED) - tally.wasted
         ax.text(ends[1], line, f"  {dollars(net)} net", va="center", fontsize=8.5, parse_math=False)
     ax.set_yticks(range(len(report)), list(report), parse_math=False)
+    ax.set_ylim(-0.6, max(len(report), 1) - 0.4)
     ax.axvline(0, color=QUIET, linewidth=0.8)
     ax.margins(x=0.25)
     ax.set_xlabel("US dollars: wasted, saved")
