@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -240,6 +241,8 @@ def _scenarios(loop: asyncio.AbstractEventLoop, calls: int) -> Mapping[str, Call
 
 def measure(found: list[Row], rounds: int, calls: int) -> dict[str, dict[str, list[float]]]:
     """Return the figures of each scenario and row, one per round."""
+    gc.collect()
+    gc.freeze()  # the heap of one peer (LiteLLM's is 150 MB) must not be searched at the cost of another's calls
     loop = asyncio.new_event_loop()
     table: dict[str, dict[str, list[float]]] = {}
     for name, scenario in _scenarios(loop, calls).items():
