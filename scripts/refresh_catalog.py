@@ -27,7 +27,11 @@ from typing import Any
 
 from langchain_core.language_models.model_profile import ModelProfile
 
-TARGET = Path(__file__).resolve().parents[1] / "langchain_llmdispatch" / "catalog" / "data" / "profiles.json"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from langchain_llmdispatch.catalog import files
+
+TARGET = Path(files.__file__).parent / "data" / "profiles.json"
 RETIREMENTS = TARGET.with_name("retirements.json")
 PACKAGES = {
     "openai": ("langchain-openai", "langchain_openai.data._profiles"),

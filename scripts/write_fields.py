@@ -19,9 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from langchain_llmdispatch.chat_model import chat_model
 from langchain_llmdispatch.config.schema import DispatcherConfig, ModelFields
 
-MODULE = ROOT / "langchain_llmdispatch" / "chat_model" / "chat_model.py"
+MODULE = Path(chat_model.__file__)
 SCHEMA = ROOT / "docs" / "dispatch.schema.json"
 SECTION = re.compile(r'(?<=    Attributes:\n)        model: .*?(?=    """\n)', re.DOTALL)
 
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> int:
     """Rewrite or check the files; return the exit status."""
     found = stale()
     for path, text in found.items():
-        print(f"{path.relative_to(ROOT)} is {'out of date' if '--check' in argv else 'written'}")
+        print(f"{path.name} is {'out of date' if '--check' in argv else 'written'}")
         if "--check" not in argv:
             path.write_text(text, encoding="utf-8")
     return int(bool(found) and "--check" in argv)

@@ -171,9 +171,11 @@ def test_keys_are_checked(server: LoopbackServer) -> None:
     """Without one of the keys nothing is answered but health and metrics."""
     with running(two_vendors(server), api_keys=["first-key", "second-key"]) as url:
         for key in ("first-key", "second-key"):
-            openai.OpenAI(base_url=url, api_key=key).models.list()
-        with pytest.raises(openai.AuthenticationError):
-            openai.OpenAI(base_url=url, api_key="third-key").models.list()
+            with openai.OpenAI(base_url=url, api_key=key) as known:
+                known.models.list()
+        with openai.OpenAI(base_url=url, api_key="third-key") as unknown:
+            with pytest.raises(openai.AuthenticationError):
+                unknown.models.list()
         assert httpx.get(f"{url}/models").status_code == 401
         root = url.removesuffix("/v1")
         assert httpx.get(f"{root}/healthz").json()["status"] == "ok"
@@ -219,8 +221,8 @@ def test_a_client_that_leaves_cancels_its_call(server: LoopbackServer, stream: b
 def test_deployments_answer_by_name(server: LoopbackServer) -> None:
     """A name with slashes and colons is a model like any other."""
     own = Deployment("compatible:org/model:tag", base_url=server.base_url("compatible"), api_key="k")
-    with running(DispatcherChatModel(models=[own], env={})) as url:
-        client = openai.OpenAI(base_url=url, api_key="k")
+    model = DispatcherChatModel(models=[own], env={})
+    with running(model) as url, openai.OpenAI(base_url=url, api_key="k") as client:
         name = client.models.list().data[1].id
         assert client.models.retrieve(name).id == name
         assert client.chat.completions.create(model=name, messages=HI).choices[0].message.content
