@@ -120,8 +120,9 @@ class RedisServer:
         )
         logger.warning(text)
         # The time makes each loss a warning of its own: Python shows equal ones once.
-        announced = any(other.where == self.where for other in _LOST)
-        _LOST.add(self)
+        with forks.undivided():  # limits and health lose one server on two event loops at once
+            announced = any(other.where == self.where for other in _LOST)
+            _LOST.add(self)
         if announced:
             return
         with suppress(Warning):  # where warnings are errors, it is in the log, and no call fails
@@ -143,7 +144,8 @@ class RedisServer:
         except self._failures:
             return
         self._down = False
-        _LOST.discard(self)
+        with forks.undivided():
+            _LOST.discard(self)
         logger.warning("Redis at %s answers again: limits are shared", self.where)
 
     def _check(self) -> str:
