@@ -115,7 +115,8 @@ def test_the_password_shows_nowhere() -> None:
     with pytest.raises(ConfigurationError) as caught:
         model(redis=SecretStr(URL.replace("redis://", "http://")))
     assert found([PASSWORD], [*shown, *shown_by(caught.value)]) == []
-    assert [str(each.message).count("does not answer") for each in seen] == [1]
+    told = [str(each.message) for each in seen if ":9" in str(each.message)]  # other tests lose another one
+    assert [text.count("does not answer") for text in told] == [1]
 
 
 def test_pickles_share_where_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
