@@ -246,7 +246,7 @@ class VendorJobs:
         while True:
             await waits.next()
             if self._is_late(job) and job.cancelled is None:
-                if not job.verified:  # it may be somebody else's
+                if not job.verified:  # it may be another program's
                     return None
                 job = await self._cancelled(job, target)
             try:

@@ -186,12 +186,12 @@ class CallBudget:
 
     def _refusal(self, attempt: Attempt, worst: Worst, state: BudgetState) -> BudgetExceededError:
         usd, tokens = worst.usd or _ZERO, worst.tokens or 0
-        asked = (
+        needed = (
             f"up to ${usd:.6f} do not fit the ${state.left_usd:.6f} left of" if state.usd is not None else ""
         )
         if state.left_tokens is not None and tokens > state.left_tokens:
-            asked = f"up to {tokens:,} tokens do not fit the {state.left_tokens:,} left of"
-        error = BudgetExceededError(f"{asked} {state}", deployment=attempt.target.name)
+            needed = f"up to {tokens:,} tokens do not fit the {state.left_tokens:,} left of"
+        error = BudgetExceededError(f"{needed} {state}", deployment=attempt.target.name)
         error.state = state
         return error
 

@@ -25,7 +25,7 @@ CONCLUDE = (
     "The budget of this run is nearly used up. Do not call any more tools. Answer now, as well as you can, "
     "with what you have found out so far, and say what is missing."
 )
-"""What the model is told when the agent has to conclude."""
+"""The message to the model when the agent has to conclude."""
 EXHAUSTED = "The budget of this run is used up."
 """The agent's answer where not even a conclusion fits the budget."""
 
@@ -43,7 +43,7 @@ class BudgetMiddleware(AgentMiddleware[Any, Any, Any]):
     Args:
         budget: The budget, which the agent's model holds as well.
         reserve: The share of it that is kept for the conclusion.
-        message: What the model is told when it has to conclude.
+        message: The message to the model when it has to conclude.
         exhausted: The agent's answer where not even a conclusion fits.
 
     Raises:

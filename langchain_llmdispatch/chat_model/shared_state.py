@@ -166,4 +166,4 @@ class UnpickledStates:
 
 
 STATES = UnpickledStates()
-"""Process-wide: copies of one model are told by their token alone."""
+"""Process-wide: copies of one model are recognised by their token alone."""

@@ -33,9 +33,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def _messages(options: argparse.Namespace, terminal: Terminal) -> list[BaseMessage]:
     """Return the request: the system message; what is piped in, then the question."""
-    asked = options.question
-    piped = terminal.read() if asked == "-" else terminal.piped()
-    parts = [piped.strip(), "" if asked in {None, "-"} else asked.strip()]
+    argument = options.question
+    piped = terminal.read() if argument == "-" else terminal.piped()
+    parts = [piped.strip(), "" if argument in {None, "-"} else argument.strip()]
     question = "\n\n".join(part for part in parts if part)
     if not question:
         raise ConfigurationError("the question is empty: pass it as an argument, or pipe it in.")

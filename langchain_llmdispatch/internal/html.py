@@ -2,7 +2,7 @@
 
 Colours are Okabe and Ito's, distinguishable by colour-blind readers, and never carry a meaning alone. Text
 takes the notebook's own colour, lines and backgrounds are translucent, so one style sheet serves every theme.
-Where style sheets are removed (GitHub, JupyterLab in somebody else's notebook) words stand for shapes.
+Where style sheets are removed (GitHub, JupyterLab in a notebook that is not trusted) words stand for shapes.
 Each owner of data renders it with these: `stats/html.py`, `health/html.py`, `routing/plan_html.py`, ...
 """
 

@@ -43,7 +43,7 @@ _REREAD = 64  # accounts
 
 @dataclass(slots=True)
 class AccountChange:
-    """A change of one account, on its way to the server.
+    """A change of one account that is being sent to the server.
 
     Attributes:
         key: The account's key.
@@ -52,7 +52,7 @@ class AccountChange:
         deltas: Changes of dollars spent and held (nano-dollars), and of tokens spent and held.
         item: The deployment that the dollars were spent on.
         granted: Whether the server has made it; None before it has responded.
-        left: Whether nobody waits for it any more: it is undone if it is granted.
+        left: Whether its caller has left: it is undone if it is granted.
     """
 
     key: str

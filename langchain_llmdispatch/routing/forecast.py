@@ -119,8 +119,8 @@ class Forecast:
             nothing = self._price(target, 1, 1, 0)
             return nothing if nothing == 0 else None
         tokens = self.needs.worst_tokens + continued
-        asked = self.needs.marks_cache or bool(target.deployment.params.get(PROMPT_CACHE))
-        caches = asked or target.vendor.billing.writes_cache
+        marked = self.needs.marks_cache or bool(target.deployment.params.get(PROMPT_CACHE))
+        caches = marked or target.vendor.billing.writes_cache
         tiers, fees = self._tiers(target), self._most_fees(target)
         if tiers is None or fees is None:
             return None

@@ -126,7 +126,7 @@ class Needs:
         own, request = target.deployment.params, self.request
         if not self._names_terms and (not own or _TERMS.isdisjoint(own)):
             return PLAIN
-        return target.vendor.billing.asked(request.over(own, {**request.params, **request.extra}))
+        return target.vendor.billing.requested(request.over(own, {**request.params, **request.extra}))
 
     def output_limit_on(self, target: Target) -> int | None:
         """Return `max_tokens` on a target: the call's, else the deployment's, else the model's; or None."""

@@ -37,7 +37,7 @@ def create_app(
 ) -> Starlette:
     """Return an ASGI application that answers OpenAI's `/v1/chat/completions` and `/v1/models`.
 
-    Clients name a route or a deployment of `model`, or `default`; other names are refused, so that nobody
+    Clients name a route or a deployment of `model`, or `default`; other names are refused, so that no client
     reaches a model that was not configured. `/healthz` and `/metrics` (with `[prometheus]`) need no key.
 
     Args:

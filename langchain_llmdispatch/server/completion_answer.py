@@ -57,7 +57,7 @@ def _texts(message: AIMessage) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Completion:
-    """One answer on its way to a client.
+    """One answer, as it is sent to a client.
 
     Attributes:
         model: The name that the client wrote.

@@ -1,4 +1,4 @@
-"""`serve`: the application behind uvicorn, on this machine unless told otherwise."""
+"""`serve`: the application behind uvicorn, on this machine unless configured otherwise."""
 
 from __future__ import annotations
 

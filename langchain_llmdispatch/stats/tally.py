@@ -34,7 +34,7 @@ class Tally(Spending):
         backoff: Seconds slept between retries.
         wasted_failed: US dollars of `wasted` that went to requests that failed or were left.
         wasted_hedged: US dollars of it that went to requests that a hedged one overtook.
-        wasted_declined: US dollars of it that went to answers that were not good enough, and asked for again.
+        wasted_declined: US dollars of it that went to answers that were not good enough, and requested again.
         saved_cache: US dollars that vendors' caches saved, less what writing to them cost.
         saved_tier: US dollars that service tiers saved against the ordinary one; negative for dearer tiers.
         lost_cache: US dollars that were lost because a warm prompt cache was missed (`cache_misses`).

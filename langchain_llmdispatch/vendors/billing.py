@@ -29,7 +29,7 @@ class Billing:
         tiers: The vendor's words for tiers that the catalog names otherwise.
         writes_cache: Whether prompts are written to its cache unasked, which may be paid for.
         caches_unasked: Whether it caches the beginnings of prompts unasked, and reports what was read.
-        cache_lasts: Seconds that a cached prompt lasts after its last use, if nothing else was asked for.
+        cache_lasts: Seconds that a cached prompt lasts after its last use, unless a request sets a time.
         sold: Tiers that the vendor sells; a request for another one is served, and paid, as ordinary.
     """
 
@@ -46,7 +46,7 @@ class Billing:
         name = self.tiers.get(name, name)
         return "" if name in _ORDINARY else name
 
-    def asked(self, params: Mapping[str, Any]) -> Terms:
+    def requested(self, params: Mapping[str, Any]) -> Terms:
         """Return the terms that the parameters of a request ask for."""
         tier = self.tier(params.get("service_tier"))
         return Terms(tier if tier in self.sold else "")

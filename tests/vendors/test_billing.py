@@ -33,7 +33,7 @@ def test_words_for_the_ordinary_tier(word: Any) -> None:
 )
 def test_what_a_request_asks_for(vendor: str, params: dict[str, Any], terms: tuple[str, ...]) -> None:
     """Only what the vendor sells."""
-    assert VENDORS[vendor].billing.asked(params) == terms
+    assert VENDORS[vendor].billing.requested(params) == terms
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class AnthropicBilling(Billing):
     facts: frozenset[str] = frozenset({"usage"})
     sold: frozenset[str] = frozenset({"batch"})
 
-    def asked(self, params: Mapping[str, Any]) -> Terms:
+    def requested(self, params: Mapping[str, Any]) -> Terms:
         """Return the terms that the parameters of a request ask for."""
         return _terms("", params)
 

@@ -17,7 +17,7 @@ class CohereBilling(Billing):
     facts: frozenset[str] = frozenset({"usage"})
     sold: frozenset[str] = frozenset()
 
-    def asked(self, params: Mapping[str, Any]) -> Terms:
+    def requested(self, params: Mapping[str, Any]) -> Terms:
         """Return the ordinary terms: there are no others."""
         return Terms()
 

@@ -20,6 +20,7 @@ from langchain_llmdispatch.vendors.compile.class_schemas import (
 )
 from langchain_llmdispatch.vendors.compile.references import References, Schema
 from langchain_llmdispatch.vendors.word_secrets import WordDict
+from langchain_llmdispatch.vendors.words import in_lower_case
 
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _FUNCTION_KEYS = frozenset({"type", "function", "name", "description", "parameters", "strict"})
@@ -149,18 +150,7 @@ def _flat(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _declaration(declared: Mapping[str, Any]) -> Mapping[str, Any]:
     schema = declared.get("parametersJsonSchema") or declared.get("parameters_json_schema")
-    return {**declared, "parameters": schema or _in_lower_case(declared.get("parameters"))}
-
-
-def _in_lower_case(node: Any) -> Any:
-    """Return a schema of Gemini's older kind with the types that JSON Schema has (`STRING` is `string`)."""
-    if isinstance(node, list):
-        return [_in_lower_case(part) for part in node]
-    if not isinstance(node, Mapping):
-        return node
-    made = {key: _in_lower_case(value) for key, value in node.items()}
-    kind = made.get("type")
-    return {**made, "type": kind.lower()} if isinstance(kind, str) and kind.isupper() else made
+    return {**declared, "parameters": schema or in_lower_case(declared.get("parameters"))}
 
 
 def _is_server_tool(tool: Mapping[str, Any]) -> bool:

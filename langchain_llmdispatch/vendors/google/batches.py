@@ -138,7 +138,7 @@ def _job(value: Mapping[str, Any]) -> BatchJob:
     ended = bool(value.get("done")) or state in _OVER
     counts = facts.get("batchStats")
     rows = counts.get("requestCount") if isinstance(counts, Mapping) else None
-    told = error.get("message") if isinstance(error, Mapping) else ""
+    detail = error.get("message") if isinstance(error, Mapping) else ""
     return BatchJob(
         id_in(value, "the batch", "name"),
         "ended" if ended else "running",
@@ -146,7 +146,7 @@ def _job(value: Mapping[str, Any]) -> BatchJob:
         str(facts.get("displayName") or ""),
         int(rows) if isinstance(rows, str) and rows.isdecimal() else None,
         seconds_of(facts.get("createTime")),
-        f"the batch is {state.lower() or 'over'}" + f": {told}" * bool(told),
+        f"the batch is {state.lower() or 'over'}" + f": {detail}" * bool(detail),
     )
 
 

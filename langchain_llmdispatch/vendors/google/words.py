@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langchain_llmdispatch.vendors.words import OwnedWords, Word
+from langchain_llmdispatch.vendors.words import OwnedWords, Word, in_lower_case
 
 _AS_THEY_ARE = frozenset({"responseSchema", "responseJsonSchema"})
 """Fields with objects whose keys are the caller's."""
@@ -79,18 +79,8 @@ def _schema(value: Any) -> Mapping[str, Any]:
     """Return the format that a schema stands for; Gemini's older schemas have types in capitals."""
     if not isinstance(value, Mapping):
         return {}
-    named = {"name": str(value.get("title") or "answer"), "schema": _in_lower_case(value)}
+    named = {"name": str(value.get("title") or "answer"), "schema": in_lower_case(value)}
     return {"response_format": {"type": "json_schema", "json_schema": named}}
-
-
-def _in_lower_case(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_in_lower_case(part) for part in node]
-    if not isinstance(node, Mapping):
-        return node
-    made = {key: _in_lower_case(value) for key, value in node.items()}
-    kind = made.get("type")
-    return {**made, "type": kind.lower()} if isinstance(kind, str) and kind.isupper() else made
 
 
 def _mime_type(value: Any) -> Mapping[str, Any]:

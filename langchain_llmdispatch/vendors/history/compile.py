@@ -39,7 +39,7 @@ One rule for each incompatibility that users reported (numbers as in the design'
      -  refusals                        text
      -  blocks and file ids of others   make the history illegal, or, with `drop`, are left out; marks and
                                         settings are left out, search results stay as text; blocks that
-                                        nobody owns go only where `any_blocks` (`owners.py`)
+                                        without owner go only where `any_blocks` (`owners.py`)
      -  opaque state of compatible      kept for the host that made it (`server_state.py`)
         servers
      -  calls whose arguments are       kept with empty arguments if answered, else dropped

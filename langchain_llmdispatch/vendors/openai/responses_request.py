@@ -100,7 +100,7 @@ def stored_answer(call: Call) -> str:
     named = {"previous_response_id", "conversation"} & call.extra.keys()
     if not call.extra.get(CONTINUES) or not call.deployment or named or call.extra.get("store") is False:
         return ""
-    # The last message is what is asked.
+    # The last message is the request.
     answers = (message for message in reversed(call.messages[:-1]) if isinstance(message, AIMessage))
     return next((identity for answer in answers if (identity := _stored_here(answer, call.deployment))), "")
 
