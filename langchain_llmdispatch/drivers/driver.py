@@ -196,7 +196,7 @@ class Driver:
             relay = relay_of(exchange, {} if response is None else response.headers)
             try:
                 while not relay.done and (piece := await verbs.next_piece(exchange, pieces)) is not None:
-                    if chunks := relay.feed(piece):
+                    for chunks in relay.parts(piece):
                         handed_over = attempt.call.clock.monotonic()
                         for chunk in chunks:
                             yield chunk

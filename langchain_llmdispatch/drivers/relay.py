@@ -6,7 +6,7 @@ retried elsewhere, unseen. `BufferedRelay` holds all of them back until a cascad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
@@ -36,12 +36,32 @@ _GRACE = 2.0
 # again. The caller has the whole answer by then, and waits this many seconds at most.
 _LINGER = 0.1
 _UNBOUNDED = float("inf")
+_FIRST_PART = 1024  # bytes: some five chunks
 
 
 def relay_of(exchange: Exchange, headers: Mapping[str, str]) -> Relay:
     """Return the relay of an answer that begins; `headers` are its response's."""
     cascades = exchange.attempt.call.policy.cascade is not None
     return (BufferedRelay if cascades else Relay)(exchange, headers)
+
+
+def parts_of(piece: Any) -> Iterable[Any]:
+    """Return a piece of a response in parts, each twice as long as the one before.
+
+    A fast connection has hundreds of chunks in a piece. A caller gets the first ones before the others are
+    decoded, and one that leaves has paid for twice what it has taken at most.
+
+    Args:
+        piece: Bytes; or what a vendor that runs in process yields, which stays whole.
+    """
+    return (piece,) if not isinstance(piece, bytes) or len(piece) <= _FIRST_PART else _doubling(piece)
+
+
+def _doubling(piece: bytes) -> Iterator[bytes]:
+    start, size = 0, _FIRST_PART
+    while start < len(piece):
+        yield piece[start : start + size]
+        start, size = start + size, 2 * size
 
 
 class Relay:
@@ -75,6 +95,12 @@ class Relay:
             self._frames = frames
             self._wait(_GRACE, "the end of the stream")
         return out
+
+    def parts(self, piece: Any) -> Iterator[list[ChatGenerationChunk]]:
+        """Yield what can be handed over after each part of a piece; see `parts_of` and `feed`."""
+        for part in parts_of(piece):
+            if chunks := self.feed(part):
+                yield chunks
 
     def broken(self, error: DispatchError) -> None:
         """Ignore a connection that ends after the answer is whole; raise `error` otherwise."""

@@ -9,7 +9,7 @@ from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.drivers.exchange import Exchange
-from langchain_llmdispatch.drivers.relay import BufferedRelay, Relay, relay_of
+from langchain_llmdispatch.drivers.relay import BufferedRelay, Relay, parts_of, relay_of
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
 from tests.drivers.script import call, events, exchange_of
@@ -151,3 +151,17 @@ def test_a_declined_stream_is_kept() -> None:
     outputs = exchange.attempt.call.declined[-1].outputs()
     assert "".join(texts(outputs)) == "who knows"
     assert outputs[-1].message.response_metadata["llmdispatch"]["accepted"] is False
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024, 1025, 9_999])
+def test_a_long_piece_is_decoded_in_growing_parts(size: int) -> None:
+    """The first part is small, each further one twice as long, and nothing is lost."""
+    piece = bytes(range(256)) * 40
+    parts = list(parts_of(piece[:size]))
+    assert b"".join(parts) == piece[:size]
+    assert [len(part) for part in parts[:-1]] == [1024 * 2**n for n in range(len(parts) - 1)]
+
+
+def test_what_is_no_bytes_stays_whole() -> None:
+    """A vendor that runs in process yields messages."""
+    assert list(parts_of([1, 2])) == [[1, 2]]
