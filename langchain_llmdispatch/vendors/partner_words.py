@@ -53,7 +53,9 @@ _VERTEX = (
 _LOCALLY = (
     "it steers transformers in this process, which is not among the vendors; hand the chat model itself in"
 )
+_LISTED = "deployments are tried in the order of models=[...]; Anthropic's own word goes into vendor_params"
 REFUSED: Mapping[str, str] = {
+    **dict.fromkeys(("fallbacks", "fallback_models", "default_fallbacks"), _LISTED),
     "n": "one answer per call; use batch() for several",
     "candidate_count": "one answer per call; use batch() for several",
     "openai_proxy": _PROXY,

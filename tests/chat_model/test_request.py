@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
 
-from langchain_llmdispatch import ConfigurationError, DispatcherChatModel
+from langchain_llmdispatch import ConfigurationError, DispatcherChatModel, InvalidRequestError
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of
 from langchain_llmdispatch.types import ChatRequest, ToolChoice
 
@@ -73,6 +73,14 @@ def test_several_answers_per_call_are_refused() -> None:
     """The message names what to use."""
     with pytest.raises(ConfigurationError, match="batch"):
         frozen(n=2)
+
+
+def test_a_call_without_messages_is_refused() -> None:
+    """Before anything is planned or sent."""
+    model = DispatcherChatModel(model="ollama:x", env={})
+    for call in (model.invoke, model.explain):
+        with pytest.raises(InvalidRequestError, match="messages is empty"):
+            call([])
 
 
 def test_defaults_are_what_the_fields_say() -> None:

@@ -114,6 +114,7 @@ def test_words_become_fields_or_words_of_every_call(word: str, value: Any, field
     ("word", "way"),
     [
         ("n", "batch"),
+        ("fallbacks", "models="),
         ("http_client", "VendorConfig"),
         ("preamble", "SystemMessage"),
         ("openai_proxy", "HTTPS_PROXY"),
