@@ -63,9 +63,10 @@ class AsyncDriver(Driver):
 
     async def stream(self, dispatch: Dispatch, run: Run) -> AsyncIterator[ChatGenerationChunk]:
         """Yield the chunks of the first answer that begins; see `SyncDriver.stream`."""
-        async with run, aclosing(self._streamed(dispatch, run)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        async with run, aclosing(self._streamed(dispatch, run)) as lane:
+            async for chunks in lane:
+                for chunk in chunks:
+                    yield chunk
 
     def _start(self, runner: Runner) -> None:
         task = self._tasks[runner] = asyncio.create_task(runner.run())

@@ -218,11 +218,9 @@ async def streamed_answer(
                 chunks = job.readable(lambda: relay.feed(piece))
                 pieces.learn()
                 handed_over = attempt.call.clock.monotonic()
-                for chunk in chunks:
-                    yield chunk
+                yield chunks
                 exchange.paused(attempt.call.clock.monotonic() - handed_over)
-            for chunk in relay.close():
-                yield chunk
+            yield relay.close()
     finally:
         exchange.settle()
         await pieces.close()

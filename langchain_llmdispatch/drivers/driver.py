@@ -53,7 +53,7 @@ class Driver:
 
     async def _whole(self, dispatch: Dispatch, run: Run) -> ChatResult:
         """Return the first whole answer that is accepted."""
-        outputs = [output async for output in self._outputs(dispatch, run, self._answer)]
+        outputs = [each async for outputs in self._outputs(dispatch, run, self._answer) for each in outputs]
         return ChatResult(generations=outputs, llm_output=llm_output(outputs[-1].message))
 
     def _streamed(self, dispatch: Dispatch, run: Run) -> Lane:
@@ -64,7 +64,7 @@ class Driver:
         return self._chunks(exchange) if exchange.background is None else self._chunks_in_background(exchange)
 
     async def _outputs(self, dispatch: Dispatch, run: Run, lane_of: Callable[[Exchange], Lane]) -> Lane:
-        """Yield what the caller gets.
+        """Yield what the caller gets, in lists.
 
         Args:
             dispatch: The attempts of the call.
@@ -84,12 +84,11 @@ class Driver:
                         hedge_lane = partial(self._hedge, lane_of)
                         lane = race(self._verbs, dispatch, exchange, lane_of, hedge_lane)
                     async with aclosing(lane):
-                        async for output in lane:
-                            yield output
+                        async for outputs in lane:
+                            yield outputs
             if call.outcome == "answered":
                 return
-        for output in (call.paused or call.declined[-1]).outputs():
-            yield output
+        yield (call.paused or call.declined[-1]).outputs()
 
     async def _hedge(self, lane_of: Callable[[Exchange], Lane], attempt: Attempt, contest: Race) -> Lane:
         """Send a second request beside one that is late, and yield its answer."""
@@ -100,8 +99,8 @@ class Driver:
                 if attempt.call.budget is not None:
                     await self._fund(attempt)
                 async with aclosing(lane_of(exchange)) as lane:
-                    async for output in lane:
-                        yield output
+                    async for outputs in lane:
+                        yield outputs
 
     async def _admitted(self, exchange: Exchange, run: Run | None) -> AbstractContextManager[object]:
         """Wait until an attempt may be sent, and return what releases its permit."""
@@ -170,20 +169,19 @@ class Driver:
             message = exchange.decode(response, body)
             if message.response_metadata.get("finish_state") == "suspended":
                 message = await whole_answer(verbs, exchange, message)
-        for output in exchange.accept(message):
-            yield output
+        yield exchange.accept(message)
 
     async def _chunks_in_background(self, exchange: Exchange) -> Lane:
         """Yield the chunks of a streamed answer that its vendor makes in the background."""
         response = await self._send(exchange)
         chunks = streamed_answer(self._verbs, exchange, response, self._answered)
         async with aclosing(chunks) as lane:
-            async for chunk in lane:
-                yield chunk
+            async for some in lane:
+                yield some
 
     async def _chunks(self, exchange: Exchange) -> Lane:
         """Yield the chunks of a streamed answer, unless a cascade declines it."""
-        verbs, attempt = self._verbs, exchange.attempt
+        verbs, now = self._verbs, exchange.attempt.call.clock.monotonic
         response = None if exchange.vendor.runs else await self._send(exchange)
         opened: list[Any] = [response] if response is not None else []
         try:
@@ -197,14 +195,12 @@ class Driver:
             try:
                 while not relay.done and (piece := await verbs.next_piece(exchange, pieces)) is not None:
                     for chunks in relay.parts(piece):
-                        handed_over = attempt.call.clock.monotonic()
-                        for chunk in chunks:
-                            yield chunk
-                        exchange.paused(attempt.call.clock.monotonic() - handed_over)
+                        handed_over = now()
+                        yield chunks
+                        exchange.paused(now() - handed_over)
             except CONNECTION_ERRORS as error:
                 relay.broken(error)
-            for chunk in relay.close():
-                yield chunk
+            yield relay.close()
             if response is not None:
                 relay.linger()
                 await verbs.finish(pieces)

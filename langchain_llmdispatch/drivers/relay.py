@@ -22,6 +22,7 @@ from langchain_llmdispatch.errors import (
     EmptyAnswerError,
     TruncatedStreamError,
 )
+from langchain_llmdispatch.internal.prototypes import Prototype
 from langchain_llmdispatch.vendors.answer_checks import has_content, is_empty
 from langchain_llmdispatch.vendors.refusals import ANSWERED, completed
 
@@ -37,6 +38,7 @@ _GRACE = 2.0
 _LINGER = 0.1
 _UNBOUNDED = float("inf")
 _FIRST_PART = 1024  # bytes: some five chunks
+_CHUNK = Prototype(ChatGenerationChunk(message=AIMessageChunk(content="")))
 
 
 def relay_of(exchange: Exchange, headers: Mapping[str, str]) -> Relay:
@@ -137,18 +139,16 @@ class Relay:
             raise self._exchange.malformed("the stream", cause) from cause
 
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
-        out: list[ChatGenerationChunk] = []
         for rewriter in self._rewriters:
             chunks = [self._guarded(rewriter.chunk, chunk) for chunk in chunks]
         if self._paused is not None:
             chunks = [self._paused.shifted(chunk) for chunk in chunks]
         if self._splicer is not None:
             chunks = self._spliced(self._splicer, chunks)
-        for chunk in chunks:
-            if chunk.chunk_position == "last":
-                self._last = self._ended(chunk)
-            else:
-                out += self._take(chunk)
+        more = [chunk for chunk in chunks if chunk.chunk_position != "last"]
+        out = self._take(more)
+        if len(more) < len(chunks):
+            self._last = self._ended(next(chunk for chunk in reversed(chunks) if chunk.chunk_position))
         return out
 
     def _ended(self, last: AIMessageChunk) -> AIMessageChunk:
@@ -161,10 +161,10 @@ class Relay:
             last = last.model_copy(update={"usage_metadata": self._paused.total(last)})
         return last
 
-    def _take(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
-        """Hold a chunk back until content has come, which commits the answer; return what is handed over."""
-        self._held.append(chunk)
-        if not is_empty(chunk):
+    def _take(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
+        """Hold chunks back until content has come, which commits the answer; return what is handed over."""
+        self._held += chunks
+        if not all(map(is_empty, chunks)):
             if not self._attempt.committed:
                 self._attempt.claim()
                 self._attempt.committed = True
@@ -174,7 +174,7 @@ class Relay:
     def _released(self) -> list[ChatGenerationChunk]:
         held, self._held = self._held, []
         self._attempt.chunks += held
-        return [ChatGenerationChunk(message=chunk) for chunk in held]
+        return [_generation(chunk) for chunk in held]
 
     def _spliced(self, splicer: Splicer, chunks: list[AIMessageChunk]) -> list[AIMessageChunk]:
         out = []
@@ -230,6 +230,13 @@ class Relay:
         return ChatGenerationChunk(message=last, generation_info=gateway(self._attempt, model))
 
 
+def _generation(message: AIMessageChunk) -> ChatGenerationChunk:
+    content = message.content
+    if content.__class__ is not str:
+        return ChatGenerationChunk(message=message)
+    return _CHUNK.made(message=message, text=content)
+
+
 class BufferedRelay(Relay):
     """Passes a streamed answer on once the call's cascade has accepted it as a whole."""
 
@@ -237,10 +244,10 @@ class BufferedRelay(Relay):
         super().__init__(exchange, headers)
         self._held = [*self._paused.held] if self._paused is not None else []
 
-    def _take(self, chunk: AIMessageChunk) -> list[ChatGenerationChunk]:
-        if not is_empty(chunk):
+    def _take(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
+        if not all(map(is_empty, chunks)):
             self._progressed()
-        self._held.append(chunk)
+        self._held += chunks
         self._attempt.unseen = self._held
         return []
 

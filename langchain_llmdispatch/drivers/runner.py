@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from langchain_llmdispatch.dispatch.attempt import Attempt
 
 Lane: TypeAlias = AsyncGenerator[Any, None]
-"""Sends one request, and yields the pieces of its answer."""
+"""Sends one request, and yields the pieces of its answer: lists of what the caller gets."""
 
 _NOTHING = object()
 

@@ -83,17 +83,17 @@ class SyncDriver(Driver):
             StreamInterruptedError: It broke after content was delivered.
             DispatchError: No deployment has given one.
         """
-        chunks = self._streamed(dispatch, run)
+        lane = self._streamed(dispatch, run)
         with run:
             try:
                 while True:
                     try:
-                        chunk = _finished(chunks.__anext__)
+                        chunks = _finished(lane.__anext__)
                     except StopAsyncIteration:
                         return
-                    yield chunk
+                    yield from chunks
             finally:
-                _finished(chunks.aclose)
+                _finished(lane.aclose)
 
 
 def _blocking(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:

@@ -9,6 +9,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call
 
 from langchain_llmdispatch.errors import MalformedResponseError, TruncatedToolCallError
 from langchain_llmdispatch.internal.json_format import dump_json, parse_json
+from langchain_llmdispatch.internal.prototypes import Prototype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,7 +159,7 @@ def joined_pieces(pieces: list[ToolCallChunk]) -> list[ToolCallChunk]:
 
 # -- text and blocks -----------------------------------------------------------------------------------
 
-_EMPTY = AIMessageChunk(content="")
+_CONTENT = Prototype(AIMessageChunk(content="", response_metadata={}))
 _TEXTS = frozenset({"text", "thinking", "reasoning", "refusal", "signature", "arguments", "partial_json"})
 
 
@@ -192,7 +193,7 @@ def text_chunk(text: Any, provider: str) -> AIMessageChunk:
     Raises:
         TypeError: It is no text.
     """
-    return _content_chunk(text_of(text), provider)
+    return content_chunk(text_of(text), provider)
 
 
 def blocks_chunk(blocks: list[Any], provider: str) -> AIMessageChunk:
@@ -201,13 +202,12 @@ def blocks_chunk(blocks: list[Any], provider: str) -> AIMessageChunk:
     Raises:
         TypeError: As for `checked_blocks`.
     """
-    return _content_chunk(checked_blocks(blocks), provider)
+    return content_chunk(checked_blocks(blocks), provider)
 
 
-def _content_chunk(content: str | list[Any], provider: str) -> AIMessageChunk:
-    # A copy of a valid chunk costs half of validating a new one, and most chunks are these.
-    chunk = _EMPTY.__copy__()
-    chunk.__dict__.update(
+def content_chunk(content: str | list[Any], provider: str) -> AIMessageChunk:
+    """Return a chunk with content only, which is known to be valid."""
+    return _CONTENT.made(
         content=content,
         response_metadata={"model_provider": provider},
         additional_kwargs={},
@@ -215,7 +215,6 @@ def _content_chunk(content: str | list[Any], provider: str) -> AIMessageChunk:
         invalid_tool_calls=[],
         tool_call_chunks=[],
     )
-    return chunk
 
 
 def whole_chunk(message: AIMessage) -> AIMessageChunk:

@@ -51,10 +51,10 @@ def has_content(metadata: Mapping[str, Any]) -> bool:
 
 def is_empty(message: AIMessage | AIMessageChunk) -> bool:
     """Return whether a message or chunk holds no text, reasoning, media or tool call."""
-    if message.content and not isinstance(message.content, str):
-        filled = any(_filled(block) for block in message.content)
-    else:
-        filled = bool(message.content)
+    content = message.content
+    if content and isinstance(content, str):
+        return False
+    filled = any(map(_filled, content))
     return not (
         filled
         or message.tool_calls

@@ -50,7 +50,7 @@ _NOTHING = frozenset({"", "[]", '""', '"[DONE]"'})
 
 def words_of(data: str) -> str | None:
     """Return the words of a frame without JSON, in lower case; None if it may hold part of an answer."""
-    if data[:1] == "{":  # by far the most frequent
+    if data[:1] == "{":
         return None
     text = data.strip()
     if text in _NOTHING or _WORDS.fullmatch(text):
@@ -190,10 +190,12 @@ class FrameDecoder(ABC):
             if self.done:
                 return
             self.frames += 1
-            words = self._words(frame)
-            if words is not None and words != "done":
+            if (words := self._words(frame)) is None:
+                chunk = self._frame(frame)
+            elif words == "done":
+                chunk = self._marked()
+            else:
                 continue
-            chunk = self._frame(frame) if words is None else self._marked()
             if chunk is not None:
                 yield chunk
 
@@ -205,6 +207,8 @@ class FrameDecoder(ABC):
         """
         if not isinstance(frame, SSEvent):
             return words_of(frame if isinstance(frame, str) else frame.decode("utf-8", "replace"))
+        if frame.data[:1] == "{":  # by far the most frequent
+            return None
         words = words_of(frame.data)
         if words is not None and frame.event == "error":
             raise self._error(ServerError, frame.data.strip() or "an error without words")
@@ -255,11 +259,11 @@ class FrameDecoder(ABC):
             MalformedResponseError: It is no object.
         """
         try:
+            event = parse_json(data)
+        except ValueError:
+            if self.finished:
+                return {}
             event = self._json(data)
-        except VendorError:
-            if not self.finished:
-                raise
-            return {}
         if isinstance(event, dict):
             return event
         if self.finished:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
-from langchain_llmdispatch.vendors.answer import model_of, text_chunk, text_of
+from langchain_llmdispatch.vendors.answer import content_chunk, model_of, text_of
 from langchain_llmdispatch.vendors.finish_reasons import finish_reason_of, has_ended
 from langchain_llmdispatch.vendors.openai import chat_answer as answers
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, is_inner_failure
@@ -140,7 +140,7 @@ class ChatStreamDecoder(FrameDecoder):
         if text.__class__ is str and len(delta) == 1:  # by far the most frequent: text alone
             if not text:
                 return None
-            return text_chunk(text, self._provider)
+            return content_chunk(text, self._provider)
         text, reasoning = answers.text_and_reasoning(text)
         kwargs = {name: delta[name] for name in answers.KWARGS if delta.get(name)}
         if delta.get("refusal"):
