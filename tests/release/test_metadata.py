@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -47,11 +48,23 @@ def test_the_changelog_is_in_order() -> None:
     assert re.search(r"\n\n(- |  \S)", text) is None
 
 
+def test_what_breaks_stands_first_with_what_to_write_instead() -> None:
+    """Under Changed and Removed of the version: breaking changes before the others, each with a way out."""
+    script = runpy.run_path(str(ROOT / "scripts" / "release_notes.py"))
+    section = script["section"]((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), VERSION)
+    kinds = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", section, re.DOTALL | re.MULTILINE))
+    changed = re.split(r"^- ", kinds["Changed"], flags=re.MULTILINE)[1:]
+    breaking = [entry.startswith("**Breaking**") for entry in changed]
+    assert breaking == sorted(breaking, reverse=True)
+    assert all("*Instead*" in entry or "refused" in entry for entry in changed[: sum(breaking)])
+    assert kinds["Removed"].count("*Instead*") == kinds["Removed"].count("\n- ") + 1
+
+
 def test_notes_of_a_release_are_its_section() -> None:
     """The script prints a version's section, and refuses another one, with the reasons."""
     script = [sys.executable, str(ROOT / "scripts" / "release_notes.py")]
     done = subprocess.run([*script, VERSION], capture_output=True, text=True, encoding="utf-8", check=True)
-    assert done.stdout.startswith("### Added\n")
+    assert "\n### Added\n" in done.stdout
     other = subprocess.run([*script, "99.0.0"], capture_output=True, text=True, encoding="utf-8", check=False)
     assert other.returncode == 1
     assert f"pyproject.toml has version {VERSION}, the tag 99.0.0" in other.stderr
