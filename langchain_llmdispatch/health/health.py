@@ -24,59 +24,18 @@ from langchain_llmdispatch.errors import (
     LocalModelError,
     UnusableDeploymentError,
 )
-from langchain_llmdispatch.health.breaker import (
-    CLOSED,
-    LONGEST_COOLDOWN,
-    PROBE_LEASE,
-    AttemptResult,
-    Breaker,
-)
-from langchain_llmdispatch.health.latency import FADES, OUTPUT_FORGOTTEN, LatencyEstimate, freshness
+from langchain_llmdispatch.health.breaker import LONGEST_COOLDOWN, PROBE_LEASE, AttemptResult, Breaker
+from langchain_llmdispatch.health.deployment import DeploymentHealth
+from langchain_llmdispatch.health.latency import FADES, OUTPUT_FORGOTTEN, freshness
 from langchain_llmdispatch.health.view import UNSEEN, HealthView
 from langchain_llmdispatch.internal import forks
 
 logger = logging.getLogger(__name__)
 
 _FREE = (0.0, False)
-_NOTHING_LEARNED = UNSEEN[5:12]
 _MOST_UNREAD = 32
 _BEFORE_SENDING = (UnusableDeploymentError, LocalModelError, AttemptTimeoutError)
 """Failures of a deployment's own settings, which count although nothing was sent."""
-
-
-class _DeploymentHealth:
-    """The health of one deployment.
-
-    Attributes:
-        unread: Answers that are not averaged yet: when they came, their results and freshness.
-        in_flight: When each request in flight was sent, and the breaker's generation then, by request.
-        calls: Requests that ended.
-        turn: When it was last chosen, as a growing number.
-        taken: How often it was chosen by a decision whose request was not sent yet.
-        last_sent: When a request was last sent, or None.
-        warned: Whether its wrong configuration was logged.
-        fresh: How much of its latency had not faded when the latest requests were sent.
-        learned: What only the end of a request changes, in the order of `HealthView`.
-    """
-
-    def __init__(self) -> None:
-        self.breaker, self.latency = Breaker(), LatencyEstimate()
-        self.unread: list[tuple[float, AttemptResult, float]] = []
-        self.in_flight: dict[object, tuple[float, int]] = {}
-        self.calls = self.turn = self.taken = 0
-        self.last_sent: float | None = None
-        self.warned, self.fresh = False, 1.0
-        self.learned: tuple[object, ...] = _NOTHING_LEARNED
-
-    def average(self) -> None:
-        """Bring breaker and latency up to date with the answers that came since they were last read."""
-        breaker, latency = self.breaker, self.latency
-        for at, answer, fresh in self.unread:
-            latency.learn(at, answer.latency, answer.ttft, answer.tokens, fresh=fresh)
-            breaker.succeed(at)
-        self.unread.clear()
-        counts = (latency.samples, self.calls, latency.output)
-        self.learned = (breaker.success, breaker.failures, *latency.estimate, *counts)
 
 
 class Health:
@@ -92,7 +51,7 @@ class Health:
     def __init__(self, *, rng: random.Random | None = None, most: int = 2048) -> None:
         self._rng, self._most = forks.OwnRandom() if rng is None else rng, most
         self._lock = threading.RLock()
-        self._deployments: dict[tuple[str, str], _DeploymentHealth] = {}
+        self._deployments: dict[tuple[str, str], DeploymentHealth] = {}
         self._troubled: set[tuple[str, str]] = set()  # those whose breaker or cooldown may keep requests back
         self._turns = 0
         self._usual_output: float | None = None
@@ -171,7 +130,7 @@ class Health:
     def _learn_at_once(
         self,
         target: Target,
-        deployment: _DeploymentHealth,
+        deployment: DeploymentHealth,
         now: float,
         result: AttemptResult,
         *,
@@ -192,9 +151,7 @@ class Health:
         self._update_troubled(target.key, breaker, now)
         deployment.average()
 
-    def _judge(
-        self, target: Target, deployment: _DeploymentHealth, now: float, result: AttemptResult
-    ) -> None:
+    def _judge(self, target: Target, deployment: DeploymentHealth, now: float, result: AttemptResult) -> None:
         breaker = deployment.breaker
         if result.blame is None:
             breaker.succeed(now)
@@ -291,18 +248,34 @@ class Health:
             deployment = self._deployments.get(target.key) or self._new(target.key)
             deployment.turn, deployment.taken = self._turns, deployment.taken + 1
 
-    def expected_outputs(self, targets: Iterable[Target]) -> list[float] | None:
+    def expected_outputs(self, keys: Iterable[tuple[str, str]]) -> list[float] | None:
         """Return the tokens of an answer on average: of each deployment, else of all; None if unknown."""
-        usual, outputs = self._usual_output, []
+        usual, known = self._usual_output, self._deployments
         if usual is None:
             return None
         with self._lock:
-            for target in targets:
-                deployment = self._deployments.get(target.key)
-                if deployment is not None and deployment.unread:
-                    deployment.average()
-                outputs.append(usual if deployment is None else deployment.latency.output or usual)
-        return outputs
+            return [usual if (one := known.get(key)) is None else one.output() or usual for key in keys]
+
+    def loads(self, keys: Iterable[tuple[str, str]]) -> list[int]:
+        """Return the requests in flight of each; see `Target.key`."""
+        known = self._deployments
+        return [0 if (one := known.get(key)) is None else len(one.in_flight) for key in keys]
+
+    def turns(self, keys: Iterable[tuple[str, str]]) -> list[int]:
+        """Return when each was last chosen, as a number that only grows; 0 if never."""
+        known = self._deployments
+        return [0 if (one := known.get(key)) is None else one.turn for key in keys]
+
+    def latencies(
+        self, keys: Iterable[tuple[str, str]], outputs: Iterable[float], now: float
+    ) -> list[float | None]:
+        """Return the predicted seconds of an answer of each, of so many tokens; see `HealthView.latency`."""
+        known, turns, pairs = self._deployments, self._turns, zip(keys, outputs, strict=True)
+        with self._lock:
+            return [
+                None if (one := known.get(key)) is None else one.latency_of(tokens, now, turns)
+                for key, tokens in pairs
+            ]
 
     def snapshot(self, target: Target, now: float) -> HealthView:
         """Return the health of one deployment."""
@@ -319,9 +292,7 @@ class Health:
                 if deployment is None:
                     views.append(UNSEEN)
                     continue
-                if deployment.unread:
-                    deployment.average()
-                views.append(_view(deployment, now, turns, troubled=bool(troubled) and key in troubled))
+                views.append(deployment.view(now, turns, troubled=bool(troubled) and key in troubled))
         return views
 
     # -- memory ------------------------------------------------------------------------------------
@@ -333,13 +304,13 @@ class Health:
                 held = self._deployments.pop(key)
                 self._troubled.discard(key)
                 if held.in_flight:  # their ends are still to come
-                    fresh = self._deployments[key] = _DeploymentHealth()
+                    fresh = self._deployments[key] = DeploymentHealth()
                     fresh.in_flight, fresh.breaker.generation = held.in_flight, held.breaker.generation + 1
 
-    def _new(self, key: tuple[str, str]) -> _DeploymentHealth:
+    def _new(self, key: tuple[str, str]) -> DeploymentHealth:
         if len(self._deployments) >= self._most:
             self._forget_idle()
-        made = self._deployments[key] = _DeploymentHealth()
+        made = self._deployments[key] = DeploymentHealth()
         return made
 
     def _forget_idle(self) -> None:
@@ -348,21 +319,6 @@ class Health:
         for key in idle[: max(1, self._most // 8)]:
             del self._deployments[key]
             self._troubled.discard(key)
-
-
-def _view(deployment: _DeploymentHealth, now: float, turns: int, *, troubled: bool) -> HealthView:
-    state, until, cooling, reason = deployment.breaker.view(now) if troubled else CLOSED
-    in_flight, sent, floor = deployment.in_flight, deployment.last_sent, deployment.latency.floor
-    idle = None if sent is None else now - sent
-    if in_flight:  # a request twice as old as usual counts before its answer comes
-        floor = max(floor, (now - next(iter(in_flight.values()))[0]) / 2)
-    fresh = 1.0 if idle is None or idle <= FADES else freshness(idle, turns - deployment.turn)
-    ended = floor, idle, deployment.turn, fresh
-    # By position: keywords would take as long as all the rest.
-    return _new_view(HealthView, (state, until, cooling, reason, len(in_flight), *deployment.learned, *ended))
-
-
-_new_view = tuple.__new__
 
 
 def result_of(attempt: Attempt) -> AttemptResult:

@@ -58,11 +58,17 @@ class HealthView(NamedTuple):
 
         The prediction falls while requests go elsewhere; see `fresh`.
         """
-        first, floor = self.ttft, self.floor
-        if first is None:
-            return floor * self.fresh or None
-        seconds = first + output_tokens * (self.seconds_per_token or 0.0)
-        return max(seconds, floor) * self.fresh
+        return predicted(self.ttft, self.seconds_per_token, output_tokens, self.floor, self.fresh)
+
+
+def predicted(
+    first: float | None, per_token: float | None, tokens: float, floor: float, fresh: float
+) -> float | None:
+    """Return the predicted seconds of an answer; see `HealthView.latency`, whose attributes these are."""
+    if first is None:
+        return floor * fresh or None
+    seconds = first + tokens * (per_token or 0.0)
+    return max(seconds, floor) * fresh
 
 
 UNSEEN = HealthView()

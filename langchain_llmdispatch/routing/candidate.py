@@ -16,17 +16,18 @@ class Candidate:
         target: The target.
         rank: Its place in configured order, from 0.
         table: Predictions by rank.
-        wait: Seconds until it may be tried (a cooldown); 0.0 if now.
 
     Attributes:
+        table: Predictions by rank, a column for each kind.
+        wait: Seconds until it may be tried (a cooldown); 0.0 if now.
         probes: Whether the next request to it shows whether it has recovered.
     """
 
-    __slots__ = ("_table", "probes", "rank", "target", "wait")
+    wait = 0.0
+    probes = False
 
-    def __init__(self, target: Target, rank: int, table: ForecastTable, wait: float = 0.0) -> None:
-        self.target, self.rank, self.wait = target, rank, wait
-        self._table, self.probes = table, False
+    def __init__(self, target: Target, rank: int, table: ForecastTable) -> None:
+        self.target, self.rank, self.table = target, rank, table
 
     @property
     def name(self) -> str:
@@ -51,17 +52,17 @@ class Candidate:
     @property
     def health(self) -> HealthView:
         """Its health."""
-        return self._table.view(self.rank)
+        return self.table.views()[self.rank]
 
     @property
     def cost_usd(self) -> float | None:
         """Predicted dollars of this request, or None if the price is unknown."""
-        return self._table.cost(self.rank)
+        return self.table.costs()[self.rank]
 
     @property
     def latency_s(self) -> float | None:
         """Predicted seconds of this request, or None if nothing was learned yet."""
-        return self._table.latency(self.rank)
+        return self.table.latencies()[self.rank]
 
     def __repr__(self) -> str:
         """Name the deployment."""

@@ -11,6 +11,7 @@ from langchain_llmdispatch.health.breaker import PROBE_LEASE
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.routing.decision import Exclusion, ExclusionKind, RoutingRequest
+from langchain_llmdispatch.routing.fleet import Fleet
 from langchain_llmdispatch.routing.forecast import ForecastTable
 from langchain_llmdispatch.routing.strategies import Criteria
 
@@ -19,7 +20,7 @@ Check: TypeAlias = Callable[[Target], "str | None"]
 
 def fitting(
     routing: RoutingRequest,
-    targets: Sequence[Target],
+    fleet: Fleet,
     allowed: Sequence[str] | None,
     excluded: list[Exclusion],
 ) -> list[Candidate]:
@@ -29,15 +30,17 @@ def fitting(
 
     Args:
         routing: What is decided.
-        targets: The targets, in configured order.
+        fleet: The targets, in configured order.
         allowed: The only vendors that the model allows, or None.
         excluded: What was left out so far.
     """
+    table = ForecastTable(routing.forecast, fleet)
+    checks, unmet_by = _checks(routing, allowed), routing.needs.unmet_by
+    if not checks and fleet.meets(routing.needs):
+        return [Candidate(target, rank, table) for rank, target in enumerate(fleet.targets)]
     fit: list[Candidate] = []
     doubtful: list[tuple[Candidate, str]] = []
-    checks, unmet_by = _checks(routing, allowed), routing.needs.unmet_by
-    table = ForecastTable(routing.forecast, targets)
-    for rank, target in enumerate(targets):
+    for rank, target in enumerate(fleet.targets):
         for kind, check in checks:
             if (reason := check(target)) is not None:
                 excluded.append(Exclusion(target.name, kind, reason))

@@ -13,6 +13,7 @@ from langchain_llmdispatch.catalog.terms import PLAIN
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.view import UNSEEN, HealthView
+from langchain_llmdispatch.routing.fleet import Fleet
 from langchain_llmdispatch.routing.needs import Needs
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 
@@ -42,40 +43,50 @@ class Forecast:
 
     # -- all deployments of a decision at once: what strategies compare --------------------------------
 
-    def views(self, targets: Sequence[Target]) -> Sequence[HealthView]:
+    def views(self, fleet: Fleet) -> Sequence[HealthView]:
         """Return the health of each, at one moment."""
         health = self._health
-        return [UNSEEN] * len(targets) if health is None else health.snapshots(targets, self.now)
+        return [UNSEEN] * len(fleet.keys) if health is None else health.snapshots(fleet.targets, self.now)
 
-    def outputs(self, targets: Sequence[Target]) -> Sequence[float]:
+    def loads(self, fleet: Fleet) -> Sequence[int]:
+        """Return the requests in flight of each."""
+        return [0] * len(fleet.keys) if self._health is None else self._health.loads(fleet.keys)
+
+    def turns(self, fleet: Fleet) -> Sequence[int]:
+        """Return when each was last chosen, as a number that only grows; 0 if never."""
+        return [0] * len(fleet.keys) if self._health is None else self._health.turns(fleet.keys)
+
+    def outputs(self, fleet: Fleet) -> Sequence[float]:
         """Return the tokens that an answer of each is expected to have, within its limit."""
-        learned = self._health.expected_outputs(targets) if self._health is not None else None
+        learned: Sequence[float] | None = None
+        if self._health is not None:
+            learned = self._health.expected_outputs(fleet.keys)
         if learned is None:
-            learned = [USUAL_OUTPUT] * len(targets)
-        limit_on = self.needs.output_limit_on
-        limits = [limit_on(t) if t.deployment.params else self.needs.output_limit for t in targets]
+            learned = [USUAL_OUTPUT] * len(fleet.keys)
+        if not (limits := fleet.limits(self.needs)):
+            return learned
         pairs = zip(learned, limits, strict=True)
         return [tokens if limit is None else min(limit, tokens) for tokens, limit in pairs]
 
-    def costs(self, targets: Sequence[Target], outputs: Sequence[float]) -> Sequence[float | None]:
+    def latencies(self, fleet: Fleet, outputs: Sequence[float]) -> Sequence[float | None]:
+        """Return the seconds that an answer of each, of so many tokens, will take; None where unknown."""
+        health = self._health
+        return [None] * len(outputs) if health is None else health.latencies(fleet.keys, outputs, self.now)
+
+    def costs(self, fleet: Fleet, outputs: Sequence[float]) -> Sequence[float | None]:
         """Return the dollars that an answer of each is expected to cost, None where unknown; as floats.
 
         Args:
-            targets: The targets.
+            fleet: The targets.
             outputs: Tokens of the answer of each.
         """
+        tiers: Sequence[TieredRates | None]
+        if self.needs.names_terms or fleet.has_terms:
+            tiers = [self._tiers(target) for target in fleet.targets]
+        else:
+            tiers = fleet.rates(self._prices or self._look_up())
         tokens = self.needs.tokens
-        costs: list[float | None] = []
-        for target, output in zip(targets, outputs, strict=True):
-            price = self._price_of(target)
-            tiers = price.fixed or price.rates(self._prices or self._look_up())
-            if tiers is None:
-                costs.append(None)
-            else:
-                rates = tiers.tiers[0] if not tiers.starts else tiers.of_length(tokens)
-                request, read, written = rates.floats
-                costs.append(request + read * tokens + written * output)
-        return costs
+        return [_dollars(each, tokens, output) for each, output in zip(tiers, outputs, strict=True)]
 
     # -- one deployment ----------------------------------------------------------------------------
 
@@ -85,7 +96,7 @@ class Forecast:
 
     def output_tokens(self, target: Target) -> float:
         """Return the tokens that the answer is expected to have, within the limit of the request."""
-        return self.outputs((target,))[0]
+        return self.outputs(Fleet((target,)))[0]
 
     def most_output(self, target: Target) -> int | None:
         """Return the tokens that the answer can have at most, or None if there is no known limit."""
@@ -156,45 +167,64 @@ class Forecast:
         return self._prices
 
 
+def _dollars(tiers: TieredRates | None, tokens: int, output: float) -> float | None:
+    if tiers is None:
+        return None
+    rates = tiers.of_length(tokens) if tiers.starts else tiers.tiers[0]
+    request, read, written = rates.floats
+    return request + read * tokens + written * output
+
+
 class ForecastTable:
     """Predictions for all targets of one decision, by place; each column is computed when first read.
 
     Args:
         forecast: The predictions.
-        targets: The targets, in configured order.
+        fleet: The targets, in configured order.
     """
 
-    __slots__ = ("_costs", "_forecast", "_latencies", "_outputs", "_targets", "_views")
+    __slots__ = ("_costs", "_fleet", "_forecast", "_latencies", "_loads", "_outputs", "_turns", "_views")
 
-    def __init__(self, forecast: Forecast, targets: Sequence[Target]) -> None:
-        self._forecast, self._targets = forecast, targets
+    def __init__(self, forecast: Forecast, fleet: Fleet) -> None:
+        self._forecast, self._fleet = forecast, fleet
         self._views: Sequence[HealthView] | None = None
         self._outputs: Sequence[float] | None = None
         self._latencies: Sequence[float | None] | None = None
         self._costs: Sequence[float | None] | None = None
+        self._loads: Sequence[int] | None = None
+        self._turns: Sequence[int] | None = None
 
-    def view(self, place: int) -> HealthView:
-        """Return the health of the target at this place."""
-        return (self._views or self._read_views())[place]
-
-    def cost(self, place: int) -> float | None:
-        """Return the predicted dollars of its answer, or None if unknown."""
-        if self._costs is None:
-            self._costs = self._forecast.costs(self._targets, self._expected())
-        return self._costs[place]
-
-    def latency(self, place: int) -> float | None:
-        """Return the predicted seconds of its answer, or None if unknown."""
-        if self._latencies is None:
-            views, outputs = self._views or self._read_views(), self._expected()
-            self._latencies = [view.latency(n) for view, n in zip(views, outputs, strict=True)]
-        return self._latencies[place]
-
-    def _read_views(self) -> Sequence[HealthView]:
-        self._views = self._forecast.views(self._targets)
+    def views(self) -> Sequence[HealthView]:
+        """Return the health of each."""
+        if self._views is None:
+            self._views = self._forecast.views(self._fleet)
         return self._views
+
+    def costs(self) -> Sequence[float | None]:
+        """Return the predicted dollars of each answer, or None if unknown."""
+        if self._costs is None:
+            self._costs = self._forecast.costs(self._fleet, self._expected())
+        return self._costs
+
+    def latencies(self) -> Sequence[float | None]:
+        """Return the predicted seconds of each answer, or None if unknown."""
+        if self._latencies is None:
+            self._latencies = self._forecast.latencies(self._fleet, self._expected())
+        return self._latencies
+
+    def loads(self) -> Sequence[int]:
+        """Return the requests in flight of each."""
+        if self._loads is None:
+            self._loads = self._forecast.loads(self._fleet)
+        return self._loads
+
+    def turns(self) -> Sequence[int]:
+        """Return when each was last chosen, as a number that only grows; 0 if never."""
+        if self._turns is None:
+            self._turns = self._forecast.turns(self._fleet)
+        return self._turns
 
     def _expected(self) -> Sequence[float]:
         if self._outputs is None:
-            self._outputs = self._forecast.outputs(self._targets)
+            self._outputs = self._forecast.outputs(self._fleet)
         return self._outputs

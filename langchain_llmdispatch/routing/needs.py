@@ -25,7 +25,8 @@ BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 800
 TOKENS_PER_FILE = 2000
-_TERMS = frozenset({"service_tier", "speed", "inference_geo"})
+TERMS = frozenset({"service_tier", "speed", "inference_geo"})
+"""Words that choose terms of sale."""
 _FACTS = {"image": "images", "pdf": "pdf", "audio": "audio", "video": "video"}
 WORST_INPUT = 1.5
 """Tokens that a prompt may really have in the worst case, per token of the estimate."""
@@ -117,14 +118,14 @@ class Needs:
         return name if isinstance(name, str) else None
 
     @cached_property
-    def _names_terms(self) -> bool:
+    def names_terms(self) -> bool:
         """Whether the request itself asks for terms of sale (a service tier, fast mode, a geography)."""
-        return not (_TERMS.isdisjoint(self.request.params) and _TERMS.isdisjoint(self.request.extra))
+        return not (TERMS.isdisjoint(self.request.params) and TERMS.isdisjoint(self.request.extra))
 
     def terms_on(self, target: Target) -> Terms:
         """Return the terms of sale that the request asks of a target."""
         own, request = target.deployment.params, self.request
-        if not self._names_terms and (not own or _TERMS.isdisjoint(own)):
+        if not self.names_terms and (not own or TERMS.isdisjoint(own)):
             return PLAIN
         return target.vendor.billing.requested(request.over(own, {**request.params, **request.extra}))
 

@@ -15,10 +15,13 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.routing.decision import Decision, Exclusion, RoutingRequest
 from langchain_llmdispatch.routing.filters import available, below_ceilings, fitting
+from langchain_llmdispatch.routing.fleet import Fleet
 from langchain_llmdispatch.routing.rules import RoutingRule
 from langchain_llmdispatch.routing.strategies import Criteria, Strategy, lowest_cost, order_of, weighs_cost
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
+
+_MOST_FLEETS = 64
 
 
 class Router:
@@ -52,6 +55,7 @@ class Router:
         self._keeps_order = strategy == "ordered" and not (
             self._rules or prefers or allowed_vendors is not None
         )
+        self._fleets: dict[int, Fleet] = {}  # by the identity of their targets
         self.takes_turns = strategy == "round_robin"
 
     def check(self, pool: Sequence[Target], routes: Mapping[str, object]) -> None:
@@ -69,13 +73,14 @@ class Router:
 
     def decide(self, routing: RoutingRequest) -> Decision:
         """Return the targets to try, in order, and those that are left out."""
-        if self._keeps_order and _is_plain(routing):
+        if self._keeps_order and _is_plain(routing) and self._fits_all(routing):
             return Decision(routing.targets)
         rule, preferred, targets = self._prefer(routing)
         excluded: list[Exclusion] = []
-        candidates = fitting(routing, targets, self._allowed, excluded)
+        candidates = fitting(routing, self._fleet_of(targets), self._allowed, excluded)
         resorts: list[Candidate] = []
-        if routing.health is not None and not routing.health.all_available:
+        troubled = routing.health is not None and not routing.health.all_available
+        if routing.health is not None and troubled:
             candidates, resorts = available(routing, routing.health, candidates, excluded)
         if self._ceilings is not None:
             candidates = below_ceilings(self._ceilings, candidates, excluded)
@@ -88,7 +93,7 @@ class Router:
             ordered = sorted(ordered, key=lambda candidate: candidate.name not in preferred)
         ordered, pinned = self._pin(routing, ordered, preferred)
         waits: Sequence[float] = ()
-        if any(candidate.wait for candidate in ordered):
+        if troubled and any(candidate.wait for candidate in ordered):
             ordered = _soonest_first(ordered, routing.patience)
             waits = tuple([candidate.wait for candidate in (*ordered, *resorts)])
         chosen = tuple([candidate.target for candidate in (*ordered, *resorts)])
@@ -97,6 +102,20 @@ class Router:
     def matches_run(self, request: ChatRequest) -> Sequence[bool]:
         """Return for each rule whether a run is one that it is for; see `RoutingRule.matches_run`."""
         return [rule.matches_run(request) for rule in self._rules]
+
+    def _fits_all(self, routing: RoutingRequest) -> bool:
+        """Return whether the request fits every target, by the catalog."""
+        targets = routing.targets
+        return len(targets) == 1 or self._fleet_of(targets).meets(routing.needs)
+
+    def _fleet_of(self, targets: Sequence[Target]) -> Fleet:
+        """Return the fleet of these targets: the same one while the same targets are given."""
+        fleet = self._fleets.get(id(targets))
+        if fleet is None or fleet.targets is not targets:
+            if len(self._fleets) >= _MOST_FLEETS:
+                self._fleets.clear()
+            fleet = self._fleets[id(targets)] = Fleet(targets)
+        return fleet
 
     def _prefer(self, routing: RoutingRequest) -> tuple[RoutingRule | None, frozenset[str], Sequence[Target]]:
         """Return the rule that matches, the names that it prefers, and the targets with those among them."""
@@ -111,7 +130,8 @@ class Router:
             if found:
                 names = frozenset(target.name for target in found)
                 own = {target.name for target in routing.targets}
-                return rule, names, (*routing.targets, *(t for t in found if t.name not in own))
+                more = [target for target in found if target.name not in own]
+                return rule, names, (*routing.targets, *more) if more else routing.targets
         return None, frozenset(), routing.targets
 
     def _ordered(
@@ -184,7 +204,4 @@ def _is_plain(routing: RoutingRequest) -> bool:
     for message in request.messages:
         if type(message.content) is not str:
             return False
-    if request.messages and isinstance(request.messages[-1], ToolMessage):
-        return False
-    targets = routing.targets
-    return len(targets) == 1 or not any(map(routing.needs.unmet_by, targets))
+    return not (request.messages and isinstance(request.messages[-1], ToolMessage))

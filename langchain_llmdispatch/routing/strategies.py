@@ -49,18 +49,18 @@ def ordered(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]
 def weighted(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
     """Return the candidates in random order by weight, drawn without replacement; weight 0 comes last."""
     # Efraimidis and Spirakis: the order of -log(U)/w is that of weighted draws.
-    drawn = [(-math.log(1.0 - rng.random()) / c.weight if c.weight else math.inf, c.rank) for c in candidates]
+    drawn = [-math.log(1.0 - rng.random()) / c.weight if c.weight else math.inf for c in candidates]
     return _by(drawn, candidates)
 
 
 def round_robin(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
     """Return the candidates, least recently chosen first."""
-    return _by([(c.health.turn, c.rank) for c in candidates], candidates)
+    return _by(_column(candidates, "turns"), candidates)
 
 
 def least_busy(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
     """Return the candidates, fewest requests in flight first."""
-    return _by([(c.health.in_flight, c.rank) for c in candidates], candidates)
+    return _by(_column(candidates, "loads"), candidates)
 
 
 def lowest_latency(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
@@ -70,12 +70,13 @@ def lowest_latency(candidates: Sequence[Candidate], rng: Random) -> Sequence[Can
     do not all choose the same one. A deployment that was never tried is tried once; one that was not tried
     for long is tried again, because predictions fade (see `HealthView.fresh`).
     """
-    ranked = sorted([(_or_last(c.latency_s), c.rank, c) for c in candidates])  # no two ranks are the same
+    seconds = [_or_last(value) for value in _column(candidates, "latencies")]
+    ranked = sorted(zip(seconds, [c.rank for c in candidates], candidates, strict=True))
     by_speed = [candidate for _, _, candidate in ranked]
     if not ranked:
         return by_speed
     if ranked[-1][0] == math.inf:
-        new = next((c for seconds, _, c in ranked if seconds == math.inf and _is_new(c)), None)
+        new = next((c for time, _, c in ranked if time == math.inf and _is_new(c)), None)
         if new is not None:
             return _first(new, by_speed)
     near = bisect_right(ranked, ranked[0][0] * NEAR_BEST + NEAR_BEST_SECONDS, key=itemgetter(0))
@@ -83,19 +84,28 @@ def lowest_latency(candidates: Sequence[Candidate], rng: Random) -> Sequence[Can
         return by_speed
     place = int(rng.random() * near)
     other = (place + 1 + int(rng.random() * (near - 1))) % near
-    pair = by_speed[place], by_speed[other]
-    chosen = min(pair, key=lambda c: (_or_last(c.latency_s) * (1 + c.health.in_flight), c.rank))
-    return _first(chosen, by_speed)
+    loads = by_speed[0].table.loads()
+    pair = [(seconds * (1 + loads[rank]), rank, c) for seconds, rank, c in (ranked[place], ranked[other])]
+    return _first(min(pair)[2], by_speed)
 
 
 def lowest_cost(candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
     """Return the candidates, lowest predicted cost first; unknown prices come last."""
-    return _by([(_or_last(c.cost_usd), c.rank) for c in candidates], candidates)
+    return _by([_or_last(usd) for usd in _column(candidates, "costs")], candidates)
 
 
-def _by(keys: Sequence[tuple[float, int]], candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates in the order of their keys, which hold the rank and so are all different."""
-    return [candidate for _, candidate in sorted(zip(keys, candidates, strict=True))]
+def _by(values: Sequence[float], candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates in the order of their values, those with the same one in configured order."""
+    ranks = [candidate.rank for candidate in candidates]  # no two are the same
+    return [candidate for _, _, candidate in sorted(zip(values, ranks, candidates, strict=True))]
+
+
+def _column(candidates: Sequence[Candidate], name: str) -> Sequence[Any]:
+    """Return one prediction of each candidate, by the name of a method of `ForecastTable`."""
+    if not candidates:
+        return ()
+    column = getattr(candidates[0].table, name)()
+    return [column[candidate.rank] for candidate in candidates]
 
 
 def _is_new(candidate: Candidate) -> bool:
@@ -171,27 +181,43 @@ class Criteria:
             return f"{candidate.health.in_flight} requests in flight: max_in_flight={self.max_in_flight}"
         return None
 
-    def score(self, candidate: Candidate) -> float:
-        """Return the candidate's score; it depends on no other candidate."""
-        total = 0.0
-        if self.cost:
-            usd = candidate.cost_usd
-            total += self.cost * (1.0 if usd is None else usd / REFERENCE_USD)
-        if self.latency:
-            seconds = candidate.latency_s
-            if seconds is None:
-                seconds = 0.0 if _is_new(candidate) else REFERENCE_SECONDS
-            total += self.latency * seconds / REFERENCE_SECONDS
-        if self.load:
-            total += self.load * candidate.health.in_flight / REFERENCE_IN_FLIGHT
-        if self.failures:
-            health = candidate.health
-            total += self.failures * (0.0 if health.success is None else 1.0 - health.success) * health.fresh
-        return total
+    def scores(self, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """Return the score of each candidate; it depends on no other one."""
+        totals = [0.0] * len(candidates)
+        for weight, values in (
+            (self.cost, self._dollars),
+            (self.latency, self._seconds),
+            (self.load, self._requests),
+            (self.failures, self._failed),
+        ):
+            if weight:
+                terms = zip(totals, values(candidates), strict=True)
+                totals = [total + weight * value for total, value in terms]
+        return totals
+
+    # Each criterion as a share of its reference.
+
+    def _dollars(self, candidates: Sequence[Candidate]) -> Sequence[float]:
+        costs = _column(candidates, "costs")
+        return [1.0 if usd is None else usd / REFERENCE_USD for usd in costs]
+
+    def _seconds(self, candidates: Sequence[Candidate]) -> Sequence[float]:
+        latencies = zip(_column(candidates, "latencies"), candidates, strict=True)
+        return [
+            (0.0 if _is_new(c) else 1.0) if seconds is None else seconds / REFERENCE_SECONDS
+            for seconds, c in latencies
+        ]
+
+    def _requests(self, candidates: Sequence[Candidate]) -> Sequence[float]:
+        return [load / REFERENCE_IN_FLIGHT for load in _column(candidates, "loads")]
+
+    def _failed(self, candidates: Sequence[Candidate]) -> Sequence[float]:
+        views = [candidate.health for candidate in candidates]
+        return [(0.0 if view.success is None else 1.0 - view.success) * view.fresh for view in views]
 
     def __call__(self, candidates: Sequence[Candidate], rng: Random) -> Sequence[Candidate]:
         """Return the candidates, lowest score first."""
-        return _by([(self.score(c), c.rank) for c in candidates], candidates)
+        return _by(self.scores(candidates), candidates)
 
 
 BALANCED = Criteria(cost=0.4, latency=0.4, load=0.2)

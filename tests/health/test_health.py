@@ -188,9 +188,9 @@ def test_answers_are_averaged_when_read_and_reading_changes_nothing(
             health.begin(A, now, number)
             health.learn(A, now, number, result)
         often.snapshot(A, now)
-        often.expected_outputs([A])
+        often.expected_outputs([A.key])
     assert once.snapshot(A, now) == often.snapshot(A, now)
-    assert once.expected_outputs([A]) == often.expected_outputs([A])
+    assert once.expected_outputs([A.key]) == often.expected_outputs([A.key])
 
 
 def test_a_turn_is_counted_once() -> None:
@@ -248,3 +248,24 @@ def test_only_the_first_refusal_suspects_others() -> None:
     refused(health, clock, one, same)
     assert health.snapshot(one, clock.monotonic()).state == "open"
     assert health.snapshot(same, clock.monotonic()).state == "closed"
+
+
+@given(
+    events=st.lists(st.tuples(st.sampled_from([A, B]), st.floats(0.1, 90), st.booleans()), max_size=12),
+    waited=st.floats(0, 600),
+)
+def test_what_strategies_compare_is_what_a_snapshot_shows(events: list, waited: float) -> None:
+    """Latencies, loads and turns, without a snapshot of each deployment."""
+    health, now, keys = Health(), 0.0, [A.key, B.key]
+    for where, seconds, ends in events:
+        health.begin(where, now, flight := object())
+        now += seconds
+        if ends:
+            health.learn(where, now, flight, AttemptResult(latency=seconds, tokens=9))
+    now += waited
+    views = [health.snapshot(where, now) for where in (A, B)]
+    assert health.latencies(keys, [100.0, 5.0], now) == [
+        view.latency(tokens) for view, tokens in zip(views, (100.0, 5.0), strict=True)
+    ]
+    assert health.loads(keys) == [view.in_flight for view in views]
+    assert health.turns(keys) == [view.turn for view in views]

@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.health.view import HealthView
+from langchain_llmdispatch.routing.fleet import Fleet
 from langchain_llmdispatch.routing.forecast import ForecastTable
 from langchain_llmdispatch.types import ToolSpec
 from tests.targets import learn, request, routing, target, targets
@@ -50,12 +51,12 @@ def test_a_warm_cache_lowers_the_cost_and_unknown_prices_have_none() -> None:
 def test_the_expected_output_is_learned_within_the_limit() -> None:
     """256 tokens at first, then the average of the deployment, else of all; never above `max_tokens`."""
     a, b = targets("a", "b")
-    assert routing([a]).forecast.outputs([a]) == [256]
+    assert routing([a]).forecast.outputs(Fleet([a])) == [256]
     health = Health()
     learn(health, a, latency=1.0, tokens=40)
-    assert routing([a, b], health=health).forecast.outputs([a, b]) == [40, 40]
+    assert routing([a, b], health=health).forecast.outputs(Fleet([a, b])) == [40, 40]
     short = request(params={"max_tokens": 10})
-    assert routing([a, b], short, health=health).forecast.outputs([a, b]) == [10, 10]
+    assert routing([a, b], short, health=health).forecast.outputs(Fleet([a, b])) == [10, 10]
 
 
 def test_a_table_reads_each_column_once_and_only_if_it_is_used() -> None:
@@ -70,9 +71,9 @@ def test_a_table_reads_each_column_once_and_only_if_it_is_used() -> None:
             return super().snapshots(among, now)
 
     health = Counted()
-    table = ForecastTable(routing(fleet, health=health).forecast, fleet)
+    table = ForecastTable(routing(fleet, health=health).forecast, Fleet(fleet))
     assert health.reads == 0
-    assert [table.cost(place) for place in range(3)]
+    assert len(table.costs()) == len(table.latencies()) == 3
     assert health.reads == 0
-    assert [(table.view(place), table.latency(place)) for place in range(3)]
+    assert table.views() is table.views()
     assert health.reads == 1

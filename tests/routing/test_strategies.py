@@ -31,20 +31,29 @@ FLEET = [target(f"d{n}", weight=w) for n, w in enumerate((1, 3, 0, 2, 1, 5, 1, 1
 class Known:
     """Predictions by rank, as a `ForecastTable` has them."""
 
-    views: list[HealthView] = field(default_factory=list)
-    costs: list[float | None] = field(default_factory=list)
+    healths: list[HealthView] = field(default_factory=list)
+    dollars: list[float | None] = field(default_factory=list)
 
-    def view(self, place: int) -> HealthView:
-        """Return its health."""
-        return self.views[place]
+    def views(self) -> list[HealthView]:
+        """Return the health of each."""
+        return self.healths
 
-    def cost(self, place: int) -> float | None:
-        """Return its price."""
-        return self.costs[place]
+    def costs(self) -> list[float | None]:
+        """Return the price of each."""
+        assert self.dollars
+        return self.dollars
 
-    def latency(self, place: int) -> float | None:
-        """Return its speed for an answer of 100 tokens."""
-        return self.views[place].latency(100)
+    def latencies(self) -> list[float | None]:
+        """Return the speed of each, for an answer of 100 tokens."""
+        return [view.latency(100) for view in self.healths]
+
+    def loads(self) -> list[int]:
+        """Return the requests in flight of each."""
+        return [view.in_flight for view in self.healths]
+
+    def turns(self) -> list[int]:
+        """Return when each was last chosen."""
+        return [view.turn for view in self.healths]
 
 
 def candidates(*known: tuple[HealthView, float | None]) -> list[Candidate]:
