@@ -5,11 +5,13 @@ a file `{vendor: {model: profile}}`. The hand-written `overlay` section is kept 
 from models.dev (MIT License) by way of those packages.
 
 Shutdown dates in `data/retirements.json` come from Anthropic's SDK, and from an answer of OpenAI's
-`GET /v1/models` (its `shutdown_date`), if one is handed in; the other rows are written by hand.
+`GET /v1/models` (its `shutdown_date`), if one is handed in; the other rows are written by hand, and compared
+with the dates in LiteLLM's table where that package is installed.
 
     python scripts/refresh_catalog.py            # rewrite the files
     python scripts/refresh_catalog.py --openai-models models.json   # curl -H ... https://api.openai.com/v1/models
     python scripts/refresh_catalog.py --check    # exit 1 if the file is out of date, write nothing
+    python scripts/refresh_catalog.py --compare  # what LiteLLM dates differently, or no row has
     python scripts/refresh_catalog.py --from profiles.json --vendor cohere
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import re
 import sys
@@ -30,6 +33,8 @@ from langchain_core.language_models.model_profile import ModelProfile
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from langchain_llmdispatch.catalog import files
+from langchain_llmdispatch.catalog.retirements import retirement_of
+from langchain_llmdispatch.vendors import builtin_vendors
 
 TARGET = Path(files.__file__).parent / "data" / "profiles.json"
 RETIREMENTS = TARGET.with_name("retirements.json")
@@ -38,6 +43,14 @@ PACKAGES = {
     "anthropic": ("langchain-anthropic", "langchain_anthropic.data._profiles"),
     "google": ("langchain-google-genai", "langchain_google_genai.data._profiles"),
 }
+OF_LITELLM = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "gemini": "google",
+    "xai": "xai",
+    "deepseek": "deepseek",
+}
+"""Of LiteLLM's providers, those whose models' names are theirs alone; hosts of open weights share names."""
 KNOWN_KEYS = frozenset(ModelProfile.__annotations__)
 NOT_CHAT = ("embedding", "veo-", "lyria-", "gpt-image", "chatgpt-image", "realtime", "-live", "-tts")
 
@@ -142,6 +155,43 @@ def retirements_of_openai(path: Path) -> Retirements:
     }
 
 
+def litellm_dates(path: Path) -> dict[tuple[str, str], str]:
+    """Return the days in LiteLLM's table (MIT License) by vendor and model: chat models only."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        (OF_LITELLM[row["litellm_provider"]], name.rpartition("/")[2].lower()): row["deprecation_date"]
+        for name, row in table.items()
+        if row.get("litellm_provider") in OF_LITELLM
+        and row.get("mode") in {"chat", "responses"}
+        and row.get("deprecation_date")
+        and not name.startswith("ft:")
+        and is_chat(name.lower(), {})
+    }
+
+
+def compared(dates: dict[tuple[str, str], str]) -> list[str]:
+    """Return a line for each date that our data have differently, or not at all."""
+    vendors, lines = builtin_vendors(), []
+    for (vendor, model), day in sorted(dates.items()):
+        found = retirement_of(vendors[vendor].listing, model)
+        if found is None:
+            lines.append(f"{vendor}:{model} {day}: no row")
+        elif found.on.isoformat() != day:
+            lines.append(f"{vendor}:{model} {day}: here {found.on}")
+    return lines
+
+
+def compare() -> int:
+    """Print what LiteLLM's table has differently; return the exit status."""
+    found = importlib.util.find_spec("litellm")
+    if found is None or found.origin is None:
+        print("nothing to compare with: pip install litellm", file=sys.stderr)
+        return 2
+    table = Path(found.origin).with_name("model_prices_and_context_window_backup.json")
+    print("\n".join(compared(litellm_dates(table))))
+    return 0
+
+
 def render_retirements(old: str, found: Retirements, today: str) -> str:
     """Return the file of retirements with other generated dates; rows by hand stay, a line each."""
     current = json.loads(old)
@@ -173,7 +223,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vendor", help="with --from: the file holds this vendor's models only")
     parser.add_argument("--target", type=Path, default=TARGET, help="the file to check or rewrite")
     parser.add_argument("--openai-models", type=Path, help="an answer of OpenAI's GET /v1/models")
+    parser.add_argument("--compare", action="store_true", help="print what LiteLLM's table has differently")
     args = parser.parse_args(argv)
+    if args.compare:
+        return compare()
 
     if args.source is None and args.target == TARGET:
         fresh = refresh_retirements(RETIREMENTS, args.openai_models, check=args.check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,42 @@ def test_each_row_has_a_day_a_source_and_a_vendor() -> None:
     """The data are dated and sourced; no default model of a vendor retires soon."""
     for row in DATA["rows"]:
         assert row["vendor"] in VENDORS
-        assert row["source"]
+        assert row["source"].startswith("https://")
+        assert date.fromisoformat(row["read"]) <= date.fromisoformat(DATA["as_of"])
+        assert row["confirmed_by"]
         assert date.fromisoformat(row["on"]) > date(2025, 1, 1)
         assert all(name == name.lower() for name in row["models"])
     for vendor in VENDORS.values():
         if vendor.default_model is not None:
             assert retirement_of(vendor.listing, vendor.default_model) is None
     assert {"gpt-4o", "o3"} <= set(pinned_names(OPENAI))
+
+
+def test_rows_by_hand_and_generated_dates_agree() -> None:
+    """Where both have a model, they have the same day: a row is not silently overruled."""
+    for vendor, generated in DATA["generated"].items():
+        for name, day in generated["models"].items():
+            rows = [r for r in DATA["rows"] if r["vendor"] == vendor]
+            days = [r["on"] for r in rows if any(fnmatchcase(name, glob) for glob in r["models"])]
+            assert days[:1] in ([], [day]), name
+
+
+def test_dates_are_compared_with_another_table(tmp_path: Path) -> None:
+    """A model without a row and one with another day are named; what is no chat model, or of a host, is not."""
+    day = {"deprecation_date": "2030-01-02", "mode": "chat"}
+    table = {
+        "gpt-4o": {"litellm_provider": "openai", **day},
+        "gemini/gemini-9": {"litellm_provider": "gemini", **day},
+        "gpt-5-mini": {"litellm_provider": "openai", "mode": "chat", "deprecation_date": "2026-12-11"},
+        "gpt-image-1": {"litellm_provider": "openai", **day, "mode": "image_generation"},
+        "ft:gpt-4o": {"litellm_provider": "openai", **day},
+        "together_ai/glm": {"litellm_provider": "together_ai", **day},
+    }
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    assert SCRIPT["compared"](SCRIPT["litellm_dates"](tmp_path / "table.json")) == [
+        "google:gemini-9 2030-01-02: no row",
+        "openai:gpt-4o 2030-01-02: here 2027-01-14",
+    ]
 
 
 def test_the_script_reads_dates_of_an_sdk_and_of_openais_list(tmp_path: Path) -> None:
