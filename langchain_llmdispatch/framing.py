@@ -90,7 +90,7 @@ class SSEDecoder:
     def __init__(self, limit: int = MAX_FRAME_BYTES) -> None:
         self._lines = _Lines(limit)
         self._data: bytes | bytearray | None = None
-        self._event = b""
+        self._event = ""
         # The first bytes, as long as they may be a byte order mark; None after that.
         self._start: bytes | None = b""
         self._after_return = False
@@ -129,8 +129,11 @@ class SSEDecoder:
         for line in lines:
             if not line:
                 if self._data is not None:
-                    events.append(self._flush(self._data))
-                self._event = b""
+                    events.append(SSEvent(self._event, self._data.decode("utf-8", "replace")))
+                    self._data = None
+                self._event = ""
+            elif self._data is None and line.startswith(b"data: "):  # by far the most frequent
+                self._data = line[6:]
             elif line.startswith(b"data:"):
                 self._add(line[6:] if line[5:6] == b" " else line[5:])
             else:
@@ -150,13 +153,9 @@ class SSEDecoder:
         if not name:
             self.comments += 1
         elif name == b"event":
-            self._event = value.removeprefix(b" ")
+            self._event = value.removeprefix(b" ").decode("utf-8", "replace")
         elif name == b"data":
             self._add(b"")
-
-    def _flush(self, data: bytes | bytearray) -> SSEvent:
-        self._data = None
-        return SSEvent(self._event.decode("utf-8", "replace"), data.decode("utf-8", "replace"))
 
 
 class LineDecoder:

@@ -25,7 +25,7 @@ from langchain_llmdispatch.dispatch.report import llm_output
 from langchain_llmdispatch.drivers.background import streamed_answer, whole_answer
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.hedge_race import race
-from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
+from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, parts_of, relay_of
 from langchain_llmdispatch.drivers.runner import Lane
 from langchain_llmdispatch.drivers.verbs import Verbs
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
@@ -194,10 +194,11 @@ class Driver:
             relay = relay_of(exchange, {} if response is None else response.headers)
             try:
                 while not relay.done and (piece := await verbs.next_piece(exchange, pieces)) is not None:
-                    for chunks in relay.parts(piece):
-                        handed_over = now()
-                        yield chunks
-                        exchange.paused(now() - handed_over)
+                    for part in parts_of(piece):
+                        if chunks := relay.feed(part):
+                            handed_over = now()
+                            yield chunks
+                            exchange.paused(now() - handed_over)
             except CONNECTION_ERRORS as error:
                 relay.broken(error)
             yield relay.close()

@@ -80,6 +80,9 @@ class Relay:
         self._decoder = exchange.decoder = self._guarded(vendor.stream_decoder, call, headers)
         self._rewriters, self._splicer = exchange.rewriters(), exchange.splicer
         self._paused = exchange.parts
+        self._rewrites = bool(self._rewriters or self._splicer or self._paused)
+        idle = self._attempt.times.stream_idle
+        self._idle = _UNBOUNDED if idle is None else idle
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._frames = -1  # how many had come when the grace began
@@ -97,12 +100,6 @@ class Relay:
             self._frames = frames
             self._wait(_GRACE, "the end of the stream")
         return out
-
-    def parts(self, piece: Any) -> Iterator[list[ChatGenerationChunk]]:
-        """Yield what can be handed over after each part of a piece; see `parts_of` and `feed`."""
-        for part in parts_of(piece):
-            if chunks := self.feed(part):
-                yield chunks
 
     def broken(self, error: DispatchError) -> None:
         """Ignore a connection that ends after the answer is whole; raise `error` otherwise."""
@@ -139,17 +136,23 @@ class Relay:
             raise self._exchange.malformed("the stream", cause) from cause
 
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
+        if self._rewrites:
+            chunks = self._rewritten(chunks)
+        more = [chunk for chunk in chunks if chunk.chunk_position != "last"]
+        out = self._take(more) if more else []
+        if len(more) < len(chunks):
+            self._last = self._ended(next(chunk for chunk in reversed(chunks) if chunk.chunk_position))
+        return out
+
+    def _rewritten(self, chunks: list[AIMessageChunk]) -> list[AIMessageChunk]:
+        """Return chunks in the caller's terms, joined to those that the caller has."""
         for rewriter in self._rewriters:
             chunks = [self._guarded(rewriter.chunk, chunk) for chunk in chunks]
         if self._paused is not None:
             chunks = [self._paused.shifted(chunk) for chunk in chunks]
         if self._splicer is not None:
             chunks = self._spliced(self._splicer, chunks)
-        more = [chunk for chunk in chunks if chunk.chunk_position != "last"]
-        out = self._take(more)
-        if len(more) < len(chunks):
-            self._last = self._ended(next(chunk for chunk in reversed(chunks) if chunk.chunk_position))
-        return out
+        return chunks
 
     def _ended(self, last: AIMessageChunk) -> AIMessageChunk:
         """Return the last chunk with all facts of its end, after recording its usage."""
@@ -188,8 +191,7 @@ class Relay:
     def _progressed(self) -> None:
         """Record that content has arrived, and restart the wait for more of it."""
         self._attempt.content()
-        idle = self._attempt.times.stream_idle
-        self._wait(_UNBOUNDED if idle is None else idle, "the next piece of the answer")
+        self._wait(self._idle, "the next piece of the answer")
 
     def _wait(self, seconds: float, what: str) -> None:
         until = self._attempt.call.clock.monotonic() + seconds

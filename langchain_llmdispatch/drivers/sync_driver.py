@@ -29,6 +29,7 @@ from langchain_llmdispatch.vendors.langchain.pacing import pace
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_NO_HOOKS = (None, None)
 
 
 class SyncDriver(Driver):
@@ -109,15 +110,21 @@ def _finished(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
     """Call a function whose coroutine never suspends, and return the coroutine's result."""
     # An event loop that the caller blocks would adopt the async generators, and close them when it ends.
     hooks = sys.get_asyncgen_hooks()
+    if hooks == _NO_HOOKS:
+        return _result(function(*args, **kwargs))
     sys.set_asyncgen_hooks(None, None)
     try:
-        coroutine = function(*args, **kwargs)
+        return _result(function(*args, **kwargs))
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _result(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
         coroutine.send(None)
     except StopIteration as done:
         result: T = done.value
         return result
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
     coroutine.close()
     raise RuntimeError("a verb of the sync driver has suspended")
 

@@ -113,7 +113,13 @@ class FrameDecoder(ABC):
             raise self._failure
         if self._body is not None:
             data = self._begin(self._body, data)
-        return self._collect(self._decode(self._fed(data)))
+        try:
+            frames: Iterable[Any] = self._frames.feed(data)
+        except FrameTooLongError:
+            raise self._too_large() from None
+        if self._pairs is None and (b"\\u" in data or data.endswith(b"\\")):
+            self._pairs = PairJoiner()
+        return self._collect(self._decode(frames if self._pairs is None else self._pairs.join(frames)))
 
     def close(self) -> list[AIMessageChunk]:
         """Return what the end of input completes.
@@ -170,15 +176,6 @@ class FrameDecoder(ABC):
             raise self._too_large()
         return b""
 
-    def _fed(self, data: bytes) -> Iterable[Any]:
-        try:
-            frames = self._frames.feed(data)
-        except FrameTooLongError:
-            raise self._too_large() from None
-        if self._pairs is None and (b"\\u" in data or data.endswith(b"\\")):
-            self._pairs = PairJoiner()
-        return frames if self._pairs is None else self._pairs.join(frames)
-
     def _too_large(self) -> VendorError:
         limit = self._call.max_response_bytes
         error = self._error(ResponseTooLargeError, f"one event has more than max_response_bytes={limit}")
@@ -190,7 +187,9 @@ class FrameDecoder(ABC):
             if self.done:
                 return
             self.frames += 1
-            if (words := self._words(frame)) is None:
+            is_json = frame.__class__ is SSEvent and frame.data[:1] == "{"  # by far the most frequent
+            words = None if is_json else self._words(frame)
+            if words is None:
                 chunk = self._frame(frame)
             elif words == "done":
                 chunk = self._marked()
@@ -207,8 +206,6 @@ class FrameDecoder(ABC):
         """
         if not isinstance(frame, SSEvent):
             return words_of(frame if isinstance(frame, str) else frame.decode("utf-8", "replace"))
-        if frame.data[:1] == "{":  # by far the most frequent
-            return None
         words = words_of(frame.data)
         if words is not None and frame.event == "error":
             raise self._error(ServerError, frame.data.strip() or "an error without words")

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
     from langchain_llmdispatch.vendors.base import Vendor
 
+_FAILURES = frozenset({"base_resp", "error"})
+"""Fields of a chunk that may mean an error."""
+_PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason"})
+
 
 class ChatStreamDecoder(FrameDecoder):
     """Chunks of a chat completion.
@@ -83,13 +87,8 @@ class ChatStreamDecoder(FrameDecoder):
 
     def _frame(self, frame: SSEvent) -> AIMessageChunk | None:
         chunk = self._object(frame.data)
-        if (
-            ("base_resp" in chunk and is_inner_failure(chunk))
-            or chunk.get("error")
-            or frame.event == "error"
-            or chunk.get("object") == "error"
-        ):
-            raise error_inside(self._context, error_body(chunk))
+        if frame.event == "error" or chunk.get("object") == "error" or not _FAILURES.isdisjoint(chunk):
+            self._check(chunk, frame)
         if not self._seed or chunk.get("usage"):
             self._bookkeeping(chunk)
         choices = chunk.get("choices")
@@ -101,17 +100,27 @@ class ChatStreamDecoder(FrameDecoder):
             return None
         delta = choice.get("delta")
         message = self._delta(delta) if delta else None
-        if choice.get("logprobs"):
-            self._add_logprobs(choice["logprobs"])
-        if choice.get("content_filter_results"):  # Azure: the one at the end is often empty
-            self._head["content_filter_results"] = choice["content_filter_results"]
+        if not choice.keys() <= _PLAIN_CHOICE:
+            self._add_facts(choice)
         if message is not None and self._finish_reason:
             self._stamped, self.finished = True, False
-        if has_ended(choice.get("finish_reason")):
+        if (reason := choice.get("finish_reason")) and has_ended(reason):
             self._end(chunk, choice)
         elif message is not None:
             self._open = True
         return message
+
+    def _check(self, chunk: Mapping[str, Any], frame: SSEvent) -> None:
+        """Raise the error that a chunk is, if it is one."""
+        failed = "base_resp" in chunk and is_inner_failure(chunk)
+        if failed or chunk.get("error") or "error" in {frame.event, chunk.get("object")}:
+            raise error_inside(self._context, error_body(chunk))
+
+    def _add_facts(self, choice: Mapping[str, Any]) -> None:
+        if choice.get("logprobs"):
+            self._add_logprobs(choice["logprobs"])
+        if choice.get("content_filter_results"):  # Azure: the one at the end is often empty
+            self._head["content_filter_results"] = choice["content_filter_results"]
 
     def _bookkeeping(self, chunk: Mapping[str, Any]) -> None:
         self._model = self._model or model_of(chunk, "")
