@@ -95,10 +95,15 @@ bench-quick: $(VENV)-bench/.ready ## the same with few calls, under a minute; it
 chaos: $(VENV)/.dev ## make 10,000 calls over failing vendors, and check every promise: CHAOS_SEED=1 CHAOS_CALLS=10000
 	$(BIN)/python -m tests.chaos
 
-scale: $(VENV)/.dev ## run one model on a process pool, Dask and Ray over one Redis: one limit, one budget, to 3 %
-	$(BIN)/python -m pip install --quiet --group scale || echo "Dask or Ray cannot be installed here: what is missing is left out"
-	LLMDISPATCH_TEST_SCALE=1 $(BIN)/python -m pytest -q tests/end_to_end/test_dask.py tests/end_to_end/test_ray.py
-	$(BIN)/python -W ignore -m benchmarks.scale
+$(VENV)-scale/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-scale
+	$(VENV)-scale/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)-scale/bin/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)' --group test --group scale
+	@touch $@
+
+scale: $(VENV)-scale/.ready ## run one model on a process pool, Dask and Ray over one Redis: one limit, one breaker, one budget, to 3 %
+	LLMDISPATCH_TEST_SCALE=1 $(VENV)-scale/bin/python -m pytest -q tests/end_to_end/test_dask.py tests/end_to_end/test_ray.py
+	$(VENV)-scale/bin/python -W ignore -m benchmarks.scale
 
 mutants: $(VENV)/.dev ## change the code of dispatch, health, limits and framing in small ways: which changes do no tests notice? ONLY="langchain_llmdispatch.dispatch.*"
 	$(BIN)/python -m pip install --quiet --group mutation
@@ -143,4 +148,4 @@ record-notebooks: $(VENV)/.local $(VENV)/.dev ## record cassettes/notebooks/ ane
 	$(BIN)/python scripts/record_notebooks.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-sbom $(VENV)-sbom-tool screenshots site jupyter_execute docs/notebooks .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-lowest $(VENV)-scale $(VENV)-sbom $(VENV)-sbom-tool screenshots site jupyter_execute docs/notebooks .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

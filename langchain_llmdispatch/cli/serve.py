@@ -15,13 +15,18 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Serve until the process is stopped.
 
     Raises:
-        ConfigurationError: The configuration is wrong, or the address needs keys.
+        ConfigurationError: The configuration is wrong, the address needs keys, or it cannot be bound.
     """
     config = DispatcherConfig.load(options.config).server if options.config else None
     settings = config or ServerConfig()
-    host = settings.host if options.host is None else options.host
-    port = settings.port if options.port is None else options.port
-    model = model_of(options)
-    terminal.write(f"serving on http://{host}:{port}/v1")
-    serve(model, host=host, port=port, api_keys=settings.api_keys)
+    serve(
+        model_of(options),
+        host=settings.host if options.host is None else options.host,
+        port=settings.port if options.port is None else options.port,
+        api_keys=settings.api_keys,
+        grace=settings.grace,
+        max_body_bytes=settings.max_body_bytes,
+        cors_origins=settings.cors_origins,
+        on_start=lambda address: terminal.write(f"serving on {address}"),
+    )
     return 0

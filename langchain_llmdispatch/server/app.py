@@ -2,68 +2,87 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import RunnableConfig
-from pydantic import SecretStr
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-from langchain_llmdispatch.server.access import Access
-from langchain_llmdispatch.server.completion_answer import Completion
-from langchain_llmdispatch.server.completion_request import CompletionRequest, completion_request
-from langchain_llmdispatch.server.failures import Failure, failure_of, invalid
+from langchain_llmdispatch.config.server import KeyGiven
+from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.server.access import Access, Client
+from langchain_llmdispatch.server.body import BODY_SECONDS, read_body
+from langchain_llmdispatch.server.client_budgets import with_budget
+from langchain_llmdispatch.server.completion_request import completion_request
+from langchain_llmdispatch.server.completions import CompletionCall, failed
+from langchain_llmdispatch.server.failures import Failure, RefusedRequestError, refusal
+from langchain_llmdispatch.server.operation import Operation
+from langchain_llmdispatch.server.request_ids import RequestIds, request_id_of
+from langchain_llmdispatch.settings import nearest
 
-logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "default"
 """The name under which clients reach the model's own choice."""
+_Endpoint = Callable[[Request, Client], Awaitable[Response]]
 
 
 def create_app(
     model: DispatcherChatModel,
     *,
-    api_keys: Iterable[str | SecretStr] = (),
+    api_keys: Iterable[KeyGiven] = (),
     max_body_bytes: int = 32 * 1024 * 1024,
+    body_seconds: float = BODY_SECONDS,
+    cors_origins: Sequence[str] = (),
 ) -> Starlette:
     """Return an ASGI application that answers OpenAI's `/v1/chat/completions` and `/v1/models`.
 
     Clients name a route or a deployment of `model`, or `default`; other names are refused, so that no client
-    reaches a model that was not configured. `/healthz` and `/metrics` (with `[prometheus]`) need no key.
+    reaches a model that was not configured. `/livez`, `/readyz`, `/healthz` and `/metrics` (with
+    `[prometheus]`) need no key.
 
     Args:
         model: What answers. It is closed when the application ends.
-        api_keys: Keys of clients, as `Authorization: Bearer <key>`; none leaves the server open.
+        api_keys: Keys of clients, as `Authorization: Bearer <key>`; none leaves the server open. A mapping
+            has the fields of `ClientKey`: a name, models, a budget.
         max_body_bytes: The most bytes of a request.
+        body_seconds: Seconds in which a request's body must have come.
+        cors_origins: Origins whose pages may use the server from a browser.
+
+    Raises:
+        ConfigurationError: A key, or what it may use, is wrong.
     """
-    keys = [key if isinstance(key, SecretStr) else SecretStr(key) for key in api_keys]
-    return _Server(model, Access(keys), max_body_bytes).app()
+    return _Server(model, Access(api_keys), max_body_bytes, body_seconds).app(cors_origins)
 
 
 class _Server:
     """The endpoints over one model."""
 
-    def __init__(self, model: DispatcherChatModel, access: Access, max_body_bytes: int) -> None:
-        self._model, self._access, self._most = model, access, max_body_bytes
-        self._config: RunnableConfig = {"tags": ["llmdispatch-server"]}
-        self._metrics = _metrics(self._config)
+    def __init__(self, model: DispatcherChatModel, access: Access, most: int, seconds: float) -> None:
+        self._model, self._access, self._most, self._seconds = model, access, most, seconds
+        self._operation = Operation(model)
+        self._budgeted = {client.name: with_budget(model, client) for client in access.clients}
+        self._check(access.clients)
 
-    def app(self) -> Starlette:
+    def _check(self, clients: Iterable[Client]) -> None:
+        known = self._names()
+        for client in clients:
+            for name in sorted(client.models.difference(known)):
+                text = f"{client.name}: there is no model {name!r}.{nearest(name, known)}"
+                raise ConfigurationError(f"server.api_keys: {text}")
+
+    def app(self, cors_origins: Sequence[str]) -> Starlette:
         routes = [
             Route("/v1/chat/completions", self._guarded(self._complete), methods=["POST"]),
             Route("/v1/models", self._guarded(self._list_models)),
             Route("/v1/models/{name:path}", self._guarded(self._show_model)),
-            Route("/healthz", self._health),
-            Route("/metrics", self._show_metrics),
+            *self._operation.routes(),
         ]
 
         @asynccontextmanager
@@ -71,90 +90,53 @@ class _Server:
             yield
             await self._model.aclose()
 
-        return Starlette(routes=routes, lifespan=lifespan)
+        middleware = [Middleware(RequestIds)]
+        if cors_origins:
+            middleware.append(_cors(cors_origins))
+        return Starlette(
+            routes=routes,
+            lifespan=lifespan,
+            middleware=middleware,
+            exception_handlers={HTTPException: _no_endpoint},
+        )
 
-    def _guarded(
-        self, endpoint: Callable[[Request], Awaitable[Response]]
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def _guarded(self, endpoint: _Endpoint) -> Callable[[Request], Awaitable[Response]]:
         """Return an endpoint that needs a key, and whose errors are OpenAI's."""
 
         async def answer(request: Request) -> Response:
-            if not self._access.allows(request.headers.get("authorization", "")):
-                refused = Failure(401, "invalid_request_error", "the API key is wrong.", "invalid_api_key")
-                return refused.response()
+            client = self._access.client_of(request.headers.get("authorization", ""))
+            if client is None:
+                text = "the API key is missing or wrong: send 'Authorization: Bearer <key>'."
+                return refusal(text, code="invalid_api_key", status=401).failure.response(_CHALLENGE)
             try:
-                return await endpoint(request)
+                return await endpoint(request, client)
             except ClientDisconnect:
                 return Response(status_code=499)
-            except Exception as error:  # noqa: BLE001 - whatever fails is answered
-                return self._failed(error).response()
+            except RefusedRequestError as error:
+                last = {"connection": "close"} if error.failure.status in _UNREAD else {}
+                return error.failure.response(last)
 
         return answer
 
-    def _failed(self, error: Exception) -> Failure:
-        failure = failure_of(error)
-        if failure.status == 500:  # noqa: PLR2004 - a bug of ours
-            logger.error("a request crashed", exc_info=error)
-        return failure
-
     # -- completions -----------------------------------------------------------------------------------
 
-    async def _complete(self, request: Request) -> Response:
-        wanted = completion_request(await self._body(request))
-        if wanted.model not in self._names():
-            known = ", ".join(self._names())
-            message = f"there is no model {wanted.model!r}; known are {known}."
-            return Failure(404, "invalid_request_error", message, "model_not_found").response()
-        if wanted.stream:
-            return await self._streamed(wanted, request)
-        message = await _unless_left(
-            self._model.ainvoke(wanted.messages, self._config, **self._keywords(wanted)), request
-        )
-        facts = message.response_metadata.get("llmdispatch", {})
-        return JSONResponse(Completion(wanted.model).body(message), headers=_headers(facts))
-
-    async def _body(self, request: Request) -> bytes:
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > self._most:
-                raise ValueError(f"the body has more than {self._most} bytes.")
-        return bytes(body)
-
-    def _keywords(self, wanted: CompletionRequest) -> dict[str, Any]:
+    async def _complete(self, request: Request, client: Client) -> Response:
+        wanted = completion_request(await read_body(request, self._most, self._seconds))
+        _check_name(wanted.model, self._names_for(client))
         named = {} if wanted.model == DEFAULT_MODEL else {"model": wanted.model}
-        return {**wanted.keywords, **named}
-
-    async def _streamed(self, wanted: CompletionRequest, request: Request) -> Response:
-        chunks = cast(
-            "AsyncGenerator[AIMessageChunk, None]",
-            self._model.astream(wanted.messages, self._config, **self._keywords(wanted)),
-        )
+        words = {**wanted.keywords, **named}
+        model = self._budgeted.get(client.name, self._model)
         try:
-            first = await _unless_left(anext(chunks), request)  # an error before it is one of HTTP
-        except BaseException:
-            await chunks.aclose()
+            return await CompletionCall(model, wanted, self._config_for(client), words).response(request)
+        except ClientDisconnect:
             raise
-        return StreamingResponse(self._events(wanted, first, chunks), media_type="text/event-stream")
+        except Exception as error:  # noqa: BLE001 - whatever fails is answered
+            return failed(error, words, request_id_of(request.scope)).response()
 
-    async def _events(
-        self, wanted: CompletionRequest, first: AIMessageChunk, chunks: AsyncGenerator[AIMessageChunk, None]
-    ) -> AsyncIterator[str]:
-        completion, whole = Completion(wanted.model), first
-        async with aclosing(chunks):
-            try:
-                for event in completion.chunks(first):
-                    yield _event(event)
-                async for chunk in chunks:
-                    whole += chunk
-                    for event in completion.chunks(chunk):
-                        yield _event(event)
-            except Exception as error:  # noqa: BLE001 - the stream has begun: the error is its last event
-                yield _event(self._failed(error).body())
-                return
-        if wanted.include_usage:
-            yield _event(completion.usage(whole.usage_metadata))
-        yield "data: [DONE]\n\n"
+    def _config_for(self, client: Client) -> RunnableConfig:
+        metadata = {"client": client.name} if client.name else {}
+        tags = ["llmdispatch-server"]
+        return {"tags": tags, "metadata": metadata, "callbacks": list(self._operation.handlers)}
 
     # -- models ----------------------------------------------------------------------------------------
 
@@ -162,80 +144,55 @@ class _Server:
         deployments = (target.name for target in self._model.deployments())
         return list(dict.fromkeys([DEFAULT_MODEL, *self._model.routes, *deployments]))
 
-    async def _list_models(self, _: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [_model_object(name) for name in self._names()]})
+    def _names_for(self, client: Client) -> list[str]:
+        return [name for name in self._names() if client.may_use(name)]
 
-    async def _show_model(self, request: Request) -> Response:
+    async def _list_models(self, _: Request, client: Client) -> Response:
+        models = [_model_object(name) for name in self._names_for(client)]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def _show_model(self, request: Request, client: Client) -> Response:
         name = request.path_params["name"]
-        if name not in self._names():
-            message = f"there is no model {name!r}."
-            return Failure(404, "invalid_request_error", message, "model_not_found").response()
+        _check_name(name, self._names_for(client))
         return JSONResponse(_model_object(name))
 
-    # -- operation -------------------------------------------------------------------------------------
 
-    async def _health(self, _: Request) -> Response:
-        """Return 200 where some vendor may be tried, else 503."""
-        vendors = {target.vendor.name for target in self._model.deployments()}
-        states = {name: self._model.is_available(name) for name in sorted(vendors)}
-        available = any(states.values())
-        body = {"status": "ok" if available else "unavailable", "vendors": states}
-        return JSONResponse(body, 200 if available else 503)
+def _cors(origins: Sequence[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+    )
 
-    async def _show_metrics(self, _: Request) -> Response:
-        if self._metrics is None:
-            return invalid("metrics need the extra [prometheus].").response()
-        return PlainTextResponse(self._metrics(), media_type="text/plain; version=0.0.4")
+
+_CHALLENGE = {"www-authenticate": "Bearer"}
+_UNREAD = frozenset({408, 413})
+"""Statuses of requests whose bodies were not read to the end."""
+
+
+def _check_name(name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        text = f"there is no model {name!r}; known are {', '.join(known)}."
+        raise refusal(text, param="model", code="model_not_found", status=404)
 
 
 def _model_object(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "llmdispatch"}
 
 
-def _headers(facts: dict[str, Any]) -> dict[str, str]:
-    shown = {
-        "x-llmdispatch-deployment": facts.get("deployment"),
-        "x-llmdispatch-cost-usd": facts.get("cost_usd"),
-    }
-    return {name: str(value) for name, value in shown.items() if value is not None}
+_SERVED = "chat/completions and models are served under /v1"
 
 
-def _event(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+async def _no_endpoint(request: Request, error: Exception) -> Response:
+    """Return what OpenAI answers where there is no endpoint, or another method of it."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = (error.headers if isinstance(error, HTTPException) else None) or {}
+    what = f"{request.method} {request.url.path}"
+    text = f"Invalid URL ({what}): {_SERVED}." if status == _NOT_FOUND else f"Not allowed: {what}."
+    return Failure(status, "invalid_request_error", text, _CODES.get(status)).response(headers)
 
 
-async def _unless_left(answer: Awaitable[Any], request: Request) -> Any:
-    """Wait for an answer; it is cancelled when the client leaves.
-
-    Raises:
-        ClientDisconnect: The client has left.
-    """
-    call, left = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait([call, left], return_when=asyncio.FIRST_COMPLETED)
-        if not call.done():
-            raise ClientDisconnect
-        return call.result()
-    finally:
-        for task in (call, left):
-            task.cancel()
-        await asyncio.gather(call, left, return_exceptions=True)
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _metrics(config: RunnableConfig) -> Callable[[], str] | None:
-    """Add a Prometheus handler to the config, and return what shows its figures; None without the extra."""
-    try:
-        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - an extra
-    except ImportError:
-        return None
-    from langchain_llmdispatch.telemetry import PrometheusCallbackHandler  # noqa: PLC0415 - see above
-
-    registry = CollectorRegistry()
-    handler: BaseCallbackHandler = PrometheusCallbackHandler(registry=registry)
-    config["callbacks"] = [handler]
-    return lambda: generate_latest(registry).decode()
+_NOT_FOUND = 404
+_CODES = {404: "unknown_url", 405: "method_not_allowed"}

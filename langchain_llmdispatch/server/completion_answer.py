@@ -63,11 +63,13 @@ class Completion:
         model: The name that the client wrote.
         id: The id of the completion.
         created: When it was made, in seconds since 1970.
+        counts: Whether a stream ends with a chunk of usage; the others have it as null.
     """
 
     model: str
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
+    counts: bool = False
     _calls: dict[Any, int] = field(default_factory=dict)
     _began: bool = False
 
@@ -103,7 +105,8 @@ class Completion:
         if delta:
             yield self._event(delta, None)
         if chunk.response_metadata.get("finish_reason"):
-            yield self._event({}, _reason(chunk, called=bool(self._calls)))
+            logprobs = chunk.response_metadata.get("logprobs")
+            yield self._event({}, _reason(chunk, called=bool(self._calls)), logprobs)
 
     def usage(self, usage: UsageMetadata | None) -> dict[str, Any]:
         """Return the last chunk of a stream with `include_usage`."""
@@ -114,9 +117,10 @@ class Completion:
         named = _call(piece["id"], piece["name"], piece["args"] or "") if piece["name"] else None
         return {"index": index, **(named or {"function": {"arguments": piece["args"] or ""}})}
 
-    def _event(self, delta: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return {**self._frame("chat.completion.chunk"), "choices": [choice]}
+    def _event(self, delta: Mapping[str, Any], reason: str | None, logprobs: Any = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        counts = {"usage": None} if self.counts else {}
+        return {**self._frame("chat.completion.chunk"), "choices": [choice], **counts}
 
     def _frame(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}

@@ -9,6 +9,7 @@ import yaml
 
 from langchain_llmdispatch.config.redis import RedisConfig
 from langchain_llmdispatch.config.schema import DispatcherConfig
+from langchain_llmdispatch.server.serve import GRACE
 
 FOLDER = Path(__file__).parents[2] / "docs" / "kubernetes"
 
@@ -26,6 +27,7 @@ def test_every_object_is_there() -> None:
         ("ConfigMap", "llmdispatch"),
         ("Deployment", "llmdispatch"),
         ("Service", "llmdispatch"),
+        ("PodDisruptionBudget", "llmdispatch"),
         ("Secret", "llmdispatch"),
         ("StatefulSet", "llmdispatch-redis"),
         ("Service", "llmdispatch-redis"),
@@ -48,7 +50,8 @@ def test_the_configuration_loads_with_the_variables_of_the_secret() -> None:
     """Every `${NAME}` is in the secret; the server may bind, and the replicas share at the service of Redis."""
     objects = manifests()
     text = objects["ConfigMap", "llmdispatch"]["data"]["dispatch.yaml"]
-    config = DispatcherConfig.load(yaml.safe_load(text), objects["Secret", "llmdispatch"]["stringData"])
+    names = objects["Secret", "llmdispatch"]["stringData"]
+    config = DispatcherConfig.load(yaml.safe_load(text), dict.fromkeys(names, "abcdef0123456789"))
     assert config.server is not None
     assert config.server.api_keys
     assert isinstance(config.redis, RedisConfig)
@@ -59,6 +62,32 @@ def test_the_configuration_loads_with_the_variables_of_the_secret() -> None:
 
 def test_the_command_is_the_image_s_own() -> None:
     """The Dockerfile's entry point with these arguments serves the mounted file."""
-    (container,) = manifests()["Deployment", "llmdispatch"]["spec"]["template"]["spec"]["containers"]
+    pod = manifests()["Deployment", "llmdispatch"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
     folder = next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "config")
     assert container["args"] == ["serve", "--config", f"{folder}/dispatch.yaml"]
+    lines = (FOLDER.parents[1] / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert 'ENTRYPOINT ["llmdispatch"]' in lines
+    assert f"USER {pod['securityContext']['runAsUser']}" in lines
+    assert f"EXPOSE {container['ports'][0]['containerPort']}" in lines
+
+
+def test_a_pod_may_end_its_answers() -> None:
+    """What the server and its hook wait for fits in the time that a pod has."""
+    objects = manifests()
+    pod = objects["Deployment", "llmdispatch"]["spec"]["template"]["spec"]
+    config = yaml.safe_load(objects["ConfigMap", "llmdispatch"]["data"]["dispatch.yaml"])
+    (container,) = pod["containers"]
+    waits = int(container["lifecycle"]["preStop"]["exec"]["command"][1]) + config["server"].get(
+        "grace", GRACE
+    )
+    assert waits < pod["terminationGracePeriodSeconds"]
+
+
+def test_probes_name_endpoints_of_the_server() -> None:
+    """Ready by vendors, alive without them."""
+    (container,) = manifests()["Deployment", "llmdispatch"]["spec"]["template"]["spec"]["containers"]
+    probes = {
+        name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")
+    }
+    assert probes == {"startup": "/livez", "readiness": "/readyz", "liveness": "/livez"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,12 @@ import openai
 import pytest
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
+from langchain_llmdispatch.server import create_app
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment
-from tests.server.running import running
+from tests.server.running import running, running_alone, wait_until
 
 GREETING = "Hello! You said: hi Is there anything else?"
 HI: Any = [{"role": "user", "content": "hi"}]
@@ -136,27 +139,49 @@ def test_a_stream_that_breaks_ends_in_an_error(client: openai.OpenAI, server: Lo
     assert GREETING.startswith(found)
 
 
-@pytest.mark.parametrize(
-    ("fields", "status", "message"),
+@each(
+    "fields, status, param, code",
     [
-        ({"model": "gpt-9"}, 404, "there is no model 'gpt-9'; known are default, smart, openai, anthropic."),
-        ({"n": 2}, 400, "n: only one choice"),
-        ({"messages": []}, 400, "messages: a list of messages is required"),
-        ({"messages": [{"role": "wizard", "content": "x"}]}, 400, "messages[0]: "),
-        ({"messages": ["x"]}, 400, "messages[0]: an object is required"),
-        ({"functions": [{"name": "f"}]}, 400, "functions: write tools"),
-        ({"api_key": "sk-other"}, 400, "api_key"),
+        ({"model": "gpt-9"}, 404, "model", "model_not_found"),
+        ({"n": 2}, 400, "n", "unsupported_value"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, 400, "messages[0].role", "invalid_value"),
+        ({"api_key": "sk-other"}, 400, None, None),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}}, 400, "tool_choice", None),
+        ({"response_format": {"type": "xml"}}, 400, "response_format", None),
+        ({"deadline": 0}, 400, "deadline", None),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_named(
+    server: LoopbackServer, fields: Any, status: int, param: str | None, code: str | None
+) -> None:
+    """By the field, where it is one; nothing is sent."""
+    with running(two_vendors(server)) as url:
+        answer = httpx.post(f"{url}/chat/completions", json={"model": "default", "messages": HI, **fields})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (status, "invalid_request_error")
+    assert (error["param"], error["code"]) == (param, code)
+    assert "sk-other" not in answer.text
+    assert server.requests == []
+
+
+@each(
+    "method, path, status, code",
+    [
+        ("POST", "/v1/responses", 404, "unknown_url"),
+        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/completions", 404, "unknown_url"),
+        ("POST", "/chat/completions", 404, "unknown_url"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
     ],
 )
-def test_a_wrong_request_is_named(
-    client: openai.OpenAI, server: LoopbackServer, fields: Any, status: int, message: str
+def test_what_is_not_served_is_openai_s_error(
+    server: LoopbackServer, method: str, path: str, status: int, code: str
 ) -> None:
-    """Nothing is sent."""
-    body = {"model": "default", "messages": HI, **fields}
-    answer = httpx.post(f"{client.base_url}chat/completions", json=body)
-    assert answer.status_code == status
-    assert answer.json()["error"]["message"].startswith(message) or message in answer.text
-    assert server.requests == []
+    """Other endpoints, and other methods of those that are there."""
+    with running(two_vendors(server)) as url:
+        answer = httpx.request(method, url.removesuffix("/v1") + path, json={})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert f"{method} {path}" in answer.json()["error"]["message"]
 
 
 def test_models_are_routes_and_deployments(client: openai.OpenAI) -> None:
@@ -168,7 +193,7 @@ def test_models_are_routes_and_deployments(client: openai.OpenAI) -> None:
 
 
 def test_keys_are_checked(server: LoopbackServer) -> None:
-    """Without one of the keys nothing is answered but health and metrics."""
+    """Without one of the keys nothing is answered but health and figures."""
     with running(two_vendors(server), api_keys=["first-key", "second-key"]) as url:
         for key in ("first-key", "second-key"):
             with openai.OpenAI(base_url=url, api_key=key) as known:
@@ -176,44 +201,34 @@ def test_keys_are_checked(server: LoopbackServer) -> None:
         with openai.OpenAI(base_url=url, api_key="third-key") as unknown:
             with pytest.raises(openai.AuthenticationError):
                 unknown.models.list()
-        assert httpx.get(f"{url}/models").status_code == 401
+        refused = httpx.get(f"{url}/models")
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert refused.json()["error"]["code"] == "invalid_api_key"
         root = url.removesuffix("/v1")
         assert httpx.get(f"{root}/healthz").json()["status"] == "ok"
 
 
-def test_metrics_are_prometheus(client: openai.OpenAI) -> None:
-    """Each call is counted once."""
-    client.chat.completions.create(model="default", messages=HI)
-    text = httpx.get(str(client.base_url).replace("/v1/", "/metrics")).text
-    assert 'llmdispatch_requests_total{deployment="openai"' in text
-
-
-def test_a_server_without_a_vendor_is_unhealthy(server: LoopbackServer) -> None:
-    """503 tells a load balancer."""
-    server.script("openai", [Fault(status=401)], repeat=True)
-    model = DispatcherChatModel(models=[deployment(server, "openai")], env={}, max_retries=0)
-    with running(model) as url:
-        httpx.post(f"{url}/chat/completions", json={"model": "default", "messages": HI})
-        answer = httpx.get(url.replace("/v1", "/healthz"))
-    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_cancels_its_call(server: LoopbackServer, stream: bool) -> None:
-    """The vendor's request is closed, and the statistics count the call as left."""
-    server.script("openai", [Fault.stall()], repeat=True)
+@each("stream, events", [(False, 0), (True, 0), (True, 3)])
+def test_a_client_that_leaves_cancels_its_call(server: LoopbackServer, stream: bool, events: int) -> None:
+    """Before an answer or in the middle of it: the vendor's request is closed, and the call counts as left."""
+    server.script("openai", [Fault.stall(after_events=events)], repeat=True)
     model = DispatcherChatModel(models=[deployment(server, "openai")], env={}, max_retries=0)
     body = {"model": "default", "messages": HI, "stream": stream}
 
     async def leave(url: str) -> None:
         async with httpx.AsyncClient() as client:
-            sending = asyncio.ensure_future(client.post(f"{url}/chat/completions", json=body))
+            sending = client.build_request("POST", f"{url}/chat/completions", json=body)
+            answering = asyncio.ensure_future(client.send(sending, stream=True))
             await asyncio.to_thread(server.wait_for_requests, 1)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            if events:
+                await anext((await answering).aiter_lines())
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
 
     with running(model) as url:
         asyncio.run(leave(url))
+        wait_until(lambda: model.get_stats().calls.abandoned == 1)
+        wait_until(lambda: server.open_connections == 0)
     stats = model.get_stats()
     assert (stats.total_requests, stats.calls.abandoned, stats.in_flight) == (1, 1, 0)
 
@@ -226,3 +241,63 @@ def test_deployments_answer_by_name(server: LoopbackServer) -> None:
         name = client.models.list().data[1].id
         assert client.models.retrieve(name).id == name
         assert client.chat.completions.create(model=name, messages=HI).choices[0].message.content
+
+
+def test_a_request_has_an_id(server: LoopbackServer) -> None:
+    """The client's own, if it is one, else a new one; OpenAI's client reads it."""
+    with running(two_vendors(server)) as url, openai.OpenAI(base_url=url, api_key="k") as client:
+        raw = client.models.with_raw_response.list(extra_headers={"x-request-id": "mine-1"})
+        assert raw.headers["x-request-id"] == "mine-1"
+        assert int(raw.headers["openai-processing-ms"]) >= 0
+        odd = httpx.get(f"{url}/models", headers={"x-request-id": "a b"}).headers["x-request-id"]
+        assert odd.startswith("req_")
+        answer = client.chat.completions.create(model="default", messages=HI)
+        assert str(answer._request_id).startswith("req_")
+
+
+def test_a_long_body_is_refused(server: LoopbackServer) -> None:
+    """By its announced length before it is read, and by its own."""
+    with running(two_vendors(server), max_body_bytes=100) as url:
+        announced = httpx.post(f"{url}/chat/completions", content=b"x" * 101)
+        counted = httpx.post(f"{url}/chat/completions", content=iter([b"x" * 60, b"x" * 60]))
+    for answer in (announced, counted):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+        assert answer.headers["connection"] == "close"
+
+
+def test_a_slow_body_is_refused(server: LoopbackServer) -> None:
+    """Its client would hold the connection for as long as it likes."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{"
+    app = create_app(two_vendors(server), body_seconds=0.01)
+    with running_alone(app) as url:
+        assert b"408 Request Timeout" in exchanged(url, head)
+
+
+def test_a_connection_without_a_request_is_closed(server: LoopbackServer) -> None:
+    """A head that does not come whole, of a first request or of a later one."""
+    whole = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+    with running_alone(create_app(two_vendors(server)), head_seconds=0.05) as url:
+        assert exchanged(url, b"GET /livez HTTP/1.1\r\nhost:") == b""
+        assert exchanged(url, whole, whole[:9]).count(b"HTTP/1.1 200 OK") == 1
+
+
+def exchanged(url: str, sent: bytes, then: bytes = b"") -> bytes:
+    """Send bytes to a server, more after its answer, and return what it answers until it closes."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(sent)
+        received = connection.recv(65_536) if then else b""
+        connection.sendall(then)
+        while piece := connection.recv(65_536):
+            received += piece
+    return received
+
+
+def test_pages_of_other_origins_use_it_where_that_is_configured(server: LoopbackServer) -> None:
+    """By default no browser lets them."""
+    origin = {"origin": "https://app.example"}
+    with running(two_vendors(server)) as url:
+        assert "access-control-allow-origin" not in httpx.get(f"{url}/models", headers=origin).headers
+    with running(two_vendors(server), cors_origins=["https://app.example"]) as url:
+        headers = httpx.get(f"{url}/models", headers=origin).headers
+    assert headers["access-control-allow-origin"] == "https://app.example"
