@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import LangSmithParams
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch.callbacks.events import Run, RunManager
@@ -43,6 +43,8 @@ from langchain_llmdispatch.vendors.word_secrets import masked
 
 # The fields of a request that change its answer, besides messages and words.
 _ANSWERING = ("tools", "server_tools", "tool_choice", "parallel_tool_calls", "output", "unsupported_params")
+
+_ANY = (HumanMessage(""),)  # messages that are not looked at
 
 
 class Engine:
@@ -116,7 +118,7 @@ class Engine:
         metadata: Mapping[str, Any],
     ) -> list[str]:
         """Return what the answer of a call depends on, messages and the model's own fields aside."""
-        request, wanted, options = self._freeze((), stop, kwargs, tags, metadata, stream=False)
+        request, wanted, options = self._freeze(_ANY, stop, kwargs, tags, metadata, stream=False)
         targets = self.registry.targets(wanted)
         parts = [*map(fingerprint, targets), *(self.registry.fingerprint if self._has_rules else ())]
         words = (request.params, request.extra, dict.fromkeys(request.defaults))

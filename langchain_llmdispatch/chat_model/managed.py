@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from langchain_core.language_models import BaseChatModel
-from pydantic import PrivateAttr
+from langchain_core.language_models import BaseChatModel, ModelProfile
+from pydantic import ConfigDict
 
 from langchain_llmdispatch.chat_model import late
 from langchain_llmdispatch.chat_model.copies import CopiedFields
+from langchain_llmdispatch.chat_model.request import SignedMethod
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.schema import DispatcherConfig
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 class ManagedModel(CopiedFields, BaseChatModel):
     """Files, deployments, vendors, statistics, connections of a model; `DispatcherChatModel` adds calls."""
 
-    _engine: Engine = PrivateAttr()
+    model_config = ConfigDict(ignored_types=(SignedMethod,))
+
+    __slots__ = ("_engine",)  # pydantic's own private attributes take 2 us to read, and calls read it often
+    if TYPE_CHECKING:
+        _engine: Engine
 
     @classmethod
     def from_config(cls, config: Any, **overrides: Any) -> Self:
@@ -61,6 +66,9 @@ class ManagedModel(CopiedFields, BaseChatModel):
         variables, custom = environment() if env is None else env, overrides.get("custom_vendors", ())
         fields = late.litellm.read_litellm(source, variables, strict=strict, custom_vendors=custom)
         return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return self._engine.registry.profile()
 
     @property
     def _transport(self) -> Transport:

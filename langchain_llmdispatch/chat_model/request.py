@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
-from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_llmdispatch.chat_model import first_call
 from langchain_llmdispatch.chat_model.call_words import checked_words, scopes_of
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
 
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 # What LangChain and agents put among the keywords for themselves; it is not sent.
 _IGNORED = frozenset(
     ["ls_structured_output_format", "structured_output_format", "stream", "callbacks", "tags"]
@@ -225,13 +229,43 @@ def with_choices(config: RunnableConfig | None) -> RunnableConfig | None:
     """Return a config whose metadata hold what the run, or the run around it, chose in its `configurable`."""
     if "sync" not in first_call.imported:
         first_call.import_for_first_call()
-    around = ensure_config()
-    configurable = {**around["configurable"], **((config or {}).get("configurable") or {})}
+    around = var_child_runnable_config.get() or {}
+    if not around and not config:
+        return config
+    configurable = {**(around.get("configurable") or {}), **((config or {}).get("configurable") or {})}
     if not configurable:
         return config
     chosen = {name: configurable[name] for name in OPTIONS if configurable.get(name) is not None}
     warn_of_near_misses(configurable)
     if not chosen:
         return config
-    metadata = (config or {}).get("metadata") or around["metadata"]
+    metadata = (config or {}).get("metadata") or around.get("metadata") or {}
     return {**(config or {}), "metadata": {**metadata, CHOICES: chosen}}
+
+
+class SignedMethod:
+    """A method that shows its signature at once: LangChain inspects it in every call, which takes 20 us else.
+
+    Args:
+        method: The function.
+    """
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        update_wrapper(self, method)
+        self._method, signature = method, inspect.signature(method)
+        own = list(signature.parameters.values())[1:]  # without the model
+        members = {"__signature__": signature.replace(parameters=own)}
+        self._bound = cast("type[partial[Any]]", type(method.__name__, (partial,), members))
+
+    def __get__(self, model: object, owner: type) -> Callable[..., Any]:
+        """Return the method of a model; the method itself where the class is looked at."""
+        return self if model is None else self._bound(self._method, model)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, the model first."""
+        return self._method(*args, **kwargs)
+
+
+def with_signature(method: _F) -> _F:
+    """Return the method as one that shows its signature; see `SignedMethod`."""
+    return cast("_F", SignedMethod(method))

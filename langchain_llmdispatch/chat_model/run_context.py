@@ -8,13 +8,12 @@ it stands in a context variable until `_stream` takes it.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManager,
@@ -30,14 +29,7 @@ from langchain_llmdispatch.callbacks.events import RunManager
 
 _RUN: ContextVar[RunManager | None] = ContextVar("llmdispatch_run", default=None)
 _INVOKED: ContextVar[RunManager | None] = ContextVar("llmdispatch_invoked", default=None)
-_F = TypeVar("_F", bound=Callable[..., Any])
 _Run = TypeVar("_Run", CallbackManagerForLLMRun, AsyncCallbackManagerForLLMRun)
-
-
-def with_signature(method: _F) -> _F:
-    """Keep a method's signature on it: LangChain inspects it in every call, which takes 50 us each time."""
-    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined] # functions take attributes
-    return method
 
 
 async def settled(answer: Awaitable[ChatResult], run: AsyncCallbackManagerForLLMRun | None) -> ChatResult:

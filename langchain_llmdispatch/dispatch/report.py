@@ -197,6 +197,8 @@ def llm_output(message: BaseMessage) -> dict[str, Any]:
 
 def combined_outputs(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """Return the `llm_output` of several answers: tokens added up, other words of the last that has them."""
+    if len(outputs) == 1:
+        return dict(outputs[0] or {})
     combined: dict[str, Any] = {}
     tokens: Counter[str] = Counter()
     for output in outputs:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatResult
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding
 
@@ -224,3 +227,23 @@ def test_no_backoff_is_waited_for_before_a_breaker_that_is_open(server: Loopback
     tried = [attempt["vendor"] for attempt in attempts]
     assert tried[-1] == "anthropic"
     assert len(clock.slept) == len(tried) - 2
+
+
+@pytest.mark.parametrize("name", ["_generate", "_agenerate"])
+def test_hooks_are_methods_to_whoever_looks(name: str, server: LoopbackServer) -> None:
+    """A hook's signature is at hand; it has a name, a colour and docs, and subclasses call it by `super`."""
+    model = model_of(deployment(server, "openai"))
+    hook, base = getattr(model, name), getattr(BaseChatModel, name)
+    assert list(inspect.signature(hook).parameters) == ["messages", "stop", "run_manager", "kwargs"]
+    assert inspect.signature(hook) is inspect.signature(hook)
+    on_class = getattr(type(model), name)
+    assert list(inspect.signature(on_class).parameters) == list(inspect.signature(base).parameters)
+    assert (on_class.__name__, inspect.iscoroutinefunction(hook)) == (name, name == "_agenerate")
+
+    class Louder(DispatcherChatModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            result = super()._generate(*args, **kwargs)
+            result.generations[0].message.content = "louder"
+            return result
+
+    assert Louder(models=[deployment(server, "openai")], env={}).invoke("hi").content == "louder"

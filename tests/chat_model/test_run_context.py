@@ -39,10 +39,9 @@ def test_a_stream_s_run_has_the_id_and_handlers_that_langchain_will_use() -> Non
 
 
 def test_langchain_s_own_methods_are_left_as_they_are() -> None:
-    """Neither of the methods around `_generate` is overridden, and signatures are inspected once."""
-    for name in ("_generate_with_cache", "_agenerate_with_cache", "_convert_input"):
+    """None of the methods around `_generate` is overridden."""
+    for name in ("generate", "agenerate", "_generate_with_cache", "_agenerate_with_cache", "_convert_input"):
         assert getattr(DispatcherChatModel, name) is getattr(BaseChatModel, name)
-    assert {"__signature__"} <= set(vars(DispatcherChatModel._generate))
 
 
 def test_fifty_streams_at_once_keep_their_runs_apart(server: LoopbackServer) -> None:
