@@ -21,7 +21,9 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.depth import deep_place
 from langchain_llmdispatch.internal.field_docs import ConfigSchema, describe_fields, with_descriptions
+from langchain_llmdispatch.internal.json_format import MAX_DEPTH
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -87,6 +89,16 @@ def check_fields(owner: str, names: Iterable[str], known: Iterable[str]) -> None
         if name not in known:
             hint = nearest(name, known) or f" Known fields: {', '.join(sorted(known))}."
             raise ConfigurationError(f"{owner} has no field {name!r}.{hint}")
+
+
+def check_depth(value: Any, field: str) -> None:
+    """Check that a value can be written as JSON, as far as its depth goes.
+
+    Raises:
+        ConfigurationError: It is nested deeper than 200 levels; the message names the place.
+    """
+    if (place := deep_place(value, field)) is not None:
+        raise ConfigurationError(f"{place.removeprefix('.')} is nested deeper than {MAX_DEPTH} levels.")
 
 
 def explain_validation(error: ValidationError) -> str:

@@ -34,7 +34,7 @@ from langchain_llmdispatch.chat_model.tokens import TokenCounting
 from langchain_llmdispatch.types import OutputMethod, __version__
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
-from langchain_llmdispatch.vendors.word_secrets import masked
+from langchain_llmdispatch.vendors.word_secrets import masked_words
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.routing.plan import Plan
@@ -246,7 +246,7 @@ class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCou
         return self._engine.identity()
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        shown = masked(kwargs) if kwargs else kwargs  # for traces and keys of caches
+        shown = masked_words(kwargs) if kwargs else kwargs  # for traces and keys of caches
         if type(self).dict is not BaseChatModel.dict:
             return super()._get_invocation_params(stop, **shown)
         # As there, but for the warnings of `dict`, which are silenced there in every call: it takes 6 us.

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, update_wrapper
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
@@ -165,8 +166,8 @@ class RequestDefaults:
     def _params(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         own = {_neutral_name(name): value for name, value in kwargs.items() if name in NEUTRAL}
         checked_prompt_cache(own.get(PROMPT_CACHE))
-        if stop is not None:
-            own["stop"] = list(stop)
+        if (ends := own.get("stop") if stop is None else stop) is not None:
+            own["stop"] = _stop_words(ends)
         return {
             name: value
             for name, value in {**under(self.params, own), **own}.items()
@@ -205,6 +206,18 @@ def _of_background(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if on_deadline not in {None, "keep", "cancel"}:
         raise ConfigurationError(f"on_deadline={on_deadline!r} is not known: 'keep' or 'cancel'.")
     return {"resume_from": answer, "cancel_at_deadline": on_deadline == "cancel"}
+
+
+def _stop_words(given: Any) -> list[str]:
+    """Return stop sequences as a list; one alone may be a text.
+
+    Raises:
+        ConfigurationError: They are something else.
+    """
+    words = [given] if isinstance(given, str) and given else given
+    if not isinstance(words, (str, Sequence)) or not all(isinstance(word, str) for word in words):
+        raise ConfigurationError(f"stop={Repr().repr(given)} is neither a text nor a list of texts.")
+    return list(words)
 
 
 def _neutral_name(word: str) -> str:

@@ -12,7 +12,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from langchain_llmdispatch.chat_model.answer_parser import AnswerParser
 from langchain_llmdispatch.chat_model.answer_root import AnswerRoot
-from langchain_llmdispatch.settings import nearest
+from langchain_llmdispatch.settings import check_depth, nearest
 from langchain_llmdispatch.types import OutputMethod, ToolSpec
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def structured_output(
     if method == "json_mode" and strict is not None:
         raise ValueError("strict has no meaning with method='json_mode'.")
     root = AnswerRoot.of(schema)
+    check_depth(root.schema, "schema")
     shown = {
         "kwargs": {"method": method or "json_schema", "strict": strict},
         "schema": root.schema,

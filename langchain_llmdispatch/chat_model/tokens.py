@@ -17,6 +17,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_llmdispatch.chat_model.managed import ManagedModel
 from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools
 from langchain_llmdispatch.vendors.token_counts import CountsTokens
@@ -24,6 +25,9 @@ from langchain_llmdispatch.vendors.token_counts import CountsTokens
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.drivers.token_counts import RemoteCounts
+    from langchain_llmdispatch.vendors import deep_requests
+else:
+    deep_requests = LateModule("langchain_llmdispatch.vendors.deep_requests")
 
 # LangChain's own bound of what a vendor's count may add to an estimate (`count_tokens_approximately`).
 _MOST_SCALE = 1.25
@@ -106,7 +110,10 @@ class TokenCounting(ManagedModel):
             texts += [dump_json(tool).decode() for tool in bound]
             return sum(len(self.custom_get_token_ids(text)) for text in texts)
         factor = self._characters_per_token(model)
-        return count_tokens_approximately(messages, tools=bound, chars_per_token=factor)
+        try:
+            return count_tokens_approximately(messages, tools=bound, chars_per_token=factor)
+        except RecursionError as error:
+            raise deep_requests.deep_request(ChatRequest(messages), error) from None
 
     def token_counter(self, messages: Iterable[MessageLikeRepresentation]) -> int:
         """Return the tokens of a conversation, for `SummarizationMiddleware(..., token_counter=...)`.

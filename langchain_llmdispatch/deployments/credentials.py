@@ -14,7 +14,7 @@ from pydantic import AfterValidator, PlainSerializer, SecretStr
 
 from langchain_llmdispatch.errors import ConfigurationError, UnusableDeploymentError
 from langchain_llmdispatch.internal.lazy import LateModule
-from langchain_llmdispatch.settings import Converted
+from langchain_llmdispatch.settings import Converted, check_depth
 from langchain_llmdispatch.vendors.word_secrets import WordDict, masked
 
 if TYPE_CHECKING:
@@ -155,6 +155,11 @@ def _clean_key(value: ApiKey | None) -> ApiKey | None:
     return SecretStr(key) if key else None
 
 
+def _checked_words(words: Mapping[str, Any]) -> WordDict:
+    check_depth(words, "")
+    return WordDict(words)
+
+
 if TYPE_CHECKING:
     Key: TypeAlias = Converted[ApiKey | None, str | SecretStr | Callable[[], Any] | None]
 else:
@@ -164,5 +169,5 @@ Url = Annotated[str | None, AfterValidator(checked_url)]
 """A field for an address."""
 Headers = Annotated[Mapping[str, str], AfterValidator(checked_headers)]
 """A field for headers."""
-Words = Annotated[Mapping[str, Any], AfterValidator(WordDict), PlainSerializer(masked)]
+Words = Annotated[Mapping[str, Any], AfterValidator(_checked_words), PlainSerializer(masked)]
 """Words of requests: shown and dumped without credentials."""

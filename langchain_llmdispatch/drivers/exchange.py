@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC
 from email.utils import format_datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -30,6 +30,7 @@ from langchain_llmdispatch.errors import (
     VendorError,
 )
 from langchain_llmdispatch.internal.json_format import UnwritableError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.limits.permit import Permit
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
@@ -42,6 +43,11 @@ from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.output_tool import OutputUnwrapper, output_tool
 from langchain_llmdispatch.vendors.errors import class_of_status
 from langchain_llmdispatch.vendors.refusals import ANSWERED, completed
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.vendors import deep_requests
+else:
+    deep_requests = LateModule("langchain_llmdispatch.vendors.deep_requests")
 
 _UNBOUNDED = float("inf")
 _STREAM_FACTOR = 4
@@ -65,6 +71,7 @@ class Exchange:
 
     Raises:
         UnsupportedFeatureError: The request cannot be expressed to the target.
+        InvalidRequestError: It is nested too deeply.
     """
 
     read_deadline: ReadDeadline
@@ -76,15 +83,18 @@ class Exchange:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt, target = attempt, attempt.target
         self.vendor = target.vendor
-        self.call, attempt.changes = compile_call(
-            target.vendor,
-            attempt.call.request,
-            model=target.model,
-            endpoint=target.endpoint,
-            defaults=target.deployment.params,
-            facts=target.facts,
-            deployment="" if attempt.candidate.whole_history else target.name,
-        )
+        try:
+            self.call, attempt.changes = compile_call(
+                target.vendor,
+                attempt.call.request,
+                model=target.model,
+                endpoint=target.endpoint,
+                defaults=target.deployment.params,
+                facts=target.facts,
+                deployment="" if attempt.candidate.whole_history else target.name,
+            )
+        except RecursionError as error:
+            raise deep_requests.deep_request(attempt.call.request, error) from None
         if (limit := attempt.call.policy.max_response_bytes) != self.call.max_response_bytes:
             self.call = replace(self.call, max_response_bytes=limit)
         if attempt.call.request.resume_from is not None:
@@ -151,7 +161,7 @@ class Exchange:
             InvalidRequestError: A part of it has no JSON form.
             UnusableDeploymentError: The deployment's settings make no request.
         """
-        failure: DispatchError
+        failure: Exception
         try:
             if (
                 taken_up := self.attempt.call.request.resume_from
@@ -163,6 +173,8 @@ class Exchange:
                 encoded.url = encoded.url.copy_merge_params(self.call.endpoint.query)
         except UnwritableError as error:
             failure = InvalidRequestError(f"the request cannot be written as JSON: {error}")
+        except RecursionError as error:
+            failure = deep_requests.deep_request(self.attempt.call.request, error)
         except (ConfigurationError, httpx.InvalidURL) as error:
             failure = error if isinstance(error, DispatchError) else UnusableDeploymentError(str(error))
         else:

@@ -7,11 +7,13 @@ in the `RoutingRequest`. `explain()` shows the same decision with every predicti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from langchain_core.messages import ToolMessage
 
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.routing.candidate import Candidate
 from langchain_llmdispatch.routing.decision import Decision, Exclusion, RoutingRequest
 from langchain_llmdispatch.routing.filters import available, below_ceilings, fitting
@@ -20,6 +22,11 @@ from langchain_llmdispatch.routing.rules import RoutingRule
 from langchain_llmdispatch.routing.strategies import Criteria, Strategy, lowest_cost, order_of, weighs_cost
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.vendors import deep_requests
+else:
+    deep_requests = LateModule("langchain_llmdispatch.vendors.deep_requests")
 
 _MOST_FLEETS = 64
 
@@ -72,9 +79,19 @@ class Router:
                     raise ConfigurationError(f"routing_rules: there is no {rule.destination!r}.{hint}")
 
     def decide(self, routing: RoutingRequest) -> Decision:
-        """Return the targets to try, in order, and those that are left out."""
-        if self._keeps_order and _is_plain(routing) and self._fits_all(routing):
-            return Decision(routing.targets)
+        """Return the targets to try, in order, and those that are left out.
+
+        Raises:
+            InvalidRequestError: The request is nested too deeply.
+        """
+        try:
+            if self._keeps_order and _is_plain(routing) and self._fits_all(routing):
+                return Decision(routing.targets)
+            return self._decide(routing)
+        except RecursionError as error:
+            raise deep_requests.deep_request(routing.request, error) from None
+
+    def _decide(self, routing: RoutingRequest) -> Decision:
         rule, preferred, targets = self._prefer(routing)
         excluded: list[Exclusion] = []
         candidates = fitting(routing, self._fleet_of(targets), self._allowed, excluded)

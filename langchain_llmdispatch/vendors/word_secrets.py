@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.types import Call
 from langchain_llmdispatch.vendors.redaction import credentials
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.vendors import deep_requests
+else:
+    deep_requests = LateModule("langchain_llmdispatch.vendors.deep_requests")
 
 _SECRET_FIELD = re.compile(
     r"auth|(?<!max_)(?<!max)tokens?$|secret|passw|api[-_]?key|cookie|credential|bearer|jwt|^(?:extra_)?headers$",
@@ -122,6 +128,18 @@ def masked(value: Any, name: str = "", *, within: bool = False) -> Any:
     if isinstance(value, (list, tuple)):
         return [masked(inner, within=within) for inner in value]
     return value
+
+
+def masked_words(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a call as traces and the keys of caches have them.
+
+    Raises:
+        InvalidRequestError: They are nested too deeply.
+    """
+    try:
+        return {name: masked(value, name) for name, value in words.items()}
+    except RecursionError as error:
+        raise deep_requests.deep_input(dict(words), error) from None
 
 
 def without_credentials(value: Any, *, within: bool = False) -> Any:

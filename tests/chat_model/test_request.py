@@ -11,6 +11,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_llmdispatch import ConfigurationError, DispatcherChatModel, InvalidRequestError
 from langchain_llmdispatch.chat_model.request import RequestDefaults, messages_of
 from langchain_llmdispatch.types import ChatRequest, ToolChoice
+from tests.cases import each
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 DEFAULTS = RequestDefaults({"temperature": 0.5, "stop": ["a"]}, "drop", "fast")
@@ -35,6 +36,9 @@ def test_without_keywords_the_defaults_hold() -> None:
         (None, {"temperature": 0}, {"temperature": 0, "stop": ["a"]}),
         (None, {"temperature": None}, {"stop": ["a"]}),
         (["b"], {}, {"temperature": 0.5, "stop": ["b"]}),
+        ("END", {}, {"temperature": 0.5, "stop": ["END"]}),
+        (None, {"stop_sequences": "END"}, {"temperature": 0.5, "stop": ["END"]}),
+        ("", {}, {"temperature": 0.5}),
         ([], {}, {"temperature": 0.5}),
         (None, {"reasoning_effort": "low"}, {"temperature": 0.5, "stop": ["a"], "reasoning_effort": "low"}),
     ],
@@ -104,3 +108,10 @@ def test_defaults_are_what_the_fields_say() -> None:
 def test_input_in_any_form_becomes_messages(given: Any) -> None:
     """Text, tuples, dicts and prompts, as `invoke` takes them."""
     assert messages_of(given) == [HumanMessage("hi")]
+
+
+@each("stop", [5, [5], {"END": 1}, b"END", [["END"]]])
+def test_stop_words_are_texts(stop: Any) -> None:
+    """Anything else is named before a vendor sees it."""
+    with pytest.raises(ConfigurationError, match="stop=.* is neither a text nor a list of texts"):
+        frozen(stop)

@@ -17,10 +17,12 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_llmdispatch import Deployment
 from langchain_llmdispatch.errors import InvalidRequestError
 from tests.cases import each
+from tests.internal.test_depth import nested
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, VENDORS, deployment, model_of
 
 HALF = "\ud83d"
+SHAPE = {"type": "object", "properties": {}}
 CANARY = "canary-0123456789abcdef-key"
 vendors = pytest.mark.parametrize("vendor", VENDORS)
 
@@ -117,6 +119,17 @@ UNWRITABLE: dict[str, tuple[Any, dict[str, Any], str]] = {
     "an object in a parameter": ("hello", {"extra_body": {"a": object()}}, r"a is of type object"),
     "thousands of digits": ("hello", {"extra_body": {"a": 10**5000}}, "a is an integer of too many digits"),
     "a key": ("hello", {"extra_body": {"a": {(1, 2): 3}}}, "a has a key"),
+    "a deep tool call": (
+        thread({"a": nested(5000)}),
+        {},
+        r"messages\[1\]\.tool_calls\[0\]\.args\.a\.a.* deeper",
+    ),
+    "a deep parameter": ("hello", {"extra_body": {"x": nested(5000)}}, r"extra_body\.x\.a.* deeper than 200"),
+    "a deep answer": (
+        "hello",
+        {"response_format": nested(5000, SHAPE)},
+        r"response_format\.a.* deeper than 200",
+    ),
 }
 
 
@@ -141,6 +154,6 @@ def test_what_has_no_json_form(
                 model.invoke(messages, **kwargs)
     assert isinstance(raised.value, ModelError)
     assert server.requests == []
-    if "digits" not in reason:  # a frame with such a number cannot be shown
+    if "digits" not in reason and "deep" not in reason:  # a frame with such a value cannot be shown
         shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
         assert CANARY not in "".join(shown.format())

@@ -11,6 +11,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langchain_llmdispatch.settings import check_depth
 from langchain_llmdispatch.types import OutputSchema, ToolSpec
 from langchain_llmdispatch.vendors.compile.class_schemas import (
     class_schema,
@@ -83,6 +84,7 @@ def bound_tools(tools: Iterable[Any], *, strict: bool | None = None) -> list[Map
         ValueError: A value is no tool.
     """
     specs, server = neutral_tools(tools, strict=strict)
+    check_depth([*(spec.parameters for spec in specs), *server], "tools")
     return [*map(BoundTool, specs), *map(WordDict, server)]
 
 
