@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     Raises:
         ConfigurationError: The file is malformed, or holds settings without a counterpart.
     """
-    fields = read_litellm(options.file, VariableReferences(), strict=not options.lenient)
+    fields = read_litellm(options.file, VariableReferences(), strict=not options.lenient, server=True)
     text = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
     if options.output is None:
         terminal.write(text, end="")

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from langchain_llmdispatch.config.files import bounded, parsed
+from langchain_llmdispatch.config.litellm_files import with_included
+from langchain_llmdispatch.config.litellm_report import (
+    LiteLLMReport,
+    LiteLLMVariables,
+    is_off,
+    list_of,
+    mapping_of,
+    number_of,
+)
+from langchain_llmdispatch.config.litellm_rows import LiteLLMRow, LiteLLMRows
+from langchain_llmdispatch.config.litellm_settings import SECTIONS, LiteLLMSettings
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.vendors.base import Vendor
 
-_FIELDS = {
-    "api_key": "api_key",
-    "api_base": "base_url",
-    "api_version": "api_version",
-    "rpm": "rpm",
-    "tpm": "tpm",
-    "weight": "weight",
-    "timeout": "timeout",
-    "max_parallel_requests": "max_concurrency",
-}
-_PRICES = {"input_cost_per_token": "input_price", "output_cost_per_token": "output_price"}
-_PARAMS = frozenset(["temperature", "max_tokens", "top_p", "seed", "stop", "reasoning_effort"])
-_STRATEGIES = {
-    "simple-shuffle": "weighted",
-    "least-busy": "least_busy",
-    "latency-based-routing": "lowest_latency",
-    "cost-based-routing": "lowest_cost",
-    "usage-based-routing": "least_busy",
-    "usage-based-routing-v2": "least_busy",
-}
+_Routes = dict[str, list[dict[str, Any]]]
+_TOP = ("model_list", "general_settings", "environment_variables", "credential_list", *SECTIONS)
+# Of `general_settings`: what changes how calls are made. The rest is about the proxy server.
+_OF_ROUTING = ("fallbacks", "default_fallbacks", "global_max_parallel_requests", "infer_model_from_keys")
+_SHORTEST_KEY = 8
 
 
 def read_litellm(
@@ -41,217 +35,187 @@ def read_litellm(
     *,
     strict: bool = True,
     custom_vendors: Iterable[Vendor] = (),
+    server: bool = False,
 ) -> dict[str, Any]:
-    """Return our fields for a LiteLLM `config.yaml`.
+    """Return our fields for a LiteLLM `config.yaml`, and warn of what works in another way here.
 
     Args:
         source: The file, or its mapping.
         environment: Where `os.environ/NAME` is looked up.
         strict: Whether a setting with no counterpart here is an error; otherwise it is warned of.
         custom_vendors: Vendors besides the built-in ones and those of packages.
+        server: Whether the fields are those of a file, which may have a section `server`.
 
     Raises:
         ConfigurationError: The file is malformed, or (strict) holds settings that cannot be carried over; all
             of them are listed.
     """
-    config = bounded(parsed(source))
-    own = _mapping(config.get("environment_variables") or {}, "environment_variables")
+    config = with_included(source)
+    own = mapping_of(config.get("environment_variables") or {}, "environment_variables")
     named = {name: str(value) for name, value in own.items()}
     variables = ChainMap(named, cast("dict[str, str]", environment))  # theirs win, as there; it is only read
-    importer = _LiteLLM(variables, VendorTable(custom_vendors))
+    importer = _LiteLLM(LiteLLMVariables(variables), VendorTable(custom_vendors), with_server=server)
     fields = importer.fields(config)
-    if importer.unknown:
-        text = f"LiteLLM settings without a counterpart: {', '.join(sorted(importer.unknown))}"
-        if strict:
-            raise ConfigurationError(f"{text}. Pass strict=False to leave them out.")
-        if not fields["routes"]:
-            raise ConfigurationError(f"no deployment is left. {text}")
-        warnings.warn(text, stacklevel=3)
+    importer.report.finish(strict=strict, is_empty=not fields["routes"])
     return fields
 
 
 class _LiteLLM:
-    """Reads one LiteLLM configuration, and collects the settings that have no counterpart."""
+    """Reads one LiteLLM configuration."""
 
-    def __init__(self, environment: Mapping[str, str], vendors: VendorTable) -> None:
-        self._environment, self._vendors = environment, vendors
-        self.unknown: set[str] = set()
+    def __init__(self, variables: LiteLLMVariables, vendors: VendorTable, *, with_server: bool) -> None:
+        self._variables, self._vendors, self._with_server = variables, vendors, with_server
+        self.report = LiteLLMReport()
 
     def fields(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        groups: dict[str, list[tuple[float, dict[str, Any]]]] = {}
-        for number, entry in enumerate(_list(config.get("model_list"), "model_list")):
-            where = f"model_list[{number}]"
-            if "*" in f"{_mapping(entry, where).get('model_name')}{entry.get('litellm_params')}":
-                self.unknown.add(f"{where} (a wildcard)")
-                continue
-            alias, order, deployment = self._deployment(entry, where)
-            groups.setdefault(alias, []).append((order, deployment))
-        if not groups and not self.unknown:
+        self.report.add_unknown("", config, _TOP)
+        sections = {name: mapping_of(config.get(name) or {}, name) for name in SECTIONS}
+        general = mapping_of(config.get("general_settings") or {}, "general_settings")
+        settings = LiteLLMSettings(sections, self._variables, self.report)
+        rows = LiteLLMRows(self._variables, self._vendors, self.report, config.get("credential_list"))
+        groups = _groups(rows.rows(config.get("model_list")), self._concurrency(settings, general))
+        if not groups and not self.report.unsupported:
             raise ConfigurationError("model_list is empty or missing.")
-        self._note("", config, ["model_list", "general_settings", "environment_variables", *_SECTIONS])
-        router, settings = (_mapping(config.get(section) or {}, section) for section in _SECTIONS)
-        general = _mapping(config.get("general_settings") or {}, "general_settings")
-        # The rest of it is about the proxy server: its keys, its database, its alerts.
-        self.unknown |= {f"general_settings.{name}" for name in _OF_ROUTING if name in general}
-        fields = {**self._router(router), **self._settings(settings)}
-        shuffles = fields["strategy"] == "weighted"
-        if not shuffles and any(len({order for order, _ in group}) > 1 for group in groups.values()):
-            self.unknown.add("order (with this routing_strategy)")
-        routes = {alias: _ranked(group, shuffles=shuffles) for alias, group in groups.items()}
-        spares = self._fallbacks(router, settings, routes)
-        if not shuffles and any(spares.values()):
-            self.unknown.add("fallbacks (with this routing_strategy)")
-        routes = {alias: [*own, *spares[alias]] for alias, own in routes.items()}
-        for alias, group in _mapping(router.get("model_group_alias") or {}, "model_group_alias").items():
-            name = group if isinstance(group, str) else _mapping(group, "model_group_alias").get("model")
-            if name in routes:
-                routes[alias] = routes[name]
-            else:
-                self.unknown.add(f"model_group_alias.{alias} (no group {name!r})")
-        return {"routes": routes, "model": next(iter(routes), None), **fields}
+        fields = settings.fields()
+        routes = self._routes(groups, sections, shuffles=fields["strategy"] == "weighted")
+        self._alias(routes, settings.words.get("model_group_alias"))
+        first = general.get("completion_model")
+        chosen = first if first in routes else next(iter(routes), None)
+        return {"routes": routes, "model": chosen, **fields, **self._general(general, routes)}
 
-    def _fallbacks(
+    def _concurrency(self, settings: LiteLLMSettings, general: Mapping[str, Any]) -> int | None:
+        """Return how many requests a deployment may have in flight where its row does not say so."""
+        value, where = general.get("max_parallel_requests"), "general_settings.max_parallel_requests"
+        found = settings.concurrency()
+        return int(number_of(value, where)) if found is None and not is_off(value) and value else found
+
+    # -- groups ----------------------------------------------------------------------------------------
+
+    def _routes(
         self,
-        router: Mapping[str, Any],
-        settings: Mapping[str, Any],
-        routes: Mapping[str, list[dict[str, Any]]],
-    ) -> dict[str, list[dict[str, Any]]]:
-        """Return the deployments that serve each group when all of its own have failed: by weight 0, last."""
+        groups: Mapping[str, Sequence[LiteLLMRow]],
+        sections: Mapping[str, Mapping[str, Any]],
+        *,
+        shuffles: bool,
+    ) -> _Routes:
+        """Return the groups as routes: by order, and then what serves when all of their own have failed."""
+        if not shuffles and any(len({row.order for row in group}) > 1 for group in groups.values()):
+            self.report.add("order (with this routing_strategy)")
+        routes = {alias: _ranked(group, shuffles=shuffles) for alias, group in groups.items()}
+        chains = self._fallbacks(sections, routes)
+        for alias, names in self._for_windows(sections, routes, chains).items():
+            chains[alias] = [*chains[alias], *names]
+        if not shuffles and any(chains.values()):
+            self.report.add("fallbacks (with this routing_strategy)")
+        return {
+            alias: [*own, *({**spare, "weight": 0} for name in chains[alias] for spare in routes[name])]
+            for alias, own in routes.items()
+        }
+
+    def _fallbacks(self, sections: Mapping[str, Mapping[str, Any]], routes: _Routes) -> dict[str, list[str]]:
+        """Return the groups that serve each group when all of its own deployments have failed."""
         chains: dict[str, Any] = {}
-        for section in (settings, router):  # the router's own win
-            common = section.get("default_fallbacks") or []
+        for name in SECTIONS:  # the router's own win
+            common = sections[name].get("default_fallbacks") or []
             chains = {**chains, **(dict.fromkeys(routes, common) if common else {})}
-            for item in _list(section.get("fallbacks"), "fallbacks"):
-                chains |= _mapping(item, "fallbacks")
+            chains |= _chains(sections[name].get("fallbacks"), "fallbacks")
         rest = chains.pop("*", None)
         if rest is not None:
             chains = {**dict.fromkeys(routes, rest), **chains}
-        spares: dict[str, list[dict[str, Any]]] = {alias: [] for alias in routes}
+        return self._known(chains, routes, "fallbacks")
+
+    def _for_windows(
+        self, sections: Mapping[str, Mapping[str, Any]], routes: _Routes, own: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
+        """Return the groups for prompts that are too long for a group; here, for other failures, too."""
+        word = "context_window_fallbacks"
+        chains: dict[str, Any] = {}
+        for name in SECTIONS:
+            chains |= _chains(sections[name].get(word), word)
+        found = self._known(chains, routes, word)
+        more = {alias: [name for name in names if name not in own[alias]] for alias, names in found.items()}
+        if any(more.values()):
+            self.report.different[word] = "they serve when all others have failed, whatever the failure"
+        return more
+
+    def _known(self, chains: Mapping[str, Any], routes: _Routes, word: str) -> dict[str, list[str]]:
+        """Return chains of groups by group; groups that are not there are noted."""
+        found: dict[str, list[str]] = {alias: [] for alias in routes}
         for alias, chain in chains.items():
-            others = [chain] if isinstance(chain, str) else _list(chain, f"fallbacks.{alias}")
+            others = [chain] if isinstance(chain, str) else list_of(chain, f"{word}.{alias}")
             for name in [alias, *others]:
                 if not isinstance(name, str) or name not in routes:
                     shown = repr(name) if isinstance(name, str) else f"in a {type(name).__name__}"
-                    self.unknown.add(f"fallbacks.{alias} (no group {shown})")
-            known = [name for name in others if isinstance(name, str) and name in routes and name != alias]
+                    self.report.add(f"{word}.{alias} (no group {shown})")
             if alias in routes:
-                spares[alias] = [{**spare, "weight": 0} for name in known for spare in routes[name]]
-        return spares
+                known = (name for name in others if isinstance(name, str) and name in routes)
+                found[alias] = [name for name in known if name != alias]
+        return found
 
-    def _deployment(self, entry: Mapping[str, Any], where: str) -> tuple[str, float, dict[str, Any]]:
-        beside = {name: value for name, value in entry.items() if name in _BESIDE}
-        self._note(f"{where}.", entry, ["model_name", "litellm_params", "model_info", *_BESIDE])
-        params = {**beside, **_mapping(entry.get("litellm_params") or {}, f"{where}.litellm_params")}
-        alias = str(entry.get("model_name") or params.get("model"))
-        fields: dict[str, Any] = {"model": self._model(str(params.pop("model", "")), params)}
-        order = _number(params.pop("order", 0), f"{where}.order")
-        fields |= {_FIELDS[name]: self._value(value) for name, value in params.items() if name in _FIELDS}
-        if own := {name: value for name, value in params.items() if name in _PARAMS}:
-            fields["params"] = own
-        self._note("litellm_params.", params, _FIELDS.keys() | _PARAMS)
-        info = _mapping(entry.get("model_info") or {}, f"{where}.model_info")
-        fields |= {
-            ours: _number(info[theirs], f"{where}.model_info.{theirs}") * 1_000_000
-            for theirs, ours in _PRICES.items()
-            if theirs in info
-        }
-        return alias, order, fields
+    def _alias(self, routes: _Routes, aliases: Any) -> None:
+        """Add the groups' other names to the routes."""
+        for alias, group in mapping_of(aliases or {}, "model_group_alias").items():
+            name = group if isinstance(group, str) else mapping_of(group, "model_group_alias").get("model")
+            if name in routes:
+                routes[alias] = routes[name]
+            else:
+                self.report.add(f"model_group_alias.{alias} (no group {name!r})")
 
-    def _model(self, text: str, params: Mapping[str, Any]) -> str:
-        prefix, found, rest = text.partition("/")
-        if not found:
-            return text
-        for vendors in (self._vendors.known, self._vendors.all):
-            if (vendor := _vendor(prefix, vendors(), has_address="api_base" in params)) is not None:
-                return f"{vendor.name}:{rest}"
-        raise ConfigurationError(f"model {text!r}: LiteLLM's {prefix!r} has no counterpart here.")
+    # -- the proxy server ------------------------------------------------------------------------------
 
-    def _value(self, value: Any) -> Any:
-        if not isinstance(value, str) or not value.startswith("os.environ/"):
-            return value
-        name = value.removeprefix("os.environ/")
-        if name not in self._environment:
-            raise ConfigurationError(f"the variable {name} is not set.")
-        return self._environment[name]
+    def _general(self, general: Mapping[str, Any], routes: _Routes) -> dict[str, Any]:
+        """Return the section `server`, where it is wanted; the rest of LiteLLM's server is noted."""
+        taken = {"max_parallel_requests"}
+        if general.get("completion_model") in routes:
+            taken.add("completion_model")
+        self.report.unsupported |= {f"general_settings.{name}": "" for name in _OF_ROUTING if name in general}
+        found: dict[str, Any] = self._server(general) if self._with_server else {}
+        taken |= {name for name, ours in _OF_SERVER.items() if ours in found}
+        rest = (name for name, value in general.items() if not is_off(value))
+        left = [name for name in rest if name not in taken and name not in _OF_ROUTING]
+        self.report.server += [f"general_settings.{name}" for name in left]
+        return {"server": found} if found else {}
 
-    def _router(self, router: Mapping[str, Any]) -> dict[str, Any]:
-        own = [
-            *("routing_strategy", "num_retries", "timeout"),
-            *("fallbacks", "default_fallbacks", "model_group_alias"),
-        ]
-        self._note("router_settings.", router, own)
-        fields = _retries_and_timeout(router, "timeout")
-        strategy = str(router.get("routing_strategy") or "simple-shuffle")
-        if strategy not in _STRATEGIES:
-            self.unknown.add(f"router_settings.routing_strategy={strategy}")
-        return {**fields, "strategy": _STRATEGIES.get(strategy, "weighted")}
-
-    def _settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        self._note("litellm_settings.", settings, _OF_SETTINGS)
-        fields = _retries_and_timeout(settings, "request_timeout")
-        if settings.get("drop_params"):
-            fields["unsupported_params"] = "drop"
+    def _server(self, general: Mapping[str, Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        key = self._variables.value(general.get("master_key"))
+        if isinstance(key, str) and (key.startswith("${") or len(key) >= _SHORTEST_KEY):
+            fields["api_keys"] = [{"key": key, "name": "master"}]
+        if not is_off(megabytes := general.get("max_request_size_mb")):
+            fields["max_body_bytes"] = int(number_of(megabytes, "max_request_size_mb") * 1024 * 1024)
         return fields
 
-    def _note(self, where: str, settings: Mapping[str, Any], known: Collection[str]) -> None:
-        self.unknown |= {f"{where}{name}" for name in settings if name not in known}
+
+_OF_SERVER = {"master_key": "api_keys", "max_request_size_mb": "max_body_bytes"}
 
 
-_OF_SETTINGS = ("drop_params", "request_timeout", "num_retries", "fallbacks", "default_fallbacks")
-_OF_ROUTING = (
-    *("completion_model", "fallbacks", "default_fallbacks", "max_parallel_requests"),
-    *("global_max_parallel_requests", "infer_model_from_keys"),
-)
-_BESIDE = ("rpm", "tpm", "weight", "max_parallel_requests", "order")  # taken beside `litellm_params`, too
-_SECTIONS = ("router_settings", "litellm_settings")
+def _groups(rows: Iterable[LiteLLMRow], concurrency: int | None) -> dict[str, list[LiteLLMRow]]:
+    groups: dict[str, list[LiteLLMRow]] = {}
+    for row in rows:
+        if concurrency is not None:
+            row.deployment.setdefault("max_concurrency", concurrency)
+        groups.setdefault(row.group, []).append(row)
+    return groups
 
 
-def _vendor(prefix: str, vendors: Iterable[Vendor], *, has_address: bool) -> Vendor | None:
-    """Return the vendor that LiteLLM's `prefix` means: with an address, one that has none of its own."""
-    named = [vendor for vendor in vendors if prefix in vendor.litellm_names]
-    unplaced = [v for v in named if v.base_url is None and not v.environment.urls]
-    usual = [vendor for vendor in named if vendor not in unplaced]
-    return next(iter((unplaced if has_address else []) + usual), None)
+def _chains(value: Any, where: str) -> dict[str, Any]:
+    """Return LiteLLM's list of mappings from a group to others as one mapping."""
+    found: dict[str, Any] = {}
+    for item in list_of(value, where):
+        found |= mapping_of(item, where)
+    return found
 
 
-def _ranked(group: list[tuple[float, dict[str, Any]]], *, shuffles: bool) -> list[dict[str, Any]]:
+def _ranked(group: Sequence[LiteLLMRow], *, shuffles: bool) -> list[dict[str, Any]]:
     """Return a group's deployments by `order`.
 
     LiteLLM's shuffle draws by the first of weight, rpm and tpm that is set, among those of the lowest order;
     the other ones come after them: weight 0 is tried last, as configured.
     """
-    ranked = sorted(group, key=lambda each: each[0])
+    ranked = sorted(group, key=lambda row: row.order)
     if not shuffles:
-        return [deployment for _, deployment in ranked]
-    first = [deployment for order, deployment in ranked if order == ranked[0][0]]
+        return [row.deployment for row in ranked]
+    first = [row.deployment for row in ranked if row.order == ranked[0].order]
     by = next((word for word in ("weight", "rpm", "tpm") if any(word in each for each in first)), None)
     drawn = [each if by is None else {**each, "weight": each.get(by, 0)} for each in first]
-    return drawn + [{**each, "weight": 0} for _, each in ranked[len(first) :]]
-
-
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{where}: {type(value).__name__} is no mapping.")
-    return value
-
-
-def _list(value: Any, where: str) -> list[Any]:
-    if value is not None and not isinstance(value, list):
-        raise ConfigurationError(f"{where}: {type(value).__name__} is no list.")
-    return value or []
-
-
-def _number(value: Any, where: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{where}: {type(value).__name__} is no number.") from None
-
-
-def _retries_and_timeout(settings: Mapping[str, Any], timeout: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if "num_retries" in settings:
-        fields["retry_policy"] = {"max_retries": int(_number(settings["num_retries"], "num_retries"))}
-    if timeout in settings:
-        fields["timeout"] = _number(settings[timeout], timeout)
-    return fields
+    return drawn + [{**row.deployment, "weight": 0} for row in ranked[len(first) :]]

@@ -30,7 +30,6 @@ LITELLM = {
         "fallbacks": [{"fast": ["smart"]}],
     },
     "litellm_settings": {"drop_params": True, "success_callback": ["langfuse"]},
-    "general_settings": {"master_key": "sk-master"},
 }
 
 
@@ -133,7 +132,6 @@ def test_order_comes_before_the_shuffle() -> None:
     [
         ({"router_settings": {"fallbacks": [{"a": ["bakcup"]}]}}, "fallbacks.a .no group 'bakcup'"),
         ({"router_settings": {"fallbacks": [{"x": ["a"]}]}}, "fallbacks.x .no group 'x'"),
-        ({"router_settings": {"redis_host": "h"}}, "redis_host"),
         ({"router_settings": {"routing_strategy": "lunar"}}, "routing_strategy=lunar"),
         (
             {"router_settings": {"routing_strategy": "least-busy", "default_fallbacks": ["b"]}},
@@ -150,8 +148,6 @@ def test_order_comes_before_the_shuffle() -> None:
         ({"general_settings": {"fallbacks": [{"a": ["b"]}]}}, "general_settings.fallbacks"),
         ({"model_list": [entry("a", fallbacks=["b"])]}, "litellm_params.fallbacks"),
         ({"router_settings": {"fallbacks": [{"a": [{"api_key": "sk-1"}]}]}}, "no group in a dict"),
-        ({"litellm_settings": {"context_window_fallbacks": [{"a": ["b"]}]}}, "context_window_fallbacks"),
-        ({"litellm_settings": {"cache": True, "cache_params": {"type": "redis"}}}, "cache_params"),
         ({"model_list": [entry("a", num_retries=5)]}, "litellm_params.num_retries"),
     ],
 )
