@@ -23,6 +23,8 @@ MODELS = {
     "huggingface": "openai/gpt-oss-120b",
     "ollama": "llama3.1",
     "compatible": "qwen3-4b",
+    "mistralai": "mistral-small-latest",
+    "xai": "grok-4.3",
 }
 
 

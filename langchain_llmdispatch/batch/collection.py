@@ -6,7 +6,9 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from functools import partial
 from random import Random
+from typing import TYPE_CHECKING
 
 from langchain_llmdispatch.batch.calls import BatchCalls, RowAnswer
 from langchain_llmdispatch.batch.jobs import VendorJob
@@ -16,6 +18,9 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import DispatchError, MalformedResponseError
 from langchain_llmdispatch.vendors.batches import BatchApi, BatchJob, BatchResult
+
+if TYPE_CHECKING:
+    import httpx
 
 logger = logging.getLogger(__name__)
 _TRANSFER = 1800.0  # seconds that the results may take
@@ -93,9 +98,12 @@ class Collection:
     ) -> AsyncGenerator[BatchResult, None]:
         api = self._calls.api(target)
         if not api.by_line:
-            reply = await self._calls.send(target, lambda keyed: keyed.results(job.handle, source), _TRANSFER)
-            for result in api.decode(reply.body):
-                yield result
+            page = source
+            while page:
+                reply = await self._calls.send(target, partial(_page, job.handle, page), _TRANSFER)
+                for result in api.decode(reply.body):
+                    yield result
+                page = api.following(reply.body)
             return
         lines = self._calls.lines(target, lambda keyed: keyed.results(job.handle, source), _TRANSFER)
         async with aclosing(lines):
@@ -175,6 +183,10 @@ class _Reading:
         if result.status is None:
             self.reasons[result.reason] += 1
         return True
+
+
+def _page(handle: str, source: str, api: BatchApi) -> httpx.Request:
+    return api.results(handle, source)
 
 
 def _readable(api: BatchApi, line: bytes) -> Iterator[BatchResult]:

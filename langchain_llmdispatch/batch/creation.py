@@ -131,7 +131,7 @@ class Creation:
         found: BatchJob | None = None
         for _ in range(_MOST_PAGES):
             reply = await self._page(target, cursor)
-            page, cursor = api.jobs(reply)
+            page, cursor = api.jobs(reply, cursor)
             for seen in page:
                 if self._is_it(job, seen, keeps_token=api.keeps_token):
                     found = seen  # the oldest one

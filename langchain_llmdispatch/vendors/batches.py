@@ -152,12 +152,21 @@ class BatchApi(ABC):
         """Return the request that lists jobs, newest first; an empty cursor begins."""
 
     @abstractmethod
-    def jobs(self, body: bytes) -> tuple[Sequence[BatchJob], str]:
-        """Return the jobs of a list, and the cursor of the next page; empty on the last one."""
+    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
+        """Return the jobs of a page, and the cursor of the next page; empty on the last one.
+
+        Args:
+            body: The page.
+            cursor: The cursor that it was read with.
+        """
 
     @abstractmethod
     def results(self, job_id: str, source: str) -> httpx.Request:
         """Return the request that reads results; `source` is one of `BatchJob.results`."""
+
+    def following(self, data: bytes) -> str:
+        """Return the source of the results after those of a document; empty where there are no more."""
+        return ""
 
     @abstractmethod
     def decode(self, data: bytes) -> Iterator[BatchResult]:
@@ -166,6 +175,19 @@ class BatchApi(ABC):
         Raises:
             MalformedResponseError: It holds none.
         """
+
+
+# google.rpc.Code -> HTTP status: github.com/googleapis/googleapis, google/rpc/code.proto.
+_RPC_CODES = {
+    1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501,
+    13: 500, 14: 503, 15: 500, 16: 401,
+}  # fmt: skip
+_LEAST_HTTP = 100
+
+
+def status_of(code: int) -> int:
+    """Return the HTTP status that a code means, which is one already, or one of gRPC."""
+    return code if code >= _LEAST_HTTP else _RPC_CODES.get(code, 500)
 
 
 def object_in(data: bytes, what: str) -> Mapping[str, Any]:

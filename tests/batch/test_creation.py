@@ -66,7 +66,7 @@ def batch(
             return None
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google"])
+@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "mistralai", "xai"])
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_crash_between_any_two_steps(
     server: LoopbackServer, tmp_path: Path, vendor: str, lost: int
@@ -124,7 +124,7 @@ def test_a_killed_process_submits_nothing_twice(server: LoopbackServer, tmp_path
     assert sum(server.batches["openai"].billed.values()) == 5
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google"])
+@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "mistralai", "xai"])
 def test_what_cannot_be_looked_for_is_not_created_again(
     server: LoopbackServer, tmp_path: Path, vendor: str
 ) -> None:

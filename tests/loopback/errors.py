@@ -189,6 +189,8 @@ OLLAMA = {
 SHAPES = {
     "openai": OPENAI,
     "compatible": OPENAI,
+    "mistralai": OPENAI,
+    "xai": OPENAI,
     "azure": AZURE,
     "anthropic": ANTHROPIC,
     "google": GOOGLE,

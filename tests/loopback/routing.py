@@ -15,6 +15,8 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     (r"/azure/openai/responses", "azure", "responses"),
     (r"/huggingface/v1/chat/completions", "huggingface", "chat"),
     (r"/compatible/v1/chat/completions", "compatible", "chat"),
+    (r"/mistralai/v1/chat/completions", "mistralai", "chat"),
+    (r"/xai/v1/chat/completions", "xai", "chat"),
     (r"/anthropic/v1/messages", "anthropic", "messages"),
     (
         r"/google/v1(?:beta|alpha)?/models/(?P<model>[^/:]+):(?P<verb>(?:streamG|g)enerateContent)",
@@ -30,6 +32,8 @@ BASES = {
     "azure": "/azure",
     "huggingface": "/huggingface/v1",
     "compatible": "/compatible/v1",
+    "mistralai": "/mistralai/v1",
+    "xai": "/xai/v1",
     "anthropic": "/anthropic",
     "google": "/google",
     "cohere": "/cohere",

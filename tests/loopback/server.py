@@ -10,7 +10,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.loopback import answers, delivery, errors
-from tests.loopback.batches import AnthropicBatches, Batches, BatchPlan, GoogleBatches, OpenAIBatches
+from tests.loopback.batches import (
+    AnthropicBatches,
+    Batches,
+    BatchPlan,
+    GoogleBatches,
+    MistralBatches,
+    OpenAIBatches,
+    XaiBatches,
+)
 from tests.loopback.batches.base import BrokenOffError
 from tests.loopback.delivery import Action, FaultBytes, LostError
 from tests.loopback.dialects import DIALECTS, VendorDialect
@@ -127,7 +135,8 @@ class LoopbackServer:
         self.batch_plan = BatchPlan()
         plan = self.batch_plan
         family = [OpenAIBatches(plan, vendor) for vendor in ("openai", "azure", "compatible")]
-        batches: list[Batches] = [*family, AnthropicBatches(plan), GoogleBatches(plan)]
+        others = (AnthropicBatches, GoogleBatches, MistralBatches, XaiBatches)
+        batches: list[Batches] = [*family, *(each(plan) for each in others)]
         self.batches = {each.vendor: each for each in batches}
 
     def _run(self) -> None:

@@ -35,16 +35,15 @@ BASES = {
     "anthropic": "https://api.anthropic.com",
     "google": "https://generativelanguage.googleapis.com",
     "compatible": "https://api.groq.com/openai/v1",
+    "mistralai": "https://api.mistral.ai/v1",
+    "xai": "https://api.x.ai/v1",
 }
-NAMES = {"gemini": "google", "groq": "compatible"}
+NAMES = {"gemini": "google", "groq": "compatible", "mistral": "mistralai"}
 ORACLES: dict[str, ModuleType] = {
     "openai": openai, "anthropic": anthropic, "google": google, "compatible": compatible,
+    "mistralai": compatible, "xai": compatible,
 }  # fmt: skip
-SKIPPED = {
-    "vertex": "Vertex's batches read and write buckets, which is not done",
-    "mistral": "Mistral's batches are not OpenAI's, and are not used",
-    "xai": "xAI's batches are not used",
-}
+SKIPPED = {"vertex": "Vertex's batches read and write buckets, which is not done"}
 RUNNING = {"validating", "in_progress", "finalizing", "cancelling"}
 
 pytestmark = pytest.mark.recordings
@@ -229,6 +228,44 @@ def _check_google_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[s
             _check_answer(codec, exchange, result, line["inner"])
 
 
+def _check_mistral_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str) -> None:
+    body = exchange["response"]["body"].encode()
+    said, job = json.loads(body), api.job(body)
+    assert (job.id, job.created_at, job.token) == (said["id"], said["created_at"], "")
+    assert job.state == ("ended" if said["status"] == "SUCCESS" else "running")
+    assert list(job.results) == [said[n] for n in ("output_file", "error_file") if said[n]]
+    assert job.rows == (said["total_requests"] or None)
+    if kind != "create":
+        _same_address(api.poll(job.id), exchange)
+        lines = [json.dumps(line) for line in said["outputs"] or ()]  # as those of its file
+        _check_results(codec, api, exchange, lines)
+        return
+    made = api.create(f"{said['endpoint']} {said['model']}", "t", (), "f")
+    _same_address(made, exchange)
+    ours, theirs = json.loads(made.content), exchange["request"]["body"]
+    assert (ours["endpoint"], ours["model"]) == (theirs["endpoint"], theirs["model"])
+    line = json.loads(api.line(call, "0").text)
+    assert (line.keys(), "model" in line["body"]) == (theirs["requests"][0].keys(), False)
+
+
+def _check_xai_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str) -> None:
+    body = exchange["response"]["body"].encode()
+    said = json.loads(body)
+    if kind == "results":
+        _same_address(
+            api.results(urlsplit(exchange["request"]["url"]).path.split("/")[-2], "results"), exchange
+        )
+        for result, item in zip(api.decode(body), said["results"], strict=True):
+            assert result.row_id == item["batch_request_id"]
+            _check_answer(codec, exchange, result, item["batch_result"]["response"]["chat_get_completion"])
+        assert api.following(body) == (said.get("pagination_token") or "")
+    elif kind != "add-requests":  # a file is uploaded instead
+        job = api.job(body)
+        assert (job.id, job.token, job.state) == (said["batch_id"], said["name"], "running")
+        assert job.rows == (said["state"]["num_requests"] or None)
+        _same_address(api.create("", "t", (), "f") if kind == "create" else api.poll(job.id), exchange)
+
+
 # -- results -------------------------------------------------------------------------------------------
 
 
@@ -298,10 +335,10 @@ def _check_background(codec: Vendor, call: Call, api: BatchApi, exchange: dict[s
     assert background.pending(message) == (said["id"] if waits else None)
 
 
+_BATCHES = {"google": _check_google_job, "xai": _check_xai_job}
 _CHECKS = {
-    "batches": lambda codec, *rest: (_check_google_job if codec.name == "google" else _check_openai_job)(
-        codec, *rest
-    ),
+    "batches": lambda codec, *rest: _BATCHES.get(codec.name, _check_openai_job)(codec, *rest),
+    "batch.jobs": _check_mistral_job,
     "batchGenerateContent": _check_google_job,
     "message_batches": _check_anthropic_job,
     "files": _check_file,

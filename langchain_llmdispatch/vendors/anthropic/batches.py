@@ -108,7 +108,7 @@ class MessageBatches(BatchApi):
         """Return the job in a message batch."""
         return _job(object_in(body, "the batch"))
 
-    def jobs(self, body: bytes) -> tuple[Sequence[BatchJob], str]:
+    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
         """Return the jobs of a list."""
         page = object_in(body, "the list of batches")
         found = [_job(each) for each in page.get("data") or () if isinstance(each, Mapping)]

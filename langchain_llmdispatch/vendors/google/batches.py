@@ -22,6 +22,7 @@ from langchain_llmdispatch.vendors.batches import (
     id_in,
     object_in,
     seconds_of,
+    status_of,
 )
 from langchain_llmdispatch.vendors.request import bodyless_request, content_request
 
@@ -31,15 +32,9 @@ if TYPE_CHECKING:
 _PAGE = 100
 _STATES = ("BATCH_STATE_", "JOB_STATE_")
 _OVER = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
-# google.rpc.Code -> HTTP status: github.com/googleapis/googleapis, google/rpc/code.proto.
-_STATUSES = {
-    1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501,
-    13: 500, 14: 503, 15: 500, 16: 401,
-}  # fmt: skip
 _NAMES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
           429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
           504: "DEADLINE_EXCEEDED"}  # fmt: skip
-_LEAST_HTTP = 100
 
 
 class GenerateContentBatches(BatchApi):
@@ -110,7 +105,7 @@ class GenerateContentBatches(BatchApi):
         """Return the job in an operation."""
         return _job(object_in(body, "the batch"))
 
-    def jobs(self, body: bytes) -> tuple[Sequence[BatchJob], str]:
+    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
         """Return the jobs of a list of operations."""
         page = object_in(body, "the list of batches")
         found = [_job(each) for each in page.get("operations") or () if isinstance(each, Mapping)]
@@ -165,7 +160,7 @@ def _failed(name: str, error: Any) -> BatchResult:
     code = error.get("code") if isinstance(error, Mapping) else None
     if not isinstance(code, int):
         return BatchResult(name, reason="no response")
-    status = code if code >= _LEAST_HTTP else _STATUSES.get(code, 500)
+    status = status_of(code)
     return BatchResult(
         name, status, dump_json({"error": {"status": _NAMES.get(status), **error, "code": status}})
     )

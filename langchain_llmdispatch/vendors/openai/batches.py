@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
 
 _RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
-_OURS = "llmdispatch"  # the key of our token in a job's metadata
+OURS = "llmdispatch"
+"""The key of our token in a job's metadata."""
 # Too many tokens wait already, of this model or deployment: a matter of time.
 _BUSY = frozenset({"token_limit_exceeded"})
 _PAGE = 100
@@ -62,6 +63,8 @@ class FileBatches(BatchApi):
     # 50,000 and 200 MB by the documentation, Azure 100,000; a job is held in memory while it is sent.
     most_rows: ClassVar[int] = 50_000
     most_bytes: ClassVar[int] = 64 * 1024 * 1024
+    path: ClassVar[str] = "batches"
+    """The path of the jobs."""
 
     def __init__(
         self, vendor: FileApi, call: Call, *, prefix: str = "/v1/", expires_after: int | None = None
@@ -71,11 +74,15 @@ class FileBatches(BatchApi):
 
     def line(self, call: Call, row_id: str) -> BatchLine:
         """Return `{"custom_id", "method", "url", "body"}`; one job has one API and one model."""
+        url, body = self._encoded(call)
+        head = {"custom_id": row_id, "method": "POST", "url": url}
+        return BatchLine(f"{url} {body.get('model')}", line_of(head, body))
+
+    def _encoded(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Return the path of the API that a line is for, and its body."""
         path, body = self._vendor.encode_body(call)
         body.pop("stream", None)  # one line with it fails the whole batch
-        head = {"custom_id": row_id, "method": "POST", "url": self._prefix + path}
-        text = dump_json(head)[:-1] + b',"body":' + dump_json(body, allow_nan=False) + b"}"
-        return BatchLine(f"{self._prefix}{path} {body.get('model')}", text)
+        return self._prefix + path, body
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -111,26 +118,32 @@ class FileBatches(BatchApi):
             "input_file_id": file_id,
             "endpoint": group.partition(" ")[0],
             "completion_window": "24h",
-            "metadata": {_OURS: token},
+            "metadata": {OURS: token},
         }
-        return json_request(self._vendor.url(self.call, "batches"), self._headers, body)
+        return self._post(body)
 
     def poll(self, job_id: str) -> httpx.Request:
         """Return `GET /batches/ID`."""
-        return self._get(f"batches/{quote(job_id, safe='')}")
+        return self._get(self._of(job_id))
 
     def cancel(self, job_id: str) -> httpx.Request:
         """Return `POST /batches/ID/cancel`."""
-        return self._get(f"batches/{quote(job_id, safe='')}/cancel", "POST")
+        return self._get(self._of(job_id, "/cancel"), "POST")
 
     def recent(self, cursor: str) -> httpx.Request:
         """Return `GET /batches`."""
         name, _, value = cursor.partition("=")
-        return self._get("batches", query={"limit": str(_PAGE)} | ({name: value} if cursor else {}))
+        return self._get(self.path, query={"limit": str(_PAGE)} | ({name: value} if cursor else {}))
 
     def results(self, job_id: str, source: str) -> httpx.Request:
         """Return `GET /files/ID/content`."""
         return self._get(f"files/{quote(source, safe='')}/content")
+
+    def _of(self, job_id: str, action: str = "") -> str:
+        return f"{self.path}/{quote(job_id, safe='')}{action}"
+
+    def _post(self, body: Mapping[str, Any]) -> httpx.Request:
+        return json_request(self._vendor.url(self.call, self.path), self._headers, body)
 
     def _get(self, path: str, method: str = "GET", query: Mapping[str, str] | None = None) -> httpx.Request:
         url = httpx.URL(self._vendor.url(self.call, path))
@@ -147,7 +160,7 @@ class FileBatches(BatchApi):
         """Return the job in a batch object."""
         return _job(object_in(body, "the batch"))
 
-    def jobs(self, body: bytes) -> tuple[Sequence[BatchJob], str]:
+    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
         """Return the jobs of a list; Groq's cursor is `paging.next_cursor`."""
         page = object_in(body, "the list of batches")
         found = [_job(each) for each in page.get("data") or () if isinstance(each, Mapping)]
@@ -177,6 +190,15 @@ class AzureBatches(FileBatches):
     poll_seconds: ClassVar[tuple[float, float]] = (60.0, 120.0)
 
 
+def line_of(head: Mapping[str, Any], body: Mapping[str, Any]) -> bytes:
+    """Return a line of an input file: its head, and the body of its request.
+
+    Raises:
+        ValueError: The body holds a number that JSON has not.
+    """
+    return dump_json(head)[:-1] + b',"body":' + dump_json(body, allow_nan=False) + b"}"
+
+
 def _job(value: Mapping[str, Any]) -> BatchJob:
     status = str(value.get("status") or "").lower()
     # Null, "" or absent where the file would be empty; Azure names an empty file, too.
@@ -188,7 +210,7 @@ def _job(value: Mapping[str, Any]) -> BatchJob:
         id_in(value, "the batch"),
         _state(status, bool(files), codes),
         tuple(map(str, files)),
-        str(metadata.get(_OURS) or "") if isinstance(metadata, Mapping) else "",
+        str(metadata.get(OURS) or "") if isinstance(metadata, Mapping) else "",
         (counts.get("total") or None) if isinstance(counts, Mapping) else None,
         seconds_of(value.get("created_at")),
         reason,

@@ -6,13 +6,15 @@ Cerebras, xAI, Z.ai, Moonshot, Perplexity. What all take is the default; the tab
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from langchain_llmdispatch.vendors.base import HistoryRules, OwnedWords
-from langchain_llmdispatch.vendors.openai.batches import FileBatches
+from langchain_llmdispatch.vendors.openai.batches import FileApi, FileBatches
 from langchain_llmdispatch.vendors.openai.chat_request import Dialect
+from langchain_llmdispatch.vendors.openai.host_batches import MistralBatches, XaiBatches
 from langchain_llmdispatch.vendors.openai.rules import LITELLM_SERVERS, OF_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
 from langchain_llmdispatch.vendors.openai.words import COMPATIBLE, OPENROUTER, STRICT
@@ -47,6 +49,13 @@ _HOSTS: dict[str, Dialect] = {
 
 
 _WORDS = {"openrouter.ai": OPENROUTER, "api.mistral.ai": STRICT, "api.perplexity.ai": STRICT}
+
+_BATCHES: dict[str, Callable[[FileApi, Call], BatchApi]] = {
+    "api.groq.com": FileBatches,
+    "api.mistral.ai": MistralBatches,
+    "api.x.ai": XaiBatches,
+}
+"""The hosts whose batch API is known; docs/guides/batches.md has why others are left out."""
 
 
 @lru_cache(maxsize=256)
@@ -84,10 +93,9 @@ class CompatibleVendor(ChatCompletions):
         return _WORDS.get(urlsplit(base_url).hostname or "", self.words)
 
     def batch_api(self, call: Call) -> BatchApi | None:
-        """Return the batch API of Groq, which has OpenAI's; those of others differ, or are not known."""
-        if urlsplit(call.endpoint.base_url).hostname != "api.groq.com":
-            return None
-        return FileBatches(self, call)
+        """Return the batch API of the host that the vendor is for, or else of the one that is addressed."""
+        api = _BATCHES.get(urlsplit(self.base_url or call.endpoint.base_url).hostname or "")
+        return None if api is None else api(self, call)
 
     def dialect(self, call: Call) -> Dialect:
         """Return the dialect that the host needs, or the one that nearly all take."""

@@ -217,12 +217,15 @@ class Batches:
 
     def lines(self, values: list[JSON]) -> Reply:
         """Return lines of JSON, broken off where the plan wants it; nothing rests on their content type."""
-        content = "\n".join(map(compact, values)).encode()
+        return self.whole("\n".join(map(compact, values)).encode(), {})
+
+    def whole(self, content: bytes, headers: dict[str, str]) -> Reply:
+        """Return a body, broken off where the plan wants it."""
         if self.plan.broken:
             self.plan.broken -= 1
             content = content[: len(content) // 2]
             raise BrokenOffError(content)
-        return Reply(200, content, {})
+        return Reply(200, content, headers)
 
 
 class BrokenOffError(Exception):

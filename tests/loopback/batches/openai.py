@@ -78,23 +78,36 @@ class OpenAIBatches(Batches):
         status = "pending" if self.pending[name] >= 0 else "processed"
         return {"object": "file", "id": name, "purpose": "batch", "status": status, "status_details": None}
 
+    def _lines_of(self, name: str) -> list[JSON]:
+        """Return the lines of a file that is processed."""
+        if self.pending.get(name, 0) >= 0:
+            raise RejectedError("the file is not processed", param="input_file_id")
+        return [json.loads(line) for line in self.files[name].splitlines()]
+
     def _content(self, message: Message, name: str) -> Reply:
         kind, _, number = name.rpartition("-")
         job = self.jobs[int(number)]
         if "results" not in job.facts:  # the same at each reading
             job.facts["results"] = self.results(message, job)
         lines = [
-            _line(*result) for result in job.facts["results"] if (result[1] == 200) == (kind == "output")
+            self.line(*result) for result in job.facts["results"] if (result[1] == 200) == (kind == "output")
         ]
         return self.lines(lines)
+
+    def line(self, name: str, status: int | str, body: JSON) -> JSON:
+        """Return a line of either file."""
+        if isinstance(status, str):
+            word = "cancelled" if status == "canceled" else status
+            error = {"code": f"batch_{word}", "message": "This request could not be executed."}
+            return {"id": "batch_req_1", "custom_id": name, "response": None, "error": error}
+        response = {"status_code": status, "request_id": "r", "body": body}
+        return {"id": "batch_req_1", "custom_id": name, "response": response, "error": None}
 
     # -- jobs --------------------------------------------------------------------------------------
 
     def _create(self, message: Message, account: str) -> Job:
         body = message.json
-        if self.pending.get(body["input_file_id"], 0) >= 0:
-            raise RejectedError("the file is not processed", param="input_file_id")
-        lines = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
+        lines = self._lines_of(body["input_file_id"])
         error = _fault(lines, body["endpoint"])
         job = Job(
             f"batch_{len(self.jobs)}",
@@ -153,12 +166,3 @@ def _fault(lines: list[JSON], endpoint: str) -> str:
     if any(line["url"] != endpoint or line["method"] != "POST" for line in lines):
         return "invalid_url"
     return "streaming_unsupported" if any("stream" in line["body"] for line in lines) else ""
-
-
-def _line(name: str, status: int | str, body: JSON) -> JSON:
-    if isinstance(status, str):
-        word = "cancelled" if status == "canceled" else status
-        error = {"code": f"batch_{word}", "message": "This request could not be executed."}
-        return {"id": "batch_req_1", "custom_id": name, "response": None, "error": error}
-    response = {"status_code": status, "request_id": "r", "body": body}
-    return {"id": "batch_req_1", "custom_id": name, "response": response, "error": None}

@@ -17,6 +17,8 @@ DIALECTS: dict[tuple[str, str], VendorDialect] = {
     ("azure", "responses"): OpenAIResponses("azure"),
     ("huggingface", "chat"): HuggingFaceChat("huggingface"),
     ("compatible", "chat"): Compatible("compatible"),
+    ("mistralai", "chat"): Compatible("mistralai"),
+    ("xai", "chat"): Compatible("xai"),
     ("anthropic", "messages"): Anthropic("anthropic"),
     ("google", "generate"): Google("google"),
     ("cohere", "chat"): Cohere("cohere"),

@@ -87,7 +87,7 @@ def test_no_batches_elsewhere() -> None:
     """Other hosts of the format, other services of Azure."""
     vendors = builtin_vendors()
     for vendor, base in [
-        ("compatible", "https://api.mistral.ai/v1"),
+        ("compatible", "https://api.together.xyz/v1"),
         ("azure", "https://models.github.ai/inference"),
     ]:
         assert vendors[vendor].batch_api(Call("gpt-5", Endpoint(base), ())) is None
