@@ -243,12 +243,13 @@ class CallBudget:
 def charge_of(attempt: Attempt, worst: Worst) -> tuple[Decimal, int]:
     """Return the charge of a request, dollars and tokens: its cost, by estimate where it was not reported.
 
-    What was refused or did not arrive costs nothing; where nothing is known, the worst case is charged.
+    What was refused or did not arrive costs nothing; nor does an answer in the background that is still to
+    come, which the call that takes it up is charged for. Where nothing is known, the worst case is charged.
     """
     cost, estimate = attempt.cost, attempt.call.estimate
     if cost is None:
         unsent = not attempt.sent or getattr(attempt.error, "code", None) in NEVER_ARRIVED
-        if attempt.refused or unsent:
+        if attempt.refused or attempt.pending or unsent:
             return _ZERO, 0
         cost = estimate(attempt) if estimate is not None else None
     usd = worst.usd if cost is None or cost.usd is None else cost.usd

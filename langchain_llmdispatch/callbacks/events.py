@@ -1,17 +1,19 @@
 """LangChain's callbacks for a call's attempts: `on_retry`, and custom events on the LLM run.
 
-| event                  | when                                           | data                            |
-|------------------------|------------------------------------------------|---------------------------------|
-| `llmdispatch.attempt`  | a request has ended, answered or not           | the record, `usage`, `cost_usd` |
-| `llmdispatch.retry`    | a failed deployment is about to be retried     | `error`, `status`, `delay_ms`   |
-| `llmdispatch.fallback` | another deployment is about to be tried        | `from`, `to`, `error`, `status` |
-| `llmdispatch.throttle` | a request waited for our own limits            | `wait_ms`                       |
-| `llmdispatch.hedge`    | a second deployment is tried beside a late one |                                 |
-| `llmdispatch.usage`    | an answer is complete                          | tokens by kind, `cost_usd`      |
+| event                    | when                                         | data                            |
+|--------------------------|----------------------------------------------|---------------------------------|
+| `llmdispatch.attempt`    | a request has ended, answered or not         | the record, `usage`, `cost_usd` |
+| `llmdispatch.retry`      | a failed deployment is about to be retried   | `error`, `status`, `delay_ms`   |
+| `llmdispatch.fallback`   | another deployment is about to be tried      | `from`, `to`, `error`, `status` |
+| `llmdispatch.throttle`   | a request waited for our own limits          | `wait_ms`                       |
+| `llmdispatch.hedge`      | a second deployment is tried beside another  |                                 |
+| `llmdispatch.usage`      | an answer is complete                        | tokens by kind, `cost_usd`      |
+| `llmdispatch.background` | a vendor makes an answer in the background   | `response_id`                   |
 
 All hold `attempt`, `vendor`, `model` and `deployment` as well. Data are JSON-safe and hold no prompt, no
 answer and no key. A `Run` is an observer that queues events until its driver delivers them: before each
-further attempt, and at the end. Without a handler for custom events nothing is queued.
+further attempt, before an answer in the background is waited for, and at the end. Without a handler for
+custom events nothing is queued.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ RunManager: TypeAlias = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
 
 ATTEMPT, RETRY, FALLBACK = "llmdispatch.attempt", "llmdispatch.retry", "llmdispatch.fallback"
 THROTTLE, HEDGE, USAGE = "llmdispatch.throttle", "llmdispatch.hedge", "llmdispatch.usage"
+BACKGROUND = "llmdispatch.background"
 
 _SILENT = {BaseCallbackHandler.on_custom_event, AsyncCallbackHandler.on_custom_event}
 
@@ -103,6 +106,22 @@ class Run:
         for delivery in self._reasons(attempt, ahandle_event):
             if delivery is not None:
                 await delivery
+
+    def pending(self, attempt: Attempt, response_id: str) -> None:
+        """Deliver what is queued and the id of an answer in the background, before the wait for it."""
+        for _ in self._of_pending(attempt, response_id, handle_event):
+            pass
+
+    async def apending(self, attempt: Attempt, response_id: str) -> None:
+        """Deliver what is queued and the id of an answer in the background, before the wait for it."""
+        for delivery in self._of_pending(attempt, response_id, ahandle_event):
+            if delivery is not None:
+                await delivery
+
+    def _of_pending(self, attempt: Attempt, response_id: str, deliver: Callable[..., Any]) -> Iterator[Any]:
+        if self._handlers:
+            self._queued.append((BACKGROUND, {**_identity(attempt), "response_id": response_id}))
+        return self._deliveries(deliver)
 
     def __enter__(self) -> Self:
         """Begin the call."""

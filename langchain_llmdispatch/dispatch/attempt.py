@@ -20,7 +20,12 @@ from langchain_llmdispatch.dispatch.error_secrets import cleanse, forget_variabl
 from langchain_llmdispatch.dispatch.hedging import LostRaceError
 from langchain_llmdispatch.dispatch.paused import PausedAnswer
 from langchain_llmdispatch.dispatch.resume import caused, interrupted
-from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, DispatchError
+from langchain_llmdispatch.errors import (
+    AttemptTimeoutError,
+    DeadlineExceededError,
+    DispatchError,
+    PendingAnswerError,
+)
 from langchain_llmdispatch.types import AttemptRecord, Change
 from langchain_llmdispatch.vendors.redaction import hidden, parameter_secrets
 
@@ -122,6 +127,11 @@ class Attempt:
     def refused(self) -> bool:
         """Whether the vendor responded with an error status."""
         return self.status not in {None, _OK}
+
+    @property
+    def pending(self) -> bool:
+        """Whether its vendor goes on with its answer, which another call takes up, and pays for."""
+        return isinstance(self.error, PendingAnswerError) and not self.call.request.cancel_at_deadline
 
     @property
     def begun(self) -> bool:
@@ -316,7 +326,7 @@ class Attempt:
 
     def _estimate(self) -> None:
         """Set the cost by estimate, where the vendor has read the request and did not report what it used."""
-        unread = self.refused or getattr(self.error, "code", None) in NEVER_ARRIVED
+        unread = self.refused or self.pending or getattr(self.error, "code", None) in NEVER_ARRIVED
         if self.call.estimate is not None and not unread:
             with suppress(Exception):  # an odd request has no estimate; its own error is the one to raise
                 self.cost = self.call.estimate(self)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import Field, field_validator
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.errors.call import UNCONFIRMED
 from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import Settings, nearest
 
@@ -87,7 +88,7 @@ class RetryPolicy(Settings):
             tries: How often this deployment was tried in this call, at least 1.
             rng: The source of jitter.
         """
-        if tries > self.max_retries or not self._retries(error):
+        if tries > self.max_retries or error.code == UNCONFIRMED or not self._retries(error):
             return None
         if (error.retry_after or 0) > self.max_retry_after:
             return None

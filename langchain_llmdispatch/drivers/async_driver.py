@@ -36,6 +36,7 @@ class AsyncDriver(Driver):
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
         verbs = Verbs(
             announce=Run.aadmit,
+            pending=Run.apending,
             sleep=lambda clock, seconds: clock.asleep(seconds),
             acquire=limiter.aacquire,
             pace=apace,

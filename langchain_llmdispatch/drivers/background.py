@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 from langchain_core.messages import AIMessage
 
+from langchain_llmdispatch.dispatch.attempt import NEVER_ARRIVED
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, relay_of
 from langchain_llmdispatch.drivers.runner import Lane
@@ -23,7 +24,9 @@ from langchain_llmdispatch.errors import (
     EmptyAnswerError,
     MalformedResponseError,
     PendingAnswerError,
+    TruncatedStreamError,
 )
+from langchain_llmdispatch.errors.call import UNCONFIRMED
 from langchain_llmdispatch.vendors.background import BackgroundAnswers
 
 _T = TypeVar("_T")
@@ -34,6 +37,10 @@ _REQUEST = 30.0  # seconds that one poll may take
 _CANCEL = 5.0  # seconds that the cancellation may take
 _LEAST = 0.25  # seconds before the deadline in which no poll is begun
 _CANCELLED = "cancelled"
+_GATEWAYS = {408, 502, 504, 520, 524}  # statuses of those that did not wait for the vendor's own response
+_UNKNOWN = (
+    "; whether the answer is made in the background all the same is not known, so it is not requested again"
+)
 _TOLERATED = 5  # failures in a row; a response just created may be unknown for a moment, too
 
 
@@ -73,6 +80,12 @@ class Job:
         except BaseException:  # a cancelled task, a closed stream, Ctrl-C, a lost race
             await self._verbs.detached(self._cancel())
             raise
+
+    async def announce(self) -> None:
+        """Notify the handlers of the run of the answer's id, which takes it up in another process, too."""
+        run = self._exchange.run
+        if run is not None and run.observer is not None:
+            await self._verbs.pending(run, self._exchange.attempt, self._id())
 
     async def _cancel(self) -> None:
         if self.response_id is None or self.over:
@@ -180,6 +193,33 @@ class Job:
         return self.response_id or ""
 
 
+def mark_final(exchange: Exchange, error: DispatchError) -> None:
+    """Mark an error after which the request of an answer in the background is not sent again.
+
+    The vendor's API makes no answer only once, and has no list of them: where it is not known whether a
+    request was accepted, its answer may be under way, and be billed. An answer that was taken up and has
+    failed is not read again.
+    """
+    if exchange.background is None or isinstance(error, PendingAnswerError):
+        return
+    attempt = exchange.attempt
+    if attempt.call.request.resume_from is not None:
+        if attempt.status == httpx.codes.OK and not isinstance(error, CONNECTION_ERRORS):
+            error.is_retryable = error.falls_back = False
+    elif attempt.sent and _is_unconfirmed(error):
+        error.is_retryable = error.falls_back = False
+        error.code = UNCONFIRMED
+        error.message += _UNKNOWN
+
+
+def _is_unconfirmed(error: DispatchError) -> bool:
+    """Return whether a failed creation may have been accepted: a connection or a gateway gave up on it."""
+    if isinstance(error, CONNECTION_ERRORS):
+        return error.code not in NEVER_ARRIVED
+    broken = type(error) in (MalformedResponseError, TruncatedStreamError) and not error.code
+    return broken or error.status_code in _GATEWAYS
+
+
 async def whole_answer(verbs: Verbs, exchange: Exchange, first: AIMessage) -> AIMessage:
     """Return the answer that `first` announces, or `first` if it is the answer.
 
@@ -193,6 +233,7 @@ async def whole_answer(verbs: Verbs, exchange: Exchange, first: AIMessage) -> AI
     job = Job(verbs, exchange, background)
     job.response_id = response_id
     async with job.watched():
+        await job.announce()
         message, _ = await job.polled()
     return message
 
@@ -216,7 +257,8 @@ async def streamed_answer(
         async with job.watched():
             while not relay.done and (piece := await pieces.next()) is not None:
                 chunks = job.readable(lambda: relay.feed(piece))
-                pieces.learn()
+                if pieces.learn():
+                    await job.announce()
                 handed_over = attempt.call.clock.monotonic()
                 yield chunks
                 exchange.paused(attempt.call.clock.monotonic() - handed_over)
@@ -279,14 +321,15 @@ class _Pieces:
             await self._again()
         return await self._rest()
 
-    def learn(self) -> None:
-        """Take note of the answer's id, its last event, and its end."""
-        decoder, job = self._decoder, self._job
-        job.response_id = decoder.response_id or job.response_id
+    def learn(self) -> bool:
+        """Take note of the answer's id, its last event, and its end; return whether the id is new."""
+        decoder, job, before = self._decoder, self._job, self._job.response_id
+        job.response_id = decoder.response_id or before
         if decoder.sequence_number != self._number:
             self._number = decoder.sequence_number
             job.progressed()
         job.over = decoder.finished
+        return before is None and job.response_id is not None
 
     async def _again(self) -> None:
         """Stream on after the last event, over another connection."""

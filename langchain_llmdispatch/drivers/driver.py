@@ -22,7 +22,7 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.dispatch import Dispatch
 from langchain_llmdispatch.dispatch.hedging import LostRaceError, Race
 from langchain_llmdispatch.dispatch.report import llm_output
-from langchain_llmdispatch.drivers.background import streamed_answer, whole_answer
+from langchain_llmdispatch.drivers.background import mark_final, streamed_answer, whole_answer
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.hedge_race import race
 from langchain_llmdispatch.drivers.relay import CONNECTION_ERRORS, parts_of, relay_of
@@ -75,6 +75,7 @@ class Driver:
         for attempt in dispatch.attempts():
             with attempt:
                 exchange = Exchange(attempt)
+                exchange.run = run
                 with await self._admitted(exchange, run):
                     if call.budget is not None:
                         await self._fund(attempt)
@@ -160,24 +161,32 @@ class Driver:
             except Exception as cause:
                 raise exchange.malformed("the answer", cause) from cause
         else:
-            response = await self._send(exchange)
             try:
-                self._answered(exchange, response)
-                body = await verbs.body(exchange, response)
-            finally:
-                await verbs.close(response)
-            message = exchange.decode(response, body)
+                response = await self._send(exchange)
+                try:
+                    self._answered(exchange, response)
+                    body = await verbs.body(exchange, response)
+                finally:
+                    await verbs.close(response)
+                message = exchange.decode(response, body)
+            except DispatchError as error:
+                mark_final(exchange, error)
+                raise
             if message.response_metadata.get("finish_state") == "suspended":
                 message = await whole_answer(verbs, exchange, message)
         yield exchange.accept(message)
 
     async def _chunks_in_background(self, exchange: Exchange) -> Lane:
         """Yield the chunks of a streamed answer that its vendor makes in the background."""
-        response = await self._send(exchange)
-        chunks = streamed_answer(self._verbs, exchange, response, self._answered)
-        async with aclosing(chunks) as lane:
-            async for some in lane:
-                yield some
+        try:
+            response = await self._send(exchange)
+            chunks = streamed_answer(self._verbs, exchange, response, self._answered)
+            async with aclosing(chunks) as lane:
+                async for some in lane:
+                    yield some
+        except DispatchError as error:
+            mark_final(exchange, error)
+            raise
 
     async def _chunks(self, exchange: Exchange) -> Lane:
         """Yield the chunks of a streamed answer, unless a cascade declines it."""

@@ -15,6 +15,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
 
+from langchain_llmdispatch.callbacks.events import Run
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.paused import PausedAnswer
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
@@ -68,6 +69,7 @@ class Exchange:
         parts: The parts of a paused answer that this request continues; None for a new answer.
         decoder: The decoder of a streamed answer; None before it begins.
         permit: What the limiter granted; None without limits.
+        run: LangChain's run of the call; None beside another request.
 
     Raises:
         UnsupportedFeatureError: The request cannot be expressed to the target.
@@ -79,6 +81,7 @@ class Exchange:
     parts: PausedAnswer | None = None
     decoder: StreamDecoder | None = None
     permit: Permit | None = None
+    run: Run | None = None
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt, target = attempt, attempt.target

@@ -44,6 +44,7 @@ class SyncDriver(Driver):
     def __init__(self, transport: Transport, limiter: Limiter, pacer: BaseRateLimiter | None = None) -> None:
         verbs = Verbs(
             announce=_blocking(Run.admit),
+            pending=_blocking(Run.pending),
             sleep=_blocking(lambda clock, seconds: clock.sleep(seconds)),
             acquire=_blocking(limiter.acquire),
             pace=_blocking(pace),

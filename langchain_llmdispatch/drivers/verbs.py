@@ -28,6 +28,7 @@ class Verbs:
 
     Attributes:
         announce: Delivers the events that precede a further attempt.
+        pending: Delivers the id of an answer in the background that is about to be waited for.
         sleep: Waits for so many seconds of a clock.
         acquire: Waits for the limiter's permit; None without limits.
         pace: Waits for a LangChain rate limiter, for so many seconds at most.
@@ -48,6 +49,7 @@ class Verbs:
     """
 
     announce: Callable[[Run, Attempt], Awaitable[None]]
+    pending: Callable[[Run, Attempt, str], Awaitable[None]]
     sleep: Callable[[Clock, float], Awaitable[None]]
     acquire: Callable[[Attempt, ChatRequest], Awaitable[Permit | None]]
     pace: Callable[[BaseRateLimiter, float], Awaitable[float]]

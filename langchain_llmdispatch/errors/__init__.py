@@ -44,7 +44,8 @@
 
 Policy reads three class attributes and nothing else: `is_retryable` (the same deployment may succeed),
 `falls_back` (another deployment may succeed) and `blame` (what is counted against the deployment). Codecs
-choose the class by status and structured code; a vendor's own retry hint is set on the instance.
+choose the class by status and structured code; a vendor's own retry hint is set on the instance. Whatever a
+policy is, an error with the code `unconfirmed` is not retried: the vendor may be at work on the answer.
 No error holds a request, headers or a key.
 
 Owns: the classes of all errors, and what policy reads of them.

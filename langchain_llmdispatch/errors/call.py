@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk
 
 
+UNCONFIRMED = "unconfirmed"
+"""The code of an error after which it is not known whether the vendor has accepted a request."""
+
+
 class ConnectionFailedError(DispatchError, core.ModelConnectionError):
     """No connection could be made, or it broke before the answer was whole."""
 

@@ -9,9 +9,17 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 
-from langchain_llmdispatch import Deployment, DispatcherChatModel, VendorConfig, errors
+from langchain_llmdispatch import (
+    Budget,
+    Deployment,
+    DispatcherChatModel,
+    RetryPolicy,
+    VendorConfig,
+    errors,
+)
 from langchain_llmdispatch.testing import FakeClock
 from tests.models import COLOURS, model_of
 
@@ -334,3 +342,87 @@ def test_azure_has_them_at_its_own_path() -> None:
         "POST /openai/v1/responses?api-version=preview",
         "GET /openai/v1/responses/resp_1?api-version=preview",
     ]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("how", ["read", "timeout", "504", "cut"])
+def test_a_creation_that_was_not_confirmed_is_not_repeated(colour: str, how: str) -> None:
+    """Its answer may be under way: neither here nor elsewhere, whatever the retry policy."""
+    cut = events(EVENTS[0][:20]) if "stream" in colour else httpx.Response(200, text='{"id": "resp')
+    lost: dict[str, Any] = {
+        "read": httpx.ReadError("reset"),
+        "timeout": httpx.ReadTimeout("slow"),
+        "504": failed(504),
+        "cut": cut,
+    }
+    vendor = Vendor(lost[how], said("completed"))
+    spare = Deployment("openai:gpt-5.4-mini", name="b", api_key="sk-2")
+    policy = RetryPolicy(jitter=False, retry_on=lambda _: True)
+    with model(vendor, spare, retry_policy=policy) as dispatcher:
+        with pytest.raises(
+            errors.DispatchError, match="is not known, so it is not requested again"
+        ) as caught:
+            COLOURS[colour](dispatcher, "2+2?")
+    assert (caught.value.code, vendor.created) == ("unconfirmed", 1)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_creation_that_was_refused_is_repeated(colour: str) -> None:
+    """The vendor's own error, or no connection at all, shows that there is no answer."""
+    whole = events(*EVENTS) if "stream" in colour else said("completed")
+    for refusal in (failed(503), failed(429), httpx.ConnectError("no")):
+        vendor = Vendor(refusal, whole)
+        with model(vendor) as dispatcher:
+            assert COLOURS[colour](dispatcher, "2+2?").text == "Four."
+        assert vendor.created == 2
+
+
+@pytest.mark.parametrize("colour", WHOLE)
+def test_an_answer_that_failed_is_not_read_again(colour: str) -> None:
+    """What was taken up is over; the caller decides whether to begin anew."""
+    vendor = Vendor(said("failed", error={"code": "server_error", "message": "oops"}))
+    with model(vendor) as dispatcher, pytest.raises(errors.VendorError, match="oops"):
+        COLOURS[colour](dispatcher.bind(resume_from="resp_1"), "2+2?")
+    assert vendor.asked == ["GET /resp_1"]
+
+
+class Ids(BaseCallbackHandler):
+    """Keeps what is known of answers in the background, and how far their vendor was asked by then."""
+
+    run_inline = True
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.vendor, self.found = vendor, []
+
+    def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
+        """Keep an event."""
+        if name == "llmdispatch.background":
+            self.found.append((data["deployment"], data["response_id"], list(self.vendor.asked)))
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_handlers_get_the_id_before_it_is_waited_for(colour: str) -> None:
+    """Once, so that another process can take the answer up."""
+    vendor = Vendor(said("queued"), said("in_progress"), said("completed"))
+    if "stream" in colour:
+        vendor = Vendor(events(*EVENTS))
+    ids = Ids(vendor)
+    with model(vendor) as dispatcher:
+        COLOURS[colour](dispatcher.with_config(callbacks=[ids]), "2+2?")
+    assert ids.found == [("a", "resp_1", ["POST"])]
+
+
+@pytest.mark.parametrize("colour", WHOLE)
+def test_an_answer_is_paid_once(colour: str) -> None:
+    """By the call that has it: one that leaves it to come is charged nothing."""
+    vendor = Vendor(lambda: said("queued" if clock.monotonic() < 60 else "completed"))
+    clock, budget = FakeClock(), Budget(1.0, "day")
+    with model(vendor, clock=clock, budget=budget) as dispatcher:
+        with pytest.raises(errors.PendingAnswerError) as caught:
+            COLOURS[colour](dispatcher, "2+2?")
+        state = budget.state(clock.now())
+        assert (state.spent_usd, state.held_usd) == (0, 0)
+        assert dispatcher.get_stats().cost == 0
+        message = dispatcher.invoke("2+2?", resume_from=caught.value)
+        cost = message.response_metadata["llmdispatch"]["cost_usd"]
+        assert str(budget.state(clock.now()).spent_usd) == str(dispatcher.get_stats().cost) == cost
