@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
 
 from langchain_core.messages import AIMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -45,9 +45,9 @@ class BatchedModel:
     def __init__(self, model: Runnable[Any, Any], config: RunnableConfig | None) -> None:
         first, self._then = _divided(model)
         kwargs: Mapping[str, Any] = {}
-        while isinstance(first, RunnableBinding):
-            kwargs, config = {**first.kwargs, **kwargs}, merge_configs(first.config, config)
-            first = first.bound
+        for binding in _bindings(first):
+            kwargs, config = {**binding.kwargs, **kwargs}, merge_configs(binding.config, config)
+            first = binding.bound
         calls_of = getattr(first, "batch_calls", None)
         if calls_of is None:
             raise ConfigurationError(f"{_HINT}, not a {type(first).__name__}.")
@@ -70,12 +70,45 @@ class BatchedModel:
         return message if self._then is None else await self._then.ainvoke(message, config)
 
 
+def takes_keywords(model: Runnable[Any, Any]) -> bool:
+    """Return whether the keywords of a call reach a chat model of ours: it is one, or begins with one."""
+    first, _ = _divided(model)
+    for binding in _bindings(first):
+        first = binding.bound
+    return hasattr(first, "batch_calls")
+
+
+def with_keywords(model: Runnable[Any, Any], params: Mapping[str, Any]) -> Runnable[Any, Any]:
+    """Return a model whose calls have further keywords; a chain hands them to its first step."""
+    if not params:
+        return model
+    if not isinstance(model, RunnableSequence):
+        return model.bind(**params)
+    first, *rest = model.steps
+    if _is_raw(first):  # which hands no keywords on
+        first = RunnableParallel(raw=first.steps__["raw"].bind(**params))
+    else:
+        first = first.bind(**params)
+    return RunnableSequence(first, *rest, name=model.name)
+
+
+def _bindings(model: Any) -> Iterator[RunnableBinding[Any, Any]]:
+    while isinstance(model, RunnableBinding):
+        yield model
+        model = model.bound
+
+
+def _is_raw(step: Runnable[Any, Any]) -> TypeGuard[RunnableParallel[Any]]:
+    """Return whether a step is the first one of `with_structured_output(..., include_raw=True)`."""
+    return isinstance(step, RunnableParallel) and list(step.steps__) == ["raw"]
+
+
 def _divided(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], Runnable[Any, Any] | None]:
     """Return the chat model of a chain, and the rest of the chain, if there is one."""
     if not isinstance(model, RunnableSequence):
         return model, None
     first, *rest = model.steps
-    if isinstance(first, RunnableParallel) and list(first.steps__) == ["raw"]:  # include_raw=True
+    if _is_raw(first):
         first, rest = first.steps__["raw"], [RunnableLambda(_raw), *rest]
     return first, rest[0] if len(rest) == 1 else RunnableSequence(*rest)
 

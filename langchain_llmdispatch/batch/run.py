@@ -9,8 +9,7 @@ that ended; no row with a result is sent again. The results are written when a r
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
@@ -19,15 +18,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from langchain_core.messages import BaseMessage, messages_to_dict
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
-from pydantic import BaseModel
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.batch.batched_model import BatchedModel
 from langchain_llmdispatch.batch.calls import RowAnswer
 from langchain_llmdispatch.batch.collection import Collection
+from langchain_llmdispatch.batch.live_calls import LiveCalls, is_final, text_of, tried
 from langchain_llmdispatch.batch.progress import Progress, counted
 from langchain_llmdispatch.batch.report import BatchReport
 from langchain_llmdispatch.batch.results import Sink, check_sink, write_results
@@ -35,7 +33,6 @@ from langchain_llmdispatch.batch.rows import BatchRow, Source, read_rows
 from langchain_llmdispatch.batch.store import BatchStore, RowResult
 from langchain_llmdispatch.batch.vendor_jobs import VendorJobs
 from langchain_llmdispatch.batch.window import MAX_IN_FLIGHT, amap_inputs
-from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
 from langchain_llmdispatch.clock import Clock
 
 _LIVE_FACTOR = 2  # what a live call costs, by the cost of one in a batch
@@ -124,10 +121,10 @@ async def arun_batch(
         journal.load(read_rows(source))
         if retry_failed:
             journal.retry_failed()
-        limits = _Limits(max_tries, max_cost, max_failures)
+        limits = _Limits(max_tries, max_cost, max_failures, max_in_flight, deadline)
         with _bar(journal, shown=progress) as bar:
-            run = _Run(model, journal, limits, config, bar)
-            return await run.whole(sink, max_in_flight, via, clock or Clock(), rng or Random(), deadline)
+            run = _Run(model, journal, limits, config, bar, clock or Clock(), rng or Random())
+            return await run.whole(sink, via)
 
 
 def _journal(store: str | Path | None, sink: Sink) -> Path:
@@ -145,11 +142,28 @@ def _bar(journal: BatchStore, *, shown: bool) -> Any:
 class _Limits:
     """What ends a row or a run."""
 
-    def __init__(self, max_tries: int, max_cost: float | None, max_failures: int | None) -> None:
-        for name, value in (("max_tries", max_tries), ("max_failures", max_failures)):
+    def __init__(
+        self,
+        max_tries: int,
+        max_cost: float | None,
+        max_failures: int | None,
+        max_in_flight: int,
+        deadline: float | None,
+    ) -> None:
+        at_least_one = {
+            "max_tries": max_tries,
+            "max_failures": max_failures,
+            "max_in_flight": max_in_flight,
+        }
+        for name, value in at_least_one.items():
             if value is not None and value < 1:
                 raise errors.ConfigurationError(f"{name} is {value}; it must be at least 1.")
-        self.tries, self.failures = max_tries, max_failures
+        if max_cost is not None and not max_cost >= 0:
+            raise errors.ConfigurationError(f"max_cost is {max_cost}; it must be at least 0 US dollars.")
+        if deadline is not None and not deadline > 0:
+            raise errors.ConfigurationError(f"deadline is {deadline}; it must be above 0 seconds, or None.")
+        self.tries, self.failures, self.in_flight = max_tries, max_failures, max_in_flight
+        self.deadline = deadline
         self.cost = None if max_cost is None else Decimal(str(max_cost))
 
 
@@ -167,8 +181,15 @@ class _Run:
         limits: _Limits,
         config: RunnableConfig | None,
         bar: Progress | None,
+        clock: Clock,
+        rng: Random,
     ) -> None:
         self._model, self._journal, self._limits, self._config = model, journal, limits, config
+        self._clock, self._rng = clock, rng
+        handlers = () if bar is None else (bar.usage,)
+        self._live = LiveCalls(
+            model, config, journal.answers, clock=clock, deadline=limits.deadline, handlers=handlers
+        )
         self._bar, self._spent, self._dearest = bar, journal.report().cost, journal.dearest()
         if self._dearest is not None and journal.jobs.any():
             self._dearest *= _LIVE_FACTOR
@@ -176,26 +197,22 @@ class _Run:
         self._settled = asyncio.Event()
         self.stopped: Literal["max_cost", "failures"] | None = None
 
-    async def whole(
-        self, sink: Sink, max_in_flight: int, via: str, clock: Clock, rng: Random, deadline: float | None
-    ) -> BatchReport:
+    async def whole(self, sink: Sink, via: str) -> BatchReport:
         """Answer all rows, by vendors' batches and by live calls, and write the results."""
         try:
-            async with aclosing(self.rounds(via, clock, rng, deadline)) as rounds:
+            async with aclosing(self.rounds(via)) as rounds:
                 async for held in rounds:
-                    await self.passes(max_in_flight, clock, held=held)
+                    await self.passes(held=held)
                     if self.stopped == "failures":
                         break
         finally:
             write_results(sink, self._journal.ended())
         return replace(self._journal.report(), stopped=self.stopped)
 
-    async def passes(self, max_in_flight: int, clock: Clock, *, held: bool) -> None:
+    async def passes(self, *, held: bool) -> None:
         """Go over the rows until none waits; those that failed are tried again after a pause.
 
         Args:
-            max_in_flight: Rows that are under way at most.
-            clock: The source of time.
             held: Whether rows that never were in a vendor's job wait for one.
         """
         waiting = self._journal.released if held else self._journal.waiting
@@ -204,14 +221,14 @@ class _Run:
             self.stopped = None
         while True:
             results = amap_inputs(
-                self._answer, self._rows(waiting()), max_in_flight=max_in_flight, ordered=False
+                self._answer, self._rows(waiting()), max_in_flight=self._limits.in_flight, ordered=False
             )
             async with aclosing(results):
                 async for _, result in results:
                     self._keep(result)
             if self.stopped or next(waiting(), None) is None:
                 return
-            await clock.asleep(pause)
+            await self._clock.asleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _rows(self, waiting: Iterator[tuple[int, BatchRow]]) -> AsyncIterator[tuple[int, BatchRow]]:
@@ -238,32 +255,18 @@ class _Run:
         return reserved + (self._under_way + 1) * self._dearest <= most
 
     async def _answer(self, numbered: tuple[int, BatchRow]) -> RowResult:
-        number, row = numbered
-        usage = UsageCallbackHandler()
-        handlers = [usage] if self._bar is None else [usage, self._bar.usage]
-        config = counted(ensure_config(self._config), *handlers)
-        answer, failed, final = await _tried(self._model.ainvoke(row.input, config, **row.params))
-        used = usage.total
-        return RowResult(
-            number,
-            answer,
-            failed,
-            final,
-            used.cost,
-            used.unpriced_answers,
-            used.input_tokens,
-            used.output_tokens,
-        )
+        return await self._live.result(*numbered)
 
     def _keep(self, result: RowResult) -> None:
-        self._journal.finish(result, max_tries=self._limits.tries)
+        ended = self._journal.finish(result, max_tries=self._limits.tries)
         self._under_way -= 1
-        self._failures = 0 if result.error is None else self._failures + 1
+        if not result.pending:
+            self._failures = 0 if result.error is None else self._failures + 1
         self._settled.set()
         if self._failures == self._limits.failures:
             self.stopped = "failures"
         self._count(result, result.cost)
-        if self._bar is not None:
+        if self._bar is not None and ended:
             self._bar.add(failed=result.error is not None)
 
     def _count(self, result: RowResult, live_cost: Decimal) -> None:
@@ -274,13 +277,9 @@ class _Run:
 
     # -- vendors' batches --------------------------------------------------------------------------
 
-    async def rounds(
-        self, via: str, clock: Clock, rng: Random, deadline: float | None
-    ) -> AsyncGenerator[bool]:
+    async def rounds(self, via: str) -> AsyncGenerator[bool]:
         """Yield whenever rows may wait for live calls; see `VendorJobs.rounds`."""
         submits = _checked_via(via) == "batch"
-        if deadline is not None and not deadline > 0:
-            raise errors.ConfigurationError(f"deadline is {deadline}; it must be above 0 seconds, or None.")
         if not submits and not self._journal.jobs.open():
             yield False
             return
@@ -290,17 +289,17 @@ class _Run:
             self._journal,
             lambda number, answer: self._batched(model, number, answer),
             self._keep_batched,
-            clock=clock,
-            rng=rng,
+            clock=self._clock,
+            rng=self._rng,
         )
         jobs = VendorJobs(
             model.calls,
             self._journal,
             collection,
             self._affords,
-            clock=clock,
-            rng=rng,
-            deadline=deadline,
+            clock=self._clock,
+            rng=self._rng,
+            deadline=self._limits.deadline,
             submits=submits,
         )
         async with aclosing(jobs.rounds()) as rounds:
@@ -314,13 +313,15 @@ class _Run:
         if answer.message is None:
             error = answer.error
             final = not (getattr(error, "falls_back", False) or getattr(error, "is_retryable", False))
-            return RowResult(number, None, f"{type(error).__name__}: {error}", final, *used)
+            return RowResult(number, None, text_of(error or ValueError("no answer")), final, *used)
         config = ensure_config(self._config)
         given = self._journal.row(number).input
         if self._bar is not None:
             config = counted(config, self._bar.usage)
-        made, failed, final = await _tried(model.finished(given, answer.message, answer.attempt, config))
-        return RowResult(number, made, failed, final, *used)
+        made, failed = await tried(model.finished(given, answer.message, answer.attempt, config))
+        if failed is not None:
+            return RowResult(number, None, text_of(failed), is_final(failed), *used)
+        return RowResult(number, made, None, True, *used)
 
     def _keep_batched(self, result: RowResult) -> None:
         self._count(result, result.cost * _LIVE_FACTOR)
@@ -339,34 +340,7 @@ class _Run:
         return worst if fits else None
 
 
-async def _tried(work: Awaitable[Any]) -> tuple[str | None, str | None, bool]:
-    """Return an answer as JSON, or what failed and whether that is final."""
-    try:
-        return _stored(await work), None, True
-    except Exception as error:  # noqa: BLE001 - whatever a row fails with is its result
-        return None, f"{type(error).__name__}: {error}", not _is_worth_another(error)
-
-
 def _checked_via(via: str) -> str:
     if via not in {"live", "batch"}:
         raise errors.ConfigurationError(f"via={via!r} is not known: 'live' or 'batch'.")
     return via
-
-
-def _stored(answer: Any) -> str:
-    if isinstance(answer, BaseMessage):
-        return json.dumps(messages_to_dict([answer])[0], ensure_ascii=False, default=str)
-    value = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
-    return json.dumps({"value": value}, ensure_ascii=False, default=str)
-
-
-_PASSING = (errors.LimitTimeoutError, errors.DeadlineExceededError, errors.BreakerOpenError)
-
-
-def _is_worth_another(error: Exception) -> bool:
-    """Whether the same row may succeed later."""
-    inner = getattr(error, "errors", ()) or (error,)
-    return any(
-        getattr(each, "is_retryable", isinstance(each, OSError)) or isinstance(each, _PASSING)
-        for each in inner
-    )

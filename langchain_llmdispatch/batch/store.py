@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from langchain_llmdispatch.batch.answers import ANSWER_TABLE, AnswerTable
 from langchain_llmdispatch.batch.jobs import JOB_TABLES, JobTable, VendorJob
 from langchain_llmdispatch.batch.report import BatchReport
 from langchain_llmdispatch.batch.rows import BatchRow
@@ -62,6 +63,8 @@ class RowResult:
         unpriced: Answers whose cost is unknown.
         input_tokens: Tokens of the prompts.
         output_tokens: Tokens of the answers.
+        pending: Whether the answer is made in the background and still to come: the row goes on with it, and
+            that is no further try.
     """
 
     number: int
@@ -72,6 +75,7 @@ class RowResult:
     unpriced: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    pending: bool = False
 
 
 class BatchStore:
@@ -97,8 +101,8 @@ class BatchStore:
             self._db.execute(
                 "PRAGMA synchronous = NORMAL"
             )  # a power failure may undo the last rows, a kill none
-            self._db.executescript(_TABLES + JOB_TABLES)
-            self.jobs = JobTable(self._db)
+            self._db.executescript(_TABLES + JOB_TABLES + ANSWER_TABLE)
+            self.jobs, self.answers = JobTable(self._db), AnswerTable(self._db)
         except sqlite3.OperationalError as error:
             raise ConfigurationError(f"{path}: another process has this batch open: {error}.") from None
         except sqlite3.DatabaseError as error:
@@ -193,15 +197,22 @@ class BatchStore:
             self._db.execute("UPDATE rows SET state = 'failed', error = ? WHERE number = ?", (died, number))
         return False
 
-    def finish(self, result: RowResult, *, max_tries: int) -> None:
-        """Keep a result; a failure that is not final counts as one of `max_tries`."""
+    def finish(self, result: RowResult, *, max_tries: int) -> bool:
+        """Keep a result; a failure that is not final counts as one of `max_tries`.
+
+        Returns:
+            Whether the row has ended.
+        """
         with self._db:
-            tries = self._keep(result, 1)
-            if not result.final and tries >= max_tries:
-                self._db.execute(
-                    "UPDATE rows SET state = 'failed' WHERE number = ? AND state = 'waiting'",
-                    (result.number,),
-                )
+            tries = self._keep(result, 0 if result.pending else 1)
+            if result.pending:
+                self._db.execute("UPDATE rows SET starts = starts - 1 WHERE number = ?", (result.number,))
+                return False
+            self.answers.drop(result.number)
+            failed = not result.final and tries >= max_tries
+            if failed:
+                self._db.execute("UPDATE rows SET state = 'failed' WHERE number = ?", (result.number,))
+            return failed or result.final
 
     def finish_in(self, job: VendorJob, results: Sequence[RowResult]) -> None:
         """Keep results of a vendor's job. A failure that is not final leaves its row to live calls."""
