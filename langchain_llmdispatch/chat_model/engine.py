@@ -32,7 +32,7 @@ from langchain_llmdispatch.dispatch.observer import Observers
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
-from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.errors import ConfigurationError, InvalidRequestError
 from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.first_choice import same_draws
@@ -340,6 +340,8 @@ class Engine:
         rng: random.Random,
     ) -> RoutingRequest:
         """Return everything that the decision about a request depends on."""
+        if not request.messages:
+            raise InvalidRequestError("messages is empty: a call needs one at least")
         registry, thread = self.registry, options.thread_id
         targets = registry.default if wanted is None else registry.targets(wanted)
         routing = RoutingRequest(

@@ -19,7 +19,7 @@ from langchain_llmdispatch.chat_model import first_call
 from langchain_llmdispatch.chat_model.call_words import checked_words, scopes_of
 from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_of_near_misses
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
-from langchain_llmdispatch.errors import ConfigurationError, InvalidRequestError
+from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.types import ChatRequest, Scopes, UnsupportedParams, under
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, neutral_tools
@@ -109,11 +109,8 @@ class RequestDefaults:
 
         Raises:
             ConfigurationError: `n` above 1, which no vendor-neutral answer can hold.
-            InvalidRequestError: There is no message.
             ValueError: `tool_choice` names a tool that is not bound.
         """
-        if not messages:
-            raise InvalidRequestError("messages is empty: a call needs one at least")
         return ChatRequest(
             messages=messages,
             params=self._params(stop, kwargs) if kwargs or stop is not None else self.params,
