@@ -45,6 +45,7 @@ html_theme = "furo"
 html_title = f"langchain-llmdispatch {__version__}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
 html_extra_path = ["llms.txt"]
 html_show_sphinx = False
 copybutton_prompt_text = r"\$ |>>> "
@@ -71,7 +72,19 @@ def _to_rst(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: l
     lines[:] = result
 
 
+def _copy_pages(app: Any, error: Exception | None) -> None:
+    """Put each page's Markdown beside its HTML: `llms.txt` links to it."""
+    if error is None and app.builder.name == "html":
+        for name in app.env.found_docs:
+            source = Path(app.env.doc2path(name))
+            if source.suffix == ".md":
+                target = Path(app.outdir, name).with_suffix(".md")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+
+
 def setup(app: Any) -> None:
-    """Register what is done before pages are read, and what is done to docstrings, after napoleon."""
+    """Register what is done before pages are read, to docstrings after napoleon, and when all is written."""
+    app.connect("build-finished", _copy_pages)
     app.connect("builder-inited", lambda _: run_notebooks())
     app.connect("autodoc-process-docstring", _to_rst, priority=900)

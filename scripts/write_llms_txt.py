@@ -15,6 +15,7 @@ SECTIONS = {
     "Concepts": sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / "concepts").glob("*.md")),
     "Migration": sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / "migrate").glob("*.md")),
     "Reference": ["matrix.md", "server_tools.md", "langchain.md", "public_names.md"],
+    "Optional": ["decisions/README.md"],
 }
 
 
@@ -28,7 +29,9 @@ def text() -> str:
     ]
     for section, pages in SECTIONS.items():
         lines += ["", f"## {section}", ""]
-        lines += [f"- [{title(page)}]({page})" for page in pages if not page.endswith("index.md")]
+        lines += [
+            f"- [{title(page)}]({page}){about(page)}" for page in pages if not page.endswith("index.md")
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -36,6 +39,16 @@ def title(page: str) -> str:
     """Return the first heading of a page."""
     found = re.search(r"^# (.+)$", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
     return found[1].replace("`", "") if found else page
+
+
+def about(page: str) -> str:
+    """Return `: ` and the first paragraph of a page, to the end of its first sentence."""
+    text = (
+        (DOCS / page).read_text(encoding="utf-8").partition("\n\n")[2].partition("\n\n")[0].replace("\n", " ")
+    )
+    if not re.match(r"[A-Z`]", text):
+        return ""
+    return ": " + re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", re.split(r"(?<=\.)(?: |$)", text)[0].rstrip(":."))
 
 
 if __name__ == "__main__":

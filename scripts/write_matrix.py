@@ -49,9 +49,8 @@ MEDIA = ("image", "image_url", "pdf", "pdf_url", "file", "audio", "video")
 _PLACES = {"chat": "chat completions", "responses": "Responses"}
 HEAD = """# Words, blocks and tools by vendor
 
-Written by `scripts/write_matrix.py` from the data that compiles requests; a test holds it to them.
-
-A request is written once, and arrives valid at every vendor. Of what it holds, a vendor gets
+A request is written once, and arrives valid at every vendor. This page is written by `scripts/write_matrix.py` from the data that compile
+requests. Of what a request holds, a vendor gets
 
 - its own words, at their places in its body or headers: the cell names the place;
 - for another vendor's word its counterpart, where it has one (`≈`);

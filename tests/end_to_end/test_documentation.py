@@ -42,10 +42,21 @@ def test_the_examples_of_a_page_run(
 
 
 def test_llms_txt_lists_every_page() -> None:
-    """The file is what its script writes; it goes stale with a new page."""
+    """The file is what its script writes, each page with its first sentence; it goes stale with a new page."""
     spec = importlib.util.spec_from_file_location("write_llms_txt", ROOT / "scripts" / "write_llms_txt.py")
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     assert (DOCS / "llms.txt").read_text(encoding="utf-8") == script.text()
+    pages = re.findall(r"\(([^)]+)\)(.*)$", script.text().partition("\n## ")[2], re.MULTILINE)
+    assert [page for page, about in pages if not (DOCS / page).is_file() or not about] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda path: path.stem)
+def test_links_lead_to_files(page: Path) -> None:
+    """A relative link or picture of a page, on GitHub as on the site, leads to a file of the repository."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    local = [link for link in links if link and ":" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
