@@ -13,6 +13,9 @@ import httpcore
 
 from langchain_llmdispatch.clock import Clock
 
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a connection: the name's lookup, all addresses, a proxy and TLS together."""
+
 
 class ReadDeadline(float):
     """Until when the network may block an attempt: a number of seconds for httpx, a moment for us.
@@ -41,6 +44,12 @@ class ReadDeadline(float):
     def left(self) -> float:
         """Return the seconds left, negative when it has passed."""
         return self.until - self.clock.monotonic()
+
+    def connecting(self) -> ReadDeadline:
+        """Return until when a connection may be under way that is begun now."""
+        return ReadDeadline(
+            self.clock, min(self.until, self.clock.monotonic() + CONNECT_TIMEOUT), "a connection"
+        )
 
     def extend(self, until: float, what: str) -> None:
         """Move the end to another moment, for something else."""

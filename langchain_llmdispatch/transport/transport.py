@@ -16,8 +16,8 @@ import ssl
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import suppress
-from typing import ClassVar, TypeAlias
+from functools import partial
+from typing import ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -31,24 +31,22 @@ from langchain_llmdispatch.errors import (
     UnusableDeploymentError,
 )
 from langchain_llmdispatch.internal import forks
+from langchain_llmdispatch.transport.async_connection import AsyncPool
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.deadline_backend import CONNECT_TIMEOUT
+from langchain_llmdispatch.transport.httpx_transports import (
+    AsyncDelegate,
+    SyncDelegate,
+    apply_deadlines,
+    is_patched,
+    renew_client,
+    timeouts,
+)
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
 from langchain_llmdispatch.transport.own_client import answer_in
-from langchain_llmdispatch.transport.pool import (
-    apply_deadlines,
-    async_transport,
-    leave_to_parent,
-    renew_client,
-    sync_transport,
-)
+from langchain_llmdispatch.transport.pool import Origin
 from langchain_llmdispatch.transport.proxies import Proxies, ssl_context
+from langchain_llmdispatch.transport.sync_connection import SyncPool
 
-# httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
-# 2,000 connections. Equal numbers keep them.
-LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=60.0)
-Way: TypeAlias = tuple[str, str | None]
-"""A URL's scheme and the proxy on the way to it: what connections of one pool have in common."""
 _OWN_CLIENT_GRACE = 0.1  # seconds for a user's own client to notice the deadline by itself
 _LONGEST = 1e6  # seconds; a longer deadline means that there is none
 # Extensions of a request that name a user's own client to send it with.
@@ -76,9 +74,8 @@ class Transport:
         self.middlewares = tuple(middlewares)
         self._environment, self._named_proxies = environment, Proxies(environment)
         self._lock = threading.Lock()
-        self._ways: dict[tuple[str, str, int | None], Way] = {}
-        self._sync: dict[Way, httpx.HTTPTransport] = {}
-        self._async: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
+        self._sync: dict[Key, SyncPool | SyncDelegate] = {}
+        self._async: dict[asyncio.AbstractEventLoop, _LoopSenders] = {}
         self._clients: weakref.WeakSet[httpx.Client | httpx.AsyncClient] = weakref.WeakSet()
         # The origins that users' own clients reach through pools which apply our deadlines.
         self._deadlines: weakref.WeakKeyDictionary[httpx.Client | httpx.AsyncClient, set[str]] = (
@@ -92,8 +89,8 @@ class Transport:
         """Forget the parent's connections in a forked child, and close its copies of their sockets."""
         self._end.detach()
         forks.keep_for_ever((self._sync, self._async))
-        for transport in self._sync.values():
-            leave_to_parent(transport)
+        for sender in self._sync.values():
+            sender.leave_to_parent()
         for held in self._async.values():
             held.leave_to_parent()
         for client in list(self._clients):
@@ -123,28 +120,33 @@ class Transport:
             MalformedResponseError: The peer does not speak HTTP.
             UnusableDeploymentError: The proxy, the certificates or the user's own client cannot be used.
         """
-        request.extensions["timeout"] = _timeouts(read_deadline)
         try:
             if self.middlewares or self.process_middlewares:
-                return send_through(self._layers(), request, read_deadline, self._send)
-            return self._send(request)
+                send = partial(self._send, read_deadline=read_deadline)
+                return send_through(self._layers(), request, read_deadline, send)
+            return self._send(request, read_deadline)
         except (httpx.HTTPError, httpx.InvalidURL, ConfigurationError) as error:
             failure = failure_of(error, read_deadline)
         raise failure
 
-    def _send(self, request: httpx.Request) -> httpx.Response:
+    def _send(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         # A user's own client (`VendorConfig.http_client`) is used as it is; the user closes it.
         client: httpx.Client | None = request.extensions.get(SYNC_CLIENT)
         if client is not None:
-            self._adopt(client, request)
+            self._adopt(client, request, read_deadline)
             try:
                 return client.send(request, stream=True, follow_redirects=False)
             except Exception as error:  # noqa: BLE001 - its hooks, auth and transports may raise anything
                 return answer_in(error)
-        return self._transport(request.url).handle_request(request)
+        key = _key(request)
+        sender = self._sync.get(key) or self._sender(key, request.url)
+        return sender.handle_request(request, read_deadline)
 
-    def _adopt(self, client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
+    def _adopt(
+        self, client: httpx.Client | httpx.AsyncClient, request: httpx.Request, read_deadline: ReadDeadline
+    ) -> None:
         """Prepare a request for a user's own client; see `adopt`."""
+        request.extensions["timeout"] = timeouts(read_deadline)
         adopt(client, request)
         origin, prepared = request.headers["host"], self._deadlines.setdefault(client, set())
         if origin not in prepared:
@@ -153,29 +155,33 @@ class Transport:
 
     async def asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         """Return the response with its body still unread; see `send`."""
-        request.extensions["timeout"] = _timeouts(read_deadline)
         try:
             if self.middlewares or self.process_middlewares:
-                return await asend_through(self._layers(), request, read_deadline, self._asend)
-            return await self._asend(request)
+                send = partial(self._asend, read_deadline=read_deadline)
+                return await asend_through(self._layers(), request, read_deadline, send)
+            return await self._asend(request, read_deadline)
         except (httpx.HTTPError, httpx.InvalidURL, ConfigurationError) as error:
             failure = failure_of(error, read_deadline)
         raise failure
 
-    async def _asend(self, request: httpx.Request) -> httpx.Response:
+    async def _asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         client: httpx.AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
         if client is not None:
-            self._adopt(client, request)
+            self._adopt(client, request, read_deadline)
             try:
-                return await self._in_time(client, request)
+                return await self._in_time(client, request, read_deadline)
             except Exception as error:  # noqa: BLE001 - as in `_send`
                 return answer_in(error)
-        transport = await self._loop_transport(request.url)
-        return await transport.handle_async_request(request)
+        held = self._async.get(asyncio.get_running_loop()) or await self._senders_of_loop()
+        key = _key(request)
+        sender = held.get(key) or self._async_sender(held, key, request.url)
+        return await sender.handle_async_request(request, read_deadline)
 
-    async def _in_time(self, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    async def _in_time(
+        self, client: httpx.AsyncClient, request: httpx.Request, read_deadline: ReadDeadline
+    ) -> httpx.Response:
         # Its hooks, its auth and transports of its own apply no `ReadDeadline`.
-        left = request.extensions["timeout"]["read"].left()
+        left = read_deadline.left()
         try:
             async with asyncio.timeout(left + _OWN_CLIENT_GRACE if left < _LONGEST else None):
                 return await client.send(request, stream=True, follow_redirects=False)
@@ -198,83 +204,98 @@ class Transport:
         if held is not None:
             await held.aclose()
 
-    def _way(self, url: httpx.URL) -> Way:
-        """Return the scheme and the proxy of a URL.
+    def _origin(self, url: httpx.URL) -> Origin:
+        """Return where requests to a URL go.
 
         Raises:
             ConfigurationError: The environment names a proxy that cannot be used.
         """
-        # Looked up once per host: reading the environment costs more than the rest of a request.
-        key = (url.scheme, url.host, url.port)
-        if key not in self._ways:
-            self._ways[key] = (url.scheme, self._named_proxies.of(url))
-        return self._ways[key]
+        port = url.port or (443 if url.scheme == "https" else 80)
+        return Origin(url.scheme, url.raw_host.decode(), port, self._named_proxies.of(url))
 
-    def _context(self, way: Way) -> ssl.SSLContext | None:
+    def _context(self, origin: Origin) -> ssl.SSLContext | None:
         # Certificates are not read for plain HTTP.
-        return ssl_context(self._environment) if way[0] == "https" or _encrypts(way[1]) else None
+        return ssl_context(self._environment) if origin.encrypts else None
 
-    def _transport(self, url: httpx.URL) -> httpx.HTTPTransport:
-        way = self._way(url)
-        transport = self._sync.get(way)
-        if transport is None:
-            with forks.undivided():  # OpenSSL has locks that no child could release
-                made = sync_transport(self._context(way), LIMITS, way[1])
-            with self._lock:
-                transport = self._sync.setdefault(way, made)
-        return transport
+    def _sender(self, key: Key, url: httpx.URL) -> SyncPool | SyncDelegate:
+        origin = self._origin(url)
+        made: SyncPool | SyncDelegate
+        with forks.undivided():  # OpenSSL has locks that no child could release
+            make = SyncPool if origin.is_direct and not key.delegated else SyncDelegate
+            made = make(origin, self._context(origin))
+        with self._lock:
+            return self._sync.setdefault(key, made)
 
-    async def _loop_transport(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
-        loop = asyncio.get_running_loop()
-        held = self._async.get(loop)
-        if held is None:
-            held = _LoopTransports()
-            with self._lock:
-                # A closed loop's connections are dead; a client kept for it would fail (or keep it alive).
-                self._async = {k: v for k, v in self._async.items() if not k.is_closed()}
-                self._async[loop] = held
-            await held.keep()
-        way = self._way(url)
-        known = held.get(way)
-        if known is not None:
-            return known
+    def _async_sender(self, held: _LoopSenders, key: Key, url: httpx.URL) -> AsyncPool | AsyncDelegate:
+        origin = self._origin(url)
         with forks.undivided():
-            return held.add(way, async_transport(self._context(way), LIMITS, way[1]))
+            make = AsyncPool if origin.is_direct and not key.delegated else AsyncDelegate
+            return held.add(key, make(origin, self._context(origin)))
+
+    async def _senders_of_loop(self) -> _LoopSenders:
+        held = _LoopSenders()
+        with self._lock:
+            # A closed loop's connections are dead; a client kept for it would fail (or keep it alive).
+            self._async = {k: v for k, v in self._async.items() if not k.is_closed()}
+            self._async[asyncio.get_running_loop()] = held
+        await held.keep()
+        return held
 
 
-def _encrypts(proxy: str | None) -> bool:
-    return proxy is not None and proxy.startswith("https:")
+class Key(NamedTuple):
+    """What the requests of one sender have in common.
+
+    Attributes:
+        scheme: The scheme.
+        host: The host.
+        port: The port, if the URL names one.
+        delegated: Whether httpx sends them, not a pool of ours.
+    """
+
+    scheme: bytes
+    host: bytes
+    port: int | None
+    delegated: bool
 
 
-def _close(transports: Mapping[Way, httpx.HTTPTransport]) -> None:
-    for transport in list(transports.values()):
-        transport.close()
+def _key(request: httpx.Request) -> Key:
+    url = request.url
+    return Key(url.raw_scheme, url.raw_host, url.port, is_patched() or not _is_in_memory(request))
 
 
-class _LoopTransports:
-    """The transports of one event loop; they close themselves when `asyncio.run` ends the loop."""
+def _is_in_memory(request: httpx.Request) -> bool:
+    try:
+        return request.content is not None
+    except httpx.RequestNotRead:
+        return False
+
+
+def _close(senders: Mapping[Key, SyncPool | SyncDelegate]) -> None:
+    for sender in list(senders.values()):
+        sender.close()
+
+
+class _LoopSenders:
+    """The senders of one event loop; they close themselves when `asyncio.run` ends the loop."""
 
     def __init__(self) -> None:
-        self._transports: dict[Way, httpx.AsyncHTTPTransport] = {}
+        self._senders: dict[Key, AsyncPool | AsyncDelegate] = {}
         self._keeper = self._keep()
+        self.get = self._senders.get
 
-    def get(self, way: Way) -> httpx.AsyncHTTPTransport | None:
-        return self._transports.get(way)
-
-    def add(self, way: Way, transport: httpx.AsyncHTTPTransport) -> httpx.AsyncHTTPTransport:
-        return self._transports.setdefault(way, transport)
+    def add(self, key: Key, sender: AsyncPool | AsyncDelegate) -> AsyncPool | AsyncDelegate:
+        return self._senders.setdefault(key, sender)
 
     def leave_to_parent(self) -> None:
-        for transport in self._transports.values():
-            leave_to_parent(transport)
+        for sender in self._senders.values():
+            sender.leave_to_parent()
 
     async def keep(self) -> None:
         await anext(self._keeper)
 
     async def aclose(self) -> None:
-        for transport in list(self._transports.values()):
-            with suppress(httpx.HTTPError, RuntimeError, OSError):
-                await transport.aclose()
+        for sender in list(self._senders.values()):
+            await sender.aclose()
 
     async def _keep(self) -> AsyncGenerator[None, None]:
         # A suspended async generator is closed by loop.shutdown_asyncgens(), which asyncio.run calls: the
@@ -282,12 +303,8 @@ class _LoopTransports:
         try:
             yield
         finally:
-            await self.aclose()
-
-
-def _timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
-    connect = ReadDeadline(read_deadline.clock, read_deadline.until, "a connection", CONNECT_TIMEOUT)
-    return {"connect": connect, "read": read_deadline, "write": read_deadline, "pool": float(read_deadline)}
+            for sender in list(self._senders.values()):
+                await sender.end()
 
 
 def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:

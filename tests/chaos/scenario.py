@@ -269,16 +269,13 @@ def unsettled(model: DispatcherChatModel) -> dict[str, Any]:
     engine = model._engine
     queues = [queue for target in engine.registry.all for queue in engine.limiter._queues_of(target)]
     health = engine.health._deployments.values()
-    pools = [transport._pool for transport in engine.transport._sync.values()]
+    pools = engine.transport._sync.values()
     found = {
         "requests in flight": model.get_stats().in_flight,
         "in flight for health": sum(len(each.in_flight) for each in health),
         "slots": sum(len(queue._holders) for queue in queues),
         "queued": sum(len(queue._queued) for queue in queues),
-        "requests in pools": sum(len(pool._requests) for pool in pools),
-        "busy connections": sum(
-            not (each.is_idle() or each.is_closed()) for pool in pools for each in pool._connections
-        ),
+        "busy connections": sum(len(pool.busy) for pool in pools),
         "reserved dollars": 0 if model.budget is None else len(model.budget._open),
     }
     return {name: count for name, count in found.items() if count}

@@ -380,27 +380,21 @@ def test_the_deadline_ends_both(server: LoopbackServer, call: Call) -> None:
     assert dispatcher.get_stats().in_flight == 0
 
 
-def _busy(pool: Any) -> list[Any]:
-    return [each for each in pool.connections if not (each.is_idle() or each.is_closed())]
-
-
 def test_many_races_leave_the_pool_whole(server: LoopbackServer) -> None:
     """After 40 races at once, no slot of the pool is taken and no connection waits for anybody."""
     server.script("openai", [NEVER], account="a", repeat=True)
     dispatcher = model(server, "openai", "openai")
 
-    async def run() -> tuple[list[Any], list[Any]]:
+    async def run() -> list[Any]:
         messages = await asyncio.gather(*(dispatcher.ainvoke(f"number {n}") for n in range(40)))
         assert all(f"number {n}" in message.text for n, message in enumerate(messages))
-        transport = next(iter(dispatcher._engine.transport._async.values())).get(("http", None))
-        pool, ends = transport._pool, time.monotonic() + 60
-        while _busy(pool) and time.monotonic() < ends:
+        (pool,) = next(iter(dispatcher._engine.transport._async.values()))._senders.values()
+        ends = time.monotonic() + 60
+        while pool.busy and time.monotonic() < ends:
             await asyncio.sleep(0)  # until the losers are closed
-        return list(pool._requests), _busy(pool)
+        return list(pool.busy)
 
-    requests, busy = asyncio.run(run())
-    assert requests == []
-    assert busy == []
+    assert asyncio.run(run()) == []
     assert dispatcher.get_stats().hedges == 40
 
 
@@ -414,9 +408,8 @@ def test_many_races_in_threads_leave_the_pool_whole(server: LoopbackServer) -> N
         ends = time.monotonic() + 60
         while threading.active_count() > threads and time.monotonic() < ends:
             time.sleep(0.005)
-        pool = dispatcher._engine.transport._sync["http", None]._pool
-        assert pool._requests == []
-        assert all(c.is_idle() or c.is_closed() for c in pool.connections)
+        (pool,) = dispatcher._engine.transport._sync.values()
+        assert pool.busy == []
     assert threading.active_count() <= threads
 
 

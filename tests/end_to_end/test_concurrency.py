@@ -135,7 +135,7 @@ def _locks_of(model: DispatcherChatModel, budget: Budget) -> dict[str, Any]:
     """Return every lock that the end of an abandoned stream takes, by whose it is."""
     queue = next(iter(model._engine.limiter._queues.values()))
     return {
-        "pool": model._engine.transport._sync["http", None]._pool._optional_thread_lock,
+        "pool": next(iter(model._engine.transport._sync.values()))._freed,
         "queue": queue._lock,
         "bucket": queue._requests._lock,
         "health": model._engine.health._lock,

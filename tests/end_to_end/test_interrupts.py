@@ -45,10 +45,7 @@ def _counted(model: Any, pools: list[Any]) -> dict[str, Any]:
         "queued": len(queue._queued),
         "in flight": model.get_stats().in_flight,
         "health": len(health.in_flight) if health is not None else 0,
-        "requests": sum(len(pool._requests) for pool in pools),
-        "connections": sum(
-            not (each.is_idle() or each.is_closed()) for pool in pools for each in pool._connections
-        ),
+        "connections": sum(len(pool.busy) for pool in pools),
     }
     return {name: count for name, count in found.items() if count}
 
@@ -56,12 +53,12 @@ def _counted(model: Any, pools: list[Any]) -> dict[str, Any]:
 def async_pools(model: Any) -> list[Any]:
     """Return the pools of all loops."""
     held = model._engine.transport._async.values()
-    return [transport._pool for each in held for transport in each._transports.values()]
+    return [pool for each in held for pool in each._senders.values()]
 
 
 def sync_pools(model: Any) -> list[Any]:
     """Return the pools of all threads."""
-    return [transport._pool for transport in model._engine.transport._sync.values()]
+    return list(model._engine.transport._sync.values())
 
 
 class CancelledAt:

@@ -131,9 +131,8 @@ def test_the_parents_descriptors_are_released(server: LoopbackServer) -> None:
     """A connection that the parent closes is closed, whatever a child inherited."""
     with _model(server) as model:
         _answer(model, "hello", "sync")
-        (transport,) = model._engine.transport._sync.values()
-        (held,) = transport._pool._connections
-        number = held._connection._network_stream.get_extra_info("socket").fileno()
+        (pool,) = model._engine.transport._sync.values()
+        number = pool.idle[0].fileno()
         assert in_fork(lambda: Path(f"/proc/self/fd/{number}").readlink()) == Path(os.devnull)
 
 

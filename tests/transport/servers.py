@@ -8,15 +8,20 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
-from langchain_llmdispatch.transport.pool import AsyncPool, Pool
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.transport.async_connection import AsyncPool
+from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.pool import Origin
+from langchain_llmdispatch.transport.sync_connection import SyncPool
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LOOPS = ["asyncio", "uvloop"]
+COLOURS = ["sync", *LOOPS]
 
 
 def run(loop: str, main: Callable[[], Awaitable[None]]) -> None:
@@ -105,15 +110,66 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await reader.read()
 
 
-def apool(limit: int = 10, context: ssl.SSLContext | None = None) -> AsyncPool:
-    """Return an async pool."""
-    return AsyncPool(context or ssl.create_default_context(), _limits(limit))
+def deadline(seconds: float = 60.0) -> ReadDeadline:
+    """Return a deadline in real time."""
+    clock = Clock()
+    return ReadDeadline(clock, clock.monotonic() + seconds, "the answer")
 
 
-def pool(limit: int = 10) -> Pool:
-    """Return a sync pool."""
-    return Pool(ssl.create_default_context(), _limits(limit))
+def origin(port: int, scheme: str = "http", host: str = "127.0.0.1", proxy: str | None = None) -> Origin:
+    """Return an origin on this machine."""
+    return Origin(scheme, host, port, proxy)
 
 
-def _limits(limit: int) -> httpx.Limits:
-    return httpx.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=60)
+def post(there: Origin, path: str = "/0", content: bytes = b"hi") -> httpx.Request:
+    """Return a request to an origin."""
+    return httpx.Request("POST", f"{there.scheme}://{there.host}:{there.port}{path}", content=content)
+
+
+class Exchanged(NamedTuple):
+    """What came of requests that were sent one by one over one pool.
+
+    Attributes:
+        responses: The responses, read to their ends.
+        opened: How many connections were open at the end.
+        busy: How many of them were in use.
+    """
+
+    responses: list[httpx.Response]
+    opened: int
+    busy: int
+
+
+def exchanged(
+    colour: str,
+    there: Origin,
+    *requests: httpx.Request,
+    context: ssl.SSLContext | None = None,
+    seconds: float = 60.0,
+) -> Exchanged:
+    """Send requests one by one: `sync`, or on one kind of event loop."""
+    found: list[Exchanged] = []
+
+    async def main() -> None:
+        pool = AsyncPool(there, context)
+        responses = []
+        try:
+            for request in requests:
+                responses.append(await pool.handle_async_request(request, deadline(seconds)))
+                await responses[-1].aread()
+            found.append(Exchanged(responses, len(pool.opened), len(pool.busy)))
+        finally:
+            await pool.end()
+
+    if colour != "sync":
+        run(colour, main)
+        return found[0]
+    pool = SyncPool(there, context)
+    try:
+        responses = []
+        for request in requests:
+            responses.append(pool.handle_request(request, deadline(seconds)))
+            responses[-1].read()
+        return Exchanged(responses, len(pool.opened), len(pool.busy))
+    finally:
+        pool.close()

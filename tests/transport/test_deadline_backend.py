@@ -1,4 +1,4 @@
-"""Backends with deadlines: each read and write gets what is left, a request's head and body leave together."""
+"""Backends with deadlines: each read and write gets what is left."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class AsyncBelow(httpcore.AsyncNetworkBackend, httpcore.AsyncNetworkStream):
         self.below.write(buffer, timeout)
 
 
-def run(colour: str, timeouts: list[float | None], writes: list[bytes], *, together: bool) -> Below:
+def run(colour: str, timeouts: list[float | None], writes: list[bytes]) -> Below:
     """Connect, write and read with these timeouts in one colour; return what came through."""
     connect, write, read = timeouts
     if colour == "sync":
         below = Below()
-        stream = DeadlineBackend(below, together=together).connect_tcp("host", 443, connect)
+        stream = DeadlineBackend(below).connect_tcp("host", 443, connect)
         for data in writes:
             stream.write(data, write)
         stream.read(10, read)
@@ -67,7 +67,7 @@ def run(colour: str, timeouts: list[float | None], writes: list[bytes], *, toget
     held = AsyncBelow()
 
     async def main() -> None:
-        stream = await AsyncDeadlineBackend(held, together=together).connect_tcp("host", 443, connect)
+        stream = await AsyncDeadlineBackend(held).connect_tcp("host", 443, connect)
         for data in writes:
             await stream.write(data, write)
         await stream.read(10, read)
@@ -85,7 +85,7 @@ def test_each_step_gets_what_is_left(colour: str) -> None:
     clock = FakeClock()
     deadline = ReadDeadline(clock, clock.monotonic() + 5, "the answer")
     clock.advance(2)
-    below = run(colour, [7.0, None, deadline], [b"hi"], together=False)
+    below = run(colour, [7.0, None, deadline], [b"hi"])
     assert below.calls == [("host", 7.0), (b"hi", None), ("read", pytest.approx(3))]
 
 
@@ -101,23 +101,7 @@ def test_a_step_after_the_end_is_a_timeout(colour: str, step: int, error: type[E
     timeouts: list[float | None] = [None, None, None]
     timeouts[step] = deadline
     with pytest.raises(error):
-        run(colour, timeouts, [b"hi"], together=False)
-
-
-@colours
-def test_head_and_body_leave_together(colour: str) -> None:
-    """What httpcore writes in pieces is one write, at the empty one that ends a request."""
-    below = run(colour, [None, None, None], [b"head", b"body", b""], together=True)
-    assert below.calls == [("host", None), (b"headbody", None), ("read", None)]
-    apart = run(colour, [None, None, None], [b"head", b"body", b""], together=False)
-    assert [call for call, _ in apart.calls[1:-1]] == [b"head", b"body", b""]
-
-
-@colours
-def test_a_body_of_unknown_length_leaves_before_the_answer_is_read(colour: str) -> None:
-    """The end of a chunked body is a write like the others: what is held back leaves before the first read."""
-    below = run(colour, [None, None, None], [b"head", b"1\r\na\r\n", b"0\r\n\r\n"], together=True)
-    assert [call for call, _ in below.calls[1:]] == [b"head1\r\na\r\n0\r\n\r\n", "read"]
+        run(colour, timeouts, [b"hi"])
 
 
 @colours
@@ -125,15 +109,7 @@ def test_a_reply_without_a_timeout_ends_with_the_connections_own(colour: str) ->
     """A SOCKS proxy's replies are read without a timeout by httpcore; those after the first request are free."""
     clock = FakeClock()
     deadline = ReadDeadline(clock, clock.monotonic() + 60, "the answer")
-    below = run(colour, [deadline, None, None], [b"hi"], together=False)
+    below = run(colour, [deadline, None, None], [b"hi"])
     assert below.calls[1:] == [(b"hi", pytest.approx(10)), ("read", pytest.approx(10))]
-    below = run(colour, [deadline, deadline, None], [b"hi"], together=False)
+    below = run(colour, [deadline, deadline, None], [b"hi"])
     assert below.calls[1:] == [(b"hi", pytest.approx(60)), ("read", None)]
-
-
-@colours
-def test_large_requests_are_not_held_back(colour: str) -> None:
-    """Beyond 64 KiB pieces leave as they come."""
-    large = b"x" * 70_000
-    below = run(colour, [None, None, None], [b"head", large, b""], together=True)
-    assert [call for call, _ in below.calls[1:-1]] == [b"head" + large, b""]

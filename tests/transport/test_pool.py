@@ -1,22 +1,34 @@
-"""The pools on httpcore's underscored names: connections are chosen, reused, bounded and given back."""
+"""The connections to one origin are chosen, used again, bounded, and closed when they are no good."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import httpx
 import pytest
 import trustme
 
-import langchain_llmdispatch
-from langchain_llmdispatch.transport.pool import AsyncPool, Pool
-from tests.transport.servers import answer, apool, leave, listening, pool
+from langchain_llmdispatch.transport import pool as pools
+from langchain_llmdispatch.transport.async_connection import AsyncPool
+from langchain_llmdispatch.transport.sync_connection import SyncPool
+from tests.transport.servers import (
+    COLOURS,
+    answer,
+    deadline,
+    exchanged,
+    leave,
+    listening,
+    origin,
+    post,
+    silent,
+)
+
+LARGE = 3_000_000
+colours = pytest.mark.parametrize("colour", COLOURS)
 
 
 class Proxy:
@@ -26,8 +38,8 @@ class Proxy:
         asked: The first line and the credentials of what it was asked.
     """
 
-    def __init__(self, port: int) -> None:
-        self.port, self.asked = port, list[tuple[bytes, bool]]()
+    def __init__(self, port: int, reply: bytes = b"HTTP/1.0 200 Connection established\r\n\r\n") -> None:
+        self.port, self.reply, self.asked = port, reply, list[tuple[bytes, bool]]()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -36,7 +48,7 @@ class Proxy:
         self.asked.append((lines[0], b"Proxy-Authorization: Basic dXNlcjpwYXNz" in lines))
         theirs, ours = await asyncio.open_connection("127.0.0.1", self.port)
         if head.startswith(b"CONNECT"):
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            writer.write(self.reply)
         else:
             ours.write(head)
         await asyncio.gather(_copied(reader, ours), _copied(theirs, writer))
@@ -52,90 +64,209 @@ async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.close()
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
+def contexts(*hosts: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the contexts of a server with these names and of a client that trusts it."""
+    authority = trustme.CA()
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(*hosts).configure_cert(theirs)
+    authority.configure_trust(ours)
+    return theirs, ours
+
+
+@colours
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_forwards_and_tunnels(scheme: str, colour: str) -> None:
     """Both ways lead through it with its credentials, over one connection for two requests one by one."""
-    authority = trustme.CA()
-    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("vendor.test").configure_cert(theirs)
-    authority.configure_trust(ours)
-    asked = {"method": "POST", "url": f"{scheme}://vendor.test/5", "content": b"hi"}
-
-    async def main(address: str) -> list[bytes]:
-        async with AsyncPool(ours, httpx.Limits(max_connections=5), address) as connections:
-            return [(await connections.request(**asked)).content for _ in range(2)]
-
+    theirs, ours = contexts("vendor.test")
     with listening(answer, theirs if scheme == "https" else None) as port:
         proxy = Proxy(port)
         with listening(proxy) as there:
-            address = f"http://user:pass@127.0.0.1:{there}"
-            if colour == "async":
-                answers = asyncio.run(main(address))
-            else:
-                with Pool(ours, httpx.Limits(max_connections=5), address) as connections:
-                    answers = [connections.request(**asked).content for _ in range(2)]
-    assert answers == [b"hixxxxx"] * 2
+            way = origin(443, scheme, "vendor.test", f"http://user:pass@127.0.0.1:{there}")
+            asked = [httpx.Request("POST", f"{scheme}://vendor.test/5", content=b"hi") for _ in range(2)]
+            found = exchanged(colour, way, *asked, context=ours if scheme == "https" else None)
+    assert [each.content for each in found.responses] == [b"hixxxxx"] * 2
     line = {"http": b"POST http://vendor.test/5 HTTP/1.1", "https": b"CONNECT vendor.test:443 HTTP/1.1"}
     assert proxy.asked == [(line[scheme], True)]
 
 
-def test_connections_are_used_again_and_never_more_than_needed() -> None:
+@colours
+@pytest.mark.parametrize(
+    "reply", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nSSH-2.0"]
+)
+def test_a_proxy_that_refuses_is_named(colour: str, reply: bytes) -> None:
+    """No tunnel is no connection: nothing of the request is sent."""
+    with listening(answer) as port, listening(Proxy(port, reply)) as there:
+        way = origin(443, "https", "vendor.test", f"http://127.0.0.1:{there}")
+        with pytest.raises(httpx.ProxyError, match=reply[9:12].decode()):
+            exchanged(colour, way, post(way), context=ssl.create_default_context())
+
+
+@colours
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls_is_checked_for_its_certificate(colour: str, trusted: bool) -> None:
+    """A certificate that is not trusted ends the connection; a trusted one carries large bodies both ways."""
+    theirs, ours = contexts("localhost", "127.0.0.1")
+    body = b"y" * LARGE
+    with listening(answer, theirs) as port:
+        there = origin(port, "https", "localhost")
+        asked = [post(there, f"/{LARGE}", body) for _ in range(2)]
+        if trusted:
+            found = exchanged(colour, there, *asked, context=ours)
+            assert all(each.content == body + b"x" * LARGE for each in found.responses)
+            assert (found.opened, found.busy) == (1, 0)
+        else:
+            with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+                exchanged(colour, there, *asked, context=ssl.create_default_context())
+
+
+@colours
+def test_a_silent_server_is_not_waited_for_longer_than_the_deadline(colour: str) -> None:
+    """The deadline ends the read, and its connection is closed."""
+    with listening(silent) as port, pytest.raises(httpx.ReadTimeout):
+        exchanged(colour, origin(port), post(origin(port)), seconds=0.02)
+
+
+@colours
+def test_a_closed_port_is_a_connect_error(colour: str) -> None:
+    """It is told apart from a broken answer."""
+    with listening(silent) as port:
+        pass
+    with pytest.raises(httpx.ConnectError):
+        exchanged(colour, origin(port), post(origin(port)))
+
+
+@colours
+def test_a_deadline_that_has_passed_begins_nothing(colour: str) -> None:
+    """Neither a connection nor, on an idle one, a request."""
+    with listening(silent) as port, pytest.raises(httpx.ConnectTimeout):
+        exchanged(colour, origin(port), post(origin(port)), seconds=-1)
+
+
+@colours
+def test_what_its_server_closed_is_not_used_again(colour: str) -> None:
+    """Answers that are each followed by an unannounced close are whole; the pool forgets what is closed."""
+    with listening(leave) as port:
+        there = origin(port)
+        pool = SyncPool(there, None)
+        for _ in range(10):
+            assert pool.handle_request(post(there), deadline()).read() == b"ok"
+            until = time.monotonic() + 60
+            while pool.idle[0].is_fresh() and time.monotonic() < until:
+                threading.Event().wait(0.001)  # the close is on its way
+        assert len(pool.opened) == 1
+        pool.close()
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Refuse a request by its head, and close: the body is not read."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+
+
+@colours
+def test_an_early_refusal_is_the_answer(colour: str) -> None:
+    """A server may respond before it has read a body, and close; the connection is not used again."""
+
+    async def refuse_and_wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await refuse(reader, writer)
+        writer.write_eof()
+        while await reader.read(65_536):
+            pass
+
+    with listening(refuse_and_wait) as port:
+        there = origin(port)
+        found = exchanged(colour, there, post(there, content=b"x" * LARGE))
+    assert (found.responses[0].status_code, found.responses[0].content) == (413, b"no")
+
+
+def test_expired_connections_are_closed() -> None:
+    """What was idle for a minute is not used, and is closed when others become idle."""
+    with listening(answer) as port:
+        there = origin(port)
+        pool = SyncPool(there, None)
+        for _ in range(2):
+            assert pool.handle_request(post(there), deadline()).read() == b"hi"
+            (held,) = pool.idle
+            held.idle_since -= pools.IDLE_SECONDS
+        assert len(pool.opened) == 1
+        assert held in pool.opened
+        pool.sweep(time.monotonic())
+        assert pool.opened == []
+
+
+def test_tasks_use_connections_again_and_never_more_than_needed() -> None:
     """60 requests of 6 tasks at once open six connections, whatever the limit."""
 
     async def main() -> None:
-        async with apool(100) as connections:
+        pool = AsyncPool(there, None)
 
-            async def several() -> None:
-                for number in range(10):
-                    reply = await connections.request(
-                        "POST", f"http://127.0.0.1:{port}/0", content=b"%d" % number
-                    )
-                    assert reply.content == b"%d" % number
+        async def several() -> None:
+            for number in range(10):
+                reply = await pool.handle_async_request(post(there, content=b"%d" % number), deadline())
+                assert await reply.aread() == b"%d" % number
 
-            await asyncio.gather(*(several() for _ in range(6)))
-            assert len(connections.connections) == 6
-            assert all(each.is_idle() for each in connections.connections)
+        await asyncio.gather(*(several() for _ in range(6)))
+        assert (len(pool.opened), len(pool.idle)) == (6, 6)
+        await pool.aclose()
 
     with listening(answer) as port:
+        there = origin(port)
         asyncio.run(main())
 
 
 def test_a_full_pool_is_waited_for() -> None:
-    """With two connections, 30 requests at once are all answered; nothing stays queued."""
+    """With two connections, 30 requests at once are all answered, whichever of them is cancelled meanwhile."""
 
     async def main() -> None:
-        async with apool(2) as connections:
-            url = f"http://127.0.0.1:{port}/0"
-            replies = await asyncio.gather(
-                *(connections.request("POST", url, content=b"%d" % n) for n in range(30))
-            )
-            assert [reply.content for reply in replies] == [b"%d" % n for n in range(30)]
-            assert len(connections.connections) == 2
-            assert connections._requests == []
+        pool = AsyncPool(there, None, 2)
+
+        async def one(number: int) -> bytes:
+            reply = await pool.handle_async_request(post(there, content=b"%d" % number), deadline())
+            return await reply.aread()
+
+        tasks = [asyncio.create_task(one(number)) for number in range(30)]
+        while not tasks[0].done():
+            await asyncio.sleep(0)
+        for cancelled in tasks[5:25:5]:
+            cancelled.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        right = [reply == b"%d" % number for number, reply in enumerate(found) if isinstance(reply, bytes)]
+        assert all(right)
+        assert len(right) >= 26
+        assert len(pool.opened) <= 2
+        assert pool.busy == []
+        await pool.end()
 
     with listening(answer) as port:
+        there = origin(port)
         asyncio.run(main())
 
 
-def test_a_full_pool_gives_up_idle_connections_to_other_servers() -> None:
-    """A pool of one goes back and forth between two servers."""
-    with listening(answer) as first, listening(answer) as second, pool(1) as connections:
-        for port in (first, second, first):
-            reply = connections.request("POST", f"http://127.0.0.1:{port}/0", content=b"hi")
-            assert reply.content == b"hi"
-            assert len(connections.connections) == 1
+@pytest.mark.parametrize("colour", ["sync", "asyncio"])
+def test_a_full_pool_gives_up_at_the_deadline(colour: str) -> None:
+    """A request for which no connection becomes idle is told so."""
 
+    async def main() -> None:
+        apool = AsyncPool(there, None, 1)
+        held = await apool.handle_async_request(post(there, "/9000000"), deadline())
+        with pytest.raises(httpx.PoolTimeout):
+            await apool.handle_async_request(post(there), deadline(0.02))
+        await held.aclose()
+        assert await (await apool.handle_async_request(post(there), deadline())).aread() == b"hi"
+        await apool.end()
 
-def test_what_its_server_closed_is_not_used_again() -> None:
-    """30 answers, each followed by an unannounced close, are whole; the pool forgets what is closed."""
-    with listening(leave) as port, pool(5) as connections:
-        for _ in range(30):
-            assert connections.request("GET", f"http://127.0.0.1:{port}/").content == b"ok"
-            until = time.monotonic() + 60
-            while not connections.connections[-1].has_expired() and time.monotonic() < until:
-                threading.Event().wait(0.001)  # the close is on its way
-        assert len(connections.connections) == 1
+    with listening(answer) as port:
+        there = origin(port)
+        if colour == "asyncio":
+            asyncio.run(main())
+            return
+        pool = SyncPool(there, None, 1)
+        held = pool.handle_request(post(there, "/9000000"), deadline())
+        with pytest.raises(httpx.PoolTimeout):
+            pool.handle_request(post(there), deadline(0.02))
+        held.close()
+        assert pool.handle_request(post(there), deadline()).read() == b"hi"
+        pool.close()
 
 
 def test_threads_share_a_pool() -> None:
@@ -143,33 +274,40 @@ def test_threads_share_a_pool() -> None:
     wrong: list[bytes] = []
 
     def several(name: int) -> None:
-        for number in range(100):
+        for number in range(50):
             content = b"%d-%d" % (name, number)
-            reply = connections.request("POST", f"http://127.0.0.1:{port}/0", content=content)
-            if reply.content != content:
-                wrong.append(reply.content)
+            reply = pool.handle_request(post(there, content=content), deadline()).read()
+            if reply != content:
+                wrong.append(reply)
 
-    with listening(answer) as port, pool(3) as connections:
+    with listening(answer) as port:
+        there = origin(port)
+        pool = SyncPool(there, None, 3)
         threads = [threading.Thread(target=several, args=[name]) for name in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
         assert wrong == []
-        assert len(connections.connections) <= 3
-        assert connections._requests == []
+        assert len(pool.opened) <= 3
+        assert pool.busy == []
+        pool.close()
 
 
-def test_only_one_module_uses_underscored_names_of_httpx_and_httpcore() -> None:
-    """An update of either can break `pool.py`, and nothing else."""
-    private = re.compile(
-        r"\._(pool|network_backend|transport_for_url|connections|requests|max_connections|optional_thread_lock)\b"
-    )
-    package = Path(langchain_llmdispatch.__file__).parent
-    used = {
-        str(path.relative_to(package))
-        for path in package.rglob("*.py")
-        if re.search(r"^import (httpx|httpcore)", text := path.read_text(encoding="utf-8"), re.MULTILINE)
-        and private.search(text)
-    }
-    assert used == {"transport/pool.py"}
+async def trailing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with more than was announced."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            more = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + more)
+            await reader.readexactly(1)
+
+
+@colours
+def test_an_answer_without_a_request_is_no_one_elses(colour: str) -> None:
+    """A connection with bytes after a response is closed: the next request opens another."""
+    with listening(trailing) as port:
+        there = origin(port)
+        found = exchanged(colour, there, *(post(there, content=b"%d" % n) for n in range(5)))
+    assert [each.content for each in found.responses] == [b"ok"] * 5

@@ -13,11 +13,11 @@ import httpcore
 import pytest
 
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.transport.asyncio_backend import AsyncioBackend
+from langchain_llmdispatch.transport.async_connection import AsyncConnection
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
 from langchain_llmdispatch.transport.sync_backend import SyncBackend, is_address
-from tests.transport.servers import LOOPS, listening, run, silent
+from langchain_llmdispatch.transport.sync_connection import SyncConnection
+from tests.transport.servers import COLOURS, listening, origin, run, silent
 
 
 def found(*hosts: str, port: int) -> list[tuple[Any, ...]]:
@@ -98,22 +98,24 @@ def kept_alive(stream: Any) -> dict[str, int]:
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system has another name for it")
-@pytest.mark.parametrize("colour", ["sync", *LOOPS])
+@pytest.mark.parametrize("colour", COLOURS)
 def test_connections_are_kept_alive(colour: str) -> None:
     """TCP probes a connection that is idle for a minute, so that NAT does not forget a long answer's."""
     options = dict[str, int]()
     deadline = ReadDeadline(Clock(), float("inf"), "it")
 
     async def main() -> None:
-        stream = await AsyncDeadlineBackend(AsyncioBackend()).connect_tcp("localhost", port, deadline)
-        options.update(kept_alive(stream))
-        await stream.aclose()
+        connection = AsyncConnection()
+        await connection.open(origin(port, host="localhost"), None, deadline)
+        options.update(kept_alive(connection))
+        connection.close()
 
     with listening(silent) as port:
         if colour == "sync":
-            stream = DeadlineBackend(SyncBackend()).connect_tcp("localhost", port, deadline)
-            options = kept_alive(stream)
-            stream.close()
+            connection = SyncConnection()
+            connection.open(origin(port, host="localhost"), None, deadline)
+            options = kept_alive(connection)
+            connection.close()
         else:
             run(colour, main)
     assert options == {"on": 1, "idle": 60}

@@ -113,8 +113,8 @@ def test_the_end_of_a_forked_child_leaves_the_parents_connections(server: Loopba
     """Whatever the child closes, it waits for no lock, and the parent reads on."""
     transport = Transport()
     response = transport.send(httpx.Request("GET", server.url), ReadDeadline(Clock(), float("inf"), "it"))
-    pool = next(iter(transport._sync.values()))._pool
-    with pool._optional_thread_lock:
+    (pool,) = transport._sync.values()
+    with pool._freed:
         child = os.fork()
         if child == 0:
             code = 1
