@@ -122,7 +122,7 @@ def test_tls_is_checked_for_its_certificate(colour: str, trusted: bool) -> None:
 @colours
 def test_a_silent_server_is_not_waited_for_longer_than_the_deadline(colour: str) -> None:
     """The deadline ends the read, and its connection is closed."""
-    with listening(silent) as port, pytest.raises(httpx.ReadTimeout):
+    with listening(silent) as port, pytest.raises(httpx.TimeoutException):
         exchanged(colour, origin(port), post(origin(port)), seconds=0.02)
 
 
