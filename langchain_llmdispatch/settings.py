@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
 
 from pydantic import (
@@ -115,11 +115,19 @@ _OF_SCHEMA = re.compile(r"[\w-]+\[.*", re.DOTALL)
 """A part of a place that names no field, but a branch of pydantic's schema: `function-wrap[...]`."""
 
 
-def late_class(module: str, name: str) -> Any:
-    """Return the annotation of a field for instances of a class, without importing it before there is one."""
+def late_class(module: str, name: str, *also: str) -> Any:
+    """Return the annotation of a field for instances of a class, without importing its module.
+
+    Args:
+        module: The module.
+        name: The class's name.
+        also: Further modules that have such a class.
+    """
 
     def check(value: Any) -> Any:
-        if not isinstance(value, getattr(import_module(module), name)):
+        # Where there is an instance, its module is loaded.
+        classes = (getattr(sys.modules.get(each), name, ()) for each in (module, *also))
+        if not any(isinstance(value, each) for each in classes):
             text = "Input should be an instance of {class}"
             raise PydanticCustomError("is_instance_of", text, {"class": name})
         return value

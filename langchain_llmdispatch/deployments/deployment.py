@@ -20,9 +20,13 @@ from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
 from langchain_llmdispatch.vendors.word_secrets import WordDict, without_credentials
 
 if TYPE_CHECKING:
-    from httpx import AsyncClient, Client
+    import httpx
+    import httpx2
+
+    Client: TypeAlias = httpx.Client | httpx2.Client
+    AsyncClient: TypeAlias = httpx.AsyncClient | httpx2.AsyncClient
 else:
-    AsyncClient, Client = late_class("httpx", "AsyncClient"), late_class("httpx", "Client")
+    Client, AsyncClient = (late_class("httpx", name, "httpx2") for name in ("Client", "AsyncClient"))
 
 
 # Values in example files and tutorials; a vendor "configured" with one of them is not configured.
@@ -89,8 +93,8 @@ class VendorConfig(_WithoutSecrets):
         api_version: The vendor's API version (Azure, Anthropic).
         headers: Headers to add to each request; also as `default_headers`, and `organization` (OpenAI).
         query: Parameters to add to the URL of each request; also as `default_query`.
-        http_client: Your own `httpx.Client`, used for this vendor; yours to close.
-        http_async_client: Your own `httpx.AsyncClient`; use it in one event loop only.
+        http_client: Your own `httpx.Client`, or one of `httpx2`, used for this vendor; yours to close.
+        http_async_client: Your own `AsyncClient` of either package; use it in one event loop only.
     """
 
     api_key: Key = Field(default=NONE, repr=False)  # a function's repr may show its arguments

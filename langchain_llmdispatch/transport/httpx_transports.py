@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import ssl
 
     from langchain_llmdispatch.transport.deadline import ReadDeadline
+    from langchain_llmdispatch.transport.own_client import OwnClient
     from langchain_llmdispatch.transport.pool import Origin
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
@@ -130,9 +131,9 @@ class AsyncDelegate:
         leave_to_parent(self.transport)
 
 
-def apply_deadlines(client: httpx.Client | httpx.AsyncClient, url: httpx.URL) -> None:
+def apply_deadlines(client: OwnClient, url: httpx.URL) -> None:
     """Make the pool of a user's own client apply a `ReadDeadline`, on connections opened from now on."""
-    wanted: type[Any] = DeadlineBackend if isinstance(client, httpx.Client) else AsyncDeadlineBackend
+    wanted: type[Any] = DeadlineBackend if hasattr(client, "close") else AsyncDeadlineBackend
     _apply(client._transport_for_url(url), wanted)
 
 
@@ -146,13 +147,13 @@ def _apply(transport: object, wanted: type[Any]) -> None:
     setattr(pool, "_network_backend", wanted(own))
 
 
-def leave_to_parent(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport) -> None:
+def leave_to_parent(transport: Any) -> None:
     """Release the copies that a forked child has of its parent's sockets; the connections stay the parent's.
 
     Each descriptor becomes one of the null device: closing a copy ends nothing, whatever still holds it here
     reads no byte that is meant for the parent, and its number is not given to another file.
     """
-    pool: Any = transport._pool
+    pool = transport._pool
     if hasattr(pool._optional_thread_lock, "__enter__"):
         pool._optional_thread_lock = threading.RLock()  # should the garbage collector end a parent's request
     null = os.open(os.devnull, os.O_RDWR)
@@ -162,17 +163,17 @@ def leave_to_parent(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport) -
     os.close(null)
 
 
-def renew_client(client: httpx.Client | httpx.AsyncClient) -> None:
+def renew_client(client: OwnClient) -> None:
     """Give a user's own client a pool without connections in a forked child; its settings stay."""
     for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, (httpx.HTTPTransport, httpx.AsyncHTTPTransport)):
+        if hasattr(transport, "_pool"):  # httpx's and httpx2's own; others have none
             leave_to_parent(transport)
             keep_for_ever(transport._pool)
             pool: Any = copy.copy(transport._pool)
             pool._connections, pool._requests = [], []
-            if isinstance(transport, httpx.HTTPTransport):
+            if hasattr(transport, "handle_request"):
                 pool._optional_thread_lock = threading.RLock()
-            transport._pool = pool
+            setattr(transport, "_pool", pool)
 
 
 def _descriptor(connection: Any) -> int:

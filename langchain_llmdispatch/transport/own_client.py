@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 
 from langchain_llmdispatch.errors import UnusableDeploymentError
 
+if TYPE_CHECKING:
+    import httpx2
 
-def additions(client: httpx.Client | httpx.AsyncClient) -> Iterator[tuple[str, str]]:
+    SyncClient: TypeAlias = httpx.Client | httpx2.Client
+    AsyncClient: TypeAlias = httpx.AsyncClient | httpx2.AsyncClient
+    OwnClient: TypeAlias = SyncClient | AsyncClient
+
+
+def additions(client: OwnClient) -> Iterator[tuple[str, str]]:
     """Yield names and values of everything that the client adds to a request, which may be credentials."""
     yield from client.headers.items()
     yield from client.params.items()
@@ -31,13 +39,18 @@ def answer_in(error: Exception) -> httpx.Response:
     """
     response = getattr(error, "response", None)
     if isinstance(response, httpx.Response):
-        body = response.content if hasattr(response, "_content") else b""
-        headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
-        return httpx.Response(response.status_code, headers=headers, content=body)
+        return read_response(response)
     if isinstance(error, (httpx.HTTPError, httpx.InvalidURL)):
         raise error
     text = f"the http_client of VendorConfig failed: {type(error).__name__}: {error}"
     raise UnusableDeploymentError(text) from error
+
+
+def read_response(response: Any) -> httpx.Response:
+    """Return a response of httpx or httpx2 that is closed, with the body that was read of it, if any."""
+    body = response.content if hasattr(response, "_content") else b""
+    headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
+    return httpx.Response(response.status_code, headers=headers, content=body)
 
 
 _OF_THE_BODY = frozenset({"content-encoding", "content-length", "transfer-encoding"})

@@ -1,7 +1,7 @@
 """Connections: one sync transport, one async transport per running event loop, made on first use.
 
 Requests go to httpx's transports directly: no redirects, cookies or hooks in between, so a credential reaches
-the host it was built for and no other. A user's own `httpx.Client` is used as it is, with redirects off.
+the host it was built for and no other. A user's own client is used as it is, with redirects off.
 
 A `ReadDeadline` is applied to every single read, by a network backend around httpcore's: a server that drips
 one byte at a time cannot outlive a deadline, sync or async, and nothing is cancelled (cancelling leaks
@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,6 +33,7 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.transport.async_connection import AsyncPool
 from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.httpx2_client import asend_with, send_with
 from langchain_llmdispatch.transport.httpx_transports import (
     AsyncDelegate,
     SyncDelegate,
@@ -49,6 +50,9 @@ from langchain_llmdispatch.transport.sync_connection import SyncPool
 
 _OWN_CLIENT_GRACE = 0.1  # seconds for a user's own client to notice the deadline by itself
 _LONGEST = 1e6  # seconds; a longer deadline means that there is none
+if TYPE_CHECKING:
+    from langchain_llmdispatch.transport.own_client import AsyncClient, OwnClient, SyncClient
+
 # Extensions of a request that name a user's own client to send it with.
 SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
 
@@ -76,11 +80,9 @@ class Transport:
         self._lock = threading.Lock()
         self._sync: dict[Key, SyncPool | SyncDelegate] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopSenders] = {}
-        self._clients: weakref.WeakSet[httpx.Client | httpx.AsyncClient] = weakref.WeakSet()
+        self._clients: weakref.WeakSet[OwnClient] = weakref.WeakSet()
         # The origins that users' own clients reach through pools which apply our deadlines.
-        self._deadlines: weakref.WeakKeyDictionary[httpx.Client | httpx.AsyncClient, set[str]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._deadlines: weakref.WeakKeyDictionary[OwnClient, set[str]] = weakref.WeakKeyDictionary()
         # A model that is dropped without being closed leaves no open sockets behind.
         self._end = weakref.finalize(self, _close, self._sync)
         forks.in_child(self._renew)
@@ -99,7 +101,7 @@ class Transport:
         self._lock, self._sync, self._async = threading.Lock(), {}, {}
         self._end = weakref.finalize(self, _close, self._sync)
 
-    def renew_in_children(self, *clients: httpx.Client | httpx.AsyncClient | None) -> None:
+    def renew_in_children(self, *clients: OwnClient | None) -> None:
         """Renew a user's own clients in forked children; None is ignored."""
         self._clients.update(client for client in clients if client is not None)
 
@@ -131,10 +133,12 @@ class Transport:
 
     def _send(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         # A user's own client (`VendorConfig.http_client`) is used as it is; the user closes it.
-        client: httpx.Client | None = request.extensions.get(SYNC_CLIENT)
+        client: SyncClient | None = request.extensions.get(SYNC_CLIENT)
         if client is not None:
             self._adopt(client, request, read_deadline)
             try:
+                if not isinstance(client, httpx.Client):
+                    return send_with(client, request)
                 return client.send(request, stream=True, follow_redirects=False)
             except Exception as error:  # noqa: BLE001 - its hooks, auth and transports may raise anything
                 return answer_in(error)
@@ -142,9 +146,7 @@ class Transport:
         sender = self._sync.get(key) or self._sender(key, request.url)
         return sender.handle_request(request, read_deadline)
 
-    def _adopt(
-        self, client: httpx.Client | httpx.AsyncClient, request: httpx.Request, read_deadline: ReadDeadline
-    ) -> None:
+    def _adopt(self, client: OwnClient, request: httpx.Request, read_deadline: ReadDeadline) -> None:
         """Prepare a request for a user's own client; see `adopt`."""
         request.extensions["timeout"] = timeouts(read_deadline)
         adopt(client, request)
@@ -165,7 +167,7 @@ class Transport:
         raise failure
 
     async def _asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
-        client: httpx.AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
+        client: AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
         if client is not None:
             self._adopt(client, request, read_deadline)
             try:
@@ -178,12 +180,14 @@ class Transport:
         return await sender.handle_async_request(request, read_deadline)
 
     async def _in_time(
-        self, client: httpx.AsyncClient, request: httpx.Request, read_deadline: ReadDeadline
+        self, client: AsyncClient, request: httpx.Request, read_deadline: ReadDeadline
     ) -> httpx.Response:
         # Its hooks, its auth and transports of its own apply no `ReadDeadline`.
         left = read_deadline.left()
         try:
             async with asyncio.timeout(left + _OWN_CLIENT_GRACE if left < _LONGEST else None):
+                if not isinstance(client, httpx.AsyncClient):
+                    return await asend_with(client, request)
                 return await client.send(request, stream=True, follow_redirects=False)
         except TimeoutError:
             raise httpx.ReadTimeout("the client has not returned in time", request=request) from None
@@ -351,7 +355,7 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def adopt(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> None:
+def adopt(client: OwnClient, request: httpx.Request) -> None:
     """Add the client's own headers, query parameters and cookies to a request; the request's win.
 
     Its auth, hooks, proxies and transports apply when it sends the request. Its timeouts do not: those of the
@@ -368,8 +372,9 @@ def adopt(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> N
             raise UnusableDeploymentError(
                 f"the http_client of VendorConfig: HTTP does not allow the value of its header {name!r}"
             )
-    params = client.params.merge(request.url.params) if client.params else None
-    built = client.build_request(request.method, request.url, headers=request.headers, params=params)
+    params = client.params.merge(request.url.params.multi_items()) if client.params else None
+    headers = request.headers.raw
+    built = client.build_request(request.method, str(request.url), headers=headers, params=params)
     if "content-length" not in request.headers:
         built.headers.pop("content-length", None)  # the body is not given to `build_request`
-    request.url, request.headers = built.url, built.headers
+    request.url, request.headers = httpx.URL(str(built.url)), httpx.Headers(built.headers.raw)

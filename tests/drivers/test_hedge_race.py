@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
@@ -413,18 +414,21 @@ def test_many_races_in_threads_leave_the_pool_whole(server: LoopbackServer) -> N
     assert threading.active_count() <= threads
 
 
+@pytest.mark.parametrize("package", [httpx, httpx2], ids=lambda package: package.__name__)
 @pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
-def test_races_through_a_users_own_client_leave_its_pool_whole(server: LoopbackServer, colour: str) -> None:
+def test_races_through_a_users_own_client_leave_its_pool_whole(
+    server: LoopbackServer, colour: str, package: Any
+) -> None:
     """Its pool holds two connections: were a loser's not ended, the second race would get none."""
     server.script("openai", [NEVER], account="a", repeat=True)
-    limits = httpx.Limits(max_connections=2)
+    limits = package.Limits(max_connections=2)
     asynchronous = colour.startswith("a")
-    own = None if asynchronous else httpx.Client(limits=limits)
-    loop_own = httpx.AsyncClient(limits=limits) if asynchronous else None
+    own = None if asynchronous else package.Client(limits=limits)
+    loop_own = package.AsyncClient(limits=limits) if asynchronous else None
     vendors = {"openai": VendorConfig(http_client=own, http_async_client=loop_own)}
     dispatcher = model(server, "openai", "openai", vendors=vendors, timeout=60.0, clock=Clock())
 
-    async def several(client: httpx.AsyncClient) -> list[str]:
+    async def several(client: Any) -> list[str]:
         async with client:
             if colour == "ainvoke":
                 return [(await dispatcher.ainvoke("hello")).text for _ in range(5)]

@@ -11,8 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+import httpx2
 import pytest
 
 from langchain_llmdispatch import DispatcherChatModel, VendorConfig
@@ -136,11 +138,14 @@ def test_the_parents_descriptors_are_released(server: LoopbackServer) -> None:
         assert in_fork(lambda: Path(f"/proc/self/fd/{number}").readlink()) == Path(os.devnull)
 
 
+@pytest.mark.parametrize("package", [httpx, httpx2], ids=lambda package: package.__name__)
 @pytest.mark.parametrize("colour", COLOURS)
-def test_clients_of_the_user_have_connections_per_process(server: LoopbackServer, colour: str) -> None:
+def test_clients_of_the_user_have_connections_per_process(
+    server: LoopbackServer, colour: str, package: Any
+) -> None:
     """Their settings stay; their connections are the parent's."""
-    with httpx.Client() as sync:
-        config = VendorConfig(http_client=sync, http_async_client=httpx.AsyncClient())
+    with package.Client() as sync:
+        config = VendorConfig(http_client=sync, http_async_client=package.AsyncClient())
         with _model(server, vendors={"openai": config}) as model:
             expected = _answer(model, "hello", "sync")
             opened = server.accepted_connections
