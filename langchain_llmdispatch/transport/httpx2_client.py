@@ -1,4 +1,4 @@
-"""A user's own client of httpx2, the successor of httpx: requests, responses and errors in its terms and back.
+"""A user's own client of httpx2, httpx's successor: requests, responses and errors in its terms and back.
 
 httpx2 is not imported here: where there is a client, it is there.
 """
