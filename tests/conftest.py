@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.loopback.server import LoopbackServer
+
+if TYPE_CHECKING:
+    from tests.redis.process import RedisProcess
 
 collect_ignore = ["sample_project"]  # a project of its own, run by tests/testing/test_plugin.py
 
@@ -52,6 +57,25 @@ def loopback() -> Iterator[LoopbackServer]:
     """Return a server with every vendor's wire format."""
     with LoopbackServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    """Return one Redis server for all tests that do not break it; they share nothing by namespaces of their own."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed (apt install redis-server)")
+    from tests.redis.process import RedisProcess
+
+    process = RedisProcess(tmp_path_factory.mktemp("redis"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisProcess) -> str:
+    """Return the address of a Redis server."""
+    return redis_server.url
 
 
 @pytest.fixture

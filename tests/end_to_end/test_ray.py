@@ -1,9 +1,9 @@
-"""One model in Ray Data: tasks and actors share one limit and one budget. `make scale` runs it: Ray takes long to start."""
+"""One model in Ray Data: actors share one breaker and one budget. `make scale` runs it: Ray takes long to start."""
 
 from __future__ import annotations
 
+import ast
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,9 @@ import pytest
 
 from langchain_llmdispatch import Stats
 from tests.loopback.server import LoopbackServer
-from tests.machines import answer_all, fleet_model
-from tests.redis.process import BINARY, RedisProcess
+from tests.machines import ENV, QUESTIONS, Fleet, answer_all, deployments_tried
 
 pytestmark = pytest.mark.skipif(not os.environ.get("LLMDISPATCH_TEST_SCALE"), reason="make scale runs it")
-ROOT = Path(__file__).parents[2]
-ENV = {"OPENAI_API_KEY": "sk-test", "PYTHONPATH": str(ROOT), "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
-    """Return the address of a Redis server."""
-    if BINARY is None:
-        pytest.skip("redis-server is not installed (apt install redis-server)")
-    process = RedisProcess(tmp_path)
-    process.start()
-    yield process.url
-    process.stop()
 
 
 @pytest.fixture
@@ -44,23 +30,28 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.enable_socket
-def test_actors_of_ray_data_have_one_budget_and_one_statistic(
-    server: LoopbackServer, redis: str, ray: Any
+def test_actors_of_ray_data_have_one_breaker_one_budget_and_one_statistic(
+    server: LoopbackServer, redis_url: str, ray: Any, tmp_path: Path
 ) -> None:
-    """`map_batches` with two actors, a copy of the model each: answers, requests and cents add up."""
-    budgets = [{"name": "all", "usd": 0.004, "per": "day"}]
-    model = fleet_model(server, redis, namespace=uuid.uuid4().hex, budgets=budgets)
+    """`map_batches` with two actors, a copy of the models each: answers, requests and cents add up."""
+    fleet = Fleet.of(server, redis_url, tmp_path)
+    spending, failing = fleet.spending, fleet.failing  # the server itself stays here
 
     class Answers:
         def __init__(self) -> None:
-            self.model = model
+            self.tried = [deployments_tried(failing, tmp_path)]
 
         def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-            answers, stats = answer_all(self.model, [str(each) for each in batch["item"]])
-            return {"answers": [len(answers)], "stats": [Stats.from_dict(stats).to_json()]}
+            answers, stats = answer_all(spending, [str(each) for each in batch["item"]])
+            tried, self.tried = repr(self.tried), []
+            return {
+                "answers": [len(answers)],
+                "stats": [Stats.from_dict(stats).to_json()],
+                "tried": [tried],
+            }
 
-    rows = ray.data.from_items([f"Say {number}." for number in range(120)]).repartition(6)
+    rows = ray.data.from_items(list(QUESTIONS)).repartition(6)
     done = rows.map_batches(Answers, batch_size=20, compute=ray.data.ActorPoolStrategy(size=2)).take_all()
-    requests = len(server.requests_to("openai"))
-    assert requests == sum(each["answers"] for each in done)
-    assert 0.97 * 0.004 <= requests * 0.000045 <= 0.004
+    fleet.check_breaker(tried for each in done for tried in ast.literal_eval(each["tried"]))
+    stats = [Stats.from_json(str(each["stats"])) for each in done]
+    fleet.check_budget(sum(each["answers"] for each in done), stats)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,14 @@ from langchain_llmdispatch.redis.state import RedisState
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.redis.process import BINARY, RedisProcess
+from tests.machines import ENV, Fleet, deployments_tried
+from tests.processes import start_fork
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    """Return the address of a Redis server."""
-    if BINARY is None:
-        pytest.skip("redis-server is not installed (apt install redis-server)")
-    process = RedisProcess(tmp_path)
-    process.start()
-    yield process.url
-    process.stop()
-
-
-def test_models_in_two_processes_share_everything(server: LoopbackServer, url: str) -> None:
+def test_models_in_two_processes_share_everything(server: LoopbackServer, redis_url: str) -> None:
     """After a 429 in one model the other one tries another deployment; limits hold for both."""
     prefix, clock = uuid.uuid4().hex, FakeClock()
-    states = [RedisState(url, prefix=prefix, timeout=5.0, refresh=0.0) for _ in range(2)]
+    states = [RedisState(redis_url, prefix=prefix, timeout=5.0, refresh=0.0) for _ in range(2)]
     models = [
         DispatcherChatModel(
             models=[
@@ -50,7 +39,9 @@ def test_models_in_two_processes_share_everything(server: LoopbackServer, url: s
             env={},
             retry_policy=RetryPolicy(max_retries=0),
             health=RedisHealth(state),
-            limiter=Limiter(clock=clock, shared=RedisLimits(url, prefix=prefix, timeout=5.0, clock=clock)),
+            limiter=Limiter(
+                clock=clock, shared=RedisLimits(redis_url, prefix=prefix, timeout=5.0, clock=clock)
+            ),
         )
         for state in states
     ]
@@ -65,3 +56,14 @@ def test_models_in_two_processes_share_everything(server: LoopbackServer, url: s
         model.close()
         model.limiter.close()
         state.close()
+
+
+def test_processes_keep_away_from_what_one_of_them_has_found_broken(
+    server: LoopbackServer, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two forks of one process, as a pool has them: one request to the broken deployment, not two."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    fleet = Fleet.of(server, redis_url, tmp_path)
+    ends = [start_fork(lambda: deployments_tried(fleet.failing, tmp_path)) for _ in range(2)]
+    fleet.check_breaker([end() for end in ends])

@@ -12,28 +12,17 @@ from langchain_llmdispatch.redis.limits import RedisLimits
 from langchain_llmdispatch.redis.state import RedisState
 from langchain_llmdispatch.testing import FakeClock
 from tests.limits.bench import Bench
-from tests.redis.process import BINARY, RedisProcess
-
-
-@pytest.fixture(scope="session")
-def server_of_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    """Return one server for all tests that do not break it."""
-    if BINARY is None:
-        pytest.skip("redis-server is not installed (apt install redis-server)")
-    process = RedisProcess(tmp_path_factory.mktemp("redis"))
-    process.start()
-    yield process
-    process.stop()
+from tests.redis.process import RedisProcess
 
 
 @pytest.fixture
-def url(server_of_run: RedisProcess) -> str:
+def url(redis_url: str) -> str:
     """Return the server's address."""
-    return server_of_run.url
+    return redis_url
 
 
 @pytest.fixture
-def fragile(tmp_path: Path, server_of_run: RedisProcess) -> Iterator[RedisProcess]:
+def fragile(tmp_path: Path, redis_server: RedisProcess) -> Iterator[RedisProcess]:
     """Return a server that a test may kill."""
     process = RedisProcess(tmp_path)
     process.start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +13,6 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.server import create_app
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment
-from tests.redis.process import BINARY, RedisProcess
 from tests.server.running import running
 
 HI: Any = [{"role": "user", "content": "hi"}]
@@ -85,20 +82,9 @@ def test_what_a_client_may_use_is_checked(server: LoopbackServer) -> None:
             create_app(model, api_keys=[{**FIRST, **more}])
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
-    """Return the address of a Redis server."""
-    if BINARY is None:
-        pytest.skip("redis-server is not installed (apt install redis-server)")
-    process = RedisProcess(tmp_path)
-    process.start()
-    yield process.url
-    process.stop()
-
-
-def test_replicas_share_a_clients_budget(server: LoopbackServer, redis: str) -> None:
+def test_replicas_share_a_clients_budget(server: LoopbackServer, redis_url: str) -> None:
     """Two servers over one Redis: what is spent at one is missing at the other."""
-    shared = {"url": redis, "namespace": uuid4().hex, "timeout": 5.0}
+    shared = {"url": redis_url, "namespace": uuid4().hex, "timeout": 5.0}
     models = [
         DispatcherChatModel(models=[deployment(server, "openai")], env={}, redis=shared) for _ in range(2)
     ]
