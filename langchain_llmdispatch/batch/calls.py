@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from langchain_core.messages import AIMessage
 
+from langchain_llmdispatch.budgets.budget import Budget, BudgetReservation
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.vendors.batches import BatchApi, BatchLine, BatchResult
@@ -20,6 +21,17 @@ Encode: TypeAlias = "Callable[[BatchApi], httpx.Request]"
 """Makes a request of a batch API; called once the key is there."""
 
 
+class RowFunds(Protocol):
+    """What a row may spend of the budgets of its model."""
+
+    async def hold(self) -> Sequence[BudgetReservation] | None:
+        """Hold its worst case, and return what is held; None if it does not fit until others are settled.
+
+        Raises:
+            BudgetExceededError: It does not fit at all, or is unknown.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class BatchedRow:
     """A row as a request of a batch.
@@ -28,11 +40,13 @@ class BatchedRow:
         target: The deployment that it goes to.
         line: The request.
         worst: US dollars that it can cost at most, at the price of batches; None if unknown.
+        funds: What it may spend of the model's budgets; None without any.
     """
 
     target: Target
     line: BatchLine
     worst: Decimal | None
+    funds: RowFunds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,13 @@ class RowAnswer:
 
 
 class BatchCalls(Protocol):
-    """The calls of a model, for batches: `DispatcherChatModel.batch_calls` returns one."""
+    """The calls of a model, for batches: `DispatcherChatModel.batch_calls` returns one.
+
+    Attributes:
+        budgets: The budgets that they are paid from.
+    """
+
+    budgets: Sequence[Budget]
 
     def planned(self, given: Any, params: Mapping[str, Any], row_id: str) -> BatchedRow | None:
         """Return a row as a request to the first deployment of its plan that has a batch API.

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from langchain_llmdispatch.batch.calls import BatchCalls, RowAnswer
+from langchain_llmdispatch.batch.funds import JobFunds
 from langchain_llmdispatch.batch.jobs import VendorJob
 from langchain_llmdispatch.batch.store import BatchStore, RowResult
 from langchain_llmdispatch.batch.waits import Waits
@@ -37,6 +38,7 @@ class Collection:
         journal: The journal.
         result_of: Makes a row's result of what its answer comes to.
         keep: Notified of the results that were kept.
+        funds: What rows hold of budgets, which is settled.
         clock: The source of time.
         rng: Draws the jitter of waits.
     """
@@ -47,12 +49,13 @@ class Collection:
         journal: BatchStore,
         result_of: Callable[[int, RowAnswer], Awaitable[RowResult]],
         keep: Callable[[RowResult], None],
+        funds: JobFunds,
         *,
         clock: Clock,
         rng: Random,
     ) -> None:
         self._calls, self._journal, self._result_of, self._keep = calls, journal, result_of, keep
-        self._clock, self._rng = clock, rng
+        self._clock, self._rng, self._funds = clock, rng, funds
 
     async def collect(self, job: VendorJob, target: Target, seen: BatchJob) -> bool:
         """Settle the rows of a job that has ended; return whether it is that job, by the ids in its results.
@@ -120,6 +123,7 @@ class Collection:
 
     def _finish(self, job: VendorJob, results: list[RowResult]) -> None:
         self._journal.finish_in(job, results)
+        self._funds.settle(job, results)
         for result in results:
             self._keep(result)
 

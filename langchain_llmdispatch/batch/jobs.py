@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE TABLE IF NOT EXISTS job_rows (
   row INTEGER NOT NULL, job INTEGER NOT NULL, reserve TEXT NOT NULL, open INTEGER NOT NULL DEFAULT 1,
   PRIMARY KEY (row, job)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holds (
+  job INTEGER NOT NULL, row INTEGER NOT NULL, held TEXT NOT NULL, PRIMARY KEY (job, row)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS open_rows ON job_rows (job, row) WHERE open = 1;
 """
 
@@ -116,9 +118,14 @@ class JobTable:
     # -- jobs --------------------------------------------------------------------------------------
 
     def plan(
-        self, target: Target, category: str, rows: Sequence[tuple[int, Decimal]], created: float
+        self,
+        target: Target,
+        category: str,
+        rows: Sequence[tuple[int, Decimal]],
+        created: float,
+        holds: Sequence[tuple[int, str]] = (),
     ) -> VendorJob:
-        """Write a new job down, with its rows and what each can cost at most."""
+        """Write a new job down, with its rows, what each can cost at most, and what it holds of budgets."""
         identity = (target.vendor.name, target.endpoint.base_url, target.account, target.name, category)
         with self._db:
             number = self._db.execute(
@@ -129,6 +136,9 @@ class JobTable:
             self._db.executemany(
                 "INSERT INTO job_rows (row, job, reserve) VALUES (?, ?, ?)",
                 [(row, number, str(usd)) for row, usd in rows],
+            )
+            self._db.executemany(
+                "INSERT INTO holds VALUES (?, ?, ?)", [(number, row, held) for row, held in holds]
             )
         self.reserved += sum((usd for _, usd in rows), Decimal(0))
         return self.get(int(number or 0))
@@ -173,6 +183,7 @@ class JobTable:
         self.reserved -= self._reserve(job)
         with self._db:
             self._db.execute("DELETE FROM job_rows WHERE job = ?", (job.id,))
+            self._db.execute("DELETE FROM holds WHERE job = ?", (job.id,))
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
 
     def handles(self) -> set[str]:
@@ -194,6 +205,11 @@ class JobTable:
             ).fetchone()
             self.reserved -= Decimal(usd)
             self._db.execute("UPDATE job_rows SET open = 0 WHERE job = ? AND row = ?", (job.id, number))
+            self._db.execute("DELETE FROM holds WHERE job = ? AND row = ?", (job.id, number))
+
+    def holds(self, job: VendorJob) -> list[tuple[int, str]]:
+        """Return what the open rows of a job hold of budgets, by the row's number."""
+        return self._db.execute("SELECT row, held FROM holds WHERE job = ?", (job.id,)).fetchall()
 
     def _reserve(self, job: VendorJob) -> Decimal:
         costs = self._db.execute("SELECT reserve FROM job_rows WHERE job = ? AND open = 1", (job.id,))

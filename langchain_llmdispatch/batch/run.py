@@ -25,6 +25,7 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.batch.batched_model import BatchedModel
 from langchain_llmdispatch.batch.calls import RowAnswer
 from langchain_llmdispatch.batch.collection import Collection
+from langchain_llmdispatch.batch.funds import JobFunds
 from langchain_llmdispatch.batch.live_calls import LiveCalls, is_final, text_of, tried
 from langchain_llmdispatch.batch.progress import Progress, counted
 from langchain_llmdispatch.batch.report import BatchReport
@@ -193,7 +194,7 @@ class _Run:
         self._bar, self._spent, self._dearest = bar, journal.report().cost, journal.dearest()
         if self._dearest is not None and journal.jobs.any():
             self._dearest *= _LIVE_FACTOR
-        self._under_way = self._failures = 0
+        self._under_way = self._failures = self._refusals = 0
         self._settled = asyncio.Event()
         self.stopped: Literal["max_cost", "failures"] | None = None
 
@@ -203,6 +204,8 @@ class _Run:
             async with aclosing(self.rounds(via)) as rounds:
                 async for held in rounds:
                     await self.passes(held=held)
+                    if self._is_exhausted and not held:
+                        self.stopped = "failures"
                     if self.stopped == "failures":
                         break
         finally:
@@ -215,6 +218,7 @@ class _Run:
         Args:
             held: Whether rows that never were in a vendor's job wait for one.
         """
+        held = held or self._is_exhausted
         waiting = self._journal.released if held else self._journal.waiting
         pause = _PAUSE
         if self.stopped == "max_cost":  # jobs that have ended since may have left some of it
@@ -284,11 +288,13 @@ class _Run:
             yield False
             return
         model = BatchedModel(self._model, self._config)
+        funds = JobFunds(model.calls.budgets, self._journal.jobs)
         collection = Collection(
             model.calls,
             self._journal,
             lambda number, answer: self._batched(model, number, answer),
             self._keep_batched,
+            funds,
             clock=self._clock,
             rng=self._rng,
         )
@@ -297,6 +303,8 @@ class _Run:
             self._journal,
             collection,
             self._affords,
+            self._judged,
+            funds,
             clock=self._clock,
             rng=self._rng,
             deadline=self._limits.deadline,
@@ -328,8 +336,25 @@ class _Run:
         if self._bar is not None and (result.answer is not None or result.final):
             self._bar.add(failed=result.answer is None)
 
+    @property
+    def _is_exhausted(self) -> bool:
+        """Whether so many rows in succession did not fit the budgets of the model that no more are taken."""
+        return self._refusals == self._limits.failures
+
+    def _judged(self, number: int, error: errors.BudgetExceededError | None) -> None:
+        """Set a row aside if it does not fit a budget of the model."""
+        if error is None:
+            self._refusals = 0
+            return
+        self._journal.finish(RowResult(number, error=text_of(error)), max_tries=self._limits.tries)
+        self._refusals += 1
+        if self._bar is not None:
+            self._bar.add(failed=True)
+
     def _affords(self, worst: Decimal | None, beside: Decimal | int) -> Decimal | None:
         """Return what to reserve for a row: its worst case, or what the dearest row would cost live."""
+        if self._is_exhausted:
+            return None
         if self._limits.cost is None:
             return Decimal(0)
         if worst is None or (self._dearest is not None and self._dearest < worst):

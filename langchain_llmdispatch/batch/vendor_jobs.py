@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -21,12 +21,14 @@ import httpx
 from langchain_llmdispatch.batch.calls import BatchCalls, BatchedRow
 from langchain_llmdispatch.batch.collection import Collection
 from langchain_llmdispatch.batch.creation import Creation
+from langchain_llmdispatch.batch.funds import JobFunds
 from langchain_llmdispatch.batch.jobs import VendorJob
 from langchain_llmdispatch.batch.store import BatchStore
 from langchain_llmdispatch.batch.waits import Waits
+from langchain_llmdispatch.budgets.budget import BudgetReservation
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
-from langchain_llmdispatch.errors import ConfigurationError, DispatchError
+from langchain_llmdispatch.errors import BudgetExceededError, ConfigurationError, DispatchError
 from langchain_llmdispatch.vendors.batches import BatchApi, BatchJob
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ _CANCELLING = 3600.0  # seconds that a cancelled job may take to end; OpenAI's t
 _BUSY, _LONGEST_BUSY = 60.0, 1800.0  # seconds before a job is created again that the vendor had no room for
 _MOST_BUSY = 20
 _TURN = 100
+_MOST_HELD = 1000  # rows kept back, after which none is looked at until a job has ended
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class _Bundle:
         category: What they have in common.
         lines: The requests.
         rows: The number of each row, and what it can cost at most.
+        held: What each row holds of budgets, by its number.
         size: The bytes of all lines.
         worst: US dollars that they can cost at most.
     """
@@ -56,15 +60,23 @@ class _Bundle:
     category: str
     lines: list[bytes] = field(default_factory=list)
     rows: list[tuple[int, Decimal]] = field(default_factory=list)
+    held: dict[int, Sequence[BudgetReservation]] = field(default_factory=dict)
     size: int = 0
     worst: Decimal = Decimal(0)
 
-    def add(self, number: int, row: BatchedRow, worst: Decimal) -> None:
-        """Add a row, and what it can cost at most."""
+    def add(self, number: int, row: BatchedRow, worst: Decimal, held: Sequence[BudgetReservation]) -> None:
+        """Add a row, what it can cost at most, and what it holds of budgets."""
+        self.held[number] = held
         self.lines.append(row.line.text)
         self.rows.append((number, worst))
         self.worst += worst
         self.size += len(row.line.text) + 1
+
+    def give_back(self) -> None:
+        """Give back what its rows hold."""
+        for reservations in self.held.values():
+            for held in reservations:
+                held.settle(Decimal(0))
 
 
 class VendorJobs:
@@ -76,6 +88,8 @@ class VendorJobs:
         collection: Settles the rows of a job that has ended.
         affords: Returns the US dollars to reserve for another row, or None if that is too much. It gets what
             the row can cost at most, and what those can that are about to be submitted with it.
+        judged: Notified of a row that fits the budgets of the model, or does not, and is set aside.
+        funds: What rows hold of budgets.
         clock: The source of time.
         rng: Draws the jitter of waits.
         deadline: Seconds after which a job is cancelled, and what it did not answer is called live; None: the
@@ -89,6 +103,8 @@ class VendorJobs:
         journal: BatchStore,
         collection: Collection,
         affords: Callable[[Decimal | None, Decimal | int], Decimal | None],
+        judged: Callable[[int, BudgetExceededError | None], None],
+        funds: JobFunds,
         *,
         clock: Clock,
         rng: Random,
@@ -96,6 +112,8 @@ class VendorJobs:
         submits: bool = True,
     ) -> None:
         self._calls, self._journal, self._collection, self._affords = calls, journal, collection, affords
+        self._judged, self._funds = judged, funds
+        self._bundles: dict[tuple[str, str], _Bundle] = {}
         self._clock, self._rng, self._deadline, self._submits = clock, rng, deadline, submits
         self._creation = Creation(calls, journal.jobs, clock, rng)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +132,7 @@ class VendorJobs:
         """
         try:
             for job in self._journal.jobs.open():
+                self._funds.adopt(job)
                 self._start(self._resumed(job, self._target_of(job)))
             while True:
                 held = await self._submit()
@@ -125,6 +144,9 @@ class VendorJobs:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._funds.hand_over()
+            for bundle in self._bundles.values():  # of which no job was made
+                bundle.give_back()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.add(asyncio.create_task(work))
@@ -153,28 +175,42 @@ class VendorJobs:
         """
         for job in self._dissolving:
             self._journal.jobs.dissolve(job)
+            self._funds.give_back(job)
         self._dissolving.clear()
-        bundles: dict[tuple[str, str], _Bundle] = {}
-        held = False
+        held = 0
         for number, row in self._journal.unsent() if self._submits else ():
             made = self._calls.planned(row.input, row.params, self._journal.jobs.row_id(number))
             if number % _TURN == 0:  # the other tasks have their turn
                 await asyncio.sleep(0)
-            if made is None:
-                continue
-            usd = self._affords(made.worst, sum(each.worst for each in bundles.values()))
-            if usd is None:
-                held = True
-                continue
-            key = (made.target.name, made.line.group)
-            bundle = bundles.setdefault(key, _Bundle(made.target, made.line.group))
-            if self._is_full(bundle, made):
-                await self._create(bundle)
-                bundle = bundles[key] = _Bundle(made.target, made.line.group)
-            bundle.add(number, made, usd)
-        for bundle in bundles.values():
+            if made is not None and not await self._take(number, made):
+                held += 1
+                if held >= _MOST_HELD:
+                    break
+        for key in list(self._bundles):
+            await self._create(self._bundles.pop(key))
+        return held > 0
+
+    async def _take(self, number: int, made: BatchedRow) -> bool:
+        """Put a row into a job, or set it aside; return False if it waits, because of what may be spent."""
+        usd = self._affords(made.worst, sum(each.worst for each in self._bundles.values()))
+        if usd is None:
+            return False
+        key = (made.target.name, made.line.group)
+        bundle = self._bundles.setdefault(key, _Bundle(made.target, made.line.group))
+        if self._is_full(bundle, made):
+            self._bundles[key] = _Bundle(made.target, made.line.group)
             await self._create(bundle)
-        return held
+            bundle = self._bundles[key]
+        try:
+            held = () if made.funds is None else await made.funds.hold()
+        except BudgetExceededError as error:
+            self._judged(number, error)
+            return True
+        if held is None:
+            return False
+        self._judged(number, None)
+        bundle.add(number, made, usd, held)
+        return True
 
     def _is_full(self, bundle: _Bundle, row: BatchedRow) -> bool:
         api = self._calls.api(bundle.target)
@@ -183,10 +219,18 @@ class VendorJobs:
         )
 
     async def _create(self, bundle: _Bundle) -> None:
-        while len(self._tasks) >= _MOST_OPEN:
-            await self._one_ended()
+        if not bundle.rows:
+            return
         target = bundle.target
-        job = self._journal.jobs.plan(target, bundle.category, bundle.rows, self._now())
+        try:
+            while len(self._tasks) >= _MOST_OPEN:
+                await self._one_ended()
+            holds = self._funds.texts(bundle.held)
+            job = self._journal.jobs.plan(target, bundle.category, bundle.rows, self._now(), holds)
+        except BaseException:
+            bundle.give_back()
+            raise
+        self._funds.keep(job, bundle.held)
         try:
             job = await self._creation.create(job, target, bundle.lines)
         except DispatchError as error:

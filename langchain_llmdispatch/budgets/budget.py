@@ -225,6 +225,29 @@ class Budget:
                 account.spend(spent, tokens, item)
         self._signal()
 
+    def hand_over(self, reservation: BudgetReservation) -> None:
+        """Leave it to whoever adopts what is held; meanwhile this process holds nothing."""
+        self.settle(reservation, ZERO)
+
+    def adopt(self, key: AccountKey, usd: Decimal, tokens: int = 0) -> BudgetReservation:
+        """Hold what an earlier process has held, whether or not it fits: it is to be settled here.
+
+        Args:
+            key: The account, and the period in which it was held.
+            usd: Dollars.
+            tokens: Tokens.
+        """
+        reservation = BudgetReservation(self, key, usd, tokens)
+        with self._lock:
+            self._ledger.get(key).hold(usd, tokens)
+            self._open.add(id(reservation))
+        return reservation
+
+    def is_undecided(self, request: object) -> bool:
+        """Return whether what is held elsewhere for a request is not known yet."""
+        del request  # what is decided here is known at once
+        return False
+
     def forget(self, request: object) -> None:
         """Give back what is held elsewhere for a request that is not sent after all."""
 

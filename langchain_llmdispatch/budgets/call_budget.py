@@ -135,6 +135,20 @@ class CallBudget:
             state = short[0].state(attempt.call.clock.now(), short[1])
             raise self._refusal(attempt, worst, state)
 
+    def is_undecided(self, attempt: Attempt) -> bool:
+        """Return whether a budget elsewhere has not decided on a request yet."""
+        return any(budget.is_undecided(attempt) for budget in self._budgets)
+
+    def give_up(self, attempt: Attempt) -> None:
+        """Forget a request for which there is no room now."""
+        for budget in self._budgets:
+            budget.forget(attempt)
+
+    def held_for(self, attempt: Attempt) -> Sequence[BudgetReservation]:
+        """Return what is held in shared budgets for a request."""
+        held = self._open.get(attempt)
+        return () if held is None else held[1]
+
     def _checked(self, attempt: Attempt) -> Worst:
         """Return the worst case of a request, which fits the call's own limits.
 

@@ -13,14 +13,18 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langchain_llmdispatch.batch.calls import BatchedRow, BatchReply, Encode, RowAnswer
+from langchain_llmdispatch.budgets.budget import BudgetReservation
+from langchain_llmdispatch.budgets.call_budget import CallBudget
 from langchain_llmdispatch.catalog.terms import Terms
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.chat_model.request import messages_of, passable, with_choices
+from langchain_llmdispatch.chat_model.run_options import RunOptions
 from langchain_llmdispatch.deployments.secrets import secrets_of
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.error_secrets import cleanse, forget_variables
 from langchain_llmdispatch.drivers.bounded import atoken
+from langchain_llmdispatch.drivers.budget_room import await_room
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.errors import DispatchError, MalformedResponseError
 from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder
@@ -51,6 +55,7 @@ class ModelBatchCalls:
 
     def __init__(self, engine: Engine, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> None:
         self._engine, self._kwargs = engine, kwargs
+        self.budgets = engine.spending.budgets
         run = ensure_config(with_choices(config))
         self._tags, self._metadata = list(run["tags"]), dict(run["metadata"])
 
@@ -59,10 +64,12 @@ class ModelBatchCalls:
     def planned(self, given: Any, params: Mapping[str, Any], row_id: str) -> BatchedRow | None:
         """Return a row as a request to the first deployment of its plan that has a batch API."""
         try:
-            routing = self._routing(given, params)
+            routing, funds = self._funded(given, params, row_id)
             for target in self._engine.decide(routing):
                 if (line := self._line(routing, target, row_id)) is not None:
-                    return BatchedRow(target, line, routing.worst(target.on(_BATCH)).usd)
+                    worst = routing.worst(target.on(_BATCH)).usd
+                    held = None if funds is None else _Funds(funds, self._engine.apart(routing, target))
+                    return BatchedRow(target, line, worst, held)
         except _UNFIT:
             return None
         return None
@@ -77,7 +84,26 @@ class ModelBatchCalls:
             return None
         return self.api(target).line(replace(call, endpoint=_without_key(call.endpoint)), row_id)
 
-    def _routing(self, given: Any, params: Mapping[str, Any]) -> RoutingRequest:
+    def _funded(
+        self, given: Any, params: Mapping[str, Any], row_id: str
+    ) -> tuple[RoutingRequest, CallBudget | None]:
+        """Return what the decision about a row depends on, and what it may spend; None for anything.
+
+        Only what is done near the end of a budget changes the decision: what fits is judged by the price of
+        batches, when the row is submitted.
+        """
+        engine = self._engine
+        routing, options = self._routing(given, params)
+        if not engine.spending.bounds and options.max_cost is None:
+            return routing, None
+        budget = engine.spending.budget_of(
+            routing, options, worst=lambda target, **_: routing.worst(target.on(_BATCH)), run=row_id
+        )
+        steered = engine.spending.steered(routing, budget, engine.registry.targets)
+        steered.limit = steered.left_on = None
+        return steered, budget
+
+    def _routing(self, given: Any, params: Mapping[str, Any]) -> tuple[RoutingRequest, RunOptions]:
         kwargs = passable({**self._kwargs, **params})
         return self._engine.routing_of(messages_of(given), kwargs, tags=self._tags, metadata=self._metadata)
 
@@ -86,7 +112,7 @@ class ModelBatchCalls:
     ) -> RowAnswer:
         """Return what a result comes to, by the codec of a live call and at the price of batches."""
         try:
-            attempt = self._engine.apart(self._routing(given, params), target)
+            attempt = self._engine.apart(self._routing(given, params)[0], target)
             attempt.apart = _BATCH
             exchange = Exchange(attempt)
         except _UNFIT as error:
@@ -162,6 +188,23 @@ class ModelBatchCalls:
             failure.vendor = failure.vendor or target.vendor.name
             failure.deployment = failure.deployment or target.name
             raise failure
+
+
+class _Funds:
+    """What a row may spend; see `RowFunds`."""
+
+    def __init__(self, budget: CallBudget, attempt: Attempt) -> None:
+        self._budget, self._attempt = budget, attempt
+
+    async def hold(self) -> Sequence[BudgetReservation] | None:
+        """Hold its worst case, once a budget elsewhere has decided."""
+        budget, attempt = self._budget, self._attempt
+        while (room := budget.admit(attempt)) is not None:
+            if not budget.is_undecided(attempt):
+                budget.give_up(attempt)
+                return None
+            await await_room(room)
+        return budget.held_for(attempt)
 
 
 # -- requests ------------------------------------------------------------------------------------------

@@ -217,11 +217,11 @@ class Engine:
         *,
         tags: Sequence[str],
         metadata: Mapping[str, Any],
-    ) -> RoutingRequest:
-        """Return everything that the decision about a call depends on; see `begin`."""
+    ) -> tuple[RoutingRequest, RunOptions]:
+        """Return everything that the decision about a call depends on, and its options; see `begin`."""
         stop = kwargs.pop("stop", None)
         request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=False)
-        return self._routing(request, wanted, options, within(self._policy, options), self._rng)
+        return self._routing(request, wanted, options, within(self._policy, options), self._rng), options
 
     def decide(self, routing: RoutingRequest) -> Sequence[Target]:
         """Return the deployments that a call tries, in order; where they take turns, a turn is taken."""

@@ -12,7 +12,6 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_llmdispatch.chat_model.managed import ManagedModel
-from langchain_llmdispatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -67,15 +66,9 @@ class ManyCalls(ManagedModel):
         Args:
             config: For each call: tags and metadata.
             kwargs: Keywords of each call.
-
-        Raises:
-            ConfigurationError: The model has a `budget` or `budget_usd`, from which no job is paid.
         """
         from langchain_llmdispatch.chat_model.batch_calls import ModelBatchCalls
 
-        if self._engine.spending.bounds:
-            text = "via='batch': no job is paid from the model's budget; set the batch's max_cost instead."
-            raise ConfigurationError(text)
         return ModelBatchCalls(self._engine, config, kwargs)
 
     @overload

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from langchain_llmdispatch.budgets.budget import Budget
-from langchain_llmdispatch.budgets.call_budget import CallBudget
+from langchain_llmdispatch.budgets.call_budget import CallBudget, WorstCost
 from langchain_llmdispatch.budgets.scope import Spender, user_of
 from langchain_llmdispatch.budgets.state import BudgetState
 from langchain_llmdispatch.chat_model.run_options import RunOptions
@@ -57,25 +57,35 @@ class ModelBudgets:
         budget = self.budget_of(routing, options, manager)
         return self.steered(routing, budget, route), budget
 
-    def budget_of(self, routing: RoutingRequest, options: RunOptions, manager: Any = None) -> CallBudget:
+    def budget_of(
+        self,
+        routing: RoutingRequest,
+        options: RunOptions,
+        manager: Any = None,
+        *,
+        worst: WorstCost | None = None,
+        run: str = "",
+    ) -> CallBudget:
         """Return what a call may spend.
 
         Args:
             routing: What the decision about it depends on.
             options: The choices of its run.
             manager: LangChain's manager of its run, or None.
+            worst: Returns the worst case of a request; None for that of a live call.
+            run: The id of its outermost run, where no manager has it.
         """
         request = routing.request
         own = [Decimal(str(usd)) for usd in (self._budget_usd, options.max_cost) if usd is not None]
         spender = Spender(
-            root_run(request.metadata, manager) if self._names_runs else "",
+            (root_run(request.metadata, manager) or run) if self._names_runs else "",
             options.thread_id or "",
             user_of(request.params, request.metadata),
             request.tags,
             request.metadata,
         )
         limit = min(own, default=None)
-        return CallBudget(routing.worst, limit=limit, budgets=self.budgets, spender=spender)
+        return CallBudget(worst or routing.worst, limit=limit, budgets=self.budgets, spender=spender)
 
     def steered(
         self, routing: RoutingRequest, budget: CallBudget, route: Callable[[str], Sequence[Any]]

@@ -68,8 +68,7 @@ class Exchange:
         splicer: Joins the answer to what was delivered of a broken stream; None for a new answer.
         parts: The parts of a paused answer that this request continues; None for a new answer.
         decoder: The decoder of a streamed answer; None before it begins.
-        permit: What the limiter granted; None without limits.
-        run: LangChain's run of the call; None beside another request.
+        permit, run: What the limiter granted, and LangChain's run of the call; None without them.
 
     Raises:
         UnsupportedFeatureError: The request cannot be expressed to the target.
@@ -133,8 +132,7 @@ class Exchange:
 
     def seconds_to_prepare(self) -> float:
         """Return the seconds that may pass before the request leaves: of the call, and of one attempt."""
-        timeout = self.attempt.times.timeout
-        return min(self.attempt.left(), _UNBOUNDED if timeout is None else timeout)
+        return min(self.attempt.left(), self.attempt.times.timeout or _UNBOUNDED)
 
     def authorize(self, token: SecretStr) -> None:
         """Set the token that the deployment's `api_key` function has returned; an echo of it is redacted."""

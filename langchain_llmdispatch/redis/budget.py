@@ -117,6 +117,23 @@ class RedisBudget(Budget):
         self._accounts.send(change, counts=True)
         self._signal()
 
+    def hand_over(self, reservation: BudgetReservation) -> None:
+        """Leave what the server holds to whoever adopts it."""
+        with self._lock:
+            self._open.discard(id(reservation))
+
+    def adopt(self, key: AccountKey, usd: Decimal, tokens: int = 0) -> BudgetReservation:
+        """Return what an earlier process has held on the server, for it is to be settled here."""
+        reservation = BudgetReservation(self, key, usd, tokens)
+        with self._lock:
+            self._open.add(id(reservation))
+        return reservation
+
+    def is_undecided(self, request: object) -> bool:
+        """Return whether a response of the server is to come, or has come since `reserve`."""
+        with self._lock:
+            return id(request) in self._asked
+
     def forget(self, request: object) -> None:
         """Give back what the server holds, or is about to hold, for a request that is not sent after all."""
         with self._lock:

@@ -265,13 +265,6 @@ def test_what_has_no_batches(model: Any, options: dict[str, Any], message: str, 
         run_batch(model, ["a"], tmp_path / "out.jsonl", **options)
 
 
-def test_a_budget_is_refused(server: LoopbackServer, tmp_path: Path) -> None:
-    """No job is paid from it."""
-    model = model_of(deployment(server, "openai"), budget_usd=1.0)
-    with pytest.raises(ConfigurationError, match="set the batch's max_cost instead"):
-        run_batch(model, ["a"], tmp_path / "out.jsonl", via="batch")
-
-
 def test_an_api_key_function_is_called_for_each_request(server: LoopbackServer, tmp_path: Path) -> None:
     """As Entra's tokens are."""
     calls: list[str] = []
