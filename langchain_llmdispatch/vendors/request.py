@@ -50,19 +50,28 @@ def bearer(endpoint: Endpoint) -> dict[str, str]:
     """Return the header with the bearer token or key of `endpoint`; empty where it has neither."""
     if endpoint.token_provider:
         return {"authorization": f"Bearer {endpoint.token_provider()}"}
-    if endpoint.api_key:
-        return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
+    key = endpoint.api_key
+    if key is not None and (text := key.get_secret_value()):
+        return {"authorization": f"Bearer {text}"}
     return {}
 
 
 def custom_headers(endpoint: Endpoint) -> dict[str, str]:
     """Return the headers that the user adds, in lower case."""
-    return {name.lower(): value for name, value in endpoint.headers.items()}
+    return {name.lower(): value for name, value in endpoint.headers.items()} if endpoint.headers else {}
 
 
 @lru_cache(maxsize=512)
-def _url(url: str) -> httpx.URL:
-    return httpx.URL(url)
+def _place(url: str) -> tuple[httpx.URL, httpx.Headers]:
+    """Return an address, and the headers of each request to it that are no secret."""
+    place = httpx.URL(url)
+    usual = {
+        "Host": place.netloc.decode("ascii"),
+        "accept": "*/*",
+        "content-type": "application/json",
+        "user-agent": "langchain-llmdispatch",
+    }
+    return place, httpx.Headers(usual)
 
 
 def bodyless_request(method: str, url: httpx.URL, headers: Callable[[], Mapping[str, str]]) -> httpx.Request:
@@ -94,17 +103,11 @@ def content_request(
     url: str, headers: Mapping[str, str] | Callable[[], Mapping[str, str]], content: bytes
 ) -> httpx.Request:
     """Return a POST of JSON that is encoded already; see `json_request`."""
-    target = _url(url)
-    headers = headers() if callable(headers) else headers
-    fields = {
-        "accept": "*/*",
-        "content-type": "application/json",
-        "user-agent": "langchain-llmdispatch",
-        **headers,
-    }
-    first = [] if "host" in headers else [("Host", target.netloc.decode("ascii"))]
-    last = [] if "content-length" in headers else [("Content-Length", str(len(content)))]
-    own = httpx.Headers([*first, *fields.items(), *last], encoding="latin-1")
+    target, usual = _place(url)
+    own = httpx.Headers(usual, encoding="latin-1")
+    own["Content-Length"] = str(len(content))
+    for name, value in (headers() if callable(headers) else headers).items():
+        own[name] = value
     request = httpx.Request("POST", target, headers=own, stream=httpx.ByteStream(content))
     request.read()  # so that `content` can be read, as of any request with a body
     return request

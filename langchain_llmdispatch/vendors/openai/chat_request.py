@@ -27,6 +27,10 @@ NOT_SENT = frozenset({"use_responses_api", "use_previous_response_id", "stream_u
 """Parameters that choose a codec and never reach the wire."""
 
 
+SystemRole: TypeAlias = Literal["system", "developer"]
+ROLES: tuple[SystemRole, ...] = ("system", "developer")
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How one server of the family spells what the others spell otherwise.
@@ -44,13 +48,21 @@ class Dialect:
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    system: Literal["system", "developer"] = "system"
+    system: SystemRole = "system"
     stream_usage: bool = True
     text_parts: bool = True
     reasoning: str | None = None
     short_ids: bool = False
     named_choice: bool = True
     thinking: bool = False
+
+
+DIALECTS = {
+    (old, role): Dialect(max_tokens="max_tokens" if old else "max_completion_tokens", system=role)
+    for old in (True, False)
+    for role in ROLES
+}
+"""OpenAI's own spelling: by whether the model has the old word for the output limit, and by its role."""
 
 
 def chat_body(call: Call, dialect: Dialect) -> Json:

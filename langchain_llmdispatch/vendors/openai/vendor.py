@@ -30,7 +30,7 @@ from langchain_llmdispatch.vendors.openai.background import ResponsesInBackgroun
 from langchain_llmdispatch.vendors.openai.batches import FileBatches
 from langchain_llmdispatch.vendors.openai.billing import OpenAIBilling
 from langchain_llmdispatch.vendors.openai.chat_answer import chat_message
-from langchain_llmdispatch.vendors.openai.chat_request import Dialect, chat_body
+from langchain_llmdispatch.vendors.openai.chat_request import DIALECTS, Dialect, chat_body
 from langchain_llmdispatch.vendors.openai.chat_stream import ChatStreamDecoder
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside, error_of, is_inner_failure
 from langchain_llmdispatch.vendors.openai.portable_tools import PORTABLE
@@ -216,8 +216,7 @@ class OpenAIVendor(ChatCompletions):
     def dialect(self, call: Call) -> Dialect:
         """Return OpenAI's own spelling by the catalog; unknown models are taken for new ones."""
         known = self.facts(call.model)
-        old = known.max_tokens_field == "max_tokens"
-        return Dialect(max_tokens="max_tokens" if old else "max_completion_tokens", system=known.system_role)
+        return DIALECTS[known.max_tokens_field == "max_tokens", known.system_role]
 
     def uses_responses(self, call: Call) -> bool:
         """Return whether `call` goes to the Responses API rather than to chat completions.
@@ -225,15 +224,17 @@ class OpenAIVendor(ChatCompletions):
         The caller's `use_responses_api` decides; else fields and tools that only this API has; else the
         catalog: the model is served there always, or with tools unless its reasoning is switched off.
         """
-        for fields in (call.extra, call.params):
-            if (flag := fields.get("use_responses_api")) is not None:
-                return bool(flag)
-        if call.extra and (call.extra.get(CONTINUES) or self._of_api(call, "responses")):
+        if call.extra or call.params:
+            for fields in (call.extra, call.params):
+                if (flag := fields.get("use_responses_api")) is not None:
+                    return bool(flag)
+            if call.extra.get(CONTINUES) or self._of_api(call, "responses"):
+                return True
+        if call.server_tools:
             return True
-        if call.server_tools or any(
-            type(message.content) is list and only_here(message.content) for message in call.messages
-        ):
-            return True
+        for message in call.messages:
+            if type(message.content) is list and only_here(message.content):
+                return True
         use = self.facts(call.model).responses_api
         if use == "tools":
             return bool(call.tools) and call.params.get("reasoning_effort") != "none"
