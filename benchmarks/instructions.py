@@ -28,7 +28,7 @@ from langchain_llmdispatch import Deployment, DispatcherChatModel, VendorConfig
 BASELINE = Path(__file__).with_name("results") / "instructions.json"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 TOLERANCE = 0.05
-CHUNKS, DEPLOYMENTS, MESSAGES = 50, 10, 200
+CHUNKS, BATCH, DEPLOYMENTS, MESSAGES = 50, 20, 10, 200
 STRATEGIES = ("ordered", "weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost", "balanced")
 _WARM = 3  # calls before the one that counts: what is cached or imported once is no call's cost
 _HOME = str(Path(langchain_llmdispatch.__file__).parent)
@@ -81,7 +81,18 @@ def _model(count: int = 1, *, failing: bool = False, **fields: Any) -> Dispatche
 
 
 def counted(call: Callable[[], object]) -> int:
-    """Return the instructions of the package's own code that a call executes, on this thread."""
+    """Return the instructions of the package's own code that a call executes, on this thread.
+
+    Raises:
+        RuntimeError: There were none, so that they were not traced.
+    """
+    count = _trace(call)
+    if not count:
+        raise RuntimeError("no instruction was traced")
+    return count
+
+
+def _trace(call: Callable[[], object]) -> int:
     count = 0
 
     def look(frame: FrameType, event: str, _: object) -> Any:
@@ -121,6 +132,8 @@ def _calls(loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[[], object]
         f"invoke, {MESSAGES} messages": lambda: plain.invoke(thread),
         "ainvoke": lambda: loop.run_until_complete(plain.ainvoke("hello")),
         f"stream, {CHUNKS} chunks": lambda: len(list(plain.stream("hello"))),
+        f"stream, the first of {CHUNKS} chunks": lambda: next(iter(plain.stream("hello"))),
+        f"abatch of {BATCH}": lambda: loop.run_until_complete(plain.abatch(["hello"] * BATCH)),
         f"astream, {CHUNKS} chunks": lambda: loop.run_until_complete(streamed()),
     }
     for strategy in STRATEGIES:
@@ -139,6 +152,9 @@ def _fallback() -> int:
 
 def measure() -> dict[str, int]:
     """Return the instructions of each kind of call."""
+    _trace(
+        _model
+    )  # Python 3.12 traces instructions from the `settrace` on that follows a frame's wish for them
     loop, found = asyncio.new_event_loop(), {}
     try:
         for name, call in _calls(loop).items():

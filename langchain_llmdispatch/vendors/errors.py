@@ -172,7 +172,7 @@ def message_of(value: Any, depth: int = 0) -> str:
         return "; ".join(text for item in value[:_MOST] if (text := message_of(item, depth + 1)))
     if not isinstance(value, Mapping):
         return ""
-    found = (message_of(value.get(name), depth + 1) for name in _TEXTS)
+    found = (message_of(value[name], depth + 1) for name in _TEXTS if name in value)
     place, text = _place(value.get("loc")), next((text for text in found if text), "")
     return ": ".join(part for part in (place, text, _behind(value, depth)) if part)
 

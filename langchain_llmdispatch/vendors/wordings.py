@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import pkgutil
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -32,11 +33,12 @@ _GAP = r".{0,80}?"
 class _Words:
     """The words of one row: pieces in order, each a choice of alternatives."""
 
-    __slots__ = ("_pattern", "_pieces")
+    __slots__ = ("_pattern", "_pieces", "first")
 
     def __init__(self, words: str) -> None:
         self._pieces = [piece.strip().split("|") for piece in words.split("...")]
         self._pattern: re.Pattern[str] | None = None
+        self.first = self._pieces[0]
 
     def are_in(self, text: str) -> bool:
         """Return whether a normal text has them."""
@@ -52,12 +54,12 @@ class _Meaning(NamedTuple):
     means: type[VendorError]
     narrows: frozenset[type[VendorError]]
     unless: _Words | None
-    rows: tuple[_Words, ...]
+    rows: tuple[tuple[str, _Words], ...]  # each with one of the words that it may begin with
 
     def applies(self, text: str) -> bool:
-        if self.unless is not None and self.unless.are_in(text):
+        if not any(first in text and words.are_in(text) for first, words in self.rows):
             return False
-        return any(words.are_in(text) for words in self.rows)
+        return self.unless is None or not self.unless.are_in(text)
 
 
 def narrowed(cls: type[VendorError], text: str) -> type[VendorError]:
@@ -67,7 +69,7 @@ def narrowed(cls: type[VendorError], text: str) -> type[VendorError]:
         cls: The class by status and code.
         text: The vendor's text.
     """
-    groups = [group for group in _groups() if cls in group.narrows]
+    groups = [group for group in _groups() if cls in group.narrows] if text else ()
     plain = normal(text) if groups else ""
     return next((group.means for group in groups if group.applies(plain)), cls)
 
@@ -78,6 +80,10 @@ def normal(text: str) -> str:
     return _SPACES.sub(" ", _NUMBER.sub("#", text.replace("(s)", "s")))
 
 
+def _words_of(row: Mapping[str, str]) -> _Words:
+    return _Words(row["words"])
+
+
 @cache
 def _groups() -> tuple[_Meaning, ...]:
     return tuple(
@@ -85,7 +91,7 @@ def _groups() -> tuple[_Meaning, ...]:
             getattr(errors, group["means"]),
             frozenset(getattr(errors, name) for name in group["narrows"]),
             _Words(group["unless"]) if "unless" in group else None,
-            tuple(_Words(row["words"]) for row in group["rows"]),
+            tuple((first, row) for row in map(_words_of, group["rows"]) for first in row.first),
         )
         for group in wordings()
     )

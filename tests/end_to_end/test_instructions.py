@@ -24,3 +24,10 @@ def test_no_call_executes_more_instructions_than_the_baseline() -> None:
         if count > held[name] * (1 + TOLERANCE)
     }
     assert not dearer
+
+
+def test_every_row_of_the_baseline_was_counted() -> None:
+    """A row of zero would let anything pass."""
+    assert {
+        python: [name for name, count in rows.items() if not count] for python, rows in _HELD.items()
+    } == {python: [] for python in _HELD}
