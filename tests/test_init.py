@@ -13,6 +13,7 @@ import pytest
 
 import langchain_llmdispatch
 from langchain_llmdispatch import errors
+from tests.cases import each
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "public_names.md").read_text(encoding="utf-8")
@@ -52,7 +53,7 @@ def test_the_names_of_the_package_are_documented() -> None:
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == langchain_llmdispatch.__all__
 
 
-@pytest.mark.parametrize("module", LISTED)
+@each("module", LISTED)
 def test_the_public_modules_are_importable_with_their_names(module: str) -> None:
     """Each module on the page holds what the page says, and no more where it says all."""
     found = import_module(f"langchain_llmdispatch{module}")
@@ -62,7 +63,7 @@ def test_the_public_modules_are_importable_with_their_names(module: str) -> None
         assert names == sorted(found.__all__)
 
 
-@pytest.mark.parametrize("package", LAZY)
+@each("package", LAZY)
 def test_stubs_say_what_is_imported_when_it_is_used(package: str) -> None:
     """Type checkers see each public name, from the module that it comes from."""
     found = import_module(f"langchain_llmdispatch{package}")

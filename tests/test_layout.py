@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import langchain_llmdispatch
+from tests.cases import each
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, TESTS = Path(langchain_llmdispatch.__file__).parent, ROOT / "tests"  # CI tests an installed package
@@ -74,9 +75,7 @@ def test_ls_shows_the_architecture() -> None:
     assert len(entries()) <= ENTRIES
 
 
-@pytest.mark.parametrize(
-    "folder", [path.name for path in sorted(PACKAGE.iterdir()) if (path / "__init__.py").exists()]
-)
+@each("folder", [path.name for path in sorted(PACKAGE.iterdir()) if (path / "__init__.py").exists()])
 def test_each_folder_describes_itself(folder: str) -> None:
     """Its `__init__` says what it owns and what it must not know."""
     text = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))) or ""

@@ -164,10 +164,8 @@ class Exchange:
         """
         failure: Exception
         try:
-            if (
-                taken_up := self.attempt.call.request.resume_from
-            ) is not None and self.background is not None:
-                background = self.background
+            taken_up, background = self.attempt.call.request.resume_from, self.background
+            if taken_up is not None and background is not None:
                 return background.stream(taken_up) if self.call.stream else background.poll(taken_up)
             encoded = self.vendor.encode_request(self.call)
             if self.call.endpoint.query:

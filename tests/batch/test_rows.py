@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_llmdispatch.batch.rows import read_rows
 from langchain_llmdispatch.errors import ConfigurationError
+from tests.cases import each
 
 OPENAI = {
     "custom_id": "a",
@@ -20,7 +21,7 @@ OPENAI = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     ("row", "input_", "params", "name"),
     [
         ("hi", "hi", {}, "1"),

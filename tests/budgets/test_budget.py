@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.budgets.ledger import MOST_ACCOUNTS
+from tests.cases import each
 from tests.targets import NOON
 
 CENT = Decimal("0.01")
@@ -30,7 +31,7 @@ def test_what_is_reserved_is_not_left_and_what_is_not_spent_comes_back() -> None
     assert (budget.spent(NOON), budget.left(NOON)) == (Decimal("0.1"), Decimal("0.9"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("period", "same", "next_one"),
     [
         ("hour", timedelta(minutes=59), timedelta(minutes=60)),
@@ -99,7 +100,7 @@ def test_sixteen_threads_cannot_overdraw() -> None:
     assert len(granted) == 100
 
 
-@pytest.mark.parametrize(("usd", "period"), [(-1, "day"), (1, "dya"), (1, 0), (float("nan"), "day")])
+@each(("usd", "period"), [(-1, "day"), (1, "dya"), (1, 0), (float("nan"), "day")])
 def test_wrong_budgets_are_named(usd: float, period: object) -> None:
     """A negative amount or an unknown period is an error."""
     with pytest.raises(errors.ConfigurationError, match="Budget"):
@@ -140,7 +141,7 @@ def test_a_day_is_the_users() -> None:
     assert state.resets_at.hour == 15
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "words"),
     [
         ({}, "usd, tokens"),

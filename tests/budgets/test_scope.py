@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from langchain_llmdispatch.budgets.scope import Spender, user_of
+from tests.cases import each
 from tests.targets import target
 
 SPENDER = Spender("r1", "t1", "u1", frozenset({"blue", "seq:step:1"}), {"team": "red"})
 
 
-@pytest.mark.parametrize(
+@each(
     ("scope", "accounts"),
     [
         (None, ("",)),

@@ -20,6 +20,7 @@ from langchain_llmdispatch import (
 )
 from langchain_llmdispatch.chat_model.run_context import take_run
 from tests.callbacks.handlers import AsyncRecordingHandler, Config, RecordingHandler, colours
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -62,7 +63,7 @@ def test_tracers_see_retries_and_who_answered(
     assert (seen["ls_provider"], seen["ls_model_name"]) == ("google_genai", "gemini-2.5-flash")
 
 
-@pytest.mark.parametrize("wanted", ["fast", "google", "google:gemini-2.5-flash"])
+@each("wanted", ["fast", "google", "google:gemini-2.5-flash"])
 def test_the_planned_model_goes_by_its_bare_name(server: LoopbackServer, wanted: str) -> None:
     """A route, a deployment and a prefixed model are the vendor's own model id to tracers, who price by it."""
     google = deployment(server, "google")

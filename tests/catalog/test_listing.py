@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.catalog.listing import Listing, undated
+from tests.cases import each
 from tests.catalog.listings import VENDORS, listing
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "written", "plain"),
     [
         ("openai", " OpenAI/GPT-6-Luna ", "gpt-6-luna"),

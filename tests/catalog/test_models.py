@@ -20,6 +20,7 @@ from langchain_llmdispatch.catalog import models as catalog
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.listing import Listing
 from langchain_llmdispatch.catalog.models import ModelFacts, facts, profile, shared_profile
+from tests.cases import each
 from tests.catalog.listings import listing
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "refresh_catalog.py"
@@ -28,7 +29,7 @@ DATA = read_data("facts.json")
 NAMES = [(vendor, name) for vendor, models in catalog._data().profiles.items() for name in models]
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "written", "meant"),
     [
         ("openai", "gpt-6-luna", "GPT-6 Luna"),
@@ -59,7 +60,7 @@ def test_a_model_is_known_however_it_is_written(vendor: str, written: str, meant
     assert found["name"] == meant
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "model", "tokens"),
     [
         ("cohere", "command-a-03-2025", 256_000),
@@ -79,7 +80,7 @@ def test_vendors_without_a_partner_package_are_in_the_overlay(vendor: str, model
     assert facts(listing(vendor), model).context_window == tokens
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "model"),
     [
         ("openai", "gpt-99"),
@@ -97,9 +98,7 @@ def test_an_unknown_model_has_no_profile(vendor: str, model: str) -> None:
     assert profile(listing(vendor), model) is None
 
 
-@pytest.mark.parametrize(
-    "vendor", ["openai", "azure", "google", "cohere", "huggingface", "ollama", "compatible"]
-)
+@each("vendor", ["openai", "azure", "google", "cohere", "huggingface", "ollama", "compatible"])
 def test_an_unknown_model_is_assumed_able(vendor: str) -> None:
     """Unknown models take temperature, schemas and JSON mode, with unknown limits and media."""
     able = facts(listing(vendor), "brand-new-model")
@@ -191,7 +190,7 @@ FACTS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("vendor", "model", "said"), FACTS)
+@each(("vendor", "model", "said"), FACTS)
 def test_facts_of_well_known_models(vendor: str, model: str, said: dict[str, Any]) -> None:
     """The facts that codecs depend on, model by model."""
     found = facts(listing(vendor), model)
@@ -314,8 +313,8 @@ def test_shared_profile_never_promises_more_than_one_model_has(names: list[tuple
     """For real profiles: no boolean turns true, no limit grows, order does not matter for them."""
     profiles = [profile(listing(vendor), name) for vendor, name in names]
     shared: dict[str, Any] = dict(shared_profile(profiles) or {})
-    for each in profiles:
-        for key, value in (each or {}).items():
+    for found in profiles:
+        for key, value in (found or {}).items():
             if isinstance(value, int):  # booleans too: False < True
                 assert shared[key] <= value
     assert shared_profile([shared_profile(profiles)]) == shared_profile(profiles)

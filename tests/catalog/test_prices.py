@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from langchain_llmdispatch.catalog.price_list import current_prices, prices_at
 from langchain_llmdispatch.catalog.prices import FREE, Cost, TieredRates, TokenCounts, TokenRates
 from langchain_llmdispatch.catalog.terms import Bill, Terms
+from tests.cases import each
 from tests.catalog.listings import cost, estimate, price
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def test_an_estimate_is_the_cost_of_that_usage(
 # -- by time and length --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("at", "usd"),
     [
         (datetime(2026, 11, 30, 23, 59, tzinfo=UTC), "12"),
@@ -137,7 +138,7 @@ def test_gemini_4_argon_doubles_in_december(at: datetime, usd: str) -> None:
     assert estimate("google", "models/gemini-4-argon", 1_000_000, 1_000_000, at=at).usd == Decimal(usd)
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "model", "limit", "below", "above"),
     [
         ("anthropic", "claude-haiku-5-5", 100_000, ("0.1", "0.5"), ("0.5", "2.5")),
@@ -177,7 +178,7 @@ def test_service_tiers_have_their_own_prices() -> None:
 # -- whose price ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "model", "base_url"),
     [
         ("openai", "gpt-99", None),
@@ -202,7 +203,7 @@ def test_an_unknown_price_is_unknown(vendor: str, model: str, base_url: str | No
     assert estimate(vendor, model, 10, 10, at=NOW, base_url=base_url) == Cost(None, None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "model", "base_url", "million"),
     [
         ("openai", "openai/gpt-6-luna", None, "0.6"),
@@ -226,9 +227,7 @@ def test_the_seller_is_found(vendor: str, model: str, base_url: str | None, mill
     assert short.source.startswith("genai-prices ")
 
 
-@pytest.mark.parametrize(
-    ("vendor", "model"), [("ollama", "llama3.1:8b"), ("ollama", "any"), ("local", "any")]
-)
+@each(("vendor", "model"), [("ollama", "llama3.1:8b"), ("ollama", "any"), ("local", "any")])
 def test_ones_own_machine_costs_nothing(vendor: str, model: str) -> None:
     """Local models cost 0, from the source `local`."""
     assert cost(vendor, model, _usage(10, 10), at=NOW) == Cost(Decimal(0), "local")
@@ -257,7 +256,7 @@ def test_a_price_of_zero_is_a_price() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "read",
     [{"cache_read": 11}, {"cache_read": 6, "cache_creation": 5}, {"ephemeral_1h_input_tokens": 11}],
 )
@@ -371,7 +370,7 @@ def test_the_most_that_tokens_can_cost() -> None:
     assert discount.at_most(10, 1, caches=True) == 23
 
 
-@pytest.mark.parametrize(("tokens", "rates"), [(0, 0), (100, 0), (101, 1), (200, 1), (201, 2)])
+@each(("tokens", "rates"), [(0, 0), (100, 0), (101, 1), (200, 1), (201, 2)])
 def test_a_tier_begins_after_its_start(tokens: int, rates: int) -> None:
     """A prompt of exactly so many tokens still pays the lower price."""
     tiers = [TokenRates(Decimal(n), Decimal(n)) for n in range(3)]
@@ -394,7 +393,7 @@ def reported(read: dict[str, Any] | None = None, made: dict[str, Any] | None = N
     return {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110, **given}
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "expected"),
     [
         (reported(), TokenCounts(100, 10)),

@@ -8,14 +8,13 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import pytest
-
 from langchain_llmdispatch import DispatcherChatModel
 from langchain_llmdispatch.catalog.files import read_data
 from langchain_llmdispatch.catalog.models import neighbour_note
 from langchain_llmdispatch.catalog.retirements import near_retirement, pinned_names, retirement_of
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.vendors import builtin_vendors
+from tests.cases import each
 
 VENDORS = builtin_vendors()
 OPENAI = VENDORS["openai"].listing
@@ -24,7 +23,7 @@ SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "refresh_cat
 DATA = read_data("retirements.json")
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     ["gpt-4o", "openai:gpt-4o", "openai/gpt-4o", "GPT-4o-2024-11-20", "ft:gpt-4o-mini-2024-07-18:a::b"],
 )

@@ -12,6 +12,7 @@ from langchain_core.globals import set_llm_cache
 
 from langchain_llmdispatch import DispatcherChatModel, RoutingRule, UsageCallbackHandler
 from langchain_llmdispatch.errors import DispatchError
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
@@ -35,8 +36,8 @@ def answer(model: Any, way: str, text: str = "hello", /, **fields: Any) -> Any:
     return calls[way]()
 
 
-@pytest.mark.parametrize("second", WAYS)
-@pytest.mark.parametrize("first", WAYS)
+@each("second", WAYS)
+@each("first", WAYS)
 def test_whatever_stored_it_an_answer_is_found(server: LoopbackServer, first: str, second: str) -> None:
     """One request for two calls; the second answer is the first one, and counts as cached."""
     used = UsageCallbackHandler()
@@ -49,7 +50,7 @@ def test_whatever_stored_it_an_answer_is_found(server: LoopbackServer, first: st
     assert (used.total.cached_answers, used.total.cost_usd) == (1, 0)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("vendor", VENDORS)
 def test_tool_calls_are_streamed_from_the_cache(server: LoopbackServer, vendor: str) -> None:
     """The one chunk of a cached answer holds its calls."""
     with model_of(deployment(server, vendor), cache=InMemoryCache()) as model:

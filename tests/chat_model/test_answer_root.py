@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, RootModel
 
 from langchain_llmdispatch.chat_model.answer_root import AnswerRoot
+from tests.cases import each
 
 
 class Folder(BaseModel):
@@ -36,7 +37,7 @@ def test_an_object_is_bound_as_it_is() -> None:
     assert AnswerRoot.of(given).schema == given
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "inner"),
     [
         ({"title": "T", "type": "array", "items": {"type": "string"}}, {"items": {"type": "string"}}),

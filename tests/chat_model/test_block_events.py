@@ -18,6 +18,7 @@ from langchain_llmdispatch.chat_model.block_events import EventMaker
 from langchain_llmdispatch.errors import StreamInterruptedError
 from langchain_llmdispatch.vendors.answer import text_chunk
 from tests.block_events import assert_same, events_of, message_of_chunks, message_of_events
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
@@ -61,9 +62,9 @@ def test_events_give_the_message_that_chunks_give(vendor: str, kind: str) -> Non
     message, _ = streamed(vendor, ANSWERS[kind], "chunks")
     for way in ("events", "aevents"):
         other, events = streamed(vendor, ANSWERS[kind], way)
-        for each in (message, other):
+        for answer in (message, other):
             for word in ("llmdispatch", "host_digest"):  # the time and the port differ
-                each.response_metadata[word] = bool(each.response_metadata.get(word))
+                answer.response_metadata[word] = bool(answer.response_metadata.get(word))
         assert_same(message, other)
         assert [event["event"] for event in events][:: len(events) - 1] == ["message-start", "message-finish"]
 
@@ -79,7 +80,7 @@ def chunks_of(*parts: Any) -> list[ChatGenerationChunk]:
     return [ChatGenerationChunk(message=message) for message in messages]
 
 
-@pytest.mark.parametrize(
+@each(
     "parts",
     [
         ["a", "b", "", "c"],

@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableBinding
 from langchain_llmdispatch import ConfigurationError, Deployment, DispatcherChatModel, errors
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.vendors import builtin_vendors
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, VENDORS, deployment, model_of, total
@@ -40,8 +41,8 @@ def test_a_cached_answer_is_keyed_by_what_changes_it(server: LoopbackServer) -> 
     assert len(server.requests) == 4
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("streamed", [False, True])
+@each("vendor", VENDORS)
+@each("streamed", [False, True])
 def test_output_version_v1_gives_standard_blocks(
     server: LoopbackServer, vendor: str, *, streamed: bool
 ) -> None:
@@ -198,7 +199,7 @@ def test_the_example_environment_holds_every_variable() -> None:
             assert name in text, f"{name} is missing"
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_call_may_bring_its_own_times(server: LoopbackServer, colour: str) -> None:
     """`timeout=` and `deadline=` of a call hold for it alone, and the vendor never sees them."""
     with model_of(deployment(server, "openai"), retry_policy={"max_retries": 0}) as model:

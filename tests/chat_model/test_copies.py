@@ -17,6 +17,7 @@ from langchain_llmdispatch import Budget, Deployment, DispatcherChatModel, Limit
 from langchain_llmdispatch.chat_model.shared_state import STATES
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import ConfigurationError
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
 
@@ -30,7 +31,7 @@ COPIES: dict[str, Copy] = {
 }
 
 
-@pytest.mark.parametrize("kind", COPIES)
+@each("kind", COPIES)
 def test_copies_share_what_outlives_a_call(server: LoopbackServer, kind: str) -> None:
     """Limits, health, statistics and connections; a copy of a copy, too."""
     with model_of(deployment(server, "openai", rpm=60), clock=Clock(), env=None) as model:

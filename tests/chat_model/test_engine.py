@@ -12,6 +12,7 @@ from langchain_core.messages import HumanMessage
 from langchain_llmdispatch import Budget, DispatcherChatModel, Health, Limiter
 from langchain_llmdispatch.chat_model.engine import Engine
 from langchain_llmdispatch.config.schema import ModelFields
+from tests.cases import each
 
 HELLO = [HumanMessage("hello")]
 
@@ -41,7 +42,7 @@ def test_what_is_handed_in_is_shared_and_the_rest_its_own() -> None:
     assert engine(enable_metrics=False).counters is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "kwargs", "seconds"),
     [
         ({"deadline": 9}, {}, 9),

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from langchain_llmdispatch import ConfigurationError, Deployment, DispatcherChatModel, VendorConfig
 from langchain_llmdispatch.chat_model.fields import CHANGEABLE, registry_of
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
 
@@ -25,7 +26,7 @@ def model(**fields: Any) -> DispatcherChatModel:
     return DispatcherChatModel(**{"model": "openai:gpt-6-luna", "env": ENV, **fields})
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if name not in CHANGEABLE])
+@each("name", [name for name in OWN if name not in CHANGEABLE])
 def test_a_field_that_is_read_at_construction_is_not_changed(name: str) -> None:
     """The error names the field and the way out, and the field keeps its value."""
     found = model()
@@ -35,7 +36,7 @@ def test_a_field_that_is_read_at_construction_is_not_changed(name: str) -> None:
     assert getattr(found, name) is before
 
 
-@pytest.mark.parametrize("name", ["model", "timeout", "deadline", "budget_usd", "allowed_vendors"])
+@each("name", ["model", "timeout", "deadline", "budget_usd", "allowed_vendors"])
 def test_the_error_names_what_a_call_can_choose(name: str) -> None:
     """Where a call may choose for itself, the message says how."""
     with pytest.raises(ConfigurationError, match="or choose it per call"):

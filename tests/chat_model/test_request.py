@@ -30,7 +30,7 @@ def test_without_keywords_the_defaults_hold() -> None:
     assert (request.tools, request.extra, request.output) == ((), {}, None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("stop", "kwargs", "params"),
     [
         (None, {"temperature": 0}, {"temperature": 0, "stop": ["a"]}),
@@ -96,7 +96,7 @@ def test_defaults_are_what_the_fields_say() -> None:
     assert RequestDefaults.of(DispatcherChatModel(models=["ollama:x"], env={})).route is None
 
 
-@pytest.mark.parametrize(
+@each(
     "given",
     [
         "hi",

@@ -8,6 +8,7 @@ import pytest
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.chat_model.run_options import RunOptions, warn_of_near_misses
+from tests.cases import each
 
 
 def test_only_allow_listed_options_are_read() -> None:
@@ -16,7 +17,7 @@ def test_only_allow_listed_options_are_read() -> None:
     assert RunOptions.of(chosen) == RunOptions(thread_id="7")
 
 
-@pytest.mark.parametrize(
+@each(
     "wrong",
     [
         {"deadline": 0},

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_openai import ChatOpenAI
 
 from langchain_llmdispatch import DispatcherChatModel
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, TokenCounts
 from tests.loopback.server import LoopbackServer
@@ -76,8 +77,8 @@ def first_summary(model: Any, trigger: int, messages: list[BaseMessage], **field
     return -1
 
 
-@pytest.mark.parametrize("reported", [0, 90, 110, 125, 180, 300])
-@pytest.mark.parametrize("vendor", OWN)
+@each("reported", [0, 90, 110, 125, 180, 300])
+@each("vendor", OWN)
 def test_summaries_begin_where_they_would_with_the_vendors_package(vendor: str, reported: int) -> None:
     """Whatever the answers report of their tokens."""
     model = DispatcherChatModel(model=f"{vendor}:m", env=ENVIRONMENT)

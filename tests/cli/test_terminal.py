@@ -13,6 +13,7 @@ import pytest
 
 from langchain_llmdispatch.cli.main import run
 from langchain_llmdispatch.cli.terminal import Terminal
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def shown(stream: object) -> str:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("arguments", [["Summarise."], ["-"], []])
+@each("arguments", [["Summarise."], ["-"], []])
 def test_what_is_piped_in_is_read(arguments: list[str], server: LoopbackServer) -> None:
     """Piped text comes before the question, or is the question."""
     assert run(arguments, terminal(b"the sky is green")) == 0
@@ -53,7 +54,7 @@ def test_what_is_piped_in_is_read(arguments: list[str], server: LoopbackServer) 
     assert ("Summarise." in body) == (arguments == ["Summarise."])
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "piped", "message"),
     [
         (["hello"], b"\xff\xfe text", "standard input is not UTF-8 (byte 0)"),
@@ -77,7 +78,7 @@ def test_a_full_disk_is_exit_code_1() -> None:
     assert shown(used.errors) == "llmdispatch: No space left on device\n"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@each("encoding", ["ascii", "latin-1", "utf-8"])
 def test_an_encoding_that_lacks_characters_gets_escapes(encoding: str) -> None:
     """A process with another encoding prints what it can, as JSON too."""
     code = "import sys; from langchain_llmdispatch.__main__ import main; sys.exit(main())"

@@ -9,6 +9,7 @@ import pytest
 from langchain_llmdispatch import ConfigurationError, DispatcherChatModel
 from langchain_llmdispatch.config.litellm import read_litellm
 from langchain_llmdispatch.vendors.ollama.vendor import OllamaVendor
+from tests.cases import each
 
 LITELLM = {
     "model_list": [
@@ -46,7 +47,7 @@ def test_litellm_configuration_is_carried_over() -> None:
     assert (found.strategy, found.unsupported_params) == ("weighted", "drop")
 
 
-@pytest.mark.parametrize(
+@each(
     ("params", "model"),
     [
         ({"model": "gemini/gemini-x"}, "google:gemini-x"),
@@ -105,8 +106,8 @@ def entry(group: str, **more: Any) -> dict[str, Any]:
     return {"model_name": group, "litellm_params": {"model": f"openai/{group}", "api_key": "k", **more}}
 
 
-@pytest.mark.parametrize("section", ["router_settings", "litellm_settings"])
-@pytest.mark.parametrize("chains", [{"fallbacks": [{"a": ["b"]}]}, {"default_fallbacks": ["b"]}])
+@each("section", ["router_settings", "litellm_settings"])
+@each("chains", [{"fallbacks": [{"a": ["b"]}]}, {"default_fallbacks": ["b"]}])
 def test_fallbacks_serve_when_a_group_has_failed(section: str, chains: dict[str, Any]) -> None:
     """They take no part in the shuffle, which is LiteLLM's default."""
     config = {"model_list": [entry("a", rpm=3), entry("a", rpm=1), entry("b", tpm=9)], section: chains}
@@ -127,7 +128,7 @@ def test_order_comes_before_the_shuffle() -> None:
     assert [each.get("rpm") for each in fields["routes"]["a"]] == [5, 7, None]
 
 
-@pytest.mark.parametrize(
+@each(
     ("more", "message"),
     [
         ({"router_settings": {"fallbacks": [{"a": ["bakcup"]}]}}, "fallbacks.a .no group 'bakcup'"),

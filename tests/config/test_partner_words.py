@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_llmdispatch import DispatcherChatModel, VendorConfig
 from langchain_llmdispatch.errors import ConfigurationError
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
 
@@ -82,7 +83,7 @@ def test_none_falls_through(package: str) -> None:
     assert [word for word, text in refused if len(text) < 20] == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "value", "field", "expected"),
     [
         ("model_name", "openai:gpt-6-luna", "model", "openai:gpt-6-luna"),
@@ -110,7 +111,7 @@ def test_words_become_fields_or_words_of_every_call(word: str, value: Any, field
     assert getattr(DispatcherChatModel(**fields, **{word: value}), field) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "way"),
     [
         ("n", "batch"),

@@ -20,6 +20,7 @@ from langchain_llmdispatch import (
     errors,
 )
 from langchain_llmdispatch.config.schema import DispatchFields
+from tests.cases import each
 
 KEYS = {"OPENAI_API_KEY": "sk-test-1", "ANTHROPIC_API_KEY": "sk-test-2"}
 
@@ -34,7 +35,7 @@ def names(found: DispatcherChatModel) -> list[str]:
     return [target.name for target in found.deployments()]
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "message"),
     [
         ({"modle": "x"}, "'modle'.*Did you mean 'model'"),
@@ -146,7 +147,7 @@ SHAPES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("source", "message"), SHAPES)
+@each(("source", "message"), SHAPES)
 def test_wrong_shapes_name_their_path(source: Any, message: str) -> None:
     """Lists where mappings belong, numbers as names: one kind of error, in words of ours."""
     with pytest.raises(errors.ConfigurationError) as raised:
@@ -158,7 +159,7 @@ def test_wrong_shapes_name_their_path(source: Any, message: str) -> None:
 CANARY = "canary-0123456789abcdef-key"
 
 
-@pytest.mark.parametrize(
+@each(
     "fields",
     [
         {"model": "openai:x", "api_key": CANARY, "max_tokens": CANARY},

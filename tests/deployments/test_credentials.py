@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from langchain_llmdispatch import ConfigurationError, Deployment, DispatcherChatModel, VendorConfig
 from langchain_llmdispatch.deployments.credentials import checked_token, is_this_machine
 from langchain_llmdispatch.errors import UnusableDeploymentError
+from tests.cases import each
 from tests.models import MODELS, VENDORS
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -31,22 +32,22 @@ def refused(make: Callable[[], Any], message: str) -> None:
     assert CANARY.encode() not in pickle.dumps(raised.value) + repr(raised.value).encode()
 
 
-@pytest.mark.parametrize("owner", OWNERS)
-@pytest.mark.parametrize("wrong", ["\u200b", "\n\u2013", "\r\nX-Evil: 1", "\x00", "\u00e9", "\ufeff"])
+@each("owner", OWNERS)
+@each("wrong", ["\u200b", "\n\u2013", "\r\nX-Evil: 1", "\x00", "\u00e9", "\ufeff"])
 def test_characters_that_no_key_has_are_refused(owner: Callable[..., Any], wrong: str) -> None:
     """The field is named, the character too, the key is not repeated."""
     refused(lambda: owner(api_key=CANARY + wrong + "x"), r"api_key holds the character U\+")
 
 
-@pytest.mark.parametrize("owner", OWNERS[:2])
-@pytest.mark.parametrize("around", ["\n", "\r\n", " ", "\t", "\u00a0"])
+@each("owner", OWNERS[:2])
+@each("around", ["\n", "\r\n", " ", "\t", "\u00a0"])
 def test_whitespace_around_a_key_is_removed(owner: Callable[..., Any], around: str) -> None:
     """Files end with a line break; an empty key is none."""
     assert owner(api_key=around + CANARY + around).api_key == SecretStr(CANARY)
     assert owner(api_key=around).api_key is None
 
 
-@pytest.mark.parametrize("value", ["a\nb", "a\x00", "\u20ac", f"{CANARY}\r\nx: 1"])
+@each("value", ["a\nb", "a\x00", "\u20ac", f"{CANARY}\r\nx: 1"])
 def test_headers_are_checked(value: str) -> None:
     """Their names are repeated, their values are not; Latin-1 is legal."""
     for owner in OWNERS[:2]:
@@ -55,7 +56,7 @@ def test_headers_are_checked(value: str) -> None:
         assert owner(headers={"X-Team": "Jos\u00e9 "}).headers == {"X-Team": "Jos\u00e9"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("found", "message"),
     [
         ("", "an empty string"),
@@ -77,7 +78,7 @@ def test_what_a_function_returns_is_checked_when_it_is_called(found: Any, messag
     assert checked_token(SecretStr(CANARY)) == SecretStr(CANARY)
 
 
-@pytest.mark.parametrize(
+@each(
     "url",
     [f"https://u:{CANARY}@h.test/v1", f"ftp://u:{CANARY}@h.test", f"https://h.test:9x/{CANARY}", CANARY],
 )
@@ -88,7 +89,7 @@ def test_addresses_are_not_repeated(url: str) -> None:
     refused(lambda: DispatcherChatModel(model="openai:x", env={"OPENAI_BASE_URL": url}), "OPENAI_BASE_URL")
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("vendor", VENDORS)
 def test_no_key_goes_unencrypted_to_another_machine(vendor: str) -> None:
     """Unless it is permitted by name; without a key, and on this machine, nothing is to be protected."""
     name, fields = f"{vendor}:{MODELS[vendor]}", {"base_url": "http://gateway.test/v1", "api_key": CANARY}

@@ -11,11 +11,10 @@ import pytest
 from langchain_llmdispatch import Deployment, VendorConfig
 from langchain_llmdispatch.deployments.credentials import checked_url
 from langchain_llmdispatch.deployments.deployment import is_placeholder
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
-    "value", ["", "changeme", "your-api-key", "<your key>", "xxx", "...", "sk-api-key-here"]
-)
+@each("value", ["", "changeme", "your-api-key", "<your key>", "xxx", "...", "sk-api-key-here"])
 def test_placeholders(value: str) -> None:
     """Values in example files are no keys."""
     assert is_placeholder(value)
@@ -26,7 +25,7 @@ def test_a_key_is_no_placeholder() -> None:
     assert not any(map(is_placeholder, ["sk-1", "k-123456", "Bearer x1"]))
 
 
-@pytest.mark.parametrize(
+@each(
     ("url", "message"),
     [
         ("localhost:80", "no absolute http"),
@@ -48,7 +47,7 @@ def test_a_trailing_slash_is_removed() -> None:
     assert checked_url(None) is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "message"),
     [
         ({"model": " "}, "Deployment.model is empty"),

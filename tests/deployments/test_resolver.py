@@ -12,6 +12,7 @@ from langchain_llmdispatch.deployments.resolver import Resolver
 from langchain_llmdispatch.deployments.variables import Variables
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.vendors import builtin_vendors
+from tests.cases import each
 
 KEYS = {"OPENAI_API_KEY": "sk-test-1", "ANTHROPIC_API_KEY": "sk-test-2"}
 
@@ -21,7 +22,7 @@ def resolver(env: Mapping[str, str] = KEYS, **configs: Any) -> Resolver:
     return Resolver(VendorTable(), configs, env)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "vendor", "model_id"),
     [
         ("openai:gpt-6-luna", "openai", "gpt-6-luna"),
@@ -38,7 +39,7 @@ def test_model_strings(text: str, vendor: str, model_id: str) -> None:
     assert (found.name, model) == (vendor, model_id)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "message"),
     [
         ("openai:", "names a vendor but no model"),
@@ -72,7 +73,7 @@ def test_every_variable_of_the_vendor_table_is_read(vendor: Any) -> None:
         assert resolver(env).target(wanted).timeouts == {"timeout": 7.5}
 
 
-@pytest.mark.parametrize("stand_in", ["", "changeme", "your-api-key", "<your key>", "xxx", "sk-..."[3:]])
+@each("stand_in", ["", "changeme", "your-api-key", "<your key>", "xxx", "sk-..."[3:]])
 def test_placeholders_count_as_absent(stand_in: str) -> None:
     """A copied example file configures nothing."""
     found = resolver({"OPENAI_API_KEY": stand_in})
@@ -192,8 +193,8 @@ def test_an_address_of_a_configuration_file_gets_no_key_of_the_environment() -> 
     assert resolver(openai=own).target(Deployment("openai:x")).endpoint.api_key
 
 
-@pytest.mark.parametrize("vendor", ["google", "azure"])
-@pytest.mark.parametrize("model_id", ["../../evil", "a/../b", "..", ".", "..%2fx", "%2e%2e/x", "a\\..\\b"])
+@each("vendor", ["google", "azure"])
+@each("model_id", ["../../evil", "a/../b", "..", ".", "..%2fx", "%2e%2e/x", "a\\..\\b"])
 def test_a_model_stays_in_its_place_in_urls(vendor: str, model_id: str) -> None:
     """Segments of dots are resolved by clients and servers, encoded ones too."""
     with pytest.raises(ConfigurationError, match="would leave its place in URLs"):

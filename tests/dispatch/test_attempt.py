@@ -13,6 +13,7 @@ from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
 from tests.calls import OK, Walk, dispatch_of, steady
+from tests.cases import each
 from tests.targets import targets
 
 
@@ -126,7 +127,7 @@ def test_content_that_was_handed_over_is_on_the_error() -> None:
     assert [chunk.text for chunk in attempt.call.delivered] == ["one ", "two"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit(), ZeroDivisionError()])
+@each("error", [KeyboardInterrupt(), GeneratorExit(), ZeroDivisionError()])
 def test_what_is_not_an_error_of_a_call_passes_through(error: BaseException) -> None:
     """Interrupts and bugs are recorded by name, count against no deployment, and are raised."""
     attempt = first()

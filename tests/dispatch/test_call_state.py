@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.call_state import CallState
@@ -12,6 +10,7 @@ from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
 from tests.calls import HELLO
+from tests.cases import each
 from tests.targets import target, targets
 
 
@@ -72,7 +71,7 @@ def test_a_call_finishes_once() -> None:
     assert (call.outcome, outcomes) == ("failed", ["failed"])
 
 
-@pytest.mark.parametrize(
+@each(
     ("failed", "other", "error", "may"),
     [
         ("openai:gpt-5.4-mini", "openai:gpt-6.1-terra", errors.ContextOverflowError("x"), True),

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from langchain_llmdispatch import DispatcherChatModel, DispatcherConfig, errors
 from langchain_llmdispatch.dispatch.cascade import Cascade, cut_short, follows, refused, violates_schema
 from langchain_llmdispatch.types import ChatRequest, OutputSchema, ToolSpec
+from tests.cases import each
 
 
-@pytest.mark.parametrize("wrong", ["refusals", ["length", "long"], 3, [3]])
+@each("wrong", ["refusals", ["length", "long"], 3, [3]])
 def test_a_word_that_means_nothing_is_an_error(wrong: Any) -> None:
     """The message names the field and the nearest right word."""
     with pytest.raises((ValidationError, errors.ConfigurationError), match="escalate_when"):
@@ -83,7 +84,7 @@ SHAPES: list[tuple[Any, Any, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "schema", "fitting"), SHAPES)
+@each(("value", "schema", "fitting"), SHAPES)
 def test_shapes(value: Any, schema: Any, fitting: bool) -> None:
     """One rule per keyword."""
     assert follows(value, schema) is fitting

@@ -21,6 +21,7 @@ from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
 from tests.calls import OK, Walk, dispatch_of, steady
+from tests.cases import each
 
 
 def targets(*models: str) -> list[Target]:
@@ -68,7 +69,7 @@ def test_a_timeout_is_not_repeated_while_another_is_left() -> None:
     assert alone.tried == ["a", "a"]
 
 
-@pytest.mark.parametrize(
+@each(
     "error",
     [
         errors.AuthenticationError("x"),
@@ -218,9 +219,7 @@ def walk_of(
     return walk.tried, walk.failure
 
 
-@pytest.mark.parametrize(
-    "error", [errors.AuthenticationError("x"), errors.ServerError("x"), errors.ConnectionFailedError("x")]
-)
+@each("error", [errors.AuthenticationError("x"), errors.ServerError("x"), errors.ConnectionFailedError("x")])
 def test_a_last_resort_is_tried_before_the_call_fails(error: errors.DispatchError) -> None:
     """Deployments with an open breaker come after all others and their retries, within `max_attempts`."""
     fleet = targets("a", "b", "c")

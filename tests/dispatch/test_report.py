@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-import pytest
-
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.attempt import Attempt
@@ -15,6 +13,7 @@ from langchain_llmdispatch.dispatch.report import cost_of, failure_report, gatew
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import Change
 from tests.calls import dispatch_of, steady
+from tests.cases import each
 from tests.targets import target, targets
 
 USED = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
@@ -90,7 +89,7 @@ def test_the_facts_of_a_failure_are_on_its_error() -> None:
     assert failure.llmdispatch["fallback"] is True
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "kind"),
     [
         (errors.ServerError("x"), errors.AllDeploymentsFailedError),

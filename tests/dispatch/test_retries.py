@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from langchain_llmdispatch import RetryPolicy, errors
 from tests.calls import Walk, steady
+from tests.cases import each
 from tests.targets import targets
 
 DOWN = errors.ServerError("x")
@@ -27,7 +28,7 @@ def waits(policy: RetryPolicy, error: errors.DispatchError = DOWN, seed: int = 1
     return out
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "expected"),
     [
         ({}, [0.5, 1.0, 2.0, 4.0]),
@@ -93,7 +94,7 @@ def test_retryable_errors_in_words_restrict_retries() -> None:
     assert len(Walk({"a": [errors.AttemptTimeoutError("x")]}, policy).run(targets("a")).tried) == 3
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "message"),
     [
         ({"retryable_errors": ("timeuot",)}, "'timeuot' is not known.*timeout"),
@@ -112,7 +113,7 @@ def test_wrong_settings_are_named(fields: dict[str, Any], message: str) -> None:
         RetryPolicy(**fields)
 
 
-@pytest.mark.parametrize(("named", "retried"), [(None, True), (0.0, True), (0.5, True), (0.6, False)])
+@each(("named", "retried"), [(None, True), (0.0, True), (0.5, True), (0.6, False)])
 def test_a_retry_after_up_to_the_longest_is_waited_for(named: float | None, retried: bool) -> None:
     """The bound itself is waited for; without a Retry-After there is nothing to bound."""
     policy = RetryPolicy(max_retry_after=0.5, jitter=False)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.drivers.bounded import ain_time, atoken, in_time, token
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, VENDORS, deployment, model_of
 
@@ -122,7 +123,7 @@ def test_a_slow_one_ends_with_its_timeout(
         assert COLOURS[colour](model, "hello").response_metadata["llmdispatch"]["deployment"] == "b"
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_wrong_address_sends_the_call_on(server: LoopbackServer, colour: str) -> None:
     """No server there: another deployment answers."""
     wrong = deployment(server, "openai", "a").model_copy(update={"base_url": "http://127.0.0.1:1"})

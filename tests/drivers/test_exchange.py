@@ -17,6 +17,7 @@ from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import TimeLimits
+from tests.cases import each
 from tests.drivers.script import call, exchange_of
 from tests.targets import targets
 
@@ -28,7 +29,7 @@ def answer(text: str, **fields: Any) -> AIMessage:
     return AIMessage(text, response_metadata=metadata, usage_metadata=usage, **fields)
 
 
-@pytest.mark.parametrize(
+@each(
     ("times", "stream", "seconds", "what"),
     [
         ({"timeout": 30.0}, False, 30.0, "the answer"),
@@ -111,7 +112,7 @@ def test_a_declined_answer_is_kept_and_not_handed_over() -> None:
     assert generation.message.response_metadata["llmdispatch"]["accepted"] is False
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "error"),
     [(503, errors.OverloadedError), (401, errors.AuthenticationError), (302, errors.VendorError)],
 )

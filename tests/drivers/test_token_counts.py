@@ -13,6 +13,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, VendorConfig
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 
 MESSAGES = [SystemMessage("Be terse."), HumanMessage("What is the capital of France?")]
 TOOL = {"title": "weather", "description": "Gets weather", "type": "object", "properties": {}}
@@ -113,7 +114,7 @@ def test_an_estimate_stands_in_where_there_is_no_count(
     assert len(counter.requests) == again
 
 
-@pytest.mark.parametrize("answer", [{}, {"input_tokens": None}, {"input_tokens": -1}, [], "x"])
+@each("answer", [{}, {"input_tokens": None}, {"input_tokens": -1}, [], "x"])
 def test_an_answer_without_a_count_is_no_count(answer: Any) -> None:
     """The estimate stands in."""
     model = Counter("anthropic", 200, answer).model("anthropic")
@@ -122,7 +123,7 @@ def test_an_answer_without_a_count_is_no_count(answer: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("vendor", ["azure", "huggingface", "ollama", "compatible"])
+@each("vendor", ["azure", "huggingface", "ollama", "compatible"])
 def test_vendors_without_an_endpoint_get_no_request(vendor: str) -> None:
     """Nothing leaves the process."""
     deployment = Deployment(f"{vendor}:m", base_url="http://127.0.0.1:1", api_key="k")

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
@@ -99,9 +100,9 @@ class Joke(BaseModel):
     punchline: str
 
 
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream"])
-@pytest.mark.parametrize("strategy", [ProviderStrategy, ToolStrategy])
-@pytest.mark.parametrize("vendor", MODELS)
+@each("colour", ["invoke", "ainvoke", "stream"])
+@each("strategy", [ProviderStrategy, ToolStrategy])
+@each("vendor", MODELS)
 def test_shaped_answers(vendor: str, strategy: Any, colour: str, server: LoopbackServer) -> None:
     """Natively where there is a schema, else by a forced call; the agent gets its object either way."""
     agent = create_agent(model=router(deployment(vendor, server)), tools=[], response_format=strategy(Joke))

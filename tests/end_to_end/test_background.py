@@ -21,6 +21,7 @@ from langchain_llmdispatch import (
     errors,
 )
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.models import COLOURS, model_of
 
 ITEM = {
@@ -129,7 +130,7 @@ def model(vendor: Vendor, *more: Deployment, **fields: Any) -> DispatcherChatMod
     return model_of(first, *more, vendors={"openai": config}, deadline=60, **fields)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_it_is_created_once_and_polled(colour: str) -> None:
     """Polls are no attempts: one request is counted, and the answer is the last poll's."""
     vendor = Vendor(said("queued"), said("in_progress"), said("in_progress"), said("completed"))
@@ -166,7 +167,7 @@ def test_still_queued_at_the_deadline(colour: str) -> None:
     assert message.response_metadata["llmdispatch"]["deployment"] == "a"
 
 
-@pytest.mark.parametrize("colour", [*WHOLE, *STREAMED])
+@each("colour", [*WHOLE, *STREAMED])
 def test_it_is_taken_up_by_its_id(colour: str) -> None:
     """Nothing is sent anew; a stream begins at its first event."""
     vendor = Vendor(events(*EVENTS) if "stream" in colour else said("completed"))
@@ -187,9 +188,9 @@ def test_a_stream_that_can_no_longer_be_taken_up_is_polled(colour: str) -> None:
     assert vendor.asked == ["GET /resp_1?stream=true", "GET /resp_1", "GET /resp_1"]
 
 
-@pytest.mark.parametrize("colour", STREAMED)
-@pytest.mark.parametrize("cut", [1, 3, 5, 6])
-@pytest.mark.parametrize("broken", [True, False])
+@each("colour", STREAMED)
+@each("cut", [1, 3, 5, 6])
+@each("broken", [True, False])
 def test_a_stream_goes_on_after_its_last_event(colour: str, cut: int, broken: bool) -> None:
     """Over another connection, with what it breaks off in; no text is lost or repeated."""
     vendor = Vendor(

@@ -17,6 +17,7 @@ from langchain_core.tools import tool
 
 from langchain_llmdispatch import Budget, BudgetMiddleware, BudgetState
 from langchain_llmdispatch.errors import BudgetExceededError
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, deployment, model_of
 
@@ -80,7 +81,7 @@ def test_a_refusal_names_what_was_spent_on_what(server: LoopbackServer) -> None:
     assert model.invoke("hello", max_tokens=99, user="bob").text
 
 
-@pytest.mark.parametrize(
+@each(
     ("scope", "mine", "others"),
     [
         ("thread", {"configurable": {"thread_id": "a"}}, {"configurable": {"thread_id": "b"}}),
@@ -98,7 +99,7 @@ def test_each_scope_is_read_off_the_run(server: LoopbackServer, scope: str, mine
     assert model.invoke("hello", others, max_tokens=49).text
 
 
-@pytest.mark.parametrize("scope", ["deployment", "vendor", "model"])
+@each("scope", ["deployment", "vendor", "model"])
 def test_a_deployment_whose_budget_is_used_up_is_left_out(server: LoopbackServer, scope: str) -> None:
     """The next one answers."""
     first, second = (deployment(server, vendor, **PRICES) for vendor in ("openai", "anthropic"))
@@ -200,9 +201,7 @@ def test_near_the_end_less_effort_is_asked_for(server: LoopbackServer) -> None:
     assert "medium" in str(second.body)
 
 
-@pytest.mark.parametrize(
-    ("action", "vendor"), [("small", "anthropic"), ("cheaper", "anthropic"), (None, "openai")]
-)
+@each(("action", "vendor"), [("small", "anthropic"), ("cheaper", "anthropic"), (None, "openai")])
 def test_a_function_decides_near_the_end(server: LoopbackServer, action: Any, vendor: str) -> None:
     """It gets the state, and names a route, `cheaper`, or nothing."""
     states: list[BudgetState] = []

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 
 import prometheus_client as prometheus
-import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from opentelemetry.sdk.trace import TracerProvider
@@ -17,6 +16,7 @@ from opentelemetry.trace import SpanKind
 
 from langchain_llmdispatch.telemetry import OpenTelemetryCallbackHandler, PrometheusCallbackHandler
 from langchain_llmdispatch.telemetry.labels import outcome_label
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
 
@@ -54,7 +54,7 @@ class StreamedAsEvents(Runs, _V2StreamingCallbackHandler):
     """Makes `ainvoke` stream content-block events underneath, as LangGraph's `stream_events` does."""
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "kind"),
     [("ainvoke", Runs), ("astream", Runs), ("ainvoke", Streamed), ("ainvoke", StreamedAsEvents)],
 )

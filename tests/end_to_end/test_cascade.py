@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage
 from pydantic import BaseModel
 
 from langchain_llmdispatch import DispatcherChatModel, errors
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, TokenCounts
 from tests.loopback.server import LoopbackServer
@@ -124,7 +125,7 @@ def test_an_error_within_a_cascade_is_retried(server: LoopbackServer, call: Call
     assert [received.account for received in server.requests] == ["a", "b", "b"]
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
+@each("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
 def test_a_buffered_stream_that_breaks_is_retried_unseen(server: LoopbackServer, vendor: str) -> None:
     """Chunks that were not accepted were not handed over, so the request can be retried."""
     server.script(vendor, [(Fault.cut(after_events=5), Answer("one two three four five six"))], account="a")

@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, VENDORS, deployment, model_of
@@ -24,7 +25,7 @@ def sent(server: LoopbackServer) -> str:
     return json.dumps(server.requests[-1].body)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("vendor", VENDORS)
 def test_a_call_wins_over_its_deployment_which_wins_over_the_model(
     server: LoopbackServer, vendor: str
 ) -> None:
@@ -45,7 +46,7 @@ def test_a_call_wins_over_its_deployment_which_wins_over_the_model(
         assert "333" in sent(server)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_fields_for_the_body_have_the_same_precedence(server: LoopbackServer, colour: str) -> None:
     """`model_kwargs` are the model's, and lie under those of a deployment."""
     plain, special = (deployment(server, "compatible", name) for name in "ab")
@@ -70,7 +71,7 @@ def test_worst_cases_follow_the_parameters_that_are_sent(server: LoopbackServer)
         assert model.explain("hi", max_tokens=20).candidates[0].worst_usd == Decimal("0.02")
 
 
-@pytest.mark.parametrize(
+@each(
     ("small", "messages", "kwargs"),
     [
         ({"max_input_tokens": 100}, "word " * 2000, {}),
@@ -96,7 +97,7 @@ def test_a_declared_profile_counts_in_routing(
         assert server.requests == []
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_an_overflow_goes_to_a_larger_declared_window(server: LoopbackServer, colour: str) -> None:
     """Windows that the catalog does not know are compared as declared."""
     server.script("compatible", [Fault.error("context_overflow")], "a", repeat=True)

@@ -19,6 +19,7 @@ from langchain_llmdispatch import (
     errors,
 )
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -90,7 +91,7 @@ def tool_loop() -> list[BaseMessage]:
     return [HumanMessage("find it"), asked, ToolMessage("found", tool_call_id="1")]
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "config", "messages"),
     [
         ({"tags": ["own"], "routing_rules": [RoutingRule(deployment="b", tags={"own"})]}, None, "hi"),
@@ -114,7 +115,7 @@ def tool_loop() -> list[BaseMessage]:
         ({"model_kwargs": {"tools": []}}, None, tool_loop()),
     ],
 )
-@pytest.mark.parametrize("how", ["invoke", "stream"])
+@each("how", ["invoke", "stream"])
 def test_rules_on_tags_metadata_and_tool_loops_are_explained_as_called(
     fields: Any, config: Any, messages: Any, how: str
 ) -> None:

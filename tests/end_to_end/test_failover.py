@@ -135,9 +135,9 @@ def test_a_stream_that_breaks_after_content_raises_with_the_partial(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("vendor", STREAMED)
-@pytest.mark.parametrize("colour", ["stream", "astream"])
-@pytest.mark.parametrize("fault", [Fault.cut(after_events=0), Fault.in_band_error(after_events=0)])
+@each("vendor", STREAMED)
+@each("colour", ["stream", "astream"])
+@each("fault", [Fault.cut(after_events=0), Fault.in_band_error(after_events=0)])
 def test_a_stream_that_breaks_before_content_is_retried_unseen(
     server: LoopbackServer, vendor: str, colour: str, fault: Fault
 ) -> None:
@@ -174,8 +174,8 @@ def test_leaving_a_stream_closes_its_connection(server: LoopbackServer) -> None:
     assert server.open_connections <= before
 
 
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
-@pytest.mark.parametrize("policy", ["adapt", "raise"])
+@each("colour", ["invoke", "ainvoke", "stream", "astream"])
+@each("policy", ["adapt", "raise"])
 def test_what_an_api_has_no_word_for_is_said(server: LoopbackServer, colour: str, policy: str) -> None:
     """A seed, which Responses does not take, is reported as dropped, or refused before anything is sent."""
     fields = {"seed": 7, "unsupported_params": policy, "model_kwargs": {"use_responses_api": True}}
@@ -204,7 +204,7 @@ def asked_models(server: LoopbackServer) -> list[str]:
     return [received.body["model"] for received in server.requests]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_refused_key_is_not_tried_on_one_deployment_after_the_other(
     server: LoopbackServer, colour: str
 ) -> None:
@@ -269,8 +269,8 @@ def test_another_key_is_another_matter(
 # -- calls that are refused before anything is sent ---------------------------------------------------
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize(
+@each("colour", COLOURS)
+@each(
     ("fields", "error"),
     [
         ({"budget_usd": 1e-9, "max_tokens": 100}, errors.BudgetExceededError),

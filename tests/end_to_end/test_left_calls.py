@@ -10,11 +10,12 @@ import pytest
 
 from langchain_llmdispatch import Budget, DispatchError
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, deployment, model_of
 
-COLOURS = pytest.mark.parametrize("colour", ["stream", "astream"])
+COLOURS = each("colour", ["stream", "astream"])
 PRICES = {"input_price": 1, "output_price": 10}
 LONG = "tell me everything " * 40
 
@@ -38,7 +39,7 @@ def leave(model: Any, colour: str, chunks: int) -> None:
 
 
 @COLOURS
-@pytest.mark.parametrize("vendor", sorted(MODELS))
+@each("vendor", sorted(MODELS))
 def test_a_stream_that_is_left_is_charged_with_its_prompt_and_what_came(
     server: LoopbackServer, vendor: str, colour: str
 ) -> None:
@@ -62,7 +63,7 @@ def test_more_that_was_streamed_costs_more(server: LoopbackServer) -> None:
     assert costs[0] < costs[1]
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google"])
+@each("vendor", ["openai", "anthropic", "google"])
 def test_a_request_that_timed_out_is_charged_with_its_prompt(server: LoopbackServer, vendor: str) -> None:
     """Nothing came back; the vendor has read the prompt."""
     server.script(vendor, [Fault.stall()])
@@ -77,7 +78,7 @@ def test_a_request_that_timed_out_is_charged_with_its_prompt(server: LoopbackSer
     assert Decimal("0.0001") < Decimal(record.cost_usd) < Decimal("0.001")
 
 
-@pytest.mark.parametrize("kind", ["rate_limit", "overloaded", "auth"])
+@each("kind", ["rate_limit", "overloaded", "auth"])
 def test_a_refused_request_costs_nothing(server: LoopbackServer, kind: str) -> None:
     """A vendor that answers with an error bills nothing."""
     server.script("openai", [Fault.error(kind)])

@@ -12,6 +12,7 @@ import pytest
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy, errors
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -55,7 +56,7 @@ CALLS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
+@each("call", CALLS)
 def test_every_way_out_frees_the_slot(server: LoopbackServer, call: str) -> None:
     """Success, failure, and a consumer that leaves: one slot serves them all, one after the other."""
     model = model_of(server, deployment(server, "a", max_concurrency=1, tpm=100_000), deadline=5.0)

@@ -24,6 +24,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from langchain_llmdispatch import DispatcherChatModel
+from tests.cases import each
 from tests.end_to_end.test_agents import COLOURS, deployment, magic_function, router, run
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
@@ -33,6 +34,7 @@ QUESTION = "What is magic_function(3)? Use the tool."
 CALL = Answer(tool_calls=(ToolCall("magic_function", {"input": 3}),))
 DOWN = Fault.error("overloaded")
 colours = pytest.mark.parametrize("colour", COLOURS)
+each_colour = each("colour", COLOURS)
 
 
 def middleware(name: str) -> Any:
@@ -110,8 +112,8 @@ def test_a_fallback_of_langchain_after_one_of_ours(server: LoopbackServer, colou
     assert "42" in messages[-1].text
 
 
-@colours
-@pytest.mark.parametrize("vendor", ["anthropic", "google", "openai"])
+@each_colour
+@each("vendor", ["anthropic", "google", "openai"])
 def test_a_refusal_is_an_error_that_is_fallen_back_from(
     server: LoopbackServer, vendor: str, colour: str
 ) -> None:

@@ -19,6 +19,7 @@ from langchain_llmdispatch.testing.body_streams import Action, Delay, EventSplit
 from langchain_llmdispatch.testing.middleware import installed
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import Flow
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
@@ -104,9 +105,9 @@ def chunk(text: str, finish: str | None = "stop", **fields: Any) -> dict[str, An
 MAKE = {"google": gemini, "compatible": chunk, "huggingface": chunk}
 
 
-@pytest.mark.parametrize("vendor", MAKE)
-@pytest.mark.parametrize("colour", STREAMS)
-@pytest.mark.parametrize("idle", [120.0, None])
+@each("vendor", MAKE)
+@each("colour", STREAMS)
+@each("idle", [120.0, None])
 def test_a_finish_reason_on_each_event(
     server: LoopbackServer, vendor: str, colour: str, idle: float | None
 ) -> None:
@@ -120,8 +121,8 @@ def test_a_finish_reason_on_each_event(
         assert message.response_metadata["normalized_finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("vendor", MAKE)
-@pytest.mark.parametrize("colour", STREAMS)
+@each("vendor", MAKE)
+@each("colour", STREAMS)
 def test_finish_reasons_before_any_text(server: LoopbackServer, vendor: str, colour: str) -> None:
     """A translator stamps the empty events of a long reasoning."""
     event = MAKE[vendor]
@@ -130,8 +131,8 @@ def test_finish_reasons_before_any_text(server: LoopbackServer, vendor: str, col
     assert ran(server, vendor, data, colour, [5.0] * 6 + [1.0]).text == "Hello."
 
 
-@pytest.mark.parametrize("vendor", MAKE)
-@pytest.mark.parametrize("colour", STREAMS)
+@each("vendor", MAKE)
+@each("colour", STREAMS)
 def test_a_part_is_never_called_whole(server: LoopbackServer, vendor: str, colour: str) -> None:
     """Where every event has a finish reason, a stream that falls silent is an error."""
     event = MAKE[vendor]
@@ -141,8 +142,8 @@ def test_a_part_is_never_called_whole(server: LoopbackServer, vendor: str, colou
     assert raised.value.partial.text == "One, two, "
 
 
-@pytest.mark.parametrize("vendor", MAKE)
-@pytest.mark.parametrize("colour", STREAMS)
+@each("vendor", MAKE)
+@each("colour", STREAMS)
 def test_a_connection_that_breaks(server: LoopbackServer, vendor: str, colour: str) -> None:
     """It does no harm after a finish reason that is an end, and is an error wherever more may have come."""
     event = MAKE[vendor]
@@ -247,8 +248,8 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("vendor", CALLS)
-@pytest.mark.parametrize("colour", STREAMS)
+@each("vendor", CALLS)
+@each("colour", STREAMS)
 def test_each_tool_gets_its_own_arguments(server: LoopbackServer, vendor: str, colour: str) -> None:
     """Calls at one index, without ids, after an empty object, and among frames without JSON."""
     message = ran(server, vendor, CALLS[vendor], colour)
@@ -267,8 +268,8 @@ def test_calls_that_cannot_be_told_apart_go_elsewhere(server: LoopbackServer, co
         ran(server, "anthropic", data, colour)
 
 
-@pytest.mark.parametrize("word", ["MALFORMED_FUNCTION_CALL", "abort"])
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke", *STREAMS])
+@each("word", ["MALFORMED_FUNCTION_CALL", "abort"])
+@each("colour", ["invoke", "ainvoke", *STREAMS])
 def test_an_answer_that_failed_falls_back(server: LoopbackServer, colour: str, word: str) -> None:
     """The words of other vendors mean what they mean there: here, that there is no answer."""
     message = {"role": "assistant", "content": "so far"}
@@ -290,7 +291,7 @@ STATE = {"google": {"thought_signature": "U0lH"}}
 SIGNED = {"id": "t1", "extra_content": STATE, **call("f", '{"x":1}')}
 
 
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke", *STREAMS])
+@each("colour", ["invoke", "ainvoke", *STREAMS])
 def test_opaque_state_returns_with_the_result(server: LoopbackServer, colour: str) -> None:
     """To the server that sent it; another deployment that takes over gets the call without it."""
     message = {"role": "assistant", "content": None, "tool_calls": [SIGNED]}

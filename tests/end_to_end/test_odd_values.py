@@ -25,6 +25,7 @@ HALF = "\ud83d"
 SHAPE = {"type": "object", "properties": {}}
 CANARY = "canary-0123456789abcdef-key"
 vendors = pytest.mark.parametrize("vendor", VENDORS)
+each_vendor = each("vendor", VENDORS)
 
 
 def thread(args: dict[str, Any], result: str = "done", text: str = "Hi") -> list[BaseMessage]:
@@ -56,7 +57,7 @@ def unfolded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 
-@vendors
+@each_vendor
 def test_halves_of_characters(server: LoopbackServer, vendor: str) -> None:
     """They arrive as U+FFFD, wherever a user or a tool has put them."""
     tool = {
@@ -77,20 +78,20 @@ def test_halves_of_characters(server: LoopbackServer, vendor: str) -> None:
         assert text in body
 
 
-@vendors
+@each_vendor
 def test_two_halves_are_a_character(server: LoopbackServer, vendor: str) -> None:
     """Texts that were put together from UTF-16 units are whole."""
     assert "file \N{GRINNING FACE}!" in sent(server, vendor, "file \ud83d\ude00!")
 
 
-@vendors
+@each_vendor
 def test_integers_keep_their_digits(server: LoopbackServer, vendor: str) -> None:
     """Ids and amounts beyond 64 bits go back as they came."""
     body = sent(server, vendor, thread({"wei": 10**24 + 1, "ids": [-(2**64)], "ratio": 0.30000000000000004}))
     assert f'{{"wei": {10**24 + 1}, "ids": [{-(2**64)}], "ratio": 0.30000000000000004}}' in body
 
 
-@vendors
+@each_vendor
 def test_keys_become_text(server: LoopbackServer, vendor: str) -> None:
     """As Python's writer spells them; LangChain's own type of `logit_bias` has integers."""
     args = {"rows": {1: "a", 2.5: "b", None: "c", False: "d"}, "day": date(2026, 1, 2)}
@@ -101,7 +102,7 @@ def test_keys_become_text(server: LoopbackServer, vendor: str) -> None:
     assert '"logit_bias": {"50256": -100}' in body or not extra
 
 
-@vendors
+@each_vendor
 def test_no_numbers_are_spelled(server: LoopbackServer, vendor: str) -> None:
     """A model that has written NaN can go on; JSON has only its name, and the answer reports that."""
     messages = thread({"x": math.nan, "y": [1.5, -math.inf]})

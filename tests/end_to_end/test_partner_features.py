@@ -13,6 +13,7 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from tests.cases import each
 from tests.loopback.request_log import Received
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, deployment, model_of
@@ -71,8 +72,8 @@ BODIES: list[tuple[str, dict[str, Any], str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("at", ["call", "async", "model"])
-@pytest.mark.parametrize(("vendor", "words", "path", "expected"), BODIES)
+@each("at", ["call", "async", "model"])
+@each(("vendor", "words", "path", "expected"), BODIES)
 def test_words_of_partner_packages(
     vendor: str, words: dict[str, Any], path: str, expected: Any, at: str, server: LoopbackServer
 ) -> None:
@@ -94,7 +95,7 @@ BETAS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "beta"), BETAS)
+@each(("words", "beta"), BETAS)
 def test_anthropics_beta_features_are_named(words: dict[str, Any], beta: str, server: LoopbackServer) -> None:
     """Beside those that the caller names."""
     headers = sent(server, "anthropic", betas=["mine"], **words).headers
@@ -123,7 +124,7 @@ _API = {
 _VIDEO = {"type": "video", "url": "https://youtu.be/x", "mime_type": "video/mp4"}
 
 
-@pytest.mark.parametrize(
+@each(
     "block",
     [
         {"type": "media", "file_uri": "https://youtu.be/x", "mime_type": "video/mp4", **_TUNING},

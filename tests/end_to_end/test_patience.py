@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import ConfigurationError, DispatcherChatModel, DispatcherConfig
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, deployment, model_of
@@ -22,10 +23,8 @@ def answered_by(message: Any) -> list[str]:
     return [each["deployment"] for each in message.response_metadata["llmdispatch"]["attempts"]]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize(
-    ("patience", "seconds", "tried"), [(0, 2, "ab"), (1.5, 2, "ab"), (2, 2, "aa"), (2, 0.5, "aa")]
-)
+@each("colour", COLOURS)
+@each(("patience", "seconds", "tried"), [(0, 2, "ab"), (1.5, 2, "ab"), (2, 2, "aa"), (2, 0.5, "aa")])
 def test_a_retry_after_is_waited_for_where_it_fits(
     server: LoopbackServer, colour: str, patience: float, seconds: float, tried: str
 ) -> None:
@@ -47,7 +46,7 @@ def test_a_call_has_patience_once() -> None:
             assert answered_by(model.invoke("hello")) == ["a", "a", "a", "b"]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_cooldown_of_an_earlier_call_is_waited_for(server: LoopbackServer, colour: str) -> None:
     """So is what is left of another call's Retry-After; `explain` shows it; one run may have other patience."""
     server.script("openai", [limited(4)], "a")

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, VendorConfig, errors
+from tests.cases import each
 from tests.models import COLOURS, model_of
 
 SEARCH = {"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": {"query": "four"}}
@@ -86,7 +87,7 @@ def ask(colour: str, dispatcher: DispatcherChatModel, **kwargs: Any) -> Any:
     return COLOURS[colour](bound, "2+2?")
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_it_is_continued(colour: str) -> None:
     """The content goes back as it came; blocks, usage, cost and attempts are added up."""
     vendor = Vendor(turn(FIRST, "pause_turn"), turn([FOUND], "pause_turn"), turn([TEXT], "end_turn"))
@@ -125,8 +126,8 @@ def test_the_container_goes_along(colour: str) -> None:
     assert [body.get("container") for body in vendor.bodies] == [{"skills": []}, {"skills": [], "id": "c_1"}]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("cascade", [None, "refusal"])
+@each("colour", COLOURS)
+@each("cascade", [None, "refusal"])
 def test_it_is_bounded(colour: str, cascade: Any) -> None:
     """What is still paused after `max_attempts` is returned as it is, and said to be suspended."""
     vendor = Vendor(turn(FIRST, "pause_turn"))
@@ -139,7 +140,7 @@ def test_it_is_bounded(colour: str, cascade: Any) -> None:
     assert Decimal(facts["llmdispatch"]["cost_usd"]) == Decimal("0.0006")
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_failure_on_the_way_is_retried(colour: str) -> None:
     """At the same deployment; what has come is kept."""
     vendor = Vendor(turn(FIRST, "pause_turn"), 500, turn([TEXT], "end_turn"))
@@ -150,7 +151,7 @@ def test_a_failure_on_the_way_is_retried(colour: str) -> None:
     assert [a["error"] for a in attempts] == [None, "ServerError", None]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_an_answer_that_cannot_be_continued_is_returned(colour: str) -> None:
     """It is paid for; its state says that it is not complete, and the failures are among the attempts."""
     vendor = Vendor(turn(FIRST, "pause_turn"), 500)

@@ -238,8 +238,8 @@ def test_native_reasoning_comes_back_byte_for_byte(name: str, version: str, serv
         assert SECRETS[source.vendor] in json.dumps(server.requests[-1].body)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("target", SPEAKERS)
+@each("version", VERSIONS)
+@each("target", SPEAKERS)
 def test_images_in_tool_results(target: str, version: str, server: LoopbackServer) -> None:
     """They stay where the target takes them, move to a user turn elsewhere, or say that they are left out."""
     source = Source("openai", version, server)

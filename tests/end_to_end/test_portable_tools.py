@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, errors
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
@@ -151,9 +152,9 @@ def _answer(model: Any, way: str) -> Any:
     return asyncio.run(_astreamed(model))
 
 
-@pytest.mark.parametrize("version", ["v0", "v1"])
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
-@pytest.mark.parametrize("vendor", MODELS)
+@each("version", ["v0", "v1"])
+@each("way", ["invoke", "ainvoke", "stream", "astream"])
+@each("vendor", MODELS)
 def test_a_search_comes_back_in_one_form(vendor: str, way: str, version: str, server: LoopbackServer) -> None:
     """The call, its result, and a cited text, whole and streamed, of every vendor that has the tool."""
     fault = _sse(EVENTS[vendor]) if "stream" in way else Fault(status=200, body=WHOLE[vendor])
@@ -170,8 +171,8 @@ def test_a_search_comes_back_in_one_form(vendor: str, way: str, version: str, se
     assert (answer.text, answer.tool_calls) == (TEXT, [])
 
 
-@pytest.mark.parametrize("target", {**MODELS, **OTHERS})
-@pytest.mark.parametrize("source", MODELS)
+@each("target", {**MODELS, **OTHERS})
+@each("source", MODELS)
 def test_the_thread_goes_on_anywhere(source: str, target: str, server: LoopbackServer) -> None:
     """With the tool where the target has it; nothing foreign is sent, nothing stored is altered."""
     server.script(source, [Fault(status=200, body=WHOLE[source])])
@@ -192,7 +193,7 @@ def test_the_thread_goes_on_anywhere(source: str, target: str, server: LoopbackS
     )
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@each("other", OTHERS)
 def test_a_vendor_without_it_is_not_tried(other: str, server: LoopbackServer) -> None:
     """`explain()` says why; with `drop` it is tried, and the answer says what was left out."""
     model = router(server, other, "anthropic").bind_tools([{"type": "web_search"}])
@@ -210,7 +211,7 @@ MCP = {"type": "mcp", "server_label": "wiki", "server_url": "https://wiki.test",
 PORTABLE = {**MCP, "portable": True}
 
 
-@pytest.mark.parametrize("vendor", MODELS)
+@each("vendor", MODELS)
 def test_the_token_of_a_portable_server_goes_with_it(vendor: str, server: LoopbackServer) -> None:
     """To the vendor that is tried, and nowhere that a person or a program may see."""
     model = router(server, vendor).bind_tools([PORTABLE])

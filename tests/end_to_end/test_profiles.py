@@ -19,6 +19,7 @@ from langchain_llmdispatch.types import ChatRequest, OutputSchema, ToolChoice, T
 from langchain_llmdispatch.vendors import VENDORS
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -230,7 +231,7 @@ def claude(model: str = NEW, **fields: Any) -> Target:
     return _RESOLVER.target(Deployment(f"anthropic:{model}", **fields))
 
 
-@pytest.mark.parametrize(
+@each(
     ("thread", "roles"),
     [
         ((HUMAN, MIDDLE), ["user", "system"]),
@@ -252,8 +253,8 @@ def test_where_a_system_message_may_stand(thread: Sequence[BaseMessage], roles: 
     assert LATER in text(older)
 
 
-@pytest.mark.parametrize("wrapped", [True, False])
-@pytest.mark.parametrize("kind", ["tool_definition", "tool_reference"])
+@each("wrapped", [True, False])
+@each("kind", ["tool_definition", "tool_reference"])
 def test_a_tool_that_a_message_adds(kind: str, wrapped: bool) -> None:
     """Verbatim, with the beta features that it needs; models without it are left out."""
     change = {"type": "tool_addition", "tool": {"type": kind, "name": "added"}}

@@ -11,6 +11,7 @@ from langchain.agents import create_agent
 from langchain_core.tools import tool
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, VendorConfig, errors
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, VENDORS, model_of
 
@@ -211,7 +212,7 @@ def test_the_key_is_that_of_the_beginning(server: LoopbackServer) -> None:
     assert key("hello", prompt_cache_key="mine") == "mine"
 
 
-@pytest.mark.parametrize(
+@each(
     ("model", "cache", "words"),
     [
         ("gpt-4.1", "1h", {"prompt_cache_retention": "24h"}),

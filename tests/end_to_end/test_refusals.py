@@ -157,7 +157,7 @@ def test_a_missing_model_closes_its_deployment(
     assert "check its settings" in caplog.text
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_request_above_a_whole_rate_limit(server: LoopbackServer, colour: str) -> None:
     """No wait helps: it is not repeated, and is a rate limit to LangChain's callers."""
     fault = refused("openai", "Request too large for m on tokens per min (TPM)", 429, **{"retry-after": "1"})
@@ -234,7 +234,7 @@ def test_a_hook_that_raises_keeps_what_the_headers_say(
     assert (asked(server), clock.slept) == ("aa", [4.0])
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_time_to_wait_that_is_a_date_counts_from_our_clock(colour: str) -> None:
     """Where the response has no date of its own."""
     clock, sent = FakeClock(), []

@@ -12,6 +12,7 @@ from langchain_core.exceptions import ModelRefusalError
 from langchain_core.messages import AIMessage
 from pydantic import BaseModel
 
+from tests.cases import each
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, deployment, model_of
@@ -30,8 +31,8 @@ def refuse(server: LoopbackServer, vendor: str) -> None:
     server.script(vendor, [Answer("Well", finish="content_filter")], account="a")
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("colour", COLOURS)
+@each("vendor", VENDORS)
 def test_a_refusal_block(server: LoopbackServer, vendor: str, colour: str) -> None:
     """Whole and streamed: the block, the vendor's word, the common word, and the text before it."""
     refuse(server, vendor)
@@ -44,8 +45,8 @@ def test_a_refusal_block(server: LoopbackServer, vendor: str, colour: str) -> No
     assert message.text == "Well"
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("colour", ["sync", "async", "streamed"])
+@each("vendor", VENDORS)
+@each("colour", ["sync", "async", "streamed"])
 def test_langchains_middleware(server: LoopbackServer, vendor: str, colour: str) -> None:
     """An agent with `ModelRefusalMiddleware` raises, whatever the vendor."""
     refuse(server, vendor)
@@ -56,7 +57,7 @@ def test_langchains_middleware(server: LoopbackServer, vendor: str, colour: str)
             asyncio.run(agent.ainvoke(question)) if colour == "async" else agent.invoke(question)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("vendor", VENDORS)
 def test_a_structured_answer(server: LoopbackServer, vendor: str) -> None:
     """The error is a refusal, not a parser's, and `include_raw` returns it."""
     with model_of(deployment(server, vendor, "a")) as model:
@@ -68,8 +69,8 @@ def test_a_structured_answer(server: LoopbackServer, vendor: str) -> None:
     assert isinstance(found["parsing_error"], ModelRefusalError)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("colour", ["stream", "invoke"])
+@each("vendor", VENDORS)
+@each("colour", ["stream", "invoke"])
 def test_content_in_v1(server: LoopbackServer, vendor: str, colour: str) -> None:
     """The block is in the content of `output_version="v1"`, too, and the thread goes on elsewhere."""
     refuse(server, vendor)

@@ -137,8 +137,8 @@ def test_every_vendor_takes_every_shape(server: LoopbackServer, vendor: str, sha
     assert _valid(SHAPES[shape], made["parsed"])
 
 
-@pytest.mark.parametrize("vendor", ["openai", "azure"])
-@pytest.mark.parametrize("shape", SHAPES)
+@each("vendor", ["openai", "azure"])
+@each("shape", SHAPES)
 def test_strictness_that_the_caller_sets_is_passed_on(
     server: LoopbackServer, vendor: str, shape: str
 ) -> None:
@@ -219,8 +219,8 @@ def test_a_tool_that_cannot_be_expressed_excludes_its_target(server: LoopbackSer
         assert total(list(bound.stream("call the tool"))).tool_calls
 
 
-@pytest.mark.parametrize("vendor", ["compatible", "huggingface"])
-@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+@each("vendor", ["compatible", "huggingface"])
+@each("method", ["json_schema", "function_calling"])
 def test_a_strict_schema_is_closed_for_servers(vendor: str, method: str, server: LoopbackServer) -> None:
     """Servers with a strict mode refuse an open one, and properties that may be absent."""
     schema = {"title": "Answer", "type": "object", "properties": {"a": {"type": "string"}}}

@@ -15,6 +15,7 @@ from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.vendors.base import OwnedWords, Word
 from langchain_llmdispatch.vendors.openai import CompatibleVendor
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -39,7 +40,7 @@ def pair(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherChat
     return model_of(*(deployment(server, vendor) for vendor in vendors), max_retries=0, **fields)
 
 
-@pytest.mark.parametrize("colour", _CALLS)
+@each("colour", _CALLS)
 def test_scoped_words_reach_their_vendor_only(server: LoopbackServer, colour: str) -> None:
     """On the model and per call, by any of the vendor's names."""
     call = _CALLS[colour]
@@ -82,7 +83,7 @@ def test_a_vendor_that_is_not_known_is_an_error(server: LoopbackServer) -> None:
                 model.invoke("hello", vendor_params=wrong)
 
 
-@pytest.mark.parametrize("colour", _CALLS)
+@each("colour", _CALLS)
 def test_a_calls_headers_query_and_body_go_to_its_first_choice(server: LoopbackServer, colour: str) -> None:
     """To each of its attempts, and not to the vendor that answers instead."""
     words = {"extra_headers": {"x-a": "1"}, "extra_query": {"q": "1"}, "extra_body": {"store": True}}
@@ -219,7 +220,7 @@ def test_words_of_a_third_partys_vendor_are_its_own(server: LoopbackServer) -> N
     ]
 
 
-@pytest.mark.parametrize("word", ["timeout", "vendor_params", "api_key"])
+@each("word", ["timeout", "vendor_params", "api_key"])
 def test_what_is_no_word_for_one_vendor_is_refused(word: str) -> None:
     """With the way out."""
     with pytest.raises(ConfigurationError, match=word):

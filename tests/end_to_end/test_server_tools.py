@@ -118,8 +118,8 @@ def router(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherCh
     return DispatcherChatModel(models=deployments, env={}, clock=FakeClock(), **fields)
 
 
-@pytest.mark.parametrize("owner", TOOLS)
-@pytest.mark.parametrize("vendor", MODELS)
+@each("owner", TOOLS)
+@each("vendor", MODELS)
 def test_they_make_other_vendors_ineligible(vendor: str, owner: str, server: LoopbackServer) -> None:
     """A request with a server tool goes to its vendor though another is preferred."""
     tool = TOOLS[owner]
@@ -153,8 +153,8 @@ def searched(vendor: str, server: LoopbackServer, version: str) -> AIMessage:
     return router(server, vendor, output_version=version).bind_tools([tool]).invoke("What do cats do?")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("vendor", ANSWERS)
+@each("version", VERSIONS)
+@each("vendor", ANSWERS)
 def test_they_come_back_as_standard_blocks(vendor: str, version: str, server: LoopbackServer) -> None:
     """A call, its result, and the text; never a tool call that the caller would have to run."""
     answer = searched(vendor, server, version)
@@ -195,7 +195,7 @@ def test_a_thread_with_them_goes_on(source: str, target: str, version: str, serv
     assert history == before
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "owners"),
     [
         ("web_search_20260318", {"anthropic"}),

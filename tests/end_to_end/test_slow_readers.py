@@ -9,11 +9,13 @@ import pytest
 
 from langchain_llmdispatch import StreamInterruptedError
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, deployment, model_of
 
 COLOURS = pytest.mark.parametrize("colour", ["stream", "astream"])
+each_colour = each("colour", ["stream", "astream"])
 
 
 def read(model: Any, colour: str, clock: FakeClock, seconds: float) -> str:
@@ -35,8 +37,8 @@ def read(model: Any, colour: str, clock: FakeClock, seconds: float) -> str:
     return text
 
 
-@COLOURS
-@pytest.mark.parametrize("vendor", sorted(MODELS))
+@each_colour
+@each("vendor", sorted(MODELS))
 def test_a_slow_reader_gets_the_whole_answer(server: LoopbackServer, vendor: str, colour: str) -> None:
     """A day between two chunks is longer than the idle limit, the timeout and the deadline."""
     clock = FakeClock()

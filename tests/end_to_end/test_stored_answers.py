@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, errors
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, VENDORS
@@ -71,8 +72,8 @@ def texts(body: dict[str, Any]) -> list[Any]:
     return [item.get("content") for item in body["input"]]
 
 
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
-@pytest.mark.parametrize("vendor", ["openai", "azure"])
+@each("way", ["invoke", "ainvoke", "stream", "astream"])
+@each("vendor", ["openai", "azure"])
 def test_only_what_is_new_is_sent(vendor: str, way: str, server: LoopbackServer) -> None:
     """With the id of the last answer; this one is stored, too."""
     model = router(server, vendor)
@@ -98,7 +99,7 @@ def test_a_tools_result_follows_a_stored_call(server: LoopbackServer) -> None:
     assert body["input"] == [{"type": "function_call_output", "call_id": "call_1", "output": "found"}]
 
 
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+@each("way", ["invoke", "ainvoke", "stream", "astream"])
 def test_an_answer_that_is_gone_is_sent_again(way: str, server: LoopbackServer) -> None:
     """Once, to the same deployment, with the whole history, and as a retry that is counted."""
     model = router(server, "openai", "anthropic", retry_policy={"max_retries": 0})
@@ -124,7 +125,7 @@ def test_it_stays_within_the_attempts(server: LoopbackServer) -> None:
     assert [attempt["vendor"] for attempt in facts["attempts"]] == ["openai", "openai", "anthropic"]
 
 
-@pytest.mark.parametrize("other", [*sorted(set(VENDORS) - {"openai"}), "openai#2"])
+@each("other", [*sorted(set(VENDORS) - {"openai"}), "openai#2"])
 def test_elsewhere_the_whole_history_is_sent(other: str, server: LoopbackServer) -> None:
     """To another vendor, and to another deployment of the same one."""
     history = thread(router(server, "openai"))

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_llmdispatch import DispatcherChatModel, errors
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.vendors.openai import CompatibleVendor
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, deployment
@@ -87,8 +88,8 @@ def model_of(server: LoopbackServer, fails_at: str) -> DispatcherChatModel:
     )
 
 
-@pytest.mark.parametrize("place", ["answer", "usage", "headers", "error"])
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke"])
+@each("place", ["answer", "usage", "headers", "error"])
+@each("colour", ["invoke", "ainvoke"])
 def test_a_whole_answer_that_cannot_be_read_falls_back(
     server: LoopbackServer, place: str, colour: str
 ) -> None:

@@ -14,6 +14,7 @@ from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.types import Change, Endpoint, Scopes
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.compile.call import compile_call
+from tests.cases import each
 from tests.end_to_end.sdk_types import faults
 from tests.end_to_end.vendor_words import SECRET, WORDS, requests
 from tests.models import MODELS, VENDORS
@@ -54,7 +55,7 @@ def test_each_word_is_valid_alone(target: str) -> None:
     assert found == {}
 
 
-@pytest.mark.parametrize("target", VENDORS)
+@each("target", VENDORS)
 def test_secrets_stay_with_their_vendor(target: str) -> None:
     """A canary in tokens, headers, query and body of a call is nowhere in a request to another vendor."""
     for owner, words in WORDS.items():

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from langchain_llmdispatch import DispatcherChatModel, errors
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.testing import Cassette
+from tests.cases import each
 from tests.end_to_end.test_secrets import _chain, _Listener
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -122,7 +123,7 @@ def test_a_cassette_holds_no_credential_of_a_word(server: LoopbackServer, tmp_pa
     assert CANARY not in file.read_text()
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "words"),
     [
         ("anthropic", {"mcp_servers": [{**MCP, "authorization_token": SecretStr(CANARY)}]}),
@@ -135,7 +136,7 @@ def test_a_cassette_holds_no_credential_of_a_word(server: LoopbackServer, tmp_pa
         ("openai", {"tools": [{"type": "code_interpreter", "container": {"file_ids": [CANARY]}}]}),
     ],
 )
-@pytest.mark.parametrize("policy", ["adapt", "drop"])
+@each("policy", ["adapt", "drop"])
 def test_secret_values_and_ids_in_tools_reach_the_first_choice_alone(
     vendor: str, words: dict[str, Any], policy: str, server: LoopbackServer
 ) -> None:

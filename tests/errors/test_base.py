@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from langchain_core import exceptions as core
 from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 
 PACKAGE = Path(errors.__file__).parents[1]
 CLASSES = {
@@ -86,7 +86,7 @@ def exceptions_in(file: Path) -> Iterator[tuple[str, set[str]]]:
                 yield node.name, bases
 
 
-@pytest.mark.parametrize("name", sorted(CLASSES))
+@each("name", sorted(CLASSES))
 def test_an_error_keeps_its_attributes_when_pickled(name: str) -> None:
     """Class, message and attributes cross a process border."""
     own = {

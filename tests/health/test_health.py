@@ -19,6 +19,7 @@ from langchain_llmdispatch.health.breaker import AttemptResult
 from langchain_llmdispatch.health.health import Health, result_of
 from langchain_llmdispatch.testing import FakeClock
 from tests.calls import dispatch_of
+from tests.cases import each
 from tests.targets import fail, learn, target, targets
 
 A, B = targets("a", "b")
@@ -107,7 +108,7 @@ def ended(error: BaseException | None, *, sent: bool = True) -> tuple[Health, An
     return health, attempt
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "blame"),
     [
         (errors.ServerError("x"), "health"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from langchain_llmdispatch.internal.html import (
     NOTHING,
     aligned,
@@ -21,9 +19,10 @@ from langchain_llmdispatch.internal.html import (
     tag,
     text,
 )
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "shown"),
     [
         *((None, NOTHING), (0.0004, "0.4 ms"), (0.34, "340 ms"), (0.9998, "1.00 s"), (2.414, "2.41 s")),
@@ -35,7 +34,7 @@ def test_durations_have_a_fitting_unit(value: float | None, shown: str) -> None:
     assert seconds(value) == shown
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "shown"),
     [
         (None, "unknown"),

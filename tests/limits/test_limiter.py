@@ -16,6 +16,7 @@ from langchain_llmdispatch import VendorConfig, errors
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.types import ChatRequest
 from tests.calls import dispatch_of
+from tests.cases import each
 from tests.limits.bench import Bench, target
 
 ZERO = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "7s"}
@@ -37,7 +38,7 @@ def test_an_attempt_that_need_not_wait_starts_no_thread(bench: Bench) -> None:
     assert bench.limiter._loop.started
 
 
-@pytest.mark.parametrize("burst", [0.0, -1.0, 1.5])
+@each("burst", [0.0, -1.0, 1.5])
 def test_a_burst_out_of_range_is_refused(burst: float) -> None:
     """A share is above 0 and at most 1."""
     with pytest.raises(errors.ConfigurationError, match="burst"):
@@ -159,7 +160,7 @@ class Answered:
         self.vendor = CountingVendor()
 
 
-@pytest.mark.parametrize(
+@each(
     ("headers", "parsed"),
     [
         ({"x-ratelimit-remaining-requests": "0"}, True),
@@ -171,7 +172,7 @@ class Answered:
         ({}, False),
     ],
 )
-@pytest.mark.parametrize("kind", [dict, httpx.Headers])
+@each("kind", [dict, httpx.Headers])
 def test_headers_are_parsed_only_where_one_may_report_zero_remaining(
     headers: dict[str, str], parsed: bool, kind: type
 ) -> None:

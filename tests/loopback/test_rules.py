@@ -297,7 +297,7 @@ def test_every_rule_is_tried() -> None:
         assert all(rule.source for rule in dialect.rules)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("vendor", VENDORS)
 def test_bad_and_missing_keys(server: LoopbackServer, vendor: str) -> None:
     none = {"authorization": None, "api-key": None, "x-api-key": None, "x-goog-api-key": None}
     bad = {
@@ -324,7 +324,7 @@ def test_headers_and_addresses(server: LoopbackServer) -> None:
     assert rejection(server, "google") == "key in the address"
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "change"),
     [
         ("openai", {"model": "gpt-6-luna", "temperature": 0.2, "reasoning_effort": "none"}),

@@ -36,21 +36,21 @@ def server() -> Iterator[LoopbackServer]:
 class TestDialects:
     """Answers and streams."""
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_answers(self, server: LoopbackServer, vendor: str) -> None:
         response = post(server, vendor, prompt(vendor, "Say hi"))
         assert response.status_code == 200, response.text
         assert "You said: Say hi" in response.text
         assert MODELS[vendor] in response.text or vendor == "cohere"
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_streams_in_pieces_up_to_its_end_marker(self, server: LoopbackServer, vendor: str) -> None:
         response = streamed(server, vendor)
         assert response.status_code == 200, response.text
         assert ENDS[vendor] in response.text
         assert len(datas(response)) >= 4
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_calls_the_tool(self, server: LoopbackServer, vendor: str) -> None:
         whole = post(server, vendor, prompt(vendor, ASK, tool=True)).text
         parts = streamed(server, vendor, ASK, tool=True).text
@@ -58,7 +58,7 @@ class TestDialects:
         assert "magic_function" in parts
         assert "3}" in whole.replace("\\", "").replace(" ", "")
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_same_request_same_answer(self, vendor: str) -> None:
         answers = []
         for _ in range(2):
@@ -66,7 +66,7 @@ class TestDialects:
                 answers.append(streamed(server, vendor, ASK, tool=True).text)
         assert answers[0] == answers[1]
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_reported_usage_is_counted(self, server: LoopbackServer, vendor: str) -> None:
         post(server, vendor, prompt(vendor, "Say hi"))
         streamed(server, vendor, "Say hi")
@@ -221,7 +221,7 @@ class TestFaults:
         assert response.status_code >= 400
         assert isinstance(response.json().get("error", response.json().get("message")), (dict, str))
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_cut_streams_break(self, server: LoopbackServer, vendor: str) -> None:
         server.script(
             service(vendor),
@@ -233,7 +233,7 @@ class TestFaults:
         assert ENDS[vendor] not in streamed(server, vendor).text
         assert ENDS[vendor] in streamed(server, vendor).text
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_end_markers_can_be_missing(self, server: LoopbackServer, vendor: str) -> None:
         server.script(service(vendor), [Fault.no_end_marker()])
         response = streamed(server, vendor)
@@ -246,7 +246,7 @@ class TestFaults:
         assert ("[DONE]" not in text, '"finish_reason":"stop"' in text) == (True, True)
         assert datas(streamed(server, "openai"))[-1]["choices"]
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_stalls_end_with_the_client_or_the_server(self, vendor: str) -> None:
         with LoopbackServer() as server:
             server.script(service(vendor), [Fault.stall(after_events=1), Fault.stall()])
@@ -265,7 +265,7 @@ class TestFaults:
             assert "[DONE]" in streamed(server, "openai").text
             assert time.monotonic() - began >= 0.015
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_malformed(self, server: LoopbackServer, vendor: str) -> None:
         server.script(service(vendor), [Fault.malformed(after_events=1)] * 2)
         with pytest.raises(json.JSONDecodeError):
@@ -273,7 +273,7 @@ class TestFaults:
         with pytest.raises(json.JSONDecodeError):
             post(server, vendor, prompt(vendor, "Hello")).json()
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_in_band_errors_come_with_status_200(self, server: LoopbackServer, vendor: str) -> None:
         server.script(service(vendor), [Fault.in_band_error("overloaded", after_events=2)] * 2)
         response = streamed(server, vendor)
@@ -287,7 +287,7 @@ class TestFaults:
             with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
                 streamed(server, "openai")
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_empty_answers_are_proper(self, server: LoopbackServer, vendor: str) -> None:
         server.script(service(vendor), [Fault.empty_answer()] * 2)
         assert post(server, vendor, prompt(vendor, "Hello")).status_code == 200
@@ -296,7 +296,7 @@ class TestFaults:
         assert "Hello" not in response.text
         assert server.usage()[service(vendor)].output_tokens == 0
 
-    @pytest.mark.parametrize("vendor", VENDORS)
+    @each("vendor", VENDORS)
     def test_keepalives_precede_the_answer(self, server: LoopbackServer, vendor: str) -> None:
         server.script(service(vendor), [Fault.keepalives(3), Fault.keepalives(3)])
         assert ENDS[vendor] in streamed(server, vendor).text

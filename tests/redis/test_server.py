@@ -21,6 +21,7 @@ from langchain_llmdispatch.redis.limits import RedisLimits
 from langchain_llmdispatch.redis.server import RedisServer
 from langchain_llmdispatch.redis.state import RedisState
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.limits.bench import Bench, target
 from tests.redis.process import RedisProcess, quiet
 
@@ -151,7 +152,7 @@ def test_no_pickle_holds_the_password(place: str) -> None:
     assert b"canary-key" not in data
 
 
-@pytest.mark.parametrize("wrong", ["redis://u:hun/ter2@h/0", "redis://h:hunter2/0", "http://h", 5, None])
+@each("wrong", ["redis://u:hun/ter2@h/0", "redis://h:hunter2/0", "http://h", 5, None])
 def test_what_is_no_url_of_redis_is_refused_without_it(wrong: Any) -> None:
     """A slash in a password makes a port of a part of it, which parsers quote."""
     with pytest.raises(errors.ConfigurationError, match="Redis") as raised:

@@ -10,6 +10,7 @@ from langchain_core.messages import HumanMessage
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RoutingRule
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.routing.rules import matches_model
+from tests.cases import each
 from tests.routing.decisions import CLAUDE, FLEET, IMAGE, OPENAI, SEARCH, names
 from tests.targets import request, routing, target
 
@@ -21,7 +22,7 @@ def led(rule: RoutingRule, given: Any = None, **fields: Any) -> bool:
     return decision.rule is rule
 
 
-@pytest.mark.parametrize(
+@each(
     ("pattern", "model", "matches"),
     [
         ("gpt-4", "gpt-4-turbo", True),
@@ -41,7 +42,7 @@ def test_model_patterns_are_globs_or_prefixes(pattern: str, model: str, matches:
     assert matches_model(pattern, model) is matches
 
 
-@pytest.mark.parametrize(
+@each(
     ("conditions", "given", "matches"),
     [
         ({}, {}, True),
@@ -100,7 +101,7 @@ def test_a_rule_without_a_deployment_is_passed_over() -> None:
     assert names(Router(rules=rules).decide(routing(FLEET)))[0] == "gem"
 
 
-@pytest.mark.parametrize(
+@each(
     ("rule", "message"),
     [
         ({"deployment": "oia"}, "Did you mean 'oai'"),

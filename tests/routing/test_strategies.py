@@ -22,6 +22,7 @@ from langchain_llmdispatch.routing.strategies import (
     order_of,
     weighs_cost,
 )
+from tests.cases import each
 from tests.targets import target
 
 FLEET = [target(f"d{n}", weight=w) for n, w in enumerate((1, 3, 0, 2, 1, 5, 1, 1))]
@@ -174,7 +175,7 @@ def test_lowest_latency_draws_only_from_the_near_best() -> None:
     assert first == {"d2", "d4"}
 
 
-@pytest.mark.parametrize("strategy", ["lowest_latency", "balanced", {"latency": 1}, {"failures": 1}])
+@each("strategy", ["lowest_latency", "balanced", {"latency": 1}, {"failures": 1}])
 def test_a_bad_deployment_is_tried_again_once_its_estimate_has_faded(strategy: object) -> None:
     """While fresh it comes last; when almost nothing of it counts any more, it comes first."""
     bad, good = seen(8.0, success=0.2), seen(0.5, success=0.9)
@@ -238,7 +239,7 @@ def test_no_candidate_above_a_ceiling_is_tried(known: list, seed: int, most: tup
         assert (criteria.exceeded_by(candidate) is None) == (fits and candidate.health.in_flight < busy)
 
 
-@pytest.mark.parametrize(
+@each(
     ("wrong", "message"),
     [
         ("lowest_cots", "Did you mean 'lowest_cost'"),

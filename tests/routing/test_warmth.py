@@ -6,13 +6,13 @@ import random
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_llmdispatch.routing.warmth import CacheMiss, Warmth
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.types import ToolSpec
 from tests.calls import dispatch_of
+from tests.cases import each
 from tests.targets import request, target
 
 CLAUDE = "anthropic:claude-haiku-4-5"
@@ -63,7 +63,7 @@ def test_a_hit_is_no_miss_and_a_cold_thread_neither() -> None:
     assert Thread().answer(0, 0) is None
 
 
-@pytest.mark.parametrize("seed", range(30))
+@each("seed", range(30))
 def test_each_of_thirty_seeded_breaks_is_named(seed: int) -> None:
     """By its cause, its place, and its dollars."""
     rng, thread = random.Random(seed), _warm()

@@ -9,12 +9,13 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.server.access import ANYBODY, Access, check_address
+from tests.cases import each
 
 OPEN = Access()
 CLOSED = Access([SecretStr("key-no-one"), {"key": "key-no-two", "name": "team-a", "models": ["smart"]}])
 
 
-@pytest.mark.parametrize(
+@each(
     ("header", "name"),
     [
         ("Bearer key-no-one", "client-1"),
@@ -64,13 +65,13 @@ def test_what_is_no_key_is_refused(keys: list[Any], message: str) -> None:
     assert "key-no-one" not in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.9.9.9"])
+@each("host", ["127.0.0.1", "localhost", "::1", "127.9.9.9"])
 def test_this_machine_needs_no_key(host: str) -> None:
     """Loopback addresses are open."""
     check_address(host, OPEN)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "example.org"])  # noqa: S104 - it is refused
+@each("host", ["0.0.0.0", "::", "10.0.0.5", "example.org"])  # noqa: S104 - it is refused
 def test_other_machines_need_one(host: str) -> None:
     """Without keys another address is refused, by name."""
     check_address(host, CLOSED)

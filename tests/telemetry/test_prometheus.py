@@ -11,6 +11,7 @@ from langchain_core.language_models import FakeListLLM
 from langchain_llmdispatch.telemetry import PrometheusCallbackHandler
 from langchain_llmdispatch.telemetry.prometheus import MOST_DEPLOYMENTS
 from tests.callbacks.handlers import COLOURS
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -76,8 +77,8 @@ def test_a_notebook_s_cell_may_run_again(server: LoopbackServer) -> None:
     assert scrape(registry)['llmdispatch_calls_total{outcome="ok"}'] == 2
 
 
-@pytest.mark.parametrize("colour", ["ainvoke", "astream"])
-@pytest.mark.parametrize("hedges", [None, 0.01])
+@each("colour", ["ainvoke", "astream"])
+@each("hedges", [None, 0.01])
 def test_a_cancelled_call_is_in_flight_no_more(
     server: LoopbackServer, colour: str, hedges: float | None
 ) -> None:

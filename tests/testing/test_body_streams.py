@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.testing.body_streams import END_MARKER, EventSplitter, pause
 from langchain_llmdispatch.transport.deadline import ReadDeadline
+from tests.cases import each
 
 BODIES = {
     "text/event-stream": [b"event: a\ndata: 1\n\n", b"data: 2\r\n\r\n", b": ping\n\n", b"data: 3\r\r"],
@@ -39,7 +40,7 @@ def test_a_body_that_is_no_stream_is_one_event() -> None:
     assert splitter.close() == [b'{"a":\n\n1}']
 
 
-@pytest.mark.parametrize(
+@each(
     "event",
     [
         b"data: [DONE]\n\n",

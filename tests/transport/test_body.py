@@ -14,6 +14,7 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.body import afinish, aread, awhole, finish, read, whole
 from langchain_llmdispatch.transport.deadline import ReadDeadline
+from tests.cases import each
 
 LIMIT = 100_000
 
@@ -137,8 +138,8 @@ def test_failures_on_the_way(reader: Reader) -> None:
         reader(answer(b"a", b"b")[0], deadline(0))
 
 
-@pytest.mark.parametrize("reader", [_whole, _awhole])
-@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+@each("reader", [_whole, _awhole])
+@each("status", [401, 404, 429, 500, 503])
 def test_a_long_error_is_known_by_its_status(reader: Reader, status: int) -> None:
     """Its beginning is enough; much less is read than of an answer."""
     response, body = answer(*[b"x" * 10_000] * 50, status=status)
@@ -146,8 +147,8 @@ def test_a_long_error_is_known_by_its_status(reader: Reader, status: int) -> Non
     assert (len(text), body.taken) == (60_000, 7)
 
 
-@pytest.mark.parametrize("reader", [_whole, _awhole])
-@pytest.mark.parametrize("status", [400, 422])
+@each("reader", [_whole, _awhole])
+@each("status", [400, 422])
 def test_a_long_refusal_may_be_anything(reader: Reader, status: int) -> None:
     """Whether the request is to blame is in its text: unread, it is the vendor's fault."""
     with pytest.raises(errors.ResponseTooLargeError):

@@ -11,6 +11,7 @@ import pytest
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.deadline_backend import AsyncDeadlineBackend, DeadlineBackend
+from tests.cases import each
 
 
 class Below(httpcore.NetworkBackend, httpcore.NetworkStream):
@@ -77,6 +78,7 @@ def run(colour: str, timeouts: list[float | None], writes: list[bytes]) -> Below
 
 
 colours = pytest.mark.parametrize("colour", ["sync", "async"])
+each_colour = each("colour", ["sync", "async"])
 
 
 @colours
@@ -89,8 +91,8 @@ def test_each_step_gets_what_is_left(colour: str) -> None:
     assert below.calls == [("host", 7.0), (b"hi", None), ("read", pytest.approx(3))]
 
 
-@colours
-@pytest.mark.parametrize(
+@each_colour
+@each(
     ("step", "error"), list(enumerate([httpcore.ConnectTimeout, httpcore.WriteTimeout, httpcore.ReadTimeout]))
 )
 def test_a_step_after_the_end_is_a_timeout(colour: str, step: int, error: type[Exception]) -> None:

@@ -12,11 +12,12 @@ import trustme
 
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.transport.proxies import Proxies, ssl_context
+from tests.cases import each
 
 PROXY = "http://proxy.test:3128"
 
 
-@pytest.mark.parametrize(
+@each(
     ("environment", "url", "proxy"),
     [
         ({}, "https://vendor.test", None),
@@ -37,7 +38,7 @@ def test_the_proxy_of_a_url(environment: dict[str, str], url: str, proxy: str | 
     assert Proxies(environment).of(httpx.URL(url)) == proxy
 
 
-@pytest.mark.parametrize(
+@each(
     ("bypass", "url", "direct"),
     [
         ("*", "https://vendor.test", True),
@@ -72,9 +73,7 @@ def test_hosts_without_a_proxy(bypass: str, url: str, direct: bool) -> None:
         assert (found is None) is direct
 
 
-@pytest.mark.parametrize(
-    "value", ["ftp://s3cret@proxy.test", "http://", "socks4://proxy.test", "http://proxy.test:s3cret"]
-)
+@each("value", ["ftp://s3cret@proxy.test", "http://", "socks4://proxy.test", "http://proxy.test:s3cret"])
 def test_what_cannot_be_used_names_the_variable(value: str) -> None:
     """A setting that no proxy can be read from is a configuration error, without its value."""
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:

@@ -16,6 +16,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT, Transport
+from tests.cases import each
 from tests.drivers.script import Body
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
@@ -31,8 +32,8 @@ def open_until(server: LoopbackServer, wanted: int) -> int:
     return server.open_connections
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("colour", ["ainvoke", "astream"])
+@each("loop", LOOPS)
+@each("colour", ["ainvoke", "astream"])
 def test_a_model_answers_on_either_loop(server: LoopbackServer, loop: str, colour: str) -> None:
     """Servers run on uvloop, notebooks on asyncio: both get the answer, twice over one connection."""
     model = model_of(deployment(server, "openai"))
@@ -66,8 +67,8 @@ def test_a_lost_race_is_ended_on_either_loop(server: LoopbackServer, loop: str) 
     assert open_until(server, before) <= before
 
 
-@pytest.mark.parametrize("colour", ["stream", "astream"])
-@pytest.mark.parametrize("vendor", sorted(MODELS))
+@each("colour", ["stream", "astream"])
+@each("vendor", sorted(MODELS))
 def test_streams_leave_their_connection_to_the_next(vendor: str, colour: str, server: LoopbackServer) -> None:
     """Three streams one after the other need one connection: HTTP's end is read after the answer's."""
     model = model_of(deployment(server, vendor))
@@ -129,8 +130,8 @@ def test_the_end_of_a_forked_child_leaves_the_parents_connections(server: Loopba
     transport.close()
 
 
-@pytest.mark.parametrize("read", [True, False])
-@pytest.mark.parametrize("colour", ["sync", "async"])
+@each("read", [True, False])
+@each("colour", ["sync", "async"])
 def test_a_response_that_a_hook_refuses_is_the_answer(colour: str, read: bool) -> None:
     """Status and headers are kept, and the body if the hook has read it; the original is closed."""
     clock, refused = FakeClock(), list[httpx.Response]()

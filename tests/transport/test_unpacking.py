@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.transport.unpacking import unpacker
+from tests.cases import each
 
 TEXT = b"".join(b'{"n": %d}\n' % number for number in range(20_000))
 
@@ -99,7 +100,7 @@ def test_damage_after_the_beginning() -> None:
         pieces("deflate", bytes(data), 500)
 
 
-@pytest.mark.parametrize("headers", [{}, {"content-encoding": ""}, {"content-encoding": "identity, new"}])
+@each("headers", [{}, {"content-encoding": ""}, {"content-encoding": "identity, new"}])
 def test_bodies_that_are_not_packed(headers: dict[str, str]) -> None:
     """They are left as they are, and so is what nothing here can unpack."""
     assert unpacker(headers) is None

@@ -20,17 +20,18 @@ from langchain_llmdispatch.vendors.answer import (
 )
 from langchain_llmdispatch.vendors.answer_checks import check_answer
 from langchain_llmdispatch.vendors.errors import ErrorContext
+from tests.cases import each
 from tests.vendors.samples import OPENAI, SAMPLES, Sample
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"7", b"null"])
+@each("body", [b"", b"<html>", b"[]", b"7", b"null"])
 def test_no_object(body: bytes) -> None:
     """Anything but a JSON object is malformed."""
     with pytest.raises(errors.MalformedResponseError, match="is not JSON|no JSON object"):
         json_object(body, ErrorContext(OPENAI.codec, OPENAI.call(), {}))
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "args"),
     [("", {}), (" ", {}), ("null", {}), ("{}", {}), ('{"a": 1}', {"a": 1}), ("[1]", None), ('{"a"', None)],
 )
@@ -72,7 +73,7 @@ def test_chunks_with_content_share_nothing() -> None:
     assert other.model_dump() == type(other)(**other.model_dump(exclude={"type"})).model_dump()
 
 
-@pytest.mark.parametrize("odd", [None, 7, ["x"], {"x": 1}])
+@each("odd", [None, 7, ["x"], {"x": 1}])
 def test_only_text_is_text(odd: Any) -> None:
     """LangChain does not check what is within blocks; null stands for absence there."""
     with pytest.raises(TypeError):

@@ -10,12 +10,13 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.answer_checks import check_answer, is_empty
+from tests.cases import each
 from tests.vendors.samples import ODD, SAMPLES, Sample, variants
 
 CALL = {"name": "f", "args": {}, "id": "c1"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "empty"),
     [
         (AIMessage(""), True),
@@ -40,7 +41,7 @@ def test_what_is_empty(message: AIMessage, empty: bool) -> None:
     assert is_empty(message) is empty
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "cls"),
     [
         (AIMessage("", response_metadata={"finish_reason": "stop"}), errors.EmptyAnswerError),

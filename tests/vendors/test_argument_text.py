@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.vendors.argument_text import ArgumentText, arguments_of
+from tests.cases import each
 
 
 def fed(*pieces: str) -> tuple[str, dict[str, Any] | None]:
@@ -44,13 +44,13 @@ def test_one_object_at_any_cut(value: dict[str, Any], before: str, twice: bool, 
     assert json.loads(out) == value
 
 
-@pytest.mark.parametrize("pieces", [[""], ["null"], [" ", "nul", "l"]])
+@each("pieces", [[""], ["null"], [" ", "nul", "l"]])
 def test_nothing_means_no_arguments(pieces: list[str]) -> None:
     """Nothing is handed out, since LangChain reads no text as no arguments."""
     assert fed(*pieces) == ("", {})
 
 
-@pytest.mark.parametrize("pieces", [["{}"], ["{", " ", "}"], ["{}", "{}"], ["{}", "null"], ["{}", " \n"]])
+@each("pieces", [["{}"], ["{", " ", "}"], ["{}", "{}"], ["{}", "null"], ["{}", " \n"]])
 def test_an_empty_object_is_handed_out_at_the_end(pieces: list[str]) -> None:
     """Until then arguments may follow it."""
     text = ArgumentText()
@@ -58,7 +58,7 @@ def test_an_empty_object_is_handed_out_at_the_end(pieces: list[str]) -> None:
     assert text.value == {}
 
 
-@pytest.mark.parametrize(
+@each(
     "pieces",
     [
         ['{"a"'],

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 from pydantic import SecretStr
 
 import langchain_llmdispatch
@@ -142,7 +141,7 @@ def test_no_code_above_the_vendors_names_one(path: Path) -> None:
 # -- errors --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("headers", "seconds"),
     [
         ({}, None),
@@ -177,7 +176,7 @@ def test_an_error_has_all_that_was_reported_and_no_key() -> None:
     assert vendor_error(RateLimitError, PlainVendor(), CALL, ErrorBody(""), wait=9).retry_after == 9
 
 
-@pytest.mark.parametrize(
+@each(
     ("cls", "status", "word", "retryable"),
     [
         (ServerError, 500, "false", False),

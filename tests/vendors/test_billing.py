@@ -5,22 +5,21 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.billing import MOST_USES, NO_BILL, Billing, dollars_of, fees_of
+from tests.cases import each
 
 VENDORS = builtin_vendors()
 
 
-@pytest.mark.parametrize("word", ["auto", "default", "standard", "standard_only", "on_demand", "", None])
+@each("word", ["auto", "default", "standard", "standard_only", "on_demand", "", None])
 def test_words_for_the_ordinary_tier(word: Any) -> None:
     """Each vendor has its own."""
     assert Billing().tier(word) == ""
     assert Billing().bill({"service_tier": word}) is NO_BILL
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "params", "terms"),
     [
         ("openai", {"service_tier": "flex"}, ("flex", "", "")),
@@ -36,7 +35,7 @@ def test_what_a_request_asks_for(vendor: str, params: dict[str, Any], terms: tup
     assert VENDORS[vendor].billing.requested(params) == terms
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "url", "geography"),
     [
         ("openai", "https://eu.api.openai.com/v1", "eu"),
@@ -53,7 +52,7 @@ def test_where_an_address_is(vendor: str, url: str, geography: str) -> None:
     assert VENDORS[vendor].billing.geography(url) == geography
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "tools", "fees"),
     [
         ("openai", [{"type": "web_search"}], {"web_search": MOST_USES}),
@@ -74,7 +73,7 @@ def test_the_most_that_tools_may_cost(vendor: str, tools: list[dict[str, Any]], 
     assert dict(VENDORS[vendor].billing.most_fees(tools)) == fees
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "usd"),
     [
         (0.5, "0.5"),

@@ -23,7 +23,7 @@ from tests.vendors.error_bodies import EVENTS, GATEWAYS, WHOLE, interruption, re
 from tests.vendors.samples import ODD, OPENAI, SAMPLES, Sample, variants
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "cls"),
     [
         (401, errors.AuthenticationError),
@@ -236,7 +236,7 @@ def test_statuses_of_the_way(vendor: str, status: int) -> None:
             assert type(error) is STATUSES[status]
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "text"),
     [
         (None, ""),

@@ -11,10 +11,11 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of, finish_reason_of, has_ended
+from tests.cases import each
 from tests.vendors.samples import SAMPLES
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "meaning"),
     [
         ("stop", "stop"),
@@ -60,7 +61,7 @@ def test_an_unknown_word_is_an_end() -> None:
     assert finish_reason_of("length", calls=True) == "length"
 
 
-@pytest.mark.parametrize("word", [None, "", "null", "None", "FINISH_REASON_UNSPECIFIED", "not_finished"])
+@each("word", [None, "", "null", "None", "FINISH_REASON_UNSPECIFIED", "not_finished"])
 def test_no_end(word: Any) -> None:
     """Servers stamp these on pieces before the end."""
     assert not has_ended(word)
@@ -109,8 +110,8 @@ def answered(name: str, word: str, *, stream: bool) -> AIMessage:
     return [*chunks, *decoder.close()][-1]
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", PLACES)
+@each("stream", [False, True])
+@each("name", PLACES)
 def test_words_of_other_vendors(name: str, stream: bool) -> None:
     """A cut, refused or failed answer is no whole one in any dialect."""
     cut = ["MAX_TOKENS", "model_length"]
@@ -125,8 +126,8 @@ def test_words_of_other_vendors(name: str, stream: bool) -> None:
             answered(name, word, stream=stream)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", ["openai", "anthropic", "cohere", "ollama"])
+@each("stream", [False, True])
+@each("name", ["openai", "anthropic", "cohere", "ollama"])
 def test_unknown_words_are_kept(name: str, stream: bool) -> None:
     """An unknown word is an end, and the vendor's own word stays in the metadata."""
     metadata = answered(name, "something new", stream=stream).response_metadata

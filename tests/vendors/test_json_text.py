@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.vendors.json_text import partial_value, whole_value
+from tests.cases import each
 
 _VALUE = {"name": "Bob", "tags": ["a", {"b": "}"}]}
 _JSON = json.dumps(_VALUE)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         _JSON,
@@ -46,7 +47,7 @@ def test_control_characters_in_strings_are_read() -> None:
     assert whole_value('{"a": "one\n\ttwo"}') == {"a": "one\n\ttwo"}
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
-
 from langchain_llmdispatch.vendors.redaction import credentials, redact
+from tests.cases import each
 from tests.vendors.error_bodies import WHOLE
 from tests.vendors.samples import SAMPLES
 
 
-@pytest.mark.parametrize(
+@each(
     "key",
     [
         "sk-ant-0123456789",
@@ -64,8 +63,8 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize("vendor", WHOLE)
-@pytest.mark.parametrize("name", SECRETS)
+@each("vendor", WHOLE)
+@each("name", SECRETS)
 def test_credentials_in_headers_are_redacted(vendor: str, name: str) -> None:
     """A header's credential that a vendor repeats is cut out, with and without its scheme; other headers are not."""
     sample, secret = SAMPLES[vendor], SECRETS[name]

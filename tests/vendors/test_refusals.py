@@ -6,6 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch.vendors.refusals import completed
+from tests.cases import each
 from tests.vendors.test_finish_reasons import PLACES, answered
 
 WORDS = (
@@ -41,7 +42,7 @@ def test_words_of_filters(word: str, vendor: str, stream: bool) -> None:
     assert (facts["finish_reason"], facts["normalized_finish_reason"]) == (word, "refusal")
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@each("provider", PROVIDERS)
 def test_text_before_a_filter_is_kept(provider: str) -> None:
     """What came before the filter stays text, and the block follows it."""
     facts = {"model_provider": provider, "finish_reason": "content_filter"}

@@ -10,6 +10,7 @@ import pytest
 from langchain_llmdispatch.internal.json_format import UnwritableError
 from langchain_llmdispatch.types import Endpoint, ToolSpec
 from langchain_llmdispatch.vendors.request import custom_headers, function_tool, json_request, merged
+from tests.cases import each
 
 
 def test_the_callers_fields_win() -> None:
@@ -37,7 +38,7 @@ def test_custom_headers_are_in_lower_case() -> None:
     assert custom_headers(Endpoint("https://x.test", headers={"X-Key": "A"})) == {"x-key": "A"}
 
 
-@pytest.mark.parametrize("value", [{1}, math.nan, b"x"])
+@each("value", [{1}, math.nan, b"x"])
 def test_credentials_are_unwrapped_after_the_body_is_written(value: Any) -> None:
     """A body that cannot be written raises before any key is in a variable."""
 

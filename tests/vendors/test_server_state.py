@@ -31,6 +31,7 @@ from langchain_llmdispatch.vendors.server_state import (
     reasoning_in,
     state_of,
 )
+from tests.cases import each
 
 ROUTER = "https://openrouter.ai/api/v1"
 GEMINI = "https://generativelanguage.googleapis.com/v1beta/openai"
@@ -150,8 +151,8 @@ def without_index(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in call.items() if key != "index"} for call in calls]
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", SERVERS)
+@each("stream", [False, True])
+@each("name", SERVERS)
 def test_state_goes_back_to_its_server(name: str, stream: bool) -> None:
     """As it came, in its places: on the message, and on the very call; streamed or not, stored or not."""
     url, model, fields, calls = SERVERS[name]
@@ -164,8 +165,8 @@ def test_state_goes_back_to_its_server(name: str, stream: bool) -> None:
         assert "server_state_dropped" not in {change.kind for change in changes}
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", SERVERS)
+@each("stream", [False, True])
+@each("name", SERVERS)
 def test_no_other_server_gets_it(name: str, stream: bool) -> None:
     """Another host, another vendor at the same host, another maker's model at a router: it is dropped and noted."""
     url, model, *_ = SERVERS[name]

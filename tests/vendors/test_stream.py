@@ -16,6 +16,7 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.answer import text_chunk
 from langchain_llmdispatch.vendors.base import StreamDecoder
 from langchain_llmdispatch.vendors.stream import EventDecoder
+from tests.cases import each
 from tests.vendors.samples import ODD, OPENAI, SAMPLES, Sample, sse, variants
 
 
@@ -101,7 +102,7 @@ def test_an_error_after_the_end_is_no_whole_answer() -> None:
     assert not decoder.finished
 
 
-@pytest.mark.parametrize("rest", [b"", b"data", b'data: {"type": "te', b": ping\n\n"])
+@each("rest", [b"", b"data", b'data: {"type": "te', b": ping\n\n"])
 def test_the_end_of_input_before_the_end_marker(rest: bytes) -> None:
     """A stream that just ends, or is cut within an event, is truncated, and the marker is named."""
     decoder = Letters()
@@ -117,7 +118,7 @@ def test_what_is_cut_after_the_end_is_bookkeeping() -> None:
     assert decoder.close() == []
 
 
-@pytest.mark.parametrize(
+@each(
     "data", [b"data: {oops}\n\n", b"data: 7\n\n", b"data: [1]\n\n", sse({"type": "text"}), sse({"type": [1]})]
 )
 def test_odd_events_are_malformed(data: bytes) -> None:
@@ -275,7 +276,7 @@ def test_many_events_are_no_long_one(sample: Sample) -> None:
         assert decoder.feed(framed(sample, [sample.events[place]]))
 
 
-@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@each("coding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_plain_json_in_other_codings(coding: str) -> None:
     """A body in place of events is read like a whole answer."""
     decoder, body = Letters(), json.dumps(OPENAI.whole).encode(coding)
@@ -331,7 +332,7 @@ def test_no_frame_without_json_is_an_end(name: str, sample: Sample) -> None:
         assert outcome(sample, data + frame) == "TruncatedStreamError", frame
 
 
-@pytest.mark.parametrize("frame", [*DONE, *SILENT, b"data: {oops\n\n", b"data: 7\n\n", b"data: [1]\n\n"])
+@each("frame", [*DONE, *SILENT, b"data: {oops\n\n", b"data: 7\n\n", b"data: [1]\n\n"])
 def test_after_a_finish_reason_what_cannot_be_read_is_bookkeeping(frame: bytes) -> None:
     """It costs the usage at most."""
     wanted = outcome(OPENAI, framed(OPENAI, OPENAI.events))

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessageChunk, ToolMessage
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.streamed_blocks import ANY, INPUT, StreamedBlocks
+from tests.cases import each
 from tests.vendors.samples import SAMPLES, sse
 
 
@@ -113,8 +114,8 @@ def calls(message: AIMessageChunk) -> list[tuple[str, dict[str, Any], str | None
 BOTH = [("f_a", {"x": 1}, "a"), ("f_b", {"y": 2}, "b")]
 
 
-@pytest.mark.parametrize("name", ["anthropic", "cohere"])
-@pytest.mark.parametrize("index", [0, 3, None])
+@each("name", ["anthropic", "cohere"])
+@each("index", [0, 3, None])
 def test_calls_one_after_the_other_at_one_index(name: str, index: int | None) -> None:
     """Each call has its own arguments, with stop events or without."""
     first = [begin(name, index, "a"), piece(name, index, '{"x"'), piece(name, index, ":1}")]
@@ -201,9 +202,7 @@ SEARCH = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("before", "index"), [(THOUGHT, 0), (SEARCH, 1), (SEARCH, 0), ([*THOUGHT, *SEARCH], 1)]
-)
+@each(("before", "index"), [(THOUGHT, 0), (SEARCH, 1), (SEARCH, 0), ([*THOUGHT, *SEARCH], 1)])
 def test_text_at_the_index_of_another_block(before: list[dict[str, Any]], index: int) -> None:
     """Anthropic's text after a search has had the index of the search's result."""
     text = {"type": "text_delta", "text": "49 million."}

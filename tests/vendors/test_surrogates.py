@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch.framing import SSEvent
 from langchain_llmdispatch.internal.json_format import parse_json
 from langchain_llmdispatch.vendors.surrogates import PairJoiner
+from tests.cases import each
 
 HIGH, LOW = "\ud83d", "\ude00"
 SMILE = "\N{GRINNING FACE}"
@@ -36,7 +36,7 @@ def texts(*deltas: str) -> list[str]:
     return [parse_json(data)["delta"]["text"] for data in joined(events)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("deltas", "expected"),
     [
         ((f"a{HIGH}", f"{LOW}b"), [f"a{SMILE}", "b"]),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.vendors.usage import count_of, grown_counts, sum_of, usage_of
+from tests.cases import each
 from tests.vendors.samples import SAMPLES
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "count"),
     [
         (0, 0), (7, 7), ("12", 12), (" 12 ", 12), (12.0, 12), (3.9, 3), ("3.5", 3), (None, None), (True, None),
@@ -43,7 +43,7 @@ def test_usage() -> None:
     }
 
 
-@pytest.mark.parametrize(("read", "written"), [(-3, 2), (3, -2), (None, 2), (3, "much"), (3, 10**15)])
+@each(("read", "written"), [(-3, 2), (3, -2), (None, 2), (3, "much"), (3, 10**15)])
 def test_absurd_usage_is_none(read: Any, written: Any) -> None:
     """Nothing is counted, and nothing is charged, by numbers that cannot be true."""
     assert usage_of(read, written) is None
@@ -113,8 +113,8 @@ def without(value: Any, key: str) -> Any:
     return value
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", [name for name in SAMPLES if name != "anthropic"])
+@each("stream", [False, True])
+@each("name", [name for name in SAMPLES if name != "anthropic"])
 def test_counts_as_text_and_absurd_ones(name: str, stream: bool) -> None:
     """Every vendor's counts may be text; negative ones are no usage, and the answer stays an answer."""
     usage = answered(name, "12", 3.0, stream=stream).usage_metadata
@@ -124,8 +124,8 @@ def test_counts_as_text_and_absurd_ones(name: str, stream: bool) -> None:
         assert answered(name, read, written, stream=stream).usage_metadata is None
 
 
-@pytest.mark.parametrize("counts", [[(0, 0), (9, 5)], [(9, 5), (0, 0)], [(9, 1), (9, 5)], [(9, 0), (0, 5)]])
-@pytest.mark.parametrize("name", ["openai", "anthropic", "google"])
+@each("counts", [[(0, 0), (9, 5)], [(9, 5), (0, 0)], [(9, 1), (9, 5)], [(9, 0), (0, 5)]])
+@each("name", ["openai", "anthropic", "google"])
 def test_counters_never_fall(name: str, counts: list[tuple[int, int]]) -> None:
     """Zeros first, zeros last, cumulative counts, and the sides in different events."""
     sample = SAMPLES[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from pydantic import SecretStr
 
 from langchain_llmdispatch.vendors.word_secrets import (
@@ -14,6 +13,7 @@ from langchain_llmdispatch.vendors.word_secrets import (
     secrets_in,
     without_credentials,
 )
+from tests.cases import each
 
 _WORDS = {
     "mcp_servers": [{"url": "u", "authorization_token": "t-1"}],
@@ -22,17 +22,13 @@ _WORDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["authorization_token", "api_key", "headers", "extra_headers", "access_token", "password"]
-)
+@each("name", ["authorization_token", "api_key", "headers", "extra_headers", "access_token", "password"])
 def test_names_of_credentials(name: str) -> None:
     """By the usual words."""
     assert holds_credential(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["max_tokens", "max_output_tokens", "budget_tokens", "prompt_cache_key", "authors"]
-)
+@each("name", ["max_tokens", "max_output_tokens", "budget_tokens", "prompt_cache_key", "authors"])
 def test_names_of_other_things(name: str) -> None:
     """Numbers of tokens are none, nor is a key of a cache."""
     assert not holds_credential(name)
@@ -64,7 +60,7 @@ def test_they_are_left_out_and_nothing_else_is() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     "words",
     [
         {"servers": [{"url": "https://m.example/sse?api_key=t-secret"}]},

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import pytest
-
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.errors import VendorError
 from langchain_llmdispatch.vendors.wordings import narrowed, normal, wordings
@@ -103,7 +101,7 @@ def test_innocent_texts(text: str) -> None:
     assert narrowed(errors.InvalidRequestError, text) is errors.InvalidRequestError
 
 
-@pytest.mark.parametrize(
+@each(
     ("cls", "text"),
     [
         (errors.ModelNotFoundError, "The model `gpt-9` does not exist or you do not have access to it."),

@@ -13,6 +13,7 @@ from langchain_llmdispatch.testing import (
     UnmatchedRequestError,
 )
 from langchain_llmdispatch.testing.cassettes.matching import Matcher
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.testing.models import deployment, model_of
 
@@ -44,7 +45,7 @@ def test_matching_overlooks_what_does_not_count(server: LoopbackServer, path: Pa
                 model.invoke(thread("call_abc123", "23"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "value", "expected"),
     [
         ("a.b", {"a": {"b": 1, "c": 2}}, {"a": {"c": 2}}),

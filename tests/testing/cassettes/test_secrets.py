@@ -25,6 +25,7 @@ from langchain_llmdispatch.testing.cassettes.scrubbing import Scrubber
 from langchain_llmdispatch.testing.cassettes.secrets import REDACTED, Secrets
 from langchain_llmdispatch.testing.middleware import installed
 from langchain_llmdispatch.transport.middleware import Flow
+from tests.cases import each
 from tests.models import MODELS
 
 VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama")
@@ -169,7 +170,7 @@ def test_a_key_in_the_pieces_of_a_stream_is_refused(tmp_path: Path) -> None:
         secrets.check({"interactions": [interaction]}, "", "x.yaml")
 
 
-@pytest.mark.parametrize("name", spelled(""))
+@each("name", spelled(""))
 def test_a_key_is_known_in_every_spelling(name: str) -> None:
     """What URLs, JSON (in JSON) and HTML make of an odd key is the key."""
     key = 'Canary/Zx+9q8w7"e6r\\5t4y3u2i1=='
@@ -178,7 +179,7 @@ def test_a_key_is_known_in_every_spelling(name: str) -> None:
     assert secrets.scrub(text) == f"<{REDACTED}>"
 
 
-@pytest.mark.parametrize("user", ["", "a", "me", "bot"])
+@each("user", ["", "a", "me", "bot"])
 def test_a_key_within_base64_is_known(user: str) -> None:
     """Basic credentials, and bytes around a key, hide it from the eye only."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -199,7 +200,7 @@ def test_pieces_of_a_stream_that_is_kept_as_text_are_put_together() -> None:
             secrets.check({"response": response}, "", "x.yaml")
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "sk-proj-abcdefghijklmnop1234",
@@ -228,7 +229,7 @@ def test_known_shapes_are_found_and_scrubbed(text: str) -> None:
     assert ".body" in str(raised.value)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "the risk-averse task-list of the desk-bound",
@@ -261,7 +262,7 @@ def test_the_environments_secrets_are_known(tmp_path: Path) -> None:
     assert secrets.find("4096 /etc/key.pem good morning to you") is None
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "sk_live_0123456789abcdef",

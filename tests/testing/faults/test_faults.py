@@ -16,13 +16,14 @@ from langchain_llmdispatch.testing import (
     assert_route,
     route_of,
 )
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import VENDORS
 from tests.testing.models import COLOURS, answer, deployment, model_of
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("colour", COLOURS)
+@each("vendor", VENDORS)
 def test_a_rate_limit_goes_to_the_next_deployment(server: LoopbackServer, vendor: str, colour: str) -> None:
     """A refusal is read by each vendor's codec as its own, and the other one answers."""
     other = "anthropic" if vendor != "anthropic" else "openai"
@@ -34,7 +35,7 @@ def test_a_rate_limit_goes_to_the_next_deployment(server: LoopbackServer, vendor
     assert message.response_metadata["llmdispatch"]["attempts"][0]["error"] == "RateLimitError"
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_retry_after_is_waited_for_on_a_fake_clock(server: LoopbackServer, colour: str) -> None:
     """The fault's Retry-After is waited for, in no time."""
     clock, began = FakeClock(), time.monotonic()

@@ -15,12 +15,13 @@ from langchain_llmdispatch.testing import (
     assert_route,
     route_of,
 )
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.testing.models import COLOURS, STREAMS, answer, deployment, model_of
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("name", ["connect_error", "reset", "timeout"])
+@each("colour", COLOURS)
+@each("name", ["connect_error", "reset", "timeout"])
 def test_broken_connections_are_answered_by_policy(server: LoopbackServer, colour: str, name: str) -> None:
     """What fails before an answer is retried or goes elsewhere, unseen by the caller."""
     models = deployment(server, "openai"), deployment(server, "anthropic")
@@ -34,9 +35,9 @@ def test_broken_connections_are_answered_by_policy(server: LoopbackServer, colou
     assert error == kinds.get(name, "ConnectionFailedError")
 
 
-@pytest.mark.parametrize("colour", STREAMS)
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
-@pytest.mark.parametrize("name", ["cut", "malformed", "stall", "reset"])
+@each("colour", STREAMS)
+@each("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
+@each("name", ["cut", "malformed", "stall", "reset"])
 def test_a_broken_stream_raises_with_its_partial(
     server: LoopbackServer, colour: str, vendor: str, name: str
 ) -> None:
@@ -53,8 +54,8 @@ def test_a_broken_stream_raises_with_its_partial(
     assert (7 in [round(seconds) for seconds in clock.slept]) is (name == "stall")
 
 
-@pytest.mark.parametrize("colour", STREAMS)
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
+@each("colour", STREAMS)
+@each("vendor", ["openai", "anthropic", "google", "cohere", "ollama"])
 def test_no_end_marker_is_never_a_whole_answer(server: LoopbackServer, colour: str, vendor: str) -> None:
     """A stream without its end marker is an error, not a stop."""
     with (
@@ -78,8 +79,8 @@ def test_a_slow_first_token_goes_elsewhere_in_no_time(server: LoopbackServer, co
     assert clock.slept == [pytest.approx(3)]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("name", ["slow_first_token", "duplicate_event"])
+@each("colour", COLOURS)
+@each("name", ["slow_first_token", "duplicate_event"])
 def test_what_does_no_harm_leaves_the_answer_whole(server: LoopbackServer, colour: str, name: str) -> None:
     """A short pause changes nothing, nor does a repeated head."""
     with model_of(deployment(server, "openai")) as model, Faults() as faults:
@@ -89,7 +90,7 @@ def test_what_does_no_harm_leaves_the_answer_whole(server: LoopbackServer, colou
     assert_attempts(message, exactly=1)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_another_content_type_is_no_answer(server: LoopbackServer, colour: str) -> None:
     """A proxy's page under 200 makes the next deployment answer."""
     models = deployment(server, "openai"), deployment(server, "anthropic")

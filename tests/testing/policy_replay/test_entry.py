@@ -8,6 +8,7 @@ import pytest
 
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing.policy_replay.entry import JournalEntry
+from tests.cases import each
 from tests.testing.policy_replay.calls import A, B, answered, calls, failed
 
 
@@ -24,7 +25,7 @@ def test_a_line_comes_back_whole() -> None:
     }
 
 
-@pytest.mark.parametrize("line", ["", "[]", "{}", '{"v": 1}', '{"v": 1, "at": 0, "odd": 1}', "not JSON"])
+@each("line", ["", "[]", "{}", '{"v": 1}', '{"v": 1, "at": 0, "odd": 1}', "not JSON"])
 def test_anything_else_is_named(line: str) -> None:
     """The error shows the line."""
     with pytest.raises(ConfigurationError, match="not a line of a journal"):

@@ -8,11 +8,12 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.testing.policy_replay.simulated_vendor import SimulatedOutcome, simulated
 from langchain_llmdispatch.types import Call, Endpoint
 from langchain_llmdispatch.vendors import builtin_vendors
+from tests.cases import each
 
 CALL = Call(model="m", endpoint=Endpoint(base_url="https://simulated.invalid"), messages=())
 
 
-@pytest.mark.parametrize("name", builtin_vendors())
+@each("name", builtin_vendors())
 def test_the_twin_has_the_vendors_facts(name: str) -> None:
     """Rules, prices and abilities are the vendor's; the original is not changed."""
     vendor = builtin_vendors()[name]

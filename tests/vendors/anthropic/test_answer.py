@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.anthropic.calls import VENDOR, WEATHER, answer, call, decode, streamed
 
 
-@pytest.mark.parametrize(
+@each(
     ("reason", "finish"),
     [
         ("end_turn", "stop"),
@@ -65,7 +66,7 @@ def test_native_metadata_is_kept() -> None:
         assert message.content_blocks[-1]["type"] == "refusal"
 
 
-@pytest.mark.parametrize(
+@each(
     ("usage", "expected"),
     [
         (None, None),
@@ -159,7 +160,7 @@ def test_missing_ids_and_mapped_names() -> None:
         assert message.content_blocks[0]["name"] == "a.b"
 
 
-@pytest.mark.parametrize("raw", [b"", b"<html>", b"[]", b"{}", b'{"content": "x"}', b'{"content": [1]}'])
+@each("raw", [b"", b"<html>", b"[]", b"{}", b'{"content": "x"}', b'{"content": [1]}'])
 def test_no_answer(raw: bytes) -> None:
     """A 200 that holds no message is malformed."""
     with pytest.raises(errors.MalformedResponseError):

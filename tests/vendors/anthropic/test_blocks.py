@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from langchain_core.messages import (
     AIMessage,
     HumanMessage,
     ToolMessage,
 )
 
+from tests.cases import each
 from tests.vendors.anthropic.calls import CACHED, HI, NATIVE, answer, decode, streamed, turns
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "wire"),
     [
         (

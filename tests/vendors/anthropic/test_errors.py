@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.anthropic.calls import KEY, VENDOR, call
 
 
@@ -23,7 +22,7 @@ def error(kind: str, message: str = "m", **details: Any) -> dict[str, Any]:
     return {"type": "error", "error": inner, "request_id": "req_body"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "raw", "cls", "retryable"),
     [
         (400, error("invalid_request_error"), errors.InvalidRequestError, False),
@@ -61,7 +60,7 @@ def test_errors_by_type_and_status(
     assert found.status_code == status
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "cls"),
     [
         ("prompt is too long: 200016 tokens > 200000 maximum", errors.ContextOverflowError),
@@ -95,7 +94,7 @@ def test_errors_by_text(message: str, cls: type[errors.VendorError]) -> None:
     assert type(refused(400, error("invalid_request_error", message))) is cls
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "kind", "headers", "cls", "retryable", "after"),
     [
         (

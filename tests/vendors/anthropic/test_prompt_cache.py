@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch.vendors.anthropic.prompt_cache import mark
+from tests.cases import each
 
 SHORT, LONG = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "s"}
@@ -43,7 +42,7 @@ def marks(found: Any) -> list[Any]:
     return own + [one for each in inner for one in each]
 
 
-@pytest.mark.parametrize(("cache", "expected"), [(True, SHORT), ("5m", SHORT), ("1h", LONG)])
+@each(("cache", "expected"), [(True, SHORT), ("5m", SHORT), ("1h", LONG)])
 def test_places(cache: Any, expected: Any) -> None:
     """The tools, the system message, and the last two turns of the user's."""
     made = body()
@@ -65,7 +64,7 @@ def test_none() -> None:
     assert made == before
 
 
-@pytest.mark.parametrize("number", range(6))
+@each("number", range(6))
 def test_never_more_than_four(number: int) -> None:
     """The user's own are kept, and count."""
     own = [text(str(n), cache_control=SHORT) for n in range(number)]
@@ -93,7 +92,7 @@ def test_lifetimes_in_their_order() -> None:
     assert marks(made) == [LONG, SHORT, SHORT]
 
 
-@pytest.mark.parametrize(
+@each(
     "content",
     ["", "  ", [], [THOUGHT], [text(" ")], [{"type": "container_upload", "file_id": "f"}], None],
 )

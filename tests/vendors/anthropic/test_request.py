@@ -15,6 +15,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Call, Endpoint, OutputSchema, ToolChoice, ToolSpec
+from tests.cases import each
 from tests.vendors.anthropic.calls import CACHED, HI, KEY, VENDOR, WEATHER, body, call, turns
 
 HI_WIRE = [{"role": "user", "content": "Hi"}]
@@ -110,7 +111,7 @@ def test_tools() -> None:
     assert "tool_choice" not in made
 
 
-@pytest.mark.parametrize(
+@each(
     ("choice", "parallel", "wire"),
     [
         (ToolChoice("auto"), None, {"type": "auto"}),
@@ -146,7 +147,7 @@ def test_json_mode_without_a_schema_is_refused() -> None:
         body(call(output=OutputSchema("S", None, method="json_mode")))
 
 
-@pytest.mark.parametrize(
+@each(
     ("params", "wire"),
     [
         ({"temperature": 0.0, "top_p": 0.5, "top_k": 3}, {"temperature": 0.0, "top_p": 0.5, "top_k": 3}),
@@ -166,7 +167,7 @@ def test_parameters(params: dict[str, Any], wire: dict[str, Any]) -> None:
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("model", "params", "wire"),
     [
         ("claude-sonnet-5", {"reasoning_effort": "low"}, (ADAPTIVE, {"effort": "low"}, 100)),
@@ -209,7 +210,7 @@ def test_a_budget_makes_way() -> None:
     assert body(forced)["temperature"] == 0.2
 
 
-@pytest.mark.parametrize(
+@each(
     ("model", "most"),
     [("claude-haiku-5-5", 32_000), ("claude-3-haiku-20240307", 4096), ("some-proxy-model", 4096)],
 )
@@ -232,7 +233,7 @@ def test_stream_flag() -> None:
     assert body(call(stream=True))["stream"] is True
 
 
-@pytest.mark.parametrize(("budget", "most"), [(2048, 32_000), (40_000, 44_096), (63_000, 64_000)])
+@each(("budget", "most"), [(2048, 32_000), (40_000, 44_096), (63_000, 64_000)])
 def test_the_limit_holds_a_budget_of_thinking(budget: int, most: int) -> None:
     """Where the caller names none: the answer needs room beside it."""
     thinking = {"type": "enabled", "budget_tokens": budget}

@@ -14,6 +14,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import ToolSpec
+from tests.cases import each
 from tests.vendors.anthropic.calls import (
     NATIVE,
     VENDOR,
@@ -42,8 +43,8 @@ def _comparable(content: Any) -> Any:
     return made
 
 
-@pytest.mark.parametrize("tools", [(), (WEATHER,)])
-@pytest.mark.parametrize(
+@each("tools", [(), (WEATHER,)])
+@each(
     "blocks",
     [[NATIVE[2]], NATIVE, [NATIVE[0], NATIVE[2]], [NATIVE[-1]], [NATIVE[2], NATIVE[2]], [NATIVE[10]], []],
 )
@@ -156,7 +157,7 @@ def test_refused_arguments() -> None:
             decoder.close()
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "cls"),
     [
         (b"", errors.TruncatedStreamError),

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.cohere.calls import (
     ASKED,
     DONE,
@@ -59,7 +60,7 @@ USAGES: list[tuple[Any, tuple[int, int] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("usage", "counts"), USAGES)
+@each(("usage", "counts"), USAGES)
 def test_usage(usage: Any, counts: tuple[int, int] | None) -> None:
     """No usage is invented."""
     found = decode({**answer(content=[text("hi")]), "usage": usage}).usage_metadata
@@ -71,7 +72,7 @@ FINISHES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("raw", "finish"), FINISHES)
+@each(("raw", "finish"), FINISHES)
 def test_finish(raw: str, finish: str) -> None:
     """Finish reasons in LangChain's words."""
     assert decode(answer(raw, content=[text("hi")])).response_metadata["normalized_finish_reason"] == finish
@@ -88,7 +89,7 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("reason", "fields", "cls"), FAILURES)
+@each(("reason", "fields", "cls"), FAILURES)
 def test_failed_answer(reason: str | None, fields: dict[str, Any], cls: type[errors.VendorError]) -> None:
     """A finish reason that means failure is an error, in a 200 too."""
     raw = (START, delta("content-delta", 0, content={"text": "hi"}))
@@ -114,8 +115,8 @@ def test_plan_is_text() -> None:
 ARGUMENTS = [("", {}), ("null", {}), ("{}", {}), (' {"a": 1}', {"a": 1})]
 
 
-@pytest.mark.parametrize("pieces", [1, 2])
-@pytest.mark.parametrize(("raw", "args"), ARGUMENTS)
+@each("pieces", [1, 2])
+@each(("raw", "args"), ARGUMENTS)
 def test_arguments(raw: str, args: dict[str, Any], pieces: int) -> None:
     """A tool without arguments gets `null` or nothing at all; both are none."""
     assert decode(answer("TOOL_CALL", tool_calls=[tool(raw)])).tool_calls[0]["args"] == args
@@ -137,7 +138,7 @@ def test_arguments_with_the_start() -> None:
     assert summed.tool_calls[0]["args"] == {"city": "Oslo"}
 
 
-@pytest.mark.parametrize("raw", ['{"city": "Os', "[1]", "nul", "3"])
+@each("raw", ['{"city": "Os', "[1]", "nul", "3"])
 def test_bad_arguments(raw: str) -> None:
     """Arguments that are no object never make a valid call."""
     message = decode(answer("MAX_TOKENS", tool_calls=[tool(raw)]))
@@ -165,7 +166,7 @@ def test_ids_and_names() -> None:
 MALFORMED = [b"", b"<html>", b"[]", b'{"message": "internal"}', b'{"id": "a1", "finish_reason": "COMPLETE"}']
 
 
-@pytest.mark.parametrize("data", MALFORMED)
+@each("data", MALFORMED)
 def test_malformed(data: bytes) -> None:
     """What is no answer is not taken for one."""
     with pytest.raises(errors.MalformedResponseError):
@@ -246,7 +247,7 @@ def test_plan_citation() -> None:
 MODES = [({}, False), (DOCUMENTS, True), ({**DOCUMENTS, "citation_options": {"mode": "OFF"}}, False)]
 
 
-@pytest.mark.parametrize(("extra", "listed"), MODES)
+@each(("extra", "listed"), MODES)
 def test_content_is_a_list_only_where_citations_may_come(extra: dict[str, Any], listed: bool) -> None:
     """Plain answers stream as strings."""
     data = events(START, delta("content-delta", 0, content={"text": "hi"}), end())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import LimitState
+from tests.cases import each
 from tests.vendors.cohere.calls import KEY, VENDOR, call
 
 TRIAL = "You are using a Trial key, which is limited to"
@@ -39,7 +38,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "raw", "cls", "retryable"), ERRORS)
+@each(("status", "raw", "cls", "retryable"), ERRORS)
 def test_errors(status: int, raw: str, cls: type[errors.VendorError], retryable: bool) -> None:
     """Status decides, text only where Cohere sends nothing else; a body of any kind will do."""
     for data in (json.dumps({"id": "x", "message": raw}).encode(), raw.encode()):

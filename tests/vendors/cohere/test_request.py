@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from tests.cases import each
 from tests.vendors.cohere.calls import ASKED, KEY, RESULT, VENDOR, body, call, text, turn
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -49,7 +49,7 @@ THINKING = [
 ]
 
 
-@pytest.mark.parametrize(("params", "wanted"), THINKING)
+@each(("params", "wanted"), THINKING)
 def test_thinking(params: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Reasoning is a switch with a budget."""
     assert body(params=params)["thinking"] == wanted
@@ -64,7 +64,7 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize(("choice", "names", "word"), CHOICES)
+@each(("choice", "names", "word"), CHOICES)
 def test_tool_choice(choice: ToolChoice | None, names: list[str], word: str | None) -> None:
     """A named tool is offered alone and required."""
     sent = body(tools=[WEATHER, CLOCK], tool_choice=choice)
@@ -75,7 +75,7 @@ def test_tool_choice(choice: ToolChoice | None, names: list[str], word: str | No
 STRICT = [((None, None), None), ((True, None), True), ((True, False), None), ((False, None), None)]
 
 
-@pytest.mark.parametrize(("wishes", "strict"), STRICT)
+@each(("wishes", "strict"), STRICT)
 def test_strict_tools(wishes: tuple[bool | None, ...], strict: bool | None) -> None:
     """One switch for all tools: no tool's "no" is overruled."""
     tools = [ToolSpec("t", "", SCHEMA, strict=wish) for wish in wishes]
@@ -168,7 +168,7 @@ TURNS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("message", "wanted"), TURNS)
+@each(("message", "wanted"), TURNS)
 def test_turn(message: Any, wanted: dict[str, Any]) -> None:
     """Each kind of message is spelled as the API has it, and left as it was."""
     before = message.model_dump()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.cohere.calls import (
     DONE,
     START,
@@ -99,7 +100,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("data", BROKEN)
+@each("data", BROKEN)
 def test_broken_event(data: bytes) -> None:
     """An event that makes no sense is an error, after what came before it was handed out."""
     decoder = VENDOR.stream_decoder(call(), {})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from pydantic import SecretStr
 
 from langchain_llmdispatch.types import Endpoint
 from langchain_llmdispatch.vendors.cohere.vendor import chat_url
+from tests.cases import each
 from tests.vendors.cohere.calls import KEY, VENDOR, call
 
 URLS = [
@@ -17,7 +17,7 @@ URLS = [
 ]
 
 
-@pytest.mark.parametrize("base", URLS)
+@each("base", URLS)
 def test_url(base: str) -> None:
     """People write the base with and without a version; v2 is spoken in any case."""
     assert chat_url(base) == "https://api.cohere.com/v2/chat"

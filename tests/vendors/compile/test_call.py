@@ -169,8 +169,8 @@ def test_every_codec_spells_every_thread(source: str, vendor: Vendor) -> None:
 _LONG = "files.read/v2:" + "x" * 130
 
 
-@pytest.mark.parametrize("vendor", _VENDORS)
-@pytest.mark.parametrize("valid", [True, False])
+@each("vendor", _VENDORS)
+@each("valid", [True, False])
 def test_names_of_tools_are_legal_without_tools_too(vendor: str, valid: bool) -> None:
     """As in a summary of a thread, where nothing is bound; they come back under the caller's names."""
     made = {"name": _LONG, "args": {} if valid else "{", "id": "1"}

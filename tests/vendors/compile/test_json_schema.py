@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -17,6 +16,7 @@ from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.compile.json_schema import INEXPRESSIBLE, compile_schema
 from langchain_llmdispatch.vendors.compile.references import parts
 from langchain_llmdispatch.vendors.rules import ROOT_OBJECT, SchemaRules
+from tests.cases import each
 
 _VENDORS = builtin_vendors()
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -299,7 +299,7 @@ def test_a_dialect_falls_back_to_the_rules_for_tools() -> None:
 _OPTIONAL = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
-@pytest.mark.parametrize(
+@each(
     ("schema", "kind"),
     [
         ({"properties": {"a": {}}, "required": ["a"]}, "schema_untyped"),
@@ -488,7 +488,7 @@ class _Range(BaseModel):
     parts: list[float] = [1.5, float("nan")]
 
 
-@pytest.mark.parametrize("dialect", _DIALECTS)
+@each("dialect", _DIALECTS)
 def test_numbers_that_json_does_not_have(dialect: str) -> None:
     """Defaults and limits without a form in JSON are left out, and the rest is sent."""
     made, _ = _kinds(_Range.model_json_schema(), _DIALECTS[dialect])

@@ -8,11 +8,12 @@ import pytest
 
 from langchain_llmdispatch.types import ToolChoice, ToolSpec
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
+from tests.cases import each
 
 _F = ToolSpec("find_city", "", {})
 
 
-@pytest.mark.parametrize(
+@each(
     ("choice", "mode", "name"),
     [
         ("auto", "auto", None),
@@ -61,7 +62,7 @@ _MCP = {"type": "mcp", "server_label": "wiki", "server_url": "https://x.example"
 _CODE = {"type": "custom", "name": "code"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("choice", "tool", "name"),
     [
         ("web_search", _SEARCH, "web_search"),

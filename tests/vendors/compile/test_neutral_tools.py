@@ -17,6 +17,7 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import (
     neutral_tools,
     server_type,
 )
+from tests.cases import each
 
 
 class Weather(BaseModel):
@@ -46,7 +47,7 @@ def plain(city: str) -> str:
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "name"),
     [
         (Weather, "Weather"),
@@ -72,7 +73,7 @@ def test_every_form_of_a_tool(given: Any, name: str) -> None:
     assert next(iter(specs[0].parameters["properties"])) in {"city", "q"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "kind"),
     [
         ({"type": "web_search_20250305", "name": "web_search", "max_uses": 2}, "web_search_20250305"),

@@ -11,6 +11,7 @@ from langchain_llmdispatch.errors import UnsupportedParameterError
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.compile.parameters import compile_parameters, effort_of, nearest_effort
 from langchain_llmdispatch.vendors.rules import NEUTRAL
+from tests.cases import each
 
 _VENDORS = builtin_vendors()
 _ANY = ModelFacts()
@@ -20,7 +21,7 @@ _SWITCHED = ModelFacts(
 )
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "facts", "given", "taken", "kinds"),
     [
         ("openai", _ANY, {"temperature": 0.2, "seed": 1}, {"temperature": 0.2, "seed": 1}, []),
@@ -150,7 +151,7 @@ def test_unknown_names_are_for_the_body() -> None:
     assert all(vendor.parameters.takes <= NEUTRAL for vendor in _VENDORS.values())
 
 
-@pytest.mark.parametrize(
+@each(
     ("thinking", "effort"),
     [
         (True, "medium"),
@@ -178,7 +179,7 @@ def test_a_thinking_setting_means_an_effort(thinking: Any, effort: str | None) -
 # -- words of one vendor for what all have -------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "tier", "taken", "kinds"),
     [
         ("openai", "standard_only", "default", ["service_tier_adapted"]),
@@ -201,7 +202,7 @@ def test_a_tier_is_written_in_the_vendors_word(
     assert not any(change.lossy for change in changes)
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "given", "taken", "kinds"),
     [
         ("anthropic", {"metadata": {"user_id": "u"}}, {"user": "u"}, []),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch.vendors.compile.schema_size import exceeds
 from langchain_llmdispatch.vendors.rules import SchemaLimits
+from tests.cases import each
 
 
 def _nested(levels: int) -> dict[str, Any]:
@@ -24,7 +23,7 @@ _TREE = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     ("schema", "fits", "does_not"),
     [
         (_nested(3), SchemaLimits(depth=3), SchemaLimits(depth=2)),

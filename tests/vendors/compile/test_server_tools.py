@@ -12,6 +12,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.types import Change, ToolChoice
 from langchain_llmdispatch.vendors.compile.server_tools import compile_server_tools, fate_of, runs_itself
 from langchain_llmdispatch.vendors.portable_tools import FIELDS
+from tests.cases import each
 from tests.vendors.compile.calls import TOOL as _TOOL
 from tests.vendors.compile.calls import VENDORS as _VENDORS
 from tests.vendors.compile.calls import compiled as _call
@@ -44,7 +45,7 @@ _OPEN = {name: value for name, value in _SPELLED.items() if name != "authorizati
 _APPROX = {"type": "approximate", **_PLACE}
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "tool", "spelled"),
     [
         ("openai", _SEARCH, {"type": "web_search", "filters": {"allowed_domains": ["a.test"]},
@@ -91,8 +92,8 @@ def test_anthropics_server_stands_beside_its_toolset() -> None:
     assert "mcp-client-2025-11-20" in headers["anthropic-beta"]
 
 
-@pytest.mark.parametrize("kind", FIELDS)
-@pytest.mark.parametrize("vendor", _VENDORS)
+@each("kind", FIELDS)
+@each("vendor", _VENDORS)
 def test_a_portable_tool_is_taken_or_refused_or_left_out(vendor: str, kind: str) -> None:
     """Nothing else, at any vendor, and a vendor's own dict is never spelled for another."""
     has = kind in _VENDORS[vendor].portable_tools
@@ -107,7 +108,7 @@ def test_a_portable_tool_is_taken_or_refused_or_left_out(vendor: str, kind: str)
     assert (len(made.kept), [change.lossy for change in changes]) == (int(has), [] if has else [not needless])
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "tool"),
     [
         ("google", _SEARCH),
@@ -144,7 +145,7 @@ def test_one_list_of_domains() -> None:
     assert "blocked_domains" not in body["tools"][0]
 
 
-@pytest.mark.parametrize(
+@each(
     ("tool", "owners"),
     [
         ({"file_search": {"fileSearchStoreNames": ["s"]}}, {"google"}),
@@ -198,7 +199,7 @@ def test_a_tool_with_free_text_goes_as_it_is_to_openai() -> None:
     assert body["tool_choice"] == {"type": "custom", "custom": {"name": "code"}}
 
 
-@pytest.mark.parametrize("vendor", sorted(_VENDORS.keys() - {"openai", "azure"}))
+@each("vendor", sorted(_VENDORS.keys() - {"openai", "azure"}))
 def test_it_is_a_function_elsewhere(vendor: str) -> None:
     """With the argument that LangChain gives such tools, so that the call comes back in the same form."""
     call, kinds = _call(vendor, server_tools=[_CODE], tool_choice=ToolChoice("tool", "code", _CODE))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_llmdispatch.types import ChatRequest, Endpoint
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.thinking import Thinking, is_in_form, thinking_of
+from tests.cases import each
 
 _VENDORS = builtin_vendors()
 _FORMS = {
@@ -29,7 +29,7 @@ def params(vendor: str, model: str, thinking: Any) -> dict[str, Any]:
     return dict(call.params)
 
 
-@pytest.mark.parametrize("form", _FORMS)
+@each("form", _FORMS)
 def test_each_form_is_read(form: str) -> None:
     """Budgets in each vendor's words."""
     found = thinking_of(_FORMS[form])
@@ -39,7 +39,7 @@ def test_each_form_is_read(form: str) -> None:
     assert is_in_form(_FORMS[form], form)
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "model", "written"),
     [
         ("anthropic", "claude-haiku-4-5", {"thinking": {"type": "enabled", "budget_tokens": 5000}}),
@@ -52,7 +52,7 @@ def test_each_form_is_read(form: str) -> None:
         ("compatible", "deepseek-chat", {"thinking": {"type": "enabled"}}),
     ],
 )
-@pytest.mark.parametrize("form", ["anthropic", "google", "cohere"])
+@each("form", ["anthropic", "google", "cohere"])
 def test_a_budget_is_written_in_the_targets_form(form: str, vendor: str, model: str, written: Any) -> None:
     """Or as the effort that comes nearest."""
     if vendor == form == "google":
@@ -60,7 +60,7 @@ def test_a_budget_is_written_in_the_targets_form(form: str, vendor: str, model: 
     assert params(vendor, model, _FORMS[form]) == written
 
 
-@pytest.mark.parametrize("form", [False, {"type": "disabled"}, {"thinking_budget": 0}, "none"])
+@each("form", [False, {"type": "disabled"}, {"thinking_budget": 0}, "none"])
 def test_switched_off_is_switched_off_everywhere(form: Any) -> None:
     """In each vendor's words."""
     assert thinking_of(form) == Thinking(on=False, level="none" if form == "none" else "")

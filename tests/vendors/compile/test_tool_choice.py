@@ -10,6 +10,7 @@ import pytest
 
 from langchain_llmdispatch.errors import UnsupportedParameterError
 from langchain_llmdispatch.types import ToolChoice, ToolSpec
+from tests.cases import each
 from tests.vendors.compile.calls import SCHEMA as _SCHEMA
 from tests.vendors.compile.calls import TOOL as _TOOL
 from tests.vendors.compile.calls import VENDORS as _VENDORS
@@ -25,7 +26,7 @@ def _body(vendor: str, **given: Any) -> tuple[dict[str, Any], list[str]]:
     return json.loads(_VENDORS[vendor].encode_request(call).content), kinds
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "tool", "name", "choice"),
     [
         ("openai", {"type": "web_search"}, "web_search", {"type": "web_search"}),
@@ -102,7 +103,7 @@ def test_gemini_takes_the_allowed_functions_where_one_must_be_called() -> None:
     assert kinds == ["tools_limited"]
 
 
-@pytest.mark.parametrize("vendor", sorted(_VENDORS.keys() - {"openai", "azure", "google"}))
+@each("vendor", sorted(_VENDORS.keys() - {"openai", "azure", "google"}))
 def test_only_the_allowed_tools_are_offered_elsewhere(vendor: str) -> None:
     """Which comes to the same."""
     call, kinds = _call(vendor, tools=[_TOOL, _OTHER, _THIRD], tool_choice=_LIMITED)
@@ -110,7 +111,7 @@ def test_only_the_allowed_tools_are_offered_elsewhere(vendor: str) -> None:
     assert kinds == ["tools_limited"]
 
 
-@pytest.mark.parametrize("vendor", sorted(_VENDORS))
+@each("vendor", sorted(_VENDORS))
 def test_validated_is_geminis_word_for_auto(vendor: str) -> None:
     """No other vendor gets it."""
     call, kinds = _call(vendor, tools=[_TOOL], tool_choice=ToolChoice("validated"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
@@ -12,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.compile.tool_names import called_names, compile_names
 from langchain_llmdispatch.vendors.rules import ToolNameRules
+from tests.cases import each
 
 _VENDORS = builtin_vendors()
 
@@ -35,7 +35,7 @@ def test_names_are_readable() -> None:
     assert re.fullmatch(r"mcp_files_read_[0-9a-f]{8}", mapping["mcp.files/read"])
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "name", "legal"),
     [
         ("openai", "a.b", False),

@@ -14,6 +14,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedPar
 from langchain_llmdispatch.framing import dump_json
 from langchain_llmdispatch.types import ChatRequest, OutputSchema, ToolChoice, ToolSpec
 from langchain_llmdispatch.vendors.compile.call import compile_call
+from tests.cases import each
 from tests.vendors.compile.calls import ENDPOINT as _ENDPOINT
 from tests.vendors.compile.calls import OUTPUT as _SHAPE
 from tests.vendors.compile.calls import PLAIN as _PLAIN
@@ -168,7 +169,7 @@ _MAP = {"title": "Map", "type": "object", "properties": {"m": {"type": "object"}
 _LIST = {"title": "List", "type": "array", "items": {"type": "string"}}
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "schema", "method", "kinds"),
     [
         ("openai", _TREE, "json_schema", []),

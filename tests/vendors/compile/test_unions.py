@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch.vendors.compile.unions import (
     are_alike,
     is_null,
@@ -14,11 +12,12 @@ from langchain_llmdispatch.vendors.compile.unions import (
     without_nullable_union,
     without_places,
 )
+from tests.cases import each
 
 _NULL = {"type": "null"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("part", "made"),
     [
         ({"type": "string"}, {"type": ["string", "null"]}),
@@ -60,7 +59,7 @@ _PLAIN = frozenset({"string", "integer", "number", "boolean", "null"})
 _TEXTS = frozenset({"string", "integer", "number"})
 
 
-@pytest.mark.parametrize(
+@each(
     ("values", "kinds", "made", "refused"),
     [
         (["a", "b"], _PLAIN, {"type": "string", "enum": ["a", "b"]}, False),
@@ -89,7 +88,7 @@ def test_enumerated_values_by_type(
     assert bool(calls) is refused
 
 
-@pytest.mark.parametrize(
+@each(
     ("node", "made", "widened"),
     [
         (

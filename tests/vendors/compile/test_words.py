@@ -19,6 +19,7 @@ from langchain_llmdispatch.vendors.compile.words import (
     requested,
 )
 from langchain_llmdispatch.vendors.openai import CompatibleVendor
+from tests.cases import each
 
 _VENDORS = builtin_vendors()
 _URLS = {"azure": "https://x.openai.azure.com", "compatible": "https://server.example/v1"}
@@ -79,7 +80,7 @@ def test_gemini_takes_langchains_form_of_safety_settings() -> None:
 # -- other vendors' words ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "value", "target", "params"),
     [
         ("reasoning", {"effort": "high"}, "anthropic", {"reasoning_effort": "high"}),
@@ -103,7 +104,7 @@ def test_a_counterpart_takes_a_words_place(
         words(target, extra={word: value}, unsupported_params="raise")
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "value", "target", "extra"),
     [
         ("safety_mode", "NONE", "google", "safetySettings"),
@@ -118,7 +119,7 @@ def test_a_counterpart_may_be_another_vendors_word(word: str, value: Any, target
     assert (list(made.request.extra), kinds(made)) == ([extra], [f"{word}_adapted"])
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "value", "schema"),
     [
         ("format", "json", None),
@@ -153,7 +154,7 @@ def test_a_stored_answer_cannot_be_left_out() -> None:
     ]
 
 
-@pytest.mark.parametrize("target", ["openai", "anthropic", "google", "azure", "cohere", "ollama"])
+@each("target", ["openai", "anthropic", "google", "azure", "cohere", "ollama"])
 def test_a_word_that_no_vendor_owns_stays_out_of_closed_apis(target: str) -> None:
     """The report has the nearest word, and the way out."""
     made = words(target, extra={"temprature": 1, "novel": 2})
@@ -163,7 +164,7 @@ def test_a_word_that_no_vendor_owns_stays_out_of_closed_apis(target: str) -> Non
     assert "vendor_params" in details["novel_dropped"]
 
 
-@pytest.mark.parametrize("target", ["compatible", "huggingface", "own"])
+@each("target", ["compatible", "huggingface", "own"])
 def test_a_word_that_no_vendor_owns_goes_where_it_may_be_known(target: str) -> None:
     """And is reported as passed."""
     made = words(target, extra={"novel": 2})
@@ -232,8 +233,8 @@ def over(word: str, levels: Mapping[str, Any], target: str) -> CompiledWords:
     return words(target, own, scopes=Scopes(**scopes), **fields)
 
 
-@pytest.mark.parametrize("low", range(len(_LEVELS) - 1))
-@pytest.mark.parametrize(
+@each("low", range(len(_LEVELS) - 1))
+@each(
     ("word", "target"),
     [("temperature", "openai"), ("max_tokens", "google"), ("prompt_cache_key", "openai"), ("keep_alive", "ollama"),
      ("cache_control", "anthropic"), ("labels", "google"), ("documents", "cohere")],
@@ -246,9 +247,7 @@ def test_a_higher_level_wins(word: str, target: str, low: int) -> None:
         assert given == {word: 2}, _LEVELS[high]
 
 
-@pytest.mark.parametrize(
-    "lower", [{"thinking": True}, {"thinking_budget": 9}, {"reasoning": {"effort": "high"}}]
-)
+@each("lower", [{"thinking": True}, {"thinking_budget": 9}, {"reasoning": {"effort": "high"}}])
 def test_how_much_a_model_thinks_is_chosen_by_one_level(lower: dict[str, Any]) -> None:
     """A call's effort stands in place of a deployment's budget, under whatever name."""
     made = words("google", lower, params={"reasoning_effort": "low"})
@@ -301,7 +300,7 @@ def test_extra_headers_query_and_body_go_to_the_first_choice() -> None:
     )
 
 
-@pytest.mark.parametrize("first", ["openai", "compatible@other.example", ""])
+@each("first", ["openai", "compatible@other.example", ""])
 def test_they_go_to_no_other(first: str) -> None:
     """Nor to another host of the same vendor; each is reported."""
     made = words("compatible", extra=_ADDRESSED, scopes=Scopes(first=first))
@@ -329,7 +328,7 @@ def test_hints_are_given_for_near_misses_only() -> None:
     assert [hint_for(word) for word in ("safe_prompt", "temperature", "betas", "extra_body")] == [""] * 4
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "word", "value"),
     [
         ("anthropic", "instructions", "Answer in French."),

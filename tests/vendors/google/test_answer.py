@@ -11,6 +11,7 @@ import pytest
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.google.contents import SIGNATURES
 from langchain_llmdispatch.vendors.google.metadata import FINISH_NUMBERS, enum_name
+from tests.cases import each
 from tests.vendors.google.calls import NEW, OLD, decode, parts_of, sse, stream, summed
 
 
@@ -59,7 +60,7 @@ def test_no_usage_is_none() -> None:
     assert "id" not in message.response_metadata
 
 
-@pytest.mark.parametrize(
+@each(
     ("reason", "finish"),
     [
         ("STOP", "stop"), (1, "stop"), ("MAX_TOKENS", "length"), (2, "length"), ("CONTINUATION", "length"),
@@ -78,7 +79,7 @@ def test_finish_reasons(reason: Any, finish: str) -> None:
     assert metadata["finish_state"] == "complete"
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         answer([], "MALFORMED_FUNCTION_CALL", candidate={"finishMessage": "bad"}),

@@ -15,6 +15,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER, SIGNATURES
+from tests.cases import each
 from tests.vendors.google.calls import NEW, OLD, body_of, call, parts_of
 
 
@@ -33,7 +34,7 @@ def test_system_and_roles() -> None:
     assert pickle.dumps(messages) == before
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "part"),
     [
         ({"type": "text", "text": "a"}, {"text": "a"}),

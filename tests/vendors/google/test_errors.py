@@ -6,9 +6,8 @@ import json
 import pickle
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.google.calls import KEY, VENDOR, call
 
 
@@ -26,7 +25,7 @@ def fault(status: str, message: str = "no", *details: dict[str, Any]) -> dict[st
 INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "body", "cls"),
     [
         (400, fault("INVALID_ARGUMENT", "bad key", INFO), errors.AuthenticationError),
@@ -86,7 +85,7 @@ def test_errors(status: int, body: Any, cls: type[errors.VendorError]) -> None:
     assert error.message
 
 
-@pytest.mark.parametrize(
+@each(
     ("details", "message", "headers", "wait"),
     [
         ([{"retryDelay": "34.4s"}], "", {}, 34.4),

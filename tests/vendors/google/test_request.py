@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from tests.cases import each
 from tests.vendors.google.calls import NEW, body_of, call
 
 WEATHER = ToolSpec("weather", "Tells it.", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -29,7 +28,7 @@ def test_parameters() -> None:
     assert body["safetySettings"] == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("model", "params", "config"),
     [
         ("gemini-2.5-flash", {"reasoning_effort": "none"}, {"thinkingBudget": 0}),
@@ -73,7 +72,7 @@ def test_thinking(model: str, params: dict[str, Any], config: dict[str, Any]) ->
     assert body_of(call(model=model, params=params))["generationConfig"]["thinkingConfig"] == config
 
 
-@pytest.mark.parametrize(
+@each(
     ("choice", "config"),
     [
         (None, None),

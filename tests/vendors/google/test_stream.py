@@ -14,6 +14,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.google.contents import SIGNATURES
+from tests.cases import each
 from tests.vendors.google.calls import NEW, OLD, VENDOR, call, decode, sse, stream, summed
 
 
@@ -62,8 +63,8 @@ def comparable(message: AIMessage) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("parts", [SIGNED, PLAIN])
-@pytest.mark.parametrize("model", [OLD, NEW])
+@each("parts", [SIGNED, PLAIN])
+@each("model", [OLD, NEW])
 def test_stream_sums_to_the_answer(parts: list[list[dict[str, Any]]], model: str) -> None:
     """The sum of all chunks equals the decoded body of the same answer, and its blocks are right."""
     events = events_of(parts)
@@ -194,7 +195,7 @@ def test_stream_as_a_json_array() -> None:
         stream(data[:-5])
 
 
-@pytest.mark.parametrize(
+@each(
     "data",
     [b"data: {nope}\n\n", b"data: 5\n\n", b'data: {"candidates": ["x"]}\n\n', b'data: {"candidates": 5}\n\n'],
 )

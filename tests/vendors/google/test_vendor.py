@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from pydantic import SecretStr
 
 from langchain_llmdispatch.types import Endpoint
+from tests.cases import each
 from tests.vendors.google.calls import KEY, OLD, VENDOR, call
 
 
-@pytest.mark.parametrize(
+@each(
     ("base", "model", "streamed", "url"),
     [
         ("https://g.test", OLD, False, "https://g.test/v1beta/models/gemini-2.5-flash:generateContent"),

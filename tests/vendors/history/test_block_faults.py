@@ -19,7 +19,7 @@ from tests.vendors.compile.calls import VENDORS as _VENDORS
 from tests.vendors.compile.calls import compiled as _call
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "fault"),
     [
         ({"type": "text", "text": "x"}, None),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from langchain_core.messages import (
     HumanMessage,
 )
 
 from langchain_llmdispatch.vendors.history.blocks import input_blocks
+from tests.cases import each
 from tests.vendors.history.threads import PNG, compiled
 
 
-@pytest.mark.parametrize("nested", [True, False])
-@pytest.mark.parametrize("kind", ["video", "audio"])
+@each("nested", [True, False])
+@each("kind", ["video", "audio"])
 def test_media_by_url_in_openais_manner(kind: str, nested: bool) -> None:
     """As vLLM's and Qwen's servers take it."""
     url = "https://x.test/a"
@@ -22,7 +22,7 @@ def test_media_by_url_in_openais_manner(kind: str, nested: bool) -> None:
     assert input_blocks([block]) == [{"type": kind, "url": url}]
 
 
-@pytest.mark.parametrize(
+@each(
     "block",
     [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},

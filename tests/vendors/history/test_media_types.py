@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from langchain_llmdispatch.vendors.history.blocks import input_blocks
 from langchain_llmdispatch.vendors.history.media_types import shown_type, standard_type
+from tests.cases import each
 
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "made"),
     [
         ("image/jpg", "image/jpeg"),
@@ -31,7 +30,7 @@ def test_a_type_has_one_spelling(given: str, made: str) -> None:
     assert standard_type(made) == made
 
 
-@pytest.mark.parametrize(
+@each(
     "block",
     [
         {"type": "image", "base64": _PIXEL, "mime_type": "IMAGE/X-PNG"},

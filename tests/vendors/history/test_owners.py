@@ -15,6 +15,7 @@ from langchain_llmdispatch.vendors import HOSTED
 from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
 from langchain_llmdispatch.vendors.history.owners import may_read, owner_of
+from tests.cases import each
 from tests.vendors.compile.calls import ENDPOINT, VENDORS
 
 _OPENAI = {"openai", "azure"}
@@ -59,8 +60,8 @@ def _sent(vendor: str, request: ChatRequest) -> tuple[str, list[str]]:
     return VENDORS[vendor].encode_request(call).content.decode(), [change.kind for change in changes]
 
 
-@pytest.mark.parametrize("name", _BLOCKS)
-@pytest.mark.parametrize("vendor", VENDORS)
+@each("name", _BLOCKS)
+@each("vendor", VENDORS)
 def test_it_goes_to_its_owner_alone(vendor: str, name: str) -> None:
     """Any other vendor is ineligible, with the reason; or, with `drop`, gets the rest, with a report."""
     block, owners = _BLOCKS[name]
@@ -78,7 +79,7 @@ def test_it_goes_to_its_owner_alone(vendor: str, name: str) -> None:
     assert ("Hello" in body, "canary" in body, kinds) == (True, False, ["block_dropped"])
 
 
-@pytest.mark.parametrize("vendor", sorted(VENDORS.keys() - _OPENAI))
+@each("vendor", sorted(VENDORS.keys() - _OPENAI))
 def test_settings_among_blocks_are_left_out(vendor: str) -> None:
     """They are no part of the question."""
     block = {"type": "configuration_update", "reasoning": {"effort": "high"}}

@@ -16,6 +16,7 @@ from langchain_llmdispatch.vendors.history.compile import _compile as compile_in
 from langchain_llmdispatch.vendors.history.plain import has_only_text, is_plain
 from langchain_llmdispatch.vendors.history.reader import HistoryReader
 from langchain_llmdispatch.vendors.history.turns import message_of
+from tests.cases import each
 from tests.vendors.history.threads import RULES, answer_of, compiled, loops
 
 
@@ -40,7 +41,7 @@ def test_the_shortcut_for_plain_histories_skips_nothing(target: str, history: li
         assert all(message_of(t) is m for t, m in zip(turns, history, strict=True))
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "alone", "with_calls"),
     [
         (AIMessage("hi"), True, True),

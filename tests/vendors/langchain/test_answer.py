@@ -13,11 +13,12 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_llmdispatch import StreamInterruptedError
 from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder
 from langchain_llmdispatch.vendors.langchain.integrations import integration_of
+from tests.cases import each
 from tests.vendors.langchain.models import COLOURS, Scripted, answered, router
 from tests.vendors.samples import OPENAI
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_its_answer_is_ours(colour: str) -> None:
     """Name, vendor, reason, usage and attempts are where they are for every vendor, and usage counts once."""
     usage = {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
@@ -115,7 +116,7 @@ def test_words_for_failed_answers_are_errors(colour: str, word: str) -> None:
         assert answered(colour, model, "Hello").text == "whole"
 
 
-@pytest.mark.parametrize("word", ["MAX_TOKENS", "FinishReason.SAFETY", "refusal", "something new"])
+@each("word", ["MAX_TOKENS", "FinishReason.SAFETY", "refusal", "something new"])
 def test_words_of_other_vendors(word: str) -> None:
     """They mean what they mean there; an unknown one is an end of another kind."""
     step = AIMessage("so", response_metadata={"finish_reason": word})

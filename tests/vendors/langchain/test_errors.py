@@ -83,7 +83,7 @@ def test_bad_requests_end_the_call() -> None:
     assert not spare.received
 
 
-@pytest.mark.parametrize(
+@each(
     ("raised", "text", "expected"),
     [
         (core.ModelInvalidRequestError, "Invalid 'tools': array too long.", errors.RequestTooLargeError),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.vendors.langchain.streamed_calls import ChunkCalls
+from tests.cases import each
 from tests.vendors.langchain.models import COLOURS, Scripted, answered, router
 
 
@@ -41,7 +41,7 @@ def test_good_pieces_stay_as_they_are() -> None:
     assert (bool(calls), calls.whole, calls.rest()) == (True, True, [])
 
 
-@pytest.mark.parametrize(
+@each(
     "chunks",
     [
         # two calls at one index
@@ -77,7 +77,7 @@ def test_calls_without_arguments() -> None:
     assert summed(piece('{"x"', "f", id="a", index=0))[1] is False
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_ids_of_their_own(colour: str) -> None:
     """Calls of a model that gives no ids, or one for all, can be answered one by one."""
     calls = [{"name": "f", "args": {"x": n}, "id": identity} for n, identity in enumerate((None, "a", "a"))]

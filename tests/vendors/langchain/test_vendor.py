@@ -18,12 +18,13 @@ from langchain_core.runnables import RunnableLambda
 from langchain_llmdispatch import Deployment, DispatcherChatModel, StreamInterruptedError, errors
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing import FakeClock
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment
 from tests.vendors.langchain.models import COLOURS, TOOL, Api, Scripted, answered, joined, router
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_callbacks_are_notified_of_one_run(colour: str) -> None:
     """The inner model gets no run and its own callbacks stay silent: nothing is traced or streamed twice."""
 
@@ -73,7 +74,7 @@ def test_its_rate_limiter_is_heeded() -> None:
     assert counter.calls == len(COLOURS)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_a_rate_limiter_is_waited_for_no_longer_than_the_timeout(colour: str) -> None:
     """A limiter that admits nothing is a timeout of its attempt, and another deployment serves."""
 
@@ -133,7 +134,7 @@ def test_a_sync_stream_is_stopped_between_pieces() -> None:
     assert joined(list(model.stream("Hello"))).text == "quick"
 
 
-@pytest.mark.parametrize("how", ["models", "model", "routes", "deployment"])
+@each("how", ["models", "model", "routes", "deployment"])
 def test_bindings_and_retries_around_a_model_are_taken_apart(how: str) -> None:
     """Bound keywords are the deployment's parameters, under the call's; retries are left out."""
     inner = Scripted(steps=[core.ModelRateLimitError("slow"), AIMessage("fine"), AIMessage("fine")])
@@ -184,7 +185,7 @@ def test_names_allowed_vendors_and_profiles() -> None:
     assert "hush" not in repr(model) + str(model._identifying_params)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@each("colour", COLOURS)
 def test_one_of_our_own_models_is_a_deployment_too(server: LoopbackServer, colour: str) -> None:
     """It gets its deadline by its own parameter; nothing of that reaches the vendor."""
     inner = router(deployment(server, "anthropic"), max_attempts=1)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream, total
 
 
@@ -37,7 +38,7 @@ def test_missing_counter(missing: str) -> None:
 FINISHES = [("stop", "stop"), ("length", "length"), (None, "stop"), ("", "stop"), ("custom", "other")]
 
 
-@pytest.mark.parametrize(("reason", "finish"), FINISHES)
+@each(("reason", "finish"), FINISHES)
 def test_finish(reason: str | None, finish: str) -> None:
     """Old servers name no reason; the end marker is `done`."""
     raw = {**answer(content="hi"), "done_reason": reason}
@@ -83,7 +84,7 @@ def test_tool_names_return() -> None:
 ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [({}, {}), (None, {}), ("", {}), ('{"a": 1}', {"a": 1})]
 
 
-@pytest.mark.parametrize(("raw", "args"), ARGUMENTS)
+@each(("raw", "args"), ARGUMENTS)
 def test_arguments(raw: Any, args: dict[str, Any]) -> None:
     """Absent arguments are no arguments; proxies send them as text."""
     whole = tool_answer({"name": "weather", "arguments": raw})
@@ -92,7 +93,7 @@ def test_arguments(raw: Any, args: dict[str, Any]) -> None:
     assert decode(whole).response_metadata["normalized_finish_reason"] == "tool_call"
 
 
-@pytest.mark.parametrize("raw", ['{"a": ', "[1]", [1], "null"])
+@each("raw", ['{"a": ', "[1]", [1], "null"])
 def test_bad_arguments(raw: Any) -> None:
     """Arguments that are no object never make a valid call."""
     whole = tool_answer({"name": "weather", "arguments": raw})
@@ -106,7 +107,7 @@ def test_bad_arguments(raw: Any) -> None:
 MALFORMED = [b"", b"<html>", b"[]", b'{"done": true}', b'{"message": {"content": "hi"}, "done": false}']
 
 
-@pytest.mark.parametrize("data", MALFORMED)
+@each("data", MALFORMED)
 def test_malformed(data: bytes) -> None:
     """What is no whole answer is not taken for one."""
     with pytest.raises(errors.MalformedResponseError):

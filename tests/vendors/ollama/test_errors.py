@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from pydantic import SecretStr
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Endpoint
+from tests.cases import each
 from tests.vendors.ollama.calls import KEY, VENDOR, call
 
 ERRORS = [
@@ -44,7 +44,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "raw", "cls", "retryable"), ERRORS)
+@each(("status", "raw", "cls", "retryable"), ERRORS)
 def test_errors(status: int, raw: Any, cls: type[errors.VendorError], retryable: bool) -> None:
     """Status decides, text only where Ollama sends nothing else."""
     data = raw.encode() if isinstance(raw, str) else json.dumps(raw).encode()

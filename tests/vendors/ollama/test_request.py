@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from tests.cases import each
 from tests.vendors.ollama.calls import VENDOR, call
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -62,7 +63,7 @@ THINK = [
 ]
 
 
-@pytest.mark.parametrize(("model", "params", "think"), THINK)
+@each(("model", "params", "think"), THINK)
 def test_think(model: str, params: dict[str, Any], think: bool | str) -> None:
     """Effort is a level for gpt-oss and a switch for everyone else."""
     assert body(model=model, params=params)["think"] == think
@@ -87,7 +88,7 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize(("choice", "names"), CHOICES)
+@each(("choice", "names"), CHOICES)
 def test_tools(choice: ToolChoice | None, names: list[str] | None) -> None:
     """There is no tool_choice: the tools offered stand for it."""
     sent = body(tools=[WEATHER, CLOCK], tool_choice=choice)
@@ -152,7 +153,7 @@ TURNS = [
 ]
 
 
-@pytest.mark.parametrize(("message", "wanted"), TURNS)
+@each(("message", "wanted"), TURNS)
 def test_turn(message: Any, wanted: dict[str, Any]) -> None:
     """Each kind of message is spelled as the API has it, and left as it was."""
     before = message.model_dump()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream, total
 
 TOOL = {"id": "c1", "function": {"index": 0, "name": "weather", "arguments": {"city": "Zürich"}}}
@@ -76,7 +77,7 @@ INLINE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "cls"), INLINE)
+@each(("text", "cls"), INLINE)
 def test_error_inside_a_200(text: str, cls: type[errors.VendorError]) -> None:
     """An error line ends the stream, and an error object is no answer."""
     with pytest.raises(cls) as raised:

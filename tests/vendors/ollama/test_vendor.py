@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from pydantic import SecretStr
 
 from langchain_llmdispatch.types import Endpoint
 from langchain_llmdispatch.vendors.ollama.vendor import is_cloud, normalise_host
+from tests.cases import each
 from tests.vendors.ollama.calls import KEY, VENDOR, call
 
 HOSTS = {
@@ -31,7 +31,7 @@ HOSTS = {
 }
 
 
-@pytest.mark.parametrize(("host", "url"), HOSTS.items())
+@each(("host", "url"), HOSTS.items())
 def test_host(host: str, url: str) -> None:
     """OLLAMA_HOST means what Ollama's own clients take it for, and its result means itself."""
     assert normalise_host(host) == url

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Call, Endpoint, ToolSpec
 from langchain_llmdispatch.vendors.openai.azure import AzureVendor
+from tests.cases import each
 
 VENDOR = AzureVendor()
 RESOURCE = "https://res.openai.azure.com"
@@ -28,7 +29,7 @@ def body(compiled: Call) -> dict[str, Any]:
     return json.loads(VENDOR.encode_request(compiled).content)
 
 
-@pytest.mark.parametrize(
+@each(
     ("base_url", "version", "expected"),
     [
         (RESOURCE, None, "/openai/v1/chat/completions"),
@@ -95,7 +96,7 @@ def test_never_openais_key() -> None:
     assert "OPENAI_API_KEY" not in VENDOR.environment.keys
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "word"),
     [
         ({"model": "gpt-4o"}, "max_tokens"),
@@ -110,9 +111,7 @@ def test_name_of_the_output_limit(fields: dict[str, Any], word: str) -> None:
     assert body(call(params={"max_tokens": 3}, **fields))[word] == 3
 
 
-@pytest.mark.parametrize(
-    ("version", "taken"), [("2023-05-15", False), ("2024-10-21", True), (None, True), ("preview", True)]
-)
+@each(("version", "taken"), [("2023-05-15", False), ("2024-10-21", True), (None, True), ("preview", True)])
 def test_old_versions_take_no_option_for_usage(version: str | None, taken: bool) -> None:
     """`stream_options` came with 2024-09-01-preview."""
     assert ("stream_options" in body(call(version=version, stream=True))) is taken
@@ -124,7 +123,7 @@ def test_others_models_take_plain_strings() -> None:
     assert body(compiled)["messages"] == [{"role": "system", "content": "s"}]
 
 
-@pytest.mark.parametrize(
+@each(
     ("compiled", "provider"),
     [
         (call(), "openai"),
@@ -200,7 +199,7 @@ def test_filtered_answer_without_message() -> None:
     assert (message.content, message.response_metadata["normalized_finish_reason"]) == ("", "content_filter")
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "raw", "cls"),
     [
         (

@@ -35,7 +35,7 @@ def job(**fields: Any) -> bytes:
     return json.dumps({"id": "batch_1", "status": "completed", "created_at": 1, **fields}).encode()
 
 
-@pytest.mark.parametrize(
+@each(
     ("vendor", "base", "version", "files", "prefix"),
     [
         ("openai", "", None, "https://api.openai.com/v1/files", "/v1/"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.openai.calls import VENDOR, call, decoded, reply
 from tests.vendors.openai.test_chat_stream import DONE, event, streamed, summed
 
@@ -61,7 +62,7 @@ def test_tool_calls() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "calls", "expected"),
     [
         ("stop", False, "stop"),
@@ -106,7 +107,7 @@ def test_usage_details() -> None:
     }
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 3}, {"prompt_tokens": None}, "much"])
+@each("usage", [None, {}, {"prompt_tokens": 3}, {"prompt_tokens": None}, "much"])
 def test_no_usage_is_invented(usage: Any) -> None:
     """Usage that does not count both sides is unknown."""
     assert decoded({"content": "x"}, usage=usage).usage_metadata is None
@@ -121,7 +122,7 @@ def test_audio_and_annotations_ride_along() -> None:
     }
 
 
-@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"{}", b'{"choices":[]}', b'{"choices":[null]}'])
+@each("answer", [b"", b"<html>", b"[]", b"{}", b'{"choices":[]}', b'{"choices":[null]}'])
 def test_nonsense_is_malformed(answer: bytes) -> None:
     """A body that is no answer raises, and is worth another try."""
     with pytest.raises(errors.VendorError) as raised:
@@ -129,7 +130,7 @@ def test_nonsense_is_malformed(answer: bytes) -> None:
     assert raised.value.is_retryable
 
 
-@pytest.mark.parametrize(
+@each(
     ("content", "text"),
     [
         (None, ""),
@@ -146,7 +147,7 @@ def test_content_in_other_shapes(content: Any, text: str) -> None:
     assert summed(chunks).content == text
 
 
-@pytest.mark.parametrize("content", [0, 42, True, [42], [[]], {"type": "text", "text": 42}])
+@each("content", [0, 42, True, [42], [[]], {"type": "text", "text": 42}])
 def test_content_that_is_no_text_is_malformed(content: Any) -> None:
     """It does not get lost beside reasoning."""
     with pytest.raises(errors.MalformedResponseError):

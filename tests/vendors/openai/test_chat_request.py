@@ -16,6 +16,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import OutputSchema, ToolChoice, ToolSpec
+from tests.cases import each
 from tests.vendors.openai.calls import KEY, VENDOR, body, call
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -45,7 +46,7 @@ def test_stream_requests_usage() -> None:
     assert sent["stream_options"] == {"include_usage": True}
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "expected"),
     [
         ({"params": {"max_tokens": 9}}, {"max_completion_tokens": 9}),
@@ -132,7 +133,7 @@ def test_extra_merges_objects() -> None:
     assert sent["model"] == "m"
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "expected"),
     [
         (SystemMessage("Be brief."), {"role": "system", "content": "Be brief."}),
@@ -182,7 +183,7 @@ def test_messages(message: BaseMessage, expected: dict[str, Any]) -> None:
     assert turn(message) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "expected"),
     [
         (
@@ -222,7 +223,7 @@ def test_parts(block: dict[str, Any], expected: dict[str, Any]) -> None:
     assert turn(HumanMessage([block]))["content"] == [expected]
 
 
-@pytest.mark.parametrize(
+@each(
     "block",
     [
         {"type": "file", "url": "https://x.test/a.pdf"},

@@ -14,6 +14,7 @@ from langchain_core.messages import (
 )
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.openai.calls import VENDOR, call, decoded, reply
 
 
@@ -168,7 +169,7 @@ def test_done_ends_the_stream() -> None:
     assert decoder.close() == []
 
 
-@pytest.mark.parametrize(
+@each(
     "pieces",
     [
         [],
@@ -190,7 +191,7 @@ def test_cut_after_the_finish_reason_is_bookkeeping() -> None:
     assert (total.content, total.usage_metadata) == ("x", None)
 
 
-@pytest.mark.parametrize("args", ['{"x":', "[1]", '"x"', "nul"])
+@each("args", ['{"x":', "[1]", '"x"', "nul"])
 def test_cut_tool_call_is_no_call(args: str) -> None:
     """Arguments that are no JSON object never become a valid call."""
     with pytest.raises(errors.TruncatedToolCallError):

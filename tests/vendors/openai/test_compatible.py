@@ -13,6 +13,7 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Call, Endpoint
 from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor
 from langchain_llmdispatch.vendors.openai.local import LocalVendor
+from tests.cases import each
 
 VENDOR = CompatibleVendor()
 LLAMA = "http://127.0.0.1:8080/v1"
@@ -63,7 +64,7 @@ def test_plain_request() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("base_url", "params", "sent"),
     [
         (LLAMA, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, {"reasoning_effort": "low"}),
@@ -107,7 +108,7 @@ TURNS: list[BaseMessage] = [
 ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("base_url", "field"),
     [
         ("https://api.deepseek.com", "reasoning_content"),
@@ -173,7 +174,7 @@ def test_crlf_without_done() -> None:
     assert total.response_metadata["citations"] == ["https://x.test"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "cls"),
     [
         (
@@ -194,7 +195,7 @@ def test_errors_inside_a_200(data: bytes, cls: type[errors.VendorError]) -> None
     assert type(raised.value) is cls
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "cls"),
     [
         (1002, errors.RateLimitError),
@@ -233,7 +234,7 @@ def piece(args: str, **fields: Any) -> dict[str, Any]:
     return {**fields, "function": function}
 
 
-@pytest.mark.parametrize(
+@each(
     "deltas",
     [
         # no index, whole calls in one delta
@@ -288,7 +289,7 @@ def test_usage_in_odd_places() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "raw", "cls"),
     [
         (

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.openai.calls import KEY, error
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "raw", "cls"),
     [
         (400, {"code": "context_length_exceeded"}, errors.ContextOverflowError),

@@ -15,6 +15,7 @@ from langchain_llmdispatch.vendors import HOSTED
 from langchain_llmdispatch.vendors.langchain.packages import PACKAGES
 from langchain_llmdispatch.vendors.openai.compatible import CompatibleVendor
 from langchain_llmdispatch.vendors.openai.hosts import HOSTS
+from tests.cases import each
 from tests.loopback.server import LoopbackServer
 
 PRICED = {
@@ -67,7 +68,7 @@ def test_init_chat_models_words_are_known() -> None:
     assert unknown == ["langsmith"]  # a gateway, by `LANGSMITH_GATEWAY`
 
 
-@pytest.mark.parametrize("word", sorted(PACKAGES))
+@each("word", sorted(PACKAGES))
 def test_what_a_package_reaches_is_said(word: str) -> None:
     """The message names the package and its class."""
     package, name, _ = PACKAGES[word]

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import Call, Endpoint, LimitState
 from langchain_llmdispatch.vendors.openai.huggingface import HuggingFaceVendor
+from tests.cases import each
 
 VENDOR = HuggingFaceVendor()
 ROUTER = "https://router.huggingface.co"
@@ -29,7 +30,7 @@ def streamed(data: str) -> AIMessageChunk:
     return first.__add__(rest) if rest else first
 
 
-@pytest.mark.parametrize(
+@each(
     ("base_url", "expected"),
     [
         (f"{ROUTER}/v1", f"{ROUTER}/v1/chat/completions"),
@@ -98,7 +99,7 @@ def test_reasoning() -> None:
     assert [block["type"] for block in message.content_blocks] == ["reasoning", "text"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "raw", "cls", "wait"),
     [
         (503, '{"error":"Model x is currently loading","estimated_time":20.0}', errors.OverloadedError, 20.0),

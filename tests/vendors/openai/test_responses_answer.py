@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.answer_checks import check_answer
 from langchain_llmdispatch.vendors.history.compile import compile_messages
+from tests.cases import each
 from tests.vendors.openai.responses_calls import HI, VENDOR, call, items
 
 REASONING = {
@@ -106,7 +107,7 @@ def test_output_may_not_be_missing() -> None:
         VENDOR.decode_response(call(), b'{"id":"resp_1","status":"completed"}', {})
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "finish"),
     [
         ({}, "stop"),
@@ -150,7 +151,7 @@ def test_free_text_tool() -> None:
     assert sent[1:] == [given, {"type": "custom_tool_call_output", "call_id": "c9", "output": "1"}]
 
 
-@pytest.mark.parametrize(
+@each(
     ("reply", "cls"),
     [
         ({"status": "failed", "error": {"code": "server_error", "message": "x"}}, errors.ServerError),
@@ -170,8 +171,8 @@ def test_no_answers(reply: dict[str, Any], cls: type[errors.VendorError]) -> Non
     assert type(raised.value) is cls
 
 
-@pytest.mark.parametrize("status", ["queued", "in_progress"])
-@pytest.mark.parametrize("output", [{"output": []}, {}])
+@each("status", ["queued", "in_progress"])
+@each("output", [{"output": []}, {}])
 def test_an_answer_in_the_background(status: str, output: dict[str, Any]) -> None:
     """The caller gets its id and status, and it does not count as whole."""
     reply = {"id": "resp_1", "status": status, "usage": None, **output}
@@ -211,7 +212,7 @@ def test_round_trip() -> None:
     check_round_trip(decoded(OUTPUT))
 
 
-@pytest.mark.parametrize(
+@each(
     "item",
     [
         {

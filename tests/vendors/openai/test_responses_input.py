@@ -14,10 +14,11 @@ from langchain_core.messages import (
 )
 
 from langchain_llmdispatch import errors
+from tests.cases import each
 from tests.vendors.openai.responses_calls import HI, items
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "expected"),
     [
         (SystemMessage("s"), [{"type": "message", "role": "system", "content": "s"}]),
@@ -59,7 +60,7 @@ def test_messages(message: BaseMessage, expected: list[dict[str, Any]]) -> None:
     assert items(message) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "expected"),
     [
         ({"type": "text", "text": "x"}, {"type": "input_text", "text": "x"}),
@@ -112,9 +113,7 @@ def test_reasoning_without_what_follows_it() -> None:
     assert kinds(THOUGHT, text, {**THOUGHT, "id": "rs_2"}, model="gpt-6-luna") == ["reasoning", "message"]
 
 
-@pytest.mark.parametrize(
-    ("model", "taken"), [("gpt-6-luna", True), ("gpt-4.1-mini", False), ("of-unknown-name", True)]
-)
+@each(("model", "taken"), [("gpt-6-luna", True), ("gpt-4.1-mini", False), ("of-unknown-name", True)])
 def test_reasoning_for_models_that_do_not_reason(model: str, taken: bool) -> None:
     """A model that is known not to reason gets no reasoning item; an unknown one may reason."""
     raw = kinds(THOUGHT, {"type": "text", "text": "x"}, model=model)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_llmdispatch.types import Call, Endpoint, OutputSchema, ToolChoice, ToolSpec
 from langchain_llmdispatch.vendors.openai.azure import AzureVendor
+from tests.cases import each
 from tests.vendors.openai.responses_calls import HERE, HI, VENDOR, body, call, items
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = ToolSpec("weather", "Tells the weather.", CITY)
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "path"),
     [
         ({"model": "gpt-4.1"}, "/v1/chat/completions"),
@@ -45,8 +45,8 @@ def test_choice_of_api(fields: dict[str, Any], path: str) -> None:
     assert b"use_responses_api" not in request.content
 
 
-@pytest.mark.parametrize("azure", [True, False])
-@pytest.mark.parametrize(
+@each("azure", [True, False])
+@each(
     ("block", "part"),
     [
         (
@@ -85,7 +85,7 @@ def test_smallest_request() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "expected"),
     [
         ({"params": {"max_tokens": 90, "temperature": 0.5}}, {"max_output_tokens": 90, "temperature": 0.5}),

@@ -220,7 +220,7 @@ def test_cut_call() -> None:
         streamed(data)
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "cls"),
     [
         ({"type": "error", "code": "server_error", "message": "boom"}, errors.ServerError),
@@ -282,8 +282,8 @@ ARGUMENTS_DONE = {
 }
 
 
-@pytest.mark.parametrize("item", [SHORT, MESSAGE, CALLED, REASONING, RAW, SILENT, SEARCH, TOOLS, FREE])
-@pytest.mark.parametrize("place", ["done", "completed", "both"])
+@each("item", [SHORT, MESSAGE, CALLED, REASONING, RAW, SILENT, SEARCH, TOOLS, FREE])
+@each("place", ["done", "completed", "both"])
 def test_items_without_pieces(item: dict[str, Any], place: str) -> None:
     """An item without deltas is taken whole, once, from its end or from the complete response."""
     given = [item_event("done", 0, item)] if place != "completed" else []
@@ -347,8 +347,8 @@ OTHER = {**CALLED, "id": "fc_2", "call_id": "call_2", "name": "time", "arguments
 CALLS = [CALLED, OTHER]
 
 
-@pytest.mark.parametrize("place", [{"output_index": 0}, {}])
-@pytest.mark.parametrize("interleaved", [False, True])
+@each("place", [{"output_index": 0}, {}])
+@each("interleaved", [False, True])
 def test_calls_that_share_a_place(place: dict[str, int], interleaved: bool) -> None:
     """Each call gets its own arguments where every item has the same place, or none."""
     begun = [{"type": "response.output_item.added", **place, "item": {**c, "arguments": ""}} for c in CALLS]

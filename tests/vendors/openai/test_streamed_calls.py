@@ -50,9 +50,9 @@ PLACES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("apart", [True, False])
-@pytest.mark.parametrize("names", ["fg", "ff"])
+@each("place", PLACES)
+@each("apart", [True, False])
+@each("names", ["fg", "ff"])
 def test_whole_calls_without_places_or_ids(place: dict[str, Any], apart: bool, names: str) -> None:
     """Each entry with a name is a call, in one delta's list or in several, of one tool or of two."""
     first, second = piece(ONE, names[0], **place), piece(TWO, names[1], **place)
@@ -60,7 +60,7 @@ def test_whole_calls_without_places_or_ids(place: dict[str, Any], apart: bool, n
     assert calls(message) == [(names[0], {"q": 1}), (names[1], {"q": 2})]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@each("place", PLACES)
 def test_calls_without_arguments(place: dict[str, Any]) -> None:
     """A call with nothing, or with an empty object, does not take the next one's arguments."""
     for nothing in ("", "{}", "null", None, {}):
@@ -71,7 +71,7 @@ def test_calls_without_arguments(place: dict[str, Any]) -> None:
             assert calls(message) == [("f", {}), ("g", {"q": 2})]
 
 
-@pytest.mark.parametrize("place", [place for place in PLACES if place.get("id") != "same"])
+@each("place", [place for place in PLACES if place.get("id") != "same"])
 def test_the_same_call_twice(place: dict[str, Any]) -> None:
     """Without ids two equal calls are two; each entry of one list is a call; `{}` goes before arguments."""
     for args, text in (({"q": 1}, ONE), ({}, "{}")):
@@ -136,7 +136,7 @@ def test_an_id_that_comes_late() -> None:
     assert calls(streamed([piece("", "f", index=0)], [piece(ONE, "f", index=0, id="a")])) == [("f", {"q": 1})]
 
 
-@pytest.mark.parametrize(
+@each(
     "deltas",
     [
         [[piece("", "f", index=0), piece("", "g", index=0)], [piece(ONE, index=0), piece(TWO, index=0)]],

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch.types import Endpoint, LimitState
 from langchain_llmdispatch.vendors.openai.vendor import duration
+from tests.cases import each
 from tests.vendors.openai.calls import HI, KEY, VENDOR, body, call
 
 
@@ -57,7 +58,7 @@ def test_limits() -> None:
     assert VENDOR.limits({}) == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "seconds"),
     [
         ("7", 7.0),
