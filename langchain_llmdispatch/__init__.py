@@ -11,6 +11,8 @@ Example:
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
@@ -79,3 +81,5 @@ _MODULES = {
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)
+if find_spec("langchain") is None:  # `from langchain_llmdispatch import *` needs no agents
+    __all__.remove("BudgetMiddleware")

@@ -84,7 +84,11 @@ class Lab:
                 yield self
             finally:
                 process.terminate()
-                process.wait(timeout=60)
+                try:
+                    process.wait(timeout=60)
+                except subprocess.TimeoutExpired:  # kernels that do not end are no fault of a display
+                    process.kill()
+                    process.wait()
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         pause = threading.Event()

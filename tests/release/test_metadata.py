@@ -12,17 +12,29 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 VERSION = PROJECT["version"]
 
 
 def test_links_lead_to_one_repository() -> None:
     """Documentation, issues, changelog and security are those of the repository."""
-    links = PROJECT["urls"]
+    links = dict(PROJECT["urls"])
     assert {"Homepage", "Documentation", "Repository", "Issues", "Changelog"} <= links.keys()
     owner, name = links["Repository"].removeprefix("https://github.com/").split("/")
     assert links.pop("Documentation") == f"https://{owner}.github.io/{name}/"
     assert all(link.startswith(links["Repository"]) for link in links.values())
+
+
+def test_a_package_index_gets_links_that_lead_somewhere() -> None:
+    """No relative link or picture is left in the README as it is published; addresses are those of the project."""
+    hook = PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for each in hook["substitutions"]:
+        text = re.sub(each["pattern"], each["replacement"], text)
+    assert re.findall(r"\]\((?!https://)[^)]*\)", re.sub(r"```.*?```", "", text, flags=re.DOTALL)) == []
+    sites = (PROJECT["urls"]["Documentation"], PROJECT["urls"]["Repository"])
+    assert all(each["replacement"].removeprefix("](").startswith(sites) for each in hook["substitutions"])
 
 
 def test_the_citation_is_of_this_version() -> None:
