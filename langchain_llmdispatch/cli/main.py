@@ -7,7 +7,7 @@
     llmdispatch schema                 the JSON schema of a configuration file, for editors
     llmdispatch convert FILE           LiteLLM's configuration as ours
     llmdispatch batch IN OUT           answers every row of a file; started again, it goes on
-    llmdispatch serve                  serves OpenAI's chat completions over the router
+    llmdispatch serve                  serves OpenAI's chat completions and responses over the router
     llmdispatch replay JOURNAL -c FILE   what other configurations would have done with recorded calls
 
 Exit codes: 0 done, 1 the call failed, 2 usage or configuration is wrong, 130 interrupted.
@@ -187,7 +187,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]]
         _batch_options,
         f"{_HERE}.batch:run",
     ),
-    "serve": ("serve the router over HTTP, as chat completions", _serve_options, f"{_HERE}.serve:run"),
+    "serve": ("serve the router over HTTP, as OpenAI's API", _serve_options, f"{_HERE}.serve:run"),
     "replay": (
         "run recorded calls through other configurations, in virtual time; nothing is sent",
         _replay_options,

@@ -19,13 +19,17 @@ from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.config.server import KeyGiven
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.server.access import Access, Client
+from langchain_llmdispatch.server.answer_form import AnswerForm
 from langchain_llmdispatch.server.body import BODY_SECONDS, read_body
+from langchain_llmdispatch.server.calls import ServedCall, failed
 from langchain_llmdispatch.server.client_budgets import with_budget
-from langchain_llmdispatch.server.completion_request import completion_request
-from langchain_llmdispatch.server.completions import CompletionCall, failed
+from langchain_llmdispatch.server.completion_answer import Completion
+from langchain_llmdispatch.server.completion_request import AnswerRequest, completion_request
 from langchain_llmdispatch.server.failures import Failure, RefusedRequestError, refusal
 from langchain_llmdispatch.server.operation import Operation
 from langchain_llmdispatch.server.request_ids import RequestIds, request_id_of
+from langchain_llmdispatch.server.response_answer import ResponseAnswer
+from langchain_llmdispatch.server.response_request import response_request
 from langchain_llmdispatch.settings import nearest
 
 DEFAULT_MODEL = "default"
@@ -41,7 +45,7 @@ def create_app(
     body_seconds: float = BODY_SECONDS,
     cors_origins: Sequence[str] = (),
 ) -> Starlette:
-    """Return an ASGI application that answers OpenAI's `/v1/chat/completions` and `/v1/models`.
+    """Return an ASGI application with OpenAI's `/v1/chat/completions`, `/v1/responses` and `/v1/models`.
 
     Clients name a route or a deployment of `model`, or `default`; other names are refused, so that no client
     reaches a model that was not configured. `/livez`, `/readyz`, `/healthz` and `/metrics` (with
@@ -80,6 +84,7 @@ class _Server:
     def app(self, cors_origins: Sequence[str]) -> Starlette:
         routes = [
             Route("/v1/chat/completions", self._guarded(self._complete), methods=["POST"]),
+            Route("/v1/responses", self._guarded(self._respond), methods=["POST"]),
             Route("/v1/models", self._guarded(self._list_models)),
             Route("/v1/models/{name:path}", self._guarded(self._show_model)),
             *self._operation.routes(),
@@ -118,16 +123,30 @@ class _Server:
 
         return answer
 
-    # -- completions -----------------------------------------------------------------------------------
+    # -- answers ---------------------------------------------------------------------------------------
 
     async def _complete(self, request: Request, client: Client) -> Response:
-        wanted = completion_request(await read_body(request, self._most, self._seconds))
+        wanted = completion_request(await self._body(request))
+        form = Completion(wanted.model, counts=wanted.include_usage)
+        return await self._answer(request, client, wanted, form)
+
+    async def _respond(self, request: Request, client: Client) -> Response:
+        wanted = response_request(await self._body(request))
+        return await self._answer(request, client, wanted, ResponseAnswer(wanted.fields))
+
+    async def _body(self, request: Request) -> bytes:
+        return await read_body(request, self._most, self._seconds)
+
+    async def _answer(
+        self, request: Request, client: Client, wanted: AnswerRequest, form: AnswerForm
+    ) -> Response:
         _check_name(wanted.model, self._names_for(client))
         named = {} if wanted.model == DEFAULT_MODEL else {"model": wanted.model}
         words = {**wanted.keywords, **named}
         model = self._budgeted.get(client.name, self._model)
         try:
-            return await CompletionCall(model, wanted, self._config_for(client), words).response(request)
+            call = ServedCall(model, wanted, form, self._config_for(client), words)
+            return await call.response(request)
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - whatever fails is answered
@@ -182,7 +201,7 @@ def _model_object(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "llmdispatch"}
 
 
-_SERVED = "chat/completions and models are served under /v1"
+_SERVED = "chat/completions, responses and models are served under /v1"
 
 
 async def _no_endpoint(request: Request, error: Exception) -> Response:

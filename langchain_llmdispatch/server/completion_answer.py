@@ -11,10 +11,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
+
+from langchain_llmdispatch.server.answer_form import as_json, details_of, texts_of
+from langchain_llmdispatch.server.failures import Failure
 
 _REASONS = {
     "stop": "stop",
@@ -29,30 +32,14 @@ _REASONS = {
 def _usage(usage: UsageMetadata | None) -> dict[str, Any] | None:
     if usage is None:
         return None
-    read, written = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+    cached, _, reasoning = details_of(usage)
     return {
         "prompt_tokens": usage["input_tokens"],
         "completion_tokens": usage["output_tokens"],
         "total_tokens": usage["total_tokens"],
-        "prompt_tokens_details": {"cached_tokens": read.get("cache_read", 0)},
-        "completion_tokens_details": {"reasoning_tokens": written.get("reasoning", 0)},
+        "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
     }
-
-
-def _texts(message: AIMessage) -> dict[str, str]:
-    """Return text, reasoning and refusal of a message, those that it has."""
-    found = {"content": "", "reasoning_content": "", "refusal": ""}
-    for block in message.content_blocks:
-        value: dict[str, Any] = dict(block)
-        kind = value["type"]
-        if kind == "text":
-            found["content"] += str(value.get("text", ""))
-        elif kind == "reasoning":
-            found["reasoning_content"] += str(value.get("reasoning", ""))
-        elif "refusal" in (kind, value.get("value", {}).get("type") if kind == "non_standard" else ""):
-            inner = value.get("value", value)
-            found["refusal"] += str(inner.get("refusal", ""))
-    return {name: text for name, text in found.items() if text}
 
 
 @dataclass(slots=True)
@@ -70,12 +57,13 @@ class Completion:
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     counts: bool = False
+    last: ClassVar[str] = "data: [DONE]\n\n"
     _calls: dict[Any, int] = field(default_factory=dict)
     _began: bool = False
 
     def body(self, message: AIMessage) -> dict[str, Any]:
         """Return the whole answer."""
-        texts = _texts(message)
+        texts = texts_of(message)
         answer: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **texts}
         if message.tool_calls:
             answer["tool_calls"] = [
@@ -96,7 +84,7 @@ class Completion:
 
     def chunks(self, chunk: AIMessageChunk) -> Iterator[dict[str, Any]]:
         """Yield the events of one chunk: its delta, and the finish reason where it has one."""
-        delta: dict[str, Any] = dict(_texts(chunk))
+        delta: dict[str, Any] = dict(texts_of(chunk))
         if calls := [self._piece(piece) for piece in chunk.tool_call_chunks]:
             delta["tool_calls"] = calls
         if not self._began:
@@ -108,9 +96,23 @@ class Completion:
             logprobs = chunk.response_metadata.get("logprobs")
             yield self._event({}, _reason(chunk, called=bool(self._calls)), logprobs)
 
-    def usage(self, usage: UsageMetadata | None) -> dict[str, Any]:
-        """Return the last chunk of a stream with `include_usage`."""
-        return {**self._frame("chat.completion.chunk"), "choices": [], "usage": _usage(usage)}
+    def begin(self) -> Iterator[dict[str, Any]]:
+        """Yield nothing: the first chunk has the role."""
+        yield from ()
+
+    def end(self, whole: AIMessageChunk) -> Iterator[dict[str, Any]]:
+        """Yield the chunk of usage, where it is wanted."""
+        if self.counts:
+            usage = _usage(whole.usage_metadata)
+            yield {**self._frame("chat.completion.chunk"), "choices": [], "usage": usage}
+
+    def fail(self, failure: Failure) -> Iterator[dict[str, Any]]:
+        """Yield the error, which is the last event."""
+        yield failure.body()
+
+    def frame(self, event: dict[str, Any]) -> str:
+        """Return an event as it is sent."""
+        return f"data: {as_json(event)}\n\n"
 
     def _piece(self, piece: Mapping[str, Any]) -> dict[str, Any]:
         index = self._calls.setdefault(piece["index"], len(self._calls))

@@ -167,11 +167,11 @@ def test_a_wrong_request_is_named(
 @each(
     "method, path, status, code",
     [
-        ("POST", "/v1/responses", 404, "unknown_url"),
         ("POST", "/v1/embeddings", 404, "unknown_url"),
         ("POST", "/v1/completions", 404, "unknown_url"),
         ("POST", "/chat/completions", 404, "unknown_url"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+        ("GET", "/v1/responses/resp_1", 404, "unknown_url"),
     ],
 )
 def test_what_is_not_served_is_openai_s_error(

@@ -1,9 +1,8 @@
-"""The endpoint `/v1/chat/completions`: one call of the model, whole or as server-sent events."""
+"""One call of the model for a client, whole or as server-sent events."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
@@ -16,8 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-from langchain_llmdispatch.server.completion_answer import Completion
-from langchain_llmdispatch.server.completion_request import CompletionRequest
+from langchain_llmdispatch.server.answer_form import AnswerForm
+from langchain_llmdispatch.server.completion_request import AnswerRequest
 from langchain_llmdispatch.server.failures import Failure, failure_of
 
 logger = logging.getLogger(__name__)
@@ -26,12 +25,13 @@ _STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _WORD = re.compile(r"'?(\w+)")
 
 
-class CompletionCall:
+class ServedCall:
     """One call of a client's.
 
     Args:
         model: What answers.
         wanted: What the client wants answered.
+        form: The form of the answer.
         config: The config of the run.
         keywords: The keywords of the call.
     """
@@ -39,11 +39,13 @@ class CompletionCall:
     def __init__(
         self,
         model: DispatcherChatModel,
-        wanted: CompletionRequest,
+        wanted: AnswerRequest,
+        form: AnswerForm,
         config: RunnableConfig,
         keywords: Mapping[str, Any],
     ) -> None:
-        self._model, self._wanted, self._config, self._keywords = model, wanted, config, keywords
+        self._model, self._wanted, self._form = model, wanted, form
+        self._config, self._keywords = config, keywords
 
     async def response(self, request: Request) -> Response:
         """Return the answer, or its first events; the call is cancelled when the client leaves.
@@ -56,7 +58,7 @@ class CompletionCall:
         answer = self._model.ainvoke(self._wanted.messages, self._config, **self._keywords)
         message = await _unless_left(answer, request)
         facts = message.response_metadata.get("llmdispatch", {})
-        return JSONResponse(Completion(self._wanted.model).body(message), headers=_headers(facts))
+        return JSONResponse(self._form.body(message), headers=_headers(facts))
 
     async def _streamed(self, request: Request) -> Response:
         chunks = cast(
@@ -74,22 +76,23 @@ class CompletionCall:
     async def _events(
         self, first: AIMessageChunk, chunks: AsyncGenerator[AIMessageChunk, None]
     ) -> AsyncIterator[str]:
-        completion = Completion(self._wanted.model, counts=self._wanted.include_usage)
-        whole = first
+        form, whole = self._form, first
         async with aclosing(chunks):
             try:
-                for event in completion.chunks(first):
-                    yield _event(event)
+                for event in (*form.begin(), *form.chunks(first)):
+                    yield form.frame(event)
                 async for chunk in chunks:
                     whole += chunk
-                    for event in completion.chunks(chunk):
-                        yield _event(event)
+                    for event in form.chunks(chunk):
+                        yield form.frame(event)
             except Exception as error:  # noqa: BLE001 - the stream has begun: the error is its last event
-                yield _event(failed(error).body())
+                for event in form.fail(failed(error)):
+                    yield form.frame(event)
                 return
-        if self._wanted.include_usage:
-            yield _event(completion.usage(whole.usage_metadata))
-        yield "data: [DONE]\n\n"
+        for event in form.end(whole):
+            yield form.frame(event)
+        if form.last:
+            yield form.last
 
 
 def failed(error: Exception, words: Mapping[str, Any] | None = None, request_id: str = "") -> Failure:
@@ -120,10 +123,6 @@ def _headers(facts: dict[str, Any]) -> dict[str, str]:
         "x-llmdispatch-adapted": ", ".join(each["kind"] for each in facts.get("adapted", ())) or None,
     }
     return {name: str(value) for name, value in shown.items() if value is not None}
-
-
-def _event(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
 async def _unless_left(answer: Awaitable[Any], request: Request) -> Any:
