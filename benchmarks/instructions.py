@@ -11,6 +11,7 @@ vendor is a function. Python 3.13.0 traces too few instructions to have a baseli
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import sys
@@ -20,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 import httpx
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 import langchain_llmdispatch
 from langchain_llmdispatch import Deployment, DispatcherChatModel, VendorConfig
@@ -34,6 +35,13 @@ _WARM = 3  # calls before the one that counts: what is cached or imported once i
 _HOME = str(Path(langchain_llmdispatch.__file__).parent)
 _HEAD = {"id": "c", "created": 1, "model": "gpt-4.1-mini"}
 _USAGE = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
+_SCHEMA = {
+    "title": "City",
+    "description": "A city.",
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["name"],
+}
 _TOOL = {
     "type": "function",
     "function": {
@@ -44,8 +52,8 @@ _TOOL = {
 }
 
 
-def _answer() -> bytes:
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello."}}
+def _answer(text: str = "Hello.") -> bytes:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
     return json.dumps({**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _USAGE}).encode()
 
 
@@ -65,7 +73,8 @@ def _reply(request: httpx.Request) -> httpx.Response:
         return httpx.Response(500, json={})
     if b'"stream":true' in request.content.replace(b" ", b""):
         return httpx.Response(200, content=_events(), headers={"content-type": "text/event-stream"})
-    return httpx.Response(200, content=_answer(), headers={"content-type": "application/json"})
+    answer = _answer('{"name": "Paris"}') if b'"response_format"' in request.content else _answer()
+    return httpx.Response(200, content=answer, headers={"content-type": "application/json"})
 
 
 def _model(count: int = 1, *, failing: bool = False, **fields: Any) -> DispatcherChatModel:
@@ -113,14 +122,22 @@ def _trace(call: Callable[[], object]) -> int:
     return count
 
 
+def _thread(number: int) -> list[BaseMessage]:
+    """Return a long conversation; each number has another one."""
+    turns = (
+        (HumanMessage(f"Question {n} of {number}?"), AIMessage(f"Answer {n}.")) for n in range(MESSAGES // 2)
+    )
+    return [*itertools.chain.from_iterable(turns), HumanMessage("And then?")]
+
+
 def _calls(loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[[], object]]:
     plain, quiet, tools = _model(), _model(enable_metrics=False), _model().bind_tools([_TOOL])
-    thread = [
-        message
-        for n in range(MESSAGES // 2)
-        for message in (HumanMessage(f"Question {n}?"), AIMessage(f"Answer {n}."))
-    ]
-    thread.append(HumanMessage("And then?"))
+    structured = _model().with_structured_output(_SCHEMA)
+    thread, growing, numbers = _thread(0), _thread(1), itertools.count(2)
+
+    def goes_on() -> object:
+        growing.extend([AIMessage("An answer."), HumanMessage("And then?")])
+        return plain.invoke(growing)
 
     async def streamed() -> int:
         return len([chunk async for chunk in plain.astream("hello")])
@@ -129,7 +146,10 @@ def _calls(loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[[], object]
         "invoke": lambda: plain.invoke("hello"),
         "invoke, no statistics": lambda: quiet.invoke("hello"),
         "invoke, a tool": lambda: tools.invoke("hello"),
+        "invoke, structured output": lambda: structured.invoke("hello"),
         f"invoke, {MESSAGES} messages": lambda: plain.invoke(thread),
+        f"invoke, {MESSAGES} messages, the first call": lambda: plain.invoke(_thread(next(numbers))),
+        f"invoke, {MESSAGES} messages and 2 more": goes_on,
         "ainvoke": lambda: loop.run_until_complete(plain.ainvoke("hello")),
         f"stream, {CHUNKS} chunks": lambda: len(list(plain.stream("hello"))),
         f"stream, the first of {CHUNKS} chunks": lambda: next(iter(plain.stream("hello"))),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 from langchain_llmdispatch.chat_model.run_options import RunOptions
 from langchain_llmdispatch.config.schema import DispatchFields
+from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.cascade import Cascade
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.types import TimeLimits
@@ -37,3 +40,16 @@ def within(policy: CallPolicy, options: RunOptions) -> CallPolicy:
     own = {"deadline": options.deadline, "timeout": options.timeout}
     times = {name: float(seconds) for name, seconds in own.items() if seconds is not None}
     return replace(policy, times=replace(policy.times, **times))
+
+
+def warn_of_repeats(targets: Sequence[Target], max_attempts: int) -> None:
+    """Warn of LangChain chat models whose own retries cannot be switched off."""
+    for target in targets:
+        repeats = getattr(target.vendor, "requests", 1)
+        if repeats > 1:
+            warnings.warn(
+                f"{target.name} repeats requests by itself ({getattr(target.vendor, 'retries', '')}), which "
+                f"cannot be switched off from here: one call may send {repeats * max_attempts} requests "
+                f"({max_attempts} attempts x {repeats}). Switch it off on the model, or lower max_attempts.",
+                stacklevel=2,
+            )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_llmdispatch.callbacks.events import Run, RunManager
 from langchain_llmdispatch.callbacks.logs import LOGGER, CallLog
 from langchain_llmdispatch.chat_model import first_call
-from langchain_llmdispatch.chat_model.call_policy import policy_of, within
+from langchain_llmdispatch.chat_model.call_policy import policy_of, warn_of_repeats, within
 from langchain_llmdispatch.chat_model.request import RequestDefaults
 from langchain_llmdispatch.chat_model.run_options import CHOICES, NO_OPTIONS, RunOptions, options_of
 from langchain_llmdispatch.chat_model.scoped_words import check_vendors, scoped
@@ -39,6 +38,7 @@ from langchain_llmdispatch.routing.first_choice import same_draws
 from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors.history.threads import SHORTEST, ThreadCache
 from langchain_llmdispatch.vendors.word_secrets import masked
 
 # The fields of a request that change its answer, besides messages and words.
@@ -85,7 +85,7 @@ class Engine:
         log = CallLog(console=fields.enable_logging)
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)
-        self._prints = log.console
+        self._prints, self._threads = log.console, ThreadCache()
         self._affinity, self._warmth, self._rng = shared.affinity, shared.warmth, fields.rng
         self._retry_balance = shared.retry_balance_of(fields)
         self.spending = ModelBudgets(budgets, fields.budget_usd, fields.on_budget)
@@ -93,7 +93,7 @@ class Engine:
         self._router = _router(fields, self.registry)
         check_vendors(self.requests.vendor_params, self.registry)
         self._has_rules = bool(fields.routing_rules)
-        _warn_of_repeats(self.registry.all, fields.max_attempts)
+        warn_of_repeats(self.registry.all, fields.max_attempts)
 
     async def ready(self) -> None:
         """Import what async calls import off the event loop, once in a process: it takes 0.1 s and more."""
@@ -299,6 +299,8 @@ class Engine:
         stream: bool,
     ) -> tuple[ChatRequest, str | None, RunOptions]:
         """Return the request, the name that the call gives to its model, and the options of its run."""
+        if len(messages) >= SHORTEST:
+            messages = self._threads.known(messages, self.clock.monotonic())
         chosen = kwargs
         if self.requests.kwargs:
             kwargs = {**self.requests.kwargs, **kwargs}
@@ -384,16 +386,3 @@ def _router(fields: DispatchFields, registry: DeploymentRegistry) -> Router:
     )
     router.check(registry.all, registry.routes)
     return router
-
-
-def _warn_of_repeats(targets: Sequence[Target], max_attempts: int) -> None:
-    """Warn of LangChain chat models whose own retries cannot be switched off."""
-    for target in targets:
-        repeats = getattr(target.vendor, "requests", 1)
-        if repeats > 1:
-            warnings.warn(
-                f"{target.name} repeats requests by itself ({getattr(target.vendor, 'retries', '')}), which "
-                f"cannot be switched off from here: one call may send {repeats * max_attempts} requests "
-                f"({max_attempts} attempts x {repeats}). Switch it off on the model, or lower max_attempts.",
-                stacklevel=2,
-            )

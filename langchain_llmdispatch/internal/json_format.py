@@ -107,7 +107,7 @@ def json_text(data: bytes | bytearray | str) -> str:
     return _paired(data if isinstance(data, str) else data.decode(json.detect_encoding(data), "replace"))
 
 
-def dump_json(value: Any, *, allow_nan: bool = True, path: str = "") -> bytes:
+def dump_json(value: Any, *, allow_nan: bool = True, path: str = "", finite: str = "") -> bytes:
     """Return a value as compact JSON in UTF-8.
 
     Keys may be numbers, booleans and None, which become strings. Dates, times, UUIDs, enumerations and
@@ -119,6 +119,7 @@ def dump_json(value: Any, *, allow_nan: bool = True, path: str = "") -> bytes:
         allow_nan: Whether NaN and the infinities are written, as `NaN` and `Infinity`: Python and JavaScript
             read them, but JSON does not have them.
         path: What the value is, for the message of the error.
+        finite: The key of a part that is known to hold neither NaN nor infinities, and may be long.
 
     Raises:
         UnwritableError: A part has no JSON form.
@@ -128,7 +129,8 @@ def dump_json(value: Any, *, allow_nan: bool = True, path: str = "") -> bytes:
     except TypeError:
         pass
     else:
-        if b"null" not in written or is_finite(value):  # orjson writes null for NaN
+        # orjson writes null for NaN.
+        if b"null" not in written or is_finite({**value, finite: None} if finite else value):
             return written
     return _write(value, allow_nan, path)
 

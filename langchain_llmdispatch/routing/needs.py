@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.compile.server_tools import UNMIXED, fate_of
 from langchain_llmdispatch.vendors.compile.words import foreign_question, requested
 from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
+from langchain_llmdispatch.vendors.history.threads import folded
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 
 BYTES_PER_TOKEN = 4
@@ -30,6 +31,26 @@ TERMS = frozenset({"service_tier", "speed", "inference_geo"})
 _FACTS = {"image": "images", "pdf": "pdf", "audio": "audio", "video": "video"}
 WORST_INPUT = 1.5
 """Tokens that a prompt may really have in the worst case, per token of the estimate."""
+
+
+_Sizes: TypeAlias = tuple[bool, int, int, int, int]
+"""Whether there are blocks; messages up to the last answer, and in all; bytes in all, and up to it."""
+
+
+def _sizes(state: _Sizes | None, messages: Sequence[BaseMessage]) -> _Sizes:
+    """Return the sizes of messages that follow others."""
+    has_blocks, turn, count, size, prefix = state or (False, 0, 0, 0, 0)
+    for place, message in enumerate(messages, count + 1):
+        content = message.content
+        if type(content) is str:
+            size += len(content) if content.isascii() else _bytes(content)
+        else:
+            has_blocks = True
+            size += sum(_block_size(block) for block in content)
+        if type(message) not in _WITHOUT_CALLS and isinstance(message, AIMessage):
+            size += sum(len(call["name"]) + len(repr(call["args"])) for call in message.tool_calls)
+            turn, prefix = place, size
+    return has_blocks, turn, count + len(messages), size, prefix
 
 
 class Needs:
@@ -52,18 +73,7 @@ class Needs:
         self.has_tools = bool(request.tools or request.server_tools)
         self.has_schema = request.output is not None and request.output.schema is not None
         self.output_limit: int | None = request.params.get("max_tokens")
-        self.has_blocks, self.turn, size, prefix = False, 0, 0, 0
-        for place, message in enumerate(request.messages, 1):
-            content = message.content
-            if type(content) is str:
-                size += len(content) if content.isascii() else _bytes(content)
-            else:
-                self.has_blocks = True
-                size += sum(_block_size(block) for block in content)
-            if type(message) not in _WITHOUT_CALLS and isinstance(message, AIMessage):
-                size += sum(len(call["name"]) + len(repr(call["args"])) for call in message.tool_calls)
-                self.turn, prefix = place, size
-        self._size, self._prefix_size = size, prefix
+        self.has_blocks, self.turn, _, self._size, self._prefix_size = folded(_sizes, request.messages)
 
     @cached_property
     def tokens(self) -> int:

@@ -22,6 +22,7 @@ from langchain_llmdispatch.routing.rules import RoutingRule
 from langchain_llmdispatch.routing.strategies import Criteria, Strategy, lowest_cost, order_of, weighs_cost
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
+from langchain_llmdispatch.vendors.history.threads import Thread
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.vendors import deep_requests
@@ -218,7 +219,7 @@ def _is_plain(routing: RoutingRequest) -> bool:
         return False
     if not (health is None or health.all_available):
         return False
-    for message in request.messages:
+    for message in () if request.messages.__class__ is Thread else request.messages:
         if type(message.content) is not str:
             return False
     return not (request.messages and isinstance(request.messages[-1], ToolMessage))

@@ -81,7 +81,10 @@ def bodyless_request(method: str, url: httpx.URL, headers: Callable[[], Mapping[
 
 
 def json_request(
-    url: str, headers: Mapping[str, str] | Callable[[], Mapping[str, str]], body: Mapping[str, Any]
+    url: str,
+    headers: Mapping[str, str] | Callable[[], Mapping[str, str]],
+    body: Mapping[str, Any],
+    finite: str = "",
 ) -> httpx.Request:
     """Return a POST of `body` as JSON, built from a cached URL, one set of headers and a ready body.
 
@@ -92,11 +95,12 @@ def json_request(
         headers: Names in lower case; they win over those set here. A function returns them once the body is
             written: until then no variable of a frame holds a key.
         body: What is sent.
+        finite: As for `dump_json`.
 
     Raises:
         UnwritableError: A part of the body has no JSON form.
     """
-    return content_request(url, headers, dump_json(body, allow_nan=False))
+    return content_request(url, headers, dump_json(body, allow_nan=False, finite=finite))
 
 
 def content_request(

@@ -67,16 +67,17 @@ def _last_turns(body: Body) -> list[int]:
 
 def _marked(body: Body, place: int | str, ttl: str) -> bool:
     """Place a breakpoint, and return whether it could be placed."""
-    holder: Any = body if isinstance(place, str) else body["messages"][place]
-    name = place if isinstance(place, str) else "content"
-    before = holder.get(name)
-    made = _with_mark(before, ttl, any_block=name == "tools")
+    holder: Any = body if isinstance(place, str) else body["messages"]
+    before = holder.get(place) if isinstance(place, str) else holder[place]["content"]
+    made = _with_mark(before, ttl, any_block=place == "tools")
     if made is None:
         return False
-    holder[name] = made
+    turn = None if isinstance(place, str) else holder[place]
+    # The turn itself is shared with the next call of its thread.
+    holder[place] = made if turn is None else {**turn, "content": made}
     if _is_legal(_own(body)):
         return True
-    holder[name] = before
+    holder[place] = before if turn is None else turn
     return False
 
 

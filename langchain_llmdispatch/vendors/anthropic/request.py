@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
@@ -11,6 +11,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.anthropic.answer import PROVIDER
 from langchain_llmdispatch.vendors.anthropic.blocks import Block, input_block, output_block, tool_use
 from langchain_llmdispatch.vendors.anthropic.words import WORDS
+from langchain_llmdispatch.vendors.history.threads import Thread, folded
 from langchain_llmdispatch.vendors.request import holds, merged
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def body(call: Call, facts: ModelFacts) -> dict[str, Any]:
     Raises:
         UnsupportedFeatureError: JSON mode without a schema, which this API does not have.
     """
-    system, turns = _turns(call.messages)
+    system, turns = folded(_after, call.messages)
     out: dict[str, Any] = {"model": call.model, **_params(call, facts)}
     if system is not None:
         out["system"] = system
-    out["messages"] = turns
+    out["messages"] = [*turns]
     if call.tools or call.server_tools:
         out["tools"] = [*(_tool(tool) for tool in call.tools), *(dict(tool) for tool in call.server_tools)]
         choice = _tool_choice(call)
@@ -63,9 +64,13 @@ def _last_container(messages: Sequence[BaseMessage]) -> str:
 # -- turns -------------------------------------------------------------------------------------------
 
 
-def _turns(messages: Sequence[BaseMessage]) -> tuple[str | list[Block] | None, list[Block]]:
-    system: str | list[Block] | None = None
-    turns: list[Block] = []
+Turns: TypeAlias = tuple[str | list[Block] | None, tuple[Block, ...]]
+"""The system message, and the turns."""
+
+
+def _after(state: Turns | None, messages: Sequence[BaseMessage]) -> Turns:
+    system, known = state or (None, ())
+    turns = [*known]
     for message in messages:
         if isinstance(message, SystemMessage) and not turns:
             system = _content(message.content)
@@ -77,10 +82,10 @@ def _turns(messages: Sequence[BaseMessage]) -> tuple[str | list[Block] | None, l
         content = _turn(message)
         # All results of one turn, and the user's text beside them, must stand in one message.
         if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] = [*_listed(turns[-1]["content"]), *_listed(content)]
+            turns[-1] = {"role": role, "content": [*_listed(turns[-1]["content"]), *_listed(content)]}
         else:
             turns.append({"role": role, "content": content})
-    return system, turns
+    return system, tuple(turns)
 
 
 def _listed(content: str | list[Block]) -> list[Block]:
@@ -279,20 +284,24 @@ def betas(call: Call, made: Mapping[str, Any]) -> list[str]:
             needed.append("compact-2026-01-12")
     if (made.get("thinking") or {}).get("display") == "updates":
         needed.append("thinking-display-updates-2026-08-18")
-    changes = (block for turn in _system_turns(made) for block in turn if block.get("type") in _CHANGES)
+    # A thread holds neither changes of tools nor files.
+    turns = () if call.messages.__class__ is Thread and not call.extra else made["messages"]
+    changes = (
+        block for turn in _system_turns(made, turns) for block in turn if block.get("type") in _CHANGES
+    )
     changed = [block.get("tool") for block in changes]
     if changed:
         needed.append("mid-conversation-tool-changes-2026-07-01")
     if any(isinstance(tool, dict) and tool.get("type") == "tool_definition" for tool in changed):
         needed.append("inline-tools-2026-09-15")
-    if any(_names_a_file(turn["content"]) for turn in made["messages"]):
+    if any(_names_a_file(turn["content"]) for turn in turns):
         needed.append(_FILES)
     return [name for name in dict.fromkeys((*named, *needed)) if name]
 
 
-def _system_turns(made: Mapping[str, Any]) -> Iterator[list[Block]]:
+def _system_turns(made: Mapping[str, Any], turns: Sequence[Block]) -> Iterator[list[Block]]:
     """Yield the blocks of the system message, and of those within the conversation."""
-    contents = [turn["content"] for turn in made["messages"] if turn["role"] == "system"]
+    contents = [turn["content"] for turn in turns if turn["role"] == "system"]
     for content in (made.get("system"), *contents):
         if isinstance(content, list):
             yield [block for block in content if isinstance(block, dict)]

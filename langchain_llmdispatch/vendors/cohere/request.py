@@ -14,14 +14,15 @@ shape this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.cohere.words import documents
+from langchain_llmdispatch.vendors.history.threads import folded
 from langchain_llmdispatch.vendors.request import function_tool, merged
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def chat_body(call: Call) -> dict[str, Any]:
     """Return the body of `POST /v2/chat` for `call`."""
     body: dict[str, Any] = {
         "model": call.model,
-        "messages": [_ENCODERS[message.type](message) for message in call.messages],
+        "messages": [*folded(_after, call.messages)],
         "stream": call.stream,
     }
     body.update({_PARAMS[name]: value for name, value in call.params.items() if name in _PARAMS})
@@ -102,6 +103,12 @@ def _format(output: OutputSchema) -> dict[str, Any]:
 
 
 # -- messages ------------------------------------------------------------------------------------------
+
+Turns: TypeAlias = tuple[dict[str, Any], ...]
+
+
+def _after(turns: Turns | None, messages: Sequence[BaseMessage]) -> Turns:
+    return (*(turns or ()), *[_ENCODERS[message.type](message) for message in messages])
 
 
 def _system(message: BaseMessage) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from langchain_llmdispatch.vendors.compile.words import compile_words
 from langchain_llmdispatch.vendors.history.blocks import text_block
 from langchain_llmdispatch.vendors.history.compile import compile_messages
 from langchain_llmdispatch.vendors.history.plain import is_plain
+from langchain_llmdispatch.vendors.history.threads import Thread, is_ours
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import cache_key
 from langchain_llmdispatch.vendors.rules import NEUTRAL
@@ -124,6 +125,8 @@ def _messages(
 ) -> Sequence[BaseMessage]:
     """Return the history as the target takes it, with the instruction that its tools need."""
     messages, rules = request.messages, vendor.history_for(facts)
+    if messages.__class__ is Thread and not is_ours(vendor):
+        messages = [*messages]  # its codec may change what it makes of them
     if tools.names or not (_is_one_text(messages) or is_plain(messages, rules)):
         messages, altered = compile_messages(
             messages,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_llmdispatch.vendors.history.threads import folded
 from langchain_llmdispatch.vendors.rules import ToolNameRules
 
 
@@ -29,12 +30,22 @@ def compile_names(names: Iterable[str], rules: ToolNameRules) -> dict[str, str]:
     return mapping
 
 
-def called_names(messages: Iterable[BaseMessage]) -> Iterator[str]:
-    """Yield the names of the tools called in a conversation, whichever package wrote the calls."""
+def called_names(messages: Sequence[BaseMessage]) -> Sequence[str]:
+    """Return the names of the tools called in a conversation, whichever package wrote the calls."""
+    return folded(_after, messages)
+
+
+def _after(names: tuple[str, ...] | None, messages: Sequence[BaseMessage]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*(names or ()), *_called(messages)]))
+
+
+def _called(messages: Sequence[BaseMessage]) -> Iterator[str]:
     for message in messages:
         if not isinstance(message, AIMessage):
             continue
         calls: list[Any] = [*message.tool_calls, *message.invalid_tool_calls]
+        if not calls and not message.additional_kwargs and isinstance(message.content, str):
+            continue  # text, by far the most frequent
         if isinstance(message.content, list):
             calls += (block for block in message.content if isinstance(block, dict) and _is_call(block))
         calls.append(message.additional_kwargs.get("function_call") or {})

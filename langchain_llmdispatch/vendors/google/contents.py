@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
@@ -22,6 +22,7 @@ from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.google.rules import LISTING
 from langchain_llmdispatch.vendors.google.words import camel, camel_keys
+from langchain_llmdispatch.vendors.history.threads import folded
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
@@ -46,37 +47,63 @@ def signs(model: str) -> bool:
 
 def system_instruction(messages: Sequence[BaseMessage]) -> Part | None:
     """Return the system messages as one `systemInstruction`, or None."""
-    parts = [
+    parts = folded(_system_after, messages)
+    return {"parts": [*parts]} if parts else None
+
+
+def _system_after(parts: Sequence[Part] | None, messages: Sequence[BaseMessage]) -> Sequence[Part]:
+    more = [
         part
         for message in messages
         if isinstance(message, SystemMessage)
         for part in PartEncoder("").parts(message.content)
     ]
-    return {"parts": parts} if parts else None
+    return (*(parts or ()), *more)
+
+
+class _Turns(NamedTuple):
+    """Turns after some messages.
+
+    Attributes:
+        turns: The turns.
+        results: Results that are no turn yet: more may follow.
+        order: The ids of the calls that they answer.
+    """
+
+    turns: tuple[Part, ...]
+    results: tuple[ToolMessage, ...]
+    order: tuple[str | None, ...]
+
+    def closed(self, encoder: PartEncoder) -> list[Part]:
+        """Return the turns, those of the last results as well."""
+        return [*self.turns, *([encoder.results(self.results, self.order)] if self.results else ())]
 
 
 def contents(call: Call) -> list[Part]:
     """Return every other message as turns of `user` and `model`."""
-    encoder = PartEncoder(call.model, f"{call.endpoint.base_url}/v1beta/")
-    turns: list[Part] = []
-    results: list[ToolMessage] = []
-    order: list[str | None] = []
-    for message in call.messages:
+    files = f"{call.endpoint.base_url}/v1beta/"
+    made = folded(_after, call.messages, call.model, files).closed(PartEncoder(call.model, files))
+    # A turn without parts is refused ("contents.parts must not be empty").
+    return [turn for turn in made if turn["parts"]]
+
+
+def _after(state: _Turns | None, messages: Sequence[BaseMessage], model: str, files: str) -> _Turns:
+    encoder = PartEncoder(model, files)
+    known, results, order = state or _Turns((), (), ())
+    turns = [*known]
+    for message in messages:
         if isinstance(message, ToolMessage):
-            results.append(message)
+            results = (*results, message)
             continue
         if results:
             turns.append(encoder.results(results, order))
-            results = []
+            results = ()
         if isinstance(message, AIMessage):
-            order = [tool_call["id"] for tool_call in message.tool_calls]
+            order = tuple([tool_call["id"] for tool_call in message.tool_calls])
             turns.append({"role": "model", "parts": encoder.answer(message)})
         elif not isinstance(message, SystemMessage):
             turns.append({"role": "user", "parts": encoder.parts(message.content)})
-    if results:
-        turns.append(encoder.results(results, order))
-    # A turn without parts is refused ("contents.parts must not be empty").
-    return [turn for turn in turns if turn["parts"]]
+    return _Turns(tuple(turns), results, order)
 
 
 class PartEncoder:
@@ -114,9 +141,10 @@ class PartEncoder:
         """Return the parts of a model's turn, tool calls in place."""
         signatures = message.additional_kwargs.get(SIGNATURES) or {}
         parts = self.parts(message.content, signatures)
+        blocks = message.content if isinstance(message.content, list) else ()
         placed = {
             block.get("id")
-            for block in message.content
+            for block in blocks
             if isinstance(block, dict) and block.get("type") == "tool_call"
         }
         missing = [call for call in message.tool_calls if call["id"] not in placed]

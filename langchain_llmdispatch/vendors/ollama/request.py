@@ -13,12 +13,13 @@ Facts that shape this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_llmdispatch.errors import UnsupportedFeatureError
+from langchain_llmdispatch.vendors.history.threads import folded
 from langchain_llmdispatch.vendors.request import function_tool, merged
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def chat_body(call: Call) -> dict[str, Any]:
     """Return the body of `POST /api/chat` for `call`."""
     body: dict[str, Any] = {
         "model": call.model,
-        "messages": [_ENCODERS[message.type](message) for message in call.messages],
+        "messages": [*folded(_after, call.messages)],
         "stream": call.stream,
     }
     if tools := [function_tool(tool) for tool in _offered(call)]:
@@ -94,6 +95,12 @@ def _format(output: OutputSchema) -> Mapping[str, Any] | str:
 
 
 # -- messages ------------------------------------------------------------------------------------------
+
+Turns: TypeAlias = tuple[dict[str, Any], ...]
+
+
+def _after(turns: Turns | None, messages: Sequence[BaseMessage]) -> Turns:
+    return (*(turns or ()), *[_ENCODERS[message.type](message) for message in messages])
 
 
 def _system(message: BaseMessage) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,6 +14,7 @@ from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
 from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS
+from langchain_llmdispatch.vendors.history.threads import folded
 from langchain_llmdispatch.vendors.request import merged
 from langchain_llmdispatch.vendors.server_state import KEY, restored
 
@@ -67,7 +68,9 @@ DIALECTS = {
 
 def chat_body(call: Call, dialect: Dialect) -> Json:
     """Return the JSON body of `POST /chat/completions` for `call`."""
-    body: Json = {"model": call.model, "messages": [_message(message, dialect) for message in call.messages]}
+    plain = call.messages.__class__ is list  # by far the most frequent
+    turns = [_message(each, dialect) for each in call.messages] if plain else _turns(call, dialect)
+    body: Json = {"model": call.model, "messages": turns}
     if call.params:
         body |= _params(call.params, dialect)
     if call.tools or call.server_tools:
@@ -185,6 +188,14 @@ def schema_of(output: OutputSchema) -> Json | None:
 # -- messages ------------------------------------------------------------------------------------------
 
 
+def _turns(call: Call, dialect: Dialect) -> list[Json]:
+    return [*folded(_after, call.messages, dialect)]
+
+
+def _after(turns: Sequence[Json] | None, messages: Sequence[BaseMessage], dialect: Dialect) -> Sequence[Json]:
+    return (*(turns or ()), *[_message(message, dialect) for message in messages])
+
+
 def _message(message: BaseMessage, dialect: Dialect) -> Json:
     if isinstance(message, AIMessage):
         return _assistant(message, dialect)
@@ -216,6 +227,8 @@ def blocks_of(message: BaseMessage) -> list[Json]:
 
 
 def _assistant(message: AIMessage, dialect: Dialect) -> Json:
+    if not message.tool_calls and isinstance(message.content, str):  # by far the most frequent
+        return {"role": "assistant", "content": message.content}
     states = _states(message)
     calls = [restored(_call(call, dialect), states.get(call["id"])) for call in message.tool_calls]
     text = assistant_text(message)

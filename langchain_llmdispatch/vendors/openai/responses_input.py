@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
@@ -10,6 +10,7 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.history.blocks import readable_text
 from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS
+from langchain_llmdispatch.vendors.history.threads import folded
 from langchain_llmdispatch.vendors.openai.chat_request import (
     Json,
     arguments_of,
@@ -35,8 +36,24 @@ def input_items(
         reasons: Whether the model takes reasoning items; a model that does not reason refuses them.
         after: The id of a stored answer; only what follows it is returned.
     """
-    items: list[Json] = []
-    custom: set[str] = set()
+    if after:
+        return [*_after(None, messages, stored, reasons, after)[0]]
+    return [*folded(_after, messages, stored, reasons)[0]]
+
+
+Items: TypeAlias = tuple[tuple[Json, ...], frozenset[str]]
+"""Items, and the ids of calls of custom tools."""
+
+
+def _after(
+    state: Items | None,
+    messages: Sequence[BaseMessage],
+    stored: bool,
+    reasons: bool,
+    after: str = "",
+) -> Items:
+    known, calls = state or ((), frozenset())
+    items, custom = [*known], {*calls}
     for message in messages:
         if isinstance(message, AIMessage):
             own = _complete(_assistant(message, stored=stored), reasons=reasons)
@@ -48,7 +65,7 @@ def input_items(
             items.append(_tool_result(message, custom=message.tool_call_id in custom))
         else:
             items += _input(message)
-    return items
+    return tuple(items), frozenset(custom)
 
 
 def only_here(content: Sequence[Any]) -> bool:

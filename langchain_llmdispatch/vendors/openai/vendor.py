@@ -25,6 +25,7 @@ from langchain_llmdispatch.vendors.base import (
 )
 from langchain_llmdispatch.vendors.billing import Billing
 from langchain_llmdispatch.vendors.errors import ErrorContext, guards_error
+from langchain_llmdispatch.vendors.history.threads import Thread
 from langchain_llmdispatch.vendors.openai import rules
 from langchain_llmdispatch.vendors.openai.background import ResponsesInBackground
 from langchain_llmdispatch.vendors.openai.batches import FileBatches
@@ -93,7 +94,11 @@ class ChatCompletions(Vendor):
         """Return a POST with credentials; the user's own headers win."""
         path, body = self.encode_body(call)
         url, own = self.url(call, path), call.endpoint
-        return json_request(url, lambda: {**self.credentials(call), **custom_headers(own)}, body)
+        # Calls of tools without text have null for it; what a thread holds is text, arguments as well.
+        finite = "messages" if call.messages.__class__ is Thread and not call.extra else ""
+        return json_request(
+            url, lambda: {**self.credentials(call), **custom_headers(own)}, body, finite=finite
+        )
 
     def encode_body(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Return the path of the API that `call` goes to, and the body for it."""
@@ -232,7 +237,7 @@ class OpenAIVendor(ChatCompletions):
                 return True
         if call.server_tools:
             return True
-        for message in call.messages:
+        for message in () if call.messages.__class__ is Thread else call.messages:
             if type(message.content) is list and only_here(message.content):
                 return True
         use = self.facts(call.model).responses_api
