@@ -177,7 +177,9 @@ def measure() -> dict[str, int]:
     )  # Python 3.12 traces instructions from the `settrace` on that follows a frame's wish for them
     loop, found = asyncio.new_event_loop(), {}
     try:
-        for name, call in _calls(loop).items():
+        calls = _calls(loop)
+        counted(calls["invoke"])  # the first count of a process is 0 in Python 3.12
+        for name, call in calls.items():
             for _ in range(_WARM):
                 call()
             found[name] = min(counted(call) for _ in range(3))
