@@ -11,8 +11,6 @@ Example:
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
@@ -80,6 +78,7 @@ _MODULES = {
     "get_usage_callback": "callbacks.usage",
 }
 
-__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)
-if find_spec("langchain") is None:  # `from langchain_llmdispatch import *` needs no agents
-    __all__.remove("BudgetMiddleware")
+_NEEDS = {"BudgetMiddleware": "langchain"}
+"""Names that `import *` leaves out where another package is missing."""
+
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES, _NEEDS)

@@ -9,20 +9,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from types import ModuleType
+from importlib.util import find_spec
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from langchain_llmdispatch.internal import forks
 
 
 def lazy_names(
-    package: str, modules: Mapping[str, str]
+    package: str, modules: Mapping[str, str], needs: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__all__`, `__getattr__` and `__dir__` of a package whose names live in other modules.
 
     Args:
         package: The package's `__name__`.
         modules: The module of each public name, below `langchain_llmdispatch`.
+        needs: The package of others that a name needs; `__all__` has the name only where that is installed.
     """
     root, namespace, public = __name__.partition(".")[0], vars(sys.modules[package]), sorted(modules)
 
@@ -32,7 +34,8 @@ def lazy_names(
         namespace[name] = value = getattr(import_module(f"{root}.{modules[name]}"), name)
         return value
 
-    return public, get, lambda: sorted({*namespace, *public})
+    exported = [name for name in public if name not in needs or find_spec(needs[name])]
+    return exported, get, lambda: sorted({*namespace, *public})
 
 
 class LateModule(ModuleType):
