@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -210,8 +210,14 @@ def _left(read_deadline: ReadDeadline, over: type[httpx.TimeoutException]) -> fl
 class AsyncPool(Pool[AsyncConnection]):
     """The connections of one event loop to one origin."""
 
-    def __init__(self, origin: Origin, context: ssl.SSLContext | None, most: int = MOST_CONNECTIONS) -> None:
-        super().__init__(origin, context, most)
+    def __init__(
+        self,
+        origin: Origin,
+        context: ssl.SSLContext | None,
+        most: int = MOST_CONNECTIONS,
+        family: Iterable[object] = (),
+    ) -> None:
+        super().__init__(origin, context, most, family)
         self._waiters: deque[asyncio.Future[AsyncConnection | None]] = deque()
 
     async def handle_async_request(

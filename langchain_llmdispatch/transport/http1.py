@@ -29,6 +29,7 @@ _FIELD = re.compile(rb"^(%b):[ \t]*(%b*)\r?$" % (_TOKEN, _TEXT), re.MULTILINE)
 _SIZE = rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;%b*)?\r\n" % _TEXT
 _FIRST_SIZE, _NEXT_SIZE = re.compile(_SIZE), re.compile(rb"\r\n" + _SIZE)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_FRAMES = {14: b"content-length", 17: b"transfer-encoding"}  # by their lengths
 _SWITCHING, _FINAL, _REDIRECTION = 101, 200, 300
 _BODILESS = frozenset({204, 304})
 _GONE = "Server disconnected without sending a response."
@@ -39,13 +40,18 @@ def request_bytes(request: httpx.Request, origin: Origin) -> bytes:
     """Return head and body of a request whose body is in memory.
 
     Raises:
-        httpx.LocalProtocolError: HTTP does not allow its target or one of its headers; no value is quoted.
+        httpx.LocalProtocolError: HTTP does not allow its target or one of its headers, or the headers announce
+            another body; no value is quoted.
     """
-    target, more = request.url.raw_path, b""
+    target, more, content = request.url.raw_path, b"", request.content
+    fields = request.headers.raw
+    announced = [value for name, value in fields if len(name) in _FRAMES and name.lower() in _FRAMES.values()]
+    if announced != [b"%d" % len(content)] and (announced or content):
+        raise httpx.LocalProtocolError("the request's headers announce another body")
     if origin.proxy is not None and origin.scheme == "http":
         target = b"http://%b%b" % (request.url.netloc, target)
         more = _credentials(origin.proxy)
-    return _head_bytes(request.method.encode(), target, request.headers.raw, more) + request.content
+    return _head_bytes(request.method.encode(), target, fields, more) + content
 
 
 def tunnel_bytes(origin: Origin) -> bytes:

@@ -23,16 +23,16 @@ def send_with(client: Any, request: httpx.Request) -> httpx.Response:
         Exception: Whatever the client's own hooks and auth raise.
     """
     with _translated():
-        body = _content(request)
-        there = _request(request, iter(request.stream) if body is None else body)
+        body: Any = request.stream
+        there = _request(request, iter(body) if (read := _content(request)) is None else read)
         return _response(client.send(there, stream=True, follow_redirects=False))
 
 
 async def asend_with(client: Any, request: httpx.Request) -> httpx.Response:
     """Send a request with an async client of httpx2; see `send_with`."""
     with _translated():
-        body = _content(request)
-        there = _request(request, aiter(request.stream) if body is None else body)
+        body: Any = request.stream
+        there = _request(request, aiter(body) if (read := _content(request)) is None else read)
         return _response(await client.send(there, stream=True, follow_redirects=False))
 
 

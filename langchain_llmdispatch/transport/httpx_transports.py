@@ -131,7 +131,7 @@ class AsyncDelegate:
         leave_to_parent(self.transport)
 
 
-def apply_deadlines(client: OwnClient, url: httpx.URL) -> None:
+def apply_deadlines(client: Any, url: httpx.URL) -> None:
     """Make the pool of a user's own client apply a `ReadDeadline`, on connections opened from now on."""
     wanted: type[Any] = DeadlineBackend if hasattr(client, "close") else AsyncDeadlineBackend
     _apply(client._transport_for_url(url), wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from collections.abc import Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -90,6 +91,7 @@ class Pool(Generic[Held]):
         origin: Where they lead.
         context: For `https`; None for `http`.
         most: How many there may be.
+        family: Pools that are looked through with this one, since one that gets no requests never looks.
 
     A connection in use belongs to its request alone. One that is dropped, because Ctrl-C or a cancellation
     came at any moment, is gone with it: nothing here has to be given back. No lock is held: the steps on the
@@ -99,8 +101,15 @@ class Pool(Generic[Held]):
         idle: The connections that wait for a request; the one that was used last comes last.
     """
 
-    def __init__(self, origin: Origin, context: ssl.SSLContext | None, most: int = MOST_CONNECTIONS) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        context: ssl.SSLContext | None,
+        most: int = MOST_CONNECTIONS,
+        family: Iterable[object] = (),
+    ) -> None:
         self._origin, self._context, self._most = origin, context, most
+        self._family = family
         self._opened: WeakValueDictionary[int, Held] = WeakValueDictionary()
         self.idle: list[Held] = []
         self._swept = 0.0
@@ -123,7 +132,9 @@ class Pool(Generic[Held]):
         self.idle.append(connection)
         if now - self._swept >= _SWEEP_SECONDS:
             self._swept = now
-            self.sweep(now)
+            for pool in (self, *self._family):
+                if isinstance(pool, Pool):
+                    pool.sweep(now)
 
     def sweep(self, now: float) -> None:
         """Close what has been idle for too long."""

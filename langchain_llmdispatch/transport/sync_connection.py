@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +142,14 @@ def _left(read_deadline: ReadDeadline, over: type[httpx.TimeoutException]) -> fl
 class SyncPool(Pool[SyncConnection]):
     """The connections of all threads to one origin."""
 
-    def __init__(self, origin: Origin, context: ssl.SSLContext | None, most: int = MOST_CONNECTIONS) -> None:
-        super().__init__(origin, context, most)
+    def __init__(
+        self,
+        origin: Origin,
+        context: ssl.SSLContext | None,
+        most: int = MOST_CONNECTIONS,
+        family: Iterable[object] = (),
+    ) -> None:
+        super().__init__(origin, context, most, family)
         self._freed, self._waiting = threading.Condition(), 0
 
     def handle_request(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:

@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -225,16 +225,19 @@ class Transport:
         origin = self._origin(url)
         made: SyncPool | SyncDelegate
         with forks.undivided():  # OpenSSL has locks that no child could release
-            make = SyncPool if origin.is_direct and not key.delegated else SyncDelegate
-            made = make(origin, self._context(origin))
+            if origin.is_direct and not key.delegated:
+                made = SyncPool(origin, self._context(origin), family=self._sync.values())
+            else:
+                made = SyncDelegate(origin, self._context(origin))
         with self._lock:
             return self._sync.setdefault(key, made)
 
     def _async_sender(self, held: _LoopSenders, key: Key, url: httpx.URL) -> AsyncPool | AsyncDelegate:
         origin = self._origin(url)
         with forks.undivided():
-            make = AsyncPool if origin.is_direct and not key.delegated else AsyncDelegate
-            return held.add(key, make(origin, self._context(origin)))
+            if origin.is_direct and not key.delegated:
+                return held.add(key, AsyncPool(origin, self._context(origin), family=held.senders))
+            return held.add(key, AsyncDelegate(origin, self._context(origin)))
 
     async def _senders_of_loop(self) -> _LoopSenders:
         held = _LoopSenders()
@@ -285,20 +288,20 @@ class _LoopSenders:
     def __init__(self) -> None:
         self._senders: dict[Key, AsyncPool | AsyncDelegate] = {}
         self._keeper = self._keep()
-        self.get = self._senders.get
+        self.get, self.senders = self._senders.get, self._senders.values()
 
     def add(self, key: Key, sender: AsyncPool | AsyncDelegate) -> AsyncPool | AsyncDelegate:
         return self._senders.setdefault(key, sender)
 
     def leave_to_parent(self) -> None:
-        for sender in self._senders.values():
+        for sender in self.senders:
             sender.leave_to_parent()
 
     async def keep(self) -> None:
         await anext(self._keeper)
 
     async def aclose(self) -> None:
-        for sender in list(self._senders.values()):
+        for sender in list(self.senders):
             await sender.aclose()
 
     async def _keep(self) -> AsyncGenerator[None, None]:
@@ -307,7 +310,7 @@ class _LoopSenders:
         try:
             yield
         finally:
-            for sender in list(self._senders.values()):
+            for sender in list(self.senders):
                 await sender.end()
 
 
@@ -372,7 +375,8 @@ def adopt(client: OwnClient, request: httpx.Request) -> None:
             raise UnusableDeploymentError(
                 f"the http_client of VendorConfig: HTTP does not allow the value of its header {name!r}"
             )
-    params = client.params.merge(request.url.params.multi_items()) if client.params else None
+    own: Any = request.url.params.multi_items()
+    params: Any = client.params.merge(own) if client.params else None
     headers = request.headers.raw
     built = client.build_request(request.method, str(request.url), headers=headers, params=params)
     if "content-length" not in request.headers:

@@ -53,7 +53,7 @@ def _counted(model: Any, pools: list[Any]) -> dict[str, Any]:
 def async_pools(model: Any) -> list[Any]:
     """Return the pools of all loops."""
     held = model._engine.transport._async.values()
-    return [pool for each in held for pool in each._senders.values()]
+    return [pool for each in held for pool in each.senders]
 
 
 def sync_pools(model: Any) -> list[Any]:

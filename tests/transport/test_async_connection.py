@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from langchain_llmdispatch.transport.async_connection import AsyncConnection, AsyncPool
-from tests.transport.servers import LOOPS, answer, answer_one, deadline, listening, origin, post, run, silent
+from tests.transport.servers import LOOPS, answer, answer_one, deadline, listening, origin, post, run
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -114,7 +114,7 @@ def test_a_pool_that_outlives_its_loop_is_no_error() -> None:
         for connection in pool.busy:
             connection.close()
 
-    with listening(silent if False else answer) as port:
+    with listening(answer) as port:
         asyncio.run(main())
     held.clear()
     gc.collect()

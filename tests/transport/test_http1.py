@@ -265,6 +265,23 @@ def test_a_header_that_would_be_another_is_refused(name: str, value: str) -> Non
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-length": "1"},
+        {"Content-Length": "3"},
+        {"content-length": "2, 2"},
+        {"transfer-encoding": "chunked", "content-length": "2"},
+        {"Transfer-Encoding": "chunked"},
+        [("content-length", "2"), ("Content-Length", "2")],
+    ],
+)
+def test_another_body_than_is_announced_is_refused(headers: Any) -> None:
+    """The rest of it would be a request of its own to the server."""
+    with pytest.raises(httpx.LocalProtocolError):
+        request_bytes(httpx.Request("POST", "https://vendor.test/", headers=headers, content=b"{}"), DIRECT)
+
+
 @pytest.mark.parametrize("method", ["GET /evil HTTP/1.1\r\nX:", "", "G T"])
 def test_a_method_that_is_none_is_refused(method: str) -> None:
     """It is written into the first line."""

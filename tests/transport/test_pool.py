@@ -15,6 +15,7 @@ import trustme
 from langchain_llmdispatch.transport import pool as pools
 from langchain_llmdispatch.transport.async_connection import AsyncPool
 from langchain_llmdispatch.transport.sync_connection import SyncPool
+from langchain_llmdispatch.transport.transport import Transport
 from tests.transport.servers import (
     COLOURS,
     answer,
@@ -192,6 +193,22 @@ def test_expired_connections_are_closed() -> None:
         assert held in pool.opened
         pool.sweep(time.monotonic())
         assert pool.opened == []
+
+
+def test_a_pool_without_requests_is_swept_by_the_others() -> None:
+    """What is idle at a vendor that gets no requests any more is closed, too."""
+    with listening(answer) as one, listening(answer) as two:
+        transport = Transport(environment={})
+        for port in (one, two):
+            assert transport.send(post(origin(port)), deadline()).read() == b"hi"
+        first, second = transport._sync.values()
+        assert isinstance(first, SyncPool)
+        assert isinstance(second, SyncPool)
+        first.idle[0].idle_since -= pools.IDLE_SECONDS
+        second._swept -= 1
+        assert transport.send(post(origin(two)), deadline()).read() == b"hi"
+        assert (first.opened, len(second.opened)) == ([], 1)
+        transport.close()
 
 
 def test_tasks_use_connections_again_and_never_more_than_needed() -> None:
