@@ -351,7 +351,10 @@ class Attempt:
 
     def _recorded(self, error: BaseException | None) -> AttemptRecord:
         now, opened, sent, first = self.call.clock.monotonic(), self._opened_at, self._sent_at, self._first_at
-        shown = self.error or error
+        status, request_id, shown = self.status, self.request_id, self.error or error
+        if shown is not None:
+            status = getattr(shown, "status_code", None) if status is None else status
+            request_id = request_id or getattr(shown, "request_id", None)
         self.ended_at = now
         self.waited = (now if sent is None else sent) - opened
         self.latency = 0.0 if sent is None else now - sent - self.paused
@@ -360,12 +363,12 @@ class Attempt:
             vendor=self.target.vendor.name,
             model=self.target.model,
             deployment=self.target.name,
-            status=self.status if self.status is not None else getattr(shown, "status_code", None),
+            status=status,
             error=type(shown).__name__ if shown is not None else None,
             wait_ms=max(0, round(self.waited * 1000)),
             latency_ms=max(0, round(self.latency * 1000)),
             ttft_ms=None if self.ttft is None else max(0, round(self.ttft * 1000)),
-            request_id=self.request_id or getattr(shown, "request_id", None),
+            request_id=request_id,
             started_ms=max(0, round((opened - self.call.started) * 1000)),
             cost_usd=_dollars(self.cost),
         )

@@ -121,6 +121,12 @@ class CallState:
         lock: Held while an attempt is sent or ends: hedged ones do so in several threads.
     """
 
+    sent = retries_refused = 0
+    paused: PausedAnswer | None = None
+    race: Race | None = None
+    outcome: CallOutcome | None = None
+    failure: Exception | None = None
+
     def __init__(
         self,
         request: ChatRequest,
@@ -148,19 +154,15 @@ class CallState:
         self.candidates = [
             TargetState(target, rank, started + wait) for rank, (target, wait) in enumerate(ready)
         ]
-        for state in self.candidates[len(targets) - last_resorts :]:
-            state.last_resort = 1
-        self.sent, self.lock = 0, RLock()
+        if last_resorts:
+            for state in self.candidates[-last_resorts:]:
+                state.last_resort = 1
+        self.lock = RLock()
         self.records: list[AttemptRecord] = []
         self.errors: list[DispatchError] = []
         self.costs: list[Cost] = []
         self.delivered: list[AIMessageChunk] = []
-        self.paused: PausedAnswer | None = None
         self.declined: list[DeclinedAnswer] = []
-        self.retries_refused = 0
-        self.race: Race | None = None
-        self.outcome: CallOutcome | None = None
-        self.failure: Exception | None = None
 
     def others(self, current: TargetState) -> list[TargetState]:
         """Return the other targets that may be tried; one that lost a race, as often as one that failed."""

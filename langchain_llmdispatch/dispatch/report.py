@@ -183,8 +183,10 @@ def cost_of(attempt: Attempt, usage: UsageMetadata, model: str, facts: Mapping[s
 
 def llm_output(message: BaseMessage) -> dict[str, Any]:
     """Return LangChain's `llm_output` of an answer: its usage in OpenAI's words, as integrations have it."""
-    metadata = message.response_metadata
-    output = {name: metadata[name] for name in ("model_name", "model_provider") if name in metadata}
+    metadata, output = message.response_metadata, {}
+    for name in ("model_name", "model_provider"):
+        if name in metadata:
+            output[name] = metadata[name]
     usage = message.usage_metadata if isinstance(message, AIMessage) else None
     if usage is not None:
         output["token_usage"] = {

@@ -70,6 +70,8 @@ class RetryBalance:
 
     def _turn(self, now: float) -> None:
         slot = int(now / self._quota.window * self.SLOTS)
+        if slot == self._slot:
+            return
         for passed in range(self._slot + 1, min(slot, self._slot + self.SLOTS) + 1):
             self._balances[passed % self.SLOTS] = 0.0
         self._slot = max(self._slot, slot)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from langchain_llmdispatch.errors.base import Blame
 
@@ -49,8 +48,7 @@ CLOSED: tuple[State, float, bool, str] = ("closed", 0.0, False, "")
 """The view of a closed breaker."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptResult:
+class AttemptResult(NamedTuple):
     """How one request ended, as far as health is concerned.
 
     Attributes:

@@ -61,7 +61,9 @@ def usage_of(
         "total_tokens": max(count_of(total) or 0, read + written),
     }
     for name, details in (("input_token_details", inputs), ("output_token_details", outputs)):
-        counts = {key: count_of(value) for key, value in (details or {}).items()}
+        if not details:
+            continue
+        counts = {key: count_of(value) for key, value in details.items()}
         if found := {key: count for key, count in counts.items() if count is not None}:
             usage[name] = found
     return cast("UsageMetadata", usage)
