@@ -127,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.write(Figures.read())
         return 0
     plan = QUICK if chosen.quick else FULL
-    found = measure(dataclasses.replace(plan, rounds=chosen.rounds or plan.rounds), chosen.only)
+    rounds = chosen.rounds or plan.rounds
+    found = measure(dataclasses.replace(plan, rounds=rounds, starts=min(rounds, plan.starts)), chosen.only)
     figures = Figures(found)
     print(f"\n{report.full(figures)}\n\n{report.summary(figures)}")
     if not chosen.quick and not chosen.only:
