@@ -86,11 +86,11 @@ $(VENV)-bench/.ready: pyproject.toml
 	$(VENV)-bench/bin/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)' --group bench
 	@touch $@
 
-bench: $(VENV)-bench/.ready ## measure this package beside its peers, under ten minutes: benchmarks/results/peers.md
-	$(VENV)-bench/bin/python benchmarks/peers.py
+bench: $(VENV)-bench/.ready ## measure this package beside its peers, under ten minutes: benchmarks/results/, README.md, docs/benchmarks.md
+	$(VENV)-bench/bin/python -m benchmarks.peers
 
-bench-quick: $(VENV)-bench/.ready ## the same with few calls, under a minute; it only prints
-	$(VENV)-bench/bin/python benchmarks/peers.py --quick
+bench-quick: $(VENV)-bench/.ready ## the same with few calls and rows, under a minute; it only prints
+	$(VENV)-bench/bin/python -m benchmarks.peers --quick
 
 chaos: $(VENV)/.dev ## make 10,000 calls over failing vendors, and check every promise: CHAOS_SEED=1 CHAOS_CALLS=10000
 	$(BIN)/python -m tests.chaos

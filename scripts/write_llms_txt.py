@@ -15,7 +15,7 @@ SECTIONS = {
     "Concepts": sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / "concepts").glob("*.md")),
     "Migration": sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / "migrate").glob("*.md")),
     "Reference": ["matrix.md", "server_tools.md", "langchain.md", "public_names.md"],
-    "Optional": ["decisions/README.md"],
+    "Optional": ["benchmarks.md", "decisions/README.md"],
 }
 
 

@@ -108,8 +108,8 @@ GROUPS: dict[str, Sequence[Line]] = {
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    rows = [heads, ["---"] + ["---:"] * (len(heads) - 1), *lines]
-    return [f"| {' | '.join(row)} |" for row in rows]
+    marks = ["---"] + ["---:"] * (len(heads) - 1) if len(heads) > 2 else ["---"] * len(heads)
+    return [f"| {' | '.join(row)} |" for row in (heads, marks, *lines)]
 
 
 def _group(figures: Figures, title: str, lines: Sequence[Line]) -> Iterator[str]:
@@ -201,7 +201,12 @@ def full(figures: Figures) -> str:
     return "\n".join([*lines, "", "### Where another library needs less than ours", "", _slower(figures)])
 
 
-BLOCKS = {"summary": summary, "conditions": about, "full": full}
+def rows(_: Figures) -> str:
+    """Return what each row does, and what it does not."""
+    return "\n".join(_table(["row", "what it does"], [[row.name, row.about] for row in ROWS]))
+
+
+BLOCKS = {"summary": summary, "rows": rows, "full": full}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 
 

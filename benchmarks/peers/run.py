@@ -6,9 +6,11 @@ import http.client
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
 from benchmarks.peers import fresh
 from benchmarks.peers.rows import Row
@@ -29,6 +31,7 @@ class Plan:
         long: Seconds of CPU of a sample beyond which a row has fewer of them: `few`.
         few: Samples of such a row; 0: it is left out of the scenario.
         starts: Rounds of fresh processes.
+        budget: Seconds after which scenarios have `few` rounds: the run ends in time on a slow machine, too.
         whole: All rows are measured, and decisions by themselves.
     """
 
@@ -37,11 +40,12 @@ class Plan:
     long: float
     few: int
     starts: int
+    budget: float = 330.0
     whole: bool = True
 
 
 FULL = Plan(rounds=5, seconds=0.08, long=1.5, few=3, starts=3)
-QUICK = Plan(rounds=1, seconds=0.03, long=1.5, few=0, starts=1, whole=False)
+QUICK = Plan(rounds=1, seconds=0.03, long=1.5, few=0, starts=1, budget=inf, whole=False)
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Run:
     url: str
     note: Callable[[str], None]
     table: Table = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
     sent: dict[str, dict[str, float]] = field(default_factory=dict)
     connected: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -84,7 +89,8 @@ class Run:
 
     def _scenario(self, name: str, scenario: Scenario) -> None:
         sizes = {worker.row.name: self._size(worker, name, scenario) for worker in self.workers}
-        for number in range(self.plan.rounds):
+        late = time.monotonic() - self.began > self.plan.budget
+        for number in range(min(self.plan.few, self.plan.rounds) if late else self.plan.rounds):
             turn = number % len(self.workers)
             for worker in [*self.workers[turn:], *self.workers[:turn]]:  # no row always follows the same one
                 count, rounds = sizes[worker.row.name]

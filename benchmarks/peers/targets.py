@@ -27,40 +27,35 @@ class Part:
 
     Attributes:
         value: What was measured, or None if it was not.
-        bar: What it is held against.
-        form: How both are written, `{}` for the number.
+        bar: What it is held against, as it is shown: rounded.
+        unit: What follows the number.
+        digits: After the point.
         least: The bar is the least that is wanted, not the most.
     """
 
     value: float | None
     bar: float
-    form: str = "{:.2f} x"
+    unit: str = "x"
+    digits: int = 2
     least: bool = False
 
     @property
     def met(self) -> bool:
-        """Whether what is shown, rounded, is within the bar."""
+        """Whether the figure is within the bar."""
         if self.value is None:
             return False
-        shown = float(
-            self.form.partition("{")[2].partition("}")[0] and f"{self.value:{self._spec}}".replace(",", "")
-        )
+        shown = round(self.value, self.digits)
         return shown >= self.bar if self.least else shown <= self.bar
-
-    @property
-    def _spec(self) -> str:
-        return self.form.partition("{:")[2].partition("}")[0]
 
     @property
     def wanted(self) -> str:
         """The bar, in words."""
-        bar = f"{self.bar:g}"
-        return f"{'>=' if self.least else '<='} {self.form.replace('{:' + self._spec + '}', bar)}"
+        return f"{'>=' if self.least else '<='} {self.bar:g} {self.unit}"
 
     @property
     def measured(self) -> str:
         """The figure, in the same words."""
-        return "-" if self.value is None else self.form.format(self.value)
+        return "-" if self.value is None else f"{self.value:,.{self.digits}f} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -84,13 +79,13 @@ class Target:
 
 def _beside(figures: Figures, scenario: str, floor: float, rival: float) -> list[Part]:
     return [
-        Part(figures.ratio(scenario, OURS, FLOOR), floor, "{:.2f} x httpx"),
-        Part(figures.ratio(scenario, OURS, RIVAL), rival, "{:.2f} x ChatOpenAI"),
+        Part(figures.ratio(scenario, OURS, FLOOR), floor, "x httpx", 2),
+        Part(figures.ratio(scenario, OURS, RIVAL), rival, "x ChatOpenAI", 2),
     ]
 
 
 def _against_rival(figures: Figures, scenarios: Sequence[str], bar: float) -> list[Part]:
-    return [Part(figures.ratio(name, OURS, RIVAL), bar, "{:.2f} x") for name in scenarios]
+    return [Part(figures.ratio(name, OURS, RIVAL), bar) for name in scenarios]
 
 
 def _added(figures: Figures, scenario: str, plain: str = "one call") -> float | None:
@@ -116,7 +111,7 @@ def targets(figures: Figures) -> Iterator[Target]:
     yield Target("a call, CPU", _beside(figures, "one call", 1.25, 0.33))
     yield Target("a call, async, CPU", _beside(figures, "one call, async", 1.2, 0.33))
     for other, bar in ((FLOOR, 3.0), (RIVAL, 6.0)):
-        parts = [Part(figures.speedup(name, OURS, other), bar, "{:.1f} x", least=True) for name in CROWDS]
+        parts = [Part(figures.speedup(name, OURS, other), bar, "x", 1, least=True) for name in CROWDS]
         yield Target(f"calls/s over {other}'s: 64, 512 in flight, `abatch`", parts)
     bursts = [f"chunk of {size}{way}" for size in ("200", "2,000") for way in ("", ", async")]
     yield Target(
@@ -127,25 +122,25 @@ def targets(figures: Figures) -> Iterator[Target]:
         "the same, paced as vendors are: sync, async",
         _against_rival(figures, ("chunk, paced", "chunk, paced, async"), 0.4),
     )
-    yield Target("fallback after a 500, our own part", [Part(_added(figures, "fallback"), 150, "{:.0f} us")])
-    decided = [Part(_slowest(figures, 10), 60, "{:.0f} us"), Part(_slowest(figures, 100), 150, "{:.0f} us")]
+    yield Target("fallback after a 500, our own part", [Part(_added(figures, "fallback"), 150, "us", 0)])
+    decided = [Part(_slowest(figures, 10), 60, "us", 0), Part(_slowest(figures, 100), 150, "us", 0)]
     yield Target("decision, slowest strategy: 10, 100 deployments", decided)
-    compiled = Part(_added(figures, "thread of 200, next call"), 100, "{:.0f} us")
+    compiled = Part(_added(figures, "thread of 200, next call"), 100, "us", 0)
     yield Target("next call of a thread of 200 messages, our own part", [compiled])
     built = figures.median("construction", OURS)
     yield Target(
         "construction; each deployment more",
         [
-            Part(None if built is None else built / 1e3, 2, "{:.2f} ms"),
-            Part(_per_deployment(figures), 1, "{:.2f} ms"),
+            Part(None if built is None else built / 1e3, 2, "ms", 2),
+            Part(_per_deployment(figures), 1, "ms", 2),
         ],
     )
     yield Target(
         "import, over LangChain's core",
         [
-            Part(figures.median(CORE_IMPORT, OURS, "ms"), 50, "{:.0f} ms"),
-            Part(figures.median(CORE_IMPORT, OURS, "MB"), 6, "{:.1f} MB"),
+            Part(figures.median(CORE_IMPORT, OURS, "ms"), 50, "ms", 0),
+            Part(figures.median(CORE_IMPORT, OURS, "MB"), 6, "MB", 1),
         ],
     )
     shown = figures.median("--help, first character", OURS, "ms")
-    yield Target("`llmdispatch --help`, first character", [Part(shown, 150, "{:.0f} ms")])
+    yield Target("`llmdispatch --help`, first character", [Part(shown, 150, "ms", 0)])
