@@ -148,4 +148,4 @@ record-notebooks: $(VENV)/.local $(VENV)/.dev ## record cassettes/notebooks/ ane
 	$(BIN)/python scripts/record_notebooks.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-bench $(VENV)-lowest $(VENV)-scale $(VENV)-sbom $(VENV)-sbom-tool screenshots site jupyter_execute docs/notebooks .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-lowest $(VENV)-scale $(VENV)-sbom $(VENV)-sbom-tool screenshots site jupyter_execute docs/notebooks .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

@@ -3,7 +3,7 @@
     make bench            everything, under ten minutes; writes results/peers.json, results/peers.md, README and documentation
     make bench-quick      one short round of the most telling rows, under a minute; only prints
 
-    python -m benchmarks.peers [--quick] [--only ROW ...] [--rounds N] [--report]
+    python -m benchmarks.peers [--quick] [--only ROW ...] [--scenarios NAME ...] [--rounds N] [--report]
 
 The peers come with the dependency group `bench`, in an environment of their own. A peer that cannot be imported, or
 fails, has no row or no figure, and a line on stderr says why. A ratio is the median of the ratios of single rounds; figures
@@ -32,6 +32,7 @@ from benchmarks.peers import report
 from benchmarks.peers.figures import RESULTS, Figures
 from benchmarks.peers.rows import ROWS, Row
 from benchmarks.peers.run import FULL, QUICK, Plan, Run
+from benchmarks.peers.scenarios import SCENARIOS
 from benchmarks.peers.worker import Worker, pin
 from benchmarks.vendor import ceiling, serving
 
@@ -120,6 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one short round of a few rows; writes nothing")
     names = [row.name for row in ROWS]
     parser.add_argument("--only", nargs="+", default=[], choices=names, help="these rows; writes nothing")
+    parser.add_argument(
+        "--scenarios", nargs="+", default=[], choices=list(SCENARIOS), help="these scenarios; writes nothing"
+    )
     parser.add_argument("--rounds", type=int, help=f"samples of each row; default: {FULL.rounds}")
     parser.add_argument("--report", action="store_true", help="only write the Markdown anew")
     chosen = parser.parse_args(arguments)
@@ -128,10 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     plan = QUICK if chosen.quick else FULL
     rounds = chosen.rounds or plan.rounds
-    found = measure(dataclasses.replace(plan, rounds=rounds, starts=min(rounds, plan.starts)), chosen.only)
+    plan = dataclasses.replace(
+        plan, rounds=rounds, starts=min(rounds, plan.starts), only=tuple(chosen.scenarios)
+    )
+    found = measure(plan, chosen.only)
     figures = Figures(found)
     print(f"\n{report.full(figures)}\n\n{report.summary(figures)}")
-    if not chosen.quick and not chosen.only:
+    if not (chosen.quick or chosen.only or chosen.scenarios):
         (RESULTS / "peers.json").write_text(_text(found), encoding="utf-8")
         report.write(figures)
     return 0

@@ -40,7 +40,9 @@ class Httpx(Client):
     def __init__(self, url: str) -> None:
         self._package: Any = importlib.import_module(self.package)
         self._url, self._failing = f"{url}/chat/completions", f"{url}/fail/chat/completions"
-        timeout = self._package.Timeout(TIMEOUT, pool=None)  # a thousand calls wait long for its 100 connections
+        timeout = self._package.Timeout(
+            TIMEOUT, pool=None
+        )  # a thousand calls wait long for its 100 connections
         self._client = self._package.Client(timeout=timeout, headers=HEADERS)
         self._aclient = self._package.AsyncClient(timeout=timeout, headers=HEADERS)
 

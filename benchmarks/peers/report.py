@@ -115,7 +115,10 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
 def _group(figures: Figures, title: str, lines: Sequence[Line]) -> Iterator[str]:
     """Yield a group's two tables: OpenAI's wire, and Anthropic's."""
     pairs = [(OURS, FLOOR), (OURS, RIVAL), (OURS, ROUTER)]
+    lines = [line for line in lines if line.measure in figures.found["figures"].get(line.scenario, {})]
     names = [name for name in MAIN if any(line.cell(figures, name) != "-" for line in lines)]
+    if not names:
+        return
     pairs = [pair for pair in pairs if pair[1] in names]
     yield from ("", f"### {title}", "")
     heads = ["", *names, *(f"{one} / {two}" for one, two in pairs)]
