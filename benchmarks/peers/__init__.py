@@ -1,0 +1,1 @@
+"""This package beside its peers: `make bench`; see `__main__.py`."""
