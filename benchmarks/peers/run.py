@@ -47,7 +47,7 @@ class Plan:
 
 
 FULL = Plan(rounds=5, seconds=0.08, long=1.5, few=3, starts=3)
-QUICK = Plan(rounds=1, seconds=0.03, long=1.5, few=0, starts=1, budget=inf, whole=False)
+QUICK = Plan(rounds=1, seconds=0.08, long=1.5, few=0, starts=1, budget=inf, whole=False)
 
 
 @dataclass

@@ -83,7 +83,7 @@ class Scenario:
     """
 
     run: Callable[[Client, Watch, int, Loop], Figures | None]
-    least: int = 4
+    least: int = 8
     most: int = 400
     warm: int | None = None
     requests: int = 1
@@ -288,8 +288,8 @@ def resident() -> float:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "one call": Scenario(_calls),
-    "one call, async": Scenario(_acalls),
+    "one call": Scenario(_calls, least=24),
+    "one call, async": Scenario(_acalls, least=24),
     "16 threads": Scenario(_threads, least=64),
     "64 in flight": Scenario(_in_flight(64), least=128, most=512),
     "512 in flight": Scenario(_in_flight(512), least=1024, most=1024, warm=512),
