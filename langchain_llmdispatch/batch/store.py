@@ -94,19 +94,25 @@ class BatchStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._db = self._opened()
+        self.jobs, self.answers = JobTable(self._db), AnswerTable(self._db)
+
+    def _opened(self) -> sqlite3.Connection:
+        """Return the journal's file, opened and locked; it is closed again where that fails."""
+        database: sqlite3.Connection | None = None
         try:
-            self._db = sqlite3.connect(self.path, timeout=0, isolation_level="IMMEDIATE")
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute(
-                "PRAGMA synchronous = NORMAL"
-            )  # a power failure may undo the last rows, a kill none
-            self._db.executescript(_TABLES + JOB_TABLES + ANSWER_TABLE)
-            self.jobs, self.answers = JobTable(self._db), AnswerTable(self._db)
-        except sqlite3.OperationalError as error:
-            raise ConfigurationError(f"{path}: another process has this batch open: {error}.") from None
+            database = sqlite3.connect(self.path, timeout=0, isolation_level="IMMEDIATE")
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")  # a power failure may undo rows, a kill none
+            database.executescript(_TABLES + JOB_TABLES + ANSWER_TABLE)
         except sqlite3.DatabaseError as error:
-            raise ConfigurationError(f"{path}: is no journal of a batch: {error}.") from None
+            if database is not None:
+                database.close()
+            locked = isinstance(error, sqlite3.OperationalError)
+            fault = "another process has this batch open" if locked else "is no journal of a batch"
+            raise ConfigurationError(f"{self.path}: {fault}: {error}.") from None
+        return database
 
     def __enter__(self) -> Self:
         """Return the journal, which is closed at the end."""
