@@ -116,7 +116,12 @@ class _Impatient(asyncio.Protocol):
         self._inner.connection_lost(exc)
 
     def _arm(self) -> None:
-        self._deadline = asyncio.get_running_loop().call_later(self._seconds, self._transport.close)
+        if hasattr(self._inner, "cycle"):  # else it is a protocol without one request at a time
+            self._deadline = asyncio.get_running_loop().call_later(self._seconds, self._close)
+
+    def _close(self) -> None:
+        if self._transport.get_protocol() is self:  # not another one that uvicorn went on with
+            self._transport.close()
 
     def _disarm(self) -> None:
         if self._deadline is not None:
