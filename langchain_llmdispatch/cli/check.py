@@ -21,6 +21,8 @@ from langchain_llmdispatch.errors import ConfigurationError
 
 _STANDS_IN = "stands-in-for-what-is-not-set"
 _ADDRESS = "http://127.0.0.1:9/v1"
+_REDIS = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "6379", "REDIS_URL": "redis://127.0.0.1:6379/0"}
+_LITELLM = frozenset({"model_list", "litellm_settings", "router_settings", "general_settings", "include"})
 
 
 class StandIns(Mapping[str, str]):
@@ -39,6 +41,8 @@ class StandIns(Mapping[str, str]):
         if name in self._known:
             return self._known[name]
         self.missing.append(name)
+        if name in _REDIS:
+            return _REDIS[name]
         return _ADDRESS if name.endswith(("URL", "BASE", "ENDPOINT", "HOST")) else _STANDS_IN
 
     def get(self, name: str, default: Any = None, /) -> Any:
@@ -69,7 +73,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     now, found = datetime.now(UTC), 0
     for file in options.files:
         if _is_config(file):
-            terminal.write(f"{file}: {_checked(file)}")
+            with terminal.showing_warnings():
+                text = _checked(file)
+            terminal.write(f"{file}: {text}")
         for line in (pins := list(pins_in(Path(file), now))):
             terminal.write(line)
         found += len(pins)
@@ -100,7 +106,7 @@ def _checked(file: str) -> str:
 
 def _model(file: str, variables: StandIns, set_here: Mapping[str, str]) -> DispatcherChatModel:
     try:
-        if "model_list" in parsed(file):
+        if parsed(file).keys() & _LITELLM:
             config = DispatcherConfig.checked(read_litellm(file, variables))
         else:
             config = DispatcherConfig.load(file, variables)

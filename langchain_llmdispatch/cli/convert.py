@@ -28,14 +28,23 @@ class VariableReferences(Mapping[str, str]):
         return 0
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what stands in several places each time anew: people edit the file."""
+
+    def ignore_aliases(self, _: object) -> bool:
+        """Return that nothing is written as a reference."""
+        return True
+
+
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Write the configuration as YAML.
 
     Raises:
         ConfigurationError: The file is malformed, or holds settings without a counterpart.
     """
-    fields = read_litellm(options.file, VariableReferences(), strict=not options.lenient, server=True)
-    text = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+    with terminal.showing_warnings():
+        fields = read_litellm(options.file, VariableReferences(), strict=not options.lenient, server=True)
+    text = yaml.dump(fields, Dumper=_Plain, sort_keys=False, allow_unicode=True)
     if options.output is None:
         terminal.write(text, end="")
     else:

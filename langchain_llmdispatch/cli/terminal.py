@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self, TextIO
 
@@ -80,6 +83,15 @@ class Terminal:
         if self.errors is not None:
             self.errors.write("".join(f"llmdispatch: {line}\n" for line in text.splitlines()))
         return code
+
+    @contextmanager
+    def showing_warnings(self) -> Iterator[None]:
+        """Write the warnings of a block as messages, without the lines of code that Python shows."""
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            yield
+        for each in found:
+            self.fail(f"warning: {each.message}", 0)
 
     def discard(self) -> None:
         """Send what is still held back nowhere: the interpreter would fail on it when it ends."""

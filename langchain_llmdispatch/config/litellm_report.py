@@ -50,7 +50,7 @@ class LiteLLMReport:
         """
         text = f"LiteLLM settings without a counterpart: {_listed(self.unsupported)}"
         if self.unsupported and strict:
-            raise ConfigurationError(f"{text}. Pass strict=False to leave them out.")
+            raise ConfigurationError(f"{text}. strict=False (convert: --lenient) leaves them out.")
         if is_empty:
             raise ConfigurationError(f"no deployment is left. {text}")
         found = [text] if self.unsupported else []

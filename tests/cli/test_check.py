@@ -69,3 +69,26 @@ def test_a_converted_file_is_valid_and_keeps_its_references(capsys: pytest.Captu
     assert main(["convert", "lite.yaml"]) == 0
     assert capsys.readouterr().out == Path("ours.yaml").read_text()
     assert main(["check", "ours.yaml"]) == 0
+
+
+def test_a_litellm_file_with_a_redis_is_checked_without_its_variables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What works in another way is a line, not Python's warning with a line of code; included files count."""
+    Path("rows.yaml").write_text(
+        "model_list: [{model_name: a, litellm_params: {model: openai/a, api_key: k}}]\n"
+    )
+    Path("lite.yaml").write_text(
+        "include: [rows.yaml]\n"
+        "router_settings: {redis_host: os.environ/REDIS_HOST, redis_port: os.environ/REDIS_PORT, cooldown_time: 9}\n"
+    )
+    assert main(["check", "lite.yaml"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("lite.yaml: valid. Deployments: openai:a.")
+    assert printed.err.startswith(
+        "llmdispatch: warning: LiteLLM settings that work in another way here: router"
+    )
+    assert main(["convert", "lite.yaml"]) == 0
+    text = capsys.readouterr().out
+    assert "redis://${REDIS_HOST}:${REDIS_PORT}/0" in text
+    assert "*id" not in text
