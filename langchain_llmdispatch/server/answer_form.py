@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from langchain_llmdispatch.server.failures import Failure
+
+
+@dataclass(slots=True)
+class StreamTotals:
+    """What the chunks of a stream add up to, without their content.
+
+    Attributes:
+        usage: The tokens, or None where none are reported.
+        metadata: The response's metadata, each of which one chunk has.
+    """
+
+    usage: UsageMetadata | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, chunk: AIMessageChunk) -> None:
+        """Add a chunk."""
+        if chunk.usage_metadata:
+            self.usage = add_usage(self.usage, chunk.usage_metadata)
+        if chunk.response_metadata:
+            self.metadata |= chunk.response_metadata
 
 
 class AnswerForm(Protocol):
@@ -27,8 +48,8 @@ class AnswerForm(Protocol):
     def chunks(self, chunk: AIMessageChunk) -> Iterator[dict[str, Any]]:
         """Yield the events of one chunk."""
 
-    def end(self, whole: AIMessageChunk) -> Iterator[dict[str, Any]]:
-        """Yield the events after the last chunk, whose sum is `whole`."""
+    def end(self, totals: StreamTotals) -> Iterator[dict[str, Any]]:
+        """Yield the events after the last chunk."""
 
     def fail(self, failure: Failure) -> Iterator[dict[str, Any]]:
         """Yield the events of a stream that breaks."""
@@ -44,6 +65,8 @@ def as_json(value: Any) -> str:
 
 def texts_of(message: AIMessage) -> dict[str, str]:
     """Return text, reasoning and refusal of a message, those that it has."""
+    if isinstance(message.content, str) and not message.additional_kwargs:  # most chunks
+        return {"content": message.content} if message.content else {}
     found = {"content": "", "reasoning_content": "", "refusal": ""}
     for block in message.content_blocks:
         value: dict[str, Any] = dict(block)

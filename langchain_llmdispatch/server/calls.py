@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-from langchain_llmdispatch.server.answer_form import AnswerForm
+from langchain_llmdispatch.server.answer_form import AnswerForm, StreamTotals
 from langchain_llmdispatch.server.completion_request import AnswerRequest
 from langchain_llmdispatch.server.failures import Failure, failure_of
 
@@ -76,20 +76,21 @@ class ServedCall:
     async def _events(
         self, first: AIMessageChunk, chunks: AsyncGenerator[AIMessageChunk, None]
     ) -> AsyncIterator[str]:
-        form, whole = self._form, first
+        form, totals = self._form, StreamTotals()
+        totals.add(first)
         async with aclosing(chunks):
             try:
                 for event in (*form.begin(), *form.chunks(first)):
                     yield form.frame(event)
                 async for chunk in chunks:
-                    whole += chunk
+                    totals.add(chunk)
                     for event in form.chunks(chunk):
                         yield form.frame(event)
             except Exception as error:  # noqa: BLE001 - the stream has begun: the error is its last event
                 for event in form.fail(failed(error)):
                     yield form.frame(event)
                 return
-        for event in form.end(whole):
+        for event in form.end(totals):
             yield form.frame(event)
         if form.last:
             yield form.last

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_llmdispatch.server.answer_form import as_json, details_of, texts_of
+from langchain_llmdispatch.server.answer_form import StreamTotals, as_json, details_of, texts_of
 from langchain_llmdispatch.server.failures import Failure
 
 _REASONS = {
@@ -100,10 +100,10 @@ class Completion:
         """Yield nothing: the first chunk has the role."""
         yield from ()
 
-    def end(self, whole: AIMessageChunk) -> Iterator[dict[str, Any]]:
+    def end(self, totals: StreamTotals) -> Iterator[dict[str, Any]]:
         """Yield the chunk of usage, where it is wanted."""
         if self.counts:
-            usage = _usage(whole.usage_metadata)
+            usage = _usage(totals.usage)
             yield {**self._frame("chat.completion.chunk"), "choices": [], "usage": usage}
 
     def fail(self, failure: Failure) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_llmdispatch.server.answer_form import as_json, details_of, texts_of
+from langchain_llmdispatch.server.answer_form import StreamTotals, as_json, details_of, texts_of
 from langchain_llmdispatch.server.failures import Failure
 from langchain_llmdispatch.server.response_items import CallItem, MessageItem, OutputItem, ReasoningItem
 
@@ -87,16 +87,16 @@ class ResponseAnswer:
         for call in message.tool_calls:
             arguments = as_json(call["args"])
             self._items.append(CallItem(len(self._items), arguments, call["name"], call["id"] or ""))
-        return self._whole(message)
+        return self._whole(StreamTotals(message.usage_metadata, message.response_metadata))
 
-    def _whole(self, message: AIMessage) -> dict[str, Any]:
-        reason = _INCOMPLETE.get(str(message.response_metadata.get("normalized_finish_reason")))
+    def _whole(self, totals: StreamTotals) -> dict[str, Any]:
+        reason = _INCOMPLETE.get(str(totals.metadata.get("normalized_finish_reason")))
         status = "completed" if reason is None else "incomplete"
         return {
             **self._object(status),
             "incomplete_details": None if reason is None else {"reason": reason},
             "output": [item.done() for item in self._items],
-            "usage": _usage(message.usage_metadata),
+            "usage": _usage(totals.usage),
         }
 
     def _object(self, status: str) -> dict[str, Any]:
@@ -160,14 +160,14 @@ class ResponseAnswer:
         if self._items and not isinstance(self._items[-1], CallItem):
             yield from self._items[-1].end()
 
-    def end(self, whole: AIMessageChunk) -> Iterator[dict[str, Any]]:
+    def end(self, totals: StreamTotals) -> Iterator[dict[str, Any]]:
         """Yield the events after the last chunk; the last one has the whole answer."""
-        logprobs = (whole.response_metadata.get("logprobs") or {}).get("content") or []
+        logprobs = (totals.metadata.get("logprobs") or {}).get("content") or []
         for item in self._items:
             if isinstance(item, MessageItem) and item.part == "content":
                 item.logprobs = logprobs
             yield from item.end()
-        answer = self._whole(whole)
+        answer = self._whole(totals)
         yield {"type": f"response.{answer['status']}", "response": answer}
 
     def fail(self, failure: Failure) -> Iterator[dict[str, Any]]:
