@@ -118,7 +118,7 @@ def _tried(model: DispatcherChatModel) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class WorkerFleet:
     """One model with a budget and one whose first deployment is broken, for two worker processes.
 
     Attributes:
@@ -134,7 +134,7 @@ class Fleet:
     folder: Path
 
     @classmethod
-    def of(cls, server: LoopbackServer, redis: str, folder: Path) -> Fleet:
+    def of(cls, server: LoopbackServer, redis: str, folder: Path) -> WorkerFleet:
         """Return the models; the broken deployment refuses its key."""
         server.script("openai", [Fault(status=401)], BROKEN, repeat=True)
         budgets = [{"name": "all", "usd": USD, "per": "day"}]

@@ -28,7 +28,7 @@ class VariableReferences(Mapping[str, str]):
         return 0
 
 
-class _Plain(yaml.SafeDumper):
+class _PlainDumper(yaml.SafeDumper):
     """Writes what stands in several places each time anew: people edit the file."""
 
     def ignore_aliases(self, _: object) -> bool:
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """
     with terminal.showing_warnings():
         fields = read_litellm(options.file, VariableReferences(), strict=not options.lenient, server=True)
-    text = yaml.dump(fields, Dumper=_Plain, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(fields, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
     if options.output is None:
         terminal.write(text, end="")
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.loopback.server import LoopbackServer
-from tests.machines import ENV, QUESTIONS, Fleet, answer_all, deployments_tried, together
+from tests.machines import ENV, QUESTIONS, WorkerFleet, answer_all, deployments_tried, together
 
 pytest.importorskip("dask", reason="dask is not installed (pip install 'dask[distributed]')")
 
@@ -33,7 +33,7 @@ def test_two_worker_processes_have_one_limit_one_breaker_one_budget_and_one_stat
 
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
-    fleet = Fleet.of(server, redis_url, tmp_path)
+    fleet = WorkerFleet.of(server, redis_url, tmp_path)
     spending, failing = fleet.spending, fleet.failing  # the server itself stays here
 
     def part(questions: Any) -> list[Any]:

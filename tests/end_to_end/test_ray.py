@@ -12,7 +12,7 @@ import pytest
 
 from langchain_llmdispatch import Stats
 from tests.loopback.server import LoopbackServer
-from tests.machines import ENV, QUESTIONS, Fleet, answer_all, deployments_tried
+from tests.machines import ENV, QUESTIONS, WorkerFleet, answer_all, deployments_tried
 
 pytestmark = pytest.mark.skipif(not os.environ.get("LLMDISPATCH_TEST_SCALE"), reason="make scale runs it")
 
@@ -34,7 +34,7 @@ def test_actors_of_ray_data_have_one_breaker_one_budget_and_one_statistic(
     server: LoopbackServer, redis_url: str, ray: Any, tmp_path: Path
 ) -> None:
     """`map_batches` with two actors, a copy of the models each: answers, requests and cents add up."""
-    fleet = Fleet.of(server, redis_url, tmp_path)
+    fleet = WorkerFleet.of(server, redis_url, tmp_path)
     spending, failing = fleet.spending, fleet.failing  # the server itself stays here
 
     class Answers:

@@ -15,7 +15,7 @@ from langchain_llmdispatch.redis.state import RedisState
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.machines import ENV, Fleet, deployments_tried
+from tests.machines import ENV, WorkerFleet, deployments_tried
 from tests.processes import start_fork
 
 
@@ -64,6 +64,6 @@ def test_processes_keep_away_from_what_one_of_them_has_found_broken(
     """Two forks of one process, as a pool has them: one request to the broken deployment, not two."""
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
-    fleet = Fleet.of(server, redis_url, tmp_path)
+    fleet = WorkerFleet.of(server, redis_url, tmp_path)
     ends = [start_fork(lambda: deployments_tried(fleet.failing, tmp_path)) for _ in range(2)]
     fleet.check_breaker([end() for end in ends])
