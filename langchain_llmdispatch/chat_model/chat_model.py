@@ -31,6 +31,7 @@ from langchain_llmdispatch.chat_model.run_context import (
 )
 from langchain_llmdispatch.chat_model.serialization import SerializedFields
 from langchain_llmdispatch.chat_model.tokens import TokenCounting
+from langchain_llmdispatch.chat_model.unobserved import UnobservedStreams
 from langchain_llmdispatch.types import OutputMethod, __version__
 from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
 from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 _Shape = TypeVar("_Shape")
 
 
-class DispatcherChatModel(SerializedFields, CachedAnswers, BlockEvents, TokenCounting, ManyCalls):
+class DispatcherChatModel(
+    SerializedFields, CachedAnswers, BlockEvents, TokenCounting, ManyCalls, UnobservedStreams
+):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
     Example:

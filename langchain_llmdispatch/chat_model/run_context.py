@@ -81,6 +81,11 @@ def take_run() -> RunManager | None:
     return run
 
 
+def kept_run() -> RunManager | None:
+    """Return the run of the stream that begins now, and leave it for `_stream`."""
+    return _RUN.get()
+
+
 class StreamRun:
     """The run of one stream, created before LangChain starts it; a context manager around the stream.
 
