@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_llmdispatch.transport.deadline import ReadDeadline
 
+_READ = 64 * 1024  # bytes that are read at once: a limit on a response ends it near there
 _BACKLOG = 256 * 1024  # unread bytes at which the transport stops reading
 _EYEBALLS = 0.25  # seconds after which the next address is tried as well
 _LONGEST = 1e6  # seconds; a longer wait has no bound
@@ -128,11 +129,17 @@ class AsyncConnection(asyncio.Protocol):
                     await self._wait(left)
             except httpcore.ReadTimeout:
                 raise httpx.ReadTimeout("timed out") from None
+        return self._taken()
+
+    def _taken(self) -> bytes:
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        if self._size > _BACKLOG:
-            self._transport.resume_reading()
         self._pieces.clear()
-        self._size = 0
+        was_full, self._size = self._size > _BACKLOG, max(0, len(data) - _READ)
+        if self._size:
+            self._pieces.append(data[_READ:])
+            data = data[:_READ]
+        if was_full and self._size <= _BACKLOG:
+            self._transport.resume_reading()
         return data
 
     async def _wait(self, seconds: float) -> None:

@@ -40,8 +40,8 @@ def request_bytes(request: httpx.Request, origin: Origin) -> bytes:
     """Return head and body of a request whose body is in memory.
 
     Raises:
-        httpx.LocalProtocolError: HTTP does not allow its target or one of its headers, or the headers announce
-            another body; no value is quoted.
+        httpx.LocalProtocolError: HTTP does not allow its target or a header, or the headers announce another
+            body; no value is quoted.
     """
     target, more, content = request.url.raw_path, b"", request.content
     fields = request.headers.raw
