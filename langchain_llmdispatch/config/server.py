@@ -32,6 +32,7 @@ class ClientKey(Settings):
         models: The only routes and deployments that it may name; empty for all.
         usd: Dollars that it may spend per `per`, over Redis where the model shares; None for no bound.
         per: `hour`, `day`, `week`, `month`, or seconds.
+        rpm: Requests that it may send in any minute, to each server process; more are refused (429).
     """
 
     key: Annotated[SecretStr, AfterValidator(_key)]
@@ -39,6 +40,7 @@ class ClientKey(Settings):
     models: Annotated[Sequence[str], AfterValidator(tuple)] = ()
     usd: float | None = Field(default=None, ge=0)
     per: str | float = "month"
+    rpm: int | None = Field(default=None, gt=0)
 
 
 def _given(value: Any) -> Any:

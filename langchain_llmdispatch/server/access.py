@@ -21,12 +21,14 @@ class Client:
         models: The only names that it may use; empty for all.
         usd: Dollars that it may spend, or None for no bound.
         per: The period of these dollars.
+        rpm: Requests that it may send in any minute, or None for no bound.
     """
 
     name: str = ""
     models: frozenset[str] = frozenset()
     usd: float | None = None
     per: str | float = "month"
+    rpm: int | None = None
 
     def may_use(self, name: str) -> bool:
         """Return whether the client may name a model."""
@@ -75,7 +77,7 @@ class Access:
 
 
 def _client(key: ClientKey, number: int) -> Client:
-    return Client(key.name or f"client-{number}", frozenset(key.models), key.usd, key.per)
+    return Client(key.name or f"client-{number}", frozenset(key.models), key.usd, key.per, key.rpm)
 
 
 def check_address(host: str, access: Access) -> None:

@@ -23,6 +23,7 @@ from langchain_llmdispatch.server.answer_form import AnswerForm
 from langchain_llmdispatch.server.body import BODY_SECONDS, read_body
 from langchain_llmdispatch.server.calls import ServedCall, failed
 from langchain_llmdispatch.server.client_budgets import with_budget
+from langchain_llmdispatch.server.client_rates import ClientRate
 from langchain_llmdispatch.server.completion_answer import Completion
 from langchain_llmdispatch.server.completion_request import AnswerRequest, completion_request
 from langchain_llmdispatch.server.failures import Failure, RefusedRequestError, refusal
@@ -71,6 +72,9 @@ class _Server:
     def __init__(self, model: DispatcherChatModel, access: Access, most: int, seconds: float) -> None:
         self._model, self._access, self._most, self._seconds = model, access, most, seconds
         self._operation = Operation(model)
+        self._rates = {
+            client.name: ClientRate(client.rpm, model.clock) for client in access.clients if client.rpm
+        }
         self._budgeted = {client.name: with_budget(model, client) for client in access.clients}
         self._check(access.clients)
 
@@ -83,8 +87,8 @@ class _Server:
 
     def app(self, cors_origins: Sequence[str]) -> Starlette:
         routes = [
-            Route("/v1/chat/completions", self._guarded(self._complete), methods=["POST"]),
-            Route("/v1/responses", self._guarded(self._respond), methods=["POST"]),
+            Route("/v1/chat/completions", self._guarded(self._limited(self._complete)), methods=["POST"]),
+            Route("/v1/responses", self._guarded(self._limited(self._respond)), methods=["POST"]),
             Route("/v1/models", self._guarded(self._list_models)),
             Route("/v1/models/{name:path}", self._guarded(self._show_model)),
             *self._operation.routes(),
@@ -119,7 +123,23 @@ class _Server:
                 return Response(status_code=499)
             except RefusedRequestError as error:
                 last = {"connection": "close"} if error.failure.status in _UNREAD else {}
-                return error.failure.response(last)
+                return error.failure.response({**last, **getattr(request.state, "rate_headers", {})})
+
+        return answer
+
+    def _limited(self, endpoint: _Endpoint) -> _Endpoint:
+        """Return an endpoint to which a client may send so many requests a minute."""
+
+        async def answer(request: Request, client: Client) -> Response:
+            rate = self._rates.get(client.name)
+            if rate is None:
+                return await endpoint(request, client)
+            state = rate.take()
+            request.state.rate_headers = state.headers()
+            state.check()
+            response = await endpoint(request, client)
+            response.headers.update(state.headers())
+            return response
 
         return answer
 
