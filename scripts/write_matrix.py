@@ -26,6 +26,7 @@ VENDORS = {vendor.name: vendor() for vendor in OWN if vendor.name != "local"}
 _SCHEMA = {"title": "A", "type": "object"}
 # Values with which a word has a counterpart elsewhere.
 SAMPLES: Mapping[str, Any] = {
+    "documents": ["text"],
     "reasoning": {"effort": "high"},
     "text": {"verbosity": "low", "format": {"type": "json_object"}},
     "prompt_cache_retention": "24h",

@@ -15,6 +15,7 @@ from langchain_llmdispatch.budgets.state import BudgetState
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import NEVER_ARRIVED, Attempt
+from langchain_llmdispatch.dispatch.hedging import LostRaceError
 from langchain_llmdispatch.errors import BudgetExceededError
 
 _ZERO = Decimal(0)
@@ -105,8 +106,11 @@ class CallBudget:
 
         Raises:
             BudgetExceededError: It does not fit even when no other request is open, or is unknown.
+            LostRaceError: Another request of the call has answered meanwhile: nothing would give it back.
         """
         with attempt.call.lock:
+            if attempt.record is not None:
+                raise LostRaceError
             if attempt in self._open:
                 return None
             worst, seen = self._checked(attempt), {id(budget): budget.settled for budget in self._budgets}

@@ -179,6 +179,7 @@ class Engine:
             budget=budget,
             first_choice=next(iter(routing.targets), None),
             warmth=None if routing.thread is None else self._warmth,
+            left_out=decision.excluded,
         )
         dispatch = Dispatch(
             call,

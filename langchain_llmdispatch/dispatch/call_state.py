@@ -102,6 +102,7 @@ class CallState:
         budget: What the call may spend (`CallBudget`), or None.
         warmth: What prompt caches hold of the call's thread (`Warmth`), or None.
         first_choice: The first target in configured order, whatever the strategy; None if it is not known.
+        left_out: The deployments that cannot serve the call: name, kind and reason of each.
 
     Attributes:
         started: When it began, in the clock's monotonic seconds.
@@ -143,10 +144,12 @@ class CallState:
         budget: Any = None,
         first_choice: Target | None = None,
         warmth: Any = None,
+        left_out: Sequence[tuple[str, str, str]] = (),
     ) -> None:
         self.request, self.policy, self.clock, self.thread = request, policy, clock, thread
         self.observers, self.send_checks, self.estimate = observers, send_checks, estimate
         self.budget, self.first_choice, self.warmth = budget, first_choice, warmth
+        self.left_out = left_out
         self.started = started = clock.monotonic()
         seconds = policy.times.deadline
         self.deadline = _FOREVER if seconds is None else started + seconds

@@ -15,6 +15,7 @@ from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState
 from langchain_llmdispatch.dispatch.hedging import OVERTAKEN
 from langchain_llmdispatch.dispatch.resume import caused, interrupted
+from langchain_llmdispatch.dispatch.untried import untried
 from langchain_llmdispatch.errors import (
     AllDeploymentsFailedError,
     BudgetExceededError,
@@ -98,7 +99,7 @@ def final_error(call: CallState, last: DispatchError) -> DispatchError:
         return last
     if isinstance(last, BudgetExceededError) and not records:
         return last
-    error = AllDeploymentsFailedError.of(call.errors, records)
+    error = AllDeploymentsFailedError.of(call.errors, records, untried(call, last))
     if call.retries_refused:
         error.message += "; not retried, because the model's retry_quota is used up"
     return caused(error, last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -13,6 +13,9 @@ from langchain_llmdispatch.errors.call import ConfigurationError
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.types import AttemptRecord
+
+_NOTHING: Mapping[str, str] = {}
+_MOST_NAMED = 8  # deployments that are named in a message
 
 
 class AllDeploymentsFailedError(DispatchError):
@@ -25,6 +28,7 @@ class AllDeploymentsFailedError(DispatchError):
     Attributes:
         errors: The error of each attempt, in order.
         attempts: The record of each attempt, in order.
+        left_out: Why other deployments were not tried, by their names.
     """
 
     falls_back = False
@@ -35,9 +39,11 @@ class AllDeploymentsFailedError(DispatchError):
         *,
         errors: Sequence[DispatchError] = (),
         attempts: Sequence[AttemptRecord] = (),
+        left_out: Mapping[str, str] = _NOTHING,
         **where: Any,
     ) -> None:
         super().__init__(message, **where)
+        self.left_out = dict(left_out)
         self.errors, self.attempts = tuple(errors), tuple(attempts)
         self.is_retryable = len(self.errors) == 1 and self.errors[0].is_retryable
 
@@ -46,12 +52,18 @@ class AllDeploymentsFailedError(DispatchError):
         return (_rebuild_all_failed, (self.message, self.errors, {**self.__dict__, "errors": self.errors}))
 
     @classmethod
-    def of(cls, errors: Sequence[DispatchError], attempts: Sequence[AttemptRecord]) -> Self:
-        """Make the final error of a call from the errors of its attempts."""
+    def of(
+        cls,
+        errors: Sequence[DispatchError],
+        attempts: Sequence[AttemptRecord],
+        left_out: Mapping[str, str] = _NOTHING,
+    ) -> Self:
+        """Make the final error of a call from the errors of its attempts, and why others were not tried."""
         return cast("type[Self]", _with_shared_class(errors))(
-            _summary(errors),
+            _summary(errors) + _others(left_out),
             errors=errors,
             attempts=attempts,
+            left_out=left_out,
             **{name: _shared(errors, name) for name in _WHERE},
         )
 
@@ -89,6 +101,14 @@ def _rebuild_all_failed(message: str, errors: Sequence[DispatchError], state: di
 def _shared(errors: Sequence[DispatchError], name: str) -> Any:
     values = {getattr(error, name) for error in errors}
     return values.pop() if len(values) == 1 else None
+
+
+def _others(left_out: Mapping[str, str]) -> str:
+    if not left_out:
+        return ""
+    named = [f"{name} ({reason})" for name, reason in left_out.items()]
+    more = [f"{len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
+    return f"; not tried: {', '.join(named[:_MOST_NAMED] + more)}"
 
 
 def _summary(errors: Sequence[DispatchError]) -> str:

@@ -39,6 +39,7 @@ class Word:
         types: The only types of value with which it is this vendor's word; empty: any.
         shared: It belongs to another vendor where a deployment of that one is among those of the call.
         system: It is a system message, which another vendor gets as one.
+        text: Turns its value into that message, where it is no text already.
         as_neutral: Its owner, too, gets it as the neutral parameters that it `means`.
     """
 
@@ -55,6 +56,7 @@ class Word:
     shared: bool = False
     as_neutral: bool = False
     system: bool = False
+    text: Callable[[Any], str] | None = None
 
 
 class OwnedWords:

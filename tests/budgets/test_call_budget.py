@@ -14,6 +14,7 @@ from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.budgets.call_budget import CallBudget, Worst
 from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.dispatch.hedging import LostRaceError
 from langchain_llmdispatch.dispatch.policy import CallPolicy
 from langchain_llmdispatch.dispatch.retries import RetryPolicy
 from langchain_llmdispatch.testing import FakeClock
@@ -62,6 +63,23 @@ def test_a_call_whose_worst_case_does_not_fit_is_refused_before_sending() -> Non
     """Nothing is sent, and the error names what did not fit."""
     budget = CallBudget(lambda _: Worst(Decimal(2), 10), limit=Decimal(1))
     assert walk(budget) == ["BudgetExceededError"]
+
+
+def test_nothing_is_held_for_a_hedge_that_has_lost_before_it_was_sent() -> None:
+    """Its end is over, so that nothing would give it back."""
+    shared = Budget(usd=1)
+    budget = CallBudget(lambda _: Worst(CENT, 10), budgets=[shared])
+    dispatch = dispatch_of(targets(*"ab"), CallPolicy(hedge_after=1.0), clock=FakeClock(), observers=[budget])
+    first = next(dispatch.attempts())
+    with first:
+        first.send()
+        hedge = dispatch.hedge(first)
+        assert hedge is not None
+        hedge.lose()
+        with pytest.raises(LostRaceError):
+            budget.admit(hedge)
+        answer(first, "0.001")
+    assert shared.state(NOON).held_usd == 0
 
 
 def test_a_cheaper_deployment_may_still_fit() -> None:

@@ -7,16 +7,18 @@ Each row is a gap that was found by comparing with langchain-openai 1.7, -anthro
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from langchain_llmdispatch.errors import DispatchError
 from tests.cases import each
 from tests.loopback.request_log import Received
 from tests.loopback.server import LoopbackServer
-from tests.models import MODELS, deployment, model_of
+from tests.models import MODELS, VENDORS, deployment, model_of
 
 NEW = {"google": "gemini-3.8-flash", "anthropic": "claude-opus-5-5"}
 
@@ -146,6 +148,25 @@ def test_coheres_documents_beside_a_message(server: LoopbackServer) -> None:
     kwargs = {"documents": [Document("Cats purr.", metadata={"id": "1", "title": "Cats"})]}
     body = sent(server, "cohere", message=[HumanMessage("Hello", additional_kwargs=kwargs)]).body
     assert body["documents"] == [FETCHED]
+
+
+@each("vendor", [vendor for vendor in VENDORS if vendor != "cohere"])
+@each("at", ["call", "message"])
+def test_coheres_documents_are_text_elsewhere(server: LoopbackServer, vendor: str, at: str) -> None:
+    """A system message holds them, and the answer reports it; another policy is followed."""
+    documents = {"documents": [Document("Cats purr.", metadata={"id": "1", "title": "Cats"})]}
+    call = documents if at == "call" else {}
+    message = HumanMessage("Hello", additional_kwargs=documents if at == "message" else {})
+    with model_of(deployment(server, vendor)) as model:
+        answer = model.invoke([message], **call)
+        dropped = model.model_copy(update={"unsupported_params": "drop"}).invoke([message], **call)
+        with pytest.raises(DispatchError, match="documents: a word of cohere"):
+            model.model_copy(update={"unsupported_params": "raise"}).invoke([message], **call)
+    first, second = (json.dumps(received.body) for received in server.requests)
+    assert r"Documents:\n\n[1]\ntitle: Cats\nCats purr." in first
+    assert "purr" not in second
+    assert "documents_adapted" in repr(answer.response_metadata["llmdispatch"]["adapted"])
+    assert "documents_dropped" in repr(dropped.response_metadata["llmdispatch"]["adapted"])
 
 
 @pytest.mark.parametrize("at", ["call", "model"])

@@ -50,10 +50,28 @@ def _document(value: Any, identity: str) -> Any:
     return value
 
 
+def _documents_text(value: Any) -> str:
+    """Return documents as a text that another vendor's model can read and cite; empty without any."""
+    given = documents(value)
+    if not given or not isinstance(given, list):
+        return ""
+    return "\n\n".join(["Documents:", *map(_one_text, given)])
+
+
+def _one_text(document: Any) -> str:
+    if not isinstance(document, Mapping):
+        return str(document)
+    data = document.get("data")
+    fields = dict(data) if isinstance(data, Mapping) else {"text": data}
+    text = fields.pop("text", None)
+    head = "\n".join([f"[{document.get('id', '')}]", *(f"{name}: {part}" for name, part in fields.items())])
+    return head if text is None else f"{head}\n{text}"
+
+
 WORDS = OwnedWords(
     "cohere/words.json",
     {
-        "documents": Word(form=documents),
+        "documents": Word(form=documents, system=True, text=_documents_text),
         "safety_mode": Word(means=_safety_settings),
         "priority": Word(harmless=True),
         "strict_tools": Word(harmless=True),

@@ -14,7 +14,7 @@ from langchain_llmdispatch.types import Call, Change, ChatRequest, Endpoint, Too
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.parameters import compile_parameters
 from langchain_llmdispatch.vendors.compile.tools import NO_TOOLS, CompiledTools, compile_tools
-from langchain_llmdispatch.vendors.compile.words import compile_words
+from langchain_llmdispatch.vendors.compile.words import compile_words, owners_of, system_text
 from langchain_llmdispatch.vendors.history.blocks import text_block
 from langchain_llmdispatch.vendors.history.compile import compile_messages
 from langchain_llmdispatch.vendors.history.plain import is_plain
@@ -24,6 +24,7 @@ from langchain_llmdispatch.vendors.prompt_cache import cache_key
 from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
 
+_DOCUMENTS = "documents"  # `langchain-cohere` reads them beside the last message
 _NOTHING: Mapping[str, Any] = {}
 _ALWAYS_TAKEN = 1024
 """Every API takes this many tokens as an output limit."""
@@ -138,9 +139,32 @@ def _messages(
             drop=request.unsupported_params == "drop",
         )
         changes += altered
-    if not tools.instruction:
-        return messages
-    first, line = messages[0], tools.instruction
+    if request.messages[-1].additional_kwargs and (text := _beside_text(vendor, request, changes)):
+        messages = _with_line(messages, text)
+    return _with_line(messages, tools.instruction) if tools.instruction else messages
+
+
+def _beside_text(vendor: Vendor, request: ChatRequest, changes: list[Change]) -> str:
+    """Return what stands for words beside the last message that another vendor reads there; mostly nothing.
+
+    Raises:
+        UnsupportedParameterError: With `unsupported_params="raise"`.
+    """
+    value, owner = request.messages[-1].additional_kwargs.get(_DOCUMENTS), owners_of()[_DOCUMENTS][0]
+    if not value or owner.name in {vendor.name, vendor.traced_as}:
+        return ""
+    whose, policy = f"a word of {owner.name}, beside the last message", request.unsupported_params
+    text = system_text(owner.words.words[_DOCUMENTS], value) if policy == "adapt" else ""
+    if policy == "raise":
+        raise UnsupportedParameterError(f"{vendor.name} does not take {_DOCUMENTS}: {whose}")
+    kind, what = ("adapted", "; a system message instead") if text else ("dropped", "")
+    changes.append(Change(f"{_DOCUMENTS}_{kind}", f"{whose}{what}", lossy=not text))
+    return text
+
+
+def _with_line(messages: Sequence[BaseMessage], line: str) -> Sequence[BaseMessage]:
+    """Return a history with one more line in its first system message."""
+    first = messages[0]
     if not isinstance(first, SystemMessage):
         return [SystemMessage(content=line), *messages]
     content = first.content

@@ -301,8 +301,8 @@ class _WordCompiler:
         whose = " and ".join(owned)
         if any(word.question for word in owned.values()) and self.request.unsupported_params != "drop":
             raise UnsupportedFeatureError(_QUESTION.format(name, whose), vendor=self.vendor.name)
-        system = any(word.system for word in owned.values())
-        if system and self.request.unsupported_params == "adapt" and (text := "\n\n".join(_texts(value))):
+        text = next((system_text(word, value) for word in owned.values() if word.system), "")
+        if text and self.request.unsupported_params == "adapt":
             self.system.append(text)
             self.changes.append(Change(f"{name}_adapted", f"a word of {whose}; a system message instead"))
             return
@@ -360,6 +360,11 @@ def _why_unknown(word: str) -> str:
     if instead := REFUSED.get(word):
         return f"it has no meaning here: {instead}"
     return f"no vendor is known to have this word.{hint_for(word)} {_WAY_OUT}"
+
+
+def system_text(word: Word, value: Any) -> str:
+    """Return the system message that stands for another vendor's word; empty if it has none."""
+    return word.text(value) if word.text is not None else "\n\n".join(_texts(value))
 
 
 def _texts(value: Any) -> Iterator[str]:
