@@ -41,6 +41,7 @@ from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.history.threads import SHORTEST, ThreadCache
 from langchain_llmdispatch.vendors.word_secrets import masked
 
+_INFO = logging.INFO
 # The fields of a request that change its answer, besides messages and words.
 _ANSWERING = ("tools", "server_tools", "tool_choice", "parallel_tool_calls", "output", "unsupported_params")
 
@@ -160,8 +161,7 @@ class Engine:
         request, decision = routing.request, self._router.decide(routing)
         if self._router.takes_turns and decision.targets:
             self.health.take_turn(decision.targets[0])
-        logs = self._prints or LOGGER.isEnabledFor(logging.INFO)
-        observers = self._observers if logs else self._quiet_observers
+        observers = self._observers if self._prints or LOGGER.isEnabledFor(_INFO) else self._quiet_observers
         affinity = None if routing.thread is None else self._affinity
         if run.observer or budget or affinity is not None:
             observers = observers.plus(run.observer, affinity, budget)

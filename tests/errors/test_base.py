@@ -29,6 +29,7 @@ OUTSIDE = {
     "dispatch/hedging.py": {"LostRaceError"},
     "framing.py": {"FrameTooLongError"},
     "internal/json_format.py": {"UnwritableError"},
+    "server/failures.py": {"RefusedRequestError"},  # of the server's own clients
     "testing": {"AssertionError"},
 }
 

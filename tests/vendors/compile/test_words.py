@@ -139,10 +139,10 @@ def test_json_modes_mean_an_answers_shape(word: str, value: Any, schema: str | N
 
 def test_a_word_without_a_counterpart_is_left_out_and_reported() -> None:
     """Lossy where the answer may differ; what belongs to the vendor's machine is not."""
-    made = words("openai", extra={"documents": ["d"], "keep_alive": "5m", "betas": ["b"]})
+    made = words("openai", extra={"safety_mode": "STRICT", "keep_alive": "5m", "betas": ["b"]})
     assert made.request.extra == {}
     report = {change.kind: change.lossy for change in made.changes}
-    assert report == {"documents_dropped": True, "keep_alive_dropped": False}
+    assert report == {"safety_mode_dropped": True, "keep_alive_dropped": False}
 
 
 def test_a_stored_answer_cannot_be_left_out() -> None:
