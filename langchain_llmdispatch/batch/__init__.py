@@ -10,6 +10,7 @@ from langchain_llmdispatch.internal.lazy import lazy_names
 
 _MODULES = {
     "BatchReport": "batch.report",
+    "Interrupt": "batch.interrupt",
     "arun_batch": "batch.run",
     "run_batch": "batch.run",
 }

@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.budgets.budget import Budget, BudgetReservation
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import Attempt
+from langchain_llmdispatch.errors import DispatchError, MalformedResponseError
 from langchain_llmdispatch.vendors.batches import BatchApi, BatchLine, BatchResult
 
 if TYPE_CHECKING:
     import httpx
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Encode: TypeAlias = "Callable[[BatchApi], httpx.Request]"
 """Makes a request of a batch API; called once the key is there."""
+
+
+def read(decode: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what a batch API makes of an answer.
+
+    Raises:
+        MalformedResponseError: It makes nothing of it, whatever it raises.
+    """
+    try:
+        return decode(*args, **kwargs)
+    except DispatchError:
+        raise
+    except Exception as cause:
+        text = f"the answer of the batch API has an unknown shape: {type(cause).__name__}"
+        raise MalformedResponseError(text) from cause
 
 
 class RowFunds(Protocol):

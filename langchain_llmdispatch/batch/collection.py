@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from langchain_llmdispatch.batch.calls import BatchCalls, RowAnswer
+from langchain_llmdispatch.batch.calls import BatchCalls, RowAnswer, read
 from langchain_llmdispatch.batch.funds import JobFunds
 from langchain_llmdispatch.batch.jobs import VendorJob
 from langchain_llmdispatch.batch.store import BatchStore, RowResult
@@ -104,9 +104,9 @@ class Collection:
             page = source
             while page:
                 reply = await self._calls.send(target, partial(_page, job.handle, page), _TRANSFER)
-                for result in api.decode(reply.body):
+                for result in read(_decoded, api, reply.body):
                     yield result
-                page = api.following(reply.body)
+                page = read(api.following, reply.body)
             return
         lines = self._calls.lines(target, lambda keyed: keyed.results(job.handle, source), _TRANSFER)
         async with aclosing(lines):
@@ -193,9 +193,13 @@ def _page(handle: str, source: str, api: BatchApi) -> httpx.Request:
     return api.results(handle, source)
 
 
+def _decoded(api: BatchApi, data: bytes) -> list[BatchResult]:
+    return list(api.decode(data))
+
+
 def _readable(api: BatchApi, line: bytes) -> Iterator[BatchResult]:
     """Yield the results in a line; a line that makes no sense is left out, and its row has none."""
     try:
-        yield from api.decode(line)
+        yield from read(_decoded, api, line)
     except MalformedResponseError as error:
         logger.warning("a line of a batch's results is left out: %s", error)

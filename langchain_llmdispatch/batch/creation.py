@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from langchain_llmdispatch.batch.calls import BatchCalls
+from langchain_llmdispatch.batch.calls import BatchCalls, read
 from langchain_llmdispatch.batch.jobs import JobTable, VendorJob
 from langchain_llmdispatch.batch.waits import Waits
 from langchain_llmdispatch.clock import Clock
@@ -26,7 +26,9 @@ _MOST_TRIES = 8
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0
 _LOOKS = 6  # times that a job is looked for: a list may lag behind, a request may still be under way
 _FIRST_LOOK, _LONGEST_LOOK = 5.0, 60.0
-_SKEW = 300.0  # seconds that the vendor's clock may be behind ours
+_RECENT = 300.0  # seconds in which a creation that was not confirmed may be under way
+_SKEW = 3600.0  # seconds that the vendor's clock may be behind ours, where only the time tells jobs apart
+_LONG_AGO = 86_400.0  # seconds after which a list is not read on
 _MOST_PAGES = 50
 _SERVER_ERRORS = 500
 
@@ -84,12 +86,12 @@ class Creation:
         if api.upload((), token) is None:
             return ""
         reply = await self._calls.send(target, lambda keyed: _upload(keyed, lines, token), _TRANSFER)
-        name, ready = api.uploaded(reply.body)
+        name, ready = read(api.uploaded, reply.body)
         waits = self._waits()
         while not ready:
             await waits.next()
             reply = await self._calls.send(target, partial(_check, name), _CONTROL)
-            name, ready = api.uploaded(reply.body)
+            name, ready = read(api.uploaded, reply.body)
         self._jobs.update(job, file=name)
         return name
 
@@ -100,7 +102,7 @@ class Creation:
         reply = await self._calls.send(
             target, lambda api: api.create(job.category, token, lines, file), _TRANSFER
         )
-        seen = self._calls.api(target).job(reply.body)
+        seen = read(self._calls.api(target).job, reply.body)
         return self._jobs.update(job, durable=True, state="running", handle=seen.id, verified=True)
 
     # -- looking for one ---------------------------------------------------------------------------
@@ -116,7 +118,7 @@ class Creation:
         """
         waits = Waits(self._clock, self._rng, _FIRST_LOOK, _LONGEST_LOOK)
         since = self._clock.now().timestamp() - job.created
-        for look in range(_LOOKS if since < _SKEW else 1):
+        for look in range(_LOOKS if since < _RECENT else 1):
             if look:
                 await waits.next()
             if (seen := await self._look(job, target)) is not None:
@@ -131,11 +133,12 @@ class Creation:
         found: BatchJob | None = None
         for _ in range(_MOST_PAGES):
             reply = await self._page(target, cursor)
-            page, cursor = api.jobs(reply, cursor)
+            page, cursor = read(api.jobs, reply, cursor)
             for seen in page:
                 if self._is_it(job, seen, keeps_token=api.keeps_token):
                     found = seen  # the oldest one
-            old = [seen for seen in page if (seen.created_at or job.created) < job.created - _SKEW]
+            since = job.created - (_LONG_AGO if api.keeps_token else _SKEW)
+            old = [seen for seen in page if (seen.created_at or since) < since]
             if (found is not None and api.keeps_token) or old or not cursor:
                 break
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.batch.answers import AnswerKeeper, AnswerTable, PendingAnswer
 from langchain_llmdispatch.batch.batched_model import takes_keywords, with_keywords
 from langchain_llmdispatch.batch.progress import counted
-from langchain_llmdispatch.batch.rows import BatchRow
+from langchain_llmdispatch.batch.rows import BatchRow, as_json
 from langchain_llmdispatch.batch.store import RowResult
 from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
 from langchain_llmdispatch.clock import Clock
@@ -65,12 +64,14 @@ class LiveCalls:
         if self._keeps:
             handlers.append(AnswerKeeper(self._answers, number, self._clock))
         config = counted(ensure_config(self._config), *handlers)
-        params = row.params if taken is None else {**row.params, **_taking_up(taken, late=late)}
-        call = with_keywords(self._model, params).ainvoke(row.input, config)
-        answer, error = await tried(call)
+        more = {} if taken is None else _taking_up(taken, late=late)
+        answer, error = await tried(self._call(row, config, more))
         pending = error is not None and not late and self._is_to_come(number, error, taken)
         final = answer is not None or (taken is None and is_final(error))
         return _result(number, answer, error, usage, final=final and not pending, pending=pending)
+
+    async def _call(self, row: BatchRow, config: RunnableConfig, more: dict[str, Any]) -> Any:
+        return await with_keywords(self._model, {**row.params, **more}).ainvoke(row.input, config)
 
     def _is_to_come(self, number: int, error: Exception, taken: PendingAnswer | None) -> bool:
         """Return whether a row goes on with its answer although a call for it has failed."""
@@ -118,14 +119,14 @@ async def tried(work: Awaitable[Any]) -> tuple[str | None, Exception | None]:
 
 def text_of(error: Exception) -> str:
     """Return an error as it is kept with its row."""
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
 
 
 def _stored(answer: Any) -> str:
     if isinstance(answer, BaseMessage):
-        return json.dumps(messages_to_dict([answer])[0], ensure_ascii=False, default=str)
+        return as_json(messages_to_dict([answer])[0], default=str)
     value = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
-    return json.dumps({"value": value}, ensure_ascii=False, default=str)
+    return as_json({"value": value}, default=str)
 
 
 _PASSING = (

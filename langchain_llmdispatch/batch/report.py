@@ -20,7 +20,8 @@ class BatchReport:
         unpriced: Answers whose cost is unknown.
         input_tokens: Tokens of the prompts of all requests.
         output_tokens: Tokens of the answers of all requests.
-        stopped: Why the run ended before its last row: `max_cost`, `failures` (too many in a row), or None.
+        stopped: Why the run ended before its last row: `max_cost`, `failures` (too many in a row),
+            `interrupt`, or None.
     """
 
     rows: int
@@ -31,7 +32,7 @@ class BatchReport:
     unpriced: int
     input_tokens: int
     output_tokens: int
-    stopped: Literal["max_cost", "failures"] | None = None
+    stopped: Literal["max_cost", "failures", "interrupt"] | None = None
 
     @property
     def cost_usd(self) -> float:

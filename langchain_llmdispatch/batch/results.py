@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from langchain_core.messages import AIMessage, convert_to_openai_messages, messages_from_dict
+from langchain_core.messages import BaseMessage, convert_to_openai_messages, messages_from_dict
 
-from langchain_llmdispatch.batch.rows import BatchRow
+from langchain_llmdispatch.batch.rows import BatchRow, as_json
 from langchain_llmdispatch.errors import ConfigurationError
 
 Ended: TypeAlias = tuple[BatchRow, str | None, str | None]
 Sink: TypeAlias = str | Path | Callable[[dict[str, Any]], Any] | None
 
 
-def check_sink(sink: Sink) -> None:
+def check_sink(sink: Sink, source: Any = None) -> None:
     """Check that results can be written there, before anything is paid for.
 
+    Args:
+        sink: Where they are written.
+        source: Where rows are read from.
+
     Raises:
-        ConfigurationError: The folder is missing, the format is unknown, or pyarrow is not installed.
+        ConfigurationError: The folder is missing or cannot be written to, the format is unknown, the source
+            would be replaced, or pyarrow is not installed.
     """
     if sink is None or callable(sink):
         return
@@ -32,6 +38,24 @@ def check_sink(sink: Sink) -> None:
         raise ConfigurationError(f"{path}: there is no folder {path.parent}.")
     if path.suffix == ".parquet":
         _pyarrow(path)
+    if isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve():
+        raise ConfigurationError(f"{path}: the results would replace the source.")
+    try:
+        with Path(f"{path}.part").open("ab"):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder")
+    except OSError as error:
+        text = error.strerror or str(error)
+        raise ConfigurationError(f"{path}: results cannot be written there: {text}.") from None
+    finally:
+        _remove_empty(Path(f"{path}.part"))
+
+
+def _remove_empty(part: Path) -> None:
+    with suppress(OSError):
+        if part.stat().st_size == 0:
+            part.unlink()
 
 
 def write_results(sink: Sink, ended: Iterable[Ended]) -> None:
@@ -44,12 +68,20 @@ def write_results(sink: Sink, ended: Iterable[Ended]) -> None:
             sink(line)
         return
     path, part = Path(sink), Path(f"{sink}.part")
-    if path.suffix == ".parquet":
-        _write_parquet(part, lines)
-    else:
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+    try:
+        _write(part, lines, parquet=path.suffix == ".parquet")
+    except BaseException:  # a full disk: what is half written is no result
+        part.unlink(missing_ok=True)
+        raise
     part.replace(path)
+
+
+def _write(path: Path, lines: Iterator[dict[str, Any]], *, parquet: bool) -> None:
+    if parquet:
+        _write_parquet(path, lines)
+    else:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(f"{as_json(line, default=str)}\n" for line in lines)
 
 
 def _line(row: BatchRow, answer: str | None, error: str | None) -> dict[str, Any]:
@@ -60,32 +92,25 @@ def _line(row: BatchRow, answer: str | None, error: str | None) -> dict[str, Any
         return _as_completion(row.id, message, error)
     if message is not None and "value" in message:  # of a chain, not of a model
         return {"id": row.id, "output": message["value"], "error": error}
-    text = None if message is None else _message(message).text
+    text = None if message is None else messages_from_dict([message])[0].text
     return {"id": row.id, "text": text, "message": message, "error": error}
-
-
-def _message(stored: dict[str, Any]) -> AIMessage:
-    message = messages_from_dict([stored])[0]
-    if not isinstance(message, AIMessage):
-        raise TypeError(f"{type(message).__name__} is no answer")
-    return message
 
 
 def _as_completion(name: str, stored: dict[str, Any] | None, error: str | None) -> dict[str, Any]:
     if stored is None:
         return {"id": name, "custom_id": name, "response": None, "error": {"code": None, "message": error}}
-    body = _completion(_message(stored))
+    body = {"output": stored["value"]} if "value" in stored else _completion(messages_from_dict([stored])[0])
     return {
         "id": name,
         "custom_id": name,
-        "response": {"status_code": 200, "request_id": body["id"], "body": body},
+        "response": {"status_code": 200, "request_id": body.get("id"), "body": body},
         "error": None,
     }
 
 
-def _completion(message: AIMessage) -> dict[str, Any]:
+def _completion(message: BaseMessage) -> dict[str, Any]:
     """Return a message as a chat completion (platform.openai.com/docs/api-reference/chat/object)."""
-    facts, usage = message.response_metadata, message.usage_metadata
+    facts, usage = message.response_metadata, getattr(message, "usage_metadata", None)
     reason = facts.get("normalized_finish_reason") or facts.get("finish_reason")
     converted = convert_to_openai_messages(message)
     return {

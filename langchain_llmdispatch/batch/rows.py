@@ -7,7 +7,7 @@ batch format, `{"custom_id", "method", "url", "body"}` (platform.openai.com/docs
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
@@ -106,8 +106,8 @@ def _parquet(path: Path) -> Generator[Any, None, None]:
         raise ConfigurationError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from None
     try:
         file = parquet.ParquetFile(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as Parquet: {error}") from None
     for part in file.iter_batches(batch_size=1000):
         for row in part.to_pylist():
             yield {name: value for name, value in row.items() if value is not None}
@@ -127,8 +127,24 @@ def _row(value: Any, number: int, where: str) -> BatchRow:
         raise ConfigurationError(f"{where}: {error}") from None
     named = value if isinstance(value, Mapping) else {}
     own = named.get("id", named.get("custom_id"))
-    text = json.dumps(value, ensure_ascii=False, default=_dumped)
-    return BatchRow(str(number if own is None else own), text)
+    name = str(number if own is None else own)
+    if not _is_unicode(name):
+        raise ConfigurationError(f"{where}: the id {name!r} is no valid Unicode.")
+    return BatchRow(name, as_json(value, default=_dumped))
+
+
+def as_json(value: Any, default: Callable[[Any], Any]) -> str:
+    """Return JSON that has a UTF-8 form: half a surrogate pair is written as an escape."""
+    text = json.dumps(value, ensure_ascii=False, default=default)
+    return text if _is_unicode(text) else json.dumps(value, default=default)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(item: Any) -> Any:
@@ -142,6 +158,8 @@ def _input_of(value: Any) -> str | list[BaseMessage]:
         ValueError: It holds none.
     """
     if isinstance(value, Mapping):
+        if not isinstance(value.get("params") or {}, Mapping):
+            raise TypeError(f"params is no object: {value['params']!r}.")
         value = _input_in(value)
     if isinstance(value, str):
         return value
@@ -155,6 +173,8 @@ def _input_of(value: Any) -> str | list[BaseMessage]:
 def _input_in(row: Mapping[str, Any]) -> Any:
     if "body" in row:
         body = row["body"]
+        if not isinstance(body, Mapping):
+            raise ValueError(f"body is no object: {body!r}.")
         if not str(row.get("url", "")).endswith("/chat/completions") or "messages" not in body:
             raise ValueError(f"only rows for /v1/chat/completions are read, not for {row.get('url')!r}.")
         return body["messages"]

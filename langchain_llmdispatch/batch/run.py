@@ -9,9 +9,10 @@ that ended; no row with a result is sent again. The results are written when a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,7 @@ from langchain_llmdispatch.batch.batched_model import BatchedModel
 from langchain_llmdispatch.batch.calls import RowAnswer
 from langchain_llmdispatch.batch.collection import Collection
 from langchain_llmdispatch.batch.funds import JobFunds
+from langchain_llmdispatch.batch.interrupt import Interrupt
 from langchain_llmdispatch.batch.live_calls import LiveCalls, is_final, text_of, tried
 from langchain_llmdispatch.batch.progress import Progress, counted
 from langchain_llmdispatch.batch.report import BatchReport
@@ -77,19 +79,19 @@ async def arun_batch(
     max_cost: float | None = None,
     max_failures: int | None = 100,
     retry_failed: bool = False,
-    progress: bool = False,
+    progress: bool | Callable[..., Any] = False,
     config: RunnableConfig | None = None,
     clock: Clock | None = None,
     via: Literal["live", "batch"] = "live",
     deadline: float | None = 86_400.0,
     rng: Random | None = None,
+    interrupt: Interrupt | None = None,
 ) -> BatchReport:
     """Answer every row of a source, and write the results.
 
     Args:
         model: A chat model, or what is made of one (a chain, `with_structured_output(...)`).
-        source: A `.jsonl` or `.parquet` file, or an iterable; `batch.rows` describes a row. Its `params` are
-            keywords of its call. A `model` in OpenAI's format is not read: the argument `model` answers.
+        source: A `.jsonl` or `.parquet` file, or an iterable; `batch.rows` describes a row.
         sink: A `.jsonl` or `.parquet` file, or a function of each result, called when the run ends.
         store: The journal, a SQLite file; default: the sink's name with `.sqlite`.
         max_in_flight: Rows that are under way at most.
@@ -98,34 +100,45 @@ async def arun_batch(
             would fit for it and for each that is under way.
         max_failures: Rows in succession that may fail before the run ends: a key may be wrong. None for any.
         retry_failed: Whether rows that failed in earlier runs are tried again, perhaps by another `model`.
-        progress: Whether a bar shows rows, tokens, dollars and the time left.
+        progress: Whether a bar shows rows, tokens, dollars and the time left; or a tqdm class of one's own.
         config: For each call: tags, metadata, callbacks.
-        clock: The source of time for pauses before further tries, and between polls.
-        via: `batch` sends rows to the vendors' batch APIs, at half the price: each to the first deployment of
-            its plan whose vendor has one. Rows that no such deployment takes, that failed for the vendor's
-            reasons, expired, or are missing, are called live. The model is a chat model, or made of one by
-            `bind_tools` or `with_structured_output`. Jobs of earlier runs are collected either way.
-        deadline: Seconds from a job's creation, after which it is cancelled and what it has not answered is
-            called live; None waits for the vendor's own end, which Azure does not have.
+        clock: The source of time.
+        via: `batch` sends rows to the vendors' batch APIs, each to the first deployment of its plan whose
+            vendor has one; what they do not answer is called live. The model is a chat model, or made of one.
+        deadline: Seconds from the creation of a job, or of an answer in the background, after which it is
+            cancelled and called live; None waits for the vendor's own end, which Azure does not have.
         rng: Draws the jitter of waits.
+        interrupt: Ends the run early once `request()` of it is called: what is under way is finished, jobs at
+            vendors are left to a later run.
 
     Returns:
         The state of the journal.
 
     Raises:
         ConfigurationError: A file or a row is wrong, the source differs from the journal's, another process
-            has the journal open, `max_cost` is set and a price is unknown, or the model cannot do what `via`
-            says, or has no deployment of an open job.
+            has it open, `max_cost` meets an unknown price, or the model lacks what `via` or a job needs.
+        OSError: The journal or the results cannot be written. What the journal holds is kept.
     """
-    check_sink(sink)
-    with BatchStore(_journal(store, sink)) as journal:
+    check_sink(sink, source)
+    limits = _Limits(max_tries, max_cost, max_failures, max_in_flight, deadline)
+    with _opened(_journal(store, sink)) as journal:
         journal.load(read_rows(source))
         if retry_failed:
             journal.retry_failed()
-        limits = _Limits(max_tries, max_cost, max_failures, max_in_flight, deadline)
-        with _bar(journal, shown=progress) as bar:
+        with _bar(journal, progress) as bar:
             run = _Run(model, journal, limits, config, bar, clock or Clock(), rng or Random())
-            return await run.whole(sink, via)
+            return await run.whole(sink, via, interrupt or Interrupt())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BatchStore]:
+    """Yield the journal; what SQLite raises is an error of the disk."""
+    try:
+        with BatchStore(path) as journal:
+            yield journal
+    except sqlite3.Error as error:
+        text = f"{path}: the journal cannot be written: {error}. The same call goes on with what it holds."
+        raise OSError(text) from error
 
 
 def _journal(store: str | Path | None, sink: Sink) -> Path:
@@ -136,8 +149,10 @@ def _journal(store: str | Path | None, sink: Sink) -> Path:
     raise errors.ConfigurationError("store: a batch without a file for its results needs the journal's name.")
 
 
-def _bar(journal: BatchStore, *, shown: bool) -> Any:
-    return Progress(journal.report().waiting) if shown else nullcontext()
+def _bar(journal: BatchStore, progress: bool | Callable[..., Any]) -> Any:
+    if not progress:
+        return nullcontext()
+    return Progress(journal.report().waiting, bar=None if progress is True else progress)
 
 
 class _Limits:
@@ -196,10 +211,12 @@ class _Run:
             self._dearest *= _LIVE_FACTOR
         self._under_way = self._failures = self._refusals = 0
         self._settled = asyncio.Event()
-        self.stopped: Literal["max_cost", "failures"] | None = None
+        self.stopped: Literal["max_cost", "failures", "interrupt"] | None = None
 
-    async def whole(self, sink: Sink, via: str) -> BatchReport:
+    async def whole(self, sink: Sink, via: str, interrupt: Interrupt) -> BatchReport:
         """Answer all rows, by vendors' batches and by live calls, and write the results."""
+        self._interrupt = interrupt
+        interrupt.begin()
         try:
             async with aclosing(self.rounds(via)) as rounds:
                 async for held in rounds:
@@ -210,6 +227,8 @@ class _Run:
                         break
         finally:
             write_results(sink, self._journal.ended())
+        if interrupt.requested and self.stopped is None:
+            self.stopped = "interrupt"
         return replace(self._journal.report(), stopped=self.stopped)
 
     async def passes(self, *, held: bool) -> None:
@@ -230,9 +249,9 @@ class _Run:
             async with aclosing(results):
                 async for _, result in results:
                     self._keep(result)
-            if self.stopped or next(waiting(), None) is None:
+            if self.stopped or self._interrupt.requested or next(waiting(), None) is None:
                 return
-            await self._clock.asleep(pause)
+            await self._interrupt.sleep(self._clock, pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _rows(self, waiting: Iterator[tuple[int, BatchRow]]) -> AsyncIterator[tuple[int, BatchRow]]:
@@ -243,7 +262,7 @@ class _Run:
                     return
                 self._settled.clear()
                 await self._settled.wait()
-            if self.stopped:
+            if self.stopped or self._interrupt.requested:
                 return
             if self._journal.start(number):
                 self._under_way += 1
@@ -305,6 +324,7 @@ class _Run:
             self._affords,
             self._judged,
             funds,
+            self._interrupt,
             clock=self._clock,
             rng=self._rng,
             deadline=self._limits.deadline,

@@ -1,8 +1,8 @@
 """The journal of a batch: one SQLite file that a killed process leaves in order.
 
 Each row is in one of three states: waiting, done with its answer, failed with its error. A transaction ends
-each change, in write-ahead mode: what was committed survives the process. The file is locked while a run has
-it open, and the system releases the lock of a process that died.
+each change, in write-ahead mode: what was committed survives the process. A file beside it is locked while a
+run has it open, so that others can read how far it is; the system releases the lock of a process that died.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -33,19 +32,20 @@ CREATE INDEX IF NOT EXISTS waiting ON rows (number) WHERE state = 'waiting';
 PRAGMA user_version = 1;
 """
 _WAITING = """
-SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ?
+SELECT number FROM rows WHERE state = 'waiting' AND number > ?
 AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number AND open = 1) ORDER BY number LIMIT ?
 """
 _UNSENT = """
-SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ?
+SELECT number FROM rows WHERE state = 'waiting' AND number > ?
 AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number) ORDER BY number LIMIT ?
 """
 _RELEASED = """
-SELECT number, id, row FROM rows WHERE state = 'waiting' AND number > ?
+SELECT number FROM rows WHERE state = 'waiting' AND number > ?
 AND number IN (SELECT row FROM job_rows WHERE open = 0)
 AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number AND open = 1) ORDER BY number LIMIT ?
 """
-_CHUNK = 1000
+_CHUNK, _CHUNK_BYTES = 1000, 16 * 1024 * 1024
+_PATIENCE = 30.0  # seconds that another process may read the journal while something is to be written
 MOST_STARTS = 10
 """Times that a row may be under way when the process dies, before the row is held responsible."""
 
@@ -94,23 +94,27 @@ class BatchStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._db = self._opened()
+        self._lock = locked(self.path)
+        try:
+            self._db = self._opened()
+        except BaseException:
+            self._lock.close()
+            raise
         self.jobs, self.answers = JobTable(self._db), AnswerTable(self._db)
 
     def _opened(self) -> sqlite3.Connection:
-        """Return the journal's file, opened and locked; it is closed again where that fails."""
+        """Return the journal's file, opened; it is closed again where that fails."""
         database: sqlite3.Connection | None = None
         try:
-            database = sqlite3.connect(self.path, timeout=0, isolation_level="IMMEDIATE")
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level="IMMEDIATE")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")  # a power failure may undo rows, a kill none
             database.executescript(_TABLES + JOB_TABLES + ANSWER_TABLE)
         except sqlite3.DatabaseError as error:
             if database is not None:
                 database.close()
-            locked = isinstance(error, sqlite3.OperationalError)
-            fault = "another process has this batch open" if locked else "is no journal of a batch"
+            unusable = isinstance(error, sqlite3.OperationalError)
+            fault = "cannot be used" if unusable else "is no journal of a batch"
             raise ConfigurationError(f"{self.path}: {fault}: {error}.") from None
         return database
 
@@ -124,6 +128,7 @@ class BatchStore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+        self._lock.close()
 
     # -- rows ------------------------------------------------------------------------------------------
 
@@ -131,10 +136,11 @@ class BatchStore:
         """Add the rows that are not in the journal yet.
 
         Raises:
-            ConfigurationError: A row differs from the one in its place, or two have one id.
+            ConfigurationError: A row differs from the one in its place, is missing, or two have one id.
         """
-        numbered = enumerate(rows, 1)
-        while chunk := list(islice(numbered, _CHUNK)):
+        number = 0
+        for chunk in _divided(enumerate(rows, 1)):
+            number = chunk[-1][0]
             known = self._digests(chunk[0][0], chunk[-1][0])
             new = []
             for number, row in chunk:
@@ -146,6 +152,11 @@ class BatchStore:
                         f"row {number} is not that of {self.path}: a changed source needs a new store."
                     )
             self._insert(new)
+        (most,) = self._db.execute("SELECT max(number) FROM rows").fetchone()
+        if most is not None and most > number:
+            raise ConfigurationError(
+                f"the source has {number} rows, {self.path} has {most}: a changed source needs a new store."
+            )
 
     def _digests(self, first: int, last: int) -> dict[int, bytes]:
         found = self._db.execute(
@@ -183,8 +194,8 @@ class BatchStore:
     def _chunks(self, query: str) -> Iterator[tuple[int, BatchRow]]:
         last = 0
         while found := self._db.execute(query, (last, _CHUNK)).fetchall():
-            for number, name, text in found:
-                yield number, BatchRow(name, text)
+            for (number,) in found:  # rows may be large: one at a time
+                yield number, self.row(number)
             last = found[-1][0]
 
     def start(self, number: int) -> bool:
@@ -260,17 +271,55 @@ class BatchStore:
 
     def report(self) -> BatchReport:
         """Return how many rows are in which state, and what their requests cost."""
-        states = dict(self._db.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
-        done, failed, waiting = (states.get(state, 0) for state in ("done", "failed", "waiting"))
-        unpriced, read, written = self._db.execute(
-            "SELECT total(unpriced), total(input_tokens), total(output_tokens) FROM rows"
-        ).fetchone()
-        costs = self._db.execute("SELECT cost, count(*) FROM rows GROUP BY cost")
-        cost = sum((Decimal(usd) * number for usd, number in costs), Decimal(0))
-        rows = done + failed + waiting
-        return BatchReport(rows, done, failed, waiting, cost, int(unpriced), int(read), int(written))
+        return report_of(self._db)
 
     def dearest(self) -> Decimal | None:
         """Return the cost of the dearest row that has ended, in US dollars; None if none has."""
         costs = self._db.execute("SELECT DISTINCT cost FROM rows WHERE state != 'waiting'")
         return max((Decimal(usd) for (usd,) in costs), default=None)
+
+
+def report_of(database: sqlite3.Connection) -> BatchReport:
+    """Return how many rows of a journal are in which state, and what their requests cost."""
+    states = dict(database.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
+    done, failed, waiting = (states.get(state, 0) for state in ("done", "failed", "waiting"))
+    unpriced, read, written = database.execute(
+        "SELECT total(unpriced), total(input_tokens), total(output_tokens) FROM rows"
+    ).fetchone()
+    costs = database.execute("SELECT cost, count(*) FROM rows GROUP BY cost")
+    cost = sum((Decimal(usd) * number for usd, number in costs), Decimal(0))
+    rows = done + failed + waiting
+    return BatchReport(rows, done, failed, waiting, cost, int(unpriced), int(read), int(written))
+
+
+def locked(path: Path) -> sqlite3.Connection:
+    """Return a lock on a journal, which holds until it is closed, or its process dies.
+
+    Raises:
+        ConfigurationError: Another process has it, or it cannot be made.
+    """
+    lock: sqlite3.Connection | None = None
+    try:
+        lock = sqlite3.connect(f"{path}-lock", timeout=0, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.DatabaseError as error:
+        if lock is not None:
+            lock.close()
+        busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        kind = "another process has this batch open" if busy else "the journal cannot be opened"
+        raise ConfigurationError(f"{path}: {kind}: {error}.") from None
+    return lock
+
+
+def _divided(rows: Iterator[tuple[int, BatchRow]]) -> Iterator[list[tuple[int, BatchRow]]]:
+    """Yield rows in parts that are small enough to be held in memory."""
+    part: list[tuple[int, BatchRow]] = []
+    size = 0
+    for number, row in rows:
+        part.append((number, row))
+        size += len(row.text)
+        if len(part) >= _CHUNK or size >= _CHUNK_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

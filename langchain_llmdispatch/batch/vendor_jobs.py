@@ -18,10 +18,11 @@ from typing import Any
 
 import httpx
 
-from langchain_llmdispatch.batch.calls import BatchCalls, BatchedRow
+from langchain_llmdispatch.batch.calls import BatchCalls, BatchedRow, read
 from langchain_llmdispatch.batch.collection import Collection
 from langchain_llmdispatch.batch.creation import Creation
 from langchain_llmdispatch.batch.funds import JobFunds
+from langchain_llmdispatch.batch.interrupt import Interrupt
 from langchain_llmdispatch.batch.jobs import VendorJob
 from langchain_llmdispatch.batch.store import BatchStore
 from langchain_llmdispatch.batch.waits import Waits
@@ -90,6 +91,7 @@ class VendorJobs:
             the row can cost at most, and what those can that are about to be submitted with it.
         judged: Notified of a row that fits the budgets of the model, or does not, and is set aside.
         funds: What rows hold of budgets.
+        interrupt: Ends the wait for jobs.
         clock: The source of time.
         rng: Draws the jitter of waits.
         deadline: Seconds after which a job is cancelled, and what it did not answer is called live; None: the
@@ -105,6 +107,7 @@ class VendorJobs:
         affords: Callable[[Decimal | None, Decimal | int], Decimal | None],
         judged: Callable[[int, BudgetExceededError | None], None],
         funds: JobFunds,
+        interrupt: Interrupt,
         *,
         clock: Clock,
         rng: Random,
@@ -112,7 +115,7 @@ class VendorJobs:
         submits: bool = True,
     ) -> None:
         self._calls, self._journal, self._collection, self._affords = calls, journal, collection, affords
-        self._judged, self._funds = judged, funds
+        self._judged, self._funds, self._interrupt = judged, funds, interrupt
         self._bundles: dict[tuple[str, str], _Bundle] = {}
         self._clock, self._rng, self._deadline, self._submits = clock, rng, deadline, submits
         self._creation = Creation(calls, journal.jobs, clock, rng)
@@ -134,7 +137,7 @@ class VendorJobs:
             for job in self._journal.jobs.open():
                 self._funds.adopt(job)
                 self._start(self._resumed(job, self._target_of(job)))
-            while True:
+            while not self._interrupt.requested:
                 held = await self._submit()
                 yield held and bool(self._tasks)
                 if not self._tasks:
@@ -152,8 +155,11 @@ class VendorJobs:
         self._tasks.add(asyncio.create_task(work))
 
     async def _one_ended(self) -> None:
-        ended, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
+        stop = asyncio.ensure_future(self._interrupt.wait())
+        ended, _ = await asyncio.wait({*self._tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        self._tasks -= ended
+        for task in ended - {stop}:
             task.result()
 
     def _target_of(self, job: VendorJob) -> Target:
@@ -182,6 +188,8 @@ class VendorJobs:
             made = self._calls.planned(row.input, row.params, self._journal.jobs.row_id(number))
             if number % _TURN == 0:  # the other tasks have their turn
                 await asyncio.sleep(0)
+            if self._interrupt.requested:
+                break
             if made is not None and not await self._take(number, made):
                 held += 1
                 if held >= _MOST_HELD:
@@ -223,7 +231,7 @@ class VendorJobs:
             return
         target = bundle.target
         try:
-            while len(self._tasks) >= _MOST_OPEN:
+            while len(self._tasks) >= _MOST_OPEN and not self._interrupt.requested:
                 await self._one_ended()
             holds = self._funds.texts(bundle.held)
             job = self._journal.jobs.plan(target, bundle.category, bundle.rows, self._now(), holds)
@@ -238,6 +246,7 @@ class VendorJobs:
                 raise  # the vendor may have it, and its list cannot be read: a later run looks again
             self._collection.release(job, f"the batch was not created: {type(error).__name__}: {error}")
             return
+        logger.info("%d rows are in %s at %s", job.rows, job.handle, job.deployment)
         self._start(self._watched(job, target))
 
     async def _resumed(self, job: VendorJob, target: Target) -> None:
@@ -265,6 +274,7 @@ class VendorJobs:
                 await self._made_room(job, seen)
             elif await self._collection.collect(job, target, seen):
                 self._busy = 0
+                logger.info("%s at %s is collected", job.handle, job.deployment)
             else:  # another job than was looked for: its results have other ids
                 job = self._creation.rejected(job)
                 found = await self._creation.search(job, target)
@@ -290,12 +300,13 @@ class VendorJobs:
         while True:
             await waits.next()
             if self._is_late(job) and job.cancelled is None:
-                if not job.verified:  # it may be another program's
+                # It may be another program's; or the vendor cannot be reached.
+                if not job.verified or self._is_late(job, _CANCELLING):
                     return None
                 job = await self._cancelled(job, target)
             try:
                 reply = await self._calls.send(target, partial(_poll, job.handle), _CONTROL)
-                seen = self._calls.api(target).job(reply.body)
+                seen = read(self._calls.api(target).job, reply.body)
             except DispatchError as error:
                 if not self._may_pass(job, error):
                     return None
@@ -320,8 +331,8 @@ class VendorJobs:
             return not over
         raise error
 
-    def _is_late(self, job: VendorJob) -> bool:
-        return self._deadline is not None and self._now() - job.created >= self._deadline
+    def _is_late(self, job: VendorJob, by: float = 0.0) -> bool:
+        return self._deadline is not None and self._now() - job.created >= self._deadline + by
 
     async def _cancelled(self, job: VendorJob, target: Target) -> VendorJob:
         """Cancel a job; what it has answered by then is kept."""

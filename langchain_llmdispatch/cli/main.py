@@ -133,15 +133,29 @@ def _convert_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--lenient", action="store_true", help="leave out settings without a counterpart")
 
 
+_BATCH_NOTES = """\
+A row is a text, a list of messages, {"id", "input", "params"}, or a line of OpenAI's batch format.
+Started again, the same command goes on where the last one ended, however that ended.
+The first Ctrl-C (or SIGTERM) takes no further row and ends what is under way; the second stops at once.
+
+Exit codes: 0 all rows are answered, 1 rows failed or wait, 2 a file or an option is wrong, 130 interrupted.
+"""
+
+
 def _batch_options(sub: argparse.ArgumentParser) -> None:
+    sub.epilog = _BATCH_NOTES
+    sub.formatter_class = argparse.RawDescriptionHelpFormatter
     sub.add_argument("source", help="the rows: .jsonl or .parquet")
-    sub.add_argument("sink", help="the results: .jsonl or .parquet")
+    sub.add_argument("sink", help="the results: .jsonl or .parquet; written when a run ends")
     sub.add_argument("-m", "--model", action="append", help="vendor:model; repeat it for fallbacks")
     sub.add_argument("-c", "--config", help="a YAML or JSON configuration file")
     sub.add_argument("--store", help="the journal; default: the sink's name with .sqlite")
     sub.add_argument("--max-in-flight", type=int, default=64, help="rows under way at most (default 64)")
     sub.add_argument("--max-tries", type=int, default=3, help="calls per row (default 3)")
     sub.add_argument("--max-cost", type=float, help="US dollars that the whole batch may cost")
+    sub.add_argument(
+        "--max-failures", type=int, default=100, help="failures in succession that end the run (default 100)"
+    )
     sub.add_argument(
         "--via",
         choices=("live", "batch"),
@@ -152,7 +166,16 @@ def _batch_options(sub: argparse.ArgumentParser) -> None:
         "--deadline", type=float, default=24.0, help="hours until a vendor's batch is cancelled (default 24)"
     )
     sub.add_argument("--retry-failed", action="store_true", help="try the rows that failed again")
-    sub.add_argument("--progress", action="store_true", help="show a bar")
+    sub.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="write rows, tokens, dollars and time left to standard error (default: in a terminal)",
+    )
+    sub.add_argument(
+        "--status",
+        action="store_true",
+        help="print how far the batch is, its jobs at vendors and its errors; send nothing",
+    )
 
 
 def _serve_options(sub: argparse.ArgumentParser) -> None:

@@ -63,6 +63,11 @@ class Terminal:
             raise failures.ConfigurationError(f"standard input is not UTF-8 (byte {error.start}).") from None
 
     @property
+    def is_interactive(self) -> bool:
+        """Whether somebody reads the messages at a terminal."""
+        return self.errors is not None and self.errors.isatty()
+
+    @property
     def takes_any_text(self) -> bool:
         """Whether the output's encoding has every character."""
         return (getattr(self.output, "encoding", None) or "").lower().startswith("utf")

@@ -151,3 +151,17 @@ def test_a_strangers_job_is_not_cancelled(server: LoopbackServer, tmp_path: Path
     report = run_batch(model, ROWS, tmp_path / "out.jsonl", via="batch", clock=clock, deadline=60)
     assert report.done == 5
     assert not server.batches["anthropic"].jobs[0].cancelled
+
+
+@pytest.mark.parametrize("vendor", ["openai", "google", "mistralai"])
+def test_our_clock_is_hours_ahead(server: LoopbackServer, tmp_path: Path, vendor: str) -> None:
+    """A job is found by its token among others, whatever its vendor's clock says."""
+    clock = FakeClock()
+    server.batch_plan.now = lambda: clock.now().timestamp() - 5 * 3600
+    assert batch(server, vendor, tmp_path, Crash(1 if vendor == "google" else 2, after=True), clock) is None
+    other = model_of(deployment(server, vendor), clock=clock)
+    for n in range(3):  # newer ones, so that ours is on a later page
+        run_batch(other, ["stranger"], tmp_path / f"{n}.jsonl", via="batch", clock=clock)
+    report = batch(server, vendor, tmp_path, Crash(0, after=False), clock)
+    assert report is not None
+    assert (report.done, len(server.batches[vendor].jobs)) == (5, 4)

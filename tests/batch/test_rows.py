@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableLambda
 
+from langchain_llmdispatch.batch import run_batch
 from langchain_llmdispatch.batch.rows import read_rows
 from langchain_llmdispatch.errors import ConfigurationError
 from tests.cases import each
@@ -91,3 +94,46 @@ def test_a_file_that_cannot_be_read_is_named(name: str, message: str, tmp_path: 
     """It is missing, or of a kind that is not read."""
     with pytest.raises(ConfigurationError, match=message):
         list(read_rows(tmp_path / name))
+
+
+@each(
+    ("row", "message"),
+    [
+        ({"input": "a", "params": "temperature=1"}, "params is no object: 'temperature=1'"),
+        ({"input": "a", "params": [1]}, r"params is no object: \[1\]"),
+        ({"body": [], "url": "/v1/chat/completions"}, r"body is no object: \[\]"),
+        ({"id": "a\ud800", "input": "a"}, "the id 'a.ud800' is no valid Unicode"),
+    ],
+)
+def test_what_would_fail_later(row: Any, message: str) -> None:
+    """It is refused before anything is paid for."""
+    with pytest.raises(ConfigurationError, match=message):
+        list(read_rows([row]))
+
+
+@each("text", ["\ud800 half", "naïve 日本語 🎉", "\u2028 line\x00", ""])
+def test_any_text_goes_through(text: str) -> None:
+    """Into the journal, through a chain, into the results and back; half a surrogate pair, too."""
+    with TemporaryDirectory() as folder:
+        sink = Path(folder) / "out.jsonl"
+        report = run_batch(RunnableLambda(lambda given: {"said": given}), [{"input": text}], sink)
+        (line,) = sink.read_text(encoding="utf-8").split("\n")[:-1]
+        assert (report.done, json.loads(line)["output"]) == (1, {"said": text})
+
+
+def test_an_error_with_half_a_surrogate_pair(tmp_path: Path) -> None:
+    """It is kept with the row."""
+
+    def fail(given: str) -> str:
+        raise ValueError(given)
+
+    run_batch(RunnableLambda(fail), ["\ud800"], tmp_path / "out.jsonl")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["error"] == r"ValueError: \ud800"
+
+
+def test_what_is_no_parquet(tmp_path: Path) -> None:
+    """It is called so."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "in.parquet").write_text("id,input\n1,hello\n" * 9)
+    with pytest.raises(ConfigurationError, match="cannot be read as Parquet"):
+        list(read_rows(tmp_path / "in.parquet"))

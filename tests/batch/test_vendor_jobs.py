@@ -196,6 +196,63 @@ def test_max_cost_holds_jobs_back(server: LoopbackServer, tmp_path: Path) -> Non
     assert (report.done, report.stopped, bench.live()) == (60, None, 0)
 
 
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_job_that_is_cancelled_at_the_vendor_s_console(
+    server: LoopbackServer, tmp_path: Path, vendor: str
+) -> None:
+    """It ends; what it did not answer is called live, once."""
+    bench, plan = Bench(server, tmp_path, vendor), server.batch_plan
+    plan.stuck = True
+
+    class Console(FakeClock):
+        async def asleep(self, seconds: float) -> None:
+            server.batches[vendor].jobs[0].cancelled = True
+            await super().asleep(seconds)
+
+    bench.clock = Console()
+    report = bench.run(4)
+    assert (report.done, bench.live(), bench.jobs(vendor)) == (4, 4, 1)
+
+
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+def test_a_vendor_that_cannot_be_reached_any_more(
+    server: LoopbackServer, tmp_path: Path, vendor: str
+) -> None:
+    """An hour after the deadline its rows are called live: at another vendor, perhaps."""
+    bench = Bench(server, tmp_path, vendor, "cohere")
+    server.batch_plan.down = True
+    report = bench.run(3, deadline=3600)
+    assert (report.done, bench.jobs(vendor)) == (3, 1)
+    assert 7200 <= bench.clock.monotonic() < 9000
+
+
+class Buggy(FileBatches):
+    """An API whose code cannot read its answers."""
+
+    def job(self, body: bytes) -> Any:
+        """Fail."""
+        raise IndexError(body)
+
+
+class WithBuggy(CompatibleVendor):
+    """Its vendor."""
+
+    name = "with-buggy"
+
+    def batch_api(self, call: Call) -> BatchApi:
+        """Return it."""
+        return Buggy(self, call)
+
+
+def test_code_that_cannot_read_an_answer(server: LoopbackServer, tmp_path: Path) -> None:
+    """Of a third party: the job is given up at the deadline, and its rows are called live."""
+    bench = Bench(server, tmp_path, "compatible")
+    here = Deployment("with-buggy:llama", base_url=server.base_url("compatible"), api_key="key")
+    bench.model = model_of(here, custom_vendors=[WithBuggy()], clock=bench.clock)
+    report = bench.run(2)
+    assert (report.done, bench.live()) == (2, 2)
+
+
 class Capital(BaseModel):
     """A capital."""
 

@@ -35,6 +35,7 @@ class BatchPlan:
         failed: Jobs that fail their validation.
         unlisted: Whether jobs cannot be listed.
         stuck: Whether jobs run until they are cancelled.
+        down: Whether requests about a job fail.
         broken: Downloads that break off in the middle.
         retry_after: Seconds in the header of a poll; 0 for none.
         now: Returns the time in seconds since 1970.
@@ -50,6 +51,7 @@ class BatchPlan:
     failed: int = 0
     unlisted: bool = False
     stuck: bool = False
+    down: bool = False
     broken: int = 0
     retry_after: int = 0
     now: Callable[[], float] = lambda: 1_795_000_000.0
@@ -120,6 +122,8 @@ class Batches:
 
     def job(self, account: str, name: str) -> Job:
         """Return a job that was polled; its time goes on."""
+        if self.plan.down:
+            raise RejectedError("down", kind="server_error")
         found = next((job for job in self.jobs if (job.id, job.account) == (name, account)), None)
         if found is None:
             raise RejectedError(f"No batch found with id '{name}'.", kind="not_found")
