@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import sys
@@ -40,6 +41,8 @@ def _serve(pipe: Connection, name: str, url: str, cores: list[int]) -> None:
     except Exception as error:  # noqa: BLE001 - whatever a peer raises, it has no row
         pipe.send(_described(error))
         return
+    gc.collect()
+    gc.freeze()  # a full collection of all that was imported must not fall on one sample by chance
     pipe.send(None)
     pin(cores)
     while (order := pipe.recv()) is not None:
