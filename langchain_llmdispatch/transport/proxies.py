@@ -136,6 +136,12 @@ def ssl_context(environment: Mapping[str, str] | None = None) -> ssl.SSLContext:
 
 @cache
 def _context(file: str | None, folder: str | None) -> ssl.SSLContext:
+    context = _trusting(file, folder)
+    context.set_alpn_protocols(["http/1.1"])  # what is spoken, as httpcore announces it
+    return context
+
+
+def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
     if file is None and folder is None:
         return httpx.create_ssl_context(trust_env=False)
     if file is not None and not Path(file).is_file():

@@ -134,7 +134,7 @@ class SyncConnection:
 
 
 def _left(read_deadline: ReadDeadline, over: type[httpx.TimeoutException]) -> float:
-    if (left := read_deadline.left()) <= 0:
+    if (left := read_deadline.until - read_deadline.clock.monotonic()) <= 0:
         raise over("timed out")
     return min(left, _LONGEST)
 

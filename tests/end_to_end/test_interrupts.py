@@ -152,15 +152,9 @@ def _destroys(frame: FrameType | None) -> bool:
     return False
 
 
-class LockInterrupt(Interrupt):
-    """Raises a KeyboardInterrupt at one of the lines by which httpcore takes and releases its locks."""
-
-    _FOLDERS = ("/httpcore/_synchronization.py",)
-
-
-def interrupted(model: Any, method: str, number: int, kind: type[Interrupt] = Interrupt) -> int:
+def interrupted(model: Any, method: str, number: int) -> int:
     """Call the model, interrupted at a line; return how many were run."""
-    trace, before = kind(number), sys.gettrace()
+    trace, before = Interrupt(number), sys.gettrace()
     sys.settrace(trace)
     try:
         with suppress(KeyboardInterrupt):
@@ -181,17 +175,6 @@ def test_a_call_may_be_interrupted_at_any_line(server: LoopbackServer, method: s
         interrupted(model, method, number)
         assert left_behind(model, sync_pools(model)) == {}, number
     assert "hello" in model.invoke("hello").text
-    model.close()
-
-
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_no_connection_stays_locked(server: LoopbackServer) -> None:
-    """Ctrl-C at any line by which a connection that is used again is locked: the next call does not hang."""
-    model = limited(server)
-    lines = interrupted(model, "invoke", 0, LockInterrupt)
-    for number in range(1, lines + 1):
-        interrupted(model, "invoke", number, LockInterrupt)
-        assert "hello" in model.invoke("hello").text
     model.close()
 
 

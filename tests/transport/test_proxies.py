@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -108,3 +109,19 @@ def test_missing_certificates_name_the_variable(tmp_path: Path, name: str) -> No
     other.write_text("nothing")
     with pytest.raises(ConfigurationError, match=name):
         ssl_context({name: str(other)})
+
+
+def test_http_1_1_is_announced(tmp_path: Path) -> None:
+    """A server that speaks HTTP/2 as well is not left to guess."""
+    authority, theirs = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("vendor.test").configure_cert(theirs)
+    theirs.set_alpn_protocols(["h2", "http/1.1"])
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    ours = ssl_context({"SSL_CERT_FILE": str(tmp_path / "ca.pem")})
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ours.wrap_bio(to_client, to_server, server_hostname="vendor.test")
+    server = theirs.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client, server):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert server.selected_alpn_protocol() == "http/1.1"
