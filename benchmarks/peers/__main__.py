@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -100,7 +101,8 @@ def measure(plan: Plan, names: Sequence[str]) -> dict[str, Any]:
     def note(text: str) -> None:
         print(f"{time.monotonic() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
 
-    with serving(["taskset", "-c", str(vendor)] if len(cores) > 1 else []) as url:
+    apart = len(cores) > 1 and shutil.which("taskset")
+    with serving(["taskset", "-c", str(vendor)] if apart else []) as url:
         pin([client])
         tops = [asyncio.run(ceiling(url, streams=streams)) for streams in (False, True)]
         found["ceiling"] = {"calls": round(tops[0]), "streams": round(tops[1])}

@@ -134,7 +134,7 @@ class Run:
             return False
         after = self._counts()
         sent = (after["requests"] - before["requests"]) / count
-        self.sent.setdefault(name, {})[worker.row.name] = sent
+        self.sent.setdefault(name, {})[worker.row.name] = round(sent, 2)
         opened = after["connections"] - before["connections"] - 1  # the second count's own
         held = self.connected.setdefault(name, {})
         held[worker.row.name] = max(opened, held.get(worker.row.name, 0))
