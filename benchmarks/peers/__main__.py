@@ -34,7 +34,7 @@ from benchmarks.peers.figures import RESULTS, Figures
 from benchmarks.peers.rows import ROWS, Row
 from benchmarks.peers.run import FULL, QUICK, Plan, Run
 from benchmarks.peers.scenarios import SCENARIOS
-from benchmarks.peers.worker import Worker, pin
+from benchmarks.peers.worker import Worker, allow_connections, pin
 from benchmarks.vendor import ceiling, serving
 
 PACKAGES = (
@@ -101,6 +101,7 @@ def measure(plan: Plan, names: Sequence[str]) -> dict[str, Any]:
     def note(text: str) -> None:
         print(f"{time.monotonic() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
 
+    allow_connections()
     apart = len(cores) > 1 and shutil.which("taskset")
     with serving(["taskset", "-c", str(vendor)] if apart else []) as url:
         pin([client])

@@ -153,11 +153,11 @@ def _decisions(figures: Figures) -> list[str]:
 
 def _connections(figures: Figures) -> list[str]:
     found = figures.found["connections"]
-    names = [name for name in ("64 in flight", "512 in flight", "abatch of 1,000") if name in found]
-    lines = [[name, *(str(found[name].get(row, "-")) for row in MAIN)] for name in names]
-    return (
-        ["", "### Connections that a sample opens, at most", "", *_table(["", *MAIN], lines)] if lines else []
-    )
+    crowds = [name for name in ("64 in flight", "512 in flight", "abatch of 1,000") if name in found]
+    names = [row for row in MAIN if any(row in found[name] for name in crowds)]
+    lines = [[name, *(str(found[name].get(row, "-")) for row in names)] for name in crowds]
+    title = ["", "### Connections that a sample opens, at most", ""]
+    return [*title, *_table(["", *names], lines)] if lines else []
 
 
 def _slower(figures: Figures) -> str:
@@ -183,7 +183,7 @@ def about(figures: Figures) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     ceiling = found["ceiling"]
     return (
-        f"{found['date']}, {found['machine']}; {found['rounds']} rounds, load {found['load']} at the start. "
+        f"{found['date']}, {found['machine']}; rounds: {found['rounds']}; load {found['load']} at the start. "
         f"Versions: {versions}. Ceiling of the vendor: {ceiling['calls']:,} calls/s, {ceiling['streams']:,} streams of "
         "200 chunks/s."
     )

@@ -6,9 +6,11 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import resource
 import sys
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,6 +30,13 @@ def pin(cores: Iterable[int]) -> None:
     """Keep this process on these cores, where the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(cores))
+
+
+def allow_connections() -> None:
+    """Raise the limit of open files, for this process and those that it starts, as far as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has a lower limit than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _serve(pipe: Connection, name: str, url: str, cores: list[int]) -> None:
