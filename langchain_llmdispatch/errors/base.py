@@ -53,8 +53,8 @@ class DispatchError(core.ModelError):
 
     def __str__(self) -> str:
         """Return the deployment, the message and the HTTP status."""
-        where, status = self.deployment or self.vendor, self.status_code
-        return f"{where}: " * bool(where) + self.message + f" (HTTP {status})" * bool(status)
+        where, status = self.deployment or self.vendor, f" (HTTP {self.status_code})" * bool(self.status_code)
+        return f"{where}: " * bool(where) + self.message.removesuffix(status) + status
 
     def __repr__(self) -> str:
         """Return the class, and what `str` has: `batch(return_exceptions=True)` shows it."""

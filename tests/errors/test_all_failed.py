@@ -22,3 +22,9 @@ def test_what_failed_alike_is_said_once() -> None:
 def test_repr_names_the_deployment() -> None:
     """As `str` does: `batch(return_exceptions=True)` and pytest show it."""
     assert repr(_error(ServerError, "down", "b")) == "ServerError('b: down')"
+
+
+def test_the_status_of_the_last_attempt_is_named_once() -> None:
+    """It is the call's status, too, where all attempts share it."""
+    error = AllDeploymentsFailedError.of([ServerError("down", deployment="b", status_code=503)], [])
+    assert str(error).count("(HTTP 503)") == 1

@@ -35,6 +35,7 @@ from langchain_llmdispatch.testing.cassettes.secrets import Secrets
 from langchain_llmdispatch.testing.clock import UnhurriedClock, substitute_clock, use_clock
 from langchain_llmdispatch.testing.middleware import attempt_of, installed, is_damaged
 from langchain_llmdispatch.testing.no_network import ClosedNetwork
+from langchain_llmdispatch.vendors import builtin_vendors
 
 if TYPE_CHECKING:
     import httpx
@@ -151,7 +152,8 @@ class Cassette:
         """Close the network, set dummy keys and skip waits, unless the test has a clock of its own."""
         if self.other_hosts == "record":
             stack.enter_context(ClosedNetwork(shown(self.path), self.allow_hosts))
-        stack.enter_context(missing_keys_set(self.tape.vendors()))
+        vendors = self.tape.vendors() or builtin_vendors()  # nothing recorded: the fault is that, not a key
+        stack.enter_context(missing_keys_set(vendors))
         if substitute_clock() is None:
             stack.enter_context(use_clock(UnhurriedClock()))
 

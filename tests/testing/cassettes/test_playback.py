@@ -95,3 +95,15 @@ def test_recorded_time_passes_on_fake_clocks(server: LoopbackServer, path: Path)
     assert record["ttft_ms"] in {1500, 1600}
     assert record["latency_ms"] >= 1700
     assert clock.slept == []
+
+
+def test_without_a_file_the_error_is_about_recording(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not about a key, which a replay does not need."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.chdir(path.parent)
+    with (
+        pytest.raises(UnmatchedRequestError, match="There is no such file; record it"),
+        Cassette(path),
+        DispatcherChatModel("openai:gpt-6-luna") as model,
+    ):
+        model.invoke("hi")
