@@ -15,6 +15,9 @@ import uvicorn
 
 HEAD_SECONDS = 30.0
 """Seconds in which the head of a request must have come."""
+_KEEP_ALIVE = 75
+"""Seconds for which an idle connection is kept: longer than load balancers keep theirs (60 s), so that they send
+no request into one that is closed at that moment."""
 
 
 class GracefulServer(uvicorn.Server):
@@ -57,6 +60,7 @@ def configured(app: Any, grace: float, head_seconds: float = HEAD_SECONDS) -> uv
     config = uvicorn.Config(
         app,
         timeout_graceful_shutdown=max(1, round(grace)),
+        timeout_keep_alive=_KEEP_ALIVE,
         log_level="warning",
         access_log=False,
         server_header=False,
