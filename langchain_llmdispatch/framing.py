@@ -75,6 +75,12 @@ class _Lines:
         return rest
 
 
+def _is_one_event(data: bytes) -> bool:
+    """Return whether this is one line of data and a blank one: what most vendors write at once."""
+    whole = data.startswith(b"data: ") and data.endswith(b"\n\n")
+    return whole and data.find(b"\n") == len(data) - 2 and b"\r" not in data
+
+
 class SSEDecoder:
     """Server-sent events by the WHATWG rules: any line ending, comments skipped, data lines joined.
 
@@ -85,7 +91,7 @@ class SSEDecoder:
         comments: Comment lines seen: keep-alives of the connection, no content.
     """
 
-    __slots__ = ("_after_return", "_data", "_event", "_lines", "_start", "comments")
+    __slots__ = ("_after_return", "_between", "_data", "_event", "_lines", "_start", "comments")
 
     def __init__(self, limit: int = MAX_FRAME_BYTES) -> None:
         self._lines = _Lines(limit)
@@ -94,6 +100,7 @@ class SSEDecoder:
         # The first bytes, as long as they may be a byte order mark; None after that.
         self._start: bytes | None = b""
         self._after_return = False
+        self._between = False  # whether nothing of an event has come yet
         self.comments = 0
 
     def feed(self, data: bytes) -> list[SSEvent]:
@@ -102,6 +109,8 @@ class SSEDecoder:
         Raises:
             FrameTooLongError: What was fed before began an event that is longer than the limit.
         """
+        if self._between and _is_one_event(data):
+            return [SSEvent("", data[6:-2].decode("utf-8", "replace"))]
         if self._start is not None:
             data = self._start + data
             if len(data) < len(_BOM) and _BOM.startswith(data):
@@ -114,7 +123,9 @@ class SSEDecoder:
         if b"\r" in data:
             self._after_return = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        return self._take(self._lines.cut(data, len(self._data or b"")))
+        events = self._take(self._lines.cut(data, len(self._data or b"")))
+        self._between = not (self._data is not None or self._event or self._lines.rest or self._after_return)
+        return events
 
     def close(self) -> list[SSEvent]:
         """Return the event that the end of input completes, if any.

@@ -92,7 +92,8 @@ def _shown(chunk: ChatGenerationChunk, identity: str) -> AIMessageChunk:
     """Return the message of a chunk as LangChain shows it."""
     message = cast("AIMessageChunk", chunk.message)
     if message.id is None:
-        message.id = identity
+        message.__dict__["id"] = identity  # as pydantic sets it, in half the time
+        message.model_fields_set.add("id")
     if chunk.generation_info:
         message.response_metadata = _gen_info_and_msg_metadata(chunk)
     return message

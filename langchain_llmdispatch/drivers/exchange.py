@@ -228,7 +228,7 @@ class Exchange:
     def paused(self, seconds: float) -> None:
         """Leave out seconds in which the caller, who reads the stream, did not wait for it."""
         self.attempt.pause(seconds)
-        self.read_deadline.shift(seconds)
+        self.read_deadline.until += seconds
 
     def seconds_left(self) -> float | None:
         """Return the seconds left for the answer; None if nothing bounds it."""

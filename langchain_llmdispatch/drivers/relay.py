@@ -86,6 +86,7 @@ class Relay:
         self._held: list[AIMessageChunk] = []
         self._last: AIMessageChunk | None = None
         self._frames = -1  # how many had come when the grace began
+        self._begun = False
 
     @property
     def done(self) -> bool:
@@ -94,7 +95,8 @@ class Relay:
 
     def feed(self, data: Any) -> list[ChatGenerationChunk]:
         """Return what can be handed to the caller after a piece of the response."""
-        out = self._pass_on(self._guarded(self._decoder.feed, data))
+        chunks = self._guarded(self._decoder.feed, data)
+        out = self._pass_on(chunks) if chunks else []
         # A vendor's own decoder may not count its frames; then the grace begins once.
         if self._decoder.finished and self._frames != (frames := getattr(self._decoder, "frames", 0)):
             self._frames = frames
@@ -138,6 +140,8 @@ class Relay:
     def _pass_on(self, chunks: list[AIMessageChunk]) -> list[ChatGenerationChunk]:
         if self._rewrites:
             chunks = self._rewritten(chunks)
+        elif len(chunks) == 1 and chunks[0].chunk_position is None:  # by far the most frequent
+            return self._take(chunks)
         more = [chunk for chunk in chunks if chunk.chunk_position != "last"]
         out = self._take(more) if more else []
         if len(more) < len(chunks):
@@ -190,8 +194,12 @@ class Relay:
 
     def _progressed(self) -> None:
         """Record that content has arrived, and restart the wait for more of it."""
-        self._attempt.content()
-        self._wait(self._idle, "the next piece of the answer")
+        attempt = self._attempt
+        if not self._begun:
+            self._begun = True
+            attempt.content()
+        until = attempt.call.clock.monotonic() + self._idle
+        self._exchange.read_deadline.extend(min(until, attempt.deadline), "the next piece of the answer")
 
     def _wait(self, seconds: float, what: str) -> None:
         until = self._attempt.call.clock.monotonic() + seconds

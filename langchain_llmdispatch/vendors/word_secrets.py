@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -130,6 +131,31 @@ def masked(value: Any, name: str = "", *, within: bool = False) -> Any:
     return value
 
 
+# Words without credentials, as `marshal` writes them: the same tools come with each call, and are long.
+_HARMLESS: dict[bytes, None] = {}
+_MOST_WORDS, _LONGEST_WORD = 128, 64 * 1024
+
+
+def _masked_word(value: Any, name: str) -> Any:
+    """Return a word's value with a digest in place of each credential."""
+    if type(value) not in {dict, list}:
+        return masked(value, name)
+    if isinstance(value, list):  # bound tools are a subclass of dict
+        value = [{**each} if isinstance(each, dict) else each for each in value]
+    try:
+        written = marshal.dumps([name, value], 2)
+    except ValueError:  # of another kind
+        return masked(value, name)
+    if written in _HARMLESS:
+        return value
+    shown = masked(value, name)
+    if shown == value and len(written) <= _LONGEST_WORD:
+        if len(_HARMLESS) >= _MOST_WORDS:
+            _HARMLESS.clear()
+        _HARMLESS[written] = None
+    return shown
+
+
 def masked_words(words: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of a call as traces and the keys of caches have them.
 
@@ -137,7 +163,7 @@ def masked_words(words: Mapping[str, Any]) -> dict[str, Any]:
         InvalidRequestError: They are nested too deeply.
     """
     try:
-        return {name: masked(value, name) for name, value in words.items()}
+        return {name: _masked_word(value, name) for name, value in words.items()}
     except RecursionError as error:
         raise deep_requests.deep_input(dict(words), error) from None
 

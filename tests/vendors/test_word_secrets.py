@@ -8,6 +8,7 @@ from langchain_llmdispatch.vendors.word_secrets import (
     WordDict,
     holds_credential,
     masked,
+    masked_words,
     placed_secrets,
     revealed,
     secrets_in,
@@ -49,6 +50,19 @@ def test_masks_tell_two_apart_and_keep_the_rest() -> None:
     assert "t-1" not in repr(shown)
     assert masked("a", "api_key") != masked("b", "api_key")
     assert "t-2" not in repr(WordDict(_WORDS))
+
+
+def test_words_are_masked_whatever_they_were_before() -> None:
+    """Tools that hold no credential are known again; one that is added in place is masked."""
+    tools = [{"name": "search", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}]
+    for _ in range(3):
+        assert masked_words({"tools": tools}) == {"tools": tools}
+    tools[0]["headers"] = {"x": "t-1"}
+    for _ in range(2):
+        assert "t-1" not in str(masked_words({"tools": tools}))
+    tools[0]["headers"] = {"x": ""}
+    assert masked_words({"tools": tools, "headers": {"x": "t-2"}})["headers"] != {"x": "t-2"}
+    assert masked_words({"tools": [SecretStr("t-3")]}) == {"tools": [masked(SecretStr("t-3"))]}
 
 
 def test_they_are_left_out_and_nothing_else_is() -> None:
