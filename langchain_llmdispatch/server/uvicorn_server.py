@@ -16,8 +16,8 @@ import uvicorn
 HEAD_SECONDS = 30.0
 """Seconds in which the head of a request must have come."""
 _KEEP_ALIVE = 75
-"""Seconds for which an idle connection is kept: longer than load balancers keep theirs (60 s), so that they send
-no request into one that is closed at that moment."""
+"""Seconds for which an idle connection is kept: longer than load balancers keep theirs (60 s), or they send a
+request into one that is closed at that moment."""
 
 
 class GracefulServer(uvicorn.Server):
