@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage, convert_to_openai_messages, mes
 
 from langchain_llmdispatch.batch.rows import BatchRow, as_json
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.vendors.batches import seconds_of
 
 Ended: TypeAlias = tuple[BatchRow, str | None, str | None]
 Sink: TypeAlias = str | Path | Callable[[dict[str, Any]], Any] | None
@@ -116,6 +117,7 @@ def _completion(message: BaseMessage) -> dict[str, Any]:
     return {
         "id": facts.get("id") or message.id,
         "object": "chat.completion",
+        "created": _created(facts),
         "model": facts.get("model_name"),
         "choices": [{"index": 0, "message": converted, "finish_reason": reason}],
         "usage": None
@@ -126,6 +128,13 @@ def _completion(message: BaseMessage) -> dict[str, Any]:
             "total_tokens": usage["total_tokens"],
         },
     }
+
+
+def _created(facts: Mapping[str, Any]) -> int:
+    """Return when an answer was made, in seconds since 1970; 0 if that is unknown."""
+    made = facts.get("llmdispatch")
+    at = seconds_of(made.get("created_at")) if isinstance(made, Mapping) else None
+    return int(at or 0)
 
 
 # -- Parquet -------------------------------------------------------------------------------------------

@@ -28,12 +28,13 @@ from langchain_llmdispatch.batch.calls import RowAnswer
 from langchain_llmdispatch.batch.collection import Collection
 from langchain_llmdispatch.batch.funds import JobFunds
 from langchain_llmdispatch.batch.interrupt import Interrupt
+from langchain_llmdispatch.batch.limits import RunLimits
 from langchain_llmdispatch.batch.live_calls import LiveCalls, is_final, text_of, tried
 from langchain_llmdispatch.batch.progress import Progress, counted
 from langchain_llmdispatch.batch.report import BatchReport
 from langchain_llmdispatch.batch.results import Sink, check_sink, write_results
 from langchain_llmdispatch.batch.rows import BatchRow, Source, read_rows
-from langchain_llmdispatch.batch.store import BatchStore, RowResult
+from langchain_llmdispatch.batch.store import SUSPECT, BatchStore, RowResult
 from langchain_llmdispatch.batch.vendor_jobs import VendorJobs
 from langchain_llmdispatch.batch.window import MAX_IN_FLIGHT, amap_inputs
 from langchain_llmdispatch.clock import Clock
@@ -120,7 +121,7 @@ async def arun_batch(
         OSError: The journal or the results cannot be written. What the journal holds is kept.
     """
     check_sink(sink, source)
-    limits = _Limits(max_tries, max_cost, max_failures, max_in_flight, deadline)
+    limits = RunLimits(max_tries, max_cost, max_failures, max_in_flight, deadline)
     with _opened(_journal(store, sink)) as journal:
         journal.load(read_rows(source))
         if retry_failed:
@@ -155,34 +156,6 @@ def _bar(journal: BatchStore, progress: bool | Callable[..., Any]) -> Any:
     return Progress(journal.report().waiting, bar=None if progress is True else progress)
 
 
-class _Limits:
-    """What ends a row or a run."""
-
-    def __init__(
-        self,
-        max_tries: int,
-        max_cost: float | None,
-        max_failures: int | None,
-        max_in_flight: int,
-        deadline: float | None,
-    ) -> None:
-        at_least_one = {
-            "max_tries": max_tries,
-            "max_failures": max_failures,
-            "max_in_flight": max_in_flight,
-        }
-        for name, value in at_least_one.items():
-            if value is not None and value < 1:
-                raise errors.ConfigurationError(f"{name} is {value}; it must be at least 1.")
-        if max_cost is not None and not max_cost >= 0:
-            raise errors.ConfigurationError(f"max_cost is {max_cost}; it must be at least 0 US dollars.")
-        if deadline is not None and not deadline > 0:
-            raise errors.ConfigurationError(f"deadline is {deadline}; it must be above 0 seconds, or None.")
-        self.tries, self.failures, self.in_flight = max_tries, max_failures, max_in_flight
-        self.deadline = deadline
-        self.cost = None if max_cost is None else Decimal(str(max_cost))
-
-
 class _Run:
     """One run over the rows that wait.
 
@@ -194,7 +167,7 @@ class _Run:
         self,
         model: Runnable[Any, Any],
         journal: BatchStore,
-        limits: _Limits,
+        limits: RunLimits,
         config: RunnableConfig | None,
         bar: Progress | None,
         clock: Clock,
@@ -262,11 +235,22 @@ class _Run:
                     return
                 self._settled.clear()
                 await self._settled.wait()
+            suspect = self._journal.deaths(number) >= SUSPECT
+            if suspect:  # it may be what kills the process: others are not to be held responsible
+                await self._idle()
             if self.stopped or self._interrupt.requested:
                 return
             if self._journal.start(number):
                 self._under_way += 1
                 yield number, row
+                if suspect:
+                    await self._idle()
+
+    async def _idle(self) -> None:
+        """Wait until no row is under way."""
+        while self._under_way:
+            self._settled.clear()
+            await self._settled.wait()
 
     def _affords_another(self) -> bool:
         most = self._limits.cost

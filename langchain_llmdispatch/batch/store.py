@@ -46,6 +46,8 @@ AND NOT EXISTS (SELECT 1 FROM job_rows WHERE row = number AND open = 1) ORDER BY
 """
 _CHUNK, _CHUNK_BYTES = 1000, 16 * 1024 * 1024
 _PATIENCE = 30.0  # seconds that another process may read the journal while something is to be written
+SUSPECT = 3
+"""Times that the process died while a row was under way, after which it is under way alone."""
 MOST_STARTS = 10
 """Times that a row may be under way when the process dies, before the row is held responsible."""
 
@@ -197,6 +199,11 @@ class BatchStore:
             for (number,) in found:  # rows may be large: one at a time
                 yield number, self.row(number)
             last = found[-1][0]
+
+    def deaths(self, number: int) -> int:
+        """Return how often the process died while a row was under way."""
+        found = self._db.execute("SELECT starts - tries FROM rows WHERE number = ?", (number,)).fetchone()
+        return int(found[0])
 
     def start(self, number: int) -> bool:
         """Note that a row is under way; return whether it may be.

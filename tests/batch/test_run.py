@@ -155,6 +155,7 @@ def test_openai_s_format_comes_back_in_it(server: LoopbackServer, tmp_path: Path
     assert line["custom_id"] == "a"
     assert line["response"]["status_code"] == 200
     choice = line["response"]["body"]["choices"][0]
+    assert line["response"]["body"]["created"] > 1_700_000_000
     assert choice["message"]["role"] == "assistant"
     assert "hi" in choice["message"]["content"]
     assert server.requests[0].body["max_tokens"] == 9
@@ -215,3 +216,29 @@ def test_a_changed_source_needs_another_journal(tmp_path: Path) -> None:
     twice = [{"id": "q", "input": "a"}, {"id": "q", "input": "b"}]
     with pytest.raises(ConfigurationError, match="row 2: another row has the id 'q', too"):
         run_batch(chain, twice, tmp_path / "twice.jsonl")
+
+
+class DeathError(KeyboardInterrupt):
+    """The process dies."""
+
+
+def test_a_row_that_kills_the_process_is_set_aside(tmp_path: Path) -> None:
+    """It alone, although others are under way whenever the process dies."""
+
+    async def answer(text: str) -> str:
+        if text == "poison":
+            raise DeathError
+        for _ in range(50):
+            await asyncio.sleep(0)
+        return text
+
+    sink, rows = tmp_path / "out.jsonl", ["a", "b", "poison", "c", "d"]
+    deaths = 0
+    while True:
+        try:
+            report = run_batch(RunnableLambda(answer), rows, sink)
+            break
+        except DeathError:
+            deaths += 1
+    assert (deaths, report.done, report.failed) == (10, 4, 1)
+    assert "the process ended 10 times while this row was under way" in lines_of(sink)[2]["error"]
