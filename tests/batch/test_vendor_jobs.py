@@ -358,3 +358,21 @@ def test_no_key_is_kept(server: LoopbackServer, tmp_path: Path, vendor: str) -> 
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"batch" in kept
     assert b"very-secret" not in kept
+
+
+@pytest.mark.parametrize("via", ["live", "batch"])
+@pytest.mark.parametrize("include_raw", [False, True])
+def test_keywords_of_a_row_reach_the_model_of_a_chain(
+    server: LoopbackServer, tmp_path: Path, via: str, include_raw: bool
+) -> None:
+    """Whatever is between."""
+    bench = Bench(server, tmp_path, "anthropic")
+    made = bench.model.with_structured_output(Capital, include_raw=include_raw)
+    rows = [{"input": "hi", "params": {"max_tokens": 77}}]
+    assert run_batch(made, rows, bench.sink, via=via, clock=bench.clock).done == 1
+    (body,) = (
+        [request.body for request in server.requests]
+        if via == "live"
+        else list(server.batches["anthropic"].jobs[0].rows.values())
+    )
+    assert body["max_tokens"] == 77

@@ -170,3 +170,21 @@ def test_accounts_are_bounded() -> None:
         assert held is not None
         held.settle(CENT)
     assert len(list(budget._ledger)) <= MOST_ACCOUNTS
+
+
+def test_what_is_held_may_be_left_to_another_process() -> None:
+    """It holds nothing here until it is adopted, whether or not it fits; it is settled once, in its own period."""
+    one, two = Budget(1.0, "day"), Budget(0.1, "day")
+    held = one.reserve(Decimal("0.6"), NOON)
+    assert held is not None
+    one.hand_over(held)
+    assert one.left(NOON) == 1
+    adopted = two.adopt(held.key, held.usd)
+    assert two.state(NOON).held_usd == Decimal("0.6")
+    adopted.settle(Decimal("0.05"))
+    adopted.settle(Decimal("0.05"))
+    held.settle(Decimal("0.05"))
+    assert (two.state(NOON).spent_usd, two.state(NOON).held_usd) == (Decimal("0.05"), 0)
+    assert one.spent(NOON) == 0
+    assert two.spent(NOON + timedelta(days=1)) == 0
+    assert not two.is_undecided(object())
