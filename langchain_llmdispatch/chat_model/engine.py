@@ -64,6 +64,7 @@ class Engine:
         counters: The statistics; None where they are switched off.
         transport: The connections.
         spending: The budgets.
+        threads: What is kept of long conversations.
         sync: Drives calls in the caller's thread.
         asynchronous: Drives calls in the caller's task.
 
@@ -86,7 +87,7 @@ class Engine:
         log = CallLog(console=fields.enable_logging)
         self._observers = Observers(self.counters, log, self.health)
         self._quiet_observers = Observers(self.counters, log.failures, self.health)
-        self._prints, self._threads = log.console, ThreadCache()
+        self._prints, self.threads = log.console, ThreadCache()
         self._affinity, self._warmth, self._rng = shared.affinity, shared.warmth, fields.rng
         self._retry_balance = shared.retry_balance_of(fields)
         self.spending = ModelBudgets(budgets, fields.budget_usd, fields.on_budget)
@@ -301,7 +302,7 @@ class Engine:
     ) -> tuple[ChatRequest, str | None, RunOptions]:
         """Return the request, the name that the call gives to its model, and the options of its run."""
         if len(messages) >= SHORTEST:
-            messages = self._threads.known(messages, self.clock.monotonic())
+            messages = self.threads.known(messages, self.clock.monotonic())
         chosen = kwargs
         if self.requests.kwargs:
             kwargs = {**self.requests.kwargs, **kwargs}

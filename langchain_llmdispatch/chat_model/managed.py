@@ -133,11 +133,13 @@ class ManagedModel(CopiedFields, BaseChatModel):
         )
 
     def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
+        """Close the connections, and keep nothing of conversations; a later call opens new ones."""
+        self._engine.threads.clear()
         self._engine.transport.close()
 
     async def aclose(self) -> None:
-        """Close the connections, those of the running event loop included."""
+        """Close the connections, those of the running event loop included; see `close`."""
+        self._engine.threads.clear()
         await self._engine.transport.aclose()
 
     def __enter__(self) -> Self:

@@ -207,6 +207,10 @@ class ThreadCache:
         self._keep(found, before, now)
         return Thread(messages, found)
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept = ()
+
     def _keep(self, found: KnownMessages, before: KnownMessages, now: float) -> None:
         """Keep a conversation in place of its own beginning, and the last ones of the others."""
         others = [each for each in self._kept if each not in (found, before) and now - each.used < KEPT]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -168,6 +169,31 @@ def test_a_step_sees_new_messages_only() -> None:
     assert folded(step, cache.known(messages, 0.0)) == 21
     assert folded(step, cache.known([*messages, AIMessage("That."), HumanMessage("And?")], 1.0)) == 23
     assert seen == [21, 2]
+
+
+def test_threads_may_share_a_cache() -> None:
+    """Without a lock: at worst a conversation is compiled anew."""
+    cache = ThreadCache()
+
+    def grown(number: int) -> bool:
+        messages = [HumanMessage(f"thread {number % 5}"), *long_thread()]
+        for turn in range(20):
+            sums = folded(_marked, cache.known(messages, float(turn)), str(number % 3))
+            if sums != tuple(f"{number % 3}{each.content}" for each in messages):
+                return False
+            messages += [AIMessage("That."), HumanMessage(f"And {number}, {turn}?")]
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(grown, range(40)))
+
+
+def test_nothing_is_kept_after_a_clear() -> None:
+    """As when a model is closed."""
+    cache, messages = ThreadCache(), long_thread()
+    first = cache.known(messages, 0.0)
+    cache.clear()
+    assert cache.known(messages, 1.0).known is not first.known
 
 
 def test_a_thread_is_kept_once() -> None:
