@@ -6,6 +6,7 @@ import difflib
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
 
 from pydantic import (
@@ -145,7 +146,8 @@ else:
             """Construct a model.
 
             Raises:
-                ConfigurationError: A field is wrong; one line each. No input is in it, nor behind it.
+                ConfigurationError: A field is wrong; one line each. No input is in it, nor behind it, nor in
+                    the variables of frames that it has passed.
             """
             if len(args) == 1 and cls._positional is not None:
                 args, fields = (), {cls._positional: args[0], **fields}
@@ -153,6 +155,11 @@ else:
                 return super().__call__(*args, **fields)
             except ValidationError as error:
                 text = explain_validation(error)
+            except ConfigurationError as error:
+                clear_frames(error.__traceback__)
+                del args, fields
+                raise
+            del args, fields
             raise ConfigurationError(text)
 
 

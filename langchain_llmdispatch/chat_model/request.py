@@ -26,6 +26,7 @@ from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, 
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
 from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
+from langchain_llmdispatch.vendors.word_secrets import shown_masked
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
@@ -43,6 +44,9 @@ _TRACED: Mapping[str, Literal["ls_temperature", "ls_max_tokens", "ls_stop"]] = {
     "stop": "ls_stop",
 }
 _TOOL_WORDS = frozenset(["tools", "tool_choice", "response_format", "parallel_tool_calls", "strict"])
+_SECRET_WORDS = frozenset(
+    ["extra_headers", "extra_query", "extra_body", "mcp_servers", "tools", "vendor_params"]
+)
 _RESUMING = frozenset(["resume_from", "on_deadline"])
 _NEVER_SCOPED = _IGNORED | _TOOL_WORDS | NEUTRAL | _RESUMING | {"n"}
 
@@ -229,7 +233,12 @@ def messages_of(given: LanguageModelInput) -> list[BaseMessage]:
 
 
 def passable(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the keywords of a call as LangChain passes them on: its own `metadata` are the run's."""
+    """Return the keywords of a call as LangChain passes them on: its own `metadata` are the run's.
+
+    What holds credentials is shown without them from here on, in every frame.
+    """
+    for name in _SECRET_WORDS.intersection(kwargs) if kwargs else ():
+        kwargs[name] = shown_masked(name, kwargs[name])
     if "metadata" in kwargs:
         kwargs["request_metadata"] = kwargs.pop("metadata")
     return kwargs

@@ -27,6 +27,7 @@ _SECRET_FIELD = re.compile(
 """Names of words, and of fields in their values, that hold credentials: `authorization_token`, `headers`."""
 _SIGNED = frozenset({"key", "sig", "signature", "code", "access_key"})
 """Names in the query of an address that hold a credential, beside those of fields."""
+_QUERY = frozenset({"query", "extra_query", "default_query"})
 _NO_SECRET = re.compile(
     r"(?:max|min|budget|input|output|prompt|completion|cached|reasoning|new|least|most|stop|num)\w*tokens?$"
     r"|^(?:tokens?_budget|logprobs|author|authors)$",
@@ -37,6 +38,12 @@ _NO_SECRET = re.compile(
 def holds_credential(name: str) -> bool:
     """Return whether a word or a field is named as one that holds a credential."""
     return bool(_SECRET_FIELD.search(name)) and not _NO_SECRET.search(name)
+
+
+def _is_hidden(name: str, around: str) -> bool:
+    """Return whether what a field holds is a credential, by its name and that of the mapping around it."""
+    lower = name.lower()
+    return around in _QUERY and (lower in _SIGNED or lower.endswith(("key", "sig")))
 
 
 def secrets_in(value: Any, name: str = "") -> Iterator[str]:
@@ -71,7 +78,8 @@ def placed_secrets(
             yield from ((where, secret) for secret in secrets_of_address(value))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from placed_secrets(inner, str(key), f"{where}.{key}".lstrip("."), within=within)
+            hidden = within or _is_hidden(str(key), name)
+            yield from placed_secrets(inner, str(key), f"{where}.{key}".lstrip("."), within=hidden)
     elif isinstance(value, (list, tuple)):
         for number, inner in enumerate(value):
             yield from placed_secrets(inner, "", f"{where}[{number}]", within=within)
@@ -106,7 +114,7 @@ def secrets_of_call(call: Call) -> list[str]:
     """Return the credentials of a compiled call: its key, those in its headers, query and words."""
     endpoint, key = call.endpoint, call.endpoint.api_key
     held = credentials({**endpoint.headers, "key": key.get_secret_value() if key is not None else ""})
-    return [*held, *secrets_in([call.extra, endpoint.query, *call.server_tools])]
+    return [*held, *secrets_in([call.extra, {"query": endpoint.query}, *call.server_tools])]
 
 
 def _digest(secret: str) -> str:
@@ -125,7 +133,10 @@ def masked(value: Any, name: str = "", *, within: bool = False) -> Any:
             value = value.replace(secret, _digest(secret))
         return value
     if isinstance(value, Mapping):
-        return {key: masked(inner, str(key), within=within) for key, inner in value.items()}
+        return {
+            key: masked(inner, str(key), within=within or _is_hidden(str(key), name))
+            for key, inner in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [masked(inner, within=within) for inner in value]
     return value
@@ -191,9 +202,37 @@ def _is_credential(value: Any, *, within: bool) -> bool:
     return isinstance(value, SecretStr)
 
 
+def shown_masked(name: str, value: Any) -> Any:
+    """Return a keyword's value as one that frames and logs show without its credentials."""
+    if isinstance(value, (list, tuple)):
+        return [shown_masked(name, each) for each in value]
+    return NamedWords(name, value) if type(value) is dict else value
+
+
 class WordDict(dict[str, Any]):
     """Words of a request, shown without credentials."""
 
     def __repr__(self) -> str:
         """Show them, with a digest in place of each credential."""
         return repr(masked(self))
+
+
+class NamedWords(dict[str, Any]):
+    """A keyword's value, shown without the credentials that it holds by the keyword's name.
+
+    Args:
+        name: The keyword: what `extra_headers` holds are credentials, whatever their names.
+        words: The value.
+    """
+
+    def __init__(self, name: str, words: Mapping[str, Any]) -> None:
+        super().__init__(words)
+        self._name = name
+
+    def __repr__(self) -> str:
+        """Show it, with a digest in place of each credential."""
+        return repr(masked(dict(self), self._name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy it as one whole."""
+        return (NamedWords, (self._name, dict(self)))

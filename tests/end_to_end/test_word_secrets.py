@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -151,3 +152,53 @@ def test_secret_values_and_ids_in_tools_reach_the_first_choice_alone(
         assert CANARY not in str(error)
     assert CANARY in received(server, vendor)
     assert CANARY not in "".join(received(server, each) for each in others)
+
+
+@each("query", ["key", "sig", "subscription-key", "code"])
+def test_what_a_query_holds_is_not_repeated(server: LoopbackServer, query: str) -> None:
+    """A vendor that echoes it in an error has no reader; of a deployment as of a call."""
+    own = deployment(server, "compatible", query={query: CANARY})
+    echo = Fault.error("auth", message=f"not allowed: {CANARY}")
+    with model_of(own) as model, model_of(deployment(server, "compatible")) as plain:
+        for chosen, words in ((model, {}), (plain, {"extra_query": {query: CANARY}})):
+            server.script("compatible", [echo])
+            with pytest.raises(errors.DispatchError) as raised:
+                chosen.invoke("Hello", **words)
+            assert CANARY not in repr([raised.value, *_chain(raised.value)])
+            assert CANARY not in repr(chosen._get_invocation_params(**words))
+
+
+@each("colour", ["invoke", "ainvoke", "stream"])
+@each("words", WORDS.values())
+def test_frames_show_no_credential_of_a_word(
+    server: LoopbackServer, colour: str, words: dict[str, Any]
+) -> None:
+    """Error reporters show the variables of each frame, LangChain's too: those of a call that fails hold none."""
+    server.script("openai", [Fault.error("auth")])
+    with model_of(deployment(server, "openai")) as model:
+        try:
+            if colour == "ainvoke":
+                asyncio.run(model.ainvoke("Hello", **words))
+            elif colour == "stream":
+                list(model.stream("Hello", **words))
+            else:
+                model.invoke("Hello", **words)
+        except errors.DispatchError as error:
+            shown = [
+                repr(frame.f_locals)
+                for frame, _ in traceback.walk_tb(error.__traceback__)
+                if frame.f_globals["__name__"].startswith(("langchain_llmdispatch", "langchain_core"))
+            ]
+            assert shown
+            assert CANARY not in "".join(shown)
+        else:
+            pytest.fail("it did not raise")
+
+
+def test_frames_of_a_refused_construction_show_no_credential() -> None:
+    """Neither of the field that is wrong, nor of another one."""
+    for fields in ({"base_url": f"http://u:{CANARY}@h.example"}, {"api_key": CANARY, "temprature": 1}):
+        with pytest.raises(errors.ConfigurationError) as raised:
+            DispatcherChatModel(model="openai:gpt-5.4", env={}, **fields)
+        frames = [frame for frame, _ in traceback.walk_tb(raised.value.__traceback__)][1:]
+        assert CANARY not in repr([frame.f_locals for frame in frames])
