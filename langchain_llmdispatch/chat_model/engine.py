@@ -325,6 +325,8 @@ class Engine:
             targets = self.registry.serving if wanted is None else self.registry.usable(wanted)
         except ConfigurationError:
             return None
+        if self.health.all_available:
+            return targets[0]
         now, blocked = self.clock.monotonic(), self.health.blocked
         return next((target for target in targets if blocked(target, now)[0] <= 0), targets[0])
 
