@@ -213,7 +213,7 @@ def _is_plain(routing: RoutingRequest) -> bool:
         return False
     if routing.thread is not None or routing.allowed_vendors is not None:
         return False
-    if request.tools or request.server_tools or request.output or request.extra:
+    if request.server_tools or request.extra:
         return False
     if request.unsupported_params == "raise":
         return False
