@@ -236,9 +236,7 @@ class AsyncPool(Pool[AsyncConnection]):
         reader = ResponseReader(request.method)
         body = _AsyncBody(self, connection, reader, read_deadline)
         await body.begin(data)
-        return httpx.Response(
-            reader.status, headers=reader.headers, stream=body, extensions=reader.extensions
-        )
+        return reader.response(body)
 
     async def aclose(self) -> None:
         """Close the idle connections."""

@@ -96,7 +96,7 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_left", "_method", "_pieces", "_rest", "_size", "_spent", "_step",
+        "_ascii", "_left", "_method", "_pieces", "_rest", "_size", "_spent", "_step",
         "exceeded", "extensions", "headers", "keeps", "over", "status",
     )  # fmt: skip
 
@@ -104,6 +104,7 @@ class ResponseReader:
         self.status, self.over, self.keeps, self.exceeded = 0, False, True, False
         self.headers: list[tuple[bytes, bytes]] = []
         self.extensions: dict[str, bytes] = {}
+        self._ascii = False
         self._method, self._pieces, self._rest = method, list[bytes](), b""
         self._spent, self._left, self._size = 0, 0, _FIRST_SIZE
         self._step: Callable[[ResponseReader, bytes], bytes] = ResponseReader._head
@@ -133,6 +134,13 @@ class ResponseReader:
         pieces.clear()
         return data
 
+    def response(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
+        """Return the response, once its head is complete; `stream` yields its body."""
+        made = httpx.Response(self.status, headers=self.headers, stream=stream, extensions=self.extensions)
+        if self._ascii:  # httpx would decode all headers twice to find that out
+            made.headers.encoding = "ascii"
+        return made
+
     def check_tunnel(self) -> None:
         """Check that a proxy has opened a tunnel.
 
@@ -159,7 +167,8 @@ class ResponseReader:
         if status == _SWITCHING:
             raise httpx.RemoteProtocolError("the server switches to another protocol")
         if status >= _FINAL:
-            self.headers = _fields(data[start.end() : end.start()])
+            block = data[start.end() : end.start()]
+            self.headers, self._ascii = _fields(block), block.isascii()
             self.extensions = {"http_version": b"HTTP/1." + start[1], "reason_phrase": start[3] or b""}
             self._frame(status, since_1_1=start[1] != b"0")
             self.status = status

@@ -167,9 +167,7 @@ class SyncPool(Pool[SyncConnection]):
         except BaseException:
             body.close()
             raise
-        return httpx.Response(
-            reader.status, headers=reader.headers, stream=body, extensions=reader.extensions
-        )
+        return reader.response(body)
 
     def _connected(self, read_deadline: ReadDeadline) -> SyncConnection:
         """Return a new connection, or one that became idle while the pool was full."""

@@ -157,6 +157,18 @@ def test_the_reason_and_the_version_are_kept() -> None:
     assert reader.extensions == {"http_version": b"HTTP/1.0", "reason_phrase": b"Try again \xe9"}
 
 
+@pytest.mark.parametrize("value", [b"plain", "gr\u00fc\u00dfe".encode(), "gr\u00fc\u00dfe".encode("latin-1")])
+def test_headers_are_decoded_as_httpx_does(value: bytes) -> None:
+    """As ASCII, UTF-8 or Latin-1, whichever the first is that all of them are."""
+    reader, pairs = ResponseReader("GET"), [(b"X-One", b"1"), (b"x-two", value)]
+    reader.feed(
+        b"HTTP/1.1 204 No\r\n" + b"".join(name + b": " + own + b"\r\n" for name, own in pairs) + b"\r\n"
+    )
+    response, plain = reader.response(httpx.ByteStream(b"")), httpx.Response(204, headers=pairs)
+    assert dict(response.headers) == dict(plain.headers)
+    assert response.headers.encoding == plain.headers.encoding
+
+
 def test_packed_bodies_pass_as_they_are() -> None:
     """Unpacking is the reader's of the body."""
     packed = gzip.compress(b"text")
