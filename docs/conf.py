@@ -75,12 +75,10 @@ def _to_rst(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: l
 def _copy_pages(app: Any, error: Exception | None) -> None:
     """Put each page's Markdown beside its HTML: `llms.txt` links to it."""
     if error is None and app.builder.name == "html":
-        for name in app.env.found_docs:
-            source = Path(app.env.doc2path(name))
-            if source.suffix == ".md":
-                target = Path(app.outdir, name).with_suffix(".md")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read_bytes())
+        for source in Path(app.srcdir).rglob("*.md"):
+            target = Path(app.outdir) / source.relative_to(app.srcdir)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
 
 
 def setup(app: Any) -> None:
