@@ -63,7 +63,7 @@ def test_the_type_of_an_event_ends_with_it() -> None:
 
 
 def test_comments_are_counted() -> None:
-    """Keep-alives can be told from silence."""
+    """Keep-alives differ from silence."""
     decoder = SSEDecoder()
     assert decoded(decoder, [b": one\n", b"data: a\n:two\n\n"]) == [SSEvent("", "a")]
     assert decoder.comments == 2

@@ -79,7 +79,7 @@ class JobFunds:
 
 
 def _named(budgets: Sequence[Budget]) -> dict[str, Budget]:
-    """Return budgets by their names, which are told apart by their places if they are the same."""
+    """Return budgets by their names, which have their places beside them if they are the same."""
     named: dict[str, Budget] = {}
     for place, budget in enumerate(budgets):
         name = repr(budget)

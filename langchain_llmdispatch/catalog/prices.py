@@ -123,7 +123,7 @@ class TokenRates:
     image_out: Decimal = ZERO
     video_in: Decimal = ZERO
     overlaps: bool = False
-    """Cached audio has a price of its own, so cached and audio tokens together cannot be told apart."""
+    """Cached audio has a price of its own, so cached and audio tokens together cannot be separated."""
     floats: tuple[float, float, float] = field(init=False, repr=False, compare=False)
     """Dollars per request, input token and output token: enough to compare deployments by."""
     texts: Mapping[str, str] = field(init=False, repr=False, compare=False)

@@ -64,7 +64,7 @@ class Terminal:
 
     @property
     def is_interactive(self) -> bool:
-        """Whether somebody reads the messages at a terminal."""
+        """Whether the messages go to a terminal."""
         return self.errors is not None and self.errors.isatty()
 
     @property

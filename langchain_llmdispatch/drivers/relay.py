@@ -1,4 +1,4 @@
-"""A streamed answer on its way from the vendor's decoder to the caller.
+"""A streamed answer between the vendor's decoder and the caller.
 
 `Relay` holds chunks back until the first content commits the answer: before that everything can still be
 retried elsewhere, unseen. `BufferedRelay` holds all of them back until a cascade has accepted the answer.

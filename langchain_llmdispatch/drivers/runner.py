@@ -1,4 +1,4 @@
-"""One request of a race, on its way to its first piece."""
+"""One request of a race, until its first piece."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOTHING = object()
 
 
 class Runner:
-    """One request on its way to its first piece.
+    """One request until its first piece.
 
     Args:
         attempt: Its attempt.

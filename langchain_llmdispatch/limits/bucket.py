@@ -120,7 +120,7 @@ class Bucket:
         """Return the bucket of one of several processes, each of which takes its share of the limit.
 
         It continues at this one's level. Where a share is less than one request at once, each process begins
-        somewhere else on its way to the first: together they keep the pace, instead of all sending at once.
+        somewhere else before it is at the first: together they keep the pace, instead of all sending at once.
         """
         part = Bucket(self.per_minute / processes, self._share, self._clock)
         with self._lock:

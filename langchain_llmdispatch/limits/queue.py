@@ -61,7 +61,7 @@ class Charge:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One request on its way through queues. Touched by one thread at a time.
+    """One request that goes through queues. Touched by one thread at a time.
 
     Attributes:
         tokens: How many it is expected to use.

@@ -1,4 +1,4 @@
-"""One endpoint for everybody: OpenAI's chat completions and responses over the router.
+"""One endpoint for many applications: OpenAI's chat completions and responses over the router.
 
 Owns: HTTP requests in OpenAI's format, their answers and errors, API keys of one's own.
 Must not know: vendors, how a call is made.

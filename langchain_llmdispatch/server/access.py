@@ -40,7 +40,7 @@ ANYBODY = Client()
 
 
 class Access:
-    """Who may use the server: everybody where there are no keys, else those with one.
+    """Which clients may use the server: all where there are no keys, else those with one.
 
     Args:
         keys: The keys. Only their digests are kept.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.dispatch.call_state import CallState, DeclinedAnswer
 
 MOST_GROUPS = 1000
-"""Combinations of deployment, route and tags that are told apart."""
+"""Combinations of deployment, route and tags that are counted apart."""
 OTHER = "(other)"
 """The name under which everything beyond that is counted."""
 

@@ -93,4 +93,4 @@ KEEP_ALIVE: tuple[tuple[int, int, int], ...] = (
         if option is not None
     ),
 )
-"""Socket options by which a silent connection is kept on its way, and a dead one noticed."""
+"""Socket options by which a silent connection is kept open, and a dead one noticed."""

@@ -195,7 +195,7 @@ class Transport:
     def close(self) -> None:
         """Close the sync connections, and drop those of loops that have ended.
 
-        The pools are kept: a request that is still on its way returns its connection to one of them.
+        The pools are kept: a request that is still in flight returns its connection to one of them.
         """
         with self._lock:
             self._async = {loop: held for loop, held in self._async.items() if not loop.is_closed()}

@@ -1,4 +1,4 @@
-"""The blocks of a streamed answer whose format announces each one, told apart by their start events.
+"""The blocks of a streamed answer whose format announces each one, separated by their start events.
 
 The wire's index is no identity: Anthropic's text after a web search has had the index of the search's result
 (anthropics/anthropic-sdk-typescript#879), and gateways begin each block at 0 (icebear0828/codex-proxy#610). A
@@ -33,7 +33,7 @@ class StreamedBlock:
         kind: Its type.
         place: Its index on the wire, or None.
         open: Whether its stop event has not come.
-        shared: Whether its pieces cannot be told from those of another call, which is open at the same place.
+        shared: Whether its pieces may be those of another call, which is open at the same place.
         args: The arguments of a tool, the vendor's own tools included; None for other blocks.
     """
 

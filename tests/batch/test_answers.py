@@ -56,7 +56,7 @@ def test_a_row_goes_on_with_its_answer(bench: Bench) -> None:
     vendor = Vendor(said("in_progress"), said("completed"))
     report = bench.run(vendor)
     assert (report.done, bench.line["text"]) == (1, "Four.")
-    assert vendor.asked == ["GET /resp_1", "GET /resp_1"]
+    assert vendor.arrived == ["GET /resp_1", "GET /resp_1"]
     assert (report.input_tokens, report.output_tokens) == (5, 2)
     assert bench.run(vendor) == report
 
@@ -81,7 +81,7 @@ def test_an_answer_that_will_not_come_is_requested_anew(bench: Bench, ended: htt
     vendor = Vendor(ended, said("queued"), said("completed"))
     report = bench.run(vendor)
     assert (report.done, vendor.created) == (1, 1)
-    assert vendor.asked == ["GET /resp_1", "POST", "GET /resp_1"]
+    assert vendor.arrived == ["GET /resp_1", "POST", "GET /resp_1"]
 
 
 def test_a_new_answer_may_be_unknown(bench: Bench) -> None:
@@ -103,7 +103,7 @@ def test_an_answer_is_cancelled_at_the_deadline_of_the_batch(bench: Bench) -> No
     vendor = Vendor(said("queued"))
     report = bench.run(vendor, deadline=600, max_tries=1)
     assert (report.failed, vendor.created) == (1, 1)
-    assert vendor.asked[-1] == "POST /resp_1/cancel"
+    assert vendor.arrived[-1] == "POST /resp_1/cancel"
     assert 600 <= bench.clock.monotonic() < 800
 
 

@@ -96,7 +96,7 @@ def test_a_crash_between_any_two_steps(
 
 
 def test_a_strangers_job_is_not_taken_for_ours(server: LoopbackServer, tmp_path: Path) -> None:
-    """Anthropic keeps no token: another job of the same size and time is told apart by its results."""
+    """Anthropic keeps no token: another job of the same size and time is recognised by its results."""
     clock = FakeClock()
     server.batch_plan.now = lambda: clock.now().timestamp()
     other = model_of(deployment(server, "anthropic"), clock=clock)
@@ -143,7 +143,7 @@ def test_what_cannot_be_looked_for_is_not_created_again(
 
 
 def test_a_strangers_job_is_not_cancelled(server: LoopbackServer, tmp_path: Path) -> None:
-    """At the deadline, a job that may be somebody else's is left alone."""
+    """At the deadline, a job that may be another program's is left alone."""
     clock = FakeClock()
     server.batch_plan.now = lambda: clock.now().timestamp()
     server.batch_plan.lost, server.batch_plan.stuck = 1, True

@@ -18,7 +18,7 @@ from langchain_llmdispatch.errors import ConfigurationError
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    """A second one is told so, at once; afterwards it may."""
+    """A second one is an error, at once; afterwards it may."""
     path = tmp_path / "b.sqlite"
     with BatchStore(path):
         with pytest.raises(ConfigurationError, match="another process has this batch open"):

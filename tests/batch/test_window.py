@@ -43,7 +43,7 @@ both = pytest.mark.parametrize("run", [in_threads, in_a_loop])
 def test_each_input_leaves_once_within_the_window(
     oks: list[bool], size: int, ordered: bool, rng: Any
 ) -> None:
-    """Whatever finishes first: never more than `size` are under way, all leave, in order if asked."""
+    """Whatever finishes first: never more than `size` are under way, all leave, in order where that is set."""
     window, under_way, left, coming = InputWindow(size, ordered=ordered), [], [], len(oks)
     while coming or under_way:
         while coming and window.has_room:

@@ -119,7 +119,7 @@ def test_a_profile_speaks_only_langchains_keys() -> None:
 
 
 def test_a_profile_is_the_callers_own() -> None:
-    """Changing a profile, or a list in it, changes nobody else's."""
+    """Changing a profile, or a list in it, changes no other's."""
     mine = profile(listing("openai"), "gpt-6-luna")
     assert mine is not None
     mine["reasoning_effort_levels"].clear()
@@ -238,7 +238,7 @@ def test_no_row_hides_behind_an_earlier_one() -> None:
 
 @given(st.sampled_from(NAMES), st.dates())
 def test_a_dated_snapshot_has_the_facts_of_its_model(known: tuple[str, str], day: Any) -> None:
-    """A date that nobody listed changes no facts but the profile's own."""
+    """A date that is not listed changes no facts but the profile's own."""
     vendor, name = known
     if vendor in {"ollama", "huggingface"} or day.year < 2000:
         return
@@ -348,7 +348,7 @@ def test_refresh_keeps_the_overlay_and_other_vendors(tmp_path: Path, monkeypatch
 
 
 def test_the_file_in_the_package_is_what_the_script_writes() -> None:
-    """Nobody edited the generated part by hand, nor its form."""
+    """The generated part was not edited by hand, nor its form."""
     script = runpy.run_path(str(SCRIPT))
     text = (PACKAGE / "catalog" / "data" / "profiles.json").read_text(encoding="utf-8")
     assert script["render"](json.loads(text)) == text

@@ -144,10 +144,10 @@ def tokens_and_dollars(scenario: Scenario) -> Iterator[str]:
     billed = Decimal(0)
     for number, attempt in attempts.items():
         entry = reported.get(number)
-        told = entry.usage if entry is not None else None
+        stated = entry.usage if entry is not None else None
         estimated = attempt.cost is not None and attempt.cost.estimated
-        if told is not None and not estimated:
-            billed += _price(scenario, attempt, told.input, told.output)
+        if stated is not None and not estimated:
+            billed += _price(scenario, attempt, stated.input, stated.output)
         if attempt.usage is None:
             continue
         used = attempt.usage["input_tokens"], attempt.usage["output_tokens"]
@@ -155,12 +155,12 @@ def tokens_and_dollars(scenario: Scenario) -> Iterator[str]:
         if not exact and scenario.vendors.given[number].kind == "drip":
             continue  # the server notes the usage of such a body with its last piece
         if (
-            told is None
-            or used[0] > told.input
-            or used[1] > told.output
-            or (exact and used != (told.input, told.output))
+            stated is None
+            or used[0] > stated.input
+            or used[1] > stated.output
+            or (exact and used != (stated.input, stated.output))
         ):
-            yield f"request {number}: usage {used}, reported was {told}"
+            yield f"request {number}: usage {used}, reported was {stated}"
         elif attempt.cost is None or not (estimated or attempt.cost.usd == _price(scenario, attempt, *used)):
             yield f"request {number}: {used} cost {attempt.cost}"
     usages = [attempt.usage for attempt in attempts.values() if attempt.usage is not None]

@@ -110,7 +110,7 @@ def test_states_of_pickles_are_bounded(server: LoopbackServer) -> None:
 
 
 def test_an_error_names_what_the_pickle_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that is needed is asked for by name, without its value."""
+    """A key that is needed is demanded by name, without its value."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     own = Deployment("openai:x", name="mine", api_key="k-canary", base_url="https://own.example/v1")
     for model in (

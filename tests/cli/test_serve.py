@@ -58,7 +58,7 @@ def test_a_misspelt_field_is_named(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_a_variable_without_a_value_is_no_key(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty key would let everybody in."""
+    """An empty key would admit every client."""
     monkeypatch.setenv("CLIENT_KEY", "")
     assert main(["serve", "--config", str(config_file(tmp_path, host=ANY, keys='["${CLIENT_KEY}"]'))]) == 2
     assert "server.api_keys.0.key: is no key" in capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_a_refusal_without_a_date_is_dated_by_our_clock(zone: tzinfo | None) -> 
 
 
 def test_the_token_of_a_key_function_is_redacted() -> None:
-    """A vendor that repeats it tells nobody."""
+    """A vendor that repeats it notifies no handler."""
     exchange = exchange_of(call(fleet=targets("a", api_key=lambda: "canary-0123456789")))
     exchange.authorize(SecretStr("canary-0123456789"))
     request = exchange.request()

@@ -107,7 +107,7 @@ def test_shaped_answers(vendor: str, strategy: Any, colour: str, server: Loopbac
     """Natively where there is a schema, else by a forced call; the agent gets its object either way."""
     agent = create_agent(model=router(deployment(vendor, server)), tools=[], response_format=strategy(Joke))
     if vendor == "ollama" and strategy is ToolStrategy:
-        # It cannot be made to call a tool: it is told what a willing model does.
+        # It cannot be made to call a tool: what a willing model does is scripted.
         call = ToolCall("Joke", {"setup": "a", "punchline": "b"})
         server.script(vendor, [Answer(tool_calls=(call,))])
     question = {"messages": [HumanMessage("Tell me a joke about cats.")]}

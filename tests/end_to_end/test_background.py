@@ -97,14 +97,14 @@ class Vendor:
 
     def __init__(self, *script: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
         self._script = list(script)
-        self.asked: list[str] = []
+        self.arrived: list[str] = []
         self.bodies: list[Any] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
         query = request.url.query.decode()
         path = request.url.path.removeprefix("/v1/responses")
-        self.asked.append(f"{request.method} {path}{'?' if query else ''}{query}".strip())
+        self.arrived.append(f"{request.method} {path}{'?' if query else ''}{query}".strip())
         self.bodies.append(json.loads(request.content) if request.content else None)
         if path.endswith("/cancel"):
             return said("cancelled")
@@ -117,7 +117,7 @@ class Vendor:
     @property
     def created(self) -> int:
         """How many answers were created."""
-        return self.asked.count("POST")
+        return self.arrived.count("POST")
 
 
 def model(vendor: Vendor, *more: Deployment, **fields: Any) -> DispatcherChatModel:
@@ -140,7 +140,7 @@ def test_it_is_created_once_and_polled(colour: str) -> None:
         message = COLOURS[colour](dispatcher, "2+2?")
         stats = dispatcher.get_stats()
     assert (message.text, message.usage_metadata["total_tokens"]) == ("Four.", 7)
-    assert vendor.asked == (["POST"] if "stream" in colour else ["POST", *["GET /resp_1"] * 3])
+    assert vendor.arrived == (["POST"] if "stream" in colour else ["POST", *["GET /resp_1"] * 3])
     assert vendor.bodies[0]["background"] is True
     assert "store" not in vendor.bodies[0]
     facts = message.response_metadata
@@ -160,7 +160,7 @@ def test_still_queued_at_the_deadline(colour: str) -> None:
         assert (caught.value.response_id, caught.value.deployment) == ("resp_1", "a")
         assert not caught.value.is_retryable
         assert 59 < clock.monotonic() <= 60
-        assert len(vendor.asked) < 20
+        assert len(vendor.arrived) < 20
         message = dispatcher.invoke("2+2?", resume_from=caught.value)
     assert message.text == "Four."
     assert vendor.created == 1
@@ -175,7 +175,7 @@ def test_it_is_taken_up_by_its_id(colour: str) -> None:
         bound = dispatcher.bind(resume_from="resp_1")
         message = COLOURS[colour](bound, "2+2?")
     assert message.text == "Four."
-    assert vendor.asked == ["GET /resp_1?stream=true" if "stream" in colour else "GET /resp_1"]
+    assert vendor.arrived == ["GET /resp_1?stream=true" if "stream" in colour else "GET /resp_1"]
 
 
 @pytest.mark.parametrize("colour", STREAMED)
@@ -185,7 +185,7 @@ def test_a_stream_that_can_no_longer_be_taken_up_is_polled(colour: str) -> None:
     with model(vendor) as dispatcher:
         message = COLOURS[colour](dispatcher.bind(resume_from="resp_1"), "2+2?")
     assert (message.text, message.usage_metadata["total_tokens"]) == ("Four.", 7)
-    assert vendor.asked == ["GET /resp_1?stream=true", "GET /resp_1", "GET /resp_1"]
+    assert vendor.arrived == ["GET /resp_1?stream=true", "GET /resp_1", "GET /resp_1"]
 
 
 @each("colour", STREAMED)
@@ -199,7 +199,7 @@ def test_a_stream_goes_on_after_its_last_event(colour: str, cut: int, broken: bo
     with model(vendor) as dispatcher:
         message = COLOURS[colour](dispatcher, "2+2?")
     assert message.text == "Four."
-    assert vendor.asked == ["POST", *[f"GET /resp_1?stream=true&starting_after={cut - 1}"] * 2]
+    assert vendor.arrived == ["POST", *[f"GET /resp_1?stream=true&starting_after={cut - 1}"] * 2]
     assert len(message.response_metadata["llmdispatch"]["attempts"]) == 1
 
 
@@ -223,7 +223,7 @@ def test_polls_that_fail(colour: str) -> None:
     vendor = Vendor(said("queued"), failed(503))
     with model(vendor) as dispatcher, pytest.raises(errors.PendingAnswerError, match="cannot be read"):
         COLOURS[colour](dispatcher, "2+2?")
-    assert (vendor.created, len(vendor.asked)) == (1, 7)
+    assert (vendor.created, len(vendor.arrived)) == (1, 7)
 
 
 @pytest.mark.parametrize("colour", WHOLE)
@@ -237,7 +237,7 @@ def test_an_answer_that_fails(colour: str) -> None:
     vendor = Vendor(said("queued"), said("cancelled"))
     with model(vendor) as dispatcher, pytest.raises(errors.VendorError, match="cancelled"):
         COLOURS[colour](dispatcher, "2+2?")
-    assert vendor.asked == ["POST", "GET /resp_1"]
+    assert vendor.arrived == ["POST", "GET /resp_1"]
 
 
 def leave() -> httpx.Response:
@@ -250,7 +250,7 @@ def test_ctrl_c_cancels_it() -> None:
     vendor = Vendor(said("queued"), leave)
     with model(vendor) as dispatcher, pytest.raises(KeyboardInterrupt):
         dispatcher.invoke("2+2?")
-    assert vendor.asked == ["POST", "GET /resp_1", "POST /resp_1/cancel"]
+    assert vendor.arrived == ["POST", "GET /resp_1", "POST /resp_1/cancel"]
 
 
 def test_a_cancelled_task_cancels_it() -> None:
@@ -262,7 +262,7 @@ def test_a_cancelled_task_cancels_it() -> None:
 
     async def run(dispatcher: DispatcherChatModel) -> None:
         task = asyncio.create_task(dispatcher.ainvoke("2+2?"))
-        while not vendor.asked:
+        while not vendor.arrived:
             await asyncio.sleep(0)
         for _ in range(20):
             await asyncio.sleep(0)
@@ -273,7 +273,7 @@ def test_a_cancelled_task_cancels_it() -> None:
     vendor = Vendor(said("queued"))
     with model(vendor, clock=Waiting()) as dispatcher:
         asyncio.run(run(dispatcher))
-    assert vendor.asked == ["POST", "POST /resp_1/cancel"]
+    assert vendor.arrived == ["POST", "POST /resp_1/cancel"]
 
 
 @pytest.mark.parametrize("colour", STREAMED)
@@ -293,7 +293,7 @@ def test_a_closed_stream_cancels_it(colour: str) -> None:
             chunks.close()
         else:
             asyncio.run(leave(dispatcher))
-    assert vendor.asked == ["POST", "POST /resp_1/cancel"]
+    assert vendor.arrived == ["POST", "POST /resp_1/cancel"]
 
 
 @pytest.mark.parametrize("colour", WHOLE)
@@ -302,7 +302,7 @@ def test_the_deadline_cancels_it_where_that_is_wanted(colour: str) -> None:
     vendor = Vendor(said("queued"))
     with model(vendor) as dispatcher, pytest.raises(errors.PendingAnswerError):
         COLOURS[colour](dispatcher.bind(on_deadline="cancel"), "2+2?")
-    assert vendor.asked[-1] == "POST /resp_1/cancel"
+    assert vendor.arrived[-1] == "POST /resp_1/cancel"
 
 
 def test_wrong_words() -> None:
@@ -313,7 +313,7 @@ def test_wrong_words() -> None:
             dispatcher.invoke("2+2?", resume_from=7)
         with pytest.raises(errors.ConfigurationError, match="on_deadline='stop'"):
             dispatcher.invoke("2+2?", on_deadline="stop")
-    assert vendor.asked == []
+    assert vendor.arrived == []
 
 
 def test_other_vendors_have_none() -> None:
@@ -325,10 +325,10 @@ def test_other_vendors_have_none() -> None:
 
 def test_azure_has_them_at_its_own_path() -> None:
     """Under the resource, with the API version."""
-    asked: list[str] = []
+    arrived: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(f"{request.method} {request.url.raw_path.decode()}")
+        arrived.append(f"{request.method} {request.url.raw_path.decode()}")
         return said("queued" if request.method == "POST" else "completed")
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
@@ -339,7 +339,7 @@ def test_azure_has_them_at_its_own_path() -> None:
     with model_of(target, vendors={"azure": config}) as dispatcher:
         message: AIMessage = dispatcher.invoke("2+2?")
     assert message.text == "Four."
-    assert asked == [
+    assert arrived == [
         "POST /openai/v1/responses?api-version=preview",
         "GET /openai/v1/responses/resp_1?api-version=preview",
     ]
@@ -384,11 +384,11 @@ def test_an_answer_that_failed_is_not_read_again(colour: str) -> None:
     vendor = Vendor(said("failed", error={"code": "server_error", "message": "oops"}))
     with model(vendor) as dispatcher, pytest.raises(errors.VendorError, match="oops"):
         COLOURS[colour](dispatcher.bind(resume_from="resp_1"), "2+2?")
-    assert vendor.asked == ["GET /resp_1"]
+    assert vendor.arrived == ["GET /resp_1"]
 
 
 class Ids(BaseCallbackHandler):
-    """Keeps what is known of answers in the background, and how far their vendor was asked by then."""
+    """Keeps what is known of answers in the background, and what their vendor had received by then."""
 
     run_inline = True
 
@@ -398,7 +398,7 @@ class Ids(BaseCallbackHandler):
     def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
         """Keep an event."""
         if name == "llmdispatch.background":
-            self.found.append((data["deployment"], data["response_id"], list(self.vendor.asked)))
+            self.found.append((data["deployment"], data["response_id"], list(self.vendor.arrived)))
 
 
 @pytest.mark.parametrize("colour", COLOURS)

@@ -43,7 +43,7 @@ class Step:
     Attributes:
         kind: `answer`, `cut` (the answer breaks off), `stall`, `connect`, or an HTTP status.
         takes: Share of its read_deadline that it takes.
-        billed: Tokens of output that the vendor bills, told or not.
+        billed: Tokens of output that the vendor bills, reported or not.
         pieces: Words of a stream that arrive before it breaks off.
         finish: Why an answer ends, in OpenAI's words.
         wait: Seconds that an error asks to wait, or after which "0 remaining" is over; 0 for none.

@@ -41,14 +41,14 @@ class Case:
     Attributes:
         a: What `a` answers, in order.
         b: What `b` answers, in order.
-        asked: Who is asked, in order.
+        tries: The deployments that are tried, in order.
         slept: What is slept, in seconds.
         error: The final error, or None.
     """
 
     a: Sequence[Any]
     b: Sequence[Any]
-    asked: str
+    tries: str
     slept: Sequence[float] = ()
     error: type[Exception] | None = None
 
@@ -89,14 +89,14 @@ def test_same_script_same_decisions(
             facts = message.response_metadata["llmdispatch"]
             assert message.text
             assert message.response_metadata["normalized_finish_reason"] == "stop"
-            assert [r["deployment"] for r in facts["attempts"]] == list(case.asked)
-            assert facts["deployment"] == case.asked[-1]
-            assert facts["fallback"] is (len(set(case.asked)) > 1)
+            assert [r["deployment"] for r in facts["attempts"]] == list(case.tries)
+            assert facts["deployment"] == case.tries[-1]
+            assert facts["fallback"] is (len(set(case.tries)) > 1)
         else:
             with pytest.raises(case.error) as raised:
                 call(model, "hello")
-            assert [r.deployment for r in raised.value.attempts] == list(case.asked)
-    assert [received.account for received in server.requests] == list(case.asked)
+            assert [r.deployment for r in raised.value.attempts] == list(case.tries)
+    assert [received.account for received in server.requests] == list(case.tries)
     assert clock.slept == pytest.approx(list(case.slept))
 
 
@@ -200,7 +200,7 @@ def keyed(server: LoopbackServer, *names: str, **fields: Any) -> list[Deployment
 
 
 def asked_models(server: LoopbackServer) -> list[str]:
-    """Return which models were asked for, in order."""
+    """Return the models of the requests, in order."""
     return [received.body["model"] for received in server.requests]
 
 
@@ -208,7 +208,7 @@ def asked_models(server: LoopbackServer) -> list[str]:
 def test_a_refused_key_is_not_tried_on_one_deployment_after_the_other(
     server: LoopbackServer, colour: str
 ) -> None:
-    """After a 401 its other deployments are out with it, until one is asked anew, and then alone."""
+    """After a 401 its other deployments are out with it, until one is tried anew, and then alone."""
     server.script("openai", [Fault.error("auth")], "shared", repeat=True)
     clock, call = FakeClock(), COLOURS[colour]
     spare = deployment(server, "openai", "spare")
@@ -225,7 +225,7 @@ def test_a_refused_key_is_not_tried_on_one_deployment_after_the_other(
 
 
 def test_who_has_the_key_of_a_refused_one_gets_to_show_its_luck(server: LoopbackServer) -> None:
-    """A gateway may refuse a key for one model: others are asked in the end, and then they are known."""
+    """A gateway may refuse a key for one model: others are tried in the end, and then they are known."""
     refused, served = Fault.error("auth"), Fault.none()
     server.script("openai", [refused, refused, served, served, refused], "shared")
     clock = FakeClock()
@@ -239,7 +239,7 @@ def test_who_has_the_key_of_a_refused_one_gets_to_show_its_luck(server: Loopback
 
 
 def test_the_only_key_there_is_is_tried_to_the_last(server: LoopbackServer) -> None:
-    """Where nobody else is left, the other deployment of a refused key is asked all the same."""
+    """Where no other is left, the other deployment of a refused key is tried all the same."""
     server.script("openai", [Fault.error("auth")], "shared")
     with model_of(*keyed(server, "x", "y")) as model:
         assert model.invoke("hello").response_metadata["llmdispatch"]["deployment"] == "y"

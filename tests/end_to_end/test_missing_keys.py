@@ -1,4 +1,4 @@
-"""One key of several is missing: the deployment is left out, with a warning, where nothing else is asked for."""
+"""One key of several is missing: the deployment is left out, with a warning, unless that is set to be an error."""
 
 from __future__ import annotations
 

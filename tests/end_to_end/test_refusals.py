@@ -1,4 +1,4 @@
-"""Refusals: which ones another deployment is asked about, which end the call, and which close a deployment."""
+"""Refusals: which ones fall back to another deployment, which end the call, and which close a deployment."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def refused(vendor: str, text: str, status: int = 400, **headers: str) -> Fault:
     return Fault(status=status, headers=headers, body=form(text))
 
 
-def asked(server: LoopbackServer) -> str:
-    """Return the accounts that were asked, in order."""
+def tried(server: LoopbackServer) -> str:
+    """Return the accounts that were tried, in order."""
     return "".join(received.account for received in server.requests)
 
 
@@ -74,18 +74,18 @@ def test_what_one_target_refuses_another_one_serves(server: LoopbackServer, vend
         server.script(vendor, [refused(vendor, text, status)], "a", repeat=True)
         with model_of(deployment(server, vendor, "a"), deployment(server, vendor, "b")) as model:
             facts = answer(model, colour).response_metadata["llmdispatch"]
-        assert (asked(server), facts["deployment"]) == ("ab", "b"), text
+        assert (tried(server), facts["deployment"]) == ("ab", "b"), text
 
 
 @pytest.mark.parametrize("colour", COLOURS)
 @each("vendor", VENDORS)
 def test_the_callers_own_mistake_is_raised(server: LoopbackServer, vendor: str, colour: str) -> None:
-    """What is wrong everywhere is asked once."""
+    """What is wrong everywhere is tried once."""
     server.script(vendor, [refused(vendor, "temperature must be between 0 and 1")], "a", repeat=True)
     with model_of(deployment(server, vendor, "a"), deployment(server, vendor, "b")) as model:
         with pytest.raises(errors.InvalidRequestError, match="temperature"):
             answer(model, colour)
-    assert asked(server) == "a"
+    assert tried(server) == "a"
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -98,12 +98,12 @@ def test_what_the_way_answers_is_asked_again_and_elsewhere(
     server.script("openai", [Fault(status=status, body=body)], "a", repeat=True)
     with model_of(deployment(server, "openai", "a"), deployment(server, "openai", "b")) as model:
         assert answer(model, colour).text
-    assert asked(server) == "aaab"
+    assert tried(server) == "aaab"
 
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_an_overflow_goes_to_a_larger_window_only(server: LoopbackServer, colour: str) -> None:
-    """A deployment whose window is no larger is not asked."""
+    """A deployment whose window is no larger is not tried."""
     text = "This model's maximum context length is 400000 tokens."
     server.script("openai", [refused("openai", text)], "a", repeat=True)
     same = deployment(server, "openai", "b")
@@ -113,7 +113,7 @@ def test_an_overflow_goes_to_a_larger_window_only(server: LoopbackServer, colour
     with model_of(deployment(server, "openai", "a"), same) as model:
         with pytest.raises(core.ContextOverflowError):
             answer(model, colour)
-    assert asked(server) == "aca"
+    assert tried(server) == "aca"
 
 
 NAMED = {
@@ -137,7 +137,7 @@ def test_what_a_request_names_closes_no_deployment(
     with model_of(deployment(server, vendor, "a"), deployment(server, vendor, "b")) as model:
         assert answer(model, colour).text
         assert answer(model, colour).text
-    assert asked(server) == "aba"
+    assert tried(server) == "aba"
     assert "settings" not in caplog.text
 
 
@@ -148,12 +148,12 @@ def test_what_a_request_names_closes_no_deployment(
 def test_a_missing_model_closes_its_deployment(
     server: LoopbackServer, vendor: str, status: int, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And says so, as nobody but its owner can help."""
+    """And that is logged: only its owner can help."""
     server.script(vendor, [refused(vendor, text, status)], "a", repeat=True)
     with model_of(deployment(server, vendor, "a"), deployment(server, vendor, "b")) as model:
         assert answer(model).text
         assert answer(model).text
-    assert asked(server) == "abb"
+    assert tried(server) == "abb"
     assert "check its settings" in caplog.text
 
 
@@ -168,7 +168,7 @@ def test_a_request_above_a_whole_rate_limit(server: LoopbackServer, colour: str)
             with pytest.raises(core.ModelRateLimitError) as raised:
                 answer(model, colour)
             assert isinstance(raised.value, AllDeploymentsFailedError)
-    assert (asked(server), clock.slept) == ("aa", [])
+    assert (tried(server), clock.slept) == ("aa", [])
 
 
 # -- a user's own client ----------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_a_hook_that_raises_for_the_status(
         with pytest.raises(errors.DispatchError) as raised:
             answer(model, colour)
     last = getattr(raised.value, "errors", (raised.value,))[-1]
-    assert (asked(server), type(last), last.status_code) == (requests, error, status)
+    assert (tried(server), type(last), last.status_code) == (requests, error, status)
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -231,7 +231,7 @@ def test_a_hook_that_raises_keeps_what_the_headers_say(
     clock = FakeClock()
     with model_of(deployment(server, "openai", "a"), vendors=vendors, clock=clock) as model:
         assert answer(model, colour).text
-    assert (asked(server), clock.slept) == ("aa", [4.0])
+    assert (tried(server), clock.slept) == ("aa", [4.0])
 
 
 @each("colour", COLOURS)

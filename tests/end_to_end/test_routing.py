@@ -147,11 +147,11 @@ def test_a_seed_determines_random_choices(server: LoopbackServer) -> None:
     """The same seed tries the same deployment; different seeds try them all."""
     fleet = Calls(server, strategy="weighted")
 
-    def asked(seed: int) -> str:
+    def answering(seed: int) -> str:
         return fleet.call("invoke", {"configurable": {"seed": seed}})
 
-    assert {asked(3) for _ in range(5)} == {asked(3)}
-    assert {asked(seed) for seed in range(12)} == {"a", "b", "c"}
+    assert {answering(3) for _ in range(5)} == {answering(3)}
+    assert {answering(seed) for seed in range(12)} == {"a", "b", "c"}
 
 
 def test_options_of_the_surrounding_run_apply(server: LoopbackServer) -> None:

@@ -34,7 +34,7 @@ def _deployment(server: LoopbackServer, vendor: str, account: str = "") -> Deplo
 
 
 class _Listener(BaseCallbackHandler):
-    """Keeps everything that callbacks are told."""
+    """Keeps everything that callbacks receive."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

@@ -1,7 +1,7 @@
 """A JupyterLab of our own, and pages of it in Chromium.
 
 Notebooks are run once (from their recordings), then opened three times: trusted in the light and in the dark theme, and
-as a notebook of somebody else, which JupyterLab cleans of style sheets.
+as a notebook of another user, which JupyterLab cleans of style sheets.
 """
 
 from __future__ import annotations

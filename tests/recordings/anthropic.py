@@ -71,7 +71,7 @@ def expected(exchange: dict[str, Any]) -> Expected | None:
 
 
 def call(exchange: dict[str, Any]) -> Call:
-    """Return a call that asks what the exchange asked, as far as decoding depends on it."""
+    """Return a call like that of the exchange, as far as decoding depends on it."""
     body = exchange["request"].get("body")
     body = body if isinstance(body, dict) else {}
     tools = [tool for tool in body.get("tools") or _lost_tools(exchange) if isinstance(tool, dict)]
@@ -96,7 +96,7 @@ def call(exchange: dict[str, Any]) -> Call:
 
 
 def _lost_tools(exchange: dict[str, Any]) -> list[dict[str, Any]]:
-    # Some were published without their request: what the answer used was asked for.
+    # Some were published without their request: what the answer used was requested.
     used = "server_tool_use" in exchange["response"]["body"] and exchange["fidelity"] in _REQUESTLESS
     return [{"type": "code_execution_20250825", "name": "code_execution"}] if used else []
 

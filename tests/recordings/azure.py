@@ -21,7 +21,7 @@ def expected(exchange: dict[str, Any]) -> Expected | None:
 
 
 def call(exchange: dict[str, Any]) -> Call:
-    """Return a call that asks what the exchange asked; the deployment's name is in its path."""
+    """Return a call like that of the exchange; the deployment's name is in its path."""
     asked = openai.call(exchange)
     parts = urlsplit(exchange["request"].get("url") or "")
     version = parse_qs(parts.query).get("api-version", [None])[0]

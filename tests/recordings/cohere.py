@@ -50,7 +50,7 @@ def expected(exchange: dict[str, Any]) -> Expected | None:
 
 
 def call(exchange: dict[str, Any]) -> Call:
-    """Return a call that asks what the exchange asked, as far as decoding depends on it."""
+    """Return a call like that of the exchange, as far as decoding depends on it."""
     body = _request(exchange)
     return Call(
         model=_model(exchange),
@@ -70,7 +70,7 @@ def _request(exchange: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model(exchange: dict[str, Any]) -> str:
-    # Cohere's answers do not name the model: what was asked is what answered.
+    # Cohere's answers do not name the model: the requested one answered.
     return str(_request(exchange).get("model") or "command-a-03-2025")
 
 

@@ -25,5 +25,5 @@ def expected(exchange: dict[str, Any]) -> Expected | None:
 
 
 def call(exchange: dict[str, Any]) -> Call:
-    """Return a call that asks what the exchange asked."""
+    """Return a call like that of the exchange."""
     return openai.call(exchange)

@@ -43,7 +43,7 @@ def expected(exchange: dict[str, Any]) -> Expected | None:
 
 
 def call(exchange: dict[str, Any]) -> Call:
-    """Return a call that asks what the exchange asked, as far as decoding depends on it."""
+    """Return a call like that of the exchange, as far as decoding depends on it."""
     body = exchange["request"].get("body")
     body = body if isinstance(body, dict) else {}
     last = json.loads([line for line in exchange["response"]["body"].splitlines() if line.strip()][-1])
@@ -51,7 +51,7 @@ def call(exchange: dict[str, Any]) -> Call:
         model=body.get("model") or last.get("model") or "llama3.1",
         endpoint=Endpoint(base_url="http://127.0.0.1:11434"),
         messages=[HumanMessage("a question")],
-        # A server streams unless told not to; some were published without their request.
+        # A server streams unless the request says no; some were published without their request.
         stream=body["stream"] if "stream" in body else "stream" in exchange["tags"],
     )
 

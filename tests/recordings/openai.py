@@ -93,7 +93,7 @@ def expected(exchange: dict[str, Any]) -> Expected | None:
 
 
 def call(exchange: dict[str, Any]) -> Call:
-    """Return a call that asks what the exchange asked, as far as decoding depends on it."""
+    """Return a call like that of the exchange, as far as decoding depends on it."""
     body = exchange["request"].get("body")
     if isinstance(body, str):
         body = json.loads(body) if body.startswith("{") else {}
@@ -256,7 +256,7 @@ def _usage(said: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     read, written = said.get("prompt_tokens_details") or {}, said.get("completion_tokens_details") or {}
     reasoning = written.get("reasoning_tokens", said.get("reasoning_tokens"))
-    # A server that counts reasoning beside the answer is told by its total.
+    # A server that counts reasoning beside the answer is recognised by its total.
     beside = said["total_tokens"] - said["prompt_tokens"] - said["completion_tokens"]
     assert beside in {0, reasoning}
     usage: dict[str, Any] = {

@@ -36,7 +36,7 @@ class Proxy:
     """A proxy that forwards `http` and tunnels `https` to a port of this machine, whatever host is named.
 
     Attributes:
-        asked: The first line and the credentials of what it was asked.
+        asked: The first line and the credentials of what it received.
     """
 
     def __init__(self, port: int, reply: bytes = b"HTTP/1.0 200 Connection established\r\n\r\n") -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NOT_IN_BODY = frozenset({"betas", "reuse_last_container"})
 UNKNOWN_MAX_TOKENS = 4096
 MOST_MAX_TOKENS = 32_000
-"""Asked for where the caller names no limit: no model's answer is cut by it in practice, and a model's own
+"""Requested where the caller names no limit: no model's answer is cut by it in practice, and a model's own
 maximum (128,000) would reserve a needless share of every budget."""
 
 

@@ -3,7 +3,7 @@
     message-start (tool-plan-delta | content-* | citation-* | tool-call-*)* message-end [DONE]
 
 `message-end` ends an answer and carries finish reason and usage; `[DONE]`, without an event name, follows.
-Calls and texts are told apart by their start events: servers have given all of them the index 0.
+Calls and texts are separated by their start events: servers have given all of them the index 0.
 """
 
 from __future__ import annotations
