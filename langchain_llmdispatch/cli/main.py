@@ -134,7 +134,8 @@ def _convert_options(sub: argparse.ArgumentParser) -> None:
 
 
 _BATCH_NOTES = """\
-A row is a text, a list of messages, {"id", "input", "params"}, or a line of OpenAI's batch format.
+A row is a text, a list of messages, {"id", "input", "params"}, or a line of a file for batch APIs:
+{"custom_id", "method", "url", "body"}.
 Started again, the same command goes on where the last one ended, however that ended.
 The first Ctrl-C (or SIGTERM) takes no further row and ends what is under way; the second stops at once.
 
