@@ -83,7 +83,7 @@ test-coverage: $(VENV)/.dev ## run the tests and print the coverage
 $(VENV)-bench/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(VENV)-bench/bin/python -m pip install --quiet $(EDITABLE) '$(PACKAGE)' --group bench
+	$(VENV)-bench/bin/python -m pip install --quiet --upgrade $(EDITABLE) '$(PACKAGE)' --group bench
 	@touch $@
 
 bench: $(VENV)-bench/.ready ## measure this package beside its peers, under ten minutes: benchmarks/results/, README.md, docs/benchmarks.md
