@@ -25,6 +25,7 @@ class Line:
     measure: str = "cpu"
     digits: int = 0
     rate: bool = False
+    compared: bool = True
 
     def cell(self, figures: Figures, row: str) -> str:
         """Return the median and its spread."""
@@ -39,7 +40,7 @@ class Line:
 
     def ratio(self, figures: Figures, row: str, other: str) -> str:
         """Return the first over the second."""
-        found = figures.ratio(self.scenario, row, other, self.measure)
+        found = figures.ratio(self.scenario, row, other, self.measure) if self.compared else None
         return "-" if not found else f"{1 / found if self.rate else found:.2f}"
 
 
@@ -90,7 +91,7 @@ GROUPS: dict[str, Sequence[Line]] = {
     "Memory": [
         Line("peak of a call, kB", "memory of a call", "peak", 1),
         Line("left to the garbage collector by a call, blocks", "memory of a call", "cyclic", 1),
-        Line("kept after 1,000 calls, blocks", "memory of a call", "kept"),
+        Line("kept after 1,000 calls, blocks", "memory of a call", "kept", compared=False),
         Line("in use after the calls and streams above, MB", "resident memory", "MB"),
     ],
     "A fresh process": [
@@ -174,7 +175,7 @@ def _slower(figures: Figures) -> str:
 
 def _loses(figures: Figures, line: Line, ours: str, other: str) -> bool:
     ratio = figures.ratio(line.scenario, ours, other, line.measure)
-    return ratio is not None and ratio > 1.0 and not line.rate
+    return ratio is not None and ratio > 1.0 and line.compared and not line.rate
 
 
 def about(figures: Figures) -> str:
