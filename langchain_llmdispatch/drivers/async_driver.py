@@ -22,7 +22,7 @@ from langchain_llmdispatch.drivers.runner import Runner
 from langchain_llmdispatch.drivers.verbs import Verbs
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.local import server as local
-from langchain_llmdispatch.transport.body import afinish, aread, awhole
+from langchain_llmdispatch.transport.body import aclose, afinish, aread, awhole
 from langchain_llmdispatch.transport.transport import Transport, timed_out
 from langchain_llmdispatch.vendors.langchain.pacing import apace
 
@@ -48,7 +48,7 @@ class AsyncDriver(Driver):
             pieces=_pieces,
             next_piece=_next_piece,
             finish=afinish,
-            close=lambda opened: opened.aclose(),
+            close=aclose,
             generate=lambda it: _in_time(it, it.vendor.agenerate(it.begin(), it.seconds_left())),
             start=self._start,
             detached=lambda coroutine: asyncio.shield(asyncio.ensure_future(coroutine)),

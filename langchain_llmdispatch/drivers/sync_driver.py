@@ -23,7 +23,7 @@ from langchain_llmdispatch.drivers.runner import Runner
 from langchain_llmdispatch.drivers.verbs import Verbs
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.local import server as local
-from langchain_llmdispatch.transport.body import finish, read, whole
+from langchain_llmdispatch.transport.body import close, finish, read, whole
 from langchain_llmdispatch.transport.transport import Transport, timed_out
 from langchain_llmdispatch.vendors.langchain.pacing import pace
 
@@ -60,7 +60,7 @@ class SyncDriver(Driver):
             pieces=_pieces,
             next_piece=_blocking(_next_piece),
             finish=_blocking(finish),
-            close=_blocking(lambda opened: opened.close()),
+            close=_blocking(close),
             generate=_blocking(lambda it: it.vendor.generate(it.begin(), it.seconds_left())),
             start=_start,
             detached=lambda coroutine: coroutine,

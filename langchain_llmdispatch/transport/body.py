@@ -96,6 +96,20 @@ async def awhole(response: httpx.Response, read_deadline: ReadDeadline, limit: i
     return b"".join(pieces)
 
 
+def close(opened: Any) -> None:
+    """Close a response, or its pieces."""
+    stream = _open_stream(opened)
+    if stream is not None:
+        stream.close()
+
+
+async def aclose(opened: Any) -> None:
+    """Close a response, or its pieces; see `close`."""
+    stream = _open_stream(opened)
+    if stream is not None:
+        await stream.aclose()
+
+
 def finish(pieces: Iterator[bytes]) -> None:
     """Discard a body's rest, within the deadline, so that its connection can be used again."""
     with suppress(DispatchError):
@@ -108,6 +122,19 @@ async def afinish(pieces: AsyncIterator[bytes]) -> None:
     with suppress(DispatchError):
         async for _ in pieces:
             pass
+
+
+def _open_stream(opened: Any) -> Any:
+    """Return what is to be closed; None where it is closed already.
+
+    Beside the stream, `Response.close` only gives the request to an error, at four times the cost.
+    """
+    if not isinstance(opened, httpx.Response):
+        return opened
+    if opened.is_closed:
+        return None
+    opened.is_closed = True
+    return opened.stream
 
 
 def _limit_of(response: httpx.Response, limit: int) -> int:

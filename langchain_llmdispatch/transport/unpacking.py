@@ -29,7 +29,10 @@ def unpacker(headers: Mapping[str, str]) -> Unpacker | None:
 
     Codings that are unknown or not installed are passed on as they are, as httpx does.
     """
-    names = headers.get("content-encoding", "").lower().split(",")
+    codings = headers.get("content-encoding")
+    if not codings:
+        return None
+    names = codings.lower().split(",")
     makers = [maker for name in reversed(names) if (maker := _CODINGS.get(name.strip())) is not None]
     unpackers = [made for maker in makers if (made := maker()) is not None]
     return partial(_through, unpackers) if unpackers else None

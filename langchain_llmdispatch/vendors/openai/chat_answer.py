@@ -108,8 +108,13 @@ def text_and_reasoning(content: Any) -> tuple[str, str]:
     return "".join(text), "".join(reasoning)
 
 
+_REASONING = frozenset({"reasoning_content", "reasoning", "reasoning_text", "reasoning_details"})
+
+
 def reasoning_of(message: Mapping[str, Any]) -> str:
     """Return reasoning text beside the content; servers that send several fields send the same in each."""
+    if _REASONING.isdisjoint(message):  # nearly always
+        return ""
     for name in ("reasoning_content", "reasoning", "reasoning_text"):
         if isinstance(found := message.get(name), str) and found:
             return found
