@@ -33,7 +33,7 @@ def recorded(bodies: list[dict[str, Any]], *deployments: Deployment, **fields: A
     return DispatcherChatModel(models=models, vendors={"openai": clients}, env={}, **fields)
 
 
-def conversation(count: int = 12) -> list[BaseMessage]:
+def conversation(count: int = 40) -> list[BaseMessage]:
     """Return a long conversation that ends with the user."""
     turns = [(HumanMessage(f"Question {n}?"), AIMessage(f"Answer {n}.")) for n in range(count // 2)]
     return [SystemMessage("Be kind."), *[each for turn in turns for each in turn], HumanMessage("And then?")]

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import attrgetter
@@ -25,9 +24,7 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_llmdispatch.internal.prototypes import Prototype
-
-SHORTEST = 8
+SHORTEST = 32
 """Messages of the shortest conversation that is kept."""
 MOST_THREADS = 32
 """Conversations that are kept of one model."""
@@ -44,12 +41,13 @@ _content = attrgetter("content")
 _fields = attrgetter("__class__", "content", "name", "additional_kwargs")
 _calls = attrgetter("tool_calls", "invalid_tool_calls")
 _result = attrgetter("tool_call_id", "status")
-_COPIES: Mapping[type[BaseMessage], Prototype[Any]] = {
-    HumanMessage: Prototype(HumanMessage("")),
-    SystemMessage: Prototype(SystemMessage("")),
-    AIMessage: Prototype(AIMessage("")),
-    ToolMessage: Prototype(ToolMessage("", tool_call_id="")),
+_EMPTY: Mapping[type[BaseMessage], Mapping[str, Any]] = {
+    HumanMessage: vars(HumanMessage("")),
+    SystemMessage: vars(SystemMessage("")),
+    AIMessage: vars(AIMessage("")),
+    ToolMessage: vars(ToolMessage("", tool_call_id="")),
 }
+_LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 class Thread(list[BaseMessage]):
@@ -112,7 +110,7 @@ class KnownMessages:
         """Return these messages and those that follow them in a conversation.
 
         Raises:
-            TypeError, ValueError: One of those is of another kind than those that are kept.
+            TypeError, ValueError: One of them is of another kind than those that are kept.
         """
         count = len(self.copies)
         new = [*map(_copy, messages[count:])]
@@ -194,9 +192,11 @@ class ThreadCache:
             messages: The messages of a call.
             now: The clock's monotonic seconds.
         """
-        fields = [*map(_fields, messages)]
+        first = _fields(messages[0])
+        alike = [each for each in self._kept if each.fields[0] == first]
+        fields = [*map(_fields, messages)] if alike else []
         try:
-            before = next((each for each in self._kept if each.begins(messages, fields)), _NOTHING)
+            before = next((each for each in alike if each.begins(messages, fields)), _NOTHING)
             known = len(before.copies) == len(messages)
             found = before if known else before.extended(messages)
         except (AttributeError, IndexError, TypeError, ValueError):  # of another kind: compiled as they are
@@ -220,23 +220,41 @@ class ThreadCache:
 
 
 def _copy(message: BaseMessage) -> BaseMessage:
-    """Return a copy with the fields that are compared.
+    """Return a copy with the fields that are compared, for steps alone: it is no whole pydantic model.
 
     Raises:
-        TypeError, ValueError: The message holds something else that may count.
+        TypeError: The message holds something else that may count.
     """
     cls, kwargs = type(message), message.additional_kwargs
-    if cls not in _COPIES or type(message.content) is not str:
+    if cls not in _EMPTY or type(message.content) is not str:
         raise TypeError
-    if kwargs and not all(each is None or type(each) is str for each in kwargs.values()):
-        raise TypeError
-    same: dict[str, Any] = {"content": message.content, "name": message.name, "additional_kwargs": {**kwargs}}
+    fields = {**_EMPTY[cls], "content": message.content, "name": message.name}
+    if kwargs:
+        if not all(each is None or type(each) is str for each in kwargs.values()):
+            raise TypeError
+        fields["additional_kwargs"] = {**kwargs}
     if isinstance(message, AIMessage):
         if message.invalid_tool_calls:
             raise TypeError
-        calls = deepcopy(message.tool_calls) if message.tool_calls else []
-        same |= {"tool_calls": calls, "invalid_tool_calls": []}
+        if message.tool_calls:
+            fields["tool_calls"] = _plain_copy(message.tool_calls)
     elif isinstance(message, ToolMessage):
-        same |= {"tool_call_id": message.tool_call_id, "status": message.status}
-    copied: BaseMessage = _COPIES[cls].made(**same)
+        fields |= {"tool_call_id": message.tool_call_id, "status": message.status}
+    copied = cls.__new__(cls)
+    object.__setattr__(copied, "__dict__", fields)
     return copied
+
+
+def _plain_copy(value: Any) -> Any:
+    """Return a copy of plain data.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if type(value) is dict:
+        return {key: _plain_copy(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [_plain_copy(inner) for inner in value]
+    if type(value) not in _LEAVES:
+        raise TypeError
+    return value
