@@ -70,9 +70,9 @@ class AnswerTable:
         """Forget the answer of a row; part of a transaction."""
         self._db.execute("DELETE FROM answers WHERE row = ?", (row,))
 
-    def count(self) -> int:
-        """Return how many there are."""
-        return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
+    def rows(self) -> set[int]:
+        """Return the numbers of the rows that have one."""
+        return {number for (number,) in self._db.execute("SELECT row FROM answers")}
 
 
 class AnswerKeeper(BaseCallbackHandler):

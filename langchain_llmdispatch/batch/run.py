@@ -183,6 +183,7 @@ class _Run:
         if self._dearest is not None and journal.jobs.any():
             self._dearest *= _LIVE_FACTOR
         self._under_way = self._failures = self._refusals = 0
+        self._to_come = journal.answers.rows()  # rows that are not under way, and whose answers will cost
         self._settled = asyncio.Event()
         self.stopped: Literal["max_cost", "failures", "interrupt"] | None = None
 
@@ -229,12 +230,11 @@ class _Run:
 
     async def _rows(self, waiting: Iterator[tuple[int, BatchRow]]) -> AsyncIterator[tuple[int, BatchRow]]:
         for number, row in waiting:
-            while not self._affords_another():
-                if not self._under_way:
-                    self.stopped = "max_cost"
-                    return
-                self._settled.clear()
-                await self._settled.wait()
+            if not await self._has_room(number):
+                if self._to_come:  # rows that have begun go on; they may leave room
+                    continue
+                self.stopped = "max_cost"
+                return
             suspect = self._journal.deaths(number) >= SUSPECT
             if suspect:  # it may be what kills the process: others are not to be held responsible
                 await self._idle()
@@ -242,9 +242,19 @@ class _Run:
                 return
             if self._journal.start(number):
                 self._under_way += 1
+                self._to_come.discard(number)
                 yield number, row
                 if suspect:
                     await self._idle()
+
+    async def _has_room(self, number: int) -> bool:
+        """Return whether a row may start within `max_cost`, once those under way have shown their cost."""
+        while not self._affords(number):
+            if not self._under_way:
+                return False
+            self._settled.clear()
+            await self._settled.wait()
+        return True
 
     async def _idle(self) -> None:
         """Wait until no row is under way."""
@@ -252,14 +262,14 @@ class _Run:
             self._settled.clear()
             await self._settled.wait()
 
-    def _affords_another(self) -> bool:
+    def _affords(self, number: int) -> bool:
         most = self._limits.cost
-        if most is None:
+        if most is None or number in self._to_come:
             return True
         if self._dearest is None:  # the first row shows what one costs
             return not self._under_way
         reserved = self._spent + self._journal.jobs.reserved
-        return reserved + (self._under_way + 1) * self._dearest <= most
+        return reserved + (self._under_way + len(self._to_come) + 1) * self._dearest <= most
 
     async def _answer(self, numbered: tuple[int, BatchRow]) -> RowResult:
         return await self._live.result(*numbered)
@@ -267,6 +277,8 @@ class _Run:
     def _keep(self, result: RowResult) -> None:
         ended = self._journal.finish(result, max_tries=self._limits.tries)
         self._under_way -= 1
+        if result.pending:
+            self._to_come.add(result.number)
         if not result.pending:
             self._failures = 0 if result.error is None else self._failures + 1
         self._settled.set()
@@ -278,7 +290,8 @@ class _Run:
 
     def _count(self, result: RowResult, live_cost: Decimal) -> None:
         self._spent += result.cost
-        self._dearest = max(self._dearest or Decimal(0), live_cost)
+        if result.answer is not None or live_cost:  # one that failed may have cost nothing
+            self._dearest = max(self._dearest or Decimal(0), live_cost)
         if result.unpriced and self._limits.cost is not None:
             raise errors.ConfigurationError("max_cost cannot be held: the price of an answer is unknown.")
 
@@ -305,7 +318,7 @@ class _Run:
             model.calls,
             self._journal,
             collection,
-            self._affords,
+            self._reserve,
             self._judged,
             funds,
             self._interrupt,
@@ -355,7 +368,7 @@ class _Run:
         if self._bar is not None:
             self._bar.add(failed=True)
 
-    def _affords(self, worst: Decimal | None, beside: Decimal | int) -> Decimal | None:
+    def _reserve(self, worst: Decimal | None, beside: Decimal | int) -> Decimal | None:
         """Return what to reserve for a row: its worst case, or what the dearest row would cost live."""
         if self._is_exhausted:
             return None

@@ -281,8 +281,8 @@ class BatchStore:
         return report_of(self._db)
 
     def dearest(self) -> Decimal | None:
-        """Return the cost of the dearest row that has ended, in US dollars; None if none has."""
-        costs = self._db.execute("SELECT DISTINCT cost FROM rows WHERE state != 'waiting'")
+        """Return the US dollars of the dearest row so far; None if none was answered or cost something."""
+        costs = self._db.execute("SELECT DISTINCT cost FROM rows WHERE state = 'done' OR cost != '0'")
         return max((Decimal(usd) for (usd,) in costs), default=None)
 
 

@@ -113,6 +113,20 @@ def test_a_creation_that_was_not_confirmed_counts_as_a_try(bench: Bench) -> None
     assert (bench.run(vendor).done, vendor.created) == (1, 2)
 
 
+def test_what_is_to_come_counts_within_max_cost(bench: Bench) -> None:
+    """A row whose answer is made in the background leaves its place to no other row that would not fit beside it."""
+    vendor = Vendor(
+        said("completed"), lambda: said("queued" if bench.clock.monotonic() < 600 else "completed")
+    )
+    with model(vendor, clock=bench.clock) as dispatcher:
+        one = 0.0000128  # dollars a row
+        rows = ["2+2?"] * 5
+        report = run_batch(
+            dispatcher, rows, bench.sink, clock=bench.clock, max_cost=one * 2.5, max_in_flight=1
+        )
+    assert (report.done, report.stopped, vendor.created) == (2, "max_cost", 2)
+
+
 class Number(BaseModel):
     """A number."""
 

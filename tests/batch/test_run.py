@@ -129,6 +129,17 @@ def test_max_cost_is_never_exceeded(server: LoopbackServer, tmp_path: Path) -> N
     assert run_batch(model, rows, sink, max_cost=1).done == 50
 
 
+def test_max_cost_after_failures(server: LoopbackServer, tmp_path: Path) -> None:
+    """Rows that failed cost nothing, and show nothing: the first answer does, also in a later run."""
+    one = run_batch(priced(server), ["say 0"], tmp_path / "one.jsonl").cost
+    server.script("openai", [Fault(status=400)] * 4)
+    rows, sink = [f"say {n % 10}" for n in range(60)], tmp_path / "out.jsonl"
+    report = run_batch(priced(server), rows, sink, max_cost=float(one * 5), max_in_flight=16)
+    assert (report.stopped, report.failed) == ("max_cost", 4)
+    assert 4 <= report.done <= 5
+    assert report.cost <= one * 5
+
+
 def test_max_cost_needs_prices(server: LoopbackServer, tmp_path: Path) -> None:
     """A bound that cannot be held is an error, after one answer."""
     model = model_of(deployment(server, "openai", model="openai:unheard-of"))

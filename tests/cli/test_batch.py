@@ -113,7 +113,13 @@ def test_help_says_how_to_stop_and_go_on(capsys: pytest.CaptureFixture[str]) -> 
     """Formats, Ctrl-C, exit codes."""
     assert main(["batch", "--help"]) == 0
     shown = capsys.readouterr().out
-    for words in ('{"custom_id", "method", "url", "body"}', "The first Ctrl-C", "Exit codes: 0", "--status", "--max-failures"):
+    for words in (
+        '{"custom_id", "method", "url", "body"}',
+        "The first Ctrl-C",
+        "Exit codes: 0",
+        "--status",
+        "--max-failures",
+    ):
         assert words in shown
 
 
