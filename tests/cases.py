@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -50,8 +51,14 @@ def _failure(test: partial[None], names: Sequence[str], values: Sequence[Any]) -
     try:
         test(**dict(zip(names, values, strict=True)))
     except Exception as error:  # noqa: BLE001 - raised in a group, when all cases have run
-        error.add_note(
-            "The case: " + ", ".join(f"{n}={v!r:.200}" for n, v in zip(names, values, strict=True))
-        )
+        shown = zip(names, map(_shown, values), strict=True)
+        error.add_note("The case: " + ", ".join(f"{name}={value}" for name, value in shown))
         return error
     return None
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.200}"
+    except RecursionError:
+        return reprlib.repr(value)

@@ -26,6 +26,7 @@ CLASSES = {
 # Not errors of a call: one ends a race inside the engine, two are translated by the codecs and the driver, and
 # the others are failed assertions of tests.
 OUTSIDE = {
+    "cli/batch.py": {"_Signalled"},  # of a terminal, not of a call
     "dispatch/hedging.py": {"LostRaceError"},
     "framing.py": {"FrameTooLongError"},
     "internal/json_format.py": {"UnwritableError"},
