@@ -51,6 +51,10 @@ class ReadDeadline(float):
             self.clock, min(self.until, self.clock.monotonic() + CONNECT_TIMEOUT), "a connection"
         )
 
+    def timeouts(self) -> dict[str, float | None]:
+        """Return the timeouts of an httpx request by which this object reaches our network backends."""
+        return {"connect": self.connecting(), "read": self, "write": self, "pool": float(self)}
+
     def extend(self, until: float, what: str) -> None:
         """Move the end to another moment, for something else."""
         if self.interrupt is None or not self.interrupt.over:

@@ -63,16 +63,6 @@ def is_patched() -> bool:
     return _seams() != _ORIGINAL
 
 
-def timeouts(read_deadline: ReadDeadline) -> dict[str, float | None]:
-    """Return the timeouts of a request by which a `ReadDeadline` reaches our network backends."""
-    return {
-        "connect": read_deadline.connecting(),
-        "read": read_deadline,
-        "write": read_deadline,
-        "pool": float(read_deadline),
-    }
-
-
 class SyncDelegate:
     """Sends requests to one origin through httpx; see `SyncPool`.
 
@@ -89,7 +79,7 @@ class SyncDelegate:
 
     def handle_request(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         """Send a request, and return its response as soon as the head is there."""
-        request.extensions["timeout"] = timeouts(read_deadline)
+        request.extensions["timeout"] = read_deadline.timeouts()
         return self.transport.handle_request(request)
 
     def close(self) -> None:
@@ -114,7 +104,7 @@ class AsyncDelegate:
         self, request: httpx.Request, read_deadline: ReadDeadline
     ) -> httpx.Response:
         """Send a request, and return its response as soon as the head is there."""
-        request.extensions["timeout"] = timeouts(read_deadline)
+        request.extensions["timeout"] = read_deadline.timeouts()
         return await self.transport.handle_async_request(request)
 
     async def aclose(self) -> None:

@@ -40,7 +40,6 @@ from langchain_llmdispatch.transport.httpx_transports import (
     apply_deadlines,
     is_patched,
     renew_client,
-    timeouts,
 )
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
 from langchain_llmdispatch.transport.own_client import answer_in
@@ -148,7 +147,7 @@ class Transport:
 
     def _adopt(self, client: OwnClient, request: httpx.Request, read_deadline: ReadDeadline) -> None:
         """Prepare a request for a user's own client; see `adopt`."""
-        request.extensions["timeout"] = timeouts(read_deadline)
+        request.extensions["timeout"] = read_deadline.timeouts()
         adopt(client, request)
         origin, prepared = request.headers["host"], self._deadlines.setdefault(client, set())
         if origin not in prepared:
