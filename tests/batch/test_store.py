@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +68,7 @@ def test_large_rows_are_held_one_at_a_time(tmp_path: Path) -> None:
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
     """Let no file grow beyond a size, as if the disk were full."""
+    resource = pytest.importorskip("resource")  # of Unix
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
