@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.language_models import BaseChatModel, ModelProfile
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PrivateAttr
 
 from langchain_llmdispatch.chat_model import late
 from langchain_llmdispatch.chat_model.copies import CopiedFields
@@ -31,7 +31,7 @@ class ManagedModel(CopiedFields, BaseChatModel):
 
     __slots__ = ("_engine",)  # pydantic's own private attributes take 2 us to read, and calls read it often
     if TYPE_CHECKING:
-        _engine: Engine
+        _engine: Engine = PrivateAttr()  # for a type checker: no argument of the constructor
 
     @classmethod
     def from_config(cls, config: Any, **overrides: Any) -> Self:
