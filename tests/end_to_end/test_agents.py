@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,17 +17,8 @@ from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
+from tests.models import MODELS
 
-MODELS: Mapping[str, str] = {
-    "openai": "gpt-5.4-mini",
-    "anthropic": "claude-haiku-4-5",
-    "google": "gemini-2.5-flash",
-    "azure": "gpt-5.4-mini",
-    "cohere": "command-a-03-2025",
-    "huggingface": "openai/gpt-oss-120b",
-    "ollama": "llama3.1",
-    "compatible": "qwen3-4b",
-}
 COLOURS = ("invoke", "ainvoke", "stream", "astream")
 
 

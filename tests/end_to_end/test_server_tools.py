@@ -15,17 +15,8 @@ from langchain_llmdispatch.vendors.compile.server_tools import runs_itself
 from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import MODELS
 
-MODELS: Mapping[str, str] = {
-    "openai": "gpt-5.4-mini",
-    "anthropic": "claude-haiku-4-5",
-    "google": "gemini-2.5-flash",
-    "azure": "gpt-5.4-mini",
-    "cohere": "command-a-03-2025",
-    "huggingface": "openai/gpt-oss-120b",
-    "ollama": "llama3.1",
-    "compatible": "qwen3-4b",
-}
 TOOLS: Mapping[str, dict[str, Any]] = {
     "openai": {"type": "web_search", "search_context_size": "low"},
     "anthropic": {"type": "web_search_20250305", "name": "web_search", "max_uses": 2},

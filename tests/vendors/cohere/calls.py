@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch.types import Call, Endpoint
 from langchain_llmdispatch.vendors.cohere.vendor import CohereVendor
+from tests.vendors.chunks import fed
 
 VENDOR = CohereVendor()
 KEY = "cohere-test-key-0123456789"
@@ -84,16 +85,4 @@ def end(finish: str = "COMPLETE", **fields: Any) -> dict[str, Any]:
 
 def stream(data: bytes, *cuts: int, **fields: Any) -> list[AIMessageChunk]:
     """Return the chunks of a stream, fed in pieces."""
-    decoder = VENDOR.stream_decoder(call(**fields), {})
-    chunks: list[AIMessageChunk] = []
-    for start, stop in zip((0, *cuts), (*cuts, len(data)), strict=True):
-        chunks += decoder.feed(data[start:stop])
-    return chunks + decoder.close()
-
-
-def total(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    """Return the sum of chunks."""
-    first, *rest = chunks
-    for chunk in rest:
-        first += chunk
-    return first
+    return fed(VENDOR.stream_decoder(call(**fields), {}), data, *cuts)

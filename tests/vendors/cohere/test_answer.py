@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from langchain_llmdispatch import errors
 from tests.cases import each
+from tests.models import total
 from tests.vendors.cohere.calls import (
     ASKED,
     DONE,
@@ -25,7 +26,6 @@ from tests.vendors.cohere.calls import (
     stream,
     text,
     tool,
-    total,
     turn,
 )
 

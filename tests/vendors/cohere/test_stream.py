@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from tests.cases import each
+from tests.models import total
+from tests.vendors.chunks import assert_adds_up
 from tests.vendors.cohere.calls import (
     DONE,
     START,
@@ -20,7 +22,6 @@ from tests.vendors.cohere.calls import (
     events,
     stream,
     tool,
-    total,
 )
 
 PARTS = [
@@ -54,13 +55,7 @@ WHOLE = answer(
 def test_sum_is_the_whole(cuts: list[int]) -> None:
     """However the bytes arrive, the chunks add up to the answer that was not streamed."""
     chunks = stream(DATA, *sorted(cuts))
-    summed, wanted = total(chunks), decode(WHOLE)
-    for name in ("content", "tool_calls", "invalid_tool_calls", "usage_metadata", "additional_kwargs"):
-        assert getattr(summed, name) == getattr(wanted, name)
-    assert summed.response_metadata == wanted.response_metadata
-    assert summed.content_blocks == wanted.content_blocks
-    assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
-    assert all(chunk.response_metadata == {"model_provider": "cohere"} for chunk in chunks[:-1])
+    assert_adds_up(chunks, decode(WHOLE), "cohere")
 
 
 def test_cut_everywhere() -> None:

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
 from langchain_llmdispatch.types import Call, Endpoint
 from langchain_llmdispatch.vendors.ollama.vendor import OllamaVendor
+from tests.vendors.chunks import fed
 
 VENDOR = OllamaVendor()
 KEY = "ollama-test-key-0123456789"
@@ -41,16 +42,4 @@ def lines(*raw: Any) -> bytes:
 
 def stream(data: bytes, *cuts: int, **fields: Any) -> list[AIMessageChunk]:
     """Return the chunks of a stream, fed in pieces."""
-    decoder = VENDOR.stream_decoder(call(**fields), {})
-    chunks: list[AIMessageChunk] = []
-    for start, end in zip((0, *cuts), (*cuts, len(data)), strict=True):
-        chunks += decoder.feed(data[start:end])
-    return chunks + decoder.close()
-
-
-def total(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    """Return the sum of chunks."""
-    first, *rest = chunks
-    for chunk in rest:
-        first += chunk
-    return first
+    return fed(VENDOR.stream_decoder(call(**fields), {}), data, *cuts)

@@ -8,7 +8,8 @@ import pytest
 
 from langchain_llmdispatch import errors
 from tests.cases import each
-from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream, total
+from tests.models import total
+from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream
 
 
 def test_metadata() -> None:

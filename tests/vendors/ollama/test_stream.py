@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from tests.cases import each
-from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream, total
+from tests.models import total
+from tests.vendors.chunks import assert_adds_up
+from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream
 
 TOOL = {"id": "c1", "function": {"index": 0, "name": "weather", "arguments": {"city": "Zürich"}}}
 PARTS = [
@@ -27,13 +29,7 @@ WHOLE = answer(content="It is 🌧.", thinking="hm ja", tool_calls=[TOOL, {**TOO
 def test_sum_is_the_whole(cuts: list[int]) -> None:
     """However the bytes arrive, the chunks add up to the answer that was not streamed."""
     chunks = stream(lines(*PARTS), *sorted(cuts))
-    summed, wanted = total(chunks), decode(WHOLE)
-    for name in ("content", "tool_calls", "invalid_tool_calls", "usage_metadata", "additional_kwargs"):
-        assert getattr(summed, name) == getattr(wanted, name)
-    assert summed.response_metadata == wanted.response_metadata
-    assert summed.content_blocks == wanted.content_blocks
-    assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
-    assert all(chunk.response_metadata == {"model_provider": "ollama"} for chunk in chunks[:-1])
+    assert_adds_up(chunks, decode(WHOLE), "ollama")
 
 
 def test_nothing_is_no_chunk() -> None:
