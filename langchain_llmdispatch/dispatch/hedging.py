@@ -41,7 +41,7 @@ class Race:
 
     Attributes:
         winner: The attempt that answers, or None so far.
-        over: Whether no attempt can win any more, because the caller has left.
+        over: Whether no attempt can win any more: the caller has left, or a failure decided the call.
     """
 
     def __init__(self) -> None:
@@ -80,6 +80,12 @@ class Race:
             others = [racer for racer in self._racers if racer.attempt is not attempt]
         for racer in others:
             racer.lose()
+
+    def end(self) -> bool:
+        """End the race without a winner; return whether that was possible: none has won meanwhile."""
+        with self._lock:
+            self.over = self.winner is None
+            return self.over
 
     def leave(self, first: Racer) -> None:
         """End the race without a winner, if there is none; the driver records the first request's outcome."""

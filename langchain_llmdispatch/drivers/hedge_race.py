@@ -57,7 +57,8 @@ async def race(
                     async for piece in pieces:
                         yield piece
                 return
-            if _decides(ended, alone=len(runners) == 1):
+            # An answer may begin at the same moment: it stands, and is the next to be done.
+            if _decides(ended, alone=len(runners) == 1) and contest.end():
                 return
     finally:
         contest.leave(exchange)

@@ -21,12 +21,19 @@ from langchain_llmdispatch import AllDeploymentsFailedError, DispatcherChatModel
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.call_state import CallState
+from langchain_llmdispatch.dispatch.hedging import LostRaceError, Race
+from langchain_llmdispatch.dispatch.policy import CallPolicy
+from langchain_llmdispatch.drivers.hedge_race import race
+from langchain_llmdispatch.drivers.runner import Lane, Runner
+from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.middleware import Flow, Sleep
+from tests.calls import dispatch_of
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS, deployment, model_of, total
+from tests.targets import targets
 
 Call = Callable[[DispatcherChatModel, str], AIMessage]
 
@@ -213,6 +220,75 @@ def test_an_error_of_the_caller_ends_both(server: LoopbackServer, call: Call) ->
     assert {record.deployment for record in raised.value.attempts} >= {"a"}
     assert dispatcher.get_stats().total_requests == 2
     assert closed(server, before)
+
+
+class Scripted:
+    """The verbs of a race in which the hedge has won when the failure of the first request is looked at."""
+
+    def __init__(self) -> None:
+        self._order = [None, 0, 0]
+
+    def start(self, runner: Runner) -> None:
+        """Run it to its first piece."""
+        with pytest.raises(StopIteration):
+            runner.run().send(None)
+
+    async def first_done(self, runners: list[Runner], _: float | None) -> Runner | None:
+        """Return none in time, then the first of those that are left."""
+        place = self._order.pop(0)
+        return None if place is None else runners[place]
+
+
+class Unhurried:
+    """The first request, whose end has not been recorded when the other one has won."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+
+    def lose(self) -> None:
+        """Come too late."""
+
+    def abandon(self) -> None:
+        """Do nothing: it waits for nothing."""
+
+
+def test_an_answer_that_begins_as_the_other_request_fails_stands() -> None:
+    """A failure that would end the call does not, once the other request has begun to answer."""
+
+    async def failing(_: Any) -> Lane:
+        raise errors.InvalidRequestError("no", status_code=400)
+        yield
+
+    async def answering(attempt: Attempt, contest: Race) -> Lane:
+        with attempt:
+            attempt.send()
+            attempt.succeed()
+            yield ["an answer"]
+
+    async def raced() -> list[Any]:
+        verbs: Any = Scripted()
+        exchange: Any = Unhurried(first)
+        return [piece async for piece in race(verbs, dispatch, exchange, failing, answering)]
+
+    dispatch = dispatch_of(targets("a", "b"), CallPolicy(hedge_after=0), clock=FakeClock())
+    first = next(attempts := dispatch.attempts())
+    with first:
+        first.send()
+        assert asyncio.run(raced()) == [["an answer"]]
+    assert dispatch.call.outcome == "answered"
+    assert [record.error for record in dispatch.call.records] == [None, "InvalidRequestError"]
+    assert next(attempts, None) is None
+
+
+def test_a_race_that_is_won_does_not_end_otherwise() -> None:
+    """Of an end and a claim, the first one holds."""
+    won, ended = Race(), Race()
+    won.claim("answer")
+    assert not won.end()
+    assert not won.over
+    assert ended.end()
+    with pytest.raises(LostRaceError):
+        ended.claim("answer")
 
 
 @pytest.mark.parametrize(
