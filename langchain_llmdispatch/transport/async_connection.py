@@ -25,6 +25,7 @@ _READ = 64 * 1024  # bytes that are read at once: a limit on a response ends it 
 _BACKLOG = 256 * 1024  # unread bytes at which the transport stops reading
 _EYEBALLS = 0.25  # seconds after which the next address is tried as well
 _LONGEST = 1e6  # seconds; a longer wait has no bound
+_LATE = 0.02  # seconds that a timer may ring late rather than be set anew: uvloop's time steps
 _LOOK_SECONDS = 1.0  # between two looks at a full pool: a connection may also end without notice
 
 
@@ -148,7 +149,7 @@ class AsyncConnection(asyncio.Protocol):
         A timer that is set stays: most answers come long before it, and one timer serves many reads.
         """
         self._due = due = self._loop.time() + seconds
-        if self._timer is None or self._timer_due > due:
+        if self._timer is None or self._timer_due > due + _LATE:
             self._set_timer(due)
         self._waiter = self._loop.create_future()
         try:
