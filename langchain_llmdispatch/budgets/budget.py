@@ -226,7 +226,7 @@ class Budget:
         self._signal()
 
     def hand_over(self, reservation: BudgetReservation) -> None:
-        """Leave it to whoever adopts what is held; meanwhile this process holds nothing."""
+        """Leave it to the process that adopts what is held; meanwhile this process holds nothing."""
         self.settle(reservation, ZERO)
 
     def adopt(self, key: AccountKey, usd: Decimal, tokens: int = 0) -> BudgetReservation:

@@ -118,7 +118,7 @@ class RedisBudget(Budget):
         self._signal()
 
     def hand_over(self, reservation: BudgetReservation) -> None:
-        """Leave what the server holds to whoever adopts it."""
+        """Leave what the server holds to the process that adopts it."""
         with self._lock:
             self._open.discard(id(reservation))
 
