@@ -27,14 +27,17 @@ class Line:
     rate: bool = False
     compared: bool = True
 
-    def cell(self, figures: Figures, row: str) -> str:
-        """Return the median and its spread."""
+    def middle(self, figures: Figures, row: str) -> str:
+        """Return the median."""
         middle = figures.median(self.scenario, row, self.measure)
         if middle is None:
             return "-"
-        shown = 1e6 / middle if self.rate else middle
-        text = f"{shown:,.{self.digits}f}"
-        if len(figures.rounds(self.scenario, row, self.measure)) < 2:
+        return f"{1e6 / middle if self.rate else middle:,.{self.digits}f}"
+
+    def cell(self, figures: Figures, row: str) -> str:
+        """Return the median and its spread."""
+        text = self.middle(figures, row)
+        if text == "-" or len(figures.rounds(self.scenario, row, self.measure)) < 2:
             return text
         return f"{text} ±{figures.spread(self.scenario, row, self.measure):.0%}"
 
@@ -106,6 +109,26 @@ GROUPS: dict[str, Sequence[Line]] = {
         Line("`llmdispatch --help`, first character, ms", "--help, first character", "ms"),
     ],
 }
+
+
+COMPARED = {
+    FLOOR: "raw httpx",
+    OURS: "ours",
+    RIVAL: RIVAL,
+    ROUTER: "LiteLLM's router",
+    "pydantic-ai": "pydantic-ai",
+}
+"""The columns of README's table."""
+BRIEF = (
+    Line("a call, us of CPU", "one call"),
+    Line("a call, async", "one call, async"),
+    Line("a call of 512 at a time", "512 in flight"),
+    Line("a streamed chunk", "chunk of 200"),
+    Line("the same as vendors send them, one at a time", "chunk, paced"),
+    Line("a call whose first deployment responds with a 500", "fallback"),
+    Line("the next call of a thread of 200 messages", "thread of 200, next call"),
+    Line("calls per second, 512 at a time", "512 in flight", "wall", rate=True),
+)
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
@@ -190,6 +213,12 @@ def about(figures: Figures) -> str:
     )
 
 
+def brief(figures: Figures) -> str:
+    """Return README's table: medians of a few lines and rows."""
+    cells = [[line.title, *(line.middle(figures, row) for row in COMPARED)] for line in BRIEF]
+    return "\n".join(_table(["", *COMPARED.values()], cells))
+
+
 def summary(figures: Figures) -> str:
     """Return the short table: each target, what was measured, whether it is met."""
     head = ["| | target | measured | met |", "|---|---|---|---|"]
@@ -216,7 +245,7 @@ def rows(_: Figures) -> str:
     return "\n".join(_table(["row", "what it does"], [[row.name, row.about] for row in ROWS]))
 
 
-BLOCKS = {"summary": summary, "targets": single, "rows": rows, "full": full}
+BLOCKS = {"brief": brief, "summary": summary, "targets": single, "rows": rows, "full": full}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 
 
