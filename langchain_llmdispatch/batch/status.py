@@ -88,7 +88,7 @@ def status_of(store: str | Path, *, most_errors: int = 3) -> BatchStatus:
         most_errors: How many different errors are named.
 
     Raises:
-        ConfigurationError: There is none, or it is none.
+        ConfigurationError: It is missing, or is not one.
     """
     path = Path(store)
     if not path.is_file():

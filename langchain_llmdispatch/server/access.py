@@ -49,7 +49,7 @@ class Access:
         clients: The clients, in the order of their keys.
 
     Raises:
-        ConfigurationError: A key is none, or two clients have one name or one key.
+        ConfigurationError: A key is not usable, or two clients have one name or one key.
     """
 
     def __init__(self, keys: Iterable[KeyGiven] = ()) -> None:

@@ -16,7 +16,7 @@ def with_budget(model: DispatcherChatModel, client: Client) -> DispatcherChatMod
     Over Redis, the budget is shared by all servers that share with the model: its name is the client's.
 
     Raises:
-        ConfigurationError: The period is none.
+        ConfigurationError: It is not a period.
     """
     if client.usd is None or model.shared_state is None:
         return model

@@ -22,7 +22,7 @@ def messages_of(values: Collection[Any], where: str = "messages") -> list[BaseMe
         where: The field that they are in, for errors.
 
     Raises:
-        RefusedRequestError: One is none; the failure names it.
+        RefusedRequestError: One of them is not valid; the failure names it.
     """
     messages = []
     for number, value in enumerate(values):

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _READ = 64 * 1024  # bytes that are read at once: a limit on a response ends it near there
 _BACKLOG = 256 * 1024  # unread bytes at which the transport stops reading
 _EYEBALLS = 0.25  # seconds after which the next address is tried as well
-_LONGEST = 1e6  # seconds; a longer wait has no bound
 _LATE = 0.02  # seconds that a timer may ring late rather than be set anew: uvloop's time steps
 _LOOK_SECONDS = 1.0  # between two looks at a full pool: a connection may also end without notice
 
@@ -77,7 +76,7 @@ class AsyncConnection(asyncio.Protocol):
         """Connect, through the origin's proxy if it has one; see `SyncConnection.open`."""
         until = read_deadline.connecting()
         try:
-            async with asyncio.timeout(_left(until, httpx.ConnectTimeout)):
+            async with asyncio.timeout(until.seconds(httpx.ConnectTimeout)):
                 await self._connect(origin, None if origin.tunnels else context)
                 if origin.tunnels and context is not None:
                     await self._tunnel(origin, context, until)
@@ -121,7 +120,7 @@ class AsyncConnection(asyncio.Protocol):
                 raise httpx.ReadError(str(self._error))
             if self._over:
                 return b""
-            left, interrupt = _left(read_deadline, httpx.ReadTimeout), read_deadline.interrupt
+            left, interrupt = read_deadline.seconds(httpx.ReadTimeout), read_deadline.interrupt
             if interrupt is None:
                 await self._wait(left)
                 continue
@@ -209,12 +208,6 @@ class AsyncConnection(asyncio.Protocol):
             self._loop.call_soon_threadsafe(self.close)
 
 
-def _left(read_deadline: ReadDeadline, over: type[httpx.TimeoutException]) -> float:
-    if (left := read_deadline.until - read_deadline.clock.monotonic()) <= 0:
-        raise over("timed out")
-    return min(left, _LONGEST)
-
-
 class AsyncPool(Pool[AsyncConnection]):
     """The connections of one event loop to one origin."""
 
@@ -252,7 +245,7 @@ class AsyncPool(Pool[AsyncConnection]):
         """Return a new connection, or one that became idle while the pool was full."""
         opening = AsyncConnection()
         while (added := self._added(opening)) is None:
-            if (idle := await self._turn(_left(read_deadline, httpx.PoolTimeout))) is not None:
+            if (idle := await self._turn(read_deadline.seconds(httpx.PoolTimeout))) is not None:
                 return idle
         try:
             await added.open(self._origin, self._context, read_deadline)

@@ -16,6 +16,8 @@ from langchain_llmdispatch.clock import Clock
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection: the name's lookup, all addresses, a proxy and TLS together."""
 
+_LONGEST = 1e6  # seconds; a longer wait has no bound
+
 
 class ReadDeadline(float):
     """Until when the network may block an attempt: a number of seconds for httpx, a moment for us.
@@ -44,6 +46,16 @@ class ReadDeadline(float):
     def left(self) -> float:
         """Return the seconds left, negative when it has passed."""
         return self.until - self.clock.monotonic()
+
+    def seconds(self, over: type[Exception]) -> float:
+        """Return the seconds left, for a socket or an event loop, which have an upper bound.
+
+        Args:
+            over: What is raised where none are left.
+        """
+        if (left := self.until - self.clock.monotonic()) <= 0:
+            raise over("timed out")
+        return min(left, _LONGEST)
 
     def connecting(self) -> ReadDeadline:
         """Return until when a connection may be under way that is begun now."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _BACKEND = SyncBackend()
 _READ = 64 * 1024  # bytes that are read at once
-_LONGEST = 1e6  # seconds; a longer wait has no bound
 _LOOK_SECONDS = 0.05  # between two looks at a full pool: a connection may also end without notice
 
 
@@ -44,13 +43,13 @@ class SyncConnection:
         until = read_deadline.connecting()
         try:
             stream = _BACKEND.connect_tcp(
-                *origin.first_hop, _left(until, httpx.ConnectTimeout), None, KEEP_ALIVE
+                *origin.first_hop, until.seconds(httpx.ConnectTimeout), None, KEEP_ALIVE
             )
             self._socket = stream.get_extra_info("socket")
             if origin.tunnels:
                 self._tunnel(origin, until)
             if context is not None:
-                self._socket.settimeout(_left(until, httpx.ConnectTimeout))
+                self._socket.settimeout(until.seconds(httpx.ConnectTimeout))
                 self._socket = context.wrap_socket(self._socket, server_hostname=origin.host)
         except (httpcore.ConnectTimeout, httpx.TimeoutException, TimeoutError):
             raise httpx.ConnectTimeout("timed out") from None
@@ -71,7 +70,7 @@ class SyncConnection:
             httpx.WriteTimeout: The deadline passed.
         """
         try:
-            self._socket.settimeout(_left(read_deadline, httpx.WriteTimeout))
+            self._socket.settimeout(read_deadline.seconds(httpx.WriteTimeout))
             self._socket.sendall(data)
         except TimeoutError:
             raise httpx.WriteTimeout("timed out") from None
@@ -88,7 +87,7 @@ class SyncConnection:
         """
         interrupt = read_deadline.interrupt
         try:
-            self._socket.settimeout(_left(read_deadline, httpx.ReadTimeout))
+            self._socket.settimeout(read_deadline.seconds(httpx.ReadTimeout))
             if interrupt is None:
                 data: bytes = self._socket.recv(_READ)
             else:
@@ -133,12 +132,6 @@ class SyncConnection:
         self.close()
 
 
-def _left(read_deadline: ReadDeadline, over: type[httpx.TimeoutException]) -> float:
-    if (left := read_deadline.until - read_deadline.clock.monotonic()) <= 0:
-        raise over("timed out")
-    return min(left, _LONGEST)
-
-
 class SyncPool(Pool[SyncConnection]):
     """The connections of all threads to one origin."""
 
@@ -176,7 +169,7 @@ class SyncPool(Pool[SyncConnection]):
             while (added := self._added(opening)) is None:
                 self._waiting += 1
                 try:
-                    self._freed.wait(min(_left(read_deadline, httpx.PoolTimeout), _LOOK_SECONDS))
+                    self._freed.wait(min(read_deadline.seconds(httpx.PoolTimeout), _LOOK_SECONDS))
                 finally:
                     self._waiting -= 1
                 if (idle := self.take()) is not None:
