@@ -8,7 +8,7 @@ where it is installed, makes them faster and changes nothing: what it refuses or
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from enum import Enum
@@ -105,6 +105,12 @@ def _parts(value: Any) -> Iterable[Any]:
 def json_text(data: bytes | bytearray | str) -> str:
     """Return a JSON text that may be bytes, without their byte order mark; what is no character is U+FFFD."""
     return _paired(data if isinstance(data, str) else data.decode(json.detect_encoding(data), "replace"))
+
+
+def part_of(value: Any, name: str) -> Mapping[str, Any]:
+    """Return an object within a JSON object; empty if there is none under this name."""
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def dump_json(value: Any, *, allow_nan: bool = True, path: str = "", finite: str = "") -> bytes:

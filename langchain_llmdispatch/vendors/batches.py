@@ -89,6 +89,8 @@ class BatchApi(ABC):
     """Whether a job keeps our token, so that it is found again by it."""
     by_line: ClassVar[bool] = True
     """Whether results are a stream of lines; else they are one document."""
+    listed_in: ClassVar[str] = "data"
+    """The member of a page of jobs that holds them."""
     poll_seconds: ClassVar[tuple[float, float]] = (10.0, 60.0)
     """Seconds between two polls, at first and at most."""
 
@@ -131,12 +133,20 @@ class BatchApi(ABC):
             file_id: The file that they are in, where `upload` makes one.
         """
 
-    @abstractmethod
     def job(self, body: bytes) -> BatchJob:
         """Return the job that an answer to `create`, `poll` or `cancel` describes.
 
         Raises:
             MalformedResponseError: It describes none.
+        """
+        return self.described(object_in(body, "the batch"))
+
+    @abstractmethod
+    def described(self, value: Mapping[str, Any]) -> BatchJob:
+        """Return the job that an object of the vendor's describes.
+
+        Raises:
+            MalformedResponseError: It has no id.
         """
 
     @abstractmethod
@@ -151,14 +161,23 @@ class BatchApi(ABC):
     def recent(self, cursor: str) -> httpx.Request:
         """Return the request that lists jobs, newest first; an empty cursor begins."""
 
-    @abstractmethod
     def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
         """Return the jobs of a page, and the cursor of the next page; empty on the last one.
 
         Args:
             body: The page.
             cursor: The cursor that it was read with.
+
+        Raises:
+            MalformedResponseError: It is no page of jobs.
         """
+        page = object_in(body, "the list of batches")
+        found = [self.described(each) for each in page.get(self.listed_in) or () if isinstance(each, Mapping)]
+        return found, self.next_page(page, found, cursor)
+
+    @abstractmethod
+    def next_page(self, page: Mapping[str, Any], jobs: Sequence[BatchJob], cursor: str) -> str:
+        """Return the cursor of the page after one with these jobs; empty if it is the last one."""
 
     @abstractmethod
     def results(self, job_id: str, source: str) -> httpx.Request:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.internal.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import parse_json, part_of
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 from langchain_llmdispatch.vendors.wordings import narrowed
 
@@ -191,9 +191,7 @@ def _place(loc: Any) -> str:
 
 def _behind(error: Mapping[str, Any], depth: int) -> str:
     """Return the text of the vendor behind a gateway (OpenRouter)."""
-    metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
-    return message_of(raw, depth + 1)
+    return message_of(part_of(error, "metadata").get("raw"), depth + 1)
 
 
 @dataclass(frozen=True, slots=True)

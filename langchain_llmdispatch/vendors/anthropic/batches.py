@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json, part_of
 from langchain_llmdispatch.vendors.batches import (
     BatchApi,
     BatchJob,
@@ -104,44 +104,33 @@ class MessageBatches(BatchApi):
 
     # -- answers -----------------------------------------------------------------------------------
 
-    def job(self, body: bytes) -> BatchJob:
+    def described(self, value: Mapping[str, Any]) -> BatchJob:
         """Return the job in a message batch."""
-        return _job(object_in(body, "the batch"))
+        counts = [each for each in part_of(value, "request_counts").values() if isinstance(each, int)]
+        ended = value.get("processing_status") == "ended"
+        return BatchJob(
+            id_in(value, "the batch"),
+            "ended" if ended else "running",
+            ("results",) if ended else (),
+            rows=sum(counts) or None,
+            created_at=seconds_of(value.get("created_at")),
+            reason="it has no result",
+        )
 
-    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
-        """Return the jobs of a list."""
-        page = object_in(body, "the list of batches")
-        found = [_job(each) for each in page.get("data") or () if isinstance(each, Mapping)]
-        return found, str(page.get("last_id") or found[-1].id) if page.get("has_more") and found else ""
+    def next_page(self, page: Mapping[str, Any], jobs: Sequence[BatchJob], cursor: str) -> str:
+        """Return the id of the last job, if there are more."""
+        return str(page.get("last_id") or jobs[-1].id) if page.get("has_more") and jobs else ""
 
     def decode(self, data: bytes) -> Iterator[BatchResult]:
         """Yield the result in a line: `succeeded`, `errored`, `canceled` or `expired`."""
         line = object_in(data, "a line of results")
-        name, found = id_in(line, "a line of results", "custom_id"), line.get("result")
-        result = found if isinstance(found, Mapping) else {}
+        name, result = id_in(line, "a line of results", "custom_id"), part_of(line, "result")
         kind = id_in(result, "a result", "type")
         if kind == "succeeded":
             yield BatchResult(name, 200, dump_json(result.get("message")))
         elif kind == "errored":
             whole = result.get("error")
-            inner = whole.get("error") if isinstance(whole, Mapping) else None
-            word = str(inner.get("type")) if isinstance(inner, Mapping) else ""
-            yield BatchResult(name, _STATUSES.get(word, 500), dump_json(whole))
+            status = _STATUSES.get(str(part_of(whole, "error").get("type")), 500)
+            yield BatchResult(name, status, dump_json(whole))
         else:
             yield BatchResult(name, reason=kind)
-
-
-def _job(value: Mapping[str, Any]) -> BatchJob:
-    name, counts = id_in(value, "the batch"), value.get("request_counts")
-    numbers = (
-        [each for each in counts.values() if isinstance(each, int)] if isinstance(counts, Mapping) else []
-    )
-    ended = value.get("processing_status") == "ended"
-    return BatchJob(
-        name,
-        "ended" if ended else "running",
-        ("results",) if ended else (),
-        rows=sum(numbers) or None,
-        created_at=seconds_of(value.get("created_at")),
-        reason="it has no result",
-    )

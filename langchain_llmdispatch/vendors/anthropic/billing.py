@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_llmdispatch.internal.json_format import part_of
 from langchain_llmdispatch.vendors.billing import NO_BILL, PLAIN, Bill, Billing, Terms, fees_of, most_uses
 
 _EVERYWHERE = frozenset({"", "global", "not_available"})
@@ -41,8 +42,7 @@ class AnthropicBilling(Billing):
         if not isinstance(usage, Mapping):
             return NO_BILL
         terms = _terms(self.tier(usage.get("service_tier")), usage)
-        used = usage.get("server_tool_use")
-        used = used if isinstance(used, Mapping) else {}
+        used = part_of(usage, "server_tool_use")
         fees = fees_of({"web_search": used.get("web_search_requests")})
         # A container is free beside web search and web fetch; elsewhere its time is not reported, and the
         # least that is billed is assumed.

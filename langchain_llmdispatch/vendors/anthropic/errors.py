@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.internal.json_format import part_of
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 from langchain_llmdispatch.vendors.errors import ErrorTable, Phrases, json_or_text, message_of
 
@@ -80,10 +81,8 @@ def _with_id(error: VendorError, value: Any) -> VendorError:
 
 def _parts(value: Any) -> ErrorBody:
     """Return the parts of `{"type": "error", "error": {...}, "request_id": ...}`, or of a text."""
-    error = value.get("error") if isinstance(value, dict) else None
-    error = error if isinstance(error, dict) else {}
-    details = error.get("details")
-    details = details if isinstance(details, dict) else {}
+    error = part_of(value, "error")
+    details = part_of(error, "details")
     return ErrorBody(
         message_of(value),
         type=str(error.get("type") or "").lower(),

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json, part_of
 from langchain_llmdispatch.vendors.batches import (
     BatchApi,
     BatchJob,
@@ -50,6 +50,7 @@ class GenerateContentBatches(BatchApi):
     most_rows: ClassVar[int] = 2_000  # ours, see above
     most_bytes: ClassVar[int] = 16 * 1024 * 1024  # inline requests: below 20 MB
     by_line: ClassVar[bool] = False
+    listed_in: ClassVar[str] = "operations"
 
     def __init__(
         self,
@@ -101,22 +102,33 @@ class GenerateContentBatches(BatchApi):
 
     # -- answers -----------------------------------------------------------------------------------
 
-    def job(self, body: bytes) -> BatchJob:
+    def described(self, value: Mapping[str, Any]) -> BatchJob:
         """Return the job in an operation."""
-        return _job(object_in(body, "the batch"))
+        facts, state = part_of(value, "metadata"), _state(value)
+        ended = bool(value.get("done")) or state in _OVER
+        rows, detail = (
+            part_of(facts, "batchStats").get("requestCount"),
+            part_of(value, "error").get("message"),
+        )
+        return BatchJob(
+            id_in(value, "the batch", "name"),
+            "ended" if ended else "running",
+            ("inline",) if ended and _inlined(value) else (),
+            str(facts.get("displayName") or ""),
+            int(rows) if isinstance(rows, str) and rows.isdecimal() else None,
+            seconds_of(facts.get("createTime")),
+            f"the batch is {state.lower() or 'over'}" + f": {detail}" * bool(detail),
+        )
 
-    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
-        """Return the jobs of a list of operations."""
-        page = object_in(body, "the list of batches")
-        found = [_job(each) for each in page.get("operations") or () if isinstance(each, Mapping)]
-        return found, str(page.get("nextPageToken") or "")
+    def next_page(self, page: Mapping[str, Any], jobs: Sequence[BatchJob], cursor: str) -> str:
+        """Return the page's token of the next one."""
+        return str(page.get("nextPageToken") or "")
 
     def decode(self, data: bytes) -> Iterator[BatchResult]:
         """Yield the results in an operation, or the one in a line of a result file."""
         document = object_in(data, "the results")
         for item in _inlined(document) or ([document] if "key" in document else []):
-            metadata = item.get("metadata")
-            metadata = metadata if isinstance(metadata, Mapping) else {}
+            metadata = part_of(item, "metadata")
             name = item.get("key") or metadata.get("key") or metadata.get("custom_id")
             if "response" in item:
                 yield BatchResult(str(name or ""), 200, dump_json(item["response"]))
@@ -124,32 +136,17 @@ class GenerateContentBatches(BatchApi):
                 yield _failed(str(name or ""), item.get("error"))
 
 
-def _job(value: Mapping[str, Any]) -> BatchJob:
-    facts, error = value.get("metadata"), value.get("error")
-    facts = facts if isinstance(facts, Mapping) else {}
-    state = str(facts.get("state") or "")
+def _state(value: Mapping[str, Any]) -> str:
+    state = str(part_of(value, "metadata").get("state") or "")
     for prefix in _STATES:
         state = state.removeprefix(prefix)
-    ended = bool(value.get("done")) or state in _OVER
-    counts = facts.get("batchStats")
-    rows = counts.get("requestCount") if isinstance(counts, Mapping) else None
-    detail = error.get("message") if isinstance(error, Mapping) else ""
-    return BatchJob(
-        id_in(value, "the batch", "name"),
-        "ended" if ended else "running",
-        ("inline",) if ended and _inlined(value) else (),
-        str(facts.get("displayName") or ""),
-        int(rows) if isinstance(rows, str) and rows.isdecimal() else None,
-        seconds_of(facts.get("createTime")),
-        f"the batch is {state.lower() or 'over'}" + f": {detail}" * bool(detail),
-    )
+    return state
 
 
 def _inlined(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the inline results, which stand in `response`, and a second time in `metadata.output`."""
-    for holder in (value.get("response"), (value.get("metadata") or {}).get("output")):
-        outer = holder.get("inlinedResponses") if isinstance(holder, Mapping) else None
-        found = outer.get("inlinedResponses") if isinstance(outer, Mapping) else None
+    for holder in (part_of(value, "response"), part_of(part_of(value, "metadata"), "output")):
+        found = part_of(holder, "inlinedResponses").get("inlinedResponses")
         if isinstance(found, list) and found:
             return [each for each in found if isinstance(each, Mapping)]
     return []

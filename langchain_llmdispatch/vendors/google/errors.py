@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.internal.json_format import part_of
 from langchain_llmdispatch.vendors.base import ErrorBody, vendor_error
 from langchain_llmdispatch.vendors.errors import ErrorTable, Phrases, json_or_text, message_of
 
@@ -104,8 +105,7 @@ def _meaning(document: Any, status: int | None) -> tuple[type[VendorError], Erro
 def _error_object(document: Any) -> Mapping[str, Any]:
     if isinstance(document, list):  # streams without `alt=sse` wrap it
         document = document[0] if document else None
-    error = document.get("error") if isinstance(document, Mapping) else None
-    return error if isinstance(error, Mapping) else {}
+    return part_of(document, "error")
 
 
 def _is_daily(details: Sequence[Mapping[str, Any]]) -> bool:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.errors import DispatchError, VendorError
+from langchain_llmdispatch.internal.json_format import part_of
 from langchain_llmdispatch.vendors.base import retry_after
 from langchain_llmdispatch.vendors.errors import class_of_status
 from langchain_llmdispatch.vendors.redaction import credentials, redact
@@ -127,7 +128,7 @@ def _class_of(error: Exception, status: int | None, code: str | None) -> type[Di
 
 def _status(error: Exception) -> int | None:
     response = getattr(error, "response", None)
-    botocore = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    botocore = part_of(response, "ResponseMetadata")
     found = (
         getattr(error, "status_code", None),
         getattr(error, "http_status", None),
@@ -142,7 +143,7 @@ def _code(error: Exception) -> str | None:
     response, body = getattr(error, "response", None), getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, dict) else {}
     inner = inner if isinstance(inner, dict) else {}
-    botocore = response.get("Error", {}) if isinstance(response, dict) else {}
+    botocore = part_of(response, "Error")
     found = (getattr(error, "code", None), inner.get("code"), inner.get("type"), botocore.get("Code"))
     return next((word for word in found if isinstance(word, str) and word), None)
 

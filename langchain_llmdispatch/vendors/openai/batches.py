@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json, part_of
 from langchain_llmdispatch.vendors.batches import (
     BatchApi,
     BatchJob,
@@ -156,18 +156,27 @@ class FileBatches(BatchApi):
 
     # -- answers -----------------------------------------------------------------------------------
 
-    def job(self, body: bytes) -> BatchJob:
+    def described(self, value: Mapping[str, Any]) -> BatchJob:
         """Return the job in a batch object."""
-        return _job(object_in(body, "the batch"))
+        status = str(value.get("status") or "").lower()
+        # Null, "" or absent where the file would be empty; Azure names an empty file, too.
+        files = files_in(value, "output_file_id", "error_file_id")
+        errors = _errors(value)
+        return BatchJob(
+            id_in(value, "the batch"),
+            _state(status, bool(files), [str(each.get("code")) for each in errors]),
+            files,
+            token_in(value),
+            part_of(value, "request_counts").get("total") or None,
+            seconds_of(value.get("created_at")),
+            "; ".join([f"the batch is {status}", *map(_text, errors[:1])]),
+        )
 
-    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
-        """Return the jobs of a list; Groq's cursor is `paging.next_cursor`."""
-        page = object_in(body, "the list of batches")
-        found = [_job(each) for each in page.get("data") or () if isinstance(each, Mapping)]
-        following = (page.get("paging") or {}).get("next_cursor")
-        if following:
-            return found, f"cursor={following}"
-        return found, f"after={page.get('last_id') or found[-1].id}" if page.get("has_more") and found else ""
+    def next_page(self, page: Mapping[str, Any], jobs: Sequence[BatchJob], cursor: str) -> str:
+        """Return `cursor=` and Groq's `paging.next_cursor`, or `after=` and the last job's id."""
+        if following := part_of(page, "paging").get("next_cursor"):
+            return f"cursor={following}"
+        return f"after={page.get('last_id') or jobs[-1].id}" if page.get("has_more") and jobs else ""
 
     def decode(self, data: bytes) -> Iterator[BatchResult]:
         """Yield the result in a line of either file: it succeeded only if its status says so."""
@@ -179,8 +188,7 @@ class FileBatches(BatchApi):
             content = body.encode() if isinstance(body, str) else dump_json(body)
             yield BatchResult(name, response["status_code"], content)
             return
-        error = line.get("error")
-        error = error if isinstance(error, Mapping) else {}
+        error = part_of(line, "error")
         yield BatchResult(name, reason=str(error.get("code") or error.get("message") or "no response"))
 
 
@@ -199,22 +207,14 @@ def line_of(head: Mapping[str, Any], body: Mapping[str, Any]) -> bytes:
     return dump_json(head)[:-1] + b',"body":' + dump_json(body, allow_nan=False) + b"}"
 
 
-def _job(value: Mapping[str, Any]) -> BatchJob:
-    status = str(value.get("status") or "").lower()
-    # Null, "" or absent where the file would be empty; Azure names an empty file, too.
-    files = [file for name in ("output_file_id", "error_file_id") if (file := value.get(name))]
-    codes = [str(each.get("code")) for each in _errors(value)]
-    counts, metadata = value.get("request_counts"), value.get("metadata")
-    reason = f"the batch is {status}" + "".join(f"; {_text(each)}" for each in _errors(value)[:1])
-    return BatchJob(
-        id_in(value, "the batch"),
-        _state(status, bool(files), codes),
-        tuple(map(str, files)),
-        str(metadata.get(OURS) or "") if isinstance(metadata, Mapping) else "",
-        (counts.get("total") or None) if isinstance(counts, Mapping) else None,
-        seconds_of(value.get("created_at")),
-        reason,
-    )
+def files_in(value: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """Return the ids of a job's files that are under these names."""
+    return tuple(str(file) for name in names if (file := value.get(name)))
+
+
+def token_in(value: Mapping[str, Any]) -> str:
+    """Return our token in a job's metadata; empty if there is none."""
+    return str(part_of(value, "metadata").get(OURS) or "")
 
 
 def _state(status: str, has_files: bool, codes: Sequence[str]) -> Any:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from langchain_llmdispatch.internal.json_format import part_of
 from langchain_llmdispatch.vendors.billing import (
     NO_BILL,
     Bill,
@@ -36,10 +37,10 @@ class OpenAIBilling(Billing):
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
         """Return what the metadata of an answer says of its price."""
         tier = self.tier(metadata.get("service_tier"))
-        stated, tools = _stated(metadata), metadata.get(SERVER_TOOLS)
+        stated, tools = _stated(metadata), part_of(metadata, SERVER_TOOLS)
         if not tier and stated is None and not tools:
             return NO_BILL
-        fees = fees_of(tools if isinstance(tools, Mapping) else {})
+        fees = fees_of(tools)
         # A container that an earlier answer began is paid once for its session; that cannot be seen here.
         estimated = any(kind.startswith("code_interpreter") for kind, _ in fees)
         return Bill(Terms(tier), fees, stated, estimated=estimated)

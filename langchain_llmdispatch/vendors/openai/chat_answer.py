@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
 
-from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json, part_of
 from langchain_llmdispatch.vendors.answer import ToolCalls, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.finish_reasons import ending
@@ -47,7 +47,7 @@ def usage_metadata(usage: Any) -> UsageMetadata | None:
     total = count_of(usage.get("total_tokens"))
     if usage.keys() <= _COUNTS:  # no details
         return usage_of(prompt, completion, total)
-    read, written = _details(usage, "prompt"), _details(usage, "completion")
+    read, written = part_of(usage, "prompt_tokens_details"), part_of(usage, "completion_tokens_details")
     reasoning = _first_count(written.get("reasoning_tokens"), usage.get("reasoning_tokens"))
     # xAI counts reasoning beside the completion instead of within it; only the total shows that.
     if reasoning and total == sum_of(prompt, completion, reasoning):
@@ -76,11 +76,6 @@ def price_facts(usage: Any, model: str) -> dict[str, Any]:
 def raw_usage(chunk: Mapping[str, Any]) -> Any:
     """Return the usage of a chunk; Groq's streams put it aside in `x_groq`."""
     return chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
-
-
-def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
-    details = usage.get(f"{side}_tokens_details")
-    return details if isinstance(details, Mapping) else {}
 
 
 def _first_count(*values: Any) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json, part_of
 from langchain_llmdispatch.vendors.batches import (
     BatchJob,
     BatchLine,
@@ -19,7 +19,7 @@ from langchain_llmdispatch.vendors.batches import (
     seconds_of,
     status_of,
 )
-from langchain_llmdispatch.vendors.openai.batches import OURS, FileBatches, line_of
+from langchain_llmdispatch.vendors.openai.batches import OURS, FileBatches, files_in, line_of, token_in
 
 if TYPE_CHECKING:
     import httpx
@@ -56,29 +56,23 @@ class MistralBatches(FileBatches):
         query = {"page": cursor or "0", "page_size": str(_PAGE), "order_by": "-created"}
         return self._get(self.path, query=query)
 
-    def job(self, body: bytes) -> BatchJob:
+    def described(self, value: Mapping[str, Any]) -> BatchJob:
         """Return the job in a batch job."""
-        return self._job(object_in(body, "the batch"))
-
-    def _job(self, value: Mapping[str, Any]) -> BatchJob:
-        status, metadata = str(value.get("status") or ""), value.get("metadata")
+        status = str(value.get("status") or "")
         errors = [str(each.get("message")) for each in value.get("errors") or () if isinstance(each, Mapping)]
-        files = [file for name in ("output_file", "error_file") if (file := value.get(name))]
         return BatchJob(
             id_in(value, "the batch"),
             "running" if status in self._running else "ended",
-            tuple(map(str, files)),
-            str(metadata.get(OURS) or "") if isinstance(metadata, Mapping) else "",
+            files_in(value, "output_file", "error_file"),
+            token_in(value),
             value.get("total_requests") or None,
             seconds_of(value.get("created_at")),
             "; ".join([f"the batch is {status.lower()}", *errors[:1]]),
         )
 
-    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
-        """Return the jobs of a page; the last one is empty."""
-        page = object_in(body, "the list of batches")
-        found = [self._job(each) for each in page.get("data") or () if isinstance(each, Mapping)]
-        return found, str(int(cursor or 0) + 1) if found else ""
+    def next_page(self, page: Mapping[str, Any], jobs: Sequence[BatchJob], cursor: str) -> str:
+        """Return the number of the next page; the last one is empty."""
+        return str(int(cursor or 0) + 1) if jobs else ""
 
 
 class XaiBatches(FileBatches):
@@ -88,6 +82,7 @@ class XaiBatches(FileBatches):
     """
 
     by_line: ClassVar[bool] = False
+    listed_in: ClassVar[str] = "batches"
 
     def create(self, group: str, token: str, lines: Sequence[bytes], file_id: str) -> httpx.Request:
         """Return `POST /batches` for the file, with our token as the name."""
@@ -106,15 +101,23 @@ class XaiBatches(FileBatches):
         token = "" if source == _FIRST else source
         return self._get(self._of(job_id, "/results"), query=_page(_RESULTS, token))
 
-    def job(self, body: bytes) -> BatchJob:
-        """Return the job in a batch."""
-        return _counted(object_in(body, "the batch"))
+    def described(self, value: Mapping[str, Any]) -> BatchJob:
+        """Return the job in a batch: it has ended when nothing of it is pending, or xAI has cancelled it."""
+        state, refusal = part_of(value, "state"), value.get("cancel_by_xai_message")
+        total = state.get("num_requests") or 0
+        ended = bool(refusal) or (not state.get("num_pending") and bool(total or value.get("cancel_time")))
+        return BatchJob(
+            id_in(value, "the batch", "batch_id"),
+            "ended" if ended else "running",
+            (_FIRST,) if ended and total else (),
+            str(value.get("name") or ""),
+            total or None,
+            reason=f"the batch is cancelled by xAI: {refusal}" if refusal else "it has no result",
+        )
 
-    def jobs(self, body: bytes, cursor: str = "") -> tuple[Sequence[BatchJob], str]:
-        """Return the jobs of a list."""
-        page = object_in(body, "the list of batches")
-        found = [_counted(each) for each in page.get("batches") or () if isinstance(each, Mapping)]
-        return found, str(page.get("pagination_token") or "")
+    def next_page(self, page: Mapping[str, Any], jobs: Sequence[BatchJob], cursor: str) -> str:
+        """Return the page's token of the next one."""
+        return str(page.get("pagination_token") or "")
 
     def following(self, data: bytes) -> str:
         """Return the token of the next page of results."""
@@ -125,33 +128,15 @@ class XaiBatches(FileBatches):
         """Yield the results of a page: a response, in an object with the name of its API, or an error."""
         for item in object_in(data, "the results").get("results") or ():
             name = id_in(item, "a result", "batch_request_id")
-            found = item.get("batch_result")
-            result: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-            response, error = result.get("response"), result.get("error")
-            if isinstance(response, Mapping) and response:
+            result = part_of(item, "batch_result")
+            if response := part_of(result, "response"):
                 yield BatchResult(name, 200, dump_json(next(iter(response.values()))))
             else:
-                yield _failed(name, error if isinstance(error, Mapping) else {})
+                yield _failed(name, part_of(result, "error"))
 
 
 def _page(size: int, token: str) -> dict[str, str]:
     return {"limit": str(size)} | ({"pagination_token": token} if token else {})
-
-
-def _counted(value: Mapping[str, Any]) -> BatchJob:
-    """Return the job in a batch: it has ended when nothing of it is pending, or xAI has cancelled it."""
-    found = value.get("state")
-    state: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-    total, refusal = state.get("num_requests") or 0, value.get("cancel_by_xai_message")
-    ended = bool(refusal) or (not state.get("num_pending") and bool(total or value.get("cancel_time")))
-    return BatchJob(
-        id_in(value, "the batch", "batch_id"),
-        "ended" if ended else "running",
-        (_FIRST,) if ended and total else (),
-        str(value.get("name") or ""),
-        total or None,
-        reason=f"the batch is cancelled by xAI: {refusal}" if refusal else "it has no result",
-    )
 
 
 def _failed(name: str, error: Mapping[str, Any]) -> BatchResult:

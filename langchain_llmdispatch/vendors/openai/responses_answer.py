@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
-from langchain_llmdispatch.internal.json_format import dump_json
+from langchain_llmdispatch.internal.json_format import dump_json, part_of
 from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id, model_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.base import ErrorBody
@@ -112,7 +112,7 @@ def response_usage(usage: Any) -> UsageMetadata | None:
     """Return a response's usage in LangChain's terms, or None if it does not count both sides."""
     if not isinstance(usage, Mapping):
         return None
-    inputs, outputs = _details(usage, "input"), _details(usage, "output")
+    inputs, outputs = part_of(usage, "input_tokens_details"), part_of(usage, "output_tokens_details")
     return usage_of(
         usage.get("input_tokens"),
         usage.get("output_tokens"),
@@ -123,11 +123,6 @@ def response_usage(usage: Any) -> UsageMetadata | None:
         },
         outputs={"reasoning": outputs.get("reasoning_tokens")},
     )
-
-
-def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
-    details = usage.get(f"{side}_tokens_details")
-    return details if isinstance(details, Mapping) else {}
 
 
 # -- items ---------------------------------------------------------------------------------------------
