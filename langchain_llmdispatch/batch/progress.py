@@ -16,6 +16,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 
 from langchain_llmdispatch.callbacks.usage import UsageCallbackHandler
+from langchain_llmdispatch.internal.extras import needs
 
 Configs: TypeAlias = RunnableConfig | list[RunnableConfig] | None
 
@@ -116,14 +117,11 @@ def counted(config: RunnableConfig, *handlers: BaseCallbackHandler) -> RunnableC
 
 
 def _tqdm() -> Any:
-    try:
+    with needs("notebook", "progress=True needs tqdm"):
         if _in_notebook() and find_spec("ipywidgets") is None:
             from tqdm.std import tqdm  # noqa: PLC0415 - the choice of tqdm's own would warn of missing widgets
         else:
             from tqdm.auto import tqdm  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        hint = "progress=True needs tqdm: pip install 'langchain-llmdispatch[notebook]'"
-        raise ImportError(hint) from error
     return tqdm
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_llmdispatch.internal.extras import needs
 from langchain_llmdispatch.internal.html import QUIET
 
 if TYPE_CHECKING:
@@ -39,11 +40,8 @@ def subplots(width: float, height: float, ratios: Sequence[float] = (1,)) -> lis
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
+    with needs("notebook", "plots need matplotlib"):
         from matplotlib import pyplot as plt
-    except ImportError as error:
-        hint = "plots need matplotlib: pip install 'langchain-llmdispatch[notebook]'"
-        raise ImportError(hint) from error
     figure, grid = plt.subplots(
         1, len(ratios), figsize=(width, height), layout="constrained", squeeze=False, width_ratios=ratios
     )

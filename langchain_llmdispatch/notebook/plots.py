@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_llmdispatch.internal.extras import needs
 from langchain_llmdispatch.internal.html import BAD, BLUE, QUIET, SKY, Markup, dollars, plural, seconds
 from langchain_llmdispatch.notebook.answer import LEGEND, TimedAttempt, answer_html, attempts_of, timed
 from langchain_llmdispatch.notebook.figures import axes, axis_label, finish, log_seconds, seconds_on_an_axis
@@ -80,11 +81,8 @@ def to_pandas(messages: Iterable[BaseMessage]) -> pd.DataFrame:
     Raises:
         ImportError: pandas is not installed.
     """
-    try:
+    with needs("notebook", "to_pandas() needs pandas"):
         import pandas as pd
-    except ImportError as error:
-        hint = "to_pandas() needs pandas: pip install 'langchain-llmdispatch[notebook]'"
-        raise ImportError(hint) from error
     rows = [_row(m) for m in messages if isinstance(m, AIMessage) and m.response_metadata.get("llmdispatch")]
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 

@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmdispatch.internal.extras import needs
 from langchain_llmdispatch.internal.html import aligned, count, dollars, heading, page, table
 from langchain_llmdispatch.stats.tally import Tally
 
@@ -77,11 +78,8 @@ class CostReport(Mapping[str, Tally]):
         Raises:
             ImportError: pandas is not installed.
         """
-        try:
+        with needs("notebook", "to_pandas() needs pandas"):
             import pandas as pd
-        except ImportError as error:
-            hint = "to_pandas() needs pandas: pip install 'langchain-llmdispatch[notebook]'"
-            raise ImportError(hint) from error
         rows = [{k: float(v) if isinstance(v, Decimal) else v for k, v in row.items()} for row in self.rows()]
         return pd.DataFrame(rows, columns=[self.by, *COLUMNS]).set_index(self.by)
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
+from langchain_llmdispatch.internal.extras import needs
 from langchain_llmdispatch.stats.cost_report import CostReport
 from langchain_llmdispatch.stats.tally import COLUMNS, CallTally, Tally
 
@@ -271,11 +272,8 @@ class Stats(Tally):
         Raises:
             ImportError: pandas is not installed.
         """
-        try:
+        with needs("notebook", "to_pandas() needs pandas"):
             import pandas as pd
-        except ImportError as error:
-            hint = "to_pandas() needs pandas: pip install 'langchain-llmdispatch[notebook]'"
-            raise ImportError(hint) from error
         return pd.DataFrame(self.rows(by), columns=[by, *COLUMNS]).set_index(by)
 
     def __repr__(self) -> str:

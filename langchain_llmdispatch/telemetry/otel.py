@@ -29,6 +29,7 @@ from langchain_core.outputs import ChatGeneration
 from langchain_llmdispatch.callbacks.events import ATTEMPT
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.internal import forks
+from langchain_llmdispatch.internal.extras import needs
 from langchain_llmdispatch.telemetry.labels import ABANDONED, OK, outcome_label
 from langchain_llmdispatch.telemetry.messages import as_json
 from langchain_llmdispatch.vendors import builtin_vendors
@@ -81,11 +82,8 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
         self, *, tracer_provider: Any = None, meter_provider: Any = None, capture_content: bool | None = None
     ) -> None:
         super().__init__()
-        try:
+        with needs("otel", "OpenTelemetry is not installed"):
             from opentelemetry import metrics, trace
-        except ImportError as error:
-            hint = "OpenTelemetry is not installed: pip install 'langchain-llmdispatch[otel]'"
-            raise ImportError(hint) from error
         self._trace = trace
         self._tracer = trace.get_tracer("langchain_llmdispatch", tracer_provider=tracer_provider)
         self._instruments = _Instruments(

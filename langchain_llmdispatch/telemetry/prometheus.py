@@ -31,6 +31,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_llmdispatch.callbacks.events import ATTEMPT, FALLBACK, HEDGE, RETRY, THROTTLE
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.internal import forks
+from langchain_llmdispatch.internal.extras import needs
 from langchain_llmdispatch.telemetry.labels import OK, outcome_label
 
 if TYPE_CHECKING:
@@ -119,11 +120,8 @@ class PrometheusCallbackHandler(BaseCallbackHandler):
 
     def __init__(self, *, registry: Any = None) -> None:
         super().__init__()
-        try:
+        with needs("prometheus", "prometheus_client is not installed"):
             from prometheus_client import REGISTRY
-        except ImportError as error:
-            hint = "prometheus_client is not installed: pip install 'langchain-llmdispatch[prometheus]'"
-            raise ImportError(hint) from error
         registry = REGISTRY if registry is None else registry
         with _KNOWN_LOCK:
             if registry not in _KNOWN:

@@ -26,7 +26,7 @@ try:
     from vcr.record_mode import RecordMode
     from vcr.stubs.httpx_stubs import vcr_handle_async_request, vcr_handle_request
 except ImportError as error:  # pragma: no cover - depends on the installation
-    raise ConfigurationError('cassettes need vcrpy: pip install "langchain-llmdispatch[testing]"') from error
+    raise ConfigurationError("cassettes need vcrpy: pip install 'langchain-llmdispatch[testing]'") from error
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,7 @@ def draw(policies: Sequence[PolicyResult], path: str | os.PathLike[str] | None) 
         times, costs = subplots(*_SIZE, _RATIOS) if path is None else _on_white()
     except ImportError as error:
         raise ConfigurationError(
-            'plots need matplotlib: pip install "langchain-llmdispatch[notebook]"'
+            "plots need matplotlib: pip install 'langchain-llmdispatch[notebook]'"
         ) from error
     _draw_times(times, policies)
     _draw_costs(costs, policies)
