@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_llmdispatch.chat_model.block_events import EventMaker
-from tests.models import total
+from tests.models import summed
 
 # Blocks that LangChain's `ChatModelStream` leaves out of its message, though their events have come.
 LEFT_OUT = {"refusal", "text-plain"}
@@ -21,7 +21,7 @@ LEFT_OUT = {"refusal", "text-plain"}
 def message_of_chunks(chunks: Sequence[ChatGenerationChunk]) -> AIMessage:
     """Return the sum of chunks as a message."""
     messages = [cast("AIMessageChunk", each.message) for each in deepcopy(chunks)]
-    return cast("AIMessage", message_chunk_to_message(total(messages)))
+    return cast("AIMessage", message_chunk_to_message(summed(messages)))
 
 
 def events_of(chunks: Sequence[ChatGenerationChunk]) -> list[dict[str, Any]]:

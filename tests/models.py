@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import add
+from typing import Any, TypeAlias
 
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import Runnable
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.server import LoopbackServer
+
+Answering: TypeAlias = Runnable[Any, Any]
+"""A model, or one with words bound."""
 
 VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama", "compatible")
 MODELS = {
@@ -49,38 +55,35 @@ def model_of(*deployments: Deployment, **fields: Any) -> DispatcherChatModel:
     return DispatcherChatModel(models=deployments, **{**defaults, **fields})
 
 
-def total(chunks: Sequence[AIMessageChunk]) -> AIMessageChunk:
+def summed(chunks: Iterable[AIMessageChunk]) -> AIMessageChunk:
     """Return the sum of chunks."""
-    out = chunks[0]
-    for chunk in chunks[1:]:
-        out = out + chunk
-    return out
+    return reduce(add, chunks)
 
 
-def _invoke(model: DispatcherChatModel, text: str) -> AIMessage:
-    return model.invoke(text)
+def _invoke(model: Answering, /, *call: Any, **words: Any) -> AIMessage:
+    return model.invoke(*call, **words)
 
 
-def _ainvoke(model: DispatcherChatModel, text: str) -> AIMessage:
-    return asyncio.run(model.ainvoke(text))
+def _ainvoke(model: Answering, /, *call: Any, **words: Any) -> AIMessage:
+    return asyncio.run(model.ainvoke(*call, **words))
 
 
-def _stream(model: DispatcherChatModel, text: str) -> AIMessage:
-    return total(list(model.stream(text)))
+def _stream(model: Answering, /, *call: Any, **words: Any) -> AIMessage:
+    return summed(model.stream(*call, **words))
 
 
-def _astream(model: DispatcherChatModel, text: str) -> AIMessage:
-    async def collect() -> list[AIMessageChunk]:
-        return [chunk async for chunk in model.astream(text)]
+def _astream(model: Answering, /, *call: Any, **words: Any) -> AIMessage:
+    async def collect() -> list[Any]:
+        return [chunk async for chunk in model.astream(*call, **words)]
 
-    return total(asyncio.run(collect()))
+    return summed(asyncio.run(collect()))
 
 
-def _batch(model: DispatcherChatModel, text: str) -> AIMessage:
+def _batch(model: Answering, text: str) -> AIMessage:
     return model.batch([text])[0]
 
 
-COLOURS: dict[str, Callable[[DispatcherChatModel, str], AIMessage]] = {
+COLOURS: dict[str, Callable[..., AIMessage]] = {
     "invoke": _invoke,
     "ainvoke": _ainvoke,
     "stream": _stream,

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from langchain_llmdispatch.errors import ContextOverflowError, DispatchError
+from tests.models import summed
 
 FRANCE = "What is the capital of France? Answer in one short sentence."
 
@@ -97,9 +98,7 @@ def stream(model: DispatcherChatModel) -> None:
     """The same, streamed."""
     chunks = list(model.stream(FRANCE))
     assert len([chunk for chunk in chunks if chunk.text]) > 1
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole += chunk
+    whole = summed(chunks)
     assert "Paris" in whole.text
     _whole(whole)
 

@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_llmdispatch import DispatcherChatModel
 from langchain_llmdispatch.errors import DispatchError
 from tests.chaos.vendors import TOOL
+from tests.models import summed
 
 Colour: TypeAlias = Literal["invoke", "ainvoke", "stream", "astream"]
 NOTE = {"title": TOOL, "description": "Note.", "type": "object", "properties": {"text": {"type": "string"}}}
@@ -121,7 +122,7 @@ class ChaosCall:
                 with suppress(AttributeError):
                     stream.close()  # type: ignore[attr-defined] # a generator
                 return
-        self._whole()
+        self._answered(summed(self.chunks))
 
     async def _aread(self, stream: AsyncIterator[AIMessageChunk]) -> None:
         async for chunk in stream:
@@ -131,13 +132,7 @@ class ChaosCall:
                 with suppress(AttributeError):
                     await stream.aclose()  # type: ignore[attr-defined] # a generator
                 return
-        self._whole()
-
-    def _whole(self) -> None:
-        total = self.chunks[0]
-        for chunk in self.chunks[1:]:
-            total = total + chunk
-        self._answered(total)
+        self._answered(summed(self.chunks))
 
     def _answered(self, message: AIMessage) -> None:
         self.message, self.outcome = message, "answered"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,24 +15,14 @@ from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
-from tests.models import VENDORS, deployment, model_of, total
+from tests.models import COLOURS, VENDORS, deployment, model_of, summed
 
 WAYS = ("invoke", "ainvoke", "stream", "astream")
 
 
 def answer(model: Any, way: str, text: str = "hello", /, **fields: Any) -> Any:
     """Return the answer to one call."""
-
-    async def gathered() -> Any:
-        return total([chunk async for chunk in model.astream(text, **fields)])
-
-    calls: dict[str, Callable[[], Any]] = {
-        "invoke": lambda: model.invoke(text, **fields),
-        "ainvoke": lambda: asyncio.run(model.ainvoke(text, **fields)),
-        "stream": lambda: total(list(model.stream(text, **fields))),
-        "astream": lambda: asyncio.run(gathered()),
-    }
-    return calls[way]()
+    return COLOURS[way](model, text, **fields)
 
 
 @each("second", WAYS)
@@ -57,8 +46,8 @@ def test_tool_calls_are_streamed_from_the_cache(server: LoopbackServer, vendor: 
         bound = model.bind_tools([{"title": "f", "type": "object", "properties": {}}], tool_choice="f")
         live, cached = answer(bound, "stream"), list(bound.stream("hello"))
     assert len(server.requests) == 1
-    assert [call["name"] for call in total(cached).tool_calls] == ["f"]
-    assert total(cached).tool_calls == live.tool_calls
+    assert [call["name"] for call in summed(cached).tool_calls] == ["f"]
+    assert summed(cached).tool_calls == live.tool_calls
     assert cached[-1].chunk_position == "last"
 
 

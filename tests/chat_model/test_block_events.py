@@ -22,7 +22,7 @@ from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
-from tests.models import VENDORS, deployment, model_of, total
+from tests.models import VENDORS, deployment, model_of, summed
 
 TOOLS = [{"title": name, "type": "object", "properties": {}} for name in ("f", "g")]
 ANSWERS = {
@@ -39,7 +39,7 @@ def streamed(vendor: str, answer: Answer, way: str) -> tuple[Any, list[Any]]:
         bound = model.bind_tools(TOOLS)
         server.script(vendor, [answer])
         if way == "chunks":
-            return message_chunk_to_message(total(list(bound.stream("hello", reasoning_effort="low")))), []
+            return message_chunk_to_message(summed(list(bound.stream("hello", reasoning_effort="low")))), []
         if way == "events":
             stream = bound.stream_events("hello", version="v3", reasoning_effort="low")
             events = list(stream)

@@ -22,7 +22,7 @@ from langchain_llmdispatch.vendors import builtin_vendors
 from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, VENDORS, deployment, model_of, total
+from tests.models import COLOURS, VENDORS, deployment, model_of, summed
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +48,7 @@ def test_output_version_v1_gives_standard_blocks(
 ) -> None:
     """With v1 the content is a list of standard blocks, one text block for a plain answer."""
     with model_of(deployment(server, vendor), output_version="v1") as model:
-        message = total(list(model.stream("hello"))) if streamed else model.invoke("hello")
+        message = summed(list(model.stream("hello"))) if streamed else model.invoke("hello")
     assert [block["type"] for block in message.content if isinstance(block, dict)] == ["text"]
 
 

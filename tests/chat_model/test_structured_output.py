@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from tests.cases import each
 from tests.loopback.server import LoopbackServer
-from tests.models import MODELS, VENDORS, deployment, model_of, total
+from tests.models import MODELS, VENDORS, deployment, model_of, summed
 
 
 class City(BaseModel):
@@ -43,7 +43,7 @@ def test_a_forced_tool_call_comes_back_as_text(server: LoopbackServer, *, stream
     schema = {"type": "json_schema", "json_schema": {"name": "City", "schema": City.model_json_schema()}}
     with model_of(target) as model:
         bound = model.bind(response_format=schema)
-        message = total(list(bound.stream("Paris"))) if streamed else bound.invoke("Paris")
+        message = summed(list(bound.stream("Paris"))) if streamed else bound.invoke("Paris")
     assert server.requests[0].body["tool_choice"]["function"]["name"] == "City"
     assert City.model_validate_json(message.text)
     assert message.tool_calls == []

@@ -21,6 +21,7 @@ from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE, GOOGLE_SIGNATURE, OPENAI_REASONING
 from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS, summed
 
 # Vendor, model, and the keywords that make it think.
 SPEAKERS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
@@ -103,13 +104,8 @@ class Source:
     @functools.cached_property
     def streamed(self) -> AIMessage:
         """A streamed turn with two tool calls, as an agent stores it."""
-        chunks = list(
-            self.model.bind_tools([TOOL]).stream([HumanMessage(f"{ASK} In parallel.")], **self.thinking)
-        )
-        total = chunks[0]
-        for chunk in chunks[1:]:
-            total = total + chunk
-        return total
+        model = self.model.bind_tools([TOOL])
+        return summed(model.stream([HumanMessage(f"{ASK} In parallel.")], **self.thinking))
 
 
 def results(turn: AIMessage, **fields: Any) -> list[BaseMessage]:
@@ -277,13 +273,7 @@ def test_a_fallback_in_the_middle_of_a_tool_loop(
     history.append(model.invoke(history, **thinking))
     history += results(history[-1])
     server.script(vendor, [Fault.error("overloaded")], "a")
-    if stream:
-        chunks = list(model.stream(history, **thinking))
-        answer = chunks[0]
-        for chunk in chunks[1:]:
-            answer = answer + chunk
-    else:
-        answer = model.invoke(history, **thinking)
+    answer = COLOURS["stream" if stream else "invoke"](model, history, **thinking)
     facts = answer.response_metadata["llmdispatch"]
     assert "magic number is 42" in answer.text
     assert (facts["vendor"], facts["fallback"], len(facts["attempts"])) == (other, True, 2)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
-from functools import reduce
-from operator import add
 from typing import Any
 
 import pytest
@@ -17,6 +14,7 @@ from langchain_llmdispatch.testing import FakeClock
 from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS
 
 MODELS = {"openai": "gpt-5.4-mini", "anthropic": "claude-haiku-4-5", "google": "gemini-3.8-flash"}
 OTHERS = {
@@ -138,29 +136,17 @@ def _sse(events: list[Any]) -> Fault:
     return Fault(status=200, headers={"content-type": "text/event-stream"}, body=body)
 
 
-async def _astreamed(model: Any) -> Any:
-    return reduce(add, [chunk async for chunk in model.astream("What do cats do?")])
-
-
-def _answer(model: Any, way: str) -> Any:
-    if way == "invoke":
-        return model.invoke("What do cats do?")
-    if way == "ainvoke":
-        return asyncio.run(model.ainvoke("What do cats do?"))
-    if way == "stream":
-        return reduce(add, model.stream("What do cats do?"))
-    return asyncio.run(_astreamed(model))
-
-
 @each("version", ["v0", "v1"])
-@each("way", ["invoke", "ainvoke", "stream", "astream"])
+@each("colour", ["invoke", "ainvoke", "stream", "astream"])
 @each("vendor", MODELS)
-def test_a_search_comes_back_in_one_form(vendor: str, way: str, version: str, server: LoopbackServer) -> None:
+def test_a_search_comes_back_in_one_form(
+    vendor: str, colour: str, version: str, server: LoopbackServer
+) -> None:
     """The call, its result, and a cited text, whole and streamed, of every vendor that has the tool."""
-    fault = _sse(EVENTS[vendor]) if "stream" in way else Fault(status=200, body=WHOLE[vendor])
+    fault = _sse(EVENTS[vendor]) if "stream" in colour else Fault(status=200, body=WHOLE[vendor])
     server.script(vendor, [fault])
     model = router(server, vendor, output_version=version).bind_tools([{"type": "web_search"}])
-    answer = _answer(model, way)
+    answer = COLOURS[colour](model, "What do cats do?")
     blocks = {block["type"]: block for block in answer.content_blocks}
     assert set(blocks) == {"server_tool_call", "server_tool_result", "text"}
     assert blocks["server_tool_call"]["name"] == "web_search"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from decimal import Decimal
 from typing import Any
@@ -17,7 +16,7 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import deployment, model_of
+from tests.models import COLOURS, deployment, model_of
 
 
 class Calls:
@@ -41,29 +40,8 @@ class Calls:
 
     def call(self, how: str, config: Any = None, text: Any = "hi", **kwargs: Any) -> str:
         """Call it in one of the four ways; return the deployment that answered."""
-        model = self.model
-        if how == "invoke":
-            message = model.invoke(text, config, **kwargs)
-        elif how == "ainvoke":
-            message = asyncio.run(model.ainvoke(text, config, **kwargs))
-        elif how == "stream":
-            message = sum_up(list(model.stream(text, config, **kwargs)))
-        else:
-            message = sum_up(asyncio.run(collect(model.astream(text, config, **kwargs))))
+        message = COLOURS[how](self.model, text, config, **kwargs)
         return str(message.response_metadata["llmdispatch"]["deployment"])
-
-
-def sum_up(chunks: list[Any]) -> Any:
-    """Return the message in chunks."""
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total += chunk
-    return total
-
-
-async def collect(chunks: Any) -> list[Any]:
-    """Return all chunks."""
-    return [chunk async for chunk in chunks]
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import reduce
-from operator import add
 from typing import Any
 
 import pytest
@@ -15,7 +12,7 @@ from langchain_llmdispatch.testing import FakeClock
 from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import MODELS, VENDORS
+from tests.models import COLOURS, MODELS, VENDORS
 
 GONE = Fault(
     status=404,
@@ -52,34 +49,19 @@ def thread(model: DispatcherChatModel) -> list[BaseMessage]:
     return [first, model.invoke([first]), HumanMessage("Why?")]
 
 
-async def _astreamed(model: DispatcherChatModel, history: list[BaseMessage]) -> Any:
-    return reduce(add, [chunk async for chunk in model.astream(history)])
-
-
-def answer(model: DispatcherChatModel, history: list[BaseMessage], way: str) -> Any:
-    """Return the answer to a conversation, in one of four ways."""
-    if way == "invoke":
-        return model.invoke(history)
-    if way == "ainvoke":
-        return asyncio.run(model.ainvoke(history))
-    if way == "stream":
-        return reduce(add, model.stream(history))
-    return asyncio.run(_astreamed(model, history))
-
-
 def texts(body: dict[str, Any]) -> list[Any]:
     """Return what the messages in the input of a request hold."""
     return [item.get("content") for item in body["input"]]
 
 
-@each("way", ["invoke", "ainvoke", "stream", "astream"])
+@each("colour", ["invoke", "ainvoke", "stream", "astream"])
 @each("vendor", ["openai", "azure"])
-def test_only_what_is_new_is_sent(vendor: str, way: str, server: LoopbackServer) -> None:
+def test_only_what_is_new_is_sent(vendor: str, colour: str, server: LoopbackServer) -> None:
     """With the id of the last answer; this one is stored, too."""
     model = router(server, vendor)
     history = thread(model)
     assert server.requests[-1].body["store"] is True
-    adapted = answer(model, history, way).response_metadata["llmdispatch"]["adapted"]
+    adapted = COLOURS[colour](model, history).response_metadata["llmdispatch"]["adapted"]
     body = server.requests[-1].body
     assert body["previous_response_id"] == history[1].response_metadata["id"]
     assert (texts(body), body["store"]) == (["Why?"], True)
@@ -99,13 +81,13 @@ def test_a_tools_result_follows_a_stored_call(server: LoopbackServer) -> None:
     assert body["input"] == [{"type": "function_call_output", "call_id": "call_1", "output": "found"}]
 
 
-@each("way", ["invoke", "ainvoke", "stream", "astream"])
-def test_an_answer_that_is_gone_is_sent_again(way: str, server: LoopbackServer) -> None:
+@each("colour", ["invoke", "ainvoke", "stream", "astream"])
+def test_an_answer_that_is_gone_is_sent_again(colour: str, server: LoopbackServer) -> None:
     """Once, to the same deployment, with the whole history, and as a retry that is counted."""
     model = router(server, "openai", "anthropic", retry_policy={"max_retries": 0})
     history = thread(model)
     server.script("openai", [GONE])
-    facts = answer(model, history, way).response_metadata["llmdispatch"]
+    facts = COLOURS[colour](model, history).response_metadata["llmdispatch"]
     assert [attempt["vendor"] for attempt in facts["attempts"]] == ["openai", "openai"]
     body = server.requests[-1].body
     assert ("previous_response_id" in body, len(body["input"]), body["store"]) == (False, 3, True)

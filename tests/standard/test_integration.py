@@ -18,6 +18,7 @@ from langchain_tests.integration_tests import chat_models as suite
 
 from langchain_llmdispatch import DispatcherChatModel
 from tests.loopback.server import LoopbackServer
+from tests.models import COLOURS
 from tests.standard.vendors import STANDARD
 
 _PNG = base64.b64decode(
@@ -99,13 +100,7 @@ class _Integration(ChatModelIntegrationTests):
 
     def _ask(self, text: str, *, stream: bool, **kwargs: Any) -> AIMessage:
         model = DispatcherChatModel(**self.chat_model_params)
-        if not stream:
-            return model.invoke(text, **kwargs)
-        chunks = list(model.stream(text, **kwargs))
-        total = chunks[0]
-        for chunk in chunks[1:]:
-            total = total + chunk
-        return total
+        return COLOURS["stream" if stream else "invoke"](model, text, **kwargs)
 
 
 def _suite(vendor: str) -> type[_Integration]:

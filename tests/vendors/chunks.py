@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_llmdispatch.vendors.base import StreamDecoder
-from tests.models import total
+from tests.models import summed
 
 
 def fed(decoder: StreamDecoder, data: bytes, *cuts: int) -> list[AIMessageChunk]:
@@ -18,10 +18,10 @@ def fed(decoder: StreamDecoder, data: bytes, *cuts: int) -> list[AIMessageChunk]
 
 def assert_adds_up(chunks: list[AIMessageChunk], wanted: AIMessage, provider: str) -> None:
     """Check that chunks add up to an answer that was not streamed."""
-    summed = total(chunks)
+    total = summed(chunks)
     for name in ("content", "tool_calls", "invalid_tool_calls", "usage_metadata", "additional_kwargs"):
-        assert getattr(summed, name) == getattr(wanted, name)
-    assert summed.response_metadata == wanted.response_metadata
-    assert summed.content_blocks == wanted.content_blocks
+        assert getattr(total, name) == getattr(wanted, name)
+    assert total.response_metadata == wanted.response_metadata
+    assert total.content_blocks == wanted.content_blocks
     assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
     assert all(chunk.response_metadata == {"model_provider": provider} for chunk in chunks[:-1])

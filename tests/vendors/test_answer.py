@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.answer import (
@@ -21,6 +21,7 @@ from langchain_llmdispatch.vendors.answer import (
 from langchain_llmdispatch.vendors.answer_checks import check_answer
 from langchain_llmdispatch.vendors.errors import ErrorContext
 from tests.cases import each
+from tests.models import summed
 from tests.vendors.samples import OPENAI, SAMPLES, Sample
 
 
@@ -110,10 +111,7 @@ def whole_and_streamed(sample: Sample, text: str) -> list[AIMessage]:
     body, stream = sample.with_arguments(text)
     decoder = sample.codec.stream_decoder(sample.call(stream=True), {})
     chunks = [*decoder.feed(stream), *decoder.close()]
-    total: AIMessageChunk = chunks[0]
-    for chunk in chunks[1:]:
-        total += chunk
-    return [sample.codec.decode_response(sample.call(), body, {}), total]
+    return [sample.codec.decode_response(sample.call(), body, {}), summed(chunks)]
 
 
 @pytest.mark.parametrize(

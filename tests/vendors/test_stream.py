@@ -17,6 +17,7 @@ from langchain_llmdispatch.vendors.answer import text_chunk
 from langchain_llmdispatch.vendors.base import StreamDecoder
 from langchain_llmdispatch.vendors.stream import EventDecoder
 from tests.cases import each
+from tests.models import summed
 from tests.vendors.samples import ODD, OPENAI, SAMPLES, Sample, sse, variants
 
 
@@ -174,10 +175,7 @@ def outcome(sample: Sample, data: bytes, *cuts: int) -> dict[str, Any] | str:
         return type(error).__name__
     assert decoder.finished
     assert [bool(chunk.chunk_position) for chunk in chunks] == [*[False] * (len(chunks) - 1), True]
-    total, *rest = chunks
-    for chunk in rest:
-        total += chunk
-    return total.model_dump(exclude={"id"})
+    return summed(chunks).model_dump(exclude={"id"})
 
 
 def framed(sample: Sample, events: list[Any]) -> bytes:

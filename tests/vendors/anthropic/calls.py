@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from langchain_llmdispatch.types import Call, Endpoint, ToolSpec
 from langchain_llmdispatch.vendors.anthropic.vendor import AnthropicVendor
+from tests.models import summed
 
 VENDOR = AnthropicVendor()
 KEY = "sk-ant-api03-not-a-real-key"
@@ -207,14 +208,6 @@ def chunks(
     return made + decoder.close()
 
 
-def total(made: list[AIMessageChunk]) -> AIMessageChunk:
-    """Return the sum of chunks."""
-    first, *rest = made
-    for chunk in rest:
-        first = first + chunk
-    return first
-
-
 def streamed(raw: dict[str, Any], compiled: Call | None = None) -> AIMessageChunk:
     """Return the sum of the stream of `raw`."""
-    return total(chunks(wire(*events(raw)), compiled))
+    return summed(chunks(wire(*events(raw)), compiled))

@@ -15,6 +15,7 @@ from langchain_core.messages import (
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.types import ToolSpec
 from tests.cases import each
+from tests.models import summed
 from tests.vendors.anthropic.calls import (
     NATIVE,
     VENDOR,
@@ -25,7 +26,6 @@ from tests.vendors.anthropic.calls import (
     decode,
     events,
     streamed,
-    total,
     wire,
 )
 
@@ -77,7 +77,7 @@ def test_every_scalar_comes_once(tools: tuple[ToolSpec, ...]) -> None:
         assert chunk.usage_metadata is None
         assert chunk.chunk_position is None
     assert made[-1].chunk_position == "last"
-    assert isinstance(total(made).content, list if tools else str)
+    assert isinstance(summed(made).content, list if tools else str)
 
 
 def test_chunks_share_nothing() -> None:
@@ -99,7 +99,7 @@ def test_parallel_calls_stream_apart() -> None:
     pieces = [piece for chunk in made for piece in chunk.tool_call_chunks]
     assert [piece["id"] for piece in pieces if piece["id"]] == ["a", "b"]
     assert {piece["index"] for piece in pieces} == {0, 1}
-    assert [(each["name"], each["args"]) for each in total(made).tool_calls] == [
+    assert [(each["name"], each["args"]) for each in summed(made).tool_calls] == [
         ("f", {"x": [1, 2]}),
         ("g", {}),
     ]
@@ -109,7 +109,7 @@ def test_input_given_at_once() -> None:
     """Some servers put the whole input into the block's start."""
     made = events(answer([{"type": "tool_use", "id": "a", "name": "f", "input": {}}], "tool_use"))
     made[1]["content_block"]["input"] = {"x": 1}
-    assert total(chunks(wire(*made))).tool_calls[0]["args"] == {"x": 1}
+    assert summed(chunks(wire(*made))).tool_calls[0]["args"] == {"x": 1}
 
 
 def test_text_and_thought_in_a_block_start_are_kept() -> None:
@@ -119,7 +119,7 @@ def test_text_and_thought_in_a_block_start_are_kept() -> None:
     )
     made[1]["content_block"]["thinking"] = "a"
     made[6]["content_block"]["text"] = "c"
-    assert [block.get("thinking") or block.get("text") for block in total(chunks(wire(*made))).content] == [
+    assert [block.get("thinking") or block.get("text") for block in summed(chunks(wire(*made))).content] == [
         "ab",
         "cd",
     ]
@@ -130,7 +130,7 @@ def test_unknown_events_blocks_and_deltas_do_no_harm() -> None:
     made = events(answer([{"type": "from_the_future", "x": 1}]))
     made.insert(2, {"type": "content_block_delta", "index": 0, "delta": {"type": "future_delta", "y": "z"}})
     made.insert(2, {"type": "future_event"})
-    assert total(chunks(wire(*made))).content == [{"type": "from_the_future", "x": 1, "index": 0, "y": "z"}]
+    assert summed(chunks(wire(*made))).content == [{"type": "from_the_future", "x": 1, "index": 0, "y": "z"}]
 
 
 def test_usage_takes_the_last_values() -> None:
@@ -138,7 +138,7 @@ def test_usage_takes_the_last_values() -> None:
     made = events(answer([{"type": "text", "text": "a"}]))
     made[0]["message"]["usage"] = {"input_tokens": 5, "cache_read_input_tokens": 2, "output_tokens": 1}
     made[-2]["usage"] = {"input_tokens": 8, "cache_read_input_tokens": None, "output_tokens": 7}
-    usage = total(chunks(wire(*made))).usage_metadata
+    usage = summed(chunks(wire(*made))).usage_metadata
     assert usage is not None
     assert (usage["input_tokens"], usage["output_tokens"]) == (10, 7)
 
@@ -197,13 +197,13 @@ def test_text_before_an_error_is_not_lost() -> None:
 
 
 STREAM = wire(*events(answer(NATIVE, "tool_use")))
-WHOLE = total(chunks(STREAM, call(tools=[WEATHER])))
+WHOLE = summed(chunks(STREAM, call(tools=[WEATHER])))
 
 
 @given(st.lists(st.integers(1, 300), max_size=60))
 def test_any_split_means_the_same(sizes: list[int]) -> None:
     """Where the bytes are cut into pieces makes no difference."""
-    assert total(chunks(STREAM, call(tools=[WEATHER]), sizes=sizes)) == WHOLE
+    assert summed(chunks(STREAM, call(tools=[WEATHER]), sizes=sizes)) == WHOLE
 
 
 @given(st.integers(0, STREAM.rindex(b"message_stop") - 1))

@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from langchain_llmdispatch import errors
 from tests.cases import each
-from tests.models import total
+from tests.models import summed
 from tests.vendors.cohere.calls import (
     ASKED,
     DONE,
@@ -123,19 +123,19 @@ def test_arguments(raw: str, args: dict[str, Any], pieces: int) -> None:
     parts = [raw] if pieces == 1 else list(raw)
     begun = delta("tool-call-start", 0, tool_calls=tool(""))
     deltas = [delta("tool-call-delta", 0, tool_calls={"function": {"arguments": part}}) for part in parts]
-    summed = total(
+    total = summed(
         stream(events(START, begun, *deltas, {"type": "tool-call-end", "index": 0}, end("TOOL_CALL")))
     )
-    assert [(item["args"], item["id"]) for item in summed.tool_calls] == [(args, "c0")]
-    assert not summed.invalid_tool_calls
-    assert [block["type"] for block in summed.content_blocks] == ["tool_call"]
+    assert [(item["args"], item["id"]) for item in total.tool_calls] == [(args, "c0")]
+    assert not total.invalid_tool_calls
+    assert [block["type"] for block in total.content_blocks] == ["tool_call"]
 
 
 def test_arguments_with_the_start() -> None:
     """Arguments may come with the start of a call."""
     begun = delta("tool-call-start", 0, tool_calls=tool('{"city":"Oslo"}'))
-    summed = total(stream(events(START, begun, end("TOOL_CALL"))))
-    assert summed.tool_calls[0]["args"] == {"city": "Oslo"}
+    total = summed(stream(events(START, begun, end("TOOL_CALL"))))
+    assert total.tool_calls[0]["args"] == {"city": "Oslo"}
 
 
 @each("raw", ['{"city": "Os', "[1]", "nul", "3"])
@@ -158,7 +158,7 @@ def test_ids_and_names() -> None:
     names = {"weather": "weather!"}
     whole = decode(answer("TOOL_CALL", tool_calls=[raw]), tool_names=names).tool_calls[0]
     begun = delta("tool-call-start", 0, tool_calls=raw)
-    streamed = total(stream(events(START, begun, end("TOOL_CALL")), tool_names=names)).tool_calls[0]
+    streamed = summed(stream(events(START, begun, end("TOOL_CALL")), tool_names=names)).tool_calls[0]
     assert whole == streamed
     assert (whole["id"], whole["name"]) == ("a1_call_0", "weather!")
 
@@ -217,10 +217,10 @@ def test_citations() -> None:
         delta("content-delta", 1, content={"text": "."}),
         end(),
     ]
-    summed = total(stream(events(*raw) + DONE, extra=DOCUMENTS))
-    assert without_index(summed.content) == wanted
-    assert without_index(summed.content_blocks)[1:] == wanted
-    assert summed.text == whole.text == "Under rain."
+    total = summed(stream(events(*raw) + DONE, extra=DOCUMENTS))
+    assert without_index(total.content) == wanted
+    assert without_index(total.content_blocks)[1:] == wanted
+    assert total.text == whole.text == "Under rain."
 
 
 def test_unforeseen_citation() -> None:
@@ -230,9 +230,9 @@ def test_unforeseen_citation() -> None:
         delta("content-delta", 0, content={"text": "rain"}),
         delta("citation-start", 0, citations=CITATION),
     ]
-    summed = total(stream(events(*raw, end())))
-    assert summed.content == "rain"
-    assert summed.additional_kwargs == {"citations": [CITATION]}
+    total = summed(stream(events(*raw, end())))
+    assert total.content == "rain"
+    assert total.additional_kwargs == {"citations": [CITATION]}
 
 
 def test_plan_citation() -> None:
@@ -251,5 +251,5 @@ MODES = [({}, False), (DOCUMENTS, True), ({**DOCUMENTS, "citation_options": {"mo
 def test_content_is_a_list_only_where_citations_may_come(extra: dict[str, Any], listed: bool) -> None:
     """Plain answers stream as strings."""
     data = events(START, delta("content-delta", 0, content={"text": "hi"}), end())
-    assert isinstance(total(stream(data, extra=extra)).content, list) is listed
-    assert isinstance(total(stream(data, messages=[HumanMessage("hi"), ASKED, RESULT])).content, list)
+    assert isinstance(summed(stream(data, extra=extra)).content, list) is listed
+    assert isinstance(summed(stream(data, messages=[HumanMessage("hi"), ASKED, RESULT])).content, list)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from tests.cases import each
-from tests.models import total
+from tests.models import summed
 from tests.vendors.chunks import assert_adds_up
 from tests.vendors.cohere.calls import (
     DONE,
@@ -119,4 +119,4 @@ def test_logprobs() -> None:
     raw = [{**delta("content-delta", 0, content={"text": "hi"}), "logprobs": item} for _ in range(2)]
     chunks = stream(events(START, *raw, end()))
     assert "logprobs" not in chunks[0].response_metadata
-    assert total(chunks).response_metadata["logprobs"] == [item, item]
+    assert summed(chunks).response_metadata["logprobs"] == [item, item]

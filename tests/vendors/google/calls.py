@@ -57,11 +57,3 @@ def stream(data: bytes, sizes: list[int] | None = None, **fields: Any) -> list[A
         chunks += decoder.feed(data[position : position + size])
         position += size
     return [*chunks, *decoder.feed(data[position:]), *decoder.close()]
-
-
-def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    """Return the sum of chunks."""
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total

@@ -12,7 +12,8 @@ from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.google.contents import SIGNATURES
 from langchain_llmdispatch.vendors.google.metadata import FINISH_NUMBERS, enum_name
 from tests.cases import each
-from tests.vendors.google.calls import NEW, OLD, decode, parts_of, sse, stream, summed
+from tests.models import summed
+from tests.vendors.google.calls import NEW, OLD, decode, parts_of, sse, stream
 
 
 def answer(parts: list[dict[str, Any]], reason: Any = "STOP", **fields: Any) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from langchain_core.messages import (
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.google.contents import SIGNATURES
 from tests.cases import each
-from tests.vendors.google.calls import NEW, OLD, VENDOR, call, decode, sse, stream, summed
+from tests.models import summed
+from tests.vendors.google.calls import NEW, OLD, VENDOR, call, decode, sse, stream
 
 
 def events_of(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:

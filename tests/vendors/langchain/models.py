@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from langchain_llmdispatch import DispatcherChatModel
 from langchain_llmdispatch.testing import FakeClock
+from tests.models import summed
 
 COLOURS = ("sync", "async", "stream", "astream")
 TOOL = {
@@ -37,21 +38,13 @@ def answered(colour: str, model: Runnable[Any, Any], prompt: Any, **kwargs: Any)
     async def in_loop() -> AIMessage:
         if colour == "async":
             return await model.ainvoke(prompt, **kwargs)
-        return joined([chunk async for chunk in model.astream(prompt, **kwargs)])
+        return summed([chunk async for chunk in model.astream(prompt, **kwargs)])
 
     if colour in {"async", "astream"}:
         return LOOP.run(in_loop())
     if colour == "sync":
         return model.invoke(prompt, **kwargs)
-    return joined(list(model.stream(prompt, **kwargs)))
-
-
-def joined(chunks: Sequence[AIMessageChunk]) -> AIMessageChunk:
-    """Add up a stream."""
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total
+    return summed(model.stream(prompt, **kwargs))
 
 
 def router(*models: Any, **fields: Any) -> DispatcherChatModel:

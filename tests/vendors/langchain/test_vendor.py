@@ -20,8 +20,8 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing import FakeClock
 from tests.cases import each
 from tests.loopback.server import LoopbackServer
-from tests.models import deployment
-from tests.vendors.langchain.models import COLOURS, TOOL, Api, Scripted, answered, joined, router
+from tests.models import deployment, summed
+from tests.vendors.langchain.models import COLOURS, TOOL, Api, Scripted, answered, router
 
 
 @each("colour", COLOURS)
@@ -50,7 +50,7 @@ def test_plain_fake_models_work() -> None:
     """LangChain's own fakes serve as deployments in tests of an application."""
     model = router(FakeListChatModel(responses=["a", "b"]))
     assert [model.invoke("x").text, model.invoke("x").text] == ["a", "b"]
-    assert joined(list(router(GenericFakeChatModel(messages=iter(["a b c"]))).stream("x"))).text == "a b c"
+    assert summed(router(GenericFakeChatModel(messages=iter(["a b c"]))).stream("x")).text == "a b c"
 
 
 def test_its_rate_limiter_is_heeded() -> None:
@@ -131,7 +131,7 @@ def test_a_sync_stream_is_stopped_between_pieces() -> None:
             yield ChatGenerationChunk(message=AIMessageChunk("late"))
 
     model = router(Deployment(Sleepy(), timeout=1), Scripted(steps=[AIMessage("quick")]), clock=clock)
-    assert joined(list(model.stream("Hello"))).text == "quick"
+    assert summed(model.stream("Hello")).text == "quick"
 
 
 @each("how", ["models", "model", "routes", "deployment"])

@@ -8,7 +8,7 @@ import pytest
 
 from langchain_llmdispatch import errors
 from tests.cases import each
-from tests.models import total
+from tests.models import summed
 from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream
 
 
@@ -121,5 +121,5 @@ def test_logprobs() -> None:
     raw = [{**answer(content="hi"), "done": False, "logprobs": [token]}, {**answer(), "logprobs": [token]}]
     chunks = stream(lines(*raw))
     assert "logprobs" not in chunks[0].response_metadata
-    assert total(chunks).response_metadata["logprobs"] == [token, token]
+    assert summed(chunks).response_metadata["logprobs"] == [token, token]
     assert decode({**answer(content="hi"), "logprobs": [token]}).response_metadata["logprobs"] == [token]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from langchain_llmdispatch import errors
 from tests.cases import each
-from tests.models import total
+from tests.models import summed
 from tests.vendors.chunks import assert_adds_up
 from tests.vendors.ollama.calls import VENDOR, answer, call, decode, lines, stream
 
@@ -53,7 +53,7 @@ def test_cut_everywhere() -> None:
 
 def test_no_newline_at_the_end() -> None:
     """The last line counts when it is whole, newline or not."""
-    assert total(stream(lines(*PARTS).rstrip())).text == "It is 🌧."
+    assert summed(stream(lines(*PARTS).rstrip())).text == "It is 🌧."
 
 
 def test_garbage_between() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from langchain_llmdispatch import errors
 from tests.cases import each
+from tests.models import summed
 from tests.vendors.openai.calls import VENDOR, call, decoded, reply
-from tests.vendors.openai.test_chat_stream import DONE, event, streamed, summed
+from tests.vendors.openai.test_chat_stream import DONE, event, streamed
 
 
 def test_plain_answer() -> None:

@@ -15,6 +15,7 @@ from langchain_core.messages import (
 
 from langchain_llmdispatch import errors
 from tests.cases import each
+from tests.models import summed
 from tests.vendors.openai.calls import VENDOR, call, decoded, reply
 
 
@@ -35,12 +36,6 @@ def streamed(*pieces: bytes, vendor: Any = VENDOR, **fields: Any) -> list[AIMess
     decoder = vendor.stream_decoder(call(stream=True, **fields), {})
     chunks = [chunk for piece in pieces for chunk in decoder.feed(piece)]
     return chunks + decoder.close()
-
-
-def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    """Return the sum of chunks, as LangChain makes it."""
-    total, *rest = chunks
-    return total.__add__(rest) if rest else total
 
 
 def tool_delta(index: int | None, args: str, name: str | None = None, identity: Any = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch import errors
 from tests.cases import each
+from tests.models import summed
 from tests.vendors.openai.responses_calls import VENDOR, call
 from tests.vendors.openai.test_responses_answer import (
     CALLED,
@@ -93,12 +94,6 @@ def streamed(*pieces: bytes) -> list[AIMessageChunk]:
     assert decoder.finished
     assert decoder.done
     return chunks
-
-
-def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    """Return the sum of chunks, as LangChain makes it."""
-    total, *rest = chunks
-    return total.__add__(rest) if rest else total
 
 
 def without_index(value: Any) -> Any:

@@ -11,8 +11,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.openai.streamed_calls import StreamedCalls
 from tests.cases import each
+from tests.models import summed
 from tests.vendors.openai.calls import VENDOR, call, decoded
-from tests.vendors.openai.test_chat_stream import DONE, event, summed
+from tests.vendors.openai.test_chat_stream import DONE, event
 
 
 def piece(args: Any = None, name: str | None = None, **fields: Any) -> dict[str, Any]:
