@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.loopback.server import LoopbackServer
-from tests.machines import ENV, QUESTIONS, WorkerFleet, answer_all, deployments_tried, together
+from tests.machines import QUESTIONS, WorkerFleet, answer_all, deployments_tried, together
 
 pytest.importorskip("dask", reason="dask is not installed (pip install 'dask[distributed]')")
 
@@ -26,14 +25,11 @@ def taken(url: str, namespace: str) -> tuple[float, int]:
 
 
 def test_two_worker_processes_have_one_limit_one_breaker_one_budget_and_one_statistic(
-    server: LoopbackServer, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fleet: WorkerFleet, redis_url: str, tmp_path: Path
 ) -> None:
     """A bag over two processes: all requests are in one bucket, and what one of them has found broken, the other avoids."""
     import dask.bag as bags
 
-    for name, value in ENV.items():
-        monkeypatch.setenv(name, value)
-    fleet = WorkerFleet.of(server, redis_url, tmp_path)
     spending, failing = fleet.spending, fleet.failing  # the server itself stays here
 
     def part(questions: Any) -> list[Any]:

@@ -11,18 +11,15 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import Stats
-from tests.loopback.server import LoopbackServer
-from tests.machines import ENV, QUESTIONS, WorkerFleet, answer_all, deployments_tried
+from tests.machines import QUESTIONS, WorkerFleet, answer_all, deployments_tried
 
 pytestmark = pytest.mark.skipif(not os.environ.get("LLMDISPATCH_TEST_SCALE"), reason="make scale runs it")
 
 
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def ray(worker_env: None) -> Iterator[Any]:
     """Return Ray with two workers."""
     module = pytest.importorskip("ray", reason="ray is not installed (pip install 'ray[data]')")
-    for name, value in ENV.items():
-        monkeypatch.setenv(name, value)
     module.init(num_cpus=6, _node_ip_address="127.0.0.1", include_dashboard=False, log_to_driver=False)
     yield module
     module.shutdown()
@@ -31,10 +28,9 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.enable_socket
 def test_actors_of_ray_data_have_one_breaker_one_budget_and_one_statistic(
-    server: LoopbackServer, redis_url: str, ray: Any, tmp_path: Path
+    ray: Any, fleet: WorkerFleet, tmp_path: Path
 ) -> None:
     """`map_batches` with two actors, a copy of the models each: answers, requests and cents add up."""
-    fleet = WorkerFleet.of(server, redis_url, tmp_path)
     spending, failing = fleet.spending, fleet.failing  # the server itself stays here
 
     class Answers:

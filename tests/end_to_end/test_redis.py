@@ -5,8 +5,6 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-import pytest
-
 from langchain_llmdispatch import Deployment, DispatcherChatModel, RetryPolicy
 from langchain_llmdispatch.limits.limiter import Limiter
 from langchain_llmdispatch.redis.health import RedisHealth
@@ -15,7 +13,7 @@ from langchain_llmdispatch.redis.state import RedisState
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.machines import ENV, WorkerFleet, deployments_tried
+from tests.machines import WorkerFleet, deployments_tried
 from tests.processes import start_fork
 
 
@@ -59,11 +57,8 @@ def test_models_in_two_processes_share_everything(server: LoopbackServer, redis_
 
 
 def test_processes_keep_away_from_what_one_of_them_has_found_broken(
-    server: LoopbackServer, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fleet: WorkerFleet, tmp_path: Path
 ) -> None:
     """Two forks of one process, as a pool has them: one request to the broken deployment, not two."""
-    for name, value in ENV.items():
-        monkeypatch.setenv(name, value)
-    fleet = WorkerFleet.of(server, redis_url, tmp_path)
     ends = [start_fork(lambda: deployments_tried(fleet.failing, tmp_path)) for _ in range(2)]
     fleet.check_breaker([end() for end in ends])

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.integration_tests import chat_models as suite
@@ -19,7 +18,7 @@ from langchain_tests.integration_tests import chat_models as suite
 from langchain_llmdispatch import DispatcherChatModel
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS
-from tests.standard.vendors import STANDARD
+from tests.standard.vendors import STANDARD, VendorSuite
 
 _PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -61,19 +60,12 @@ def _serve(loopback: LoopbackServer) -> Iterator[None]:
     _SERVER.clear()
 
 
-class _Integration(ChatModelIntegrationTests):
+class _Integration(VendorSuite, ChatModelIntegrationTests):
     """What all vendors' classes share."""
-
-    vendor = ""
-
-    @property
-    def chat_model_class(self) -> type[BaseChatModel]:
-        return DispatcherChatModel
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        model = f"{self.vendor}:{STANDARD[self.vendor].model}"
-        return {"model": model, "base_url": _SERVER[0].base_url(self.vendor), "api_key": "key", "env": {}}
+        return {**self.fields(_SERVER[0].base_url(self.vendor)), "api_key": "key"}
 
     @property
     def model_override_value(self) -> str | None:

@@ -8,14 +8,11 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from langchain_llmdispatch import DispatcherChatModel
-from tests.standard.vendors import STANDARD
+from tests.standard.vendors import STANDARD, VendorSuite
 
 
-class _Unit(ChatModelUnitTests):
+class _Unit(VendorSuite, ChatModelUnitTests):
     """What all vendors' classes share."""
-
-    vendor = ""
 
     @pytest.mark.xfail(reason="langchain-core loads classes of its own table only, whatever the namespace")
     def test_serdes(self, model: BaseChatModel, snapshot: Any) -> None:
@@ -23,13 +20,8 @@ class _Unit(ChatModelUnitTests):
         super().test_serdes(model, snapshot)
 
     @property
-    def chat_model_class(self) -> type[BaseChatModel]:
-        return DispatcherChatModel
-
-    @property
     def chat_model_params(self) -> dict[str, Any]:
-        model = f"{self.vendor}:{STANDARD[self.vendor].model}"
-        return {"model": model, "base_url": "http://127.0.0.1:1", "env": {}}
+        return self.fields("http://127.0.0.1:1")
 
 
 def _suite(vendor: str) -> type[_Unit]:

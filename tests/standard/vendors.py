@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from langchain_llmdispatch import DispatcherChatModel
 
 
 @dataclass(frozen=True)
@@ -99,3 +104,22 @@ STANDARD: dict[str, Standard] = {
         _COMMON | _IMAGES | _ANTHROPIC,
     ),
 }
+
+
+class VendorSuite:
+    """What the standard suites share.
+
+    Attributes:
+        vendor: The vendor.
+    """
+
+    vendor = ""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        """The class under test."""
+        return DispatcherChatModel
+
+    def fields(self, base_url: str) -> dict[str, Any]:
+        """Return the model's fields, with the vendor at this address."""
+        return {"model": f"{self.vendor}:{STANDARD[self.vendor].model}", "base_url": base_url, "env": {}}

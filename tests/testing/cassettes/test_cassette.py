@@ -26,12 +26,6 @@ from tests.models import MODELS, VENDORS
 from tests.testing.models import COLOURS, answer, deployment, model_of
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("colour", COLOURS)
 def test_what_was_recorded_is_replayed(server: LoopbackServer, path: Path, vendor: str, colour: str) -> None:

@@ -16,12 +16,6 @@ from tests.loopback.server import LoopbackServer
 from tests.testing.models import COLOURS, answer, deployment, model_of
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 @pytest.mark.parametrize("colour", COLOURS)
 def test_verify_asks_again_and_shows_the_difference(server: LoopbackServer, path: Path, colour: str) -> None:
     """Other words are fine; another status or a field that is gone is not. The test sees the recording."""

@@ -18,12 +18,6 @@ from tests.loopback.server import LoopbackServer
 from tests.testing.models import deployment, model_of
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 def test_files_are_readable_and_small(server: LoopbackServer, path: Path) -> None:
     """JSON is structure, events are lines, what all events share is written once."""
     with model_of(deployment(server, "openai")) as model, Cassette(path, mode="rewrite"):

@@ -18,12 +18,6 @@ from tests.loopback.server import LoopbackServer
 from tests.testing.models import deployment, model_of
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 def test_matching_overlooks_what_does_not_count(server: LoopbackServer, path: Path) -> None:
     """Random ids of tool calls, ignored paths and the order of keys do not matter; everything else does."""
 

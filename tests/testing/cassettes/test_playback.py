@@ -22,12 +22,6 @@ from tests.loopback.server import LoopbackServer
 from tests.testing.models import deployment, model_of
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 def test_concurrent_calls_find_their_own_answers(server: LoopbackServer, path: Path) -> None:
     """Threads and tasks, in any order, get what was recorded for their requests."""
     questions = [f"question number {number}" for number in range(12)]

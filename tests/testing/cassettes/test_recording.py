@@ -17,12 +17,6 @@ from tests.loopback.server import LoopbackServer
 from tests.testing.models import deployment, model_of
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 def test_a_broken_stream_is_recorded_as_broken(server: LoopbackServer, path: Path) -> None:
     """What ended early when it was recorded ends early when it is replayed; a whole answer does not."""
     server.script("openai", [Fault.cut(after_events=4)])

@@ -21,12 +21,6 @@ from tests.loopback.server import LoopbackServer
 from tests.testing.models import deployment, model_of
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 def test_images_are_kept_as_digests(server: LoopbackServer, path: Path) -> None:
     """A large attachment makes no large file, and still has to be the same one."""
 

@@ -15,12 +15,6 @@ from langchain_llmdispatch.testing.cassettes.file import dump_yaml
 from tests.loopback.server import LoopbackServer
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the test's cassette goes."""
-    return tmp_path / "cassette.yaml"
-
-
 def test_other_clients_pass_through_vcrpy(server: LoopbackServer, path: Path) -> None:
     """A tool's request to a host that was not recorded fails too; a server inside the test is let through."""
     with Cassette(path) as cassette, httpx.Client() as client:

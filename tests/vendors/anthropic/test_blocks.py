@@ -83,27 +83,24 @@ def test_input_blocks(block: dict[str, Any], wire: dict[str, Any]) -> None:
     assert last["content"] == [{"type": "tool_result", "tool_use_id": "t1", "content": [wire]}]
 
 
+def sent_back(message: AIMessage) -> list[Any]:
+    """Return the content that an answer becomes in the history: from its own blocks, and from v1 blocks."""
+    return [
+        turns(*HI, AIMessage(content, tool_calls=message.tool_calls))[1]["content"]
+        for content in (message.content, message.content_blocks)
+    ]
+
+
 def test_native_blocks_return_byte_for_byte() -> None:
     """The vendor's own content goes back verbatim: from its own blocks, and from v1 blocks."""
     message = decode(answer(NATIVE, "tool_use"))
     assert message.content == NATIVE
-    native, standard = (
-        turns(*HI, AIMessage(content, tool_calls=message.tool_calls))[1]["content"]
-        for content in (message.content, message.content_blocks)
-    )
-    assert native == NATIVE
-    assert standard == NATIVE
+    assert sent_back(message) == [NATIVE, NATIVE]
 
 
 def test_streamed_native_blocks_return_byte_for_byte() -> None:
     """The sum of a stream goes back like the whole answer, its indices and raw inputs left behind."""
-    message = streamed(answer(NATIVE, "tool_use"))
-    native, standard = (
-        turns(*HI, AIMessage(content, tool_calls=message.tool_calls))[1]["content"]
-        for content in (message.content, message.content_blocks)
-    )
-    assert native == NATIVE
-    assert standard == NATIVE
+    assert sent_back(streamed(answer(NATIVE, "tool_use"))) == [NATIVE, NATIVE]
 
 
 def test_unsigned_reasoning_and_refusals_stay_behind() -> None:
