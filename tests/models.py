@@ -32,6 +32,14 @@ MODELS = {
     "mistralai": "mistral-small-latest",
     "xai": "grok-4.3",
 }
+TOOL = {
+    "title": "magic_function",
+    "description": "Magic.",
+    "type": "object",
+    "properties": {"input": {"type": "integer"}},
+    "required": ["input"],
+}
+"""A tool that the loopback vendors call."""
 
 
 def deployment(server: LoopbackServer, vendor: str, account: str = "", **fields: Any) -> Deployment:

@@ -21,7 +21,7 @@ from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.rules.foreign import ANTHROPIC_SIGNATURE, GOOGLE_SIGNATURE, OPENAI_REASONING
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, summed
+from tests.models import COLOURS, TOOL, summed
 
 # Vendor, model, and the keywords that make it think.
 SPEAKERS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
@@ -48,13 +48,6 @@ SECRETS = {
 VERSIONS = ("v0", "v1")
 ASK = "What is magic_function(3)? Use the tool."
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-TOOL = {
-    "title": "magic_function",
-    "description": "Magic.",
-    "type": "object",
-    "properties": {"input": {"type": "integer"}},
-    "required": ["input"],
-}
 
 
 def speaker(name: str, server: LoopbackServer, version: str, **fields: Any) -> DispatcherChatModel:

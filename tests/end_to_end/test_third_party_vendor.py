@@ -41,6 +41,7 @@ from langchain_llmdispatch.vendors.base import (
 )
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
+from tests.models import TOOL
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
 _ERRORS = {401: errors.AuthenticationError, 429: errors.RateLimitError, 400: errors.InvalidRequestError}
@@ -176,13 +177,6 @@ def _facts(reply: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-TOOL = {
-    "title": "magic_function",
-    "description": "Magic.",
-    "type": "object",
-    "properties": {"input": {"type": "integer"}},
-    "required": ["input"],
-}
 RICH_TOOL = {
     **TOOL,
     "title": "magic-function/v2",

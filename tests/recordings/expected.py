@@ -1,4 +1,4 @@
-"""What a recorded exchange says, read from its bytes without our codecs."""
+"""What is in a recorded exchange, read from its bytes without our codecs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Expected:
         usage: `usage_metadata` fields that must be equal; nested details as `{"input_token_details": {...}}`.
         model: `response_metadata["model_name"]`, or None if not checked.
         id: `response_metadata["id"]`, or None if not checked.
-        told: Other entries of `response_metadata` that must be equal.
+        metadata: Other entries of `response_metadata` that must be equal.
         call_ids: Ids of all tool calls, in order, or None if not checked.
         content: The blocks of `content` without their `index`, or None if not checked.
-        refusal: What the refusal blocks say, joined, or None if not checked.
+        refusal: The texts of the refusal blocks, joined, or None if not checked.
         citations: Where each citation leads, in order, or None if not checked.
         server_tools: `(name, id)` of each tool that ran at the vendor, or None if not checked.
     """
@@ -45,7 +45,7 @@ class Expected:
     usage: dict[str, Any] | None = None
     model: str | None = None
     id: str | None = None
-    told: Json = field(default_factory=dict)
+    metadata: Json = field(default_factory=dict)
     call_ids: list[str] | None = None
     content: list[Json] | None = None
     refusal: str | None = None

@@ -1,4 +1,4 @@
-"""What recorded exchanges with OpenAI say, read with nothing but `json.loads`, line by line.
+"""What is in recorded exchanges with OpenAI, read with nothing but `json.loads`, line by line.
 
 Chat completions are read here, the Responses API in `responses`; other servers of the latter are judged with
 OpenAI's codec, since that is the one a base URL leads to it.
@@ -84,14 +84,6 @@ _BY_STATUS: dict[int, type[errors.DispatchError]] = {
 }
 
 
-def expected(exchange: dict[str, Any]) -> Expected | None:
-    """Return what must be found in the exchange, or None if it is no chat of this codec."""
-    if exchange["api"] not in {"chat.completions", "responses"}:
-        assert exchange["api"] in SKIPPED, exchange["api"]
-        return None
-    return reading(exchange)
-
-
 def call(exchange: dict[str, Any]) -> Call:
     """Return a call like that of the exchange, as far as decoding depends on it."""
     body = exchange["request"].get("body")
@@ -117,7 +109,7 @@ def _base(url: str) -> str:
 # -- shared with the family ----------------------------------------------------------------------------
 
 
-def reading(exchange: dict[str, Any]) -> Expected:
+def expected(exchange: dict[str, Any]) -> Expected:
     """Return what an exchange of either API says."""
     response = exchange["response"]
     headers = {name.lower(): value for name, value in (response["headers"] or {}).items()}

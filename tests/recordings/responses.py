@@ -1,4 +1,4 @@
-"""What recorded exchanges with OpenAI's Responses API say, read with nothing but `json.loads`.
+"""What is in recorded exchanges with OpenAI's Responses API, read with nothing but `json.loads`.
 
 An item is taken whole: from the body, or in a stream from the event that says it is done. The deltas, which
 the codec reads, are not looked at.
@@ -22,7 +22,7 @@ SKIPPED = {
 }
 _UNFINISHED = {"queued", "in_progress"}
 _ENDS = {"response.completed", "response.incomplete"}
-_ALSO_TOLD = ("service_tier", "incomplete_details", "conversation", "previous_response_id", "content_filters")
+_METADATA = ("service_tier", "incomplete_details", "conversation", "previous_response_id", "content_filters")
 _SERVER_TOOLS = {
     "web_search_call": "web_search",
     "file_search_call": "file_search",
@@ -87,7 +87,7 @@ def _reading(reply: Json, items: list[Json], texts: Sequence[Json] = ()) -> Expe
         usage=_usage(reply.get("usage")),
         model=reply["model"],
         id=reply["id"],
-        told={name: reply[name] for name in _ALSO_TOLD if reply.get(name)} | _logprobs(texts or parts),
+        metadata={name: reply[name] for name in _METADATA if reply.get(name)} | _logprobs(texts or parts),
         content=[block for item in items for block in _blocks(item)],
         refusal="".join(part.get("refusal", "") for part in parts),
         citations=[_place(note) for part in parts for note in part.get("annotations") or ()],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,32 +15,9 @@ from langchain_llmdispatch.testing import FakeClock
 from langchain_llmdispatch.transport.body import afinish, aread, awhole, finish, read, whole
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from tests.cases import each
+from tests.drivers.script import Body
 
 LIMIT = 100_000
-
-
-class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that arrives in pieces; how many were taken is counted.
-
-    Args:
-        pieces: The pieces, or exceptions in their place.
-    """
-
-    def __init__(self, *pieces: bytes | Exception) -> None:
-        self.pieces, self.taken = pieces, 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the pieces."""
-        for piece in self.pieces:
-            self.taken += 1
-            if isinstance(piece, Exception):
-                raise piece
-            yield piece
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the pieces."""
-        for piece in self:
-            yield piece
 
 
 def deadline(seconds: float = 60.0) -> ReadDeadline:
@@ -73,9 +50,9 @@ Reader = Callable[[httpx.Response, ReadDeadline], list[bytes]]
 readers = pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 
 
-def answer(*pieces: bytes | Exception, status: int = 200, **headers: str) -> tuple[httpx.Response, Pieces]:
+def answer(*pieces: bytes | Exception, status: int = 200, **headers: str) -> tuple[httpx.Response, Body]:
     """Return a response, and its body."""
-    body = Pieces(*pieces)
+    body = Body(*pieces)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.Response(status, headers=named, stream=body), body
 
@@ -98,7 +75,7 @@ def test_a_body_that_is_too_long(reader: Reader, packed: bool) -> None:
     response, body = answer(*pieces, *[b"more"] * 9, **({"content_encoding": "gzip"} if packed else {}))
     with pytest.raises(errors.ResponseTooLargeError, match="100000 bytes.*max_response_bytes"):
         reader(response, deadline())
-    assert body.taken == len(pieces)
+    assert body.read == len(pieces)
 
 
 @readers
@@ -112,7 +89,7 @@ def test_a_body_that_unpacks_to_nothing(reader: Reader, coding: str, head: bytes
     response, body = answer(head, *[more] * 500, content_encoding=coding)
     with pytest.raises(errors.ResponseTooLargeError):
         reader(response, deadline())
-    assert body.taken < 50
+    assert body.read < 50
 
 
 @readers
@@ -144,7 +121,7 @@ def test_a_long_error_is_known_by_its_status(reader: Reader, status: int) -> Non
     """Its beginning is enough; much less is read than of an answer."""
     response, body = answer(*[b"x" * 10_000] * 50, status=status)
     (text,) = reader(response, deadline())
-    assert (len(text), body.taken) == (60_000, 7)
+    assert (len(text), body.read) == (60_000, 7)
 
 
 @each("reader", [_whole, _awhole])
@@ -161,7 +138,7 @@ def test_the_rest_is_discarded() -> None:
     for pieces, taken in (([b"a", b"b"], 2), ([b"a", httpx.ReadError("reset"), b"b"], 2), (endless, 11)):
         response, body = answer(*pieces)
         finish(read(response, deadline(), LIMIT))
-        assert body.taken == taken
+        assert body.read == taken
         response, body = answer(*pieces)
         asyncio.run(afinish(aread(response, deadline(), LIMIT)))
-        assert body.taken == taken
+        assert body.read == taken

@@ -19,13 +19,6 @@ from langchain_llmdispatch.testing import FakeClock
 from tests.models import summed
 
 COLOURS = ("sync", "async", "stream", "astream")
-TOOL = {
-    "title": "magic_function",
-    "description": "Magic.",
-    "type": "object",
-    "properties": {"input": {"type": "integer"}},
-    "required": ["input"],
-}
 
 
 # The integrations' cached clients work in the loop that used them first.

@@ -13,7 +13,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_llmdispatch import Deployment, errors
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.vendors.langchain.models import COLOURS, TOOL, Joke, Scripted, answered, router
+from tests.models import TOOL
+from tests.vendors.langchain.models import COLOURS, Joke, Scripted, answered, router
 
 
 def integration(vendor: str, server: LoopbackServer) -> BaseChatModel:

@@ -13,7 +13,8 @@ from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.langchain.request import invocation
 from langchain_llmdispatch.vendors.langchain.vendor import LangChainVendor
 from tests.cases import each
-from tests.vendors.langchain.models import COLOURS, LOOP, TOOL, Joke, Scripted, answered, router
+from tests.models import TOOL
+from tests.vendors.langchain.models import COLOURS, LOOP, Joke, Scripted, answered, router
 
 
 def test_parameters_go_into_the_model_s_own_fields() -> None:

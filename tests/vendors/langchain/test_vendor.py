@@ -20,8 +20,8 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing import FakeClock
 from tests.cases import each
 from tests.loopback.server import LoopbackServer
-from tests.models import deployment, summed
-from tests.vendors.langchain.models import COLOURS, TOOL, Api, Scripted, answered, router
+from tests.models import TOOL, deployment, summed
+from tests.vendors.langchain.models import COLOURS, Api, Scripted, answered, router
 
 
 @each("colour", COLOURS)
