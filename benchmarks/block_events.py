@@ -19,7 +19,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch import DispatcherChatModel, VendorConfig
-from langchain_llmdispatch.chat_model.block_events import EventMaker
+from langchain_llmdispatch.chat_model.event_maker import EventMaker
 from langchain_llmdispatch.vendors.answer import blocks_chunk, text_chunk
 
 CHUNKS, ROUNDS = 1000, 25

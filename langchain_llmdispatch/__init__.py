@@ -30,7 +30,7 @@ _MODULES = {
     "Deployment": "deployments.deployment",
     "DispatchError": "errors",
     "DispatcherChatModel": "chat_model.chat_model",
-    "DispatcherConfig": "config.schema",
+    "DispatcherConfig": "config.configuration",
     "EmptyAnswerError": "errors",
     "ForeignSignatureError": "errors",
     "Health": "health.health",

@@ -6,7 +6,7 @@ from langchain_llmdispatch.callbacks.usage import (
 )
 from langchain_llmdispatch.chat_model.budget_middleware import BudgetMiddleware as BudgetMiddleware
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel as DispatcherChatModel
-from langchain_llmdispatch.config.schema import DispatcherConfig as DispatcherConfig
+from langchain_llmdispatch.config.configuration import DispatcherConfig as DispatcherConfig
 from langchain_llmdispatch.deployments.deployment import (
     Deployment as Deployment,
     VendorConfig as VendorConfig,

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from langchain_llmdispatch.chat_model import chat_model
-from langchain_llmdispatch.config.schema import DispatcherConfig, ModelFields
+from langchain_llmdispatch.config.configuration import DispatcherConfig
+from langchain_llmdispatch.config.schema import ModelFields
 
 MODULE = Path(chat_model.__file__)
 SCHEMA = ROOT / "docs" / "dispatch.schema.json"

@@ -18,8 +18,8 @@ from langchain_llmdispatch.vendors import VENDORS as OWN
 from langchain_llmdispatch.vendors.base import Vendor, Word
 from langchain_llmdispatch.vendors.compile.server_tools import runs_itself
 from langchain_llmdispatch.vendors.compile.words import compile_words, owners_of
+from langchain_llmdispatch.vendors.parameters import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.portable_tools import FIELDS
-from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "matrix.md"
 VENDORS = {vendor.name: vendor() for vendor in OWN if vendor.name != "local"}

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
-from langchain_llmdispatch.chat_model.block_events import EventMaker
+from langchain_llmdispatch.chat_model.event_maker import EventMaker
 from tests.models import summed
 
 # Blocks that LangChain's `ChatModelStream` leaves out of its message, though their events have come.

@@ -28,7 +28,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.callbacks.manager import ahandle_event, handle_event
 
-from langchain_llmdispatch.catalog.prices import TokenCounts
+from langchain_llmdispatch.internal.lazy import LateModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import LLMResult
 
+    from langchain_llmdispatch.catalog import prices
     from langchain_llmdispatch.dispatch.attempt import Attempt
+else:
+    prices = LateModule("langchain_llmdispatch.catalog.prices")
 
 RunManager: TypeAlias = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
 
@@ -240,7 +243,7 @@ def _usage_data(attempt: Attempt, usage: UsageMetadata) -> dict[str, Any]:
     return {
         **_identity(attempt),
         "total_tokens": usage["total_tokens"],
-        **TokenCounts.of(usage).summed(),
+        **prices.TokenCounts.of(usage).summed(),
         "cost_usd": _cost_text(attempt),
         "price_source": attempt.cost.source if attempt.cost is not None else None,
     }

@@ -27,7 +27,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableConfig
 
-from langchain_llmdispatch.chat_model.managed import ManagedModel
+from langchain_llmdispatch.chat_model.part import ModelPart
 from langchain_llmdispatch.chat_model.run_context import StreamRun
 from langchain_llmdispatch.config.schema import PARAMETERS, DispatchFields
 from langchain_llmdispatch.vendors.answer import whole_chunk
@@ -49,7 +49,7 @@ _Chunks: TypeAlias = Generator[ChatGenerationChunk]
 _RUN: ContextVar[_Facts | None] = ContextVar("llmdispatch_cached", default=None)
 
 
-class CachedAnswers(ManagedModel):
+class CachedAnswers(ModelPart):
     """A model whose answers LangChain's cache holds."""
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:

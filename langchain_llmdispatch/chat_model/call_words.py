@@ -11,7 +11,7 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.types import Scopes
 from langchain_llmdispatch.vendors.client_words import VENDOR_PARAMS, check_words, checked_vendor_params
-from langchain_llmdispatch.vendors.words import ADDRESSED
+from langchain_llmdispatch.vendors.parameters import ADDRESSED
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.vendors.compile import words as vendor_words

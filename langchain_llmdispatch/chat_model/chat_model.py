@@ -12,13 +12,13 @@ from langchain_core.language_models import BaseChatModel, LangSmithParams, Langu
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
-from langchain_core.tools import BaseTool
 from pydantic import ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model import late
 from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRun
 from langchain_llmdispatch.chat_model.block_events import BlockEvents
+from langchain_llmdispatch.chat_model.managed import ManagedModel
 from langchain_llmdispatch.chat_model.many_calls import ManyCalls
 from langchain_llmdispatch.chat_model.request import messages_of, passable, with_choices, with_signature
 from langchain_llmdispatch.chat_model.run_context import (
@@ -33,18 +33,18 @@ from langchain_llmdispatch.chat_model.serialization import SerializedFields
 from langchain_llmdispatch.chat_model.tokens import TokenCounting
 from langchain_llmdispatch.chat_model.unobserved import UnobservedStreams
 from langchain_llmdispatch.types import OutputMethod, __version__
-from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice
-from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools, neutral_tools
 from langchain_llmdispatch.vendors.word_secrets import masked_words
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
     from langchain_llmdispatch.routing.plan import Plan
 
 _Shape = TypeVar("_Shape")
 
 
 class DispatcherChatModel(
-    SerializedFields, CachedAnswers, BlockEvents, TokenCounting, ManyCalls, UnobservedStreams
+    SerializedFields, CachedAnswers, BlockEvents, TokenCounting, ManyCalls, UnobservedStreams, ManagedModel
 ):
     """One chat model over every vendor: it routes, retries, falls back, limits and counts.
 
@@ -344,9 +344,9 @@ class DispatcherChatModel(
         Raises:
             ValueError: `tool_choice` names a tool that is not among `tools`.
         """
-        bound = bound_tools(tools, strict=kwargs.get("strict"))
+        bound = late.neutral_tools.bound_tools(tools, strict=kwargs.get("strict"))
         if tool_choice is not None:
-            neutral_choice(tool_choice, *neutral_tools(bound))
+            late.neutral_choice.neutral_choice(tool_choice, *late.neutral_tools.neutral_tools(bound))
             kwargs["tool_choice"] = tool_choice
         return super().bind(tools=bound, **kwargs)
 

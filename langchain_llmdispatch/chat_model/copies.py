@@ -6,23 +6,20 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from langchain_llmdispatch.chat_model import late
+from langchain_llmdispatch.chat_model.part import ModelPart
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.redis import VARIABLE
-from langchain_llmdispatch.config.schema import ModelFields
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.forks import renew_properties
-from langchain_llmdispatch.settings import explain_validation, late_class
+from langchain_llmdispatch.settings import explain_validation
 from langchain_llmdispatch.vendors.word_secrets import WordDict, placed_secrets, without_credentials
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model.shared_state import SharedState
-else:
-    SharedState = late_class("langchain_llmdispatch.chat_model.shared_state", "SharedState")
-
 
 logger = logging.getLogger(__name__)
 _LEFT_OUT = ("api_key", "headers", "query", "http_client", "http_async_client")
@@ -30,8 +27,8 @@ _WORDS = ("model_kwargs", "vendor_params")
 _OF_MODEL = ("api_key", "default_headers", "default_query")
 
 
-class CopiedFields(ModelFields):
-    """The fields of a model of which copies are made.
+class CopiedFields(ModelPart):
+    """The fields of a model, as copies and pickles of it have them.
 
     Copies that LangChain makes for a run (`configurable_fields`), `copy`, `deepcopy` and `model_copy` share
     the model's limits, health, statistics and connections; changed fields act on the copy alone. Copies that
@@ -39,12 +36,7 @@ class CopiedFields(ModelFields):
 
     A pickle holds no keys, headers, clients or `env`: keys come from the environment of the process that
     reads it, and that process has limits, health, statistics and connections of its own.
-
-    Attributes:
-        shared_state: What the copies of one model share; not set by hand. None makes a model of its own.
     """
-
-    shared_state: SharedState | None = Field(default=None, exclude=True, repr=False)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -1,37 +1,72 @@
-"""What a model shows and manages beside its calls: deployments, vendors, statistics, connections."""
+"""The fields of a model, and what it manages beside its calls: vendors, statistics, connections."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.language_models import BaseChatModel, ModelProfile
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from langchain_llmdispatch.chat_model import late
-from langchain_llmdispatch.chat_model.copies import CopiedFields
 from langchain_llmdispatch.chat_model.request import SignedMethod
 from langchain_llmdispatch.config.environment import environment
-from langchain_llmdispatch.config.schema import DispatcherConfig
+from langchain_llmdispatch.config.schema import ModelFields
+from langchain_llmdispatch.settings import late_class
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model.engine import Engine
+    from langchain_llmdispatch.chat_model.shared_state import SharedState
     from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.limits.limiter import Limiter
     from langchain_llmdispatch.stats.stats import Stats
     from langchain_llmdispatch.transport.transport import Transport
     from langchain_llmdispatch.vendors.base import Vendor
+else:
+    SharedState = late_class("langchain_llmdispatch.chat_model.shared_state", "SharedState")
 
 
-class ManagedModel(CopiedFields, BaseChatModel):
-    """Files, deployments, vendors, statistics, connections of a model; `DispatcherChatModel` adds calls."""
+logger = logging.getLogger(__name__)
+LEFT_OUT = "left_out"
+"""The word of a model's JSON text that names what is not in it."""
+# A loaded None means the default here: `ignore_unserializable_fields` puts it in place of an object.
+_DEFAULTED = ("strategy", "custom_vendors", "clock", "rng")
+
+
+class ManagedModel(ModelFields, BaseChatModel):
+    """The fields of a model; its files, deployments, vendors, statistics and connections.
+
+    Attributes:
+        shared_state: What the copies of one model share; not set by hand. None makes a model of its own.
+    """
 
     model_config = ConfigDict(ignored_types=(SignedMethod,))
+
+    shared_state: SharedState | None = Field(default=None, exclude=True, repr=False)
 
     __slots__ = ("_engine",)  # pydantic's own private attributes take 2 us to read, and calls read it often
     if TYPE_CHECKING:
         _engine: Engine = PrivateAttr()  # for a type checker: no argument of the constructor
+
+    @model_validator(mode="before")
+    @classmethod
+    def _load_llmdispatch_fields(cls, values: Any) -> Any:
+        """Leave out what a JSON text says besides the fields; see `serialization`."""
+        if not isinstance(values, Mapping) or LEFT_OUT not in values:
+            return values
+        if names := values[LEFT_OUT]:
+            logger.warning(
+                "a model was loaded from JSON, which holds no keys, headers, clients or env; keys come from "
+                "the environment of the process that loads it. This one left out: %s.",
+                ", ".join(map(str, names)),
+            )
+        return {
+            name: value
+            for name, value in values.items()
+            if name != LEFT_OUT and not (value is None and name in _DEFAULTED)
+        }
 
     @classmethod
     def from_config(cls, config: Any, **overrides: Any) -> Self:
@@ -44,7 +79,7 @@ class ManagedModel(CopiedFields, BaseChatModel):
         Raises:
             ConfigurationError: The file cannot be read, or a field is wrong.
         """
-        loaded = DispatcherConfig.load(config, overrides.get("env"))
+        loaded = late.configuration.DispatcherConfig.load(config, overrides.get("env"))
         fields = {name: getattr(loaded, name) for name in loaded.model_fields_set - {"server"}}
         return cls(**{**fields, **overrides})
 
@@ -65,7 +100,7 @@ class ManagedModel(CopiedFields, BaseChatModel):
         """
         variables, custom = environment() if env is None else env, overrides.get("custom_vendors", ())
         fields = late.litellm.read_litellm(source, variables, strict=strict, custom_vendors=custom)
-        return cls.from_config(DispatcherConfig.checked(fields), env=env, **overrides)
+        return cls.from_config(late.configuration.DispatcherConfig.checked(fields), env=env, **overrides)
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         return self._engine.registry.profile()

@@ -11,7 +11,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from langchain_llmdispatch.chat_model.managed import ManagedModel
+from langchain_llmdispatch.chat_model.part import ModelPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.batch.progress import Configs, Progress
 
 
-class ManyCalls(ManagedModel):
+class ManyCalls(ModelPart):
     """What a chat model does with many inputs."""
 
     def batch(

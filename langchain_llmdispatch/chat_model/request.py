@@ -20,16 +20,19 @@ from langchain_llmdispatch.chat_model.call_words import checked_words, scopes_of
 from langchain_llmdispatch.chat_model.run_options import CHOICES, OPTIONS, warn_of_near_misses
 from langchain_llmdispatch.config.schema import PARAMETERS, ModelFields
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.types import ChatRequest, Scopes, UnsupportedParams, under
-from langchain_llmdispatch.vendors.compile.neutral_choice import neutral_choice, parallel_of
-from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output, neutral_tools
+from langchain_llmdispatch.vendors.parameters import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
-from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.word_secrets import shown_masked
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.vendors.compile import neutral_choice, neutral_tools
+else:
+    neutral_choice = LateModule("langchain_llmdispatch.vendors.compile.neutral_choice")
+    neutral_tools = LateModule("langchain_llmdispatch.vendors.compile.neutral_tools")
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -182,13 +185,13 @@ def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(f"n={kwargs['n']!r}: one answer per call; use batch() for several.")
     extra = {name: value for name, value in kwargs.items() if name not in _NEVER_SCOPED}
     tools, choice, output = kwargs.get("tools"), kwargs.get("tool_choice"), kwargs.get("response_format")
-    own, server_tools = neutral_tools(tools, strict=kwargs.get("strict")) if tools else ((), ())
+    own, server_tools = neutral_tools.neutral_tools(tools, strict=kwargs.get("strict")) if tools else ((), ())
     return {
         "tools": own,
         "server_tools": server_tools,
-        "tool_choice": neutral_choice(choice, own, server_tools) if choice else None,
-        "parallel_tool_calls": kwargs.get("parallel_tool_calls", parallel_of(choice)),
-        "output": None if output is None else neutral_output(output),
+        "tool_choice": neutral_choice.neutral_choice(choice, own, server_tools) if choice else None,
+        "parallel_tool_calls": kwargs.get("parallel_tool_calls", neutral_choice.parallel_of(choice)),
+        "output": None if output is None else neutral_tools.neutral_output(output),
         "extra": checked_words(extra) if extra else extra,
         **(_of_background(kwargs) if not _RESUMING.isdisjoint(kwargs) else {}),
     }

@@ -14,28 +14,24 @@ in it as "not implemented": `loads` raises `NotImplementedError` with its name, 
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel, SecretStr, model_validator
+from pydantic import BaseModel, SecretStr
 
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.chat_model.copies import CopiedFields, left_out_of, words_as_pickled
+from langchain_llmdispatch.chat_model.managed import LEFT_OUT
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.internal.forks import OwnRandom
 from langchain_llmdispatch.vendors.word_secrets import placed_secrets, without_credentials
 
-logger = logging.getLogger(__name__)
-_LEFT_OUT = "left_out"
 # Never written: LangChain's own fields that it excludes, too, and what is not configuration.
 _OBJECTS = ("custom_vendors", "limiter", "health", "budget", "clock", "rng")
-# A loaded None means the default here: `ignore_unserializable_fields` puts it in place of an object.
-_DEFAULTED = ("strategy", "custom_vendors", "clock", "rng")
 # Words of requests, which may hold credentials.
 _WORDS = frozenset({"params", "model_kwargs", "vendor_params"})
 # Given, but left out by LangChain, or because they may hold credentials.
@@ -47,24 +43,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 class SerializedFields(CopiedFields):
-    """The fields of a model that LangChain can write and load."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _load_llmdispatch_fields(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping) or _LEFT_OUT not in values:
-            return values
-        if names := values[_LEFT_OUT]:
-            logger.warning(
-                "a model was loaded from JSON, which holds no keys, headers, clients or env; keys come from "
-                "the environment of the process that loads it. This one left out: %s.",
-                ", ".join(map(str, names)),
-            )
-        return {
-            name: value
-            for name, value in values.items()
-            if name != _LEFT_OUT and not (value is None and name in _DEFAULTED)
-        }
+    """The fields of a model, as LangChain writes and loads them."""
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -93,11 +72,11 @@ class SerializedFields(CopiedFields):
             kwargs[name] = {"lc": 1, "type": "secret", "id": [variable]}
         places = [place for name, value in fields for place in _secret_places(value, name)]
         excluded = [name for name in _EXCLUDED if getattr(self, name, None)]
-        kwargs[_LEFT_OUT] = [*left_out_of(self.__dict__, with_key=False), *places, *excluded]
+        kwargs[LEFT_OUT] = [*left_out_of(self.__dict__, with_key=False), *places, *excluded]
         return {
             "lc": 1,
             "type": "constructor",
-            "id": cast("BaseChatModel", self).lc_id(),
+            "id": self.lc_id(),
             "kwargs": kwargs,
         }
 

@@ -15,11 +15,11 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_llmdispatch.chat_model.managed import ManagedModel
+from langchain_llmdispatch.chat_model import late
+from langchain_llmdispatch.chat_model.part import ModelPart
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.types import ChatRequest
-from langchain_llmdispatch.vendors.compile.neutral_tools import bound_tools
 from langchain_llmdispatch.vendors.token_counts import CountsTokens
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ else:
 _MOST_SCALE = 1.25
 
 
-class TokenCounting(ManagedModel):
+class TokenCounting(ModelPart):
     """Counts tokens: by `custom_get_token_ids`, else by the characters in the planned vendor's tokens."""
 
     def get_token_ids(self, text: str) -> list[int]:
@@ -98,13 +98,13 @@ class TokenCounting(ManagedModel):
         """Return the request whose tokens are counted, and the deployment that counts them."""
         words = {name: value for name, value in kwargs.items() if name != "model"}
         if tools:
-            words["tools"] = bound_tools(tools)
+            words["tools"] = late.neutral_tools.bound_tools(tools)
         return self._engine.requests.freeze(messages, None, words), self._engine.planned(kwargs.get("model"))
 
     def _estimate(
         self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None, model: str | None = None
     ) -> int:
-        bound: list[Any] = bound_tools(tools) if tools else []
+        bound: list[Any] = late.neutral_tools.bound_tools(tools) if tools else []
         if self.custom_get_token_ids is not None:
             texts = [get_buffer_string([message]) for message in messages]
             texts += [dump_json(tool).decode() for tool in bound]

@@ -17,13 +17,13 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableConfig
 
-from langchain_llmdispatch.chat_model.managed import ManagedModel
+from langchain_llmdispatch.chat_model.part import ModelPart
 from langchain_llmdispatch.chat_model.run_context import kept_run
 
 _FOR_TRACERS = ("ls_structured_output_format", "structured_output_format")
 
 
-class UnobservedStreams(ManagedModel):
+class UnobservedStreams(ModelPart):
     """A model whose streams without a handler are its own chunks, with the id of their run."""
 
     def stream(

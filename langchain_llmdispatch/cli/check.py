@@ -12,10 +12,10 @@ from langchain_llmdispatch.catalog.retirements import NOTICE_DAYS
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.cli.pins import pins_in
 from langchain_llmdispatch.cli.terminal import Terminal
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import parsed
 from langchain_llmdispatch.config.litellm import read_litellm
-from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError
 

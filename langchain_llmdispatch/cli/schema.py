@@ -6,7 +6,7 @@ import argparse
 import json
 
 from langchain_llmdispatch.cli.terminal import Terminal
-from langchain_llmdispatch.config.schema import DispatcherConfig
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 
 
 def run(_: argparse.Namespace, terminal: Terminal) -> int:

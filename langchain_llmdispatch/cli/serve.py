@@ -6,7 +6,7 @@ import argparse
 
 from langchain_llmdispatch.cli.answer import model_of
 from langchain_llmdispatch.cli.terminal import Terminal
-from langchain_llmdispatch.config.schema import DispatcherConfig
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 from langchain_llmdispatch.config.server import ServerConfig
 from langchain_llmdispatch.server.serve import serve
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import codecs
 import json
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
+
+if TYPE_CHECKING:
+    import tomllib
+else:
+    tomllib = LateModule("tomllib")
 
 _MOST_VALUES, _DEEPEST = 50_000, 50
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -68,7 +73,11 @@ def parsed(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
     return fields
 
 
-_READERS = {".json": json.loads, ".toml": tomllib.loads}
+def _from_toml(text: str) -> Any:
+    return tomllib.loads(text)
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {".json": json.loads, ".toml": _from_toml}
 
 
 def _from_yaml(text: str) -> Any:

@@ -21,7 +21,7 @@ from langchain_llmdispatch.config.litellm_report import (
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.langchain.packages import through_package
-from langchain_llmdispatch.vendors.rules import NEUTRAL
+from langchain_llmdispatch.vendors.parameters import NEUTRAL
 
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "api_key": ("api_key",),

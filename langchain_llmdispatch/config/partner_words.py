@@ -12,9 +12,8 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import check_fields
 from langchain_llmdispatch.vendors.client_words import CLIENT_WORDS
+from langchain_llmdispatch.vendors.parameters import ADDRESSED, ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.partner_words import FIELDS, MODELS, OF_VENDORS, REFUSED, TOKENS
-from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
-from langchain_llmdispatch.vendors.words import ADDRESSED
 
 _SINGLE = frozenset({"n", "candidate_count"})
 """Words for the number of answers; only one is possible."""

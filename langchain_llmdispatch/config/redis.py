@@ -16,9 +16,14 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import Converted, Settings
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.budgets import budget
+else:
+    budget = LateModule("langchain_llmdispatch.budgets.budget")
 
 VARIABLE = "LLMDISPATCH_REDIS_URL"
 """The variable that is enough for shared limits and health."""
@@ -59,7 +64,7 @@ class RedisBudgetConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> RedisBudgetConfig:
-        Budget(self.usd, **self.settings)
+        budget.Budget(self.usd, **self.settings)
         return self
 
     @property

@@ -19,14 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_llmdispatch.budgets.budget import Budget
-from langchain_llmdispatch.budgets.state import BudgetState
 from langchain_llmdispatch.clock import Clock
-from langchain_llmdispatch.config.environment import environment
-from langchain_llmdispatch.config.files import read_config
 from langchain_llmdispatch.config.partner_words import read_partner_words
 from langchain_llmdispatch.config.redis import Redis
-from langchain_llmdispatch.config.server import ServerConfig
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig
 from langchain_llmdispatch.dispatch.cascade import EscalateWhen, check_escalation
@@ -35,19 +30,23 @@ from langchain_llmdispatch.dispatch.retry_quota import RetryQuota
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.routing import RoutingRule, Strategy, check_strategy
-from langchain_llmdispatch.settings import NONE, Checked, Converted, FrozenDict, Settings, late_class
+from langchain_llmdispatch.settings import NONE, Checked, Converted, FrozenDict, late_class
 from langchain_llmdispatch.types import MAX_RESPONSE_BYTES, UnsupportedParams
 from langchain_llmdispatch.vendors.client_words import check_words, checked_vendor_params
 from langchain_llmdispatch.vendors.langchain.pacing import deferred
+from langchain_llmdispatch.vendors.parameters import NEUTRAL
 from langchain_llmdispatch.vendors.prompt_cache import PromptCache, checked_prompt_cache
-from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.word_secrets import WordDict
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.budgets.budget import Budget
+    from langchain_llmdispatch.budgets.state import BudgetState
     from langchain_llmdispatch.health.health import Health
     from langchain_llmdispatch.limits.limiter import Limiter
     from langchain_llmdispatch.vendors.base import Vendor
 else:
+    Budget = late_class("langchain_llmdispatch.budgets.budget", "Budget")
+    BudgetState = late_class("langchain_llmdispatch.budgets.state", "BudgetState")
     Health = late_class("langchain_llmdispatch.health.health", "Health")
     Limiter = late_class("langchain_llmdispatch.limits.limiter", "Limiter")
     Vendor = late_class("langchain_llmdispatch.vendors.base", "Vendor")
@@ -304,42 +303,3 @@ class ModelFields(DispatchFields):
         if not values.keys() <= cls.model_fields.keys():
             values = read_partner_words(cls.__name__, values, cls.model_fields)
         return values
-
-
-class DispatcherConfig(DispatchFields, Settings):
-    """What a configuration file holds: the fields of `DispatcherChatModel` without its objects.
-
-    Attributes:
-        server: How `llmdispatch serve` serves it; a model does not read it.
-    """
-
-    server: ServerConfig | None = None
-
-    @classmethod
-    def load(cls, source: Any, variables: Mapping[str, str] | None = None) -> DispatcherConfig:
-        """Return the configuration in a YAML or JSON file or a mapping, `${ENV}` references resolved.
-
-        Args:
-            source: A path, a mapping, or a `DispatcherConfig` (returned as it is).
-            variables: Where references are looked up; default: the environment over `.env`.
-
-        Raises:
-            ConfigurationError: The file is missing or malformed, a variable is not set, or a field is wrong.
-        """
-        if isinstance(source, cls):
-            return source
-        variables = environment() if variables is None else variables
-        loaded = cls.checked(read_config(source, variables))
-        if not isinstance(source, Mapping):
-            for config in loaded.vendors.values():
-                config.read_from(str(source))
-        return loaded
-
-    @classmethod
-    def checked(cls, fields: Mapping[str, Any]) -> DispatcherConfig:
-        """Return the configuration with these fields.
-
-        Raises:
-            ConfigurationError: A field is wrong; one line each, never with a value that may be a key.
-        """
-        return cls(**fields)

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import ConfigurationError, ContentFilterError, DispatchError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import nearest
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.finish_reasons import normalized
-from langchain_llmdispatch.vendors.json_text import whole_value
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.vendors import json_text
+else:
+    json_text = LateModule("langchain_llmdispatch.vendors.json_text")
 
 AnswerCheck: TypeAlias = Callable[[AIMessage], bool]
 """Returns whether a whole answer is not good enough."""
@@ -48,7 +53,7 @@ def violates_schema(message: AIMessage, request: ChatRequest) -> bool:
     if request.output is None or message.tool_calls:
         return False
     try:
-        value = whole_value(message.text)
+        value = json_text.whole_value(message.text)
     except ValueError:
         return True
     schema = request.output.schema
@@ -97,7 +102,7 @@ class Cascade:
         """Return the cascade of a model's field, or None if every answer is accepted."""
         rules = check_escalation(escalate_when)
         if rules and "invalid_schema" in rules:
-            _is_valid()  # importing it takes a tenth of a second, which no call should wait for
+            follows(json_text.whole_value("0"), True)  # imports: a tenth of a second, not in a call
         return cls(rules) if rules else None
 
     def declines(self, message: AIMessage, request: ChatRequest) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from langchain_llmdispatch.vendors.parameters import LOGPROBS, PENALTIES, SERVER
+
 # -- history -------------------------------------------------------------------------------------------
 
 
@@ -69,34 +71,6 @@ class HistoryRules:
 
 
 # -- parameters ----------------------------------------------------------------------------------------
-
-COMMON = frozenset({"temperature", "max_tokens", "top_p", "stop", "reasoning_effort"})
-"""Parameters that every vendor has."""
-PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
-LOGPROBS = frozenset({"logprobs", "top_logprobs"})
-CHAT = COMMON | PENALTIES | LOGPROBS | {"seed", "user", "logit_bias"}
-"""Parameters of the original chat completions, which most servers take."""
-SERVER = CHAT | {"top_k", "min_p", "thinking", "service_tier"}
-"""What OpenAI-compatible servers take."""
-
-ALIASES: Mapping[str, str] = {
-    "max_completion_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
-    "max_tokens_to_sample": "max_tokens",
-    "max_new_tokens": "max_tokens",
-    "num_predict": "max_tokens",
-    "stop_sequences": "stop",
-    "effort": "reasoning_effort",
-    "think": "thinking",
-    "p": "top_p",
-    "k": "top_k",
-    "random_seed": "seed",
-    "request_metadata": "metadata",
-}
-"""Vendors' words that mean a neutral parameter."""
-
-NEUTRAL: frozenset[str] = SERVER | {"metadata", "verbosity", "prompt_cache"} | ALIASES.keys()
-"""Every name that is a parameter here; any other is a word of vendors."""
 
 
 @dataclass(frozen=True, slots=True)

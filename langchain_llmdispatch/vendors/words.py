@@ -17,8 +17,6 @@ from typing import Any, TypeAlias
 Meaning: TypeAlias = Callable[[Any], Mapping[str, Any]]
 """From a word's value to the neutral parameters that it stands for; empty if it stands for none."""
 
-ADDRESSED = ("extra_headers", "extra_query", "extra_body")
-"""Words whose values go as they are into requests to the first choice of a call, and to no other vendor."""
 _HOME = "langchain_llmdispatch.vendors"
 
 
@@ -137,14 +135,3 @@ def _listed(file: str) -> dict[str, Word]:
         only = frozenset(by_api) if len(by_api) < len(apis) else frozenset()
         found[name] = Word(tuple(next(iter(by_api.values())).split(".")), only)
     return found
-
-
-def in_lower_case(node: Any) -> Any:
-    """Return a schema of Gemini's older kind with the types that JSON Schema has (`STRING` is `string`)."""
-    if isinstance(node, list):
-        return [in_lower_case(part) for part in node]
-    if not isinstance(node, Mapping):
-        return node
-    made = {key: in_lower_case(value) for key, value in node.items()}
-    kind = made.get("type")
-    return {**made, "type": kind.lower()} if isinstance(kind, str) and kind.isupper() else made

@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _V2StreamingCallbackHandler
 
 from langchain_llmdispatch import Deployment
-from langchain_llmdispatch.chat_model.block_events import EventMaker
+from langchain_llmdispatch.chat_model.event_maker import EventMaker
 from langchain_llmdispatch.errors import StreamInterruptedError
 from langchain_llmdispatch.vendors.answer import text_chunk
 from tests.block_events import assert_same, events_of, message_of_chunks, message_of_events

@@ -8,9 +8,9 @@ import pytest
 
 from langchain_llmdispatch import ConfigurationError
 from langchain_llmdispatch.cli.convert import VariableReferences
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 from langchain_llmdispatch.config.litellm import read_litellm
 from langchain_llmdispatch.config.redis import RedisConfig
-from langchain_llmdispatch.config.schema import DispatcherConfig
 from tests.cases import each
 
 ROWS = [{"model_name": "a", "litellm_params": {"model": "openai/a", "api_key": "k"}}]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import ConfigurationError
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 from langchain_llmdispatch.config.litellm import read_litellm
-from langchain_llmdispatch.config.schema import DispatcherConfig
 from tests.cases import each
 
 ROWS = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 from langchain_llmdispatch.config.redis import RedisConfig, resolved, without_password
-from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.errors import ConfigurationError
 from tests.cases import each
 

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import DispatcherChatModel, errors
 from langchain_llmdispatch.vendors import builtin_vendors
-from langchain_llmdispatch.vendors.rules import NEUTRAL
+from langchain_llmdispatch.vendors.parameters import NEUTRAL
 from tests.end_to_end.test_valid_everywhere import compiled
 from tests.end_to_end.vendor_words import SECRET, WORDS
 from tests.loopback.faults import Fault

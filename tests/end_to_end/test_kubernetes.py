@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 from langchain_llmdispatch.config.redis import RedisConfig
-from langchain_llmdispatch.config.schema import DispatcherConfig
 from langchain_llmdispatch.server.serve import GRACE
 
 FOLDER = Path(__file__).parents[2] / "docs" / "kubernetes"

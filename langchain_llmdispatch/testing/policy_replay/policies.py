@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import BaseMessage, HumanMessage, messages_from_dict
 
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
-from langchain_llmdispatch.config.schema import DispatcherConfig
+from langchain_llmdispatch.config.configuration import DispatcherConfig
 from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.testing.cassettes.dummy_keys import KEY, URL, dummy_variables
 from langchain_llmdispatch.testing.middleware import installed

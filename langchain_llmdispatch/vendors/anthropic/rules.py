@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from langchain_llmdispatch.catalog.listing import Listing
+from langchain_llmdispatch.vendors.parameters import COMMON
 from langchain_llmdispatch.vendors.rules import (
-    COMMON,
     VALUES,
     ParameterRules,
     SchemaDialect,

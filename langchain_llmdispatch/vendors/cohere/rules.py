@@ -5,14 +5,8 @@ from __future__ import annotations
 import re
 
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.vendors.rules import (
-    COMMON,
-    PENALTIES,
-    ParameterRules,
-    SchemaDialect,
-    SchemaRules,
-    ToolNameRules,
-)
+from langchain_llmdispatch.vendors.parameters import COMMON, PENALTIES
+from langchain_llmdispatch.vendors.rules import ParameterRules, SchemaDialect, SchemaRules, ToolNameRules
 
 LISTING = Listing("cohere", prefixes=("cohere/", "cohere_chat/"))
 

@@ -19,9 +19,9 @@ from langchain_llmdispatch.vendors.history.blocks import text_block
 from langchain_llmdispatch.vendors.history.compile import compile_messages
 from langchain_llmdispatch.vendors.history.plain import is_plain
 from langchain_llmdispatch.vendors.history.threads import Thread, is_ours
+from langchain_llmdispatch.vendors.parameters import NEUTRAL
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import cache_key
-from langchain_llmdispatch.vendors.rules import NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
 
 _DOCUMENTS = "documents"  # `langchain-cohere` reads them beside the last message

@@ -10,6 +10,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ForwardRef,
@@ -23,14 +24,19 @@ from typing import (
     get_type_hints,
 )
 
-from langchain_core.tools import BaseTool, Tool, create_schema_from_function
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import ReadOnly, is_typeddict
 
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.vendors.compile.docstrings import documented
 from langchain_llmdispatch.vendors.compile.references import Schema, inlined
+
+if TYPE_CHECKING:
+    from langchain_core import tools as langchain_tools
+else:
+    langchain_tools = LateModule("langchain_core.tools")
 
 _ONE_TEXT = {"type": "object", "properties": {"__arg1": {"type": "string"}}, "required": ["__arg1"]}
 """The arguments of LangChain's simplest tool, which takes one text."""
@@ -56,15 +62,15 @@ def class_schema(cls: type) -> Schema:
 def function_schema(function: Callable[..., Any]) -> Schema:
     """Return the schema of a function's arguments; its title is the function's name."""
     name = function.__name__
-    model = create_schema_from_function(
+    model = langchain_tools.create_schema_from_function(
         name, function, parse_docstring=True, error_on_invalid_docstring=False, include_injected=False
     )
     return {**class_schema(model), "title": name, "description": model.__doc__ or ""}
 
 
-def tool_schema(tool: BaseTool) -> Schema:
+def tool_schema(tool: langchain_tools.BaseTool) -> Schema:
     """Return the schema of a tool's arguments, without those that the model does not see."""
-    if isinstance(tool, Tool) and not tool.args_schema:
+    if isinstance(tool, langchain_tools.Tool) and not tool.args_schema:
         return _ONE_TEXT
     arguments: Any = tool.tool_call_schema
     return dict(arguments) if isinstance(arguments, Mapping) else class_schema(arguments)

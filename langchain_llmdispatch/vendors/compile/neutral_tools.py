@@ -6,11 +6,11 @@ Neutral values are kept in the binding and compiled per attempt (`tools.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import check_depth
 from langchain_llmdispatch.types import OutputSchema, ToolSpec
 from langchain_llmdispatch.vendors.compile.class_schemas import (
@@ -19,9 +19,13 @@ from langchain_llmdispatch.vendors.compile.class_schemas import (
     is_class,
     tool_schema,
 )
-from langchain_llmdispatch.vendors.compile.references import References, Schema
+from langchain_llmdispatch.vendors.compile.references import References, Schema, in_lower_case
 from langchain_llmdispatch.vendors.word_secrets import WordDict
-from langchain_llmdispatch.vendors.words import in_lower_case
+
+if TYPE_CHECKING:
+    from langchain_core import tools as langchain_tools
+else:
+    langchain_tools = LateModule("langchain_core.tools")
 
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _FUNCTION_KEYS = frozenset({"type", "function", "name", "description", "parameters", "strict"})
@@ -95,14 +99,14 @@ def _neutral(tool: Any, strict: bool | None) -> Sequence[ToolSpec | Mapping[str,
         return [tool]
     if isinstance(tool, Mapping):
         return _of_mapping(dict(tool), strict)
-    if isinstance(tool, BaseTool):
+    if isinstance(tool, langchain_tools.BaseTool):
         return [_of_tool(tool, strict)]
     if callable(tool):
         return [_titled(class_schema(tool) if is_class(tool) else function_schema(tool), strict)]
     raise ValueError(f"{tool!r} is no tool: it is neither a class, a function, a BaseTool nor a dict")
 
 
-def _of_tool(tool: BaseTool, strict: bool | None) -> ToolSpec | Mapping[str, Any]:
+def _of_tool(tool: langchain_tools.BaseTool, strict: bool | None) -> ToolSpec | Mapping[str, Any]:
     if (tool.metadata or {}).get("type") == "custom_tool":
         return convert_to_openai_tool(tool)  # OpenAI's tools whose argument is a text
     about = {"name": tool.name, "description": tool.description}

@@ -17,8 +17,9 @@ from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.types import Change, UnsupportedParams
 from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.thinking import Thinking, is_in_form, thinking_of, written
+from langchain_llmdispatch.vendors.parameters import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
-from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL, ParameterRules
+from langchain_llmdispatch.vendors.rules import ParameterRules
 
 __all__ = ["NEUTRAL", "compile_parameters", "effort_of", "nearest_effort"]
 

@@ -188,3 +188,14 @@ class _Inliner:
 def _free(wish: str, taken: Mapping[str, Any]) -> str:
     names = [wish, *(f"{wish}_{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name not in taken)
+
+
+def in_lower_case(node: Any) -> Any:
+    """Return a schema of Gemini's older kind with the types that JSON Schema has (`STRING` is `string`)."""
+    if isinstance(node, list):
+        return [in_lower_case(part) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    made = {key: in_lower_case(value) for key, value in node.items()}
+    kind = made.get("type")
+    return {**made, "type": kind.lower()} if isinstance(kind, str) and kind.isupper() else made

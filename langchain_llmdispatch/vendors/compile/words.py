@@ -27,12 +27,11 @@ from langchain_llmdispatch.errors import UnsupportedFeatureError, UnsupportedPar
 from langchain_llmdispatch.types import Change, ChatRequest, Endpoint, OutputSchema, Scopes, under
 from langchain_llmdispatch.vendors.base import Vendor, Word
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_output
+from langchain_llmdispatch.vendors.parameters import ADDRESSED, ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.partner_words import REFUSED
 from langchain_llmdispatch.vendors.request import joined
-from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.server_state import host_of
 from langchain_llmdispatch.vendors.word_secrets import revealed, secrets_in
-from langchain_llmdispatch.vendors.words import ADDRESSED
 
 _NO_SCOPES = Scopes()
 _REWRITTEN = frozenset({"thinking", "metadata"})

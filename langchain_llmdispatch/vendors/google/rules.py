@@ -5,15 +5,8 @@ from __future__ import annotations
 import re
 
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.vendors.rules import (
-    COMMON,
-    LOGPROBS,
-    PENALTIES,
-    ParameterRules,
-    SchemaDialect,
-    SchemaRules,
-    ToolNameRules,
-)
+from langchain_llmdispatch.vendors.parameters import COMMON, LOGPROBS, PENALTIES
+from langchain_llmdispatch.vendors.rules import ParameterRules, SchemaDialect, SchemaRules, ToolNameRules
 
 LISTING = Listing("google", prefixes=("google/", "google_genai/", "gemini/", "publishers/google/", "models/"))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langchain_llmdispatch.vendors.words import OwnedWords, Word, in_lower_case
+from langchain_llmdispatch.vendors.compile.references import in_lower_case
+from langchain_llmdispatch.vendors.words import OwnedWords, Word
 
 _AS_THEY_ARE = frozenset({"responseSchema", "responseJsonSchema"})
 """Fields with objects whose keys are the caller's."""

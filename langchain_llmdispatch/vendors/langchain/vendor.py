@@ -26,7 +26,7 @@ from langchain_llmdispatch.vendors.langchain.integrations import Integration, in
 from langchain_llmdispatch.vendors.langchain.pacing import apace, pace
 from langchain_llmdispatch.vendors.langchain.request import FIELDS, KEYWORDS, can_bind, field_of, invocation
 from langchain_llmdispatch.vendors.langchain.retries import without_retries
-from langchain_llmdispatch.vendors.words import ADDRESSED
+from langchain_llmdispatch.vendors.parameters import ADDRESSED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping

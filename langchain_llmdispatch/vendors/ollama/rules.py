@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from langchain_llmdispatch.catalog.listing import Listing
-from langchain_llmdispatch.vendors.rules import (
-    COMMON,
-    LOGPROBS,
-    PENALTIES,
-    ParameterRules,
-    SchemaDialect,
-    SchemaRules,
-)
+from langchain_llmdispatch.vendors.parameters import COMMON, LOGPROBS, PENALTIES
+from langchain_llmdispatch.vendors.rules import ParameterRules, SchemaDialect, SchemaRules
 
 LISTING = Listing(
     "ollama", prefixes=("ollama/", "ollama_chat/", "registry.ollama.ai/", "library/"), colon="tag"

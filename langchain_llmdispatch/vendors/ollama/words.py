@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_llmdispatch.vendors.rules import ALIASES, NEUTRAL
+from langchain_llmdispatch.vendors.parameters import ALIASES, NEUTRAL
 from langchain_llmdispatch.vendors.words import OwnedWords, Word
 
 

@@ -16,7 +16,8 @@ from langchain_llmdispatch.vendors.base import Environment, HistoryRules, Listin
 from langchain_llmdispatch.vendors.openai.rules import OF_SERVERS
 from langchain_llmdispatch.vendors.openai.vendor import ChatCompletions
 from langchain_llmdispatch.vendors.openai.words import HUGGINGFACE
-from langchain_llmdispatch.vendors.rules import SERVER, SchemaDialect
+from langchain_llmdispatch.vendors.parameters import SERVER
+from langchain_llmdispatch.vendors.rules import SchemaDialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.errors import UnsupportedParameterError
 from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.compile.parameters import compile_parameters, effort_of, nearest_effort
-from langchain_llmdispatch.vendors.rules import NEUTRAL
+from langchain_llmdispatch.vendors.parameters import NEUTRAL
 from tests.cases import each
 
 _VENDORS = builtin_vendors()
