@@ -175,15 +175,17 @@ def text_of(value: Any) -> str:
 
 
 def checked_blocks(blocks: list[Any]) -> list[Any]:
-    """Return content blocks whose texts are texts.
+    """Return content blocks that LangChain's translators can read: texts are texts, citations are objects.
 
     Raises:
-        TypeError: A block has something else for a text, or is no block.
+        TypeError: A block has something else for a text or a citation, or is no block.
     """
     for block in blocks:
         for name in _TEXTS & block.keys():
             if block[name] is not None:
                 text_of(block[name])
+        for note in block.get("citations") or ():
+            text_of(note.get("type", ""))
     return blocks
 
 

@@ -7,10 +7,12 @@ piece belongs to the block with its id, else to the last block with its index th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
+from langchain_llmdispatch.vendors.streamed_fields import StreamedFields
 from langchain_llmdispatch.vendors.usage import count_of
 
 INPUT = "input"
@@ -35,19 +37,33 @@ class StreamedBlock:
         open: Whether its stop event has not come.
         shared: Whether its pieces may be those of another call, which is open at the same place.
         args: The arguments of a tool, the vendor's own tools included; None for other blocks.
+        begun: The fields that its start event has handed out.
+        fields: Those that came later beside its text and its arguments, once any did.
     """
 
-    __slots__ = ("args", "kind", "number", "open", "place", "shared")
+    __slots__ = ("args", "begun", "fields", "kind", "number", "open", "place", "shared")
 
     def __init__(self, number: int, kind: str, place: int | None) -> None:
         self.number, self.kind, self.place = number, kind, place
         self.open, self.shared = True, False
         self.args = ArgumentText() if _family(kind) == INPUT else None
+        self.begun: Mapping[str, Any] = {}
+        self.fields: StreamedFields | None = None
 
     @property
     def is_call(self) -> bool:
         """Whether it is a call of one of the caller's tools."""
         return self.kind == "tool_use"
+
+    def later(self, fields: Mapping[str, Any]) -> dict[str, str]:
+        """Return the pieces of text among fields that come after its start; see `StreamedFields`."""
+        if self.fields is None:
+            self.fields = StreamedFields(self.begun)
+        return self.fields.add(fields)
+
+    def rest(self) -> dict[str, Any]:
+        """Return the fields that are held back, once no more is to come."""
+        return {} if self.fields is None else self.fields.rest()
 
 
 class StreamedBlocks:
@@ -69,6 +85,10 @@ class StreamedBlocks:
     def calls(self) -> list[tuple[StreamedBlock, ArgumentText]]:
         """The calls of the caller's tools, each with its arguments."""
         return [(block, block.args) for block in self._all if block.is_call and block.args is not None]
+
+    def rests(self) -> list[tuple[StreamedBlock, dict[str, Any]]]:
+        """Return the fields that blocks hold back, where the stop event did not come."""
+        return [(block, rest) for block in self._all if (rest := block.rest())]
 
     def is_last(self, block: StreamedBlock) -> bool:
         """Return whether no block has begun since."""
@@ -94,10 +114,11 @@ class StreamedBlocks:
             self._by_id[identity] = block
         return block
 
-    def end(self, index: Any) -> None:
-        """Record the stop event of the block at `index`."""
+    def end(self, index: Any) -> StreamedBlock | None:
+        """Record the stop event of the block at `index`, and return that block."""
         if (block := self._last.get((count_of(index), ANY))) is not None:
             block.open = False
+        return block
 
     def of(self, index: Any, family: str, identity: Any = None) -> StreamedBlock | None:
         """Return the block of a family that a piece belongs to; None if none has begun.

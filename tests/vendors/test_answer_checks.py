@@ -81,3 +81,4 @@ def test_whole_answers_of_another_shape(sample: Sample) -> None:
         if isinstance(message, AIMessage):
             assert AIMessage(**message.model_dump(exclude={"type"})) == message
             assert isinstance(message.text, str)
+            assert isinstance(message.content_blocks, list)  # what LangChain's translators make of it

@@ -112,7 +112,9 @@ def decode_answer(context: ErrorContext, body: bytes) -> AIMessage:
     if answer.get("type") == "error":
         raise error_inside(context, answer)
     blocks = answer.get("content")
-    if not isinstance(blocks, list) or not all(isinstance(b, dict) and "type" in b for b in blocks):
+    if not isinstance(blocks, list) or not all(
+        isinstance(b, dict) and isinstance(b.get("type"), str) for b in blocks
+    ):
         raise context.error(MalformedResponseError, "the response is no message")
     calls = ToolCalls(context.call.tool_names)
     return AIMessage(
@@ -158,7 +160,9 @@ def named(names: Mapping[str, str], block: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_input(value: Any) -> Any:
-    """Return the input of a call, which some gateways send as text."""
+    """Return the input of a call: some gateways send it as text, or none where there are no arguments."""
+    if value is None:
+        return {}
     args = arguments_of(value) if isinstance(value, str) and value.strip() != "null" else None
     return value if args is None else args
 

@@ -15,7 +15,14 @@ from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.errors import TruncatedToolCallError
 from langchain_llmdispatch.internal.json_format import dump_json
-from langchain_llmdispatch.vendors.answer import CallIds, blocks_chunk, made_id, named_tool, text_chunk
+from langchain_llmdispatch.vendors.answer import (
+    CallIds,
+    blocks_chunk,
+    made_id,
+    named_tool,
+    text_chunk,
+    text_of,
+)
 from langchain_llmdispatch.vendors.anthropic.answer import (
     PROVIDER,
     clean,
@@ -47,6 +54,14 @@ _FAMILIES: Mapping[str, str] = {
     "compaction_delta": "compaction",
 }
 """Which blocks take a delta; deltas of other kinds are taken by any."""
+_PIECES: Mapping[str, tuple[str, ...]] = {
+    "thinking_delta": ("thinking",),  # not `estimated_tokens`, the progress of thinking that is not shown
+    "signature_delta": ("signature",),
+    "compaction_delta": ("content", "encrypted_content"),
+}
+"""The fields of deltas that are texts of their block."""
+_OF_BLOCKS = frozenset({"type", "index", "text", "thinking", "signature", "citations", "input"})
+"""What a delta of an unknown kind cannot change."""
 _LISTING = ("thinking", "reasoning_effort")
 _DOCUMENTS = frozenset({"file", "text-plain", "non_standard", "document", "search_result"})
 
@@ -110,6 +125,7 @@ class AnthropicStreamDecoder(EventDecoder):
             return self._tool(block, block.args, content)
         if block.kind == "thinking" and not (content.get("thinking") or content.get("signature")):
             return None
+        block.begun = content
         return self._piece({**content, "index": block.number})
 
     def _list(self) -> None:
@@ -138,8 +154,10 @@ class AnthropicStreamDecoder(EventDecoder):
             return self._input(block, delta["partial_json"])
         if kind == "citations_delta":
             return self._text(block, "", [delta["citation"]])
-        # thinking_delta, signature_delta, compaction_delta and what may come: fields of the block begun.
-        fields = {name: value for name, value in delta.items() if name != "type" and value is not None}
+        if names := _PIECES.get(kind):
+            fields = {name: text_of(delta[name]) for name in names if delta.get(name)}
+        else:
+            fields = block.later({name: value for name, value in delta.items() if name not in _OF_BLOCKS})
         if not any(fields.values()):
             return None
         return self._piece({"type": block.kind, **fields, "index": block.number})
@@ -186,8 +204,9 @@ class AnthropicStreamDecoder(EventDecoder):
         self._check_calls()
         self.finished = self.done = True
         answer = {**self._answer, "usage": self._usage} if self._usage else self._answer
+        rest = [{"type": b.kind, **fields, "index": b.number} for b, fields in self._blocks.rests()]
         return AIMessageChunk(
-            content=[] if self._listing and self._blocks else "",
+            content=[*rest] if rest or (self._listing and self._blocks) else "",
             usage_metadata=usage_metadata(self._usage),
             response_metadata=metadata(self._call, answer),
             chunk_position="last",
@@ -200,8 +219,11 @@ class AnthropicStreamDecoder(EventDecoder):
             if nothing or args.is_null or args.value is None:
                 raise self._error(TruncatedToolCallError, "the arguments of a tool call are not whole")
 
-    def _ended(self, event: Event) -> None:
-        self._blocks.end(event.get("index"))
+    def _ended(self, event: Event) -> AIMessageChunk | None:
+        block = self._blocks.end(event.get("index"))
+        if block is None or not (rest := block.rest()):
+            return None
+        return self._piece({"type": block.kind, **rest, "index": block.number})
 
     def _fail(self, event: Event) -> None:
         raise error_inside(self._context, event)

@@ -67,7 +67,7 @@ def may_cite(call: Call) -> bool:
 class CohereStreamDecoder(EventDecoder):
     """Chunks of an answer."""
 
-    __slots__ = ("_calls", "_cited", "_content", "_id", "_ids", "_logprobs", "_texts")
+    __slots__ = ("_calls", "_cited", "_content", "_id", "_ids", "_logprobs", "_stray", "_texts")
 
     end_marker: ClassVar[str] = "message-end"
 
@@ -78,6 +78,7 @@ class CohereStreamDecoder(EventDecoder):
         self._logprobs: list[Any] = []
         self._content, self._calls = StreamedBlocks(), StreamedBlocks()
         self._ids = CallIds()
+        self._stray: list[Any] = []  # citations of no text
         self._texts: set[int] = set()  # the numbers, as given out, of the blocks with text that may be cited
 
     def _marked(self) -> None:
@@ -140,11 +141,12 @@ class CohereStreamDecoder(EventDecoder):
         self._texts.add(index)
         return blocks_chunk([{"type": "text", "text": text, "index": index}], PROVIDER)
 
-    def _citation(self, event: Event) -> AIMessageChunk:
+    def _citation(self, event: Event) -> AIMessageChunk | None:
         citation = self._at(event, "message", "citations")
         index = self._cited_text(citation)
         if index not in self._texts:  # not foreseen, or of something that is no text: kept as it came
-            return self._chunk(additional_kwargs={"citations": [citation]})
+            self._stray.append(citation)
+            return None
         block = {"type": "text", "text": "", "annotations": [annotation(citation)], "index": index}
         return blocks_chunk([block], PROVIDER)
 
@@ -195,6 +197,7 @@ class CohereStreamDecoder(EventDecoder):
         self.finished = True
         return AIMessageChunk(
             content=[] if self._cited else "",
+            additional_kwargs={"citations": self._stray} if self._stray else {},
             tool_call_chunks=calls,
             usage_metadata=usage_metadata(delta.get("usage")),
             response_metadata=metadata(self._call, answer, called=bool(self._calls)),

@@ -33,6 +33,7 @@ from langchain_llmdispatch.vendors.google.metadata import (
     count_characters,
     enum_name,
     grown,
+    mend_grounding,
     snake,
     usage_metadata,
     wav,
@@ -102,7 +103,7 @@ class AnswerBuilder:
         """
         if not isinstance(event, Mapping):
             raise self._context.error(MalformedResponseError, "the answer is no JSON object")
-        if "error" in event:
+        if event.get("error") is not None:
             raise error_inside(self._context, event["error"])
         delta = AnswerDelta()
         self._add_facts(event)
@@ -158,6 +159,8 @@ class AnswerBuilder:
     # -- parts -------------------------------------------------------------------------------------
 
     def _add_part(self, part: Json, delta: AnswerDelta) -> None:
+        if None in part.values():  # proxies write fields that are absent
+            part = {name: value for name, value in part.items() if value is not None}
         if "functionCall" in part:
             self._kind = ""
             self.structured = self.structured or "thoughtSignature" in part
@@ -285,6 +288,7 @@ class AnswerBuilder:
         for key, value in self._extras.items():
             found[_EXTRAS[key]] = snake(value)
         if "grounding_metadata" in found:
+            mend_grounding(found["grounding_metadata"])
             count_characters(found["grounding_metadata"], "".join(self._texts))
         for key, name in _USAGE_EXTRAS.items():
             if self._usage.get(key):

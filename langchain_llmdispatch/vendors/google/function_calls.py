@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.tool import tool_call_chunk
 
+from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id
 from langchain_llmdispatch.vendors.argument_text import arguments_of
@@ -116,6 +117,8 @@ def _read(args: Any) -> Any:
 
 # RFC 9535 as far as Gemini uses it: `$.name`, `['name']`, `[0]`.
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
+_MOST_SKIPPED = 1000
+"""Elements of a list that may come later than those behind them."""
 _VALUES = ("stringValue", "numberValue", "boolValue")
 
 
@@ -144,6 +147,8 @@ def _step(found: re.Match[str]) -> str | int:
 def _held(holder: Any, step: str | int, default: Any) -> Any:
     """Return what `holder` has at `step`, making room for `default` there."""
     if isinstance(step, int):
+        if step > len(holder) + _MOST_SKIPPED:
+            raise MalformedResponseError(f"an argument has the place {step} in a list of {len(holder)}")
         holder.extend([None] * (step + 1 - len(holder)))
         if holder[step] is None:
             holder[step] = default

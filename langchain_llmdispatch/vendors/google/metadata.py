@@ -63,7 +63,7 @@ def usage_metadata(counts: Json) -> UsageMetadata | None:
 def _media_tokens(details: Sequence[Json] | None) -> dict[str, int]:
     """Return the tokens that are no text, by LangChain's names; media without tokens are left out."""
     found: dict[str, int] = {}
-    for item in details or ():
+    for item in filter(None, details or ()):
         kind = _MODALITIES.get(item.get("modality"))
         if kind is not None and (count := count_of(item.get("tokenCount"))):
             found[kind] = found.get(kind, 0) + count
@@ -91,11 +91,11 @@ def grown(old: Any, new: Any) -> Any:
 
 
 def snake(value: Any) -> Any:
-    """Return `value` with keys in snake case, as LangChain's translator spells Gemini's metadata."""
+    """Return `value` with keys in snake case, as LangChain's translator reads them, without nulls."""
     if isinstance(value, list):
         return [snake(item) for item in value]
     if isinstance(value, Mapping):
-        return {_snake_word(key): snake(item) for key, item in value.items()}
+        return {_snake_word(key): snake(item) for key, item in value.items() if item is not None}
     return value
 
 
@@ -103,11 +103,23 @@ def _snake_word(word: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in word)
 
 
-def count_characters(grounding: dict[str, Any], text: str) -> None:
+def mend_grounding(grounding: dict[str, Any]) -> None:
+    """Take out what is no object, since LangChain's translator takes that for granted."""
+    chunks, supports = (grounding.get(f"grounding_{name}") for name in ("chunks", "supports"))
+    if chunks:
+        grounding["grounding_chunks"] = [each if isinstance(each, dict) else {} for each in chunks]
+    if supports:
+        supports = grounding["grounding_supports"] = [each for each in supports if isinstance(each, dict)]
+    for support in supports or ():
+        if not isinstance(support.get("segment"), dict):
+            support["segment"] = {}
+
+
+def count_characters(grounding: Json, text: str) -> None:
     """Turn Gemini's offsets, which count UTF-8 bytes, into those of citations, which count characters."""
     encoded = text.encode()
     for support in grounding.get("grounding_supports") or ():
-        segment = support.get("segment") or {}
+        segment = support["segment"]
         if "end_index" in segment:
             for key in ("start_index", "end_index"):
                 segment[key] = len(encoded[: segment.get(key, 0)].decode("utf-8", "ignore"))

@@ -127,19 +127,23 @@ def raw_calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [call for call in calls or () if isinstance(call, Mapping)]
 
 
-def call_parts(call: Mapping[str, Any]) -> tuple[Any, str]:
-    """Return name and argument text of a raw tool call or a piece of one."""
+def call_parts(call: Mapping[str, Any]) -> tuple[Any, str, str | None]:
+    """Return name, argument text and a custom tool's free text of a raw tool call or a piece of one."""
     if isinstance(custom := call.get("custom"), Mapping):
-        # LangChain's convention for a tool that takes free text.
-        return custom.get("name"), dump_json({"__arg1": custom.get("input", "")}).decode()
+        return custom.get("name"), "", text_of(custom.get("input") or "")
     function = call.get("function")
     if not isinstance(function, Mapping):
-        return None, ""
+        return None, "", None
     args = function.get("arguments")
     if isinstance(args, str):
-        return function.get("name"), args
+        return function.get("name"), args, None
     # TGI sends an object where the family sends its text.
-    return function.get("name"), "" if args is None else dump_json(args).decode()
+    return function.get("name"), "" if args is None else dump_json(args).decode(), None
+
+
+def free_arguments(text: str) -> str:
+    """Return the free text of a custom tool's call as arguments: LangChain's convention."""
+    return dump_json({"__arg1": text}).decode()
 
 
 def seed_of(reply: Mapping[str, Any]) -> str:
@@ -237,7 +241,8 @@ def _calls(
     """Return the calls of a message, and put the state of each into `states`, by its id."""
     calls, seed = ToolCalls(names), seed_of(reply)
     for index, call in enumerate(raw_calls(raw)):
-        name, text = call_parts(call)
+        name, text, free = call_parts(call)
+        text = text if free is None else free_arguments(free)
         args = arguments_of(text)
         identity = calls.ids.own(call_id(call.get("id"), seed, index))
         calls.add(name, text if args is None else args, identity)

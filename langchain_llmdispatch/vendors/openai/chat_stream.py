@@ -14,6 +14,7 @@ from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.openai.streamed_calls import StreamedCalls
 from langchain_llmdispatch.vendors.server_state import host_of, joined_state, message_state, state_kwargs
 from langchain_llmdispatch.vendors.stream import FrameDecoder
+from langchain_llmdispatch.vendors.streamed_fields import StreamedFields
 from langchain_llmdispatch.vendors.usage import count_of, grown_counts
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _FAILURES = frozenset({"base_resp", "error"})
 """Fields of a chunk that may mean an error."""
+_BESIDE = frozenset(answers.KWARGS)
 _PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason"})
 
 
@@ -48,8 +50,8 @@ class ChatStreamDecoder(FrameDecoder):
     """
 
     __slots__ = (
-        "_calls", "_finish_reason", "_head", "_logprobs", "_model", "_open", "_provider", "_refused", "_seed",
-        "_stamped", "_state", "_usage",
+        "_calls", "_fields", "_finish_reason", "_head", "_logprobs", "_model", "_open", "_provider",
+        "_refused", "_seed", "_stamped", "_state", "_usage",
     )  # fmt: skip
 
     end_marker: ClassVar[str] = "a finish reason"
@@ -71,6 +73,8 @@ class ChatStreamDecoder(FrameDecoder):
         self._seed = ""
         self._finish_reason = ""
         self._refused = False
+        # What comes beside the content, and the speech in it; None until there is any.
+        self._fields: tuple[StreamedFields, StreamedFields] | None = None
         self._open = False  # whether content has come on a chunk without a finish reason
         self._stamped = False  # whether content has come after a finish reason
         self._state: dict[str, Any] = {}
@@ -98,7 +102,7 @@ class ChatStreamDecoder(FrameDecoder):
         choice = choices[0]
         if (place := choice.get("index")) and count_of(place):  # n > 1: the first answer is the answer
             return None
-        delta = choice.get("delta")
+        delta = choice["delta"] if "delta" in choice else choice.get("message")
         message = self._delta(delta) if delta else None
         if not choice.keys() <= _PLAIN_CHOICE:
             self._add_facts(choice)
@@ -151,7 +155,7 @@ class ChatStreamDecoder(FrameDecoder):
                 return None
             return content_chunk(text, self._provider)
         text, reasoning = answers.text_and_reasoning(text)
-        kwargs = {name: delta[name] for name in answers.KWARGS if delta.get(name)}
+        kwargs = {} if _BESIDE.isdisjoint(delta) else self._beside(delta)
         if delta.get("refusal"):
             kwargs["refusal"], self._refused = text_of(delta["refusal"]), True
         if reasoning := answers.reasoning_of(delta) or reasoning:
@@ -167,6 +171,24 @@ class ChatStreamDecoder(FrameDecoder):
             tool_call_chunks=self._calls.add(pieces, self._seed),
             response_metadata={"model_provider": self._provider},
         )
+
+    def _beside(self, delta: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the pieces of speech and its transcript, and hold what else comes beside the content."""
+        fields = {name: delta[name] for name in answers.KWARGS if delta.get(name)}
+        self._open = self._open or bool(fields)
+        speech = fields.pop("audio") if isinstance(fields.get("audio"), dict) else {}
+        if self._fields is None:
+            self._fields = StreamedFields({}, ()), StreamedFields({}, ("data", "transcript"))
+        self._fields[0].add(fields)
+        pieces = self._fields[1].add(speech)
+        return {"audio": pieces} if pieces else {}
+
+    def _rest_beside(self) -> dict[str, Any]:
+        """Return what was held, once no more is to come."""
+        if self._fields is None:
+            return {}
+        rest, speech = (fields.rest() for fields in self._fields)
+        return {**rest, "audio": speech} if speech else rest
 
     def _finish(self) -> AIMessageChunk | None:
         if not self._finish_reason:
@@ -186,7 +208,10 @@ class ChatStreamDecoder(FrameDecoder):
         host = host_of(self._call.endpoint.base_url)
         return AIMessageChunk(
             content="",
-            additional_kwargs=state_kwargs(host, self._call.model, self._state, self._calls.states()),
+            additional_kwargs={
+                **self._rest_beside(),
+                **state_kwargs(host, self._call.model, self._state, self._calls.states()),
+            },
             tool_call_chunks=self._calls.rest(),
             usage_metadata=answers.usage_metadata(self._usage),
             response_metadata=metadata,

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.internal.json_format import dump_json, part_of
-from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id, model_of
+from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id, model_of, text_of
 from langchain_llmdispatch.vendors.argument_text import arguments_of
 from langchain_llmdispatch.vendors.base import ErrorBody
 from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of
@@ -174,17 +174,23 @@ def message_marks(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def annotation_block(note: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a citation; LangChain keeps the key `index` for itself, to merge chunks by."""
-    block = dict(note)
-    if note.get("type") == "file_citation" and "index" in block:
+    """Return a citation; LangChain keeps the key `index` for itself, to merge chunks by.
+
+    Raises:
+        TypeError: It is no object, or its type is no text.
+    """
+    block, kind = dict(note), text_of(note.get("type", ""))
+    if kind == "file_citation" and "index" in block:
         block["file_index"] = block.pop("index")
+    if kind == "url_citation":
+        block.setdefault("url", "")  # the translator takes it for granted
     return block
 
 
 def whole_block(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return any other item as a block: as it came, without what is null."""
     block = {name: value for name, value in item.items() if value is not None}
-    if block.get("type") == "function_call":
+    if text_of(block.get("type", "")) == "function_call":
         block["name"] = names.get(block.get("name", ""), block.get("name"))
         block.pop("status", None)
     return block
@@ -198,7 +204,7 @@ def thought_blocks(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     # A stream does not give the status in full; an empty `content` is refused when it goes back.
     marks = {name: value for name, value in item.items() if value is not None and name != "status"}
-    summary = marks.pop("summary", None) or []
+    summary = [dict(part) for part in marks.pop("summary", None) or ()]
     raw = [text for part in marks.pop("content", None) or () if (text := part.get("text"))]
     if not raw:
         return [{**marks, "summary": summary}]

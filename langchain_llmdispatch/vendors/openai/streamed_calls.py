@@ -14,7 +14,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from langchain_llmdispatch.vendors.answer import CallIds, arguments, joined_pieces
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
-from langchain_llmdispatch.vendors.openai.chat_answer import call_id, call_parts, given_id
+from langchain_llmdispatch.vendors.openai.chat_answer import call_id, call_parts, free_arguments, given_id
 from langchain_llmdispatch.vendors.server_state import call_state, joined_state
 from langchain_llmdispatch.vendors.usage import count_of
 
@@ -32,9 +32,10 @@ class StreamedCall:
         args: Its arguments.
         id: Its id in the answer.
         state: The opaque state that the server needs back with it.
+        free: The free text of a custom tool's call, in pieces; None for a call with arguments.
     """
 
-    __slots__ = ("args", "id", "index", "name", "raw_id", "state")
+    __slots__ = ("args", "free", "id", "index", "name", "raw_id", "state")
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -42,6 +43,18 @@ class StreamedCall:
         self.state: dict[str, Any] = {}
         self.raw_id: str | None = None
         self.args = ArgumentText()
+        self.free: list[str] | None = None
+
+    def add(self, text: str, free: str | None) -> str:
+        """Return what can be handed out now of a piece's arguments; free text is held and escaped whole."""
+        if free is None:
+            return self.args.add(text)
+        self.free = [*(self.free or ()), free]
+        return ""
+
+    def rest(self) -> str:
+        """Return what is held back, once no more is to come."""
+        return self.args.rest() if self.free is None else free_arguments("".join(self.free))
 
     def differs(self, name: str, raw_id: str | None) -> bool:
         """Return whether a piece with a name is another call's by its name or id."""
@@ -85,8 +98,8 @@ class StreamedCalls:
         return joined_pieces([self._add(piece, seed, named) for piece in pieces])
 
     def rest(self) -> list[ToolCallChunk]:
-        """Return what is held back, once no more is to come: the empty objects of calls without arguments."""
-        held = ((call.index, call.args.rest()) for call in self._calls)
+        """Return what is held back, once no more is to come: empty objects, and the texts of custom tools."""
+        held = ((call.index, call.rest()) for call in self._calls)
         return [tool_call_chunk(index=index, args=text) for index, text in held if text]
 
     def states(self) -> dict[str, dict[str, Any]]:
@@ -103,7 +116,7 @@ class StreamedCalls:
         return None
 
     def _add(self, piece: Mapping[str, Any], seed: str, named: list[StreamedCall]) -> ToolCallChunk:
-        name, text = call_parts(piece)
+        name, text, free = call_parts(piece)
         place, raw_id = count_of(piece.get("index")), given_id(piece.get("id"))
         self._places |= {place} - {None}
         known = self._known(place, raw_id, name)
@@ -112,7 +125,7 @@ class StreamedCalls:
         else:
             call = known
         chunk = tool_call_chunk(
-            index=call.index, args=call.args.add(text) or None, id=None if call is known else call.id
+            index=call.index, args=call.add(text, free) or None, id=None if call is known else call.id
         )
         call.raw_id = call.raw_id or raw_id
         if name and not call.name:

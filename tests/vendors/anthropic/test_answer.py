@@ -120,6 +120,17 @@ def test_usage(usage: dict[str, Any] | None, expected: dict[str, Any] | None) ->
     assert streamed(raw).usage_metadata == expected
 
 
+def test_no_input() -> None:
+    """A call whose input is null or absent has no arguments, as in a stream."""
+    blocks = [
+        {"type": "tool_use", "id": "a", "name": "f", "input": None},
+        {"type": "tool_use", "id": "b", "name": "g"},
+    ]
+    message = decode(answer(blocks, "tool_use"))
+    assert [(call["name"], call["args"]) for call in message.tool_calls] == [("f", {}), ("g", {})]
+    assert message.invalid_tool_calls == []
+
+
 def test_empty_content() -> None:
     """`content: []` with `end_turn` is an empty string; judging it is the engine's business."""
     assert decode(answer([])).content == ""

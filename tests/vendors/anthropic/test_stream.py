@@ -133,6 +133,40 @@ def test_unknown_events_blocks_and_deltas_do_no_harm() -> None:
     assert summed(chunks(wire(*made))).content == [{"type": "from_the_future", "x": 1, "index": 0, "y": "z"}]
 
 
+@each(
+    ("start", "deltas", "wanted"),
+    [
+        ({}, [{"score": 0.5}, {"score": 0.7}], {"score": 0.7}),
+        ({}, [{"a": {"b": 1}}, {"a": {"b": "x"}}], {"a": {"b": "x"}}),
+        ({}, [{"y": "u"}, {"y": "v"}, {"y": [1]}], {"y": "uv"}),
+        ({"y": {"z": 1}}, [{"y": "u"}], {"y": {"z": 1}}),
+        ({}, [{"index": 7, "citations": "x"}], {}),
+    ],
+)
+def test_unknown_deltas_can_be_added_up(
+    start: dict[str, Any], deltas: list[dict[str, Any]], wanted: dict[str, Any]
+) -> None:
+    """Fields whose pieces LangChain cannot add are given once, at the block's end or the answer's."""
+    made = events(answer([{"type": "from_the_future", "x": 1, **start}]))
+    made[2:2] = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "future", **delta}} for delta in deltas
+    ]
+    for sent in (made, [event for event in made if event["type"] != "content_block_stop"]):
+        block = {"type": "from_the_future", "x": 1, "index": 0, **wanted}
+        assert summed(chunks(wire(*sent))).content == [block]
+
+
+def test_progress_of_thinking_is_no_part_of_it() -> None:
+    """`estimated_tokens` (thinking-display-updates) would be added up, and is refused when it goes back."""
+    made = events(answer([{"type": "thinking", "thinking": "ab", "signature": "s"}]))
+    for number, event in enumerate(made):
+        if event.get("delta", {}).get("type") == "thinking_delta":
+            event["delta"]["estimated_tokens"] = 50 * number
+    assert summed(chunks(wire(*made))).content == [
+        {"type": "thinking", "thinking": "ab", "index": 0, "signature": "s"}
+    ]
+
+
 def test_usage_takes_the_last_values() -> None:
     """Counters are cumulative: later ones replace, absent and null ones keep."""
     made = events(answer([{"type": "text", "text": "a"}]))

@@ -120,3 +120,11 @@ def test_logprobs() -> None:
     chunks = stream(events(START, *raw, end()))
     assert "logprobs" not in chunks[0].response_metadata
     assert summed(chunks).response_metadata["logprobs"] == [item, item]
+
+
+def test_citations_of_no_text() -> None:
+    """Those that were not foreseen stay apart, though they have one index, and are as in a whole answer."""
+    cited = [{"start": 0, "end": 2, "index": 0, "sources": [{"type": "document", "id": id_}]} for id_ in "ab"]
+    notes = [delta("citation-start", 0, citations=each) for each in cited]
+    chunks = stream(events(START, delta("content-delta", 0, content={"text": "hi"}), *notes, end()))
+    assert summed(chunks).additional_kwargs == {"citations": cited}

@@ -285,3 +285,42 @@ def test_reasons_before_the_end() -> None:
     assert summed(stream(sse(events))).response_metadata["normalized_finish_reason"] == "length"
     with pytest.raises(errors.TruncatedStreamError):
         stream(sse([answer([{"text": "a"}]), answer([{"text": "b"}], None)]))
+
+
+@each(
+    "part",
+    [
+        {"text": "Hi"},
+        {"functionCall": {"name": "f", "args": {}}},
+        {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+    ],
+)
+def test_nulls_are_absent_fields(part: dict[str, Any]) -> None:
+    """Proxies write each field that Google's SDK has (`Part.model_dump()`)."""
+    nulls = dict.fromkeys(
+        ("text", "thought", "functionCall", "inlineData", "executableCode", "codeExecutionResult")
+    )
+    body = answer([{**nulls, **part}], error=None, promptFeedback=None)
+    assert decode(body).content_blocks == decode(answer([part])).content_blocks
+    assert summed(stream(sse([body]))).tool_calls == decode(answer([part])).tool_calls
+
+
+def test_details_that_are_no_objects() -> None:
+    """They cost the answer nothing, and LangChain's translator reads the rest."""
+    chunks = [None, {"web": None}, {"web": {"uri": "https://a", "title": "a"}}]
+    supports = [None, {"segment": None}, {"segment": {"endIndex": 2}, "groundingChunkIndices": [0, 1, 2]}]
+    grounding = {"groundingChunks": chunks, "groundingSupports": supports}
+    usage = {"promptTokenCount": 5, "promptTokensDetails": [None, {"modality": "AUDIO", "tokenCount": 2}]}
+    body = answer([{"text": "Hi there"}], candidate={"groundingMetadata": grounding}, usageMetadata=usage)
+    message = decode(body)
+    assert [note.get("url") for note in message.content_blocks[0]["annotations"]][-1] == "https://a"
+    assert message.usage_metadata is not None
+    assert message.usage_metadata["input_token_details"] == {"audio": 2}
+
+
+def test_a_place_far_away_in_a_list() -> None:
+    """The room for it is not made: its number would decide how much memory is taken."""
+    partial = {"jsonPath": "$.rows[1000000000]", "stringValue": "x"}
+    part = {"functionCall": {"name": "f", "partialArgs": [partial]}}
+    with pytest.raises(errors.MalformedResponseError):
+        stream(sse([answer([part])]))

@@ -253,3 +253,33 @@ def test_pieces_decide_nothing(cuts: list[int]) -> None:
     pieces = [STREAM[a:b] for a, b in pairwise(places)]
     total, whole = summed(streamed(*pieces)), summed(streamed(STREAM))
     assert total.model_dump(exclude={"id"}) == whole.model_dump(exclude={"id"})
+
+
+IMAGES = [
+    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}, "index": 0} for data in "ab"
+]
+NOTES = [{"type": "url_citation", "index": 0, "url_citation": {"url": f"https://{host}"}} for host in "ab"]
+SPEECH = [{"id": "au", "data": "aG", "transcript": "Hel"}, {"id": "au", "data": "k=", "transcript": "lo"}]
+
+
+@each(
+    ("name", "pieces", "wanted"),
+    [
+        ("images", [[image] for image in IMAGES], IMAGES),
+        ("annotations", [[note] for note in NOTES], NOTES),
+        ("audio", [*SPEECH, {"expires_at": 1}, {"expires_at": 2}],
+         {"id": "au", "data": "aGk=", "transcript": "Hello", "expires_at": 2}),
+        ("audio", [{"id": "au", "score": 0.5}, {"score": 0.7}], {"id": "au", "score": 0.7}),
+    ],
+)  # fmt: skip
+def test_what_comes_beside_the_content(name: str, pieces: list[Any], wanted: Any) -> None:
+    """Elements with one index stay apart, numbers are not added, and a whole answer is the same."""
+    message = summed(streamed(*[event({name: piece}) for piece in pieces], event({}, "stop"), DONE))
+    assert message.additional_kwargs == {name: wanted}
+    assert decoded({"content": "", name: wanted}).additional_kwargs == {name: wanted}
+
+
+def test_a_message_in_place_of_a_delta() -> None:
+    """Servers that answer a stream by one event with a whole message."""
+    whole = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+    assert summed(streamed(event(None, choices=[whole]), DONE)).content == "Hello"

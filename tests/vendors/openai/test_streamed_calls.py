@@ -38,6 +38,16 @@ def calls(message: AIMessage) -> list[tuple[str, dict[str, Any]]]:
     return [(call["name"], call["args"]) for call in message.tool_calls]
 
 
+def test_free_text_in_pieces() -> None:
+    """The text of a custom tool's call is escaped as a whole; a call with arguments may stand beside it."""
+    message = streamed(
+        [{"index": 0, "id": "c1", "type": "custom", "custom": {"name": "sql", "input": ""}}],
+        [{"index": 0, "custom": {"input": 'SELECT "a'}}, piece('{"q":', "find", index=1, id="c2")],
+        [{"index": 1, "function": {"arguments": "1}"}}, {"index": 0, "custom": {"input": '"\n'}}],
+    )
+    assert calls(message) == [("sql", {"__arg1": 'SELECT "a"\n'}), ("find", {"q": 1})]
+
+
 ONE, TWO = '{"q":1}', '{"q":2}'
 PLACES: list[dict[str, Any]] = [
     {"index": 0, "id": ""},
