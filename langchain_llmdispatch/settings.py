@@ -55,7 +55,7 @@ class Converted(Generic[_Read_co, _Given_contra]):
 
 
 class FrozenDict(dict[_K, _V]):
-    """A dict that refuses to be changed, for fields that are read at construction only."""
+    """A dict that cannot be changed, for fields that are read at construction only."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise ConfigurationError(

@@ -127,7 +127,7 @@ class ChatRequest:
         tags: Tags of the run, for routing rules.
         metadata: Metadata of the run, for routing rules.
         defaults: Names in `params` and `extra` that the model chose and not the call: a deployment's own win.
-        resume_from: The vendor's id of an answer in the background that is taken up, instead of asking anew.
+        resume_from: The vendor's id of an answer in the background that is taken up; no new one is made.
         cancel_at_deadline: Whether an answer in the background that is still to come then is cancelled.
         scopes: Words that are for one vendor only; None if there are none.
     """

@@ -91,7 +91,7 @@ class BatchStore:
         jobs: The vendors' jobs that rows are in.
 
     Raises:
-        ConfigurationError: The file is none of a batch, or another process has it open.
+        ConfigurationError: The file is not that of a batch, or another process has it open.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -80,7 +80,7 @@ class Budget:
         name: What it is called in messages and statistics.
 
     Raises:
-        ConfigurationError: An amount, the period, the scope or the zone is none.
+        ConfigurationError: An amount, the period, the scope or the zone is not valid.
 
     Attributes:
         settled: How many requests have been settled.
@@ -194,7 +194,7 @@ class Budget:
             at: The moment.
             tokens: Tokens.
             account: Whose.
-            request: What they are for; a shared budget that decides elsewhere knows it by that again.
+            request: What they are for; a shared budget that decides elsewhere finds it by that again.
         """
         del request  # what is decided here needs no name
         with self._lock:

@@ -10,7 +10,7 @@ from math import ceil
 from typing import NamedTuple, Protocol
 
 from langchain_llmdispatch.budgets.budget import Budget, BudgetReservation
-from langchain_llmdispatch.budgets.scope import ANYONE, Spender
+from langchain_llmdispatch.budgets.scope import NO_SPENDER, Spender
 from langchain_llmdispatch.budgets.state import BudgetState
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.deployments.target import Target
@@ -76,7 +76,7 @@ class CallBudget:
         *,
         limit: Decimal | None = None,
         budgets: Sequence[Budget] = (),
-        spender: Spender = ANYONE,
+        spender: Spender = NO_SPENDER,
     ) -> None:
         limits = [limit, *(budget.usd for budget in budgets if budget.per_call)]
         self._limit = min((usd for usd in limits if usd is not None), default=None)
@@ -238,7 +238,7 @@ class CallBudget:
         return [budget.state(at, account) for budget, account in self.accounts(target)]
 
     def nearest(self, at: datetime) -> BudgetState | None:
-        """Return the account that is nearest to its end, if one is as near as its budget says."""
+        """Return the account that is nearest to its end, if one is as near as its budget's `near`."""
         near = [
             state
             for budget, account in self.accounts()

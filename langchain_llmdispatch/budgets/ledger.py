@@ -1,4 +1,4 @@
-"""What was spent and is held, by account. Nothing here waits or knows a clock; its owner holds a lock."""
+"""What was spent and is held, by account. Nothing here waits or reads a clock; its owner holds a lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 ZERO = Decimal(0)
 MOST_ACCOUNTS = 10_000
 """Accounts that are kept; beyond that the oldest of those without open requests are forgotten."""
-_MOST_ITEMS = 64  # deployments that an account tells apart
+_MOST_ITEMS = 64  # deployments that an account lists apart
 
 AccountKey: TypeAlias = tuple[str, int]
 """The account's name, and the number of its period."""

@@ -15,8 +15,8 @@ def zone_of(name: str | tzinfo) -> tzinfo:
     """Return a time zone by its name (`Europe/Berlin`).
 
     Raises:
-        KeyError: There is none; `ZoneInfoNotFoundError` is one.
-        ValueError: The name is none.
+        KeyError: There is no such zone; `ZoneInfoNotFoundError` is one.
+        ValueError: The text cannot be the name of a zone.
     """
     if isinstance(name, tzinfo):
         return name

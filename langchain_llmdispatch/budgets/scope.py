@@ -62,5 +62,5 @@ def user_of(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
     return str(given)
 
 
-ANYONE = Spender()
+NO_SPENDER = Spender()
 """Where no budget has a scope."""

@@ -77,7 +77,7 @@ class BudgetState:
         }
 
     def __str__(self) -> str:
-        """Say in one line what was spent, on what, and what is left."""
+        """Return in one line what was spent, on what, and what is left."""
         whose = f" of {self.account!r}" if self.account else ""
         parts = []
         if self.usd is not None:

@@ -288,7 +288,7 @@ class DeploymentPrice:
                 reasoning.
             at: When the request was made; without a time zone it is UTC.
             model: The model that answered, if the response names another than was requested.
-            bill: What the answer says of its own price.
+            bill: What the answer states of its own price.
         """
         price = self
         if bill.terms is not PLAIN or (model is not None and model != self._key.model):
@@ -347,7 +347,7 @@ class DeploymentPrice:
 
 
 def _billed(price: DeploymentPrice, usage: UsageMetadata, at: datetime, bill: Bill) -> Cost:
-    """Return what a call cost whose answer says something of its own price."""
+    """Return what a call cost whose answer states something of its own price."""
     if bill.stated is not None and price.fixed is None:
         return Cost(bill.stated, "vendor", terms=bill.terms, stated_at=at)
     tokens = TokenCounts.of(usage) if bill.tokens is None else TokenCounts(*bill.tokens)

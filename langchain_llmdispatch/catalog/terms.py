@@ -1,4 +1,4 @@
-"""What a price depends on besides model, day and prompt length, and what an answer says of its own price."""
+"""What a price depends on beside model, day and prompt length, and what an answer states of its own price."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAIN = Terms()
 
 
 class Bill(NamedTuple):
-    """What an answer says of its own price, beside its tokens.
+    """What an answer states of its own price, beside its tokens.
 
     Attributes:
         terms: The terms on which it was served.
@@ -60,7 +60,7 @@ class Fee(NamedTuple):
         usd: US dollars per `per` pieces.
         per: How many pieces that buys.
         source: Where it is from.
-        as_of: The day on which the source said so.
+        as_of: The day on which the source was read.
         once: Whether one answer pays it once, however many pieces it took.
     """
 

@@ -47,7 +47,7 @@ class BudgetMiddleware(AgentMiddleware[Any, Any, Any]):
         exhausted: The agent's answer where not even a conclusion fits.
 
     Raises:
-        ConfigurationError: The share is none, or the budget is one of calls or deployments.
+        ConfigurationError: The share is not from 0 to below 1, or the budget is one of calls or deployments.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class Piece:
 
 
 def piece_of(message: AIMessageChunk) -> Piece | None:
-    """Return the one piece that a chunk is; None if it is more, or tells more."""
+    """Return the one piece that a chunk is; None if it is more, or holds more."""
     if message.chunk_position is not None or message.usage_metadata is not None:
         return None
     content, calls, words = message.content, message.tool_call_chunks, message.additional_kwargs

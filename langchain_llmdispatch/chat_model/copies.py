@@ -111,7 +111,7 @@ class CopiedFields(ModelPart):
 
 
 def _shared(held: SharedState, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a pickle with the objects of a model that this process knows already."""
+    """Return the fields of a pickle with the objects of a model that this process has already."""
     own = {
         name: getattr(held, name) for name in ("limiter", "health", "budget") if fields.get(name) is not None
     }

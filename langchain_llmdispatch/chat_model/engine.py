@@ -120,8 +120,8 @@ class Engine:
         metadata: Mapping[str, Any],
     ) -> list[str]:
         """Return what the answer of a call depends on, messages and the model's own fields aside."""
-        request, wanted, options = self._freeze(_ANY, stop, kwargs, tags, metadata, stream=False)
-        targets = self.registry.targets(wanted)
+        request, named, options = self._freeze(_ANY, stop, kwargs, tags, metadata, stream=False)
+        targets = self.registry.targets(named)
         parts = [*map(fingerprint, targets), *(self.registry.fingerprint if self._has_rules else ())]
         words = (request.params, request.extra, dict.fromkeys(request.defaults))
         parts += [repr(sorted(each.items())) for each in words]
@@ -153,9 +153,9 @@ class Engine:
             ConfigurationError: `model=` names nothing that is known, or a keyword is of the wrong kind.
         """
         run = Run(manager)
-        request, wanted, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
+        request, named, options = self._freeze(messages, stop, kwargs, run.tags, run.metadata, stream=stream)
         policy = self._policy if options is NO_OPTIONS else within(self._policy, options)
-        routing = self._routing(request, wanted, options, policy, self._rng)
+        routing = self._routing(request, named, options, policy, self._rng)
         budget = None
         if self.spending.bounds or options.max_cost is not None:
             routing, budget = self.spending.bounded(routing, options, self.registry.targets, manager)
@@ -222,8 +222,8 @@ class Engine:
     ) -> tuple[RoutingRequest, RunOptions]:
         """Return everything that the decision about a call depends on, and its options; see `begin`."""
         stop = kwargs.pop("stop", None)
-        request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=False)
-        return self._routing(request, wanted, options, within(self._policy, options), self._rng), options
+        request, named, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=False)
+        return self._routing(request, named, options, within(self._policy, options), self._rng), options
 
     def decide(self, routing: RoutingRequest) -> Sequence[Target]:
         """Return the deployments that a call tries, in order; where they take turns, a turn is taken."""
@@ -252,9 +252,9 @@ class Engine:
             ConfigurationError: `model=` names nothing that is known.
         """
         stream, stop = bool(kwargs.pop("stream", False)), kwargs.pop("stop", None)
-        request, wanted, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
+        request, named, options = self._freeze(messages, stop, kwargs, tags, metadata, stream=stream)
         policy, balance, now = within(self._policy, options), self._retry_balance, self.clock.monotonic()
-        routing = self._routing(request, wanted, options, policy, same_draws(self._rng))
+        routing = self._routing(request, named, options, policy, same_draws(self._rng))
         budget = None
         if self.spending.bounds or options.max_cost is not None:
             routing, budget = self.spending.bounded(routing, options, self.registry.targets)
@@ -267,7 +267,7 @@ class Engine:
             queue_wait=self.limiter.readiness(request),
             retries_left=None if balance is None else balance.left(now),
             repeats=(policy.resume and request.stream) or self._may_pause(request),
-            without_key=self.registry.left_out.get(wanted, ()),
+            without_key=self.registry.left_out.get(named, ()),
             shared=self.shared_over(),
         )
 
@@ -307,22 +307,22 @@ class Engine:
         if self.requests.kwargs:
             kwargs = {**self.requests.kwargs, **kwargs}
         options = options_of(metadata, kwargs) if kwargs or CHOICES in metadata else NO_OPTIONS
-        wanted = kwargs.pop("model", None) or options.route
-        if wanted is None and "resume_from" in kwargs:  # an error names the deployment that has the answer
-            wanted = getattr(kwargs["resume_from"], "deployment", None)
+        named = kwargs.pop("model", None) or options.route
+        if named is None and "resume_from" in kwargs:  # an error names the deployment that has the answer
+            named = getattr(kwargs["resume_from"], "deployment", None)
         request = self.requests.freeze(
-            messages, stop, kwargs, route=wanted, stream=stream, tags=tags, metadata=metadata, chosen=chosen
+            messages, stop, kwargs, route=named, stream=stream, tags=tags, metadata=metadata, chosen=chosen
         )
-        return request, wanted, options
+        return request, named, options
 
-    def planned(self, wanted: str | None) -> Target | None:
-        """Return the deployment that a call naming `wanted` tries first, as far as known before it is made.
+    def planned(self, named: str | None) -> Target | None:
+        """Return the deployment that a call naming `named` tries first, as far as known before it is made.
 
         It is the first in configured order that is allowed and that no breaker keeps out; None for a name
         that is not known.
         """
         try:
-            targets = self.registry.serving if wanted is None else self.registry.usable(wanted)
+            targets = self.registry.serving if named is None else self.registry.usable(named)
         except ConfigurationError:
             return None
         if self.health.all_available:
@@ -332,15 +332,15 @@ class Engine:
 
     def traced(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> LangSmithParams:
         """Return what tracers show of a call before it is made; see `RequestDefaults.traced`."""
-        target = self.planned(wanted := kwargs.get("model"))
+        target = self.planned(named := kwargs.get("model"))
         if target is None:  # the call itself raises
-            return LangSmithParams(ls_model_type="chat", ls_provider="llmdispatch", ls_model_name=str(wanted))
+            return LangSmithParams(ls_model_type="chat", ls_provider="llmdispatch", ls_model_name=str(named))
         return self.requests.traced(target, stop, kwargs)
 
     def _routing(
         self,
         request: ChatRequest,
-        wanted: str | None,
+        named: str | None,
         options: RunOptions,
         policy: CallPolicy,
         rng: random.Random,
@@ -349,7 +349,7 @@ class Engine:
         if not request.messages:
             raise InvalidRequestError("messages is empty: a call needs one at least")
         registry, thread = self.registry, options.thread_id
-        targets = registry.default if wanted is None else registry.targets(wanted)
+        targets = registry.default if named is None else registry.targets(named)
         routing = RoutingRequest(
             request,
             targets,

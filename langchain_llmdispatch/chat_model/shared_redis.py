@@ -39,13 +39,13 @@ def redis_parts(fields: ModelFields, config: RedisConfig) -> tuple[Limiter, Heal
     if limiter is None:
         shared = RedisLimits(url, processes=config.processes, **common)
         limiter = Limiter(clock=fields.clock, shared=shared)
-    wanted = config.budgets if fields.budget is None else ()
-    if health is None or wanted:
+    configured = config.budgets if fields.budget is None else ()
+    if health is None or configured:
         state = RedisState(url, refresh=config.refresh, **common)
         health = RedisHealth(state, rng=fields.rng) if health is None else health
         if isinstance(limiter.shared, RedisLimits):
             limiter.shared.describe_with(state)
-        budgets = tuple(RedisBudget(state, each.name, each.usd, **each.settings) for each in wanted)
+        budgets = tuple(RedisBudget(state, each.name, each.usd, **each.settings) for each in configured)
     return limiter, health, budgets
 
 

@@ -134,7 +134,7 @@ def _checked(route: Callable[[str], Sequence[Any]], action: Any) -> Sequence[Any
 
 
 def _with_less_effort(request: ChatRequest) -> ChatRequest:
-    """Return a request that asks for one step less of reasoning; one that names no effort stays as it is."""
+    """Return a request for one step less of reasoning; one that names no effort stays as it is."""
     effort = request.params.get("reasoning_effort")
     if effort not in _EFFORTS[2:]:
         return request

@@ -60,7 +60,7 @@ class TokenCounting(ModelPart):
             tools: What `bind_tools` takes.
             exact: Whether the planned vendor counts at its own endpoint (OpenAI, Anthropic, Gemini; Cohere
                 counts the text). It costs a request, whose answer is kept; where there is no answer within 10
-                seconds, or no endpoint, the estimate is returned. None: what the field `count_tokens` says,
+                seconds, or no endpoint, the estimate is returned. None: as the field `count_tokens` sets it,
                 unless there is a `custom_get_token_ids`.
             kwargs: Keywords of the call that count, too: `model`, `response_format`, `thinking`, ...
         """

@@ -100,7 +100,7 @@ def _shown(chunk: ChatGenerationChunk, identity: str) -> AIMessageChunk:
 
 
 def _rest(last: AIMessageChunk | None, identity: str) -> Sequence[AIMessageChunk]:
-    """Return the last chunk that LangChain adds where none says that it is.
+    """Return the last chunk that LangChain adds where none is marked as such.
 
     Raises:
         ValueError: There was no chunk.

@@ -91,7 +91,7 @@ def _is_config(file: str) -> bool:
         return False
     try:
         return "interactions" not in parsed(path)
-    except ConfigurationError:  # what is wrong with it is said where it is read
+    except ConfigurationError:  # what is wrong with it is reported where it is read
         return True
 
 

@@ -84,7 +84,7 @@ class _LiteLLM:
         return {"routes": routes, "model": chosen, **fields, **self._general(general, routes)}
 
     def _concurrency(self, settings: LiteLLMSettings, general: Mapping[str, Any]) -> int | None:
-        """Return how many requests a deployment may have in flight where its row does not say so."""
+        """Return how many requests a deployment may have in flight where its row does not set that."""
         value, where = general.get("max_parallel_requests"), "general_settings.max_parallel_requests"
         found = settings.concurrency()
         return int(number_of(value, where)) if found is None and not is_off(value) and value else found
@@ -164,7 +164,7 @@ class _LiteLLM:
     # -- the proxy server ------------------------------------------------------------------------------
 
     def _general(self, general: Mapping[str, Any], routes: _Routes) -> dict[str, Any]:
-        """Return the section `server`, where it is wanted; the rest of LiteLLM's server is noted."""
+        """Return the section `server`, where it is converted, too; the rest of LiteLLM's server is noted."""
         taken = {"max_parallel_requests"}
         if general.get("completion_model") in routes:
             taken.add("completion_model")

@@ -130,7 +130,7 @@ class LiteLLMSettings:
         return fields | redis_of(self.words, self._places, self._variables.variables, self._report)
 
     def concurrency(self) -> int | None:
-        """Return how many requests each deployment may have in flight, where it does not say so itself."""
+        """Return how many requests each deployment may have in flight, where it does not set that itself."""
         name = "default_max_parallel_requests"
         return int(self._number(name)) if name in self.words else None
 

@@ -121,7 +121,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def holds_secret(headers: Mapping[str, str]) -> bool:
-    """Return whether the name of a header says that its value is a credential."""
+    """Return whether a header is a credential by its name."""
     return any(_SECRET_NAME.search(name) for name in headers)
 
 

@@ -93,38 +93,38 @@ class DeploymentRegistry:
 
     # -- what a call names -------------------------------------------------------------------------
 
-    def targets(self, wanted: str | None) -> Sequence[Target]:
+    def targets(self, name: str | None) -> Sequence[Target]:
         """Return the targets for a call, in configured order, also those that `allowed_vendors` rules out.
 
         Args:
-            wanted: A route, a deployment's name, or a model; None for the model's own.
+            name: A route, a deployment's name, or a model; None for the model's own.
 
         Raises:
             ConfigurationError: Nothing of that name is known.
         """
-        if wanted is None:
+        if name is None:
             return self.default
-        if wanted in self.routes:
-            return self.routes[wanted]
-        found = self._named.get(wanted)
+        if name in self.routes:
+            return self.routes[name]
+        found = self._named.get(name)
         if found is None:
-            found = self._find(wanted)
+            found = self._find(name)
             with self._lock:
                 if len(self._named) >= _MOST_NAMED:
                     self._named.clear()
-                self._named[wanted] = found
+                self._named[name] = found
         return found
 
-    def usable(self, wanted: str) -> Sequence[Target]:
+    def usable(self, name: str) -> Sequence[Target]:
         """Return the targets for a call, as `targets` does, but only those that `allowed_vendors` allows.
 
         Raises:
             ConfigurationError: As for `targets`; or none of them is allowed.
         """
-        found = self.targets(wanted)
+        found = self.targets(name)
         allowed = found if self._allowed is None else tuple(filter(self._is_allowed, found))
         if not allowed:
-            raise ConfigurationError(f"model {wanted!r}: allowed_vendors={list(self._allowed or ())}.")
+            raise ConfigurationError(f"model {name!r}: allowed_vendors={list(self._allowed or ())}.")
         return allowed
 
     def profile(self) -> ModelProfile | None:
@@ -263,18 +263,18 @@ class DeploymentRegistry:
         known = named.setdefault(target.name, target)
         return known if known.deployment == deployment else target
 
-    def _find(self, wanted: str) -> tuple[Target, ...]:
+    def _find(self, name: str) -> tuple[Target, ...]:
         for target in self.all:
-            if wanted in {target.name, f"{target.vendor.name}/{target.model}"}:
+            if name in {target.name, f"{target.vendor.name}/{target.model}"}:
                 return (target,)
-        same_model = tuple(target for target in self.serving if target.model == wanted)
+        same_model = tuple(target for target in self.serving if target.model == name)
         if same_model:
             return same_model
-        vendor, model = self._meant(wanted)
-        target = self._sibling(vendor, model) or self.resolver.target(Deployment(wanted))
+        vendor, model = self._meant(name)
+        target = self._sibling(vendor, model) or self.resolver.target(Deployment(name))
         if not self._is_allowed(target):
             raise ConfigurationError(
-                f"model {wanted!r} is {target.vendor.name}'s; allowed_vendors={list(self._allowed or ())}."
+                f"model {name!r} is {target.vendor.name}'s; allowed_vendors={list(self._allowed or ())}."
             )
         return (target,)
 
@@ -286,7 +286,7 @@ class DeploymentRegistry:
                 return dataclasses.replace(target, name=name, model=model, facts=vendor.facts(model))
         return None
 
-    def _meant(self, wanted: str) -> tuple[Vendor, str]:
+    def _meant(self, name: str) -> tuple[Vendor, str]:
         """Return vendor and model of a name in a call.
 
         `vendor:model` is taken literally. A bare name means the only vendor in use, unless it is well known
@@ -294,18 +294,18 @@ class DeploymentRegistry:
         """
         vendors = {target.vendor.name: target.vendor for target in self.serving if not target.vendor.runs}
         only = next(iter(vendors.values())) if len(vendors) == 1 else None
-        resolver, (head, colon, _) = self.resolver, wanted.partition(":")
+        resolver, (head, colon, _) = self.resolver, name.partition(":")
         if only is None or (colon and resolver.vendors.find(head) is not None):
-            return resolver.split(wanted)
-        found = None if only.slashed_names else resolver.recognise(wanted)
+            return resolver.split(name)
+        found = None if only.slashed_names else resolver.recognise(name)
         if found is not None and (found[0].name in vendors or resolver.is_configured(found[0])):
             return found
-        hint = nearest(wanted, self.routes)
-        if hint and only.capabilities(wanted) is None:
+        hint = nearest(name, self.routes)
+        if hint and only.capabilities(name) is None:
             raise ConfigurationError(
-                f"no route is called {wanted!r}.{hint} Write '{only.name}:{wanted}' for a model of that name."
+                f"no route is called {name!r}.{hint} Write '{only.name}:{name}' for a model of that name."
             )
-        return only, wanted
+        return only, name
 
 
 def _warn_of(left_out: Mapping[str | None, Sequence[tuple[str, str]]]) -> None:

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 _OF_HTTP = ("api_key", "base_url", "headers", "query", "api_version")
 _NO_CONFIG = VendorConfig()
 _NO_KEY = SecretStr("none")
-"""Sent to servers on this machine that want a key and check none."""
+"""Sent to servers on this machine that require a key and check none."""
 NO_KEY = f"No key is needed for model='local:{DEFAULT_MODEL}' (extra [local])."
 """What to do without any key."""
 

@@ -169,7 +169,7 @@ def cost_of(attempt: Attempt, usage: UsageMetadata, model: str, facts: Mapping[s
         attempt: The attempt.
         usage: What the vendor reports as used.
         model: The model that answered, by the vendor's response.
-        facts: The answer's `response_metadata`, which may say more of the price.
+        facts: The answer's `response_metadata`, which may state more of the price.
     """
     target, at = attempt.target, attempt.call.clock.now()
     billing = target.vendor.billing

@@ -2,7 +2,7 @@
 
 It was accepted once; nothing here sends its request again. What reads it is no attempt of the call: it is
 bounded by the deadline, and by a number of failures in a row. The work is cancelled when the caller leaves;
-at the deadline it goes on, unless the call wants it otherwise, and the error takes it up again.
+at the deadline it goes on, unless the call sets otherwise, and the error takes it up again.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Job:
 
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
-        """Cancel the work if the caller leaves, or the call's deadline passes and the call wants that."""
+        """Cancel the work if the caller leaves, or the call's deadline passes and the call sets that."""
         try:
             yield
         except PendingAnswerError:

@@ -97,7 +97,7 @@ class Relay:
         """Return what can be handed to the caller after a piece of the response."""
         chunks = self._guarded(self._decoder.feed, data)
         out = self._pass_on(chunks) if chunks else []
-        # A vendor's own decoder may not count its frames; then the grace begins once.
+        # A vendor's own decoder need not count its frames; then the grace begins once.
         if self._decoder.finished and self._frames != (frames := getattr(self._decoder, "frames", 0)):
             self._frames = frames
             self._wait(_GRACE, "the end of the stream")

@@ -49,7 +49,7 @@ class RemoteCounts:
         self._lock = threading.Lock()
 
     def count(self, request: ChatRequest, target: Target) -> int | None:
-        """Return the tokens of a request to a target; None where its vendor does not say."""
+        """Return the tokens of a request to a target; None where its vendor does not count them."""
         call = self._compiled(request, target)
         if call is None:
             return None

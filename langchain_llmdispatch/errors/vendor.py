@@ -8,7 +8,7 @@ from langchain_llmdispatch.errors.base import DispatchError
 
 
 class VendorError(DispatchError):
-    """A vendor's response was an error, or its answer was none; see the tree above."""
+    """A vendor's response was an error, or held no answer; see the tree above."""
 
 
 class AuthenticationError(VendorError, core.ModelAuthenticationError):
@@ -18,7 +18,7 @@ class AuthenticationError(VendorError, core.ModelAuthenticationError):
 
 
 class PermissionDeniedError(VendorError, core.ModelPermissionDeniedError):
-    """The key may not do this (403)."""
+    """The key is not permitted to do this (403)."""
 
     blame = "configuration"
 
@@ -59,7 +59,7 @@ class UnsupportedParameterError(InvalidRequestError):
 
 
 class ForeignSignatureError(InvalidRequestError):
-    """The target rejects reasoning that another model signed; another one may not."""
+    """The target rejects reasoning that another model signed; another target may take it."""
 
     falls_back = True
 

@@ -1,4 +1,4 @@
-"""What the docstrings of settings say of their fields, and JSON schemas with that, for editors of files."""
+"""Descriptions of fields from the docstrings of settings, and JSON schemas with them, for editors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
 
 
 def field_docs(cls: type) -> Mapping[str, str]:
-    """Return what the `Attributes:` of a class's own docstring say, by name, each on one line.
+    """Return the `Attributes:` of a class's own docstring, by name, each on one line.
 
     Written without `inspect.cleandoc`, which takes ten times as long: it runs when the package is imported.
     """

@@ -86,7 +86,7 @@ def _no_mathematics(html: str) -> str:
 
 
 def unstyled(words: Any) -> Markup:
-    """Return words that are seen only where the style sheet is not: separators, and what shapes say."""
+    """Return words that are seen only where the style sheet is not: separators, and what shapes show."""
     return Markup(f'<span class="s">{text(words)}</span>')
 
 
@@ -227,9 +227,9 @@ def aligned(values: Iterable[Any], sign: str = "$") -> list[str]:
     """
     amounts = [None if value is None else float(value) for value in values]
     known = [amount for amount in amounts if amount]
-    wanted = 1 - math.floor(math.log10(min(known, default=1.0)))  # two digits of the smallest
+    needed = 1 - math.floor(math.log10(min(known, default=1.0)))  # two digits of the smallest
     most = 6 - math.floor(math.log10(max(known, default=1.0)))  # seven digits of the largest
-    places = max(2, min(wanted, most))
+    places = max(2, min(needed, most))
     return [_amount(amount, places, sign) for amount in amounts]
 
 

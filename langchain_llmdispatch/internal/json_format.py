@@ -30,7 +30,7 @@ _LEAVES = _EXACT | {float}
 
 
 class UnwritableError(TypeError):
-    """A part of a value has no JSON form. The message says where it is, and shows no text."""
+    """A part of a value has no JSON form. The message names the place, and shows no text."""
 
 
 def _refuse(_: Any) -> Any:

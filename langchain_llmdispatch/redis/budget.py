@@ -59,7 +59,7 @@ class RedisBudget(Budget):
 
     def _renew_shared(self) -> None:
         self._accounts = SharedAccounts(self._state, self._signal, self._state.refresh)
-        self._asked: dict[int, AccountChange] = {}
+        self._sent: dict[int, AccountChange] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings: the accounts are on the server."""
@@ -132,12 +132,12 @@ class RedisBudget(Budget):
     def is_undecided(self, request: object) -> bool:
         """Return whether a response of the server is to come, or has come since `reserve`."""
         with self._lock:
-            return id(request) in self._asked
+            return id(request) in self._sent
 
     def forget(self, request: object) -> None:
         """Give back what the server holds, or is about to hold, for a request that is not sent after all."""
         with self._lock:
-            change = self._asked.pop(id(request), None)
+            change = self._sent.pop(id(request), None)
         if change is None:
             return
         change.left = True
@@ -147,15 +147,15 @@ class RedisBudget(Budget):
             self._accounts.send(undo, counts=True)
 
     def _granted(self, reservation: BudgetReservation, request: object) -> bool:
-        """Return whether the server has granted a request; ask it if that was not done yet."""
+        """Return whether the server has granted a request; send it there if that was not done yet."""
         with self._lock:
-            change = self._asked.get(id(request))
+            change = self._sent.get(id(request))
             if change is not None and change.granted is not None:
-                del self._asked[id(request)]
+                del self._sent[id(request)]
                 return change.granted
             if change is not None:
                 return False
-            change = self._asked[id(request)] = self._hold(reservation, limited=True)
+            change = self._sent[id(request)] = self._hold(reservation, limited=True)
         self._accounts.send(change)
         return False
 

@@ -116,7 +116,7 @@ class RedisLimits(RedisStore):
 
     A server that is lost or slow costs one `timeout`. Until it responds again, which is tried every few
     seconds, each process takes its share of the limits: with four processes at last, a quarter. One warning
-    per loss says so. Processes are counted by what they draw: every few seconds a reservation has the
+    per loss reports it. Processes are counted by what they draw: every few seconds a reservation has the
     process's id with it, which the server forgets after a minute.
 
     Args:

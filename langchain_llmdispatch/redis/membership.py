@@ -24,7 +24,7 @@ class Membership:
         forks.in_child(self._renew)
 
     def _renew(self) -> None:
-        """Count a forked child as a process of its own; what the parent knew is its first guess."""
+        """Count a forked child as a process of its own; the parent's count is its first guess."""
         self._id = uuid4().hex
         self._due = dict[str, float]()
         self._known: dict[str, int] = getattr(self, "_known", {})

@@ -226,7 +226,7 @@ class RedisStore:
         return self._server.meanwhile()
 
     def describe_with(self, other: RedisStore) -> None:
-        """Let the warning of either one say what holds for both while their server is lost."""
+        """Let the warning of either one name what holds for both while their server is lost."""
         own, others = self._server.meanwhile, other._server.meanwhile
         self._server.meanwhile = other._server.meanwhile = lambda: f"{own()}, {others()}"
 

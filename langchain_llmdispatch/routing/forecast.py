@@ -158,7 +158,7 @@ class Forecast:
         return price.fixed or price.rates(self._prices or self._look_up())
 
     def _price_of(self, target: Target) -> DeploymentPrice:
-        """Return the price of a target on the terms that the request asks for."""
+        """Return the price of a target on the terms that the request selects."""
         terms = self.needs.terms_on(target)
         return target.price if terms is PLAIN else target.price.on(terms)
 

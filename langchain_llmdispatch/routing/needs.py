@@ -129,11 +129,11 @@ class Needs:
 
     @cached_property
     def names_terms(self) -> bool:
-        """Whether the request itself asks for terms of sale (a service tier, fast mode, a geography)."""
+        """Whether the request itself selects terms of sale (a service tier, fast mode, a geography)."""
         return not (TERMS.isdisjoint(self.request.params) and TERMS.isdisjoint(self.request.extra))
 
     def terms_on(self, target: Target) -> Terms:
-        """Return the terms of sale that the request asks of a target."""
+        """Return the terms of sale that the request selects at a target."""
         own, request = target.deployment.params, self.request
         if not self.names_terms and (not own or TERMS.isdisjoint(own)):
             return PLAIN

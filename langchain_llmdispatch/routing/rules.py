@@ -118,5 +118,5 @@ def matches_model(pattern: str, model: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in names)
 
 
-def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(name in metadata and metadata[name] == value for name, value in wanted.items())
+def _holds(metadata: Mapping[str, Any], required: Mapping[str, Any]) -> bool:
+    return all(name in metadata and metadata[name] == value for name, value in required.items())

@@ -1,4 +1,4 @@
-"""What a request cost whose vendor did not report its usage: it was left, cut or timed out, or says nothing.
+"""What a request cost whose vendor did not report its usage: it was left, cut, timed out, or reports nothing.
 
 Vendors bill the prompt from the moment they read it, and the answer as far as they wrote it. So the prompt is
 charged, and what was streamed so far; both are counted from their bytes, as far as the vendor did not count.

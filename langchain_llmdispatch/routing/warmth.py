@@ -1,4 +1,4 @@
-"""What vendors' prompt caches hold of each thread, by what their answers say, and why a warm one was missed.
+"""What vendors' prompt caches hold of each thread, by their answers, and why a warm one was missed.
 
 Vendors cache the beginning of a prompt: tools, system message, history. An answer reports how many tokens
 were read from the cache and, from some vendors, how many were written to it. A thread is warm on a deployment
@@ -6,7 +6,7 @@ as long as what was read or written there lasts. Lifetimes: Anthropic 5 minutes 
 (platform.claude.com, prompt caching), OpenAI 5 to 10 minutes (developers.openai.com, prompt caching), Gemini
 a few minutes (ai.google.dev, context caching).
 
-Texts are kept of the newest threads only, to tell where a system message changed; they are never logged.
+Texts are kept of the newest threads only, to find where a system message changed; they are never logged.
 """
 
 from __future__ import annotations

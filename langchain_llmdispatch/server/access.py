@@ -35,7 +35,7 @@ class Client:
         return not self.models or name in self.models
 
 
-ANYBODY = Client()
+UNNAMED = Client()
 """The only client of a server without keys."""
 
 
@@ -71,7 +71,7 @@ class Access:
         given = sha256(key.strip().encode()).digest()
         matches = [hmac.compare_digest(given, known) for known in self._digests]
         if self.is_open:
-            return ANYBODY
+            return UNNAMED
         found = (client for client, same in zip(self.clients, matches, strict=True) if same)
         return next(found, None) if scheme.lower() == "bearer" else None
 

@@ -146,26 +146,26 @@ class _Server:
     # -- answers ---------------------------------------------------------------------------------------
 
     async def _complete(self, request: Request, client: Client) -> Response:
-        wanted = completion_request(await self._body(request))
-        form = Completion(wanted.model, counts=wanted.include_usage)
-        return await self._answer(request, client, wanted, form)
+        answer_request = completion_request(await self._body(request))
+        form = Completion(answer_request.model, counts=answer_request.include_usage)
+        return await self._answer(request, client, answer_request, form)
 
     async def _respond(self, request: Request, client: Client) -> Response:
-        wanted = response_request(await self._body(request))
-        return await self._answer(request, client, wanted, ResponseAnswer(wanted.fields))
+        answer_request = response_request(await self._body(request))
+        return await self._answer(request, client, answer_request, ResponseAnswer(answer_request.fields))
 
     async def _body(self, request: Request) -> bytes:
         return await read_body(request, self._most, self._seconds)
 
     async def _answer(
-        self, request: Request, client: Client, wanted: AnswerRequest, form: AnswerForm
+        self, request: Request, client: Client, answer_request: AnswerRequest, form: AnswerForm
     ) -> Response:
-        _check_name(wanted.model, self._names_for(client))
-        named = {} if wanted.model == DEFAULT_MODEL else {"model": wanted.model}
-        words = {**wanted.keywords, **named}
+        _check_name(answer_request.model, self._names_for(client))
+        named = {} if answer_request.model == DEFAULT_MODEL else {"model": answer_request.model}
+        words = {**answer_request.keywords, **named}
         model = self._budgeted.get(client.name, self._model)
         try:
-            call = ServedCall(model, wanted, form, self._config_for(client), words)
+            call = ServedCall(model, answer_request, form, self._config_for(client), words)
             return await call.response(request)
         except ClientDisconnect:
             raise

@@ -30,7 +30,7 @@ class ServedCall:
 
     Args:
         model: What answers.
-        wanted: What the client wants answered.
+        request: The client's request.
         form: The form of the answer.
         config: The config of the run.
         keywords: The keywords of the call.
@@ -39,12 +39,12 @@ class ServedCall:
     def __init__(
         self,
         model: DispatcherChatModel,
-        wanted: AnswerRequest,
+        request: AnswerRequest,
         form: AnswerForm,
         config: RunnableConfig,
         keywords: Mapping[str, Any],
     ) -> None:
-        self._model, self._wanted, self._form = model, wanted, form
+        self._model, self._request, self._form = model, request, form
         self._config, self._keywords = config, keywords
 
     async def response(self, request: Request) -> Response:
@@ -53,9 +53,9 @@ class ServedCall:
         Raises:
             ClientDisconnect: The client has left.
         """
-        if self._wanted.stream:
+        if self._request.stream:
             return await self._streamed(request)
-        answer = self._model.ainvoke(self._wanted.messages, self._config, **self._keywords)
+        answer = self._model.ainvoke(self._request.messages, self._config, **self._keywords)
         message = await _unless_left(answer, request)
         facts = message.response_metadata.get("llmdispatch", {})
         return JSONResponse(self._form.body(message), headers=_headers(facts))
@@ -63,7 +63,7 @@ class ServedCall:
     async def _streamed(self, request: Request) -> Response:
         chunks = cast(
             "AsyncGenerator[AIMessageChunk, None]",
-            self._model.astream(self._wanted.messages, self._config, **self._keywords),
+            self._model.astream(self._request.messages, self._config, **self._keywords),
         )
         try:
             first = await _unless_left(anext(chunks), request)  # an error before it is one of HTTP

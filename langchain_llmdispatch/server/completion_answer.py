@@ -101,7 +101,7 @@ class Completion:
         yield from ()
 
     def end(self, totals: StreamTotals) -> Iterator[dict[str, Any]]:
-        """Yield the chunk of usage, where it is wanted."""
+        """Yield the chunk of usage, where it is requested."""
         if self.counts:
             usage = _usage(totals.usage)
             yield {**self._frame("chat.completion.chunk"), "choices": [], "usage": usage}

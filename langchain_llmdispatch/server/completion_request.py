@@ -30,7 +30,7 @@ _INSTEAD = {
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """What a client wants answered.
+    """A client's request for an answer.
 
     Attributes:
         model: The name that the client wrote.

@@ -30,10 +30,10 @@ class Failure:
         status: The HTTP status.
         type: The kind of the error.
         message: What is wrong, for people.
-        code: What programs tell apart, or None.
+        code: The word by which programs distinguish errors, or None.
         param: The field of the request that is wrong, or None.
         retry_after: Seconds that the client should wait, or None.
-        retry: Whether the client should send the request again, or None where the status says so.
+        retry: Whether the client should send the request again, or None where the status decides it.
     """
 
     status: int

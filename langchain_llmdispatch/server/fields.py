@@ -1,4 +1,4 @@
-"""The fields of a request: kinds, bounds, and what a client may not write.
+"""The fields of a request: kinds, bounds, and what a client must not write.
 
 Source: platform.openai.com/docs/api-reference/chat/create and `.../responses/create`. What is wrong is
 refused by the name of its field, before a vendor is tried.

@@ -20,7 +20,7 @@ class OutputItem:
         text: Its text so far.
 
     Attributes:
-        kind: What tells items apart: an item of another kind begins anew.
+        kind: What distinguishes items: an item of another kind begins anew.
         is_done: Whether it is whole.
     """
 

@@ -89,7 +89,7 @@ class OpenTelemetryCallbackHandler(BaseCallbackHandler):
         self._instruments = _Instruments(
             metrics.get_meter("langchain_llmdispatch", meter_provider=meter_provider)
         )
-        self._captures = _content_is_wanted() if capture_content is None else capture_content
+        self._captures = _captures_by_environment() if capture_content is None else capture_content
         self._renew()
         forks.in_child(self._renew)
         self._calls: dict[UUID, tuple[Any, float, dict[str, Any]]] = {}
@@ -247,7 +247,7 @@ def _end_attributes(error: str | None) -> dict[str, str]:
     return {"llmdispatch.outcome": ABANDONED} if outcome_label(error) == ABANDONED else {"error.type": error}
 
 
-def _content_is_wanted() -> bool:
+def _captures_by_environment() -> bool:
     value = os.environ.get(CAPTURE_VARIABLE, "").strip().lower()
     return value in {"true", "1", "span_only", "span_and_event"}
 

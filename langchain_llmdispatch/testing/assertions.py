@@ -85,8 +85,8 @@ def assert_attempts(call: Any, *, at_most: int | None = None, exactly: int | Non
     records = attempts_of(call)
     count = len(records)
     if (at_most is not None and count > at_most) or (exactly is not None and count != exactly):
-        wanted = f"at most {at_most}" if exactly is None else f"{exactly}"
-        raise AssertionError("\n".join([f"{count} attempts, expected {wanted}:", *map(_line, records)]))
+        bound = f"at most {at_most}" if exactly is None else f"{exactly}"
+        raise AssertionError("\n".join([f"{count} attempts, expected {bound}:", *map(_line, records)]))
 
 
 def assert_cost(call: Any, *, at_most: float | str | Decimal) -> None:

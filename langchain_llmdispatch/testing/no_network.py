@@ -76,7 +76,7 @@ class ClosedNetwork:
         """Check that a host may be reached.
 
         Raises:
-            CallLeftError: It may not.
+            CallLeftError: It must not be reached.
         """
         for network in tuple(cls._active):
             if not network.passes(host):

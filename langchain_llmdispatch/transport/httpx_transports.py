@@ -123,18 +123,18 @@ class AsyncDelegate:
 
 def apply_deadlines(client: Any, url: httpx.URL) -> None:
     """Make the pool of a user's own client apply a `ReadDeadline`, on connections opened from now on."""
-    wanted: type[Any] = DeadlineBackend if hasattr(client, "close") else AsyncDeadlineBackend
-    _apply(client._transport_for_url(url), wanted)
+    backend: type[Any] = DeadlineBackend if hasattr(client, "close") else AsyncDeadlineBackend
+    _apply(client._transport_for_url(url), backend)
 
 
-def _apply(transport: object, wanted: type[Any]) -> None:
+def _apply(transport: object, backend: type[Any]) -> None:
     pool = getattr(transport, "_pool", None)  # transports of tests have none
     own = getattr(pool, "_network_backend", None)
-    if own is None or isinstance(own, wanted):
+    if own is None or isinstance(own, backend):
         return
     if type(own) is httpcore.SyncBackend:  # gives the whole time to each address of a host
         own = SyncBackend()
-    setattr(pool, "_network_backend", wanted(own))
+    setattr(pool, "_network_backend", backend(own))
 
 
 def leave_to_parent(transport: Any) -> None:

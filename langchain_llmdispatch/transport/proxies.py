@@ -1,4 +1,4 @@
-"""What the environment says of the way to a host: proxies, hosts without one, certificates.
+"""What the environment sets for the way to a host: proxies, hosts without one, certificates.
 
 `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in lower or upper case (lower wins) as curl, requests
 and Go read them: a proxy without a scheme is an `http` one; `NO_PROXY` lists hosts, domains with all below
@@ -71,8 +71,8 @@ def _covers(entry: str, host: str, port: int) -> bool:
     """Return whether an entry of NO_PROXY covers a host and port."""
     if entry == "*":
         return True
-    name, wanted = _split(entry.lower())
-    if wanted is not None and wanted != port:
+    name, only_port = _split(entry.lower())
+    if only_port is not None and only_port != port:
         return False
     host = host.lower().strip("[]").rstrip(".")
     try:
@@ -103,7 +103,7 @@ def _checked(name: str, value: str) -> str:
     """Return the proxy's address with its scheme.
 
     Raises:
-        ConfigurationError: It is none, or its kind of proxy cannot be used.
+        ConfigurationError: It is no URL, or its kind of proxy cannot be used.
     """
     address = value if "://" in value else f"http://{value}"
     try:

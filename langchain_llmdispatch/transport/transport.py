@@ -364,7 +364,7 @@ def adopt(client: OwnClient, request: httpx.Request) -> None:
     attempt hold, on connections that it opens from now on.
 
     Raises:
-        UnusableDeploymentError: The client is closed, or a header of its own is none of HTTP.
+        UnusableDeploymentError: The client is closed, or a header of its own is not valid in HTTP.
     """
     if client.is_closed:
         raise UnusableDeploymentError("the http_client of VendorConfig is closed; the model needs it open")

@@ -237,7 +237,7 @@ class Vendor(CountsTokens, ABC):
         return False
 
     def words_at(self, base_url: str) -> OwnedWords:
-        """Return the request words that the server at an address knows."""
+        """Return the request words that the server at an address takes."""
         return self.words
 
     def schema_with_tools(self, model: str, facts: ModelFacts) -> bool:

@@ -16,7 +16,7 @@ from langchain_llmdispatch.vendors.usage import count_of
 MOST_USES = 10
 """Uses of a server tool that the worst case of an answer assumes where the request sets no limit."""
 _ORDINARY = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "none"})
-"""Words of all vendors for the ordinary tier; what `auto` came to, the answer says."""
+"""Words of all vendors for the ordinary tier; the answer states what `auto` became."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Billing:
         return "" if name in _ORDINARY else name
 
     def requested(self, params: Mapping[str, Any]) -> Terms:
-        """Return the terms that the parameters of a request ask for."""
+        """Return the terms that the parameters of a request select."""
         tier = self.tier(params.get("service_tier"))
         return Terms(tier if tier in self.sold else "")
 
@@ -56,7 +56,7 @@ class Billing:
         return ()
 
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
-        """Return what the `response_metadata` of an answer says of its price."""
+        """Return what the `response_metadata` of an answer state of its price."""
         tier = self.tier(metadata.get("service_tier"))
         return Bill(Terms(tier)) if tier else NO_BILL
 
@@ -66,7 +66,7 @@ class Billing:
 
 
 def dollars_of(value: Any) -> Decimal | None:
-    """Return an amount that a vendor states; None if it is none."""
+    """Return an amount that a vendor states; None if it is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

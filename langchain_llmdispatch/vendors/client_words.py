@@ -67,7 +67,7 @@ def check_words(words: Iterable[str], where: str, *, scoped: bool = False) -> No
         scoped: Whether they are for one vendor or deployment.
 
     Raises:
-        ConfigurationError: One is; the message says what to do instead, and holds no value.
+        ConfigurationError: One is; the message names what to do instead, and holds no value.
     """
     for word in words:
         if (instead := CLIENT_WORDS.get(word) or (_OF_ALL.get(word) if scoped else None)) is not None:

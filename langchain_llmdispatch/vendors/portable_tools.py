@@ -12,8 +12,8 @@
 A dict `{"type": NAME, ...}` with these fields alone is portable, though one vendor's own tool may look the
 same; with any other field, or another type, it is a vendor's own and goes to that vendor only. An MCP tool
 with a token (`authorization`, or one in `server_url`) is spelled as OpenAI's own and goes to OpenAI only,
-unless it says `"portable": True`: then each vendor that is tried gets the token, and none waits for
-approvals. Without `portable`, OpenAI asks for approval, as is its default; `require_approval` makes a tool
+unless it has `"portable": True`: then each vendor that is tried gets the token, and none waits for
+approvals. Without `portable`, OpenAI requires approval, as is its default; `require_approval` makes a tool
 OpenAI's own.
 """
 

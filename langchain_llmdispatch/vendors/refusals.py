@@ -64,11 +64,11 @@ def is_refusal(message: AIMessage) -> bool:
 
 def _with_block(message: _Answer, before: Sequence[AIMessageChunk]) -> _Answer:
     metadata, word = message.response_metadata, str(message.response_metadata.get("finish_reason") or "")
-    said = "".join(str(one.additional_kwargs.get("refusal") or "") for one in (*before, message))
-    text = said or str(metadata.get("finish_message") or f"The answer was blocked: {word}.")
+    refusal = "".join(str(one.additional_kwargs.get("refusal") or "") for one in (*before, message))
+    text = refusal or str(metadata.get("finish_message") or f"The answer was blocked: {word}.")
     provider = metadata.get("model_provider")
     if provider in _GEMINI:
-        # Its translator reads refusals here only, and knows three of the finish reasons.
+        # Its translator reads refusals here only, and has three of the finish reasons.
         metadata["prompt_feedback"] = {**(metadata.get("prompt_feedback") or {}), "block_reason": word}
         return message
     if provider == "openai" and all(isinstance(one.content, str) for one in (*before, message)):

@@ -27,7 +27,7 @@ class HistoryRules:
         tool_changes: System messages may add tools, and take some away.
         alternate: Neighbouring turns of one role must be merged.
         first_user: The first turn after the system message must be the user's.
-        last_user: An assistant turn may not be the last (no prefill).
+        last_user: An assistant turn must not be the last (no prefill).
         names: `slug`: message names are kept, spelled `[a-zA-Z0-9_-]{1,64}`; `drop`: the field is refused.
         tool_id: What a tool-call id must match; other ids are rewritten, call and result alike.
         user_media: Media kinds that a user turn may hold, of `image image_url pdf pdf_url audio video file`.
@@ -82,7 +82,7 @@ class ParameterRules:
         most_stops: How many stop sequences; None for any number.
         blank_stops: Whether a stop sequence may be blank.
         most_temperature: The highest temperature; None for any.
-        one_sampler: `temperature` and `top_p` may not both be set.
+        one_sampler: `temperature` and `top_p` must not both be set.
         known_reasoners: The catalog lists all models that reason; elsewhere an unknown one may.
         bare_reasoners: Models take no penalties, log probabilities or stops while they reason.
         parallel_switch: `parallel_tool_calls` is a field of the vendor's.
@@ -188,7 +188,7 @@ class SchemaRules:
         keywords: The only keywords that are taken; None for any.
         dropped: Keywords that are refused.
         describes: What is refused goes into descriptions, where models read it.
-        refused_patterns: What a `pattern` may not hold.
+        refused_patterns: What a `pattern` must not hold.
         most_min_items: The highest `minItems` that is taken; None for any.
         root_unions: Whether the root may be a union, or anything but an object; a union's variants are else
             merged into one object.
@@ -199,7 +199,7 @@ class SchemaRules:
         enum_kinds: The types whose values may be enumerated, each type apart; None for any mixture.
         tuples: Whether `prefixItems` is understood; else items may be what any place may hold.
         typed: Every part must state its type, and every array its items.
-        distinct_variants: Objects in a union may not begin with the same property.
+        distinct_variants: Objects in a union must not begin with the same property.
         require_all: Every property is required; optional ones become nullable (OpenAI's strict mode).
         require_some: Every object must require something; in one that does not, all become nullable.
         limits: How large it may be.

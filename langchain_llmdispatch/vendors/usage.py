@@ -17,7 +17,7 @@ _MOST = 10**9
 
 
 def count_of(value: Any) -> int | None:
-    """Return a count that came as a number or as text; None if it is none, negative or absurd."""
+    """Return a count that came as a number or as text; None if it is no number, negative or absurd."""
     if value.__class__ is int:
         return value if 0 <= value <= _MOST else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -47,7 +47,7 @@ def _is_hidden(name: str, around: str) -> bool:
 
 
 def secrets_in(value: Any, name: str = "") -> Iterator[str]:
-    """Yield the credentials in a word: texts in fields whose names say so.
+    """Yield the credentials in a word: texts in fields with names of credentials.
 
     Args:
         value: The word's value.

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from langchain_llmdispatch.errors import ConfigurationError
-from langchain_llmdispatch.server.access import ANYBODY, Access, check_address
+from langchain_llmdispatch.server.access import UNNAMED, Access, check_address
 from tests.cases import each
 
 OPEN = Access()
@@ -31,7 +31,7 @@ def test_a_key_is_one_of_those_configured(header: str, name: str | None) -> None
     """Where there are keys, one of them is needed; no key is kept."""
     client = CLOSED.client_of(header)
     assert (client.name if client else None) == name
-    assert OPEN.client_of(header) is ANYBODY
+    assert OPEN.client_of(header) is UNNAMED
     assert b"key-no-one" not in str(vars(CLOSED)).encode()
 
 

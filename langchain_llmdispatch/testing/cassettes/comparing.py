@@ -1,4 +1,4 @@
-"""Comparing: how a live response differs in form from the recorded one. Texts may differ, shapes may not."""
+"""Comparing: how a live response differs in form from the recorded one. Texts may differ, shapes must not."""
 
 from __future__ import annotations
 

@@ -33,16 +33,16 @@ def dummy_variables(names: Iterable[str] | None = None) -> dict[str, str]:
 @contextmanager
 def missing_keys_set(names: Iterable[str]) -> Iterator[None]:
     """Set dummy variables for those vendors that have no key, while the context lasts."""
-    vendors, wanted, known = builtin_vendors(), tuple(names), environment()
+    vendors, chosen, known = builtin_vendors(), tuple(names), environment()
     missing: list[str] = []
-    for name in wanted:
+    for name in chosen:
         if (vendor := vendors.get(name)) is None:
             continue
         groups = [vendor.environment.keys] if vendor.needs_key else []
         groups += [vendor.environment.urls] if vendor.base_url is None else []
         missing += [group[0] for group in groups if group and not _is_set(known, group)]
     before = {name: os.environ.get(name) for name in missing}
-    os.environ.update({name: value for name, value in dummy_variables(wanted).items() if name in before})
+    os.environ.update({name: value for name, value in dummy_variables(chosen).items() if name in before})
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ class AnthropicBilling(Billing):
     sold: frozenset[str] = frozenset({"batch"})
 
     def requested(self, params: Mapping[str, Any]) -> Terms:
-        """Return the terms that the parameters of a request ask for."""
+        """Return the terms that the parameters of a request select."""
         return _terms("", params)
 
     def most_fees(self, tools: Sequence[Mapping[str, Any]]) -> Sequence[tuple[str, int]]:
@@ -37,7 +37,7 @@ class AnthropicBilling(Billing):
         return (("code_execution", 1),) if any(kind.startswith("code_execution") for kind, _ in kinds) else ()
 
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
-        """Return what the metadata of an answer say of its price."""
+        """Return what the metadata of an answer state of its price."""
         usage = metadata.get("usage")
         if not isinstance(usage, Mapping):
             return NO_BILL

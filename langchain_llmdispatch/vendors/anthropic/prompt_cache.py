@@ -1,7 +1,7 @@
 """Breakpoints of Anthropic's prompt cache: at the ends of the tools, the system message and the last turns.
 
 platform.claude.com/docs/en/build-with-claude/prompt-caching: a request has four breakpoints at most, a longer
-lifetime may not follow a shorter one, and each breakpoint finds what was cached up to 20 blocks before it.
+lifetime must not follow a shorter one, and each breakpoint finds what was cached up to 20 blocks before it.
 Prompts below a model's least size are processed without caching: 512 tokens (Opus 5, Fable 5, Mythos 5),
 4,096 (Opus 4.5 to 4.7, Haiku 4.5), 2,048 (Haiku 3.5), 1,024 (others).
 """

@@ -22,7 +22,7 @@ class CohereBilling(Billing):
         return Terms()
 
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
-        """Return what the metadata of an answer say of its price."""
+        """Return what the metadata of an answer state of its price."""
         usage = metadata.get("usage")
         billed = usage.get("billed_units") if isinstance(usage, Mapping) else None
         if not isinstance(billed, Mapping):

@@ -76,7 +76,7 @@ class CohereVendor(Vendor):
     def encode_count(self, call: Call) -> httpx.Request | None:
         """Return the request to `POST /v1/tokenize`, which takes a text of 65,536 characters at most.
 
-        It knows no messages: roles and tools are counted as the text that stands for them.
+        It takes no messages: roles and tools are counted as the text that stands for them.
         Source: https://docs.cohere.com/reference/tokenize
         """
         tools = [dump_json([tool.name, tool.description, tool.parameters]).decode() for tool in call.tools]

@@ -93,7 +93,7 @@ def compile_call(
 
 
 def _cached(call: Call, request: ChatRequest) -> Call:
-    """Return the call with what it asks of the vendor's prompt cache."""
+    """Return the call with what it sets for the vendor's prompt cache."""
     if (cache := request.params.get(PROMPT_CACHE)) is None:
         return call
     return replace(call, prompt_cache=cache, cache_key=cache_key(request) if cache else "")

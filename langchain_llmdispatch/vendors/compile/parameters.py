@@ -136,7 +136,7 @@ class _ParameterCompiler:
             params.setdefault("logprobs", True)
 
     def fit_thinking(self) -> None:
-        """Write `thinking` in the vendor's form, or turn it into an effort where that says it better."""
+        """Write `thinking` in the vendor's form, or turn it into an effort where that is nearer to it."""
         given = self.params.get("thinking")
         if given is None:
             return

@@ -35,7 +35,7 @@ class GoogleBilling(Billing):
     )
 
     def tier(self, word: Any) -> str:
-        """Return the catalog's name of a tier; Gemini's files of batches say `SERVICE_TIER_STANDARD`."""
+        """Return the catalog's name of a tier; Gemini's files of batches have `SERVICE_TIER_STANDARD`."""
         return super().tier(str(word or "").lower().removeprefix("service_tier_"))
 
     def most_fees(self, tools: Sequence[Mapping[str, Any]]) -> Sequence[tuple[str, int]]:
@@ -45,7 +45,7 @@ class GoogleBilling(Billing):
         return tuple((kind, MOST_USES if kind == "web_search" else 1) for kind, named in found if named)
 
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
-        """Return what the metadata of an answer say of its price."""
+        """Return what the metadata of an answer state of its price."""
         tier = self.tier(metadata.get("service_tier")) or self.tier(metadata.get("traffic_type"))
         fees = _fees(metadata.get("grounding_metadata"))
         return Bill(Terms(tier), fees) if tier or fees else NO_BILL

@@ -1,6 +1,6 @@
 """What Google's own tools did, as LangChain's standard blocks.
 
-LangChain's translator for Gemini knows code execution only, and hangs citations on text. So the answers to
+LangChain's translator for Gemini reads code execution only, and hangs citations on text. So the answers to
 requests with tools that Google runs hold standard blocks from the start (`output_version` is `v1`):
 
     in the answer                          blocks

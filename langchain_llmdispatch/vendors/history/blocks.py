@@ -179,7 +179,7 @@ _MIME_TYPES = {"image": "image", "audio": "audio", "video": "video"}
 
 
 def with_source(block: Block) -> Block:
-    """Return a media block whose source is where v1 has it, and whose type is what its MIME type says."""
+    """Return a media block whose source is where v1 has it, and whose type is that of its MIME type."""
     if block["type"] == "text-plain" and not isinstance(block.get("text"), str):
         block = {"mime_type": "text/plain", **without(block, "text"), "type": "file"}
     if not any(block.get(key) for key in SOURCES) and block.get("id"):

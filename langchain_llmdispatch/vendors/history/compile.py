@@ -25,7 +25,7 @@ One rule for each incompatibility that users reported (numbers as in the design'
     12  assistant last                  with `last_user`, a user turn "Continue." follows
     13  `name`                          `slug`: spelled `[a-zA-Z0-9_-]{1,64}`; `drop`: dropped
     14  media formats                   one v1 block for all; `data:` URLs become base64; media in
-                                        assistant turns and tool results that may not be there move
+                                        assistant turns and tool results that are not allowed there move
                                         to a user turn, a placeholder stays; media that the target
                                         cannot take from a user make the history illegal
     15  alternation, first turn         `alternate`: neighbours are merged; `first_user`: "Begin."

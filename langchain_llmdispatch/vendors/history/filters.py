@@ -120,7 +120,7 @@ class BlockFilter:
         return [self._uncached(block, index) for block in kept if block is not None]
 
     def user(self, block: Block, index: int) -> Block | None:
-        """Return what may stay of a user's block; a block that may not makes the history illegal."""
+        """Return what stays of a user's block; a block that cannot stay makes the history illegal."""
         kind = block["type"]
         if kind == "text":
             return self._text(block, index)
@@ -199,9 +199,9 @@ class BlockFilter:
         return block
 
     def _vendor_block(self, block: Block, index: int) -> Block | None:
-        """Return a block of one vendor's own if the target knows it, else its text, if that is all it was.
+        """Return a block of one vendor's own if the target takes it, else its text, if that is all it was.
 
-        Who writes `{"type": "non_standard", "value": {...}, "vendor": NAME}` states whose it is.
+        `{"type": "non_standard", "value": {...}, "vendor": NAME}` names the vendor whose it is.
         """
         value = block.get("value")
         value = value if isinstance(value, dict) else {"text": str(value)}

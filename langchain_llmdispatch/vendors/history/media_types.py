@@ -62,7 +62,7 @@ _FIRST_BYTES: Mapping[str, str] = {
 def standard_type(mime: str) -> str:
     """Return a media type in its standard spelling: lower case, without parameters, no nickname.
 
-    A raw audio type keeps its parameters, which tell how to read it.
+    A raw audio type keeps its parameters, which are needed to read it.
     """
     plain = mime.partition(";")[0].strip().lower()
     if plain in {"audio/l16", "audio/pcm"}:

@@ -15,9 +15,9 @@ INTERRUPTED = "No result: the call was interrupted."
 ORPHAN = "[Result of a tool call that is no longer part of the conversation: {name}]"
 """Heads the text of a result whose call is gone."""
 MOVED = "[From the result of the tool {name}]"
-"""Heads media that a tool result may not hold."""
+"""Heads media that a tool result cannot hold."""
 SHOWN = "[From the assistant's message]"
-"""Heads media that an assistant's turn may not hold."""
+"""Heads media that an assistant's turn cannot hold."""
 
 _CALLS = frozenset({"tool_call", "invalid_tool_call"})
 

@@ -65,7 +65,7 @@ class ResponsesInBackground(BackgroundAnswers):
         return self._request("POST", response_id, action="/cancel")
 
     def ending_event(self, body: bytes) -> bytes:
-        """Return `response.completed` with the response; its status says how it ended."""
+        """Return `response.completed` with the response; its status is how it ended."""
         one_line = body.replace(b"\r", b" ").replace(b"\n", b" ")
         return b'data: {"type":"response.completed","response":' + one_line + b"}\n\n"
 

@@ -179,7 +179,7 @@ class FileBatches(BatchApi):
         return f"after={page.get('last_id') or jobs[-1].id}" if page.get("has_more") and jobs else ""
 
     def decode(self, data: bytes) -> Iterator[BatchResult]:
-        """Yield the result in a line of either file: it succeeded only if its status says so."""
+        """Yield the result in a line of either file: it succeeded only if its status is one of success."""
         line = object_in(data, "a line of results")
         name, response = id_in(line, "a line of results", "custom_id"), line.get("response")
         if isinstance(response, Mapping) and isinstance(response.get("status_code"), int):
@@ -193,7 +193,7 @@ class FileBatches(BatchApi):
 
 
 class AzureBatches(FileBatches):
-    """Azure's, which asks for one poll a minute at most (learn.microsoft.com, global batch)."""
+    """Azure's, for which one poll a minute at most is recommended (learn.microsoft.com, global batch)."""
 
     poll_seconds: ClassVar[tuple[float, float]] = (60.0, 120.0)
 

@@ -35,7 +35,7 @@ class OpenAIBilling(Billing):
     writes_cache: bool = True  # from GPT-5.6 on; models without a price for it are not charged
 
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
-        """Return what the metadata of an answer says of its price."""
+        """Return what the metadata of an answer state of its price."""
         tier = self.tier(metadata.get("service_tier"))
         stated, tools = _stated(metadata), part_of(metadata, SERVER_TOOLS)
         if not tier and stated is None and not tools:

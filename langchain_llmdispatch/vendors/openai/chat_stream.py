@@ -143,7 +143,7 @@ class ChatStreamDecoder(FrameDecoder):
         # A failure is known at once; `stop` on later chunks takes back no other reason.
         if finish_reason_of(reason) not in {"stop", "other"} or not self._finish_reason:
             self._finish_reason = reason
-        # Where each chunk with content has a finish reason, the first of them may not be the last.
+        # Where each chunk with content has a finish reason, the first of them need not be the last.
         self.finished = self._open and not self._stamped
         self._bookkeeping(chunk)
         self._head.update((name, choice[name]) for name in answers.TAIL if choice.get(name))

@@ -30,7 +30,7 @@ _HOSTS: dict[str, Dialect] = {
     # Refuse unknown fields and send usage in streams unasked.
     "api.mistral.ai": Dialect(text_parts=False, stream_usage=False, short_ids=True),
     "api.perplexity.ai": Dialect(text_parts=False, stream_usage=False),
-    # Want the reasoning that led to a tool call back with its result.
+    # Require the reasoning that led to a tool call beside its result.
     "api.deepseek.com": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
     "api.moonshot.ai": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),
     "api.moonshot.cn": Dialect(text_parts=False, reasoning="reasoning_content", thinking=True),

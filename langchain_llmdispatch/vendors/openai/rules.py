@@ -19,7 +19,7 @@ AZURE_LISTING = Listing(
     "azure",
     profiles="openai",
     prefixes=("azure/", "azure_openai/", "openai/"),
-    # In Azure's names of deployments and models a dot may not stand.
+    # Azure's names of deployments and models hold no dots.
     spellings=(("gpt-35-", "gpt-3.5-"),),
 )
 

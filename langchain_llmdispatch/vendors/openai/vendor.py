@@ -297,7 +297,7 @@ class OpenAIVendor(ChatCompletions):
         return path, body
 
     def cache_words(self, call: Call) -> dict[str, Any]:
-        """Return the words for the prompt cache that a call asks for."""
+        """Return the words for the prompt cache that a call sets."""
         cache = call.prompt_cache
         return {} if cache is None else cache_words(cache, call.cache_key, call.model)
 
