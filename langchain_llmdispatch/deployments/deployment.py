@@ -153,8 +153,8 @@ class Deployment(_WithoutSecrets):
         max_concurrency: Requests in flight at once.
         input_price: USD per million input tokens, instead of the price data.
         output_price: USD per million output tokens, instead of the price data.
-        geography: Where requests are processed, if that changes the price: `data_zone` for an Azure deployment
-            of that type. Regional addresses of OpenAI and Vertex are known.
+        geography: Where requests are processed, if that changes the price: `data_zone` for an Azure
+            deployment of that type. Regional addresses of OpenAI and Vertex are known.
         tags: Words for routing rules.
         params: Parameters for this deployment (`temperature`, `reasoning_effort`, ...): a call's own win
             over them, they win over the model's.
