@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_llmdispatch.dispatch.resume import Splicer, resumable
 from langchain_llmdispatch.errors import SpliceError
-from tests.models import total
+from tests.models import summed
 
 
 @given(st.text(min_size=1), st.text(), st.lists(st.integers(1, 5)), st.lists(st.integers(1, 5)))
@@ -50,7 +50,7 @@ def test_reasoning_of_the_new_answer_is_dropped() -> None:
     image = splicer.join(AIMessageChunk(content=[{"type": "image", "url": "x", "index": 0}]))
     assert rest is not None
     assert image is not None
-    whole = total([*delivered, rest, image])
+    whole = summed([*delivered, rest, image])
     assert whole.content == [
         {"type": "thinking", "thinking": "hm", "index": 0},
         {"type": "text", "text": "Yes, indeed", "index": 1},

@@ -32,7 +32,7 @@ from tests.calls import dispatch_of
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, deployment, model_of, total
+from tests.models import COLOURS, deployment, model_of, summed
 from tests.targets import targets
 
 Call = Callable[[DispatcherChatModel, str], AIMessage]
@@ -552,5 +552,5 @@ def test_chunks_come_from_one_answer(server: LoopbackServer) -> None:
     for _ in range(20):
         with model(server, "openai", "openai", hedge_after=0.01) as dispatcher:
             chunks = list(dispatcher.stream("hello"))
-        assert total(chunks).text in {"a1 a2 a3 a4 a5", "b1 b2 b3 b4 b5"}
-        assert len(total(chunks).response_metadata["llmdispatch"]["attempts"]) in {1, 2}
+        assert summed(chunks).text in {"a1 a2 a3 a4 a5", "b1 b2 b3 b4 b5"}
+        assert len(summed(chunks).response_metadata["llmdispatch"]["attempts"]) in {1, 2}

@@ -15,7 +15,7 @@ from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, TokenCounts
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, deployment, model_of, total
+from tests.models import COLOURS, deployment, model_of, summed
 
 Call = Callable[[DispatcherChatModel, str], AIMessage]
 
@@ -132,7 +132,7 @@ def test_a_buffered_stream_that_breaks_is_retried_unseen(server: LoopbackServer,
     server.script(vendor, [Answer("one two three four five six")], account="a")
     with model(server, vendor) as dispatcher:
         chunks = list(dispatcher.stream("count"))
-    assert total(chunks).text == "one two three four five six"
+    assert summed(chunks).text == "one two three four five six"
     assert len(server.requests) == 2
     assert sum(1 for chunk in chunks if chunk.usage_metadata) <= 1
     assert chunks[-1].chunk_position == "last"

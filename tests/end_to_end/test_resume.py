@@ -18,7 +18,7 @@ from langchain_llmdispatch.errors import SpliceError
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
-from tests.models import deployment, model_of, total
+from tests.models import deployment, model_of, summed
 
 TEXT = "one two three four five six seven eight nine ten"
 
@@ -62,7 +62,7 @@ def test_a_retried_stream_is_one_text_for_the_caller(server: LoopbackServer, rea
     seen: list[AIMessageChunk] = []
     with model_of(target, on_stream_error="resume") as model:
         read(model, seen)
-    message = total(seen)
+    message = summed(seen)
     facts = message.response_metadata["llmdispatch"]
     assert message.text == TEXT
     assert facts["resumed"] is True
@@ -89,7 +89,7 @@ def test_with_prefill_only_the_rest_is_requested(server: LoopbackServer, read: R
     turns = body.get("messages") or body.get("contents")
     assert turns[-1]["role"] in {"assistant", "model"}
     assert start.rstrip() in str(turns[-1])
-    assert total(seen).response_metadata["llmdispatch"]["resumed"] is True
+    assert summed(seen).response_metadata["llmdispatch"]["resumed"] is True
 
 
 @pytest.mark.parametrize("short", ["0", "0.000001"])
@@ -123,7 +123,7 @@ def test_another_vendor_continues(server: LoopbackServer, read: Read) -> None:
     pair = deployment(server, "anthropic", "a"), deployment(server, "openai", "b")
     with model_of(*pair, on_stream_error="resume") as model:
         read(model, seen)
-    message = total(seen)
+    message = summed(seen)
     facts = message.response_metadata["llmdispatch"]
     assert message.text == TEXT
     assert [record["deployment"] for record in facts["attempts"]] == ["a", "a", "b"]
@@ -176,8 +176,8 @@ def test_an_answer_that_adds_nothing_ends_the_message(server: LoopbackServer, re
     seen: list[AIMessageChunk] = []
     with model_of(*pair, on_stream_error="resume", max_retries=0) as model:
         read(model, seen)
-    assert total(seen).text == "all of it"
-    assert total(seen).response_metadata["normalized_finish_reason"] == "stop"
+    assert summed(seen).text == "all of it"
+    assert summed(seen).response_metadata["normalized_finish_reason"] == "stop"
 
 
 def test_a_stream_may_break_more_than_once(server: LoopbackServer, read: Read) -> None:

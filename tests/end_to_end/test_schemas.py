@@ -19,7 +19,7 @@ from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_tools
 from tests.cases import each
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, VENDORS, deployment, model_of, total
+from tests.models import COLOURS, VENDORS, deployment, model_of, summed
 
 
 class Folder(BaseModel):
@@ -216,7 +216,7 @@ def test_a_tool_that_cannot_be_expressed_excludes_its_target(server: LoopbackSer
             bound.invoke("call the tool")
     with model_of(strict, deployment(server, "openai")) as model:
         bound = model.bind_tools([Folder], strict=True, tool_choice="any")
-        assert total(list(bound.stream("call the tool"))).tool_calls
+        assert summed(list(bound.stream("call the tool"))).tool_calls
 
 
 @each("vendor", ["compatible", "huggingface"])
