@@ -5,9 +5,21 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from traceback import clear_frames
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypeVar,
+    overload,
+)
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +40,8 @@ from langchain_llmdispatch.internal.json_format import MAX_DEPTH
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 NONE: Any = None
 """The default of a `Converted` field, whose own type None is not."""
@@ -90,6 +104,21 @@ def check_fields(owner: str, names: Iterable[str], known: Iterable[str]) -> None
         if name not in known:
             hint = nearest(name, known) or f" Known fields: {', '.join(sorted(known))}."
             raise ConfigurationError(f"{owner} has no field {name!r}.{hint}")
+
+
+def without_variables(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return a function that is handed keys: what it raises shows none in the variables of its frames."""
+
+    @wraps(function)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except ConfigurationError as error:
+            clear_frames(error.__traceback__)
+            del args, kwargs
+            raise
+
+    return run
 
 
 def check_depth(value: Any, field: str) -> None:

@@ -36,6 +36,7 @@ _LAZY = (
     "langchain_core.tracers.stdout",
     "tenacity",
     "encodings.idna",  # for the name of a host
+    "langchain_llmdispatch.internal.key_shapes",  # for an error
 )
 _LAZY_ASYNC = ("anyio.abc", "anyio.lowlevel", "anyio._backends._asyncio")  # loaded by name
 imported: set[str] = set()

@@ -14,7 +14,7 @@ from langchain_llmdispatch.chat_model import late
 from langchain_llmdispatch.chat_model.request import SignedMethod
 from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.schema import ModelFields
-from langchain_llmdispatch.settings import late_class
+from langchain_llmdispatch.settings import late_class, without_variables
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.chat_model.engine import Engine
@@ -69,6 +69,7 @@ class ManagedModel(ModelFields, BaseChatModel):
         }
 
     @classmethod
+    @without_variables
     def from_config(cls, config: Any, **overrides: Any) -> Self:
         """Return the model that a configuration describes.
 
@@ -84,6 +85,7 @@ class ManagedModel(ModelFields, BaseChatModel):
         return cls(**{**fields, **overrides})
 
     @classmethod
+    @without_variables
     def from_litellm_config(
         cls, source: Any, *, strict: bool = True, env: Mapping[str, str] | None = None, **overrides: Any
     ) -> Self:

@@ -9,7 +9,7 @@ from langchain_llmdispatch.config.environment import environment
 from langchain_llmdispatch.config.files import read_config
 from langchain_llmdispatch.config.schema import DispatchFields
 from langchain_llmdispatch.config.server import ServerConfig
-from langchain_llmdispatch.settings import Settings
+from langchain_llmdispatch.settings import Settings, without_variables
 
 
 class DispatcherConfig(DispatchFields, Settings):
@@ -22,6 +22,7 @@ class DispatcherConfig(DispatchFields, Settings):
     server: ServerConfig | None = None
 
     @classmethod
+    @without_variables
     def load(cls, source: Any, variables: Mapping[str, str] | None = None) -> DispatcherConfig:
         """Return the configuration in a YAML or JSON file or a mapping, `${ENV}` references resolved.
 
@@ -42,6 +43,7 @@ class DispatcherConfig(DispatchFields, Settings):
         return loaded
 
     @classmethod
+    @without_variables
     def checked(cls, fields: Mapping[str, Any]) -> DispatcherConfig:
         """Return the configuration with these fields.
 

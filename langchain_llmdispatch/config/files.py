@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.lazy import LateModule
+from langchain_llmdispatch.settings import without_variables
 
 if TYPE_CHECKING:
     import tomllib
@@ -22,6 +23,7 @@ _MOST_VALUES, _DEEPEST = 50_000, 50
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
+@without_variables
 def read_config(source: str | Path | Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields in a YAML or JSON file, or in a mapping, their `${ENV}` references resolved.
 
@@ -123,9 +125,26 @@ def one_line(error: Exception) -> str:
         return f"is no {error.encoding.upper()} text (byte {error.start}); save it as UTF-8"
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} (line {error.lineno}, column {error.colno})"
+    if isinstance(error, tomllib.TOMLDecodeError):
+        place = _PLACE_IN_TOML.search(str(error))
+        return f"is no TOML{place[0] if place else ''}"
     mark = getattr(error, "problem_mark", None)
     where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{getattr(error, 'problem', None) or type(error).__name__}{where}"
+    problem = getattr(error, "problem", None)
+    if problem is None:
+        return f"{type(error).__name__}{where}"
+    return f"{_OF_THE_TEXT.sub('', problem)}{where}{_hint(problem)}"
+
+
+_PLACE_IN_TOML = re.compile(r" \(at [^()]*\)$")
+_OF_THE_TEXT = re.compile(r""" (?:'(?!<)[^']{2,}'|"[^"]{2,}")""")
+"""What YAML's errors quote of a file besides characters and kinds of tokens: names after `*`, `&` and `!`."""
+
+
+def _hint(problem: str) -> str:
+    """Return what to do where a value that was meant as text, such as a password, begins with a sign."""
+    meant = problem.startswith(("found undefined alias", "could not determine a constructor"))
+    return "; a text that begins with * & or ! stands in quotes" if meant else ""
 
 
 def bounded(fields: Mapping[str, Any]) -> Mapping[str, Any]:

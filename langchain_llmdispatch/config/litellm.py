@@ -20,6 +20,7 @@ from langchain_llmdispatch.config.litellm_rows import LiteLLMRow, LiteLLMRows
 from langchain_llmdispatch.config.litellm_settings import SECTIONS, LiteLLMSettings
 from langchain_llmdispatch.deployments.vendor_table import VendorTable
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.settings import without_variables
 from langchain_llmdispatch.vendors.base import Vendor
 
 _Routes = dict[str, list[dict[str, Any]]]
@@ -29,6 +30,7 @@ _OF_ROUTING = ("fallbacks", "default_fallbacks", "global_max_parallel_requests",
 _SHORTEST_KEY = 8
 
 
+@without_variables
 def read_litellm(
     source: str | Path | Mapping[str, Any],
     environment: Mapping[str, str],

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
-from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
@@ -22,22 +21,27 @@ from langchain_llmdispatch.settings import Converted, Settings
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.budgets import budget
+    from langchain_llmdispatch.redis import address
 else:
     budget = LateModule("langchain_llmdispatch.budgets.budget")
+    address = LateModule("langchain_llmdispatch.redis.address")
 
 VARIABLE = "LLMDISPATCH_REDIS_URL"
 """The variable that is enough for shared limits and health."""
 OMITTED = "REDIS_PASSWORD"
 """The variable with the password that a pickle or a JSON text leaves out."""
-_SCHEMES = ("redis", "rediss", "unix")
+_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 def _url(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and urlsplit(value.get_secret_value()).scheme not in _SCHEMES:
+    if value is None:
+        return None
+    if not value.get_secret_value().lower().startswith(_SCHEMES):
         raise ValueError(
             "is no URL of Redis: redis://, rediss:// or unix://, as in redis://:PASSWORD@host:6379/0; a "
             "password's special characters are percent-encoded."
         )
+    address.parts_of(value.get_secret_value())
     return value
 
 
@@ -105,27 +109,29 @@ class RedisConfig(Settings):
                 raise ConfigurationError(f"redis: url is missing; give it, or set {VARIABLE}.")
             return self._at(given)
         url = self.url.get_secret_value()
-        if not lacks_password(url):
+        if not address.lacks_password(url):
             return self
-        if given and without_password(given) == url:
+        if given and address.without_password(given) == url:
             return self._at(given)
         if not (password := variables.get(OMITTED)):
             raise ConfigurationError(
                 f"redis: the password of its url is missing: set {OMITTED} or {VARIABLE}."
             )
-        parts = urlsplit(url)
-        user, _, host = parts.netloc.rpartition("@")
-        return self._at(parts._replace(netloc=f"{user}{quote(password, safe='')}@{host}").geturl())
+        return self._at(address.with_password(url, password))
 
     def bare(self) -> dict[str, Any]:
         """Return the fields that were given, the URL without its password, for pickles and JSON."""
         given = self.model_dump(exclude_unset=True, exclude={"url"})
-        return given if self.url is None else {"url": without_password(self.url.get_secret_value()), **given}
+        return (
+            given
+            if self.url is None
+            else {"url": address.without_password(self.url.get_secret_value()), **given}
+        )
 
     @property
     def holds_password(self) -> bool:
         """Whether `bare` leaves a password out."""
-        return self.url is not None and without_password(url := self.url.get_secret_value()) != url
+        return self.url is not None and address.without_password(url := self.url.get_secret_value()) != url
 
     def _at(self, url: str) -> RedisConfig:
         fields = {name: getattr(self, name) for name in self.model_fields_set}
@@ -145,22 +151,6 @@ def resolved(given: RedisConfig | Literal[False] | None, variables: Mapping[str,
     except ConfigurationError as error:
         text = str(error)
     raise ConfigurationError(text if given is not None else f"{VARIABLE}: {text.removeprefix('url: ')}")
-
-
-def without_password(url: str) -> str:
-    """Return a URL of Redis without its password: `redis://user:@host`, an empty one in its place."""
-    parts = urlsplit(url)
-    user, found, host = parts.netloc.rpartition("@")
-    words = parts.query.split("&") if parts.query else []
-    kept = [word for word in words if not word.startswith("password=")]
-    if (":" in user) or len(kept) < len(words):
-        return parts._replace(netloc=f"{user.partition(':')[0]}:@{host}", query="&".join(kept)).geturl()
-    return url if found else parts.geturl()
-
-
-def lacks_password(url: str) -> bool:
-    """Return whether a URL has an empty password, as `without_password` leaves it."""
-    return urlsplit(url).netloc.rpartition("@")[0].endswith(":")
 
 
 def _given(value: Any) -> Any:

@@ -92,6 +92,7 @@ class Resolver:
             facts=with_profile(vendor.facts(model), deployment.profile),
             timeouts=self._timeouts(vendor, deployment, config),
             account=_account(vendor, endpoint),
+            variables=self._environment,
         )
 
     def _in_process(self, deployment: Deployment, vendor: LangChainVendor) -> Target:

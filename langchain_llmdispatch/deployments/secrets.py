@@ -1,4 +1,4 @@
-"""What of a target must not be shown: its key, the headers that users add, what their own clients add."""
+"""What of a target must not be shown: its key, the headers that users add, what clients and proxies add."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.transport.own_client import additions
+from langchain_llmdispatch.transport.proxies import proxy_secrets
 from langchain_llmdispatch.vendors.redaction import header_secrets
 
 
@@ -18,3 +19,4 @@ def secrets_of(target: Target) -> Iterator[str]:
     for client in (config.http_client, config.http_async_client):
         for name, value in additions(client) if client is not None else ():
             yield from header_secrets({name: value})
+    yield from proxy_secrets(target.variables)

@@ -31,6 +31,7 @@ class Target:
             the key.
         key: Identifies it where several models share limits or health: name and account.
         limited: Whether its deployment or its account has limits (rpm, tpm, concurrency).
+        variables: Variables that may name proxies on the way to it, whose passwords are secrets.
         price: What it costs.
     """
 
@@ -43,6 +44,7 @@ class Target:
     facts: ModelFacts
     timeouts: Mapping[str, float] = field(default_factory=dict)
     account: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     key: tuple[str, str] = field(init=False, repr=False, compare=False)
     limited: bool = field(init=False, repr=False, compare=False)
     price: DeploymentPrice = field(init=False, repr=False, compare=False)

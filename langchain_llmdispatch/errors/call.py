@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 from langchain_core import exceptions as core
 
 from langchain_llmdispatch.errors.base import DispatchError
+from langchain_llmdispatch.internal.lazy import LateModule
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk
+
+    from langchain_llmdispatch.internal import key_shapes
+else:
+    key_shapes = LateModule("langchain_llmdispatch.internal.key_shapes")
 
 
 UNCONFIRMED = "unconfirmed"
@@ -57,7 +62,13 @@ class SpliceError(DispatchError):
 
 
 class ConfigurationError(ValueError):
-    """A setting is wrong. The message names the field, the value and the nearest right one."""
+    """A setting is wrong. The message names the field, the value and the nearest right one.
+
+    A value that looks like a key, such as one in the place of a model's name, is not shown.
+    """
+
+    def __init__(self, message: str = "", /) -> None:
+        super().__init__(key_shapes.without_keys(message))
 
 
 class MissingKeyError(ConfigurationError):

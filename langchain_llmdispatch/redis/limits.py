@@ -18,6 +18,7 @@ from langchain_llmdispatch.limits.bucket import Window
 from langchain_llmdispatch.limits.queue import Admission, Demand
 from langchain_llmdispatch.redis.membership import LIVES, Membership
 from langchain_llmdispatch.redis.server import RedisStore
+from langchain_llmdispatch.settings import without_variables
 
 # ARGV[1] is the time in seconds; negative: the server's.
 _NOW = """
@@ -132,6 +133,7 @@ class RedisLimits(RedisStore):
         ConfigurationError: redis-py is not installed, or the URL is not one of Redis.
     """
 
+    @without_variables
     def __init__(
         self,
         url: str,

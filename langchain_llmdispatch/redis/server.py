@@ -11,16 +11,18 @@ import logging
 import os
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
 
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.loop_thread import ClockLoop
+from langchain_llmdispatch.redis.address import lacks_password, with_password, without_password
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class RedisServer:
     def __init__(
         self, url: str, *, timeout: float = 0.15, probe_every: float = 3.0, clock: Clock | None = None
     ) -> None:
-        self._url, self._timeout, self._probe_every = url, timeout, probe_every
+        self._url, self._timeout, self._probe_every = SecretStr(url), timeout, probe_every
         self._clock = clock or Clock()
         self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._down, self._try_at = False, 0.0
@@ -64,7 +66,7 @@ class RedisServer:
 
     def __repr__(self) -> str:
         """Show the address; never the password."""
-        return f"RedisServer({self.where!r})"
+        return f"RedisServer({getattr(self, 'where', None)!r})"
 
     @property
     def is_up(self) -> bool:
@@ -96,7 +98,7 @@ class RedisServer:
         held = self._clients.get(loop)
         if held is None:
             client = self._redis.asyncio.Redis.from_url(
-                self._url,
+                self._url.get_secret_value(),
                 retry=None,
                 socket_timeout=self._timeout,
                 socket_connect_timeout=self._timeout,
@@ -149,16 +151,29 @@ class RedisServer:
         logger.warning("Redis at %s answers again: limits are shared", self.where)
 
     def _check(self) -> str:
-        known = None
-        if isinstance(self._url, str):
+        known, url = None, self._url.get_secret_value()
+        if isinstance(url, str):
             with suppress(ValueError):  # its text may quote a password
-                known = self._redis.connection.parse_url(self._url)
+                known = self._redis.connection.parse_url(url)
         if known is None:
             raise ConfigurationError(
                 "the URL of Redis is none: redis://, rediss:// or unix://, as in redis://:PASSWORD@host/0; a "
                 "password's special characters are percent-encoded."
             )
+        self._check_words(known)
+        self._check_words(known)
         return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
+
+    def _check_words(self, known: Mapping[str, Any]) -> None:
+        """Check the words of the URL's query, which redis-py passes on to its connections."""
+        settings, wrong = dict(known), ""
+        connection = settings.pop("connection_class", self._redis.connection.Connection)
+        try:
+            connection(**settings)
+        except TypeError as error:
+            wrong = str(error).rpartition(" argument ")[2]
+        if wrong:
+            raise ConfigurationError(f"the URL of Redis has a word that redis-py does not know: {wrong}.")
 
 
 _LOST: weakref.WeakSet[RedisServer] = weakref.WeakSet()
@@ -200,20 +215,18 @@ class RedisStore:
     """
 
     def __init__(self, url: str, *, prefix: str, clock: Clock | None, **settings: float) -> None:
-        self._prefix, self._settings = prefix, {"url": url, "prefix": prefix, **settings}
+        self._prefix, self._url, self._settings = prefix, SecretStr(url), {"prefix": prefix, **settings}
         known = {name: settings[name] for name in ("timeout", "probe_every") if name in settings}
         self._server = RedisServer(url, clock=clock, **known)
 
     def __repr__(self) -> str:
-        """Show the address; never the password."""
-        return f"{type(self).__name__}({self._server!r}, prefix={self._prefix!r})"
+        """Show the address, never the password; error reporters show one that was refused, too."""
+        return f"{type(self).__name__}({getattr(self, '_server', None)!r}, prefix={self._prefix!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings without the password; the process that reads it takes REDIS_PASSWORD."""
-        return (
-            _rebuild,
-            (type(self), {**self._settings, "url": _without_password(str(self._settings["url"]))}),
-        )
+        url = without_password(self._url.get_secret_value())
+        return _rebuild, (type(self), {**self._settings, "url": url})
 
     @property
     def where(self) -> str:
@@ -238,23 +251,10 @@ class RedisStore:
 
 def _rebuild(cls: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """Return a copy in another process; its password is in no pickle."""
-    parts = urlsplit(str(settings["url"]))
-    if "@" in parts.netloc and (password := os.environ.get("REDIS_PASSWORD")):
-        user, _, host = parts.netloc.rpartition("@")
-        settings = {
-            **settings,
-            "url": parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{host}").geturl(),
-        }
+    url, password = str(settings["url"]), os.environ.get("REDIS_PASSWORD")
+    if password and lacks_password(url):
+        settings = {**settings, "url": with_password(url, password)}
     return cls(**settings)
-
-
-def _without_password(url: str) -> str:
-    """Return a URL without its password: in front of the host, or in the query."""
-    parts = urlsplit(url)
-    user, found, host = parts.netloc.rpartition("@")
-    words = [word for word in parts.query.split("&") if not word.startswith("password=")]
-    netloc = f"{user.partition(':')[0]}:@{host}" if found else host
-    return parts._replace(netloc=netloc, query="&".join(words)).geturl()
 
 
 def _redis() -> Any:

@@ -18,6 +18,7 @@ from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.limits.loop_thread import LoopThread
 from langchain_llmdispatch.redis.server import RedisStore
+from langchain_llmdispatch.settings import without_variables
 
 _NOW = """
 local t = redis.call('TIME')
@@ -99,6 +100,7 @@ class RedisState(RedisStore):
         ConfigurationError: redis-py is not installed, or the URL is not one of Redis.
     """
 
+    @without_variables
     def __init__(
         self,
         url: str,

@@ -26,6 +26,17 @@ def additions(client: OwnClient) -> Iterator[tuple[str, str]]:
         text = value.decode("latin-1") if isinstance(value, bytes) else value
         if isinstance(text, str):
             yield "auth", text
+    held = vars(client)
+    for sender in (held.get("_transport"), *held.get("_mounts", {}).values()):
+        yield from _of_proxy(getattr(sender, "_pool", None))
+
+
+def _of_proxy(pool: Any) -> Iterator[tuple[str, str]]:
+    """Yield what a pool of httpcore's adds for its proxy: headers, or a name and a password of SOCKS."""
+    for name, value in getattr(pool, "_proxy_headers", None) or ():
+        yield f"proxy {name.decode('latin-1')}", value.decode("latin-1")
+    for part in getattr(pool, "_proxy_auth", None) or ():
+        yield "proxy auth", part.decode("latin-1")
 
 
 def answer_in(error: Exception) -> httpx.Response:

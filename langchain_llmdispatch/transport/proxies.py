@@ -12,15 +12,18 @@ import importlib.util
 import os
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 
 from langchain_llmdispatch.errors import ConfigurationError
 
+_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -65,6 +68,16 @@ class Proxies:
             return None
         found = named.get(url.scheme) or named.get("all")
         return None if found is None else _checked("the system's proxy settings", found)
+
+
+def proxy_secrets(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the passwords in variables that name proxies, as they are written and as they are sent."""
+    for name in _VARIABLES:
+        value = environment.get(name) or environment.get(name.upper()) or ""
+        user, _, password = value.rpartition("://")[2].rpartition("@")[0].partition(":")
+        if password:
+            both = f"{unquote(user)}:{unquote(password)}"
+            yield from (password, unquote(password), both, b64encode(both.encode()).decode())
 
 
 def _covers(entry: str, host: str, port: int) -> bool:

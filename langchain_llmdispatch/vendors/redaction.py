@@ -7,15 +7,15 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_KEY_SHAPES = re.compile(
-    r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.|csk-|nvapi-|pplx-|gh[opsu]_|github_pat_|ya29\.|eyJ)[\w\-*.]{6,}"
-    r"|Bearer\s+[\w\-.=]{8,}"
-    r"|Basic\s+(?=[A-Za-z+/]*[\d=])[\w+/=\-]{8,}"  # not "Basic authentication"
-    r"|(?<=://)[^/\s@:]{1,200}:[^/\s@]{1,200}(?=@)",  # a name and a password in an address
-    re.ASCII,
-)
+from langchain_llmdispatch.internal.lazy import LateModule
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.internal import key_shapes
+else:
+    key_shapes = LateModule("langchain_llmdispatch.internal.key_shapes")
+
 _CREDENTIAL = re.compile(
     r"auth|key|token|secret|passw|cookie|credential|session|signature|jwt", re.IGNORECASE
 )
@@ -29,7 +29,6 @@ _OF_PROTOCOL = re.compile(
 _LEAST_SECRET = 4  # characters; shorter ones are words of the text, not keys
 _LEAST_VALUE = 8  # characters of a value that nothing but its place makes a secret
 _SEARCHED, _SHOWN = 4000, 600  # characters
-_REDACTED = "[redacted]"
 _DEEPEST = 8  # levels of parameters that are searched
 
 
@@ -41,7 +40,7 @@ def redact(text: str, *secrets: str | None) -> str:
     """
     found = hidden(text[:_SEARCHED], *secrets)
     if len(text) > _SEARCHED and len(found) < _SHOWN:  # what was cut at the end may be a part of a secret
-        head, mark, _ = found.rpartition(_REDACTED)
+        head, mark, _ = found.rpartition(key_shapes.REDACTED)
         return head + mark
     return found[:_SHOWN]
 
@@ -51,16 +50,16 @@ def hidden(text: str, *secrets: str | None) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         if len(secret) >= _LEAST_SECRET:
             text = _without(text, secret)
-    return _KEY_SHAPES.sub(_REDACTED, text)
+    return key_shapes.without_keys(text)
 
 
 def _without(text: str, secret: str) -> str:
     for form in forms(secret):
-        text = text.replace(form, _REDACTED)
+        text = text.replace(form, key_shapes.REDACTED)
     if max(re.findall(r"\w+", secret, re.ASCII), key=len, default="") not in text:
         return text
     pattern = spellings(secret)
-    return text if pattern is None else pattern.sub(_REDACTED, text)
+    return text if pattern is None else pattern.sub(key_shapes.REDACTED, text)
 
 
 def forms(secret: str) -> tuple[str, ...]:
@@ -108,11 +107,24 @@ def _spelling(char: str) -> str:
 def credentials(headers: Mapping[str, str]) -> list[str]:
     """Return the values of headers that hold credentials by their names, and their parts.
 
-    Parts are what follows a scheme (`Basic ...`) or the name of a cookie.
+    Parts are what follows a scheme (`Basic ...`) or the name of a cookie, and the password in a `Basic` one.
     """
     values = [value for name, value in headers.items() if _CREDENTIAL.search(name)]
     cookies = [cookie.partition("=")[2] for value in values for cookie in value.split(";")]
-    return [*values, *(value.partition(" ")[2] for value in values), *cookies]
+    passwords = [part for value in values for part in _password(value)]
+    return [*values, *(value.partition(" ")[2] for value in values), *cookies, *passwords]
+
+
+def _password(value: str) -> tuple[str, ...]:
+    """Return name and password together, and the password alone, of a `Basic` header."""
+    scheme, _, coded = value.partition(" ")
+    if scheme.lower() != "basic":
+        return ()
+    try:
+        both = base64.b64decode(coded, validate=True).decode()
+    except ValueError:
+        return ()
+    return both, both.partition(":")[2]
 
 
 def header_secrets(headers: Mapping[str, str]) -> list[str]:

@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from tests.loopback import errors
 from tests.loopback.neutral import RejectedError
@@ -105,6 +105,10 @@ class EchoServer:
         self._port = port
         self.heads: list[str] = []
 
+    def proxy(self, user: str, password: str) -> str:
+        """Return the address of the server as a proxy."""
+        return f"http://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{self._port}"
+
     def url(self, vendor: str, mode: str, spelling: str = "raw") -> str:
         """Return the base URL of a vendor that responds so."""
         scheme, port = ("https" if mode == "tls" else "http"), (1 if mode == "refused" else self._port)
@@ -117,13 +121,17 @@ def echoing() -> Iterator[EchoServer]:
     served: list[EchoServer] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if await reader.read(1) != b"P":
+        if (first := await reader.read(1)) not in {b"P", b"C"}:
             return  # it begins with TLS
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        if first == b"C":  # a tunnel through a proxy
+            line = " ".join(head.split())
+            writer.write(_reply(f"407 {line}", line, "text/plain", f"proxy-authenticate: {line}\r\n"))
+            return
         length = head.lower().partition("content-length:")[2].partition("\r\n")[0]
         body = await reader.readexactly(int(length or 0))
         served[0].heads.append(head + body.decode())
-        _, mode, spelling, vendor = head.split(" ")[1].split("/")[:4]
+        _, mode, spelling, vendor = urlsplit(head.split(" ")[1]).path.split("/")[:4]
         sent = f"{head.partition(chr(10))[2]}{body.decode()}"
         echo, line = SPELLINGS[spelling](sent), SPELLINGS[spelling](" ".join(sent.split()))
         writer.write({**MODES, **INVALID}[mode](vendor, echo, line))

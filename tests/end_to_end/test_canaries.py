@@ -72,10 +72,9 @@ def failing(vendor: str, urls: dict[str, str], **fields: Any) -> DispatcherChatM
     """Return a model that tries each deployment once."""
     return model_of(
         *deployments(vendor, urls),
-        vendors={vendor: VendorConfig(headers=COMMON)},
         retry_policy=RetryPolicy(max_retries=0),
         max_attempts=2 * len(urls),
-        **fields,
+        **{"vendors": {vendor: VendorConfig(headers=COMMON)}, **fields},
     )
 
 
