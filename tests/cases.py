@@ -22,7 +22,7 @@ def each(names: str | Sequence[str], values: Iterable[Any]) -> Callable[[Test], 
         values: Their values, a tuple per case where there are several names.
 
     Raises:
-        ExceptionGroup: What the cases raised that failed; a note on each says which case it was.
+        ExceptionGroup: What the cases raised that failed; a note on each names its case.
     """
     parameters = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     cases = [tuple(value) if len(parameters) > 1 else (value,) for value in values]

@@ -40,7 +40,7 @@ def request(text: str | Sequence[BaseMessage] = "hello", **fields: Any) -> ChatR
 
 def routing(
     fleet: Sequence[Target],
-    wanted: ChatRequest | None = None,
+    chat_request: ChatRequest | None = None,
     *,
     health: Health | None = None,
     now: float = 0.0,
@@ -50,7 +50,7 @@ def routing(
 ) -> RoutingRequest:
     """Return what a decision depends on at one moment."""
     given = {"model": fleet[0].model, "pool": fleet, **fields}
-    return RoutingRequest(wanted or request(), fleet, random.Random(seed), now, at, health, **given)
+    return RoutingRequest(chat_request or request(), fleet, random.Random(seed), now, at, health, **given)
 
 
 def learn(health: Health, where: Target, *, at: float = 0.0, times: int = 1, **result: Any) -> None:

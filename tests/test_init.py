@@ -55,7 +55,7 @@ def test_the_names_of_the_package_are_documented() -> None:
 
 @each("module", LISTED)
 def test_the_public_modules_are_importable_with_their_names(module: str) -> None:
-    """Each module on the page holds what the page says, and no more where it says all."""
+    """Each module on the page holds what the page lists, and no more where it lists all."""
     found = import_module(f"langchain_llmdispatch{module}")
     names = re.findall(r"`(\w+)`", LISTED[module])
     assert all(hasattr(found, name) for name in names)

@@ -77,7 +77,7 @@ def test_ls_shows_the_architecture() -> None:
 
 @each("folder", [path.name for path in sorted(PACKAGE.iterdir()) if (path / "__init__.py").exists()])
 def test_each_folder_describes_itself(folder: str) -> None:
-    """Its `__init__` says what it owns and what it must not know."""
+    """Its `__init__` names what it owns and what it must not know."""
     text = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert re.search(r"^Owns: ", text, re.MULTILINE)
     assert re.search(r"^Must not know: ", text, re.MULTILINE)
@@ -196,7 +196,7 @@ def comments(path: Path) -> Iterator[tuple[int, str]]:
     ("pattern", "most"), [(r"# noqa(: [A-Z0-9, ]+)?", NOQA), (r"# type: ignore(\[[\w, -]+\])?", TYPE_IGNORE)]
 )
 def test_exceptions_are_few_and_have_a_reason(pattern: str, most: int) -> None:
-    """What the linter or the type checker passes over says why; what holds for a folder is in pyproject."""
+    """What the linter or the type checker passes over has its reason; what holds for a folder is in pyproject."""
     found = [
         (f"{shown(path)}:{line}", comment[match.end() :])
         for path in sources()

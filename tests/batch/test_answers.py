@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from langchain_llmdispatch.batch import BatchReport, run_batch
 from langchain_llmdispatch.testing import FakeClock
-from tests.end_to_end.test_background import Vendor, failed, model, said
+from tests.end_to_end.test_background import Vendor, failed, in_state, model
 
 
 class CrashError(KeyboardInterrupt):
@@ -52,8 +52,8 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_a_row_goes_on_with_its_answer(bench: Bench) -> None:
     """After a crash it is read by its id, and paid once; nothing is left to take up."""
-    bench.die(said("queued"), said("in_progress"))
-    vendor = Vendor(said("in_progress"), said("completed"))
+    bench.die(in_state("queued"), in_state("in_progress"))
+    vendor = Vendor(in_state("in_progress"), in_state("completed"))
     report = bench.run(vendor)
     assert (report.done, bench.line["text"]) == (1, "Four.")
     assert vendor.arrived == ["GET /resp_1", "GET /resp_1"]
@@ -63,7 +63,7 @@ def test_a_row_goes_on_with_its_answer(bench: Bench) -> None:
 
 def test_an_answer_that_takes_longer_than_a_call(bench: Bench) -> None:
     """The row waits for it, call after call, which is no further try of it; it is paid once."""
-    vendor = Vendor(lambda: said("queued" if bench.clock.monotonic() < 1200 else "completed"))
+    vendor = Vendor(lambda: in_state("queued" if bench.clock.monotonic() < 1200 else "completed"))
     report = bench.run(vendor, max_tries=1, max_failures=1)
     assert (report.done, vendor.created, report.output_tokens) == (1, 1, 2)
     assert str(report.cost) == bench.line["message"]["data"]["response_metadata"]["llmdispatch"]["cost_usd"]
@@ -71,14 +71,18 @@ def test_an_answer_that_takes_longer_than_a_call(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "ended",
-    [said("failed", error={"code": "server_error", "message": "oops"}), said("cancelled"), failed(404)],
+    [
+        in_state("failed", error={"code": "server_error", "message": "oops"}),
+        in_state("cancelled"),
+        failed(404),
+    ],
     ids=["failed", "cancelled", "forgotten"],
 )
 def test_an_answer_that_will_not_come_is_requested_anew(bench: Bench, ended: httpx.Response) -> None:
     """It is read once more, in the second run, and is then requested again."""
-    bench.die(said("queued"))
+    bench.die(in_state("queued"))
     bench.clock.advance(120)  # it is no longer new, so that 404 is final
-    vendor = Vendor(ended, said("queued"), said("completed"))
+    vendor = Vendor(ended, in_state("queued"), in_state("completed"))
     report = bench.run(vendor)
     assert (report.done, vendor.created) == (1, 1)
     assert vendor.arrived == ["GET /resp_1", "POST", "GET /resp_1"]
@@ -86,21 +90,21 @@ def test_an_answer_that_will_not_come_is_requested_anew(bench: Bench, ended: htt
 
 def test_a_new_answer_may_be_unknown(bench: Bench) -> None:
     """For a moment; it is not requested anew."""
-    bench.die(said("queued"))
-    vendor = Vendor(failed(404), said("completed"))
+    bench.die(in_state("queued"))
+    vendor = Vendor(failed(404), in_state("completed"))
     assert (bench.run(vendor).done, vendor.created) == (1, 0)
 
 
 def test_the_vendor_cannot_be_reached(bench: Bench) -> None:
     """The row keeps its answer, and is not set aside."""
-    bench.die(said("queued"))
-    vendor = Vendor(*[httpx.ConnectError("no")] * 9, said("completed"))
+    bench.die(in_state("queued"))
+    vendor = Vendor(*[httpx.ConnectError("no")] * 9, in_state("completed"))
     assert (bench.run(vendor, max_tries=1).done, vendor.created) == (1, 0)
 
 
 def test_an_answer_is_cancelled_at_the_deadline_of_the_batch(bench: Bench) -> None:
     """And counts as a try."""
-    vendor = Vendor(said("queued"))
+    vendor = Vendor(in_state("queued"))
     report = bench.run(vendor, deadline=600, max_tries=1)
     assert (report.failed, vendor.created) == (1, 1)
     assert vendor.arrived[-1] == "POST /resp_1/cancel"
@@ -109,14 +113,14 @@ def test_an_answer_is_cancelled_at_the_deadline_of_the_batch(bench: Bench) -> No
 
 def test_a_creation_that_was_not_confirmed_counts_as_a_try(bench: Bench) -> None:
     """The row begins anew: not within the call, and no more often than `max_tries`."""
-    vendor = Vendor(httpx.ReadError("reset"), said("completed"))
+    vendor = Vendor(httpx.ReadError("reset"), in_state("completed"))
     assert (bench.run(vendor).done, vendor.created) == (1, 2)
 
 
 def test_what_is_to_come_counts_within_max_cost(bench: Bench) -> None:
     """A row whose answer is made in the background leaves its place to no other row that would not fit beside it."""
     vendor = Vendor(
-        said("completed"), lambda: said("queued" if bench.clock.monotonic() < 600 else "completed")
+        in_state("completed"), lambda: in_state("queued" if bench.clock.monotonic() < 600 else "completed")
     )
     with model(vendor, clock=bench.clock) as dispatcher:
         one = 0.0000128  # dollars a row
@@ -137,10 +141,10 @@ class Number(BaseModel):
 def test_structured_output_goes_on_too(bench: Bench, include_raw: bool) -> None:
     """The keywords of a row reach the model of a chain."""
     made = {"made": lambda given: given.with_structured_output(Number, include_raw=include_raw)}
-    vendor = Vendor(said("queued"), lambda: (_ for _ in ()).throw(CrashError()))
+    vendor = Vendor(in_state("queued"), lambda: (_ for _ in ()).throw(CrashError()))
     with pytest.raises(CrashError):
         bench.run(vendor, **made)
     text = {"type": "output_text", "text": '{"value": 4}', "annotations": []}
     item = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [text]}
-    later = Vendor(said("completed", output=[item]))
+    later = Vendor(in_state("completed", output=[item]))
     assert (bench.run(later, **made).done, later.created) == (1, 0)

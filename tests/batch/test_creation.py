@@ -155,7 +155,7 @@ def test_a_strangers_job_is_not_cancelled(server: LoopbackServer, tmp_path: Path
 
 @pytest.mark.parametrize("vendor", ["openai", "google", "mistralai"])
 def test_our_clock_is_hours_ahead(server: LoopbackServer, tmp_path: Path, vendor: str) -> None:
-    """A job is found by its token among others, whatever its vendor's clock says."""
+    """A job is found by its token among others, whatever its vendor's clock shows."""
     clock = FakeClock()
     server.batch_plan.now = lambda: clock.now().timestamp() - 5 * 3600
     assert batch(server, vendor, tmp_path, Crash(1 if vendor == "google" else 2, after=True), clock) is None

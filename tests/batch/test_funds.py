@@ -17,7 +17,7 @@ from tests.models import deployment, model_of
 
 
 class Bench:
-    """A batch over a vendor's batch API, in virtual time, whose rows cost at most what `max_tokens` says."""
+    """A batch over a vendor's batch API, in virtual time, whose rows cost at most what `max_tokens` allows."""
 
     def __init__(self, server: LoopbackServer, folder: Path, vendor: str = "openai") -> None:
         self.server, self.sink, self.clock, self.vendor = server, folder / "out.jsonl", FakeClock(), vendor

@@ -157,7 +157,7 @@ def test_a_wrong_key_does_not_fail_a_million_rows(server: LoopbackServer, tmp_pa
 
 
 def test_openai_s_format_comes_back_in_it(server: LoopbackServer, tmp_path: Path) -> None:
-    """A file for OpenAI's batches is answered as OpenAI would, whoever answers."""
+    """A file for OpenAI's batches is answered as by OpenAI, whichever vendor answers."""
     body = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
     row = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
     (tmp_path / "in.jsonl").write_text(json.dumps(row))

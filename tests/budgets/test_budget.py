@@ -134,7 +134,7 @@ def test_left_is_known_without_a_moment() -> None:
 
 
 def test_a_day_is_the_users() -> None:
-    """By the calendar of a time zone, and the state says when it ends."""
+    """By the calendar of a time zone, and the state shows when it ends."""
     budget = Budget(1, "day", time_zone="Asia/Tokyo")
     state = budget.state(NOON)
     assert state.resets_at is not None

@@ -63,12 +63,12 @@ def test_tracers_see_retries_and_who_answered(
     assert (seen["ls_provider"], seen["ls_model_name"]) == ("google_genai", "gemini-2.5-flash")
 
 
-@each("wanted", ["fast", "google", "google:gemini-2.5-flash"])
-def test_the_planned_model_goes_by_its_bare_name(server: LoopbackServer, wanted: str) -> None:
+@each("name", ["fast", "google", "google:gemini-2.5-flash"])
+def test_the_planned_model_goes_by_its_bare_name(server: LoopbackServer, name: str) -> None:
     """A route, a deployment and a prefixed model are the vendor's own model id to tracers, who price by it."""
     google = deployment(server, "google")
     model = model_of(deployment(server, "openai"), google, routes={"fast": [google]})
-    params = model._get_ls_params(model=wanted)
+    params = model._get_ls_params(model=name)
     assert (params["ls_provider"], params["ls_model_name"]) == ("google_genai", "gemini-2.5-flash")
 
 

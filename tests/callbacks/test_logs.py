@@ -69,7 +69,7 @@ def test_a_call_s_story_in_levels(server: LoopbackServer, records: list[logging.
 def test_a_failed_call_is_a_warning_with_its_cause(
     server: LoopbackServer, records: list[logging.LogRecord]
 ) -> None:
-    """The last line of a failed call says what it was, by class and status."""
+    """The last line of a failed call names what it was, by class and status."""
     server.script("openai", [Fault.error("overloaded")], repeat=True)
     with pytest.raises(AllDeploymentsFailedError):
         model_of(deployment(server, "openai")).invoke(PROMPT)
@@ -80,7 +80,7 @@ def test_a_failed_call_is_a_warning_with_its_cause(
 def test_no_prompt_no_answer_no_key_no_vendor_s_words(
     server: LoopbackServer, records: list[logging.LogRecord], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At every level, in text and facts, on the console too: nothing of what was said, and no key."""
+    """At every level, in text and facts, on the console too: nothing of prompts and answers, and no key."""
     echo = Fault(status=400, body={"error": {"message": f"cannot answer {PROMPT} with {KEY}"}})
     server.script("openai", [Fault(status=401, body=echo.body)])
     server.script("anthropic", [Answer(text=ANSWER)])
@@ -98,7 +98,7 @@ def test_no_prompt_no_answer_no_key_no_vendor_s_words(
 def test_enable_logging_prints_readable_lines(
     server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With `enable_logging` a model says what it does, on standard error; another model stays silent."""
+    """With `enable_logging` a model logs what it does, on standard error; another model stays silent."""
     server.script("openai", [Fault.error("overloaded")])
     model_of(deployment(server, "openai")).invoke(PROMPT)
     assert capsys.readouterr().err == ""
@@ -138,7 +138,7 @@ def test_nothing_is_printed_twice(server: LoopbackServer, capsys: pytest.Capture
 def test_readable_lines_do_not_lower_the_user_s_own_level(
     server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Handlers of an application that wants warnings alone are not sent information by `enable_logging`."""
+    """Handlers of an application that takes warnings alone are not sent information by `enable_logging`."""
     memory = Memory()
     logging.getLogger().addHandler(memory)
     try:

@@ -79,7 +79,7 @@ def test_blocks_nest(server: LoopbackServer) -> None:
 
 
 def test_threads_of_ones_own_take_the_block_along(server: LoopbackServer) -> None:
-    """A thread that runs in a copy of the context is counted, as the docstring says; others are not."""
+    """A thread that runs in a copy of the context is counted, as the docstring states; others are not."""
     model = model_of(deployment(server, "openai"))
     with get_usage_callback() as usage, ThreadPoolExecutor(2) as pool:
         pool.submit(model.invoke, "not counted").result()
@@ -125,7 +125,7 @@ def test_a_cached_answer_without_usage_is_not_billed_either(server: LoopbackServ
 
 
 class Around(BaseChatModel):
-    """A chat model that asks another one, as wrappers do."""
+    """A chat model that calls another one, as wrappers do."""
 
     inner: Any
 

@@ -90,7 +90,7 @@ def test_vendors_without_a_partner_package_are_in_the_overlay(vendor: str, model
         ("azure", "prod-chat"),
         ("anthropic", "gpt-6-luna"),
         ("ollama", "mine:latest"),
-        ("nobody", "gpt-6-luna"),
+        ("unknown", "gpt-6-luna"),
     ],
 )
 def test_an_unknown_model_has_no_profile(vendor: str, model: str) -> None:
@@ -190,11 +190,11 @@ FACTS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@each(("vendor", "model", "said"), FACTS)
-def test_facts_of_well_known_models(vendor: str, model: str, said: dict[str, Any]) -> None:
+@each(("vendor", "model", "row"), FACTS)
+def test_facts_of_well_known_models(vendor: str, model: str, row: dict[str, Any]) -> None:
     """The facts that codecs depend on, model by model."""
     found = facts(listing(vendor), model)
-    assert {name: getattr(found, name) for name in said} == said
+    assert {name: getattr(found, name) for name in row} == row
 
 
 def test_facts_are_cached_and_hashable() -> None:

@@ -48,7 +48,7 @@ _KEYS = {"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "ca
 
 
 def test_every_price_of_ours_names_its_source() -> None:
-    """A hand-written price has a source and its day, and keys that genai-prices knows."""
+    """A hand-written price has a source and its day, and keys that genai-prices has."""
     data = read_data("prices.json")
     for row in (*data["rows"], *data["factors"], *data["fees"]):
         assert row["source"]
@@ -87,7 +87,7 @@ def test_prices_say_how_old_they_are() -> None:
 def test_caches_are_bounded() -> None:
     """Names and days without end do not fill the memory."""
     for number in range(price_list.MOST_MODELS + 10):
-        estimate("nobody", f"model-{number}", 1, 1, at=NOW)
+        estimate("unknown", f"model-{number}", 1, 1, at=NOW)
     assert len(current_prices()._histories) <= price_list.MOST_MODELS
     history = _history_with()
     for day in range(price_list.MOST_DAYS + 10):

@@ -51,10 +51,10 @@ def _usages(draw: st.DrawFn) -> tuple[Any, dict[str, int]]:
     """Draw one usage in LangChain's words and in genai-prices'."""
     count = st.one_of(st.integers(0, 3_000), st.integers(0, 1_000_000))
     cached, short, long, audio, text = (draw(count) for _ in range(5))
-    spoken, thought, said = (draw(count) for _ in range(3))
+    spoken, thought, plain = (draw(count) for _ in range(3))
     if draw(st.booleans()):
         audio = spoken = 0
-    inputs, outputs = cached + short + long + audio + text, spoken + thought + said
+    inputs, outputs = cached + short + long + audio + text, spoken + thought + plain
     read = {"cache_read": cached, "audio": audio}
     read |= draw(
         st.sampled_from(
@@ -190,7 +190,7 @@ def test_service_tiers_have_their_own_prices() -> None:
         ("my-openai", "gpt-6-luna", None),
         ("huggingface", "meta-llama/Llama-3.3-70B-Instruct", None),
         ("huggingface", "meta-llama/Llama-3.3-70B-Instruct:cheapest", None),
-        ("huggingface", "meta-llama/Llama-3.3-70B-Instruct:nobody", None),
+        ("huggingface", "meta-llama/Llama-3.3-70B-Instruct:unknown", None),
         ("ollama", "gpt-oss:120b-cloud", None),
         ("ollama", "kimi-k2:cloud", None),
         ("ollama", "gpt-oss:120b", "https://ollama.com"),
@@ -238,19 +238,19 @@ def test_a_deployments_own_price_wins() -> None:
     usage = _usage(1000, 1000, {"cache_read": 500}, {"reasoning": 10})
     own = cost("openai", "gpt-6-luna", usage, at=NOW, input_price=2, output_price="3.5")
     assert own == Cost(Decimal("0.0055"), "deployment")
-    assert cost("nobody", "x", usage, at=NOW, input_price=2.0, output_price=Decimal("3.5")) == own
+    assert cost("unknown", "x", usage, at=NOW, input_price=2.0, output_price=Decimal("3.5")) == own
 
 
 def test_one_price_of_ones_own_leaves_the_other_to_the_list() -> None:
     """The list fills the gap; without a list the cost is unknown, on one's own machine it is 0."""
     assert estimate("openai", "gpt-6-luna", 1000, 1000, at=NOW, input_price=2).usd == Decimal("0.0025")
     assert estimate("openai", "gpt-6-luna", 1000, 1000, at=NOW, output_price=2).usd == Decimal("0.0021")
-    assert estimate("nobody", "x", 1000, 1000, at=NOW, input_price=2) == Cost(None)
+    assert estimate("unknown", "x", 1000, 1000, at=NOW, input_price=2) == Cost(None)
     assert estimate("ollama", "x", 1000, 1000, at=NOW, output_price=2) == Cost(Decimal("0.002"), "deployment")
 
 
 def test_a_price_of_zero_is_a_price() -> None:
-    """A deployment that says 0 costs 0."""
+    """A deployment whose prices are 0 costs 0."""
     assert estimate("openai", "x", 5, 5, at=NOW, input_price=0, output_price=0) == Cost(
         Decimal(0), "deployment"
     )

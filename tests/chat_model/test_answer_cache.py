@@ -104,7 +104,7 @@ def test_a_stream_that_breaks_or_is_left_is_not_stored(server: LoopbackServer) -
 
 
 def test_false_switches_a_global_cache_off(server: LoopbackServer) -> None:
-    """`cache=False` asks the vendor each time, streams included."""
+    """`cache=False` sends a request each time, streams included."""
     set_llm_cache(InMemoryCache())
     try:
         with model_of(deployment(server, "openai"), cache=False) as model:

@@ -53,7 +53,7 @@ def test_output_version_v1_gives_standard_blocks(
 
 
 def test_n_above_one_is_refused() -> None:
-    """Several answers per call have no vendor-neutral form; the error says what to use."""
+    """Several answers per call have no vendor-neutral form; the error names what to use."""
     model = DispatcherChatModel(model="openai:gpt-6-luna", env={"OPENAI_API_KEY": "k-123456"})
     with pytest.raises(ConfigurationError, match="batch"):
         model.invoke("hello", n=2)
@@ -178,7 +178,7 @@ def test_langchains_own_rate_limiter_still_works(server: LoopbackServer) -> None
 
 
 def test_metadata_is_json_safe_and_complete(server: LoopbackServer) -> None:
-    """Every message says who answered; the facts survive JSON."""
+    """Every message names the deployment that answered; the facts survive JSON."""
     with model_of(deployment(server, "openai")) as model:
         message: AIMessage = model.invoke("hello")
     metadata: dict[str, Any] = json.loads(json.dumps(message.response_metadata))

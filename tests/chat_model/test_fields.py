@@ -38,7 +38,7 @@ def test_a_field_that_is_read_at_construction_is_not_changed(name: str) -> None:
 
 @each("name", ["model", "timeout", "deadline", "budget_usd", "allowed_vendors"])
 def test_the_error_names_what_a_call_can_choose(name: str) -> None:
-    """Where a call may choose for itself, the message says how."""
+    """Where a call may choose for itself, the message shows how."""
     with pytest.raises(ConfigurationError, match="or choose it per call"):
         setattr(model(), name, None)
 

@@ -73,7 +73,7 @@ def test_what_is_handed_in_wins() -> None:
 
 
 def test_a_budget_of_this_process_is_named() -> None:
-    """Limits are shared, the budget is not: the plan says so."""
+    """Limits are shared, the budget is not: the plan shows it."""
     assert "1 of the budgets in this process only" in model(redis=URL, budget=Budget(1)).explain("hi").shared
 
 
@@ -115,8 +115,8 @@ def test_the_password_shows_nowhere() -> None:
     with pytest.raises(ConfigurationError) as caught:
         model(redis=SecretStr(URL.replace("redis://", "http://")))
     assert found([PASSWORD], [*shown, *shown_by(caught.value)]) == []
-    told = [str(each.message) for each in seen if ":9" in str(each.message)]  # other tests lose another one
-    assert [text.count("does not answer") for text in told] == [1]
+    texts = [str(each.message) for each in seen if ":9" in str(each.message)]  # other tests lose another one
+    assert [text.count("does not answer") for text in texts] == [1]
 
 
 def test_pickles_share_where_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

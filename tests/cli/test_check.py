@@ -51,7 +51,7 @@ def test_litellms_file_is_read_as_one(capsys: pytest.CaptureFixture[str]) -> Non
     ],
 )
 def test_a_wrong_file_is_named(text: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The message starts with the file and says what is wrong in it; files before it were printed."""
+    """The message starts with the file and names what is wrong in it; files before it were printed."""
     Path("ok.yaml").write_text("models: ['openai:gpt-6-luna']\n")
     Path("bad.yaml").write_text(text)
     assert main(["check", "ok.yaml", "bad.yaml"]) == 2

@@ -54,7 +54,7 @@ def test_explain_sends_nothing(capsys: pytest.CaptureFixture[str], server: Loopb
 def test_a_failed_call_is_one_line_and_exit_code_1(
     capsys: pytest.CaptureFixture[str], server: LoopbackServer
 ) -> None:
-    """The error says what failed, without traceback or key."""
+    """The error names what failed, without traceback or key."""
     server.script("openai", [Fault.error("auth")])
     assert main(["hello"]) == 1
     printed = capsys.readouterr().err
@@ -112,7 +112,7 @@ def test_a_system_message_goes_along(capsys: pytest.CaptureFixture[str], server:
 def test_vendors_name_what_is_still_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key without the address that it needs asks for the address alone."""
+    """With a key and without the address that it needs, the message names the address alone."""
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k-12345678")
     for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"):
         monkeypatch.delenv(name, raising=False)

@@ -42,7 +42,7 @@ def config_file(folder: Path, url: str = NOWHERE, **fields: Any) -> Path:
 
 
 def test_another_address_needs_keys(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """The message says what to set."""
+    """The message names the field to set."""
     assert main(["serve", "--config", str(config_file(tmp_path, host=ANY))]) == 2
     assert "set server.api_keys" in capsys.readouterr().err
 

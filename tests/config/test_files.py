@@ -12,7 +12,7 @@ from langchain_llmdispatch.config.files import read_config
 
 
 def test_a_missing_variable_is_named_with_its_field(tmp_path: Path) -> None:
-    """The error says where the reference stands."""
+    """The error names where the reference stands."""
     with pytest.raises(ConfigurationError, match=r"vendors\.openai\.api_key: the variable NOPE is not set"):
         DispatcherConfig.load({"vendors": {"openai": {"api_key": "${NOPE}"}}}, {})
     with pytest.raises(ConfigurationError, match="cannot be read"):

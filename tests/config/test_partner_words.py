@@ -70,7 +70,7 @@ def documented() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("package", [*_LISTED, *_INSTALLED])
 def test_none_falls_through(package: str) -> None:
-    """No documented word is met with "has no field": it is accepted, or the error says what to do instead."""
+    """No documented word is met with "has no field": it is accepted, or the error names what to do instead."""
     env = {"OPENAI_API_KEY": "k"}
     lost, refused = [], []
     for word in [word for name, word in documented() if name == package]:

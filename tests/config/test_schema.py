@@ -173,7 +173,7 @@ CANARY = "canary-0123456789abcdef-key"
 def test_validation_errors_hold_no_input(fields: dict[str, Any]) -> None:
     """Neither our error nor pydantic's own, however it is read, repeats a value beside the wrong one."""
     shown = []
-    with pytest.raises(ValueError) as ours:  # noqa: PT011 - whatever it says
+    with pytest.raises(ValueError) as ours:  # noqa: PT011 - whatever its message
         model(**fields)
     shown += [str(ours.value), repr(ours.value.__cause__), repr(ours.value.__context__)]
     with pytest.raises(ValidationError) as raised:

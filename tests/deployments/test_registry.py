@@ -22,9 +22,9 @@ def registry(
     return DeploymentRegistry(Resolver(VendorTable(), configs or {}, env), models=deployments, **fields)
 
 
-def names(found: DeploymentRegistry, wanted: str | None = None) -> list[str]:
+def names(found: DeploymentRegistry, name: str | None = None) -> list[str]:
     """Return the names of the targets for a call."""
-    return [target.name for target in found.targets(wanted)]
+    return [target.name for target in found.targets(name)]
 
 
 def test_without_fields_one_deployment_per_vendor_with_a_key() -> None:

@@ -58,19 +58,19 @@ def test_wrong_model_strings_name_the_way_out(text: str, message: str) -> None:
 @pytest.mark.parametrize("vendor", list(builtin_vendors().values()), ids=str)
 def test_every_variable_of_the_vendor_table_is_read(vendor: Any) -> None:
     """Each key, URL, version and timeout variable reaches the target."""
-    variables, wanted = vendor.environment, Deployment(f"{vendor.name}:m")
+    variables, deployment = vendor.environment, Deployment(f"{vendor.name}:m")
     base = {variables.urls[0]: "http://127.0.0.1:9"} if variables.urls else {}
     for key in variables.keys:
-        target = resolver({**base, key: "k-123456"}).target(wanted)
+        target = resolver({**base, key: "k-123456"}).target(deployment)
         assert target.endpoint.api_key is not None
         bearer = "Bearer " if key in variables.bearers else ""
         assert target.endpoint.api_key.get_secret_value() == f"{bearer}k-123456"
     for url in variables.urls:
         env = {url: "http://127.0.0.1:7", **dict.fromkeys(variables.keys, "k-123456")}
-        assert resolver(env).target(wanted).endpoint.base_url.startswith("http://127.0.0.1:7")
+        assert resolver(env).target(deployment).endpoint.base_url.startswith("http://127.0.0.1:7")
     if variables.timeout:
         env = {**base, variables.timeout: "7.5", **dict.fromkeys(variables.keys, "k-123456")}
-        assert resolver(env).target(wanted).timeouts == {"timeout": 7.5}
+        assert resolver(env).target(deployment).timeouts == {"timeout": 7.5}
 
 
 @each("stand_in", ["", "changeme", "your-api-key", "<your key>", "xxx", "sk-..."[3:]])
@@ -168,16 +168,16 @@ def test_a_key_of_vendor_config_stays_with_its_host(url: str) -> None:
 def test_an_address_of_a_dotenv_file_gets_a_key_of_that_file_only(vendor: Any) -> None:
     """A cloned repository's `.env` redirects no key of the process, of `VendorConfig` or of a deployment."""
     key, url = vendor.environment.keys[0], vendor.environment.urls[0]
-    file, wanted = {url: "https://elsewhere.example"}, Deployment(f"{vendor.name}:m")
+    file, deployment = {url: "https://elsewhere.example"}, Deployment(f"{vendor.name}:m")
     with pytest.raises(ConfigurationError, match="key from the environment is not sent to https://elsewhere"):
-        resolver(Variables({key: "k-process"}, file, ".env")).target(wanted)
+        resolver(Variables({key: "k-process"}, file, ".env")).target(deployment)
     configs = {vendor.name: VendorConfig(api_key="k-config")}
     with pytest.raises(ConfigurationError, match="an address in .env"):
-        resolver(Variables({}, file, ".env"), **configs).target(wanted)
+        resolver(Variables({}, file, ".env"), **configs).target(deployment)
     with pytest.raises(ConfigurationError, match="its own key"):
         own = Deployment(f"{vendor.name}:m", api_key="k-own")
         resolver(Variables({}, file, ".env")).target(own)
-    both = resolver(Variables({}, {**file, key: "k-file"}, ".env")).target(wanted).endpoint
+    both = resolver(Variables({}, {**file, key: "k-file"}, ".env")).target(deployment).endpoint
     assert both.api_key is not None
     assert both.base_url.startswith("https://elsewhere")
 

@@ -78,7 +78,7 @@ def test_a_call_without_a_retry_left_falls_back_at_once() -> None:
 
 
 def test_what_the_quota_stops_is_named() -> None:
-    """The final error says so, and the call counts it; a call that the quota stopped nothing of does not."""
+    """The final error shows it, and the call counts it; a call that the quota stopped nothing of does not."""
     clock, empty = FakeClock(), RetryBalance(RetryQuota(floor=0.0, ratio=0.0))
     for balance, count in ((empty, 1), (None, 0)):
         dispatch = dispatch_of(targets("a"), CallPolicy(), clock=clock, retry_balance=balance)
@@ -118,7 +118,7 @@ def test_calls_are_forgotten_after_the_window_however_often_it_is_looked_at() ->
 
 
 def test_each_refused_retry_is_counted() -> None:
-    """A call whose deployments each lose a retry says how many were not made."""
+    """A call whose deployments each lose a retry shows how many were not made."""
     policy = CallPolicy(retries=RetryPolicy(jitter=False))
     balance = RetryBalance(RetryQuota(floor=0.0, ratio=0.0))
     dispatch = dispatch_of(targets("a", "b", "c"), policy, clock=FakeClock(), retry_balance=balance)

@@ -1,4 +1,4 @@
-"""The final error says why other deployments were not tried."""
+"""The final error names why other deployments were not tried."""
 
 from __future__ import annotations
 

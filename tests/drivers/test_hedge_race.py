@@ -208,7 +208,7 @@ def test_both_may_fail(server: LoopbackServer, call: Call) -> None:
 
 
 def test_an_error_of_the_caller_ends_both(server: LoopbackServer, call: Call) -> None:
-    """A request that is wrong for everyone is not waited for elsewhere."""
+    """A request that is wrong for all vendors is not waited for elsewhere."""
     server.script("openai", [Fault.error("invalid_request")], account="a")
     server.script("anthropic", [NEVER], account="b")
     before = server.open_connections
@@ -458,7 +458,7 @@ def test_the_deadline_ends_both(server: LoopbackServer, call: Call) -> None:
 
 
 def test_many_races_leave_the_pool_whole(server: LoopbackServer) -> None:
-    """After 40 races at once, no slot of the pool is taken and no connection waits for anybody."""
+    """After 40 races at once, no slot of the pool is taken and no request waits for a connection."""
     server.script("openai", [NEVER], account="a", repeat=True)
     dispatcher = model(server, "openai", "openai")
 

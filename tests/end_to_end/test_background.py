@@ -82,7 +82,7 @@ def events(*frames: bytes, broken: bool = False) -> httpx.Response:
     return httpx.Response(200, headers=headers, **body)
 
 
-def said(status: str, **fields: Any) -> httpx.Response:
+def in_state(status: str, **fields: Any) -> httpx.Response:
     """Return a response in a status, as JSON."""
     return httpx.Response(200, json=reply(status, **fields))
 
@@ -107,7 +107,7 @@ class Vendor:
         self.arrived.append(f"{request.method} {path}{'?' if query else ''}{query}".strip())
         self.bodies.append(json.loads(request.content) if request.content else None)
         if path.endswith("/cancel"):
-            return said("cancelled")
+            return in_state("cancelled")
         step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         found = step() if callable(step) else step
         if isinstance(found, BaseException):
@@ -133,7 +133,9 @@ def model(vendor: Vendor, *more: Deployment, **fields: Any) -> DispatcherChatMod
 @each("colour", COLOURS)
 def test_it_is_created_once_and_polled(colour: str) -> None:
     """Polls are no attempts: one request is counted, and the answer is the last poll's."""
-    vendor = Vendor(said("queued"), said("in_progress"), said("in_progress"), said("completed"))
+    vendor = Vendor(
+        in_state("queued"), in_state("in_progress"), in_state("in_progress"), in_state("completed")
+    )
     if "stream" in colour:
         vendor = Vendor(events(*EVENTS))
     with model(vendor) as dispatcher:
@@ -151,7 +153,7 @@ def test_it_is_created_once_and_polled(colour: str) -> None:
 @pytest.mark.parametrize("colour", WHOLE)
 def test_still_queued_at_the_deadline(colour: str) -> None:
     """The error has the id and takes the answer up again, at its deployment; nothing else is tried."""
-    vendor = Vendor(lambda: said("queued" if clock.monotonic() < 60 else "completed"))
+    vendor = Vendor(lambda: in_state("queued" if clock.monotonic() < 60 else "completed"))
     spare = Deployment("openai:gpt-5.4-mini", name="b", api_key="sk-2")
     clock = FakeClock()
     with model(vendor, spare, clock=clock) as dispatcher:
@@ -170,7 +172,7 @@ def test_still_queued_at_the_deadline(colour: str) -> None:
 @each("colour", [*WHOLE, *STREAMED])
 def test_it_is_taken_up_by_its_id(colour: str) -> None:
     """Nothing is sent anew; a stream begins at its first event."""
-    vendor = Vendor(events(*EVENTS) if "stream" in colour else said("completed"))
+    vendor = Vendor(events(*EVENTS) if "stream" in colour else in_state("completed"))
     with model(vendor) as dispatcher:
         bound = dispatcher.bind(resume_from="resp_1")
         message = COLOURS[colour](bound, "2+2?")
@@ -181,7 +183,7 @@ def test_it_is_taken_up_by_its_id(colour: str) -> None:
 @pytest.mark.parametrize("colour", STREAMED)
 def test_a_stream_that_can_no_longer_be_taken_up_is_polled(colour: str) -> None:
     """OpenAI streams an answer again for five minutes."""
-    vendor = Vendor(failed(400), said("in_progress"), said("completed"))
+    vendor = Vendor(failed(400), in_state("in_progress"), in_state("completed"))
     with model(vendor) as dispatcher:
         message = COLOURS[colour](dispatcher.bind(resume_from="resp_1"), "2+2?")
     assert (message.text, message.usage_metadata["total_tokens"]) == ("Four.", 7)
@@ -217,10 +219,10 @@ def test_a_stream_that_ends_for_good_after_content(colour: str) -> None:
 def test_polls_that_fail(colour: str) -> None:
     """Some in a row are tolerated; then the error takes it up again, and nothing is created anew."""
     some = [failed(404), failed(503), httpx.Response(200, text="<html>"), httpx.ConnectError("no")]
-    vendor = Vendor(said("queued"), *some, said("completed"))
+    vendor = Vendor(in_state("queued"), *some, in_state("completed"))
     with model(vendor) as dispatcher:
         assert COLOURS[colour](dispatcher, "2+2?").text == "Four."
-    vendor = Vendor(said("queued"), failed(503))
+    vendor = Vendor(in_state("queued"), failed(503))
     with model(vendor) as dispatcher, pytest.raises(errors.PendingAnswerError, match="cannot be read"):
         COLOURS[colour](dispatcher, "2+2?")
     assert (vendor.created, len(vendor.arrived)) == (1, 7)
@@ -230,11 +232,11 @@ def test_polls_that_fail(colour: str) -> None:
 def test_an_answer_that_fails(colour: str) -> None:
     """The vendor's error decides as always; one that was cancelled elsewhere is not made anew."""
     error = {"code": "server_error", "message": "oops"}
-    vendor = Vendor(said("queued"), said("failed", error=error), said("completed"))
+    vendor = Vendor(in_state("queued"), in_state("failed", error=error), in_state("completed"))
     with model(vendor) as dispatcher:
         message = COLOURS[colour](dispatcher, "2+2?")
     assert [a["error"] for a in message.response_metadata["llmdispatch"]["attempts"]] == ["ServerError", None]
-    vendor = Vendor(said("queued"), said("cancelled"))
+    vendor = Vendor(in_state("queued"), in_state("cancelled"))
     with model(vendor) as dispatcher, pytest.raises(errors.VendorError, match="cancelled"):
         COLOURS[colour](dispatcher, "2+2?")
     assert vendor.arrived == ["POST", "GET /resp_1"]
@@ -247,7 +249,7 @@ def leave() -> httpx.Response:
 
 def test_ctrl_c_cancels_it() -> None:
     """The work is not left running."""
-    vendor = Vendor(said("queued"), leave)
+    vendor = Vendor(in_state("queued"), leave)
     with model(vendor) as dispatcher, pytest.raises(KeyboardInterrupt):
         dispatcher.invoke("2+2?")
     assert vendor.arrived == ["POST", "GET /resp_1", "POST /resp_1/cancel"]
@@ -270,7 +272,7 @@ def test_a_cancelled_task_cancels_it() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    vendor = Vendor(said("queued"))
+    vendor = Vendor(in_state("queued"))
     with model(vendor, clock=Waiting()) as dispatcher:
         asyncio.run(run(dispatcher))
     assert vendor.arrived == ["POST", "POST /resp_1/cancel"]
@@ -299,7 +301,7 @@ def test_a_closed_stream_cancels_it(colour: str) -> None:
 @pytest.mark.parametrize("colour", WHOLE)
 def test_the_deadline_cancels_it_where_that_is_wanted(colour: str) -> None:
     """`on_deadline="cancel"`."""
-    vendor = Vendor(said("queued"))
+    vendor = Vendor(in_state("queued"))
     with model(vendor) as dispatcher, pytest.raises(errors.PendingAnswerError):
         COLOURS[colour](dispatcher.bind(on_deadline="cancel"), "2+2?")
     assert vendor.arrived[-1] == "POST /resp_1/cancel"
@@ -307,7 +309,7 @@ def test_the_deadline_cancels_it_where_that_is_wanted(colour: str) -> None:
 
 def test_wrong_words() -> None:
     """They are named, and nothing is sent."""
-    vendor = Vendor(said("completed"))
+    vendor = Vendor(in_state("completed"))
     with model(vendor) as dispatcher:
         with pytest.raises(errors.ConfigurationError, match="resume_from=7"):
             dispatcher.invoke("2+2?", resume_from=7)
@@ -329,7 +331,7 @@ def test_azure_has_them_at_its_own_path() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         arrived.append(f"{request.method} {request.url.raw_path.decode()}")
-        return said("queued" if request.method == "POST" else "completed")
+        return in_state("queued" if request.method == "POST" else "completed")
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
     target = Deployment(
@@ -356,7 +358,7 @@ def test_a_creation_that_was_not_confirmed_is_not_repeated(colour: str, how: str
         "504": failed(504),
         "cut": cut,
     }
-    vendor = Vendor(lost[how], said("completed"))
+    vendor = Vendor(lost[how], in_state("completed"))
     spare = Deployment("openai:gpt-5.4-mini", name="b", api_key="sk-2")
     policy = RetryPolicy(jitter=False, retry_on=lambda _: True)
     with model(vendor, spare, retry_policy=policy) as dispatcher:
@@ -370,7 +372,7 @@ def test_a_creation_that_was_not_confirmed_is_not_repeated(colour: str, how: str
 @pytest.mark.parametrize("colour", COLOURS)
 def test_a_creation_that_was_refused_is_repeated(colour: str) -> None:
     """The vendor's own error, or no connection at all, shows that there is no answer."""
-    whole = events(*EVENTS) if "stream" in colour else said("completed")
+    whole = events(*EVENTS) if "stream" in colour else in_state("completed")
     for refusal in (failed(503), failed(429), httpx.ConnectError("no")):
         vendor = Vendor(refusal, whole)
         with model(vendor) as dispatcher:
@@ -381,7 +383,7 @@ def test_a_creation_that_was_refused_is_repeated(colour: str) -> None:
 @pytest.mark.parametrize("colour", WHOLE)
 def test_an_answer_that_failed_is_not_read_again(colour: str) -> None:
     """What was taken up is over; the caller decides whether to begin anew."""
-    vendor = Vendor(said("failed", error={"code": "server_error", "message": "oops"}))
+    vendor = Vendor(in_state("failed", error={"code": "server_error", "message": "oops"}))
     with model(vendor) as dispatcher, pytest.raises(errors.VendorError, match="oops"):
         COLOURS[colour](dispatcher.bind(resume_from="resp_1"), "2+2?")
     assert vendor.arrived == ["GET /resp_1"]
@@ -404,7 +406,7 @@ class Ids(BaseCallbackHandler):
 @pytest.mark.parametrize("colour", COLOURS)
 def test_handlers_get_the_id_before_it_is_waited_for(colour: str) -> None:
     """Once, so that another process can take the answer up."""
-    vendor = Vendor(said("queued"), said("in_progress"), said("completed"))
+    vendor = Vendor(in_state("queued"), in_state("in_progress"), in_state("completed"))
     if "stream" in colour:
         vendor = Vendor(events(*EVENTS))
     ids = Ids(vendor)
@@ -416,7 +418,7 @@ def test_handlers_get_the_id_before_it_is_waited_for(colour: str) -> None:
 @pytest.mark.parametrize("colour", WHOLE)
 def test_an_answer_is_paid_once(colour: str) -> None:
     """By the call that has it: one that leaves it to come is charged nothing."""
-    vendor = Vendor(lambda: said("queued" if clock.monotonic() < 60 else "completed"))
+    vendor = Vendor(lambda: in_state("queued" if clock.monotonic() < 60 else "completed"))
     clock, budget = FakeClock(), Budget(1.0, "day")
     with model(vendor, clock=clock, budget=budget) as dispatcher:
         with pytest.raises(errors.PendingAnswerError) as caught:

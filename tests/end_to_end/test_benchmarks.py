@@ -19,7 +19,7 @@ def test_the_tables_of_a_page_are_those_of_the_committed_run(path: Path) -> None
 
 
 def test_the_results_are_those_of_the_committed_run() -> None:
-    """The Markdown beside the figures says what they say."""
+    """The Markdown beside the figures has their values."""
     assert (RESULTS / "peers.md").read_text(encoding="utf-8") == report.results(Figures.read())
 
 

@@ -1,4 +1,4 @@
-"""No fault schedule exceeds what `explain` promised: requests, dollars, seconds; nor spends more than a budget knows.
+"""No fault schedule exceeds what `explain` promised: requests, dollars, seconds; nor spends more than a budget counts.
 
 Whole calls, in every colour, against vendors that misbehave by a drawn schedule: they refuse, stall, break
 off, send too little or bill without telling, while the call retries, falls back, hedges, escalates, queues and
@@ -46,7 +46,7 @@ class Step:
         billed: Tokens of output that the vendor bills, reported or not.
         pieces: Words of a stream that arrive before it breaks off.
         finish: Why an answer ends, in OpenAI's words.
-        wait: Seconds that an error asks to wait, or after which "0 remaining" is over; 0 for none.
+        wait: Seconds to wait after an error, or after which "0 remaining" is over; 0 for none.
         late: Whether it waits for a hedge to be sent beside it.
     """
 
@@ -139,8 +139,8 @@ class Vendors:
     def _prompt(self, body: dict[str, Any]) -> int:
         """Return the tokens of a prompt: honest vendors stay within the estimate's margin."""
         messages = body["messages"]
-        said = sum(len(str(message["content"])) for message in messages)
-        return int((said // 4 + 4 * len(messages)) * (1 + self._share / 2))
+        characters = sum(len(str(message["content"])) for message in messages)
+        return int((characters // 4 + 4 * len(messages)) * (1 + self._share / 2))
 
     def _reply(self, step: Step, events: list[str] | None, whole: dict[str, Any]) -> httpx.Response:
         headers = {}
@@ -249,7 +249,7 @@ def model_of(data: st.DataObject, clock: FakeClock) -> DispatcherChatModel:
 def test_no_fault_schedule_exceeds_the_bound(
     colour: str, data: st.DataObject, steps: list[Step], share: float
 ) -> None:
-    """Two calls, one after the other: each stays within its plan, and the budget knows all that is reported."""
+    """Two calls, one after the other: each stays within its plan, and the budget counts all that is reported."""
     clock = FakeClock()
     model = model_of(data, clock)
     vendors = Vendors(clock, steps, share)

@@ -146,9 +146,9 @@ def test_an_agent_with_its_subagents_is_one_run(server: LoopbackServer) -> None:
     """All calls of a run spend from one account, those of the next run from another."""
     budget = Budget(usd=1, per="run")
     agent, model = _agents(server, budget=budget)
-    asked = {"messages": [("user", "please call the tool research")]}
+    question = {"messages": [("user", "please call the tool research")]}
     for runs in (1, 2):
-        agent.invoke(asked)
+        agent.invoke(question)
         assert len(budget.states()) == runs
     calls = model.get_stats().calls.answered
     assert calls >= 4
@@ -177,7 +177,7 @@ def _near(server: LoopbackServer, on_budget: Any, **fields: Any) -> Any:
 
 
 def test_near_the_end_cheaper_deployments_come_first(server: LoopbackServer) -> None:
-    """The plan says so, and so does the next answer; `raise` changes nothing."""
+    """The plan shows it, and so does the next answer; `raise` changes nothing."""
     model = _near(server, "cheaper")
     plan = model.explain("hello", max_tokens=20)
     assert plan.on_budget == "cheaper"
@@ -187,7 +187,7 @@ def test_near_the_end_cheaper_deployments_come_first(server: LoopbackServer) -> 
 
 
 def test_near_the_end_less_effort_is_asked_for(server: LoopbackServer) -> None:
-    """One step less than what the model or the call asks for."""
+    """One step less than what the model or the call sets."""
     model = model_of(
         deployment(server, "openai", **PRICES),
         budget=Budget(usd="0.05", near=0.01),
@@ -230,15 +230,17 @@ def _loops(server: LoopbackServer, budget: Budget, colour: str, **fields: Any) -
         return "please call the tool look"
 
     agent = create_agent(model, [look], middleware=[BudgetMiddleware(budget, **fields)])
-    asked = {"messages": [("user", "please call the tool look")]}
+    question = {"messages": [("user", "please call the tool look")]}
     config: Any = {"recursion_limit": 400}
-    result = agent.invoke(asked, config) if colour == "invoke" else asyncio.run(agent.ainvoke(asked, config))
+    result = (
+        agent.invoke(question, config) if colour == "invoke" else asyncio.run(agent.ainvoke(question, config))
+    )
     return result["messages"]
 
 
 @pytest.mark.parametrize("colour", ["invoke", "ainvoke"])
 def test_an_agent_concludes_within_its_budget(server: LoopbackServer, colour: str) -> None:
-    """The last request has no tools and says that it is the last; the budget holds."""
+    """The last request has no tools and states that it is the last; the budget holds."""
     budget = Budget(usd="0.0125", per="run")
     messages = _loops(server, budget, colour, reserve=0.5)
     assert messages[-1].text

@@ -205,5 +205,5 @@ asyncio.run(run())
 def test_the_price_data_is_not_loaded_on_the_event_loop(colour: str) -> None:
     """It takes 0.1 s at the first call of a process; a thread does it, and there is none before."""
     command = [sys.executable, "-c", _FIRST_CALL, colour]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == ["threads: 1", "loaded by the loop's thread: False"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines() == ["threads: 1", "loaded by the loop's thread: False"]

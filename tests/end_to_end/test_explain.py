@@ -87,8 +87,8 @@ def test_the_systems_randomness_is_explained_as_far_as_it_can_be() -> None:
 def tool_loop() -> list[BaseMessage]:
     """Return a conversation whose last tool call was made by `b`."""
     call = {"name": "search", "args": {}, "id": "1"}
-    asked = AIMessage("", tool_calls=[call], response_metadata={"llmdispatch": {"deployment": "b"}})
-    return [HumanMessage("find it"), asked, ToolMessage("found", tool_call_id="1")]
+    calling = AIMessage("", tool_calls=[call], response_metadata={"llmdispatch": {"deployment": "b"}})
+    return [HumanMessage("find it"), calling, ToolMessage("found", tool_call_id="1")]
 
 
 @each(
@@ -128,8 +128,8 @@ def test_rules_on_tags_metadata_and_tool_loops_are_explained_as_called(
             if how == "invoke"
             else list(dispatcher.stream(messages, config))
         )
-        told = answer if how == "invoke" else next(c for c in answer if "llmdispatch" in c.response_metadata)
-        assert told.response_metadata["llmdispatch"]["deployment"] == planned
+        last = answer if how == "invoke" else next(c for c in answer if "llmdispatch" in c.response_metadata)
+        assert last.response_metadata["llmdispatch"]["deployment"] == planned
 
 
 def test_the_hedge_is_explained() -> None:
@@ -143,7 +143,7 @@ def test_the_hedge_is_explained() -> None:
 
 
 def test_an_exhausted_retry_quota_is_explained_and_counted() -> None:
-    """The plan says that there are no retries; statistics and the answer count what was stopped."""
+    """The plan states that there are no retries; statistics and the answer count what was stopped."""
     with LoopbackServer() as server:
         dispatcher = model(server, "a", "b", retry_quota=RetryQuota(ratio=0, floor=0))
         assert "no retries now" in str(dispatcher.explain("hello"))

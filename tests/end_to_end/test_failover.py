@@ -78,7 +78,7 @@ CASES = {
 def test_same_script_same_decisions(
     server: LoopbackServer, call: Callable[[DispatcherChatModel, str], AIMessage], vendor: str, name: str
 ) -> None:
-    """Every colour asks the same deployments in the same order and sleeps the same times."""
+    """Every colour tries the same deployments in the same order and sleeps the same times."""
     case = CASES[name]
     server.script(vendor, list(case.a), account="a")
     server.script(vendor, list(case.b), account="b")
@@ -257,7 +257,7 @@ def test_the_only_key_there_is_is_tried_to_the_last(server: LoopbackServer) -> N
 def test_another_key_is_another_matter(
     server: LoopbackServer, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    """Keys, or headers that may hold one, differ: one's refusal says nothing about the other."""
+    """Keys, or headers that may hold one, differ: the refusal of one is no sign for the other."""
     server.script("openai", [Fault.error("auth")], "shared")
     url, spare = server.base_url("openai", "shared"), deployment(server, "openai", "spare")
     first = Deployment("openai:x", name="x", base_url=url, **{"api_key": "key", **one})

@@ -66,7 +66,7 @@ def _rounded(usd: str | Decimal) -> Decimal:
 
 @pytest.mark.parametrize("invoice", INVOICES, ids=lambda one: f"{one.vendor}: {one.name}")
 def test_an_answer_costs_what_the_vendor_bills(invoice: Invoice) -> None:
-    """To the last digit; the details add up to it; an unknown cost says why."""
+    """To the last digit; the details add up to it; an unknown cost has its reason."""
     facts = _model(invoice).invoke("hi").response_metadata["llmdispatch"]
     details = facts["cost_details"]
     if invoice.usd is None:

@@ -30,7 +30,7 @@ def _model(**fields: Any) -> DispatcherChatModel:
 
 
 def test_a_real_answer_is_streamed_although_the_first_deployment_is_dead() -> None:
-    """The first port is closed; the model on this machine answers sensibly, and the message says so."""
+    """The first port is closed; the model on this machine answers sensibly, and the message shows it."""
     chunks = list(_model().stream("In one word: what is the capital of France?"))
     assert "Paris" in "".join(chunk.text for chunk in chunks)
     facts = chunks[-1].response_metadata["llmdispatch"]

@@ -54,7 +54,7 @@ def vendors_of(messages: Sequence[Any]) -> list[str]:
 
 
 class EagerCaching(AnthropicPromptCachingMiddleware):
-    """Marks requests of any model, as middleware for Anthropic that knows no classes would."""
+    """Marks requests of any model, as middleware for Anthropic that checks no classes would."""
 
     def _should_apply_caching(self, request: Any) -> bool:
         return True

@@ -259,7 +259,7 @@ def test_each_tool_gets_its_own_arguments(server: LoopbackServer, vendor: str, c
 
 
 @pytest.mark.parametrize("colour", STREAMS)
-def test_calls_that_cannot_be_told_apart_go_elsewhere(server: LoopbackServer, colour: str) -> None:
+def test_calls_that_cannot_be_distinguished_go_elsewhere(server: LoopbackServer, colour: str) -> None:
     """No tool gets another's arguments: the stream breaks."""
     first, more, _ = used(0, "f", '{"x":1}')
     second = used(0, "g", "")[0]

@@ -1,4 +1,4 @@
-"""The repository's own cassettes replay: what real servers said, in pieces of any size, without a network."""
+"""The repository's own cassettes replay: what real servers sent, in pieces of any size, without a network."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_each_file_says_where_it_came_from(file: Path) -> None:
 
 
 def test_every_conversation_of_every_server_is_there() -> None:
-    """What is missing says why."""
+    """What is missing has its reason."""
     missing = [
         f"{server.name}/{name}"
         for server in SERVERS.values()

@@ -129,7 +129,7 @@ def test_the_container_goes_along(colour: str) -> None:
 @each("colour", COLOURS)
 @each("cascade", [None, "refusal"])
 def test_it_is_bounded(colour: str, cascade: Any) -> None:
-    """What is still paused after `max_attempts` is returned as it is, and said to be suspended."""
+    """What is still paused after `max_attempts` is returned as it is, and marked as suspended."""
     vendor = Vendor(turn(FIRST, "pause_turn"))
     with model(vendor, max_attempts=3, escalate_when=cascade) as dispatcher:
         message = ask(colour, dispatcher)
@@ -153,7 +153,7 @@ def test_a_failure_on_the_way_is_retried(colour: str) -> None:
 
 @each("colour", COLOURS)
 def test_an_answer_that_cannot_be_continued_is_returned(colour: str) -> None:
-    """It is paid for; its state says that it is not complete, and the failures are among the attempts."""
+    """It is paid for; its state is not complete, and the failures are among the attempts."""
     vendor = Vendor(turn(FIRST, "pause_turn"), 500)
     with model(vendor) as dispatcher:
         message = ask(colour, dispatcher)

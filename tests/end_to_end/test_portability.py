@@ -65,14 +65,14 @@ def speaker(name: str, server: LoopbackServer, version: str, **fields: Any) -> D
 
 
 class Source:
-    """Real turns of one vendor, asked for once and kept."""
+    """Real turns of one vendor, requested once and kept."""
 
     def __init__(self, name: str, version: str, server: LoopbackServer) -> None:
         self.model, self.thinking = speaker(name, server, version), SPEAKERS[name][2]
         self.vendor, self.server = SPEAKERS[name][0], server
 
-    def says(self, history: list[BaseMessage], *, step: Any = None, tools: bool = True) -> AIMessage:
-        """Return the answer to a history; `step` is what the vendor is told to say."""
+    def answer_to(self, history: list[BaseMessage], *, step: Any = None, tools: bool = True) -> AIMessage:
+        """Return the answer to a history; `step` is the vendor's scripted answer."""
         if step is not None:
             self.server.script(self.vendor, [step])
         model = self.model.bind_tools([TOOL]) if tools else self.model
@@ -81,18 +81,18 @@ class Source:
     @functools.cached_property
     def calls(self) -> AIMessage:
         """A turn with two tool calls, reasoned about."""
-        return self.says([HumanMessage(f"{ASK} In parallel.")])
+        return self.answer_to([HumanMessage(f"{ASK} In parallel.")])
 
     @functools.cached_property
     def talk(self) -> AIMessage:
         """A turn of text, reasoned about."""
-        return self.says([HumanMessage("Hello")])
+        return self.answer_to([HumanMessage("Hello")])
 
     @functools.cached_property
     def odd_calls(self) -> AIMessage:
         """A turn with text beside a call whose id has a form that others refuse."""
         call = ToolCall("magic_function", {"input": 3}, id="functions.magic_function:0")
-        return self.says([HumanMessage(ASK)], step=Answer("I will look.", tool_calls=(call,)))
+        return self.answer_to([HumanMessage(ASK)], step=Answer("I will look.", tool_calls=(call,)))
 
     @functools.cached_property
     def streamed(self) -> AIMessage:
@@ -119,7 +119,7 @@ def image_result(turn: AIMessage) -> list[BaseMessage]:
 def finished(source: Source) -> list[BaseMessage]:
     """Return a whole loop: question, calls, results, answer."""
     loop = [HumanMessage(f"{ASK} In parallel."), source.calls, *results(source.calls)]
-    return [*loop, source.says(loop)]
+    return [*loop, source.answer_to(loop)]
 
 
 # Histories of the survey's section 2, by the numbers of its table of incompatibilities.
@@ -171,32 +171,36 @@ HISTORIES: Mapping[str, Callable[[Source], list[BaseMessage]]] = {
 IN_A_LOOP = ("5 6", "7", "1 8", "two loops")
 
 
-Told = list[tuple[str, list[BaseMessage], list[BaseMessage]]]
+Conversations = list[tuple[str, list[BaseMessage], list[BaseMessage]]]
 
 
 @pytest.fixture(scope="module")
-def told(loopback: LoopbackServer) -> Callable[[str, str], Told]:
+def conversations(loopback: LoopbackServer) -> Callable[[str, str], Conversations]:
     """Return what makes each history of a source, with a copy, once for all targets."""
 
     @functools.cache
-    def tell(source: str, version: str) -> Told:
-        speaks = Source(source, version, loopback)
-        histories = [(name, history_of(speaks)) for name, history_of in HISTORIES.items()]
+    def made(source: str, version: str) -> Conversations:
+        turns = Source(source, version, loopback)
+        histories = [(name, history_of(turns)) for name, history_of in HISTORIES.items()]
         return [(name, held, [message.model_copy(deep=True) for message in held]) for name, held in histories]
 
-    return tell
+    return made
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @each("target", SPEAKERS)
 @pytest.mark.parametrize("source", SPEAKERS)
 def test_every_history_goes_on_everywhere(
-    source: str, target: str, version: str, server: LoopbackServer, told: Callable[[str, str], Told]
+    source: str,
+    target: str,
+    version: str,
+    server: LoopbackServer,
+    conversations: Callable[[str, str], Conversations],
 ) -> None:
     """No target refuses, tool results arrive, foreign secrets do not, own ones do; nothing is mutated."""
     hears = speaker(target, server, version)
     model, thinking = hears.bind_tools([TOOL]), SPEAKERS[target][2]
-    for name, history, before in told(source, version):
+    for name, history, before in conversations(source, version):
         server.clear()
         answer = model.invoke(history, **thinking)
         received = server.requests[-1]
@@ -223,7 +227,7 @@ def test_native_reasoning_comes_back_byte_for_byte(name: str, version: str, serv
     source = Source(name, version, server)
     for turn in (source.calls, source.streamed):
         server.clear()
-        source.says([HumanMessage(ASK), turn, *results(turn)])
+        source.answer_to([HumanMessage(ASK), turn, *results(turn)])
         assert SECRETS[source.vendor] in json.dumps(server.requests[-1].body)
 
 

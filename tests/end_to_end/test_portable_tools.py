@@ -181,7 +181,7 @@ def test_the_thread_goes_on_anywhere(source: str, target: str, server: LoopbackS
 
 @each("other", OTHERS)
 def test_a_vendor_without_it_is_not_tried(other: str, server: LoopbackServer) -> None:
-    """`explain()` says why; with `drop` it is tried, and the answer says what was left out."""
+    """`explain()` names the reason; with `drop` it is tried, and the answer names what was left out."""
     model = router(server, other, "anthropic").bind_tools([{"type": "web_search"}])
     assert model.invoke("Hello").response_metadata["llmdispatch"]["vendor"] == "anthropic"
     plan = router(server, other, "anthropic").explain("Hello", tools=[{"type": "web_search"}])

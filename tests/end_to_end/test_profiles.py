@@ -45,7 +45,7 @@ MEDIA: dict[str, dict[str, Any]] = {
 
 
 def promises(*keys: str, vendors: Sequence[str] = CATALOG) -> Iterator[tuple[Target, str, Any]]:
-    """Yield every target of the catalog with what its profile says of each key."""
+    """Yield every target of the catalog with what its profile promises of each key."""
     for vendor in vendors:
         for model in listed_models(_BY_NAME[vendor].listing):
             target = _RESOLVER.target(Deployment(f"{vendor}:{model}"))
@@ -60,10 +60,10 @@ def request(*messages: BaseMessage, **fields: Any) -> ChatRequest:
     return ChatRequest(messages or [HumanMessage("hello")], **fields)
 
 
-def body(target: Target, wanted: ChatRequest) -> dict[str, Any]:
+def body(target: Target, chat_request: ChatRequest) -> dict[str, Any]:
     """Return the body of a request to a target."""
     call, _ = compile_call(
-        target.vendor, wanted, model=target.model, endpoint=target.endpoint, facts=target.facts
+        target.vendor, chat_request, model=target.model, endpoint=target.endpoint, facts=target.facts
     )
     return dict(json.loads(target.vendor.encode_request(call).content))
 
@@ -73,38 +73,38 @@ def text(found: Any) -> str:
     return json.dumps(found)
 
 
-def kept(key: str, says: Any, target: Target, arrives: bool) -> list[str]:
+def kept(key: str, promised: Any, target: Target, arrives: bool) -> list[str]:
     """Return the promise, if it is broken."""
-    return [] if bool(says) == arrives else [f"{target.vendor.name}:{target.model} {key}={says}"]
+    return [] if bool(promised) == arrives else [f"{target.vendor.name}:{target.model} {key}={promised}"]
 
 
 def test_temperature() -> None:
     """It is sent to the models that take it, and to no others."""
     broken = []
-    for target, key, says in promises("temperature"):
+    for target, key, promised in promises("temperature"):
         sent = text(body(target, request(params={"temperature": 0.25})))
-        broken += kept(key, says, target, "0.25" in sent)
+        broken += kept(key, promised, target, "0.25" in sent)
     assert not broken, broken
 
 
 def test_media() -> None:
     """What a model reads is sent to it; what it does not, is not."""
     broken = []
-    for target, key, says in promises(*MEDIA):
-        wanted = request(HumanMessage([{"type": "text", "text": "see"}, MEDIA[key]]))
-        verdict = check_request(target.vendor, wanted, target.model, target.facts)
+    for target, key, promised in promises(*MEDIA):
+        chat_request = request(HumanMessage([{"type": "text", "text": "see"}, MEDIA[key]]))
+        verdict = check_request(target.vendor, chat_request, target.model, target.facts)
         arrives = verdict.verdict != "illegal"
         if arrives:
-            sent = text(body(target, wanted))
+            sent = text(body(target, chat_request))
             arrives = _PNG in sent or "marked.png" in sent
-        broken += kept(key, says, target, arrives)
+        broken += kept(key, promised, target, arrives)
     assert not broken, broken
 
 
 def test_media_in_results_of_tools() -> None:
     """An image or a PDF that a tool returns reaches the model, beside the result if not in it."""
     broken = []
-    for target, key, says in promises("image_tool_message", "pdf_tool_message"):
+    for target, key, promised in promises("image_tool_message", "pdf_tool_message"):
         block = MEDIA["image_inputs" if key.startswith("image") else "pdf_inputs"]
         thread = [
             HumanMessage("go"),
@@ -112,48 +112,48 @@ def test_media_in_results_of_tools() -> None:
             ToolMessage([block], tool_call_id="call_1"),
         ]
         sent = text(body(target, request(*thread, tools=[TOOL])))
-        if says:
-            broken += kept(key, says, target, _PNG in sent)
+        if promised:
+            broken += kept(key, promised, target, _PNG in sent)
     assert not broken, broken
 
 
 def test_structured_output() -> None:
     """A model with native structured output gets the schema; one without it gets a tool, or none."""
     broken = []
-    for target, key, says in promises("structured_output"):
+    for target, key, promised in promises("structured_output"):
         try:
             made = body(target, request(output=OutputSchema("Answer", SCHEMA)))
         except UnsupportedFeatureError:
             made = {"tools": []}
         native = "tools" not in made and '"required": ["a"]' in text(made)
-        broken += kept(key, says, target, native)
+        broken += kept(key, promised, target, native)
     assert not broken, broken
 
 
 def test_tools() -> None:
     """A model that calls tools gets them; a forced one is forced where that is promised."""
     broken = []
-    for target, key, says in promises("tool_calling", "tool_choice"):
+    for target, key, promised in promises("tool_calling", "tool_choice"):
         forced = ToolChoice("tool", "look_up") if key == "tool_choice" else None
-        wanted = request(tools=[TOOL], tool_choice=forced)
-        verdict = check_request(target.vendor, wanted, target.model, target.facts)
-        made = body(target, wanted) if verdict.verdict != "illegal" else {}
+        chat_request = request(tools=[TOOL], tool_choice=forced)
+        verdict = check_request(target.vendor, chat_request, target.model, target.facts)
+        made = body(target, chat_request) if verdict.verdict != "illegal" else {}
         arrives = "look_up" in text({name: made.get(name) for name in ("tools", "functions")})
         if key == "tool_choice":
             if (target.vendor.capabilities(target.model) or {}).get("tool_calling") is False:
                 continue
             choice = {name: made.get(name) for name in ("tool_choice", "toolConfig")}
             arrives = any(word in text(choice) for word in ("look_up", "ANY", "required", "REQUIRED"))
-        broken += kept(key, says, target, arrives)
+        broken += kept(key, promised, target, arrives)
     assert not broken, broken
 
 
 def test_efforts() -> None:
     """Each effort that a profile names is sent as it is, or as a budget."""
     broken = []
-    for target, key, says in promises("reasoning_effort_levels"):
+    for target, key, promised in promises("reasoning_effort_levels"):
         plain = body(target, request())
-        for level in says:
+        for level in promised:
             _, changes = compile_call(
                 target.vendor, request(params={"reasoning_effort": level}),
                 model=target.model, endpoint=target.endpoint, facts=target.facts,
@@ -164,7 +164,7 @@ def test_efforts() -> None:
 
 
 def test_limits() -> None:
-    """No request of its own asks for more than the model writes."""
+    """No request has a limit above what the model writes."""
     for target, _, most in promises("max_output_tokens"):
         sent = body(target, request(params={"max_tokens": most + 1}))
         numbers = [value for value in _numbers(sent) if value > most]
@@ -184,11 +184,11 @@ def test_system_messages_in_a_conversation() -> None:
     """Sent where they stand, with the role of a system message; elsewhere they are turns of the user's."""
     thread = [HumanMessage("one"), AIMessage("two"), HumanMessage("three"), SystemMessage(LATER)]
     broken = []
-    for target, key, says in promises("mid_conversation_system_messages"):
+    for target, key, promised in promises("mid_conversation_system_messages"):
         made = body(target, request(SystemMessage("first"), *thread))
         turns = made.get("messages") or made.get("input") or []
         last = turns[-1]
-        broken += kept(key, says, target, LATER in text(last) and last["role"] in {"system", "developer"})
+        broken += kept(key, promised, target, LATER in text(last) and last["role"] in {"system", "developer"})
     assert not broken, broken
 
 
@@ -211,11 +211,11 @@ TOOL_CHANGES: dict[str, Any] = {
 def test_tools_in_a_conversation(vendor: str) -> None:
     """A tool that a message adds is there, in the vendor's own form, where that is promised."""
     broken = []
-    for target, key, says in promises("mid_conversation_tools", vendors=[vendor]):
-        wanted = request(HumanMessage("one"), SystemMessage([TOOL_CHANGES[vendor]]), tools=[TOOL])
-        verdict = check_request(target.vendor, wanted, target.model, target.facts)
-        arrives = verdict.verdict != "illegal" and '"added"' in text(body(target, wanted))
-        broken += kept(key, says, target, arrives)
+    for target, key, promised in promises("mid_conversation_tools", vendors=[vendor]):
+        chat_request = request(HumanMessage("one"), SystemMessage([TOOL_CHANGES[vendor]]), tools=[TOOL])
+        verdict = check_request(target.vendor, chat_request, target.model, target.facts)
+        arrives = verdict.verdict != "illegal" and '"added"' in text(body(target, chat_request))
+        broken += kept(key, promised, target, arrives)
     assert not broken, broken
 
 
@@ -259,9 +259,9 @@ def test_a_tool_that_a_message_adds(kind: str, wrapped: bool) -> None:
     """Verbatim, with the beta features that it needs; models without it are left out."""
     change = {"type": "tool_addition", "tool": {"type": kind, "name": "added"}}
     block = {"type": "non_standard", "value": change} if wrapped else change
-    wanted, target = request(HUMAN, SystemMessage([block])), claude()
+    chat_request, target = request(HUMAN, SystemMessage([block])), claude()
     call, changes = compile_call(
-        target.vendor, wanted, model=target.model, endpoint=target.endpoint, facts=target.facts
+        target.vendor, chat_request, model=target.model, endpoint=target.endpoint, facts=target.facts
     )
     sent = target.vendor.encode_request(call)
     assert json.loads(sent.content)["messages"][-1] == {"role": "system", "content": [change]}
@@ -271,7 +271,7 @@ def test_a_tool_that_a_message_adds(kind: str, wrapped: bool) -> None:
     )
     assert changes == []
     for other in (claude(OLD), _RESOLVER.target(Deployment("cohere:command-a-03-2025"))):
-        assert check_request(other.vendor, wanted, other.model, other.facts).verdict == "illegal"
+        assert check_request(other.vendor, chat_request, other.model, other.facts).verdict == "illegal"
 
 
 def test_a_profile_of_ones_own() -> None:

@@ -38,7 +38,7 @@ def test_the_readmes_examples_run(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A reader who pastes the blocks one after the other gets what the text says."""
+    """A reader who pastes the blocks one after the other gets what the text shows."""
     monkeypatch.chdir(tmp_path)
     for vendor in ("openai", "anthropic", "google", "cohere"):
         monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "k-123456")
@@ -46,13 +46,13 @@ def test_the_readmes_examples_run(
     (tmp_path / "dispatch.yaml").write_text(blocks("yaml")[0])
     (tmp_path / "cassettes").symlink_to(ROOT / "cassettes")
     run("README.md")
-    said = capsys.readouterr().out
-    assert "openai openai:gpt-6-luna" in said
-    assert "Paris" in said
+    printed = capsys.readouterr().out
+    assert "openai openai:gpt-6-luna" in printed
+    assert "Paris" in printed
     # The plan; its prices move with their data.
-    assert without_numbers(blocks("text")[0]) in without_numbers(said)
-    asked = {received.body.get("model") for received in server.requests}
-    assert {"gpt-6-luna", "claude-sonnet-5-5"} <= asked
+    assert without_numbers(blocks("text")[0]) in without_numbers(printed)
+    named = {received.body.get("model") for received in server.requests}
+    assert {"gpt-6-luna", "claude-sonnet-5-5"} <= named
 
 
 def test_the_examples_for_langchain_run(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_notebooks_hold_no_outputs(notebook: Path) -> None:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_say_where_their_answers_come_from(notebook: Path) -> None:
-    """The first cell has a title, says what is replayed, and that no key is needed."""
+    """The first cell has a title, names what is replayed, and states that no key is needed."""
     first = sources(notebook, "markdown")[0]
     assert first.startswith("# ")
     assert re.search(r"\brecord(?:ed|ings?)\b", first, re.IGNORECASE)

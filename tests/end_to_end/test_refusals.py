@@ -130,7 +130,7 @@ NAMED = {
 def test_what_a_request_names_closes_no_deployment(
     server: LoopbackServer, vendor: str, colour: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One user's expired file is no other's matter: the next call asks the same deployment, unwarned."""
+    """One user's expired file is no other's matter: the next call tries the same deployment, unwarned."""
     caplog.set_level(logging.WARNING)
     status, text = NAMED[vendor]
     server.script(vendor, [refused(vendor, text, status)], "a")

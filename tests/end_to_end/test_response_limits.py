@@ -139,7 +139,7 @@ def test_a_stream_that_never_ends(colour: str) -> None:
 
 
 def test_the_error_names_the_setting() -> None:
-    """The error says how to let such responses pass, and the deployment is not tried again."""
+    """The error shows how to let such responses pass, and the deployment is not tried again."""
     with listening(endless(b" " * 5000)) as port:
         with pytest.raises(AllDeploymentsFailedError, match="200000 bytes.*max_response_bytes") as raised:
             model_of(at(port), max_response_bytes=LIMIT).invoke("hello")

@@ -165,7 +165,7 @@ def test_a_deadline_of_the_run_holds(server: LoopbackServer) -> None:
 
 @pytest.mark.parametrize("call", [{"model": "fsat"}, {"config": {"configurable": {"route": "fsat"}}}])
 def test_a_mistyped_route_is_no_model_of_the_only_vendor(server: LoopbackServer, call: Any) -> None:
-    """A name near a route's that no catalog knows is an error; written with its vendor it is a model."""
+    """A name near a route's that is in no catalog is an error; written with its vendor it is a model."""
     model = model_of(deployment(server, "openai"), routes={"fast": [deployment(server, "openai", "f")]})
     for ask in (model.invoke, model.explain):
         with pytest.raises(errors.ConfigurationError, match="no route is called 'fsat'. Did you mean 'fast'"):

@@ -125,7 +125,7 @@ def test_explain_shows_what_would_be_left_out(server: LoopbackServer) -> None:
 
 
 def test_a_policy_that_raises_leaves_the_other_vendors_out(server: LoopbackServer) -> None:
-    """The plan says why."""
+    """The plan names the reason."""
     words = {"prompt_cache_key": "k"}
     with pair(server, "openai", "anthropic", unsupported_params="raise") as model:
         plan = model.explain("hello", **words)

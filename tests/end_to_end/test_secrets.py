@@ -37,11 +37,11 @@ class _Listener(BaseCallbackHandler):
     """Keeps everything that callbacks receive."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("on_"):
-            return lambda *args, **kwargs: self.heard.append(f"{name} {args!r} {kwargs!r}")
+            return lambda *args, **kwargs: self.received.append(f"{name} {args!r} {kwargs!r}")
         return super().__getattribute__(name)
 
 
@@ -74,7 +74,7 @@ def test_the_key_is_in_the_request_and_nowhere_else(
         shown += [message.model_dump_json(), repr(model._get_llm_string())]
     assert CANARY in json.dumps([received.headers for received in server.requests])
     assert CANARY not in "".join(received.path for received in server.requests)
-    everything = " ".join([*shown, *listener.heard, *(r.getMessage() for r in caplog.records)])
+    everything = " ".join([*shown, *listener.received, *(r.getMessage() for r in caplog.records)])
     assert CANARY not in everything
 
 

@@ -114,23 +114,23 @@ def router(server: LoopbackServer, *vendors: str, **fields: Any) -> DispatcherCh
 def test_they_make_other_vendors_ineligible(vendor: str, owner: str, server: LoopbackServer) -> None:
     """A request with a server tool goes to its vendor though another is preferred."""
     tool = TOOLS[owner]
-    asked = HumanMessage("Hello")
+    question = HumanMessage("Hello")
     if vendor in OWNERS[owner]:
-        router(server, vendor).bind_tools([tool]).invoke([asked])
+        router(server, vendor).bind_tools([tool]).invoke([question])
         spelled = {"google_search": {}} if vendor == "google" else tool
         assert spelled in server.requests[-1].body["tools"]
         return
     model = router(server, vendor, owner).bind_tools([tool])
-    facts = model.invoke([asked]).response_metadata["llmdispatch"]
+    facts = model.invoke([question]).response_metadata["llmdispatch"]
     assert (facts["vendor"], len(facts["attempts"])) == (owner, 1)
     assert not server.requests_to(vendor)
     with pytest.raises(errors.DispatchError, match=r"run by|no deployment"):
-        router(server, vendor).bind_tools([tool]).invoke([asked])
+        router(server, vendor).bind_tools([tool]).invoke([question])
     assert not server.requests_to(vendor)
 
 
 def test_they_are_dropped_where_that_is_wanted(server: LoopbackServer) -> None:
-    """With `unsupported_params="drop"` the request goes on without, and the answer says so."""
+    """With `unsupported_params="drop"` the request goes on without, and the answer shows it."""
     model = router(server, "ollama", unsupported_params="drop").bind_tools([TOOLS["anthropic"]])
     adapted = model.invoke("Hello").response_metadata["llmdispatch"]["adapted"]
     assert [change["kind"] for change in adapted] == ["server_tool_dropped"]
@@ -199,7 +199,7 @@ def test_a_thread_with_them_goes_on(source: str, target: str, version: str, serv
         ("acme_search", set()),
     ],
 )
-def test_names_that_two_vendors_share_are_told_apart(
+def test_names_that_two_vendors_share_are_distinguished(
     kind: str, owners: set[str], server: LoopbackServer
 ) -> None:
     """Anthropic dates its tools without hyphens, OpenAI with underscores."""

@@ -203,8 +203,8 @@ def router(server: LoopbackServer, **fields: Any) -> DispatcherChatModel:
 def test_it_is_used_like_any_other(server: LoopbackServer) -> None:
     """By its name, an alias or a well-known model name; whole, streamed and async."""
     model = router(server)
-    for wanted in ("acme:acme-1", "acme-ai:acme-1", "acme-2"):
-        answer = model.invoke("Hello", model=wanted)
+    for name in ("acme:acme-1", "acme-ai:acme-1", "acme-2"):
+        answer = model.invoke("Hello", model=name)
         facts = answer.response_metadata
         assert (facts["llmdispatch"]["vendor"], facts["model_provider"]) == ("acme", "acme")
         assert "Hello" in answer.text

@@ -35,7 +35,7 @@ def compiled(owner: str, words: dict[str, Any], target: str) -> tuple[httpx.Requ
 
 @pytest.mark.parametrize("target", VENDORS)
 def test_500_requests_with_vendors_extras_are_valid(target: str) -> None:
-    """3 to 6 extras of one vendor each: every body is what the target's SDK knows and types."""
+    """3 to 6 extras of one vendor each: every body is what the target's SDK has types for."""
     found = Counter()
     for owner, words in requests(500):
         request, _ = compiled(owner, words, target)

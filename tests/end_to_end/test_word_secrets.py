@@ -75,18 +75,18 @@ def test_a_credential_in_a_word_goes_to_its_vendor_alone(
     own = {"vendor_params": scoped} if scoped else {"model_kwargs": words}
     targets = (deployment(server, "anthropic"), deployment(server, "openai"))
     with model_of(*targets, max_retries=0, **(own if way == "model" else {})) as model:
-        asked = model.bind(**words) if way == "bound" else model
+        runnable = model.bind(**words) if way == "bound" else model
         call = words if way == "keyword" else {}
-        asked.invoke("hello", run, **call)
-        asyncio.run(asked.ainvoke("hello", run, **call))
-        list(asked.stream("hello", run, **call))
+        runnable.invoke("hello", run, **call)
+        asyncio.run(runnable.ainvoke("hello", run, **call))
+        list(runnable.stream("hello", run, **call))
         server.script("openai", [Fault(status=500)], repeat=True)
         with pytest.raises(errors.AllDeploymentsFailedError) as caught:
-            asked.invoke("hello", run, **call)
+            runnable.invoke("hello", run, **call)
         text = shown(model)
     assert CANARY in received(server, "anthropic")
     assert CANARY not in received(server, "openai")
-    everything = " ".join([text, *listener.heard, _chain(caught.value), caplog.text])
+    everything = " ".join([text, *listener.received, _chain(caught.value), caplog.text])
     assert CANARY not in everything
 
 
@@ -110,7 +110,7 @@ def test_a_token_in_a_tool_is_in_no_trace(server: LoopbackServer) -> None:
     with model_of(deployment(server, "openai")) as model:
         model.invoke("hello", {"callbacks": [listener]}, tools=[TOOL])
         assert CANARY in received(server, "openai")
-        assert CANARY not in " ".join(listener.heard)
+        assert CANARY not in " ".join(listener.received)
         keys = {model._get_llm_string(tools=[{**TOOL, "authorization": token}]) for token in ("a-1", "b-2")}
     assert len(keys) == 2
 

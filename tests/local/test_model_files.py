@@ -77,7 +77,7 @@ def test_the_next_source_is_tried_and_nothing_is_left_over(tmp_path: Path, first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.gguf", "tiny.lock"]
 
 
-def test_when_all_sources_fail_each_reason_is_told(tmp_path: Path) -> None:
+def test_when_all_sources_fail_each_reason_is_named(tmp_path: Path) -> None:
     """The error lists every source's reason and the way out."""
     with pytest.raises(LocalModelError) as caught:
         fetch(tmp_path, offline, wrong)

@@ -1,4 +1,4 @@
-"""The local model server: with the real model where it is in the cache, without it where that says enough."""
+"""The local model server: with the real model where it is in the cache, without it where that is enough."""
 
 from __future__ import annotations
 
@@ -321,6 +321,6 @@ def test_it_is_quiet(small: str) -> None:
 
 @pytest.mark.local_model
 def test_the_repr_names_model_and_address(small: str) -> None:
-    """The repr tells which model runs where."""
+    """The repr shows which model runs where."""
     assert repr(local_server("smollm2")) == f"LocalServer('smollm2', {small.removesuffix('/v1')})"
     assert repr(LocalServer(Path("a/b.gguf"))) == "LocalServer('b', not started)"

@@ -61,8 +61,8 @@ class Route:
         """Whether the answer is to be streamed; Ollama streams by default."""
         if self.verb:
             return self.verb == "streamGenerateContent"
-        wanted: Any = body.get("stream", self.vendor == "ollama")
-        return bool(wanted)
+        streams: Any = body.get("stream", self.vendor == "ollama")
+        return bool(streams)
 
 
 def resolve(path: str) -> Route:

@@ -111,10 +111,10 @@ def post(
     headers: Mapping[str, str | None] | None = None,
 ) -> httpx.Response:
     """Send a request; a header of None is left out."""
-    wanted = bool(body.get("stream")) if stream is None else stream
+    streams = bool(body.get("stream")) if stream is None else stream
     own = HEADERS.get(vendor, {"authorization": "Bearer k"})
     sent = {name: value for name, value in {**own, **(headers or {})}.items() if value is not None}
-    url = address(server, vendor, account=account, stream=wanted, model=body.get("model"))
+    url = address(server, vendor, account=account, stream=streams, model=body.get("model"))
     content = {key: value for key, value in body.items() if vendor != "google" or key != "model"}
     with httpx.Client(verify=False, trust_env=False, timeout=timeout) as client:  # noqa: S501 - loads no certificates
         return client.post(url, json=content, headers=sent)

@@ -94,8 +94,8 @@ class Synthesis:
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties: Mapping[str, Any] = schema.get("properties") or {}
         needed = schema.get("required") or ()
-        wanted = properties if depth < DEPTH else {key: properties[key] for key in needed}
-        return {key: self._make(part, key, depth + 1) for key, part in wanted.items()}
+        chosen = properties if depth < DEPTH else {key: properties[key] for key in needed}
+        return {key: self._make(part, key, depth + 1) for key, part in chosen.items()}
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         if schema.get("prefixItems"):

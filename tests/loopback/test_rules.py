@@ -406,5 +406,5 @@ def test_leniency_can_be_asked_for() -> None:
         ).is_success
 
 
-def test_signatures_are_told_apart() -> None:
+def test_signatures_are_distinguished() -> None:
     assert len({ANTHROPIC_SIGNATURE, GOOGLE_SIGNATURE, OPENAI_REASONING}) == 3

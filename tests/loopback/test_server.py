@@ -113,7 +113,7 @@ class TestDialects:
         parts = response.json()["candidates"][0]["content"]["parts"]
         assert ["thoughtSignature" in part for part in parts] == [True, False]
 
-    def test_ollama_streams_unless_told_not_to(self, server: LoopbackServer) -> None:
+    def test_ollama_streams_unless_switched_off(self, server: LoopbackServer) -> None:
         body = prompt("ollama", "Hello")
         del body["stream"]
         response = httpx.post(address(server, "ollama"), json=body)
@@ -303,7 +303,7 @@ class TestFaults:
         assert post(server, vendor, prompt(vendor, "Hello")).json()
 
     @pytest.mark.parametrize("vendor", VENDORS)
-    def test_pieces_are_as_small_as_told(self, server: LoopbackServer, vendor: str) -> None:
+    def test_pieces_are_as_small_as_set(self, server: LoopbackServer, vendor: str) -> None:
         whole = streamed(server, vendor, "Grüße, 世界 🌍").text
         server.clear()
         server.script(service(vendor), [Fault.drip(1), Fault.chop(7)])

@@ -47,7 +47,7 @@ def test_an_error_shows_its_attempts(server: LoopbackServer) -> None:
 
 
 def test_an_error_shows_what_it_cost(server: LoopbackServer) -> None:
-    """Where useless answers were billed, the display of the error says how much."""
+    """Where useless answers were billed, the display of the error shows how much."""
     model = nasty_model(server)
     server.script("openai", [Fault.empty_answer()] * 3)
     server.script("anthropic", [Fault.error("auth")])

@@ -102,7 +102,7 @@ def test_the_pareto_front() -> None:
 
 
 def test_a_missing_column_is_named() -> None:
-    """A typing error says which column is missing."""
+    """A typing error names which column is missing."""
     with pytest.raises(ValueError, match="no column 'score'"):
         notebook.plot_tradeoff(pd.DataFrame({"deployment": [], "cost_usd": []}), y="score")
     with pytest.raises(ValueError, match="kept by vendor"):

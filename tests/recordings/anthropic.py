@@ -116,13 +116,13 @@ def _header(response: dict[str, Any], name: str) -> str:
 def _error(response: dict[str, Any]) -> Expected:
     status, should = response["status"], _header(response, "x-should-retry")
     try:
-        said = json.loads(response["body"])["error"]
+        found = json.loads(response["body"])["error"]
     except (ValueError, KeyError):
-        said = {}
-    by_type, by_status = _BY_TYPE.get(said.get("type")), _BY_STATUS.get(status)
+        found = {}
+    by_type, by_status = _BY_TYPE.get(found.get("type")), _BY_STATUS.get(status)
     kind: type[errors.DispatchError] = by_type or by_status or errors.InvalidRequestError
-    if said.get("type") == "invalid_request_error":
-        kind = _invalid(said["message"])
+    if found.get("type") == "invalid_request_error":
+        kind = _invalid(found["message"])
     retryable = kind.is_retryable
     after = _header(response, "retry-after")
     if status == 429 and should == "false" and not after:
@@ -200,19 +200,19 @@ def _joined(blocks: dict[int, Any], deltas: list[tuple[int, Any]], kind: str, fi
     return "".join(parts)
 
 
-def _usage(said: dict[str, Any] | None) -> dict[str, Any] | None:
-    if not said:
+def _usage(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not found:
         return None
-    read, written = said.get("cache_read_input_tokens"), said.get("cache_creation_input_tokens")
-    taken = said.get("input_tokens", 0) + (read or 0) + (written or 0)
+    read, written = found.get("cache_read_input_tokens"), found.get("cache_creation_input_tokens")
+    taken = found.get("input_tokens", 0) + (read or 0) + (written or 0)
     usage: dict[str, Any] = {
         "input_tokens": taken,
-        "output_tokens": said["output_tokens"],
-        "total_tokens": taken + said["output_tokens"],
+        "output_tokens": found["output_tokens"],
+        "total_tokens": taken + found["output_tokens"],
     }
     if read is not None:
         usage["input_token_details"] = {"cache_read": read}
-    thought = (said.get("output_tokens_details") or {}).get("thinking_tokens")
+    thought = (found.get("output_tokens_details") or {}).get("thinking_tokens")
     if thought is not None:
         usage["output_token_details"] = {"reasoning": thought}
     return usage

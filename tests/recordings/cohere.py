@@ -75,8 +75,8 @@ def _messages(body: dict[str, Any]) -> list[BaseMessage]:
     # Only that there are tool results matters: answers about them may hold citations.
     if not any(message.get("role") == "tool" for message in body.get("messages") or []):
         return [HumanMessage("a question")]
-    asked = AIMessage("", tool_calls=[{"name": "a_tool", "args": {}, "id": "c1", "type": "tool_call"}])
-    return [HumanMessage("a question"), asked, ToolMessage("a result", tool_call_id="c1", name="a_tool")]
+    calling = AIMessage("", tool_calls=[{"name": "a_tool", "args": {}, "id": "c1", "type": "tool_call"}])
+    return [HumanMessage("a question"), calling, ToolMessage("a result", tool_call_id="c1", name="a_tool")]
 
 
 def _error(response: dict[str, Any]) -> Expected:
@@ -115,8 +115,8 @@ def _streamed(exchange: dict[str, Any], body: str) -> Expected:
     end = next(event["delta"] for event in events if event["type"] == "message-end")
     if end["finish_reason"] in _FAILED:
         return Expected(error=_FAILED[end["finish_reason"]])
-    said = [event for event in events if event["type"] in {"content-start", "content-delta"}]
-    contents = [event["delta"]["message"]["content"] for event in said]
+    found = [event for event in events if event["type"] in {"content-start", "content-delta"}]
+    contents = [event["delta"]["message"]["content"] for event in found]
     plans = [event["delta"]["message"]["tool_plan"] for event in events if event["type"] == "tool-plan-delta"]
     return Expected(
         text="".join(plans) + "".join(content.get("text") or "" for content in contents),
@@ -146,13 +146,13 @@ def _arguments(text: str) -> dict[str, Any]:
     return json.loads(text or "{}") or {}
 
 
-def _usage(said: dict[str, Any] | None) -> dict[str, Any] | None:
-    if not said:
+def _usage(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not found:
         return None
-    taken, given = said["tokens"]["input_tokens"], said["tokens"]["output_tokens"]
+    taken, given = found["tokens"]["input_tokens"], found["tokens"]["output_tokens"]
     usage: dict[str, Any] = {"input_tokens": taken, "output_tokens": given, "total_tokens": taken + given}
-    if "cached_tokens" in said:
-        usage["input_token_details"] = {"cache_read": said["cached_tokens"]}
-    if "reasoning_tokens" in said["tokens"]:
-        usage["output_token_details"] = {"reasoning": said["tokens"]["reasoning_tokens"]}
+    if "cached_tokens" in found:
+        usage["input_token_details"] = {"cache_read": found["cached_tokens"]}
+    if "reasoning_tokens" in found["tokens"]:
+        usage["output_token_details"] = {"reasoning": found["tokens"]["reasoning_tokens"]}
     return usage

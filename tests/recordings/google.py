@@ -133,12 +133,12 @@ def _calls(parts: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Return the calls; streamed arguments are all strings directly under the root."""
     calls: list[tuple[str, dict[str, Any]]] = []
     for part in parts:
-        said = part.get("functionCall")
-        if said is None:
+        function = part.get("functionCall")
+        if function is None:
             continue
-        if "name" in said:
-            calls.append((said["name"], dict(said.get("args") or {})))
-        for partial in said.get("partialArgs") or []:
+        if "name" in function:
+            calls.append((function["name"], dict(function.get("args") or {})))
+        for partial in function.get("partialArgs") or []:
             name = partial["jsonPath"].removeprefix("$.")
             calls[-1][1][name] = calls[-1][1].get(name, "") + partial["stringValue"]
     return calls

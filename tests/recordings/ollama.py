@@ -48,7 +48,7 @@ def call(exchange: dict[str, Any]) -> Call:
         model=body.get("model") or last.get("model") or "llama3.1",
         endpoint=Endpoint(base_url="http://127.0.0.1:11434"),
         messages=[HumanMessage("a question")],
-        # A server streams unless the request says no; some were published without their request.
+        # A server streams unless the request switches it off; some were published without their request.
         stream=body["stream"] if "stream" in body else "stream" in exchange["tags"],
     )
 

@@ -110,7 +110,7 @@ def _base(url: str) -> str:
 
 
 def expected(exchange: dict[str, Any]) -> Expected:
-    """Return what an exchange of either API says."""
+    """Return what must be found in an exchange of either API."""
     response = exchange["response"]
     headers = {name.lower(): value for name, value in (response["headers"] or {}).items()}
     if response["status"] != 200:
@@ -119,9 +119,9 @@ def expected(exchange: dict[str, Any]) -> Expected:
     if exchange["api"] == "responses":
         return responses.answer(response["body"])
     objects, broken = _objects(response["body"])
-    for said in objects:
-        if said.get("error"):
-            return Expected(error=_inside(said))
+    for found in objects:
+        if found.get("error"):
+            return Expected(error=_inside(found))
     if response["body"].lstrip().startswith("{"):
         return _answer(objects[0], objects[0]["choices"][0].get("message") or {}, objects[0]["choices"][0])
     return _streamed(objects, broken=broken)
@@ -136,8 +136,8 @@ def error_class(status: int, body: str) -> type[errors.DispatchError]:
     return _BY_STATUS.get(status, default)
 
 
-def _inside(said: dict[str, Any]) -> type[errors.DispatchError]:
-    text = json.dumps(said["error"])
+def _inside(found: dict[str, Any]) -> type[errors.DispatchError]:
+    text = json.dumps(found["error"])
     return next((cls for word, cls in _WORDS if word in text), errors.ServerError)
 
 
@@ -187,7 +187,7 @@ def _streamed(objects: list[dict[str, Any]], *, broken: bool) -> Expected:
     head = {
         "model": next((o["model"] for o in objects if o.get("model")), None),
         "id": next((o["id"] for o in objects if o.get("id")), None),
-        "usage": next((u for o in reversed(objects) if (u := _said_usage(o))), None),
+        "usage": next((u for o in reversed(objects) if (u := _usage_in(o))), None),
     }
     return _answer(head, message, {"finish_reason": finish[-1]})
 
@@ -201,7 +201,7 @@ def _answer(head: dict[str, Any], message: dict[str, Any], choice: dict[str, Any
         tool_calls=[(name, args) for name, args in calls if args is not None],
         invalid_tool_calls=sum(args is None for _, args in calls),
         finish="refusal" if message.get("refusal") else "tool_call" if calls and finish == "stop" else finish,
-        usage=_usage(_said_usage(head)),
+        usage=_usage(_usage_in(head)),
         model=head.get("model") or None,
         id=head.get("id") or None,
     )
@@ -214,11 +214,11 @@ def _calls(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"index": 0, "function": message["function_call"]}
 
 
-def _arguments(said: Any) -> dict[str, Any] | None:
-    if isinstance(said, dict):
-        return said
+def _arguments(found: Any) -> dict[str, Any] | None:
+    if isinstance(found, dict):
+        return found
     try:
-        value = json.loads(said or "{}")
+        value = json.loads(found or "{}")
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -239,24 +239,24 @@ def _reasoning(message: dict[str, Any]) -> str:
     return beside or _text(message.get("content"), "thinking")
 
 
-def _said_usage(said: dict[str, Any]) -> dict[str, Any] | None:
-    return said.get("usage") or (said.get("x_groq") or {}).get("usage")
+def _usage_in(found: dict[str, Any]) -> dict[str, Any] | None:
+    return found.get("usage") or (found.get("x_groq") or {}).get("usage")
 
 
-def _usage(said: dict[str, Any] | None) -> dict[str, Any] | None:
-    if not said:
+def _usage(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not found:
         return None
-    read, written = said.get("prompt_tokens_details") or {}, said.get("completion_tokens_details") or {}
-    reasoning = written.get("reasoning_tokens", said.get("reasoning_tokens"))
+    read, written = found.get("prompt_tokens_details") or {}, found.get("completion_tokens_details") or {}
+    reasoning = written.get("reasoning_tokens", found.get("reasoning_tokens"))
     # A server that counts reasoning beside the answer is recognised by its total.
-    beside = said["total_tokens"] - said["prompt_tokens"] - said["completion_tokens"]
+    beside = found["total_tokens"] - found["prompt_tokens"] - found["completion_tokens"]
     assert beside in {0, reasoning}
     usage: dict[str, Any] = {
-        "input_tokens": said["prompt_tokens"],
-        "output_tokens": said["completion_tokens"] + beside,
-        "total_tokens": said["total_tokens"],
+        "input_tokens": found["prompt_tokens"],
+        "output_tokens": found["completion_tokens"] + beside,
+        "total_tokens": found["total_tokens"],
     }
-    cached = read.get("cached_tokens", said.get("cached_tokens"))
+    cached = read.get("cached_tokens", found.get("cached_tokens"))
     for side, name, value in (
         ("input_token_details", "cache_read", cached),
         ("input_token_details", "audio", read.get("audio_tokens")),

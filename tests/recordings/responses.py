@@ -1,6 +1,6 @@
 """What is in recorded exchanges with OpenAI's Responses API, read with nothing but `json.loads`.
 
-An item is taken whole: from the body, or in a stream from the event that says it is done. The deltas, which
+An item is taken whole: from the body, or in a stream from the event that marks it as done. The deltas, which
 the codec reads, are not looked at.
 """
 
@@ -33,7 +33,7 @@ _SERVER_TOOLS = {
 
 
 def answer(body: str) -> Expected:
-    """Return what the body of a 200 says."""
+    """Return what must be found in the body of a 200."""
     if body.lstrip().startswith("{"):
         reply = json.loads(body)
         if reply["status"] in _UNFINISHED:
@@ -109,11 +109,11 @@ def _logprobs(parts: Sequence[Json]) -> Json:
     return {"logprobs": {"content": found}} if found else {}
 
 
-def _usage(said: Json | None) -> Json | None:
-    if not said:
+def _usage(found: Json | None) -> Json | None:
+    if not found:
         return None
-    read, written = said.get("input_tokens_details") or {}, said.get("output_tokens_details") or {}
-    usage: Json = {name: said[name] for name in ("input_tokens", "output_tokens", "total_tokens")}
+    read, written = found.get("input_tokens_details") or {}, found.get("output_tokens_details") or {}
+    usage: Json = {name: found[name] for name in ("input_tokens", "output_tokens", "total_tokens")}
     for side, name, value in (
         ("input_token_details", "cache_read", read.get("cached_tokens")),
         ("input_token_details", "cache_creation", read.get("cache_write_tokens")),
@@ -158,15 +158,15 @@ def _place(note: Json) -> str:
 
 def _blocks(item: Json) -> list[Json]:
     """Return the content blocks of an item: as it came, but for what a stream cannot repeat."""
-    said = {name: value for name, value in item.items() if value is not None}
+    found = {name: value for name, value in item.items() if value is not None}
     if item["type"] == "message":
-        marks = {name: said[name] for name in ("id", "phase") if name in said}
+        marks = {name: found[name] for name in ("id", "phase") if name in found}
         return [{**_part(part), **marks} for part in item["content"] if part.get("text") or "refusal" in part]
     if item["type"] == "function_call":
-        said.pop("status", None)
+        found.pop("status", None)
     if item["type"] == "reasoning":
-        return _thought_blocks(said)
-    return [said]
+        return _thought_blocks(found)
+    return [found]
 
 
 def _part(part: Json) -> Json:
@@ -181,15 +181,15 @@ def _note(note: Json) -> Json:
     return {"file_index" if name == "index" else name: value for name, value in note.items()}
 
 
-def _thought_blocks(said: Json) -> list[Json]:
+def _thought_blocks(found: Json) -> list[Json]:
     """Return a summary as it came; raw text as blocks of LangChain's own, which its reader shows."""
-    marks = {name: said[name] for name in ("id", "encrypted_content") if said.get(name)}
-    raw = [{"type": "reasoning", "reasoning": part["text"]} for part in said.get("content") or ()]
+    marks = {name: found[name] for name in ("id", "encrypted_content") if found.get(name)}
+    raw = [{"type": "reasoning", "reasoning": part["text"]} for part in found.get("content") or ()]
     if not raw:
-        return [{"type": "reasoning", "summary": said["summary"], **marks}]
-    assert not said["summary"], "text and summary in one item: not recorded so far"
+        return [{"type": "reasoning", "summary": found["summary"], **marks}]
+    assert not found["summary"], "text and summary in one item: not recorded so far"
     for block in raw:
-        block["id"] = said["id"]
+        block["id"] = found["id"]
         block["extras"] = {"kind": "reasoning_text"}
     raw[0].update(marks)
     return raw

@@ -1,6 +1,6 @@
 """Every recorded exchange of the vendors' job APIs decodes to what is in it.
 
-They are in the folder `recordings-jobs` beside the one that `LLMDISPATCH_RECORDINGS` names. What each says is
+They are in the folder `recordings-jobs` beside the one that `LLMDISPATCH_RECORDINGS` names. What is in each is
 read here from its JSON; the answers within results are judged by the oracles of live answers. Requests are
 judged too: ours go to the recorded addresses, with the recorded fields.
 """
@@ -119,26 +119,26 @@ def _check_refused(codec: Vendor, call: Call, response: dict[str, Any]) -> None:
 
 
 def _same_address(made: Any, exchange: dict[str, Any]) -> None:
-    asked = exchange["request"]
-    assert (made.method, made.url.path) == (asked["method"], urlsplit(asked["url"]).path)
+    sent = exchange["request"]
+    assert (made.method, made.url.path) == (sent["method"], urlsplit(sent["url"]).path)
 
 
 def _check_openai_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str) -> None:
-    body, asked = exchange["response"]["body"].encode(), exchange["request"]
-    said = json.loads(body)
+    body, sent = exchange["response"]["body"].encode(), exchange["request"]
+    document = json.loads(body)
     if kind == "list":
         found, cursor = api.jobs(body)
-        assert [job.id for job in found] == [each["id"] for each in said["data"]]
-        assert cursor == (f"after={said['last_id']}" if said["has_more"] else "")
-        for job, whole in zip(found, said["data"], strict=True):
+        assert [job.id for job in found] == [each["id"] for each in document["data"]]
+        assert cursor == (f"after={document['last_id']}" if document["has_more"] else "")
+        for job, whole in zip(found, document["data"], strict=True):
             _check_openai_object(job, whole)
-        assert api.recent("").url.path == urlsplit(asked["url"]).path
+        assert api.recent("").url.path == urlsplit(sent["url"]).path
         return
     job = api.job(body)
-    _check_openai_object(job, said)
+    _check_openai_object(job, document)
     if kind == "create":
-        made = api.create(f"{said['endpoint']} m", "t", (), said["input_file_id"])
-        ours, theirs = json.loads(made.content), asked["body"]
+        made = api.create(f"{document['endpoint']} m", "t", (), document["input_file_id"])
+        ours, theirs = json.loads(made.content), sent["body"]
         theirs = json.loads(theirs) if isinstance(theirs, str) else theirs
         assert {name: ours[name] for name in theirs if name != "metadata"} == {
             name: value for name, value in theirs.items() if name != "metadata"
@@ -148,25 +148,25 @@ def _check_openai_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[s
         _same_address(api.cancel(job.id) if kind == "cancel" else api.poll(job.id), exchange)
 
 
-def _check_openai_object(job: Any, said: dict[str, Any]) -> None:
-    assert (job.id, job.created_at) == (said["id"], said["created_at"])
-    assert job.state == ("running" if said["status"] in RUNNING else "ended")
-    assert list(job.results) == [said[n] for n in ("output_file_id", "error_file_id") if said.get(n)]
-    assert job.rows == (said["request_counts"]["total"] or None)
+def _check_openai_object(job: Any, document: dict[str, Any]) -> None:
+    assert (job.id, job.created_at) == (document["id"], document["created_at"])
+    assert job.state == ("running" if document["status"] in RUNNING else "ended")
+    assert list(job.results) == [document[n] for n in ("output_file_id", "error_file_id") if document.get(n)]
+    assert job.rows == (document["request_counts"]["total"] or None)
     assert job.token == ""
 
 
 def _check_file(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str) -> None:
-    body, asked = exchange["response"]["body"], exchange["request"]
+    body, sent = exchange["response"]["body"], exchange["request"]
     if kind == "results":
         _check_results(codec, api, exchange, body.splitlines())
         if codec.name != "google":
-            _same_address(api.results("", urlsplit(asked["url"]).path.split("/")[-2]), exchange)
+            _same_address(api.results("", urlsplit(sent["url"]).path.split("/")[-2]), exchange)
         return
-    said = json.loads(body)
-    assert api.uploaded(body.encode()) == (said["id"], said["status"] == "processed")
+    document = json.loads(body)
+    assert api.uploaded(body.encode()) == (document["id"], document["status"] == "processed")
     if kind == "file-status":
-        _same_address(api.check_file(said["id"]), exchange)
+        _same_address(api.check_file(document["id"]), exchange)
         return
     made = api.upload([b'{"custom_id":"0"}'], "t")
     assert made is not None
@@ -178,26 +178,26 @@ def _check_file(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, An
 def _check_anthropic_job(
     codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str
 ) -> None:
-    body, asked = exchange["response"]["body"], exchange["request"]
+    body, sent = exchange["response"]["body"], exchange["request"]
     if kind == "results":
         _check_results(codec, api, exchange, body.splitlines())
-        _same_address(api.results(urlsplit(asked["url"]).path.split("/")[-2], "results"), exchange)
+        _same_address(api.results(urlsplit(sent["url"]).path.split("/")[-2], "results"), exchange)
         return
-    said = json.loads(body)
+    document = json.loads(body)
     if kind == "list":
         found, cursor = api.jobs(body.encode())
-        assert [job.id for job in found] == [each["id"] for each in said["data"]]
-        assert cursor == (said["last_id"] if said["has_more"] else "")
+        assert [job.id for job in found] == [each["id"] for each in document["data"]]
+        assert cursor == (document["last_id"] if document["has_more"] else "")
         _same_address(api.recent(""), exchange)
         return
     job = api.job(body.encode())
-    assert job.id == said["id"]
-    assert job.state == ("ended" if said["processing_status"] == "ended" else "running")
-    assert job.rows == sum(said["request_counts"].values())
+    assert job.id == document["id"]
+    assert job.state == ("ended" if document["processing_status"] == "ended" else "running")
+    assert job.rows == sum(document["request_counts"].values())
     if kind == "create":
         made = api.create("", "t", [b'{"custom_id":"0","params":{}}'], "")
-        assert json.loads(made.content).keys() == asked["body"].keys()
-        assert json.loads(made.content)["requests"][0].keys() == asked["body"]["requests"][0].keys()
+        assert json.loads(made.content).keys() == sent["body"].keys()
+        assert json.loads(made.content)["requests"][0].keys() == sent["body"]["requests"][0].keys()
     else:
         made = api.cancel(job.id) if kind == "cancel" else api.poll(job.id)
     _same_address(made, exchange)
@@ -205,14 +205,14 @@ def _check_anthropic_job(
 
 def _check_google_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str) -> None:
     body = exchange["response"]["body"]
-    said = json.loads(body)
+    document = json.loads(body)
     job = api.job(body.encode())
-    assert (job.id, job.token) == (said["name"], said["metadata"]["displayName"])
-    assert job.rows == int(said["metadata"]["batchStats"]["requestCount"])
-    assert job.state == ("ended" if said.get("done") else "running")
-    assert list(job.results) == (["inline"] if said.get("done") else [])
+    assert (job.id, job.token) == (document["name"], document["metadata"]["displayName"])
+    assert job.rows == int(document["metadata"]["batchStats"]["requestCount"])
+    assert job.state == ("ended" if document.get("done") else "running")
+    assert list(job.results) == (["inline"] if document.get("done") else [])
     if kind == "create":
-        made = api.create(said["metadata"]["model"], "t", [b'{"request":{}}'], "")
+        made = api.create(document["metadata"]["model"], "t", [b'{"request":{}}'], "")
         ours, theirs = json.loads(made.content)["batch"], exchange["request"]["body"]["batch"]
         assert ours.keys() == theirs.keys()
         assert ours["inputConfig"]["requests"].keys() == theirs["inputConfig"]["requests"].keys()
@@ -220,7 +220,7 @@ def _check_google_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[s
         return
     _same_address(api.poll(job.id), exchange)
     if job.results:
-        inline = said["response"]["inlinedResponses"]["inlinedResponses"]
+        inline = document["response"]["inlinedResponses"]["inlinedResponses"]
         lines = [{"custom_id": item["metadata"]["custom_id"], "inner": item["response"]} for item in inline]
         found = list(api.decode(body.encode()))
         assert [result.row_id for result in found] == [line["custom_id"] for line in lines]
@@ -230,17 +230,17 @@ def _check_google_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[s
 
 def _check_mistral_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str) -> None:
     body = exchange["response"]["body"].encode()
-    said, job = json.loads(body), api.job(body)
-    assert (job.id, job.created_at, job.token) == (said["id"], said["created_at"], "")
-    assert job.state == ("ended" if said["status"] == "SUCCESS" else "running")
-    assert list(job.results) == [said[n] for n in ("output_file", "error_file") if said[n]]
-    assert job.rows == (said["total_requests"] or None)
+    document, job = json.loads(body), api.job(body)
+    assert (job.id, job.created_at, job.token) == (document["id"], document["created_at"], "")
+    assert job.state == ("ended" if document["status"] == "SUCCESS" else "running")
+    assert list(job.results) == [document[n] for n in ("output_file", "error_file") if document[n]]
+    assert job.rows == (document["total_requests"] or None)
     if kind != "create":
         _same_address(api.poll(job.id), exchange)
-        lines = [json.dumps(line) for line in said["outputs"] or ()]  # as those of its file
+        lines = [json.dumps(line) for line in document["outputs"] or ()]  # as those of its file
         _check_results(codec, api, exchange, lines)
         return
-    made = api.create(f"{said['endpoint']} {said['model']}", "t", (), "f")
+    made = api.create(f"{document['endpoint']} {document['model']}", "t", (), "f")
     _same_address(made, exchange)
     ours, theirs = json.loads(made.content), exchange["request"]["body"]
     assert (ours["endpoint"], ours["model"]) == (theirs["endpoint"], theirs["model"])
@@ -250,19 +250,19 @@ def _check_mistral_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[
 
 def _check_xai_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str, Any], kind: str) -> None:
     body = exchange["response"]["body"].encode()
-    said = json.loads(body)
+    document = json.loads(body)
     if kind == "results":
         _same_address(
             api.results(urlsplit(exchange["request"]["url"]).path.split("/")[-2], "results"), exchange
         )
-        for result, item in zip(api.decode(body), said["results"], strict=True):
+        for result, item in zip(api.decode(body), document["results"], strict=True):
             assert result.row_id == item["batch_request_id"]
             _check_answer(codec, exchange, result, item["batch_result"]["response"]["chat_get_completion"])
-        assert api.following(body) == (said.get("pagination_token") or "")
+        assert api.following(body) == (document.get("pagination_token") or "")
     elif kind != "add-requests":  # a file is uploaded instead
         job = api.job(body)
-        assert (job.id, job.token, job.state) == (said["batch_id"], said["name"], "running")
-        assert job.rows == (said["state"]["num_requests"] or None)
+        assert (job.id, job.token, job.state) == (document["batch_id"], document["name"], "running")
+        assert job.rows == (document["state"]["num_requests"] or None)
         _same_address(api.create("", "t", (), "f") if kind == "create" else api.poll(job.id), exchange)
 
 
@@ -271,17 +271,17 @@ def _check_xai_job(codec: Vendor, call: Call, api: BatchApi, exchange: dict[str,
 
 def _check_results(codec: Vendor, api: BatchApi, exchange: dict[str, Any], lines: list[str]) -> None:
     for line in lines:
-        said = json.loads(line)
+        document = json.loads(line)
         (result,) = api.decode(line.encode())
-        assert result.row_id == said.get("custom_id", said.get("key"))
-        _check_answer(codec, exchange, result, _inner(said))
+        assert result.row_id == document.get("custom_id", document.get("key"))
+        _check_answer(codec, exchange, result, _inner(document))
 
 
-def _inner(said: dict[str, Any]) -> dict[str, Any]:
+def _inner(document: dict[str, Any]) -> dict[str, Any]:
     """Return the answer in a line of results."""
-    if "result" in said:
-        return dict(said["result"]["message"])
-    response = said["response"]
+    if "result" in document:
+        return dict(document["result"]["message"])
+    response = document["response"]
     return dict(response.get("body", response))
 
 
@@ -324,14 +324,14 @@ def _check_background(codec: Vendor, call: Call, api: BatchApi, exchange: dict[s
         assert chunks[-1].chunk_position == "last"
         assert chunks[-1].response_metadata["id"] in body
         return
-    said = json.loads(body)
-    if said["status"] == "cancelled":
+    document = json.loads(body)
+    if document["status"] == "cancelled":
         with pytest.raises(errors.VendorError):
             codec.decode_response(call, body.encode(), {})
         return
     message = codec.decode_response(call, body.encode(), {})
-    waits = said["status"] in {"queued", "in_progress"}
-    assert background.pending(message) == (said["id"] if waits else None)
+    waits = document["status"] in {"queued", "in_progress"}
+    assert background.pending(message) == (document["id"] if waits else None)
 
 
 _BATCHES = {"google": _check_google_job, "xai": _check_xai_job}

@@ -292,8 +292,8 @@ def _check_blocks(message: AIMessage, expected: Expected) -> None:
     calls += [(v["name"], {"__arg1": v["input"]}) for v in own if v.get("type") == "custom_tool_call"]
     assert sorted(calls, key=repr) == sorted(expected.tool_calls, key=repr)
     if expected.reasoning is not None:
-        said = [block.get("reasoning", "") for block in blocks if block["type"] == "reasoning"]
-        assert "".join(said) == expected.reasoning
+        thoughts = [block.get("reasoning", "") for block in blocks if block["type"] == "reasoning"]
+        assert "".join(thoughts) == expected.reasoning
     _check_native(message, expected)
 
 

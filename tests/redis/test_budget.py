@@ -43,7 +43,7 @@ def test_a_budget_is_spent_together(states: tuple[RedisState, RedisState]) -> No
 
 
 def test_a_job_is_charged_once_on_the_server(server: LoopbackServer, tmp_path: Path, url: str) -> None:
-    """The hold outlives the process that made it; whoever collects the job replaces it by what was billed."""
+    """The hold outlives the process that made it; the process that collects the job replaces it by what was billed."""
     clock, prefix, sink = FakeClock(), uuid.uuid4().hex, tmp_path / "out.jsonl"
     server.batch_plan.now = lambda: clock.now().timestamp()
     first, second = (RedisState(url, prefix=prefix, timeout=5.0, refresh=0.0) for _ in range(2))

@@ -34,9 +34,9 @@ class Thread:
     def answer(self, cached: int, written: int, on: str = "one") -> CacheMiss | None:
         """Answer a turn that read and wrote so many tokens; return the miss, if it is one."""
         messages = [SystemMessage(self.system), *self.history]
-        asked = request(messages, tools=tuple(self.tools), params=self.params)
+        chat_request = request(messages, tools=tuple(self.tools), params=self.params)
         own = self.targets[on]
-        dispatch = dispatch_of([own], clock=self.clock, request=asked)
+        dispatch = dispatch_of([own], clock=self.clock, request=chat_request)
         attempt = next(dispatch.attempts())
         attempt.call.thread = "t"
         details = {"cache_read": cached, "ephemeral_5m_input_tokens": written}

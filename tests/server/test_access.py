@@ -59,7 +59,7 @@ def test_a_key_may_be_for_some_models() -> None:
     ],
 )
 def test_what_is_no_key_is_refused(keys: list[Any], message: str) -> None:
-    """An empty variable would be a key that anybody has; no message repeats a key."""
+    """An empty variable would be a key that every client has; no message repeats a key."""
     with pytest.raises(ConfigurationError, match=message) as caught:
         Access(keys)
     assert "key-no-one" not in str(caught.value)

@@ -74,14 +74,14 @@ def test_a_stream_is_chunks_and_usage(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize("model", ["default", "smart"])
 def test_tools_make_their_way_and_back(client: openai.OpenAI, model: str, stream: bool) -> None:
     """A call comes back with its arguments; its result is answered."""
-    asked: Any = [{"role": "user", "content": "Use the tool: what is the weather in Paris?"}]
+    question: Any = [{"role": "user", "content": "Use the tool: what is the weather in Paris?"}]
     choice: Any = {"type": "function", "function": {"name": "weather"}}
     with client.chat.completions.stream(
-        model=model, messages=asked, tools=[TOOL], tool_choice=choice
+        model=model, messages=question, tools=[TOOL], tool_choice=choice
     ) as events:
         streamed = events.get_final_completion() if stream else None
     whole = streamed or client.chat.completions.create(
-        model=model, messages=asked, tools=[TOOL], tool_choice=choice
+        model=model, messages=question, tools=[TOOL], tool_choice=choice
     )
     message = whole.choices[0].message
     assert whole.choices[0].finish_reason == "tool_calls"
@@ -90,7 +90,7 @@ def test_tools_make_their_way_and_back(client: openai.OpenAI, model: str, stream
     assert (call.type, call.function.name) == ("function", "weather")
     assert "city" in call.function.arguments
     result: Any = {"role": "tool", "tool_call_id": call.id, "content": "sunny"}
-    again: Any = [*asked, message.model_dump(exclude_none=True, exclude={"parsed"}), result]
+    again: Any = [*question, message.model_dump(exclude_none=True, exclude={"parsed"}), result]
     assert (
         client.chat.completions.create(model=model, messages=again, tools=[TOOL]).choices[0].message.content
     )

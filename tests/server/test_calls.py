@@ -36,7 +36,7 @@ def events(text: str) -> list[dict[str, Any]]:
 def test_no_key_is_in_an_answer(
     server: LoopbackServer, path: str, status: int, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a vendor answers that repeats it, and whoever's it is; nor is it in the log."""
+    """In no answer of a vendor that repeats it, whichever key it is; nor is it in the log."""
     server.clear()
     body = {"error": {"message": f"Incorrect key {SECRET} of org-77 at host.internal", "code": "x"}}
     server.script("openai", [Fault(status=status, body=body)], repeat=True)

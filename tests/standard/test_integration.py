@@ -81,7 +81,7 @@ class _Integration(VendorSuite, ChatModelIntegrationTests):
         return {"invoke": details, "stream": details}
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
-        # Vendors cache long prompts only, and Gemini says nothing of a cache that was not read.
+        # Vendors cache long prompts only, and Gemini reports no cache that was not read.
         return self._ask("What is in the cache? " * 300, stream=stream)
 
     def invoke_with_cache_creation_input(self, *, stream: bool = False) -> AIMessage:

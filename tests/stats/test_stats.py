@@ -64,7 +64,7 @@ def test_snapshots_merge(stats: Stats) -> None:
 
 
 def test_what_cannot_be_read_again_says_so(stats: Stats) -> None:
-    """A dict without distributions is for people; merging it is an error that says what to write instead."""
+    """A dict without distributions is for people; merging it is an error that names what to write instead."""
     with pytest.raises(ValueError, match=r"buckets=True"):
         Stats.merge([stats.to_dict()])
 

@@ -172,7 +172,7 @@ def test_metrics_have_the_conventions_names(server: LoopbackServer) -> None:
 def test_content_is_captured_only_if_asked_for(
     server: LoopbackServer, captures: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No prompt and no answer is on a span, unless the argument or OpenTelemetry's variable says so."""
+    """No prompt and no answer is on a span, unless the argument or OpenTelemetry's variable allows it."""
     if captures is None:
         monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
     collector = Collector(capture_content=captures)
@@ -183,7 +183,7 @@ def test_content_is_captured_only_if_asked_for(
 
 
 def test_captured_content_has_the_conventions_form(server: LoopbackServer) -> None:
-    """Messages are roles and parts: text, reasoning, tool calls and their results; an answer says its end."""
+    """Messages are roles and parts: text, reasoning, tool calls and their results; an answer has its end."""
     collector = Collector(capture_content=True)
     call = {"name": "add", "args": {"x": 1}, "id": "c1"}
     history = [

@@ -80,7 +80,7 @@ def listening(handle: Handle, context: ssl.SSLContext | None = None) -> Iterator
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer each request with its own body, and with as many bytes more as its path says."""
+    """Answer each request with its own body, and with as many bytes more as its path has it."""
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             await answer_one(reader, writer)
@@ -99,7 +99,7 @@ async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer one request, and close the connection a moment later, without having said so."""
+    """Answer one request, and close the connection a moment later, without a header that announces it."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     await writer.drain()

@@ -1,4 +1,4 @@
-"""Reading bodies: within a deadline and a number of bytes, in both colours, whoever made the response."""
+"""Reading bodies: within a deadline and a number of bytes, in both colours, whichever client made the response."""
 
 from __future__ import annotations
 

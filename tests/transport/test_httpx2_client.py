@@ -134,7 +134,7 @@ def test_a_body_that_is_not_in_memory_stays_an_iterator(colour: str) -> None:
     ],
 )
 def test_errors_have_httpxs_names(colour: str, error: Exception, expected: type[Exception]) -> None:
-    """So the retry policy knows them; what is not httpx2's stays as it is."""
+    """So the retry policy recognises them; what is not httpx2's stays as it is."""
 
     def handle(_: Any) -> Any:
         raise error

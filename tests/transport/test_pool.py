@@ -36,17 +36,17 @@ class Proxy:
     """A proxy that forwards `http` and tunnels `https` to a port of this machine, whatever host is named.
 
     Attributes:
-        asked: The first line and the credentials of what it received.
+        requests: The first line and the credentials of what it received.
     """
 
     def __init__(self, port: int, reply: bytes = b"HTTP/1.0 200 Connection established\r\n\r\n") -> None:
-        self.port, self.reply, self.asked = port, reply, list[tuple[bytes, bool]]()
+        self.port, self.reply, self.requests = port, reply, list[tuple[bytes, bool]]()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         lines = head.split(b"\r\n")
-        self.asked.append((lines[0], b"Proxy-Authorization: Basic dXNlcjpwYXNz" in lines))
+        self.requests.append((lines[0], b"Proxy-Authorization: Basic dXNlcjpwYXNz" in lines))
         theirs, ours = await asyncio.open_connection("127.0.0.1", self.port)
         if head.startswith(b"CONNECT"):
             writer.write(self.reply)
@@ -83,11 +83,11 @@ def test_a_proxy_forwards_and_tunnels(scheme: str, colour: str) -> None:
         proxy = Proxy(port)
         with listening(proxy) as there:
             way = origin(443, scheme, "vendor.test", f"http://user:pass@127.0.0.1:{there}")
-            asked = [httpx.Request("POST", f"{scheme}://vendor.test/5", content=b"hi") for _ in range(2)]
-            found = exchanged(colour, way, *asked, context=ours if scheme == "https" else None)
+            requests = [httpx.Request("POST", f"{scheme}://vendor.test/5", content=b"hi") for _ in range(2)]
+            found = exchanged(colour, way, *requests, context=ours if scheme == "https" else None)
     assert [each.content for each in found.responses] == [b"hixxxxx"] * 2
     line = {"http": b"POST http://vendor.test/5 HTTP/1.1", "https": b"CONNECT vendor.test:443 HTTP/1.1"}
-    assert proxy.asked == [(line[scheme], True)]
+    assert proxy.requests == [(line[scheme], True)]
 
 
 @colours
@@ -110,14 +110,14 @@ def test_tls_is_checked_for_its_certificate(colour: str, trusted: bool) -> None:
     body = b"y" * LARGE
     with listening(answer, theirs) as port:
         there = origin(port, "https", "localhost")
-        asked = [post(there, f"/{LARGE}", body) for _ in range(2)]
+        requests = [post(there, f"/{LARGE}", body) for _ in range(2)]
         if trusted:
-            found = exchanged(colour, there, *asked, context=ours)
+            found = exchanged(colour, there, *requests, context=ours)
             assert all(each.content == body + b"x" * LARGE for each in found.responses)
             assert (found.opened, found.busy) == (1, 0)
         else:
             with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
-                exchanged(colour, there, *asked, context=ssl.create_default_context())
+                exchanged(colour, there, *requests, context=ssl.create_default_context())
 
 
 @colours
@@ -129,7 +129,7 @@ def test_a_silent_server_is_not_waited_for_longer_than_the_deadline(colour: str)
 
 @colours
 def test_a_closed_port_is_a_connect_error(colour: str) -> None:
-    """It is told apart from a broken answer."""
+    """It is distinguished from a broken answer."""
     with listening(silent) as port:
         pass
     with pytest.raises(httpx.ConnectError):
@@ -261,7 +261,7 @@ def test_a_full_pool_is_waited_for() -> None:
 
 @pytest.mark.parametrize("colour", ["sync", "asyncio"])
 def test_a_full_pool_gives_up_at_the_deadline(colour: str) -> None:
-    """A request for which no connection becomes idle is told so."""
+    """A request for which no connection becomes idle raises that."""
 
     async def main() -> None:
         apool = AsyncPool(there, None, 1)

@@ -44,7 +44,7 @@ def test_a_response_that_is_dropped_closes_its_connection() -> None:
 
 
 def test_a_connection_that_breaks_is_a_read_error() -> None:
-    """A reset while the answer is waited for, and an end of input, are told apart from a timeout."""
+    """A reset while the answer is waited for, and an end of input, are distinguished from a timeout."""
     with listening(silent) as port:
         connection = SyncConnection()
         connection.open(origin(port), None, deadline())

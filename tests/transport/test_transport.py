@@ -24,10 +24,10 @@ from tests.models import MODELS, deployment, model_of
 from tests.transport.servers import LOOPS, run
 
 
-def open_until(server: LoopbackServer, wanted: int) -> int:
+def open_until(server: LoopbackServer, most: int) -> int:
     """Return the server's open connections, as soon as there are no more than so many."""
     until = time.monotonic() + 60
-    while server.open_connections > wanted and time.monotonic() < until:
+    while server.open_connections > most and time.monotonic() < until:
         threading.Event().wait(0.005)
     return server.open_connections
 

@@ -16,12 +16,12 @@ def fed(decoder: StreamDecoder, data: bytes, *cuts: int) -> list[AIMessageChunk]
     return chunks + decoder.close()
 
 
-def assert_adds_up(chunks: list[AIMessageChunk], wanted: AIMessage, provider: str) -> None:
+def assert_adds_up(chunks: list[AIMessageChunk], expected: AIMessage, provider: str) -> None:
     """Check that chunks add up to an answer that was not streamed."""
     total = summed(chunks)
     for name in ("content", "tool_calls", "invalid_tool_calls", "usage_metadata", "additional_kwargs"):
-        assert getattr(total, name) == getattr(wanted, name)
-    assert total.response_metadata == wanted.response_metadata
-    assert total.content_blocks == wanted.content_blocks
+        assert getattr(total, name) == getattr(expected, name)
+    assert total.response_metadata == expected.response_metadata
+    assert total.content_blocks == expected.content_blocks
     assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
     assert all(chunk.response_metadata == {"model_provider": provider} for chunk in chunks[:-1])

@@ -171,7 +171,7 @@ def test_the_callers_own_mistakes(vendor: str, text: str) -> None:
     ],
 )  # fmt: skip
 def test_words_under_other_statuses(vendor: str, status: int, text: str, cls: type[VendorError]) -> None:
-    """A file or stored item is not the model; a window may be told with any status."""
+    """A file or stored item is not the model; an exceeded window may come with any status."""
     for body in (GATEWAYS["vLLM"](text), GATEWAYS["FastAPI, a text"](text), text):
         error = refusal(vendor, body, status)
         assert type(error) is cls

@@ -26,7 +26,7 @@ from tests.vendors.samples import SAMPLES
     ],
 )
 def test_shapes_of_keys(key: str) -> None:
-    """What looks like a key is cut out, whoever gave it."""
+    """What looks like a key is cut out, wherever it comes from."""
     assert redact(f"bad key {key}!") == "bad key [redacted]!"
 
 

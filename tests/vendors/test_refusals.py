@@ -57,9 +57,11 @@ def test_text_before_a_filter_is_kept(provider: str) -> None:
 
 def test_a_refusal_that_is_there_is_no_other() -> None:
     """OpenAI's text and Anthropic's stop reason are blocks already."""
-    said = AIMessage("", additional_kwargs={"refusal": "No."}, response_metadata={"model_provider": "openai"})
+    refused = AIMessage(
+        "", additional_kwargs={"refusal": "No."}, response_metadata={"model_provider": "openai"}
+    )
     stopped = AIMessage("", response_metadata={"model_provider": "anthropic", "stop_reason": "refusal"})
-    for message in (said, stopped):
+    for message in (refused, stopped):
         facts = completed(message).response_metadata
         assert facts["normalized_finish_reason"] == "refusal"
         assert kinds(message).count("refusal") == 1

@@ -327,15 +327,15 @@ def silent(name: str) -> list[bytes]:
 def test_frames_without_json_are_passed_over(name: str, sample: Sample) -> None:
     """Before, between and after the events: the answer is the same."""
     frames = [sample.frame(event) for event in sample.events]
-    wanted = outcome(sample, b"".join(frames))
-    assert isinstance(wanted, dict)
+    expected = outcome(sample, b"".join(frames))
+    assert isinstance(expected, dict)
     for frame in silent(name):
-        assert outcome(sample, frame + frame.join(frames) + frame) == wanted, frame
+        assert outcome(sample, frame + frame.join(frames) + frame) == expected, frame
 
 
 @pytest.mark.parametrize(("name", "sample"), SAMPLES.items(), ids=SAMPLES)
 def test_no_frame_without_json_is_an_end(name: str, sample: Sample) -> None:
-    """Without the vendor's own end marker the stream is truncated, whatever another dialect's marker says."""
+    """Without the vendor's own end marker the stream is truncated, whatever marker of another dialect there is."""
     events = [event for event in sample.events[:-1] if event.get("type") != "message_stop"]
     data = framed(sample, events if name != "google" else sample.events[:-1])
     for frame in [*silent(name), *([] if name == "ollama" else DONE)]:
@@ -345,8 +345,8 @@ def test_no_frame_without_json_is_an_end(name: str, sample: Sample) -> None:
 @each("frame", [*DONE, *SILENT, b"data: {oops\n\n", b"data: 7\n\n", b"data: [1]\n\n"])
 def test_after_a_finish_reason_what_cannot_be_read_is_bookkeeping(frame: bytes) -> None:
     """It costs the usage at most."""
-    wanted = outcome(OPENAI, framed(OPENAI, OPENAI.events))
-    assert outcome(OPENAI, framed(OPENAI, OPENAI.events) + frame) == wanted
+    expected = outcome(OPENAI, framed(OPENAI, OPENAI.events))
+    assert outcome(OPENAI, framed(OPENAI, OPENAI.events) + frame) == expected
 
 
 @pytest.mark.parametrize(("name", "sample"), SAMPLES.items(), ids=SAMPLES)

@@ -1,4 +1,4 @@
-"""Blocks told apart by their start events, whatever their index: the shared part, and Anthropic and Cohere."""
+"""Blocks are distinguished by their start events, whatever their index: the shared part, and Anthropic and Cohere."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_interleaved_calls_with_ids() -> None:
 
 @pytest.mark.parametrize("name", ["anthropic", "cohere"])
 def test_calls_with_one_id(name: str) -> None:
-    """Two results could not be told apart, so the second call gets an id of its own."""
+    """Two results could not be distinguished, so the second call gets an id of its own."""
     events = [begin(name, 0, "a"), stop(name, 0), begin(name, 1, "a"), piece(name, 1, '{"y":2}')]
     (_, _, first), (_, args, second) = calls(summed(name, around(name, *events)))
     assert (first, args) == ("a", {"y": 2})

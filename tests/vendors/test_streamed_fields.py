@@ -29,12 +29,12 @@ CASES: list[tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@each(("begun", "pieces", "wanted"), CASES)
+@each(("begun", "pieces", "expected"), CASES)
 def test_what_is_added_up(
-    begun: dict[str, Any], pieces: list[dict[str, Any]], wanted: dict[str, Any]
+    begun: dict[str, Any], pieces: list[dict[str, Any]], expected: dict[str, Any]
 ) -> None:
     """Text continues text; of other values the latest counts, and lists are joined."""
-    assert added(StreamedFields(begun), begun, *pieces) == wanted
+    assert added(StreamedFields(begun), begun, *pieces) == expected
 
 
 def test_texts_that_are_no_pieces() -> None:

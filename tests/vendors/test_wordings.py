@@ -1,4 +1,4 @@
-"""The shared wordings: each text that was seen means what its row says, and no innocent text does."""
+"""The shared wordings: each text that was seen means the class of its row, and no innocent text does."""
 
 from __future__ import annotations
 

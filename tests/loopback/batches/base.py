@@ -220,11 +220,11 @@ class Batches:
         return Reply(status, compact(value).encode(), headers)
 
     def lines(self, values: list[JSON]) -> Reply:
-        """Return lines of JSON, broken off where the plan wants it; nothing rests on their content type."""
+        """Return lines of JSON, broken off where the plan has it; nothing rests on their content type."""
         return self.whole("\n".join(map(compact, values)).encode(), {})
 
     def whole(self, content: bytes, headers: dict[str, str]) -> Reply:
-        """Return a body, broken off where the plan wants it."""
+        """Return a body, broken off where the plan has it."""
         if self.plan.broken:
             self.plan.broken -= 1
             content = content[: len(content) // 2]

@@ -134,7 +134,7 @@ def test_unknown_events_blocks_and_deltas_do_no_harm() -> None:
 
 
 @each(
-    ("start", "deltas", "wanted"),
+    ("start", "deltas", "expected"),
     [
         ({}, [{"score": 0.5}, {"score": 0.7}], {"score": 0.7}),
         ({}, [{"a": {"b": 1}}, {"a": {"b": "x"}}], {"a": {"b": "x"}}),
@@ -144,7 +144,7 @@ def test_unknown_events_blocks_and_deltas_do_no_harm() -> None:
     ],
 )
 def test_unknown_deltas_can_be_added_up(
-    start: dict[str, Any], deltas: list[dict[str, Any]], wanted: dict[str, Any]
+    start: dict[str, Any], deltas: list[dict[str, Any]], expected: dict[str, Any]
 ) -> None:
     """Fields whose pieces LangChain cannot add are given once, at the block's end or the answer's."""
     made = events(answer([{"type": "from_the_future", "x": 1, **start}]))
@@ -152,7 +152,7 @@ def test_unknown_deltas_can_be_added_up(
         {"type": "content_block_delta", "index": 0, "delta": {"type": "future", **delta}} for delta in deltas
     ]
     for sent in (made, [event for event in made if event["type"] != "content_block_stop"]):
-        block = {"type": "from_the_future", "x": 1, "index": 0, **wanted}
+        block = {"type": "from_the_future", "x": 1, "index": 0, **expected}
         assert summed(chunks(wire(*sent))).content == [block]
 
 

@@ -201,9 +201,9 @@ def without_index(content: Any) -> Any:
 def test_citations() -> None:
     """Citations are LangChain's standard annotations, on the text they cite, streamed or not."""
     thought = {"type": "thinking", "thinking": "hm"}
-    wanted = [{"type": "text", "text": "Under rain.", "annotations": [ANNOTATION]}]
+    expected = [{"type": "text", "text": "Under rain.", "annotations": [ANNOTATION]}]
     whole = decode(answer(content=[thought, text("Under rain.")], citations=[CITATION]))
-    assert whole.content == wanted
+    assert whole.content == expected
     assert [block["type"] for block in whole.content_blocks] == ["reasoning", "text"]
     raw = [
         START,
@@ -218,8 +218,8 @@ def test_citations() -> None:
         end(),
     ]
     total = summed(stream(events(*raw) + DONE, extra=DOCUMENTS))
-    assert without_index(total.content) == wanted
-    assert without_index(total.content_blocks)[1:] == wanted
+    assert without_index(total.content) == expected
+    assert without_index(total.content_blocks)[1:] == expected
     assert total.text == whole.text == "Under rain."
 
 

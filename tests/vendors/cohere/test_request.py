@@ -21,9 +21,13 @@ def test_smallest_request() -> None:
     request = VENDOR.encode_request(call())
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in str(request.url)
-    wanted = {"model": "command-a-03-2025", "messages": [{"role": "user", "content": "hi"}], "stream": False}
-    assert json.loads(request.content) == wanted
-    assert body(stream=True) == {**wanted, "stream": True}
+    expected = {
+        "model": "command-a-03-2025",
+        "messages": [{"role": "user", "content": "hi"}],
+        "stream": False,
+    }
+    assert json.loads(request.content) == expected
+    assert body(stream=True) == {**expected, "stream": True}
 
 
 def test_params() -> None:
@@ -49,10 +53,10 @@ THINKING = [
 ]
 
 
-@each(("params", "wanted"), THINKING)
-def test_thinking(params: dict[str, Any], wanted: dict[str, Any]) -> None:
+@each(("params", "expected"), THINKING)
+def test_thinking(params: dict[str, Any], expected: dict[str, Any]) -> None:
     """Reasoning is a switch with a budget."""
-    assert body(params=params)["thinking"] == wanted
+    assert body(params=params)["thinking"] == expected
 
 
 CHOICES = [
@@ -168,9 +172,9 @@ TURNS = [
 ]  # fmt: skip
 
 
-@each(("message", "wanted"), TURNS)
-def test_turn(message: Any, wanted: dict[str, Any]) -> None:
+@each(("message", "expected"), TURNS)
+def test_turn(message: Any, expected: dict[str, Any]) -> None:
     """Each kind of message is spelled as the API has it, and left as it was."""
     before = message.model_dump()
-    assert turn(message) == wanted
+    assert turn(message) == expected
     assert message.model_dump() == before

@@ -54,7 +54,7 @@ def test_facts_are_looked_up_by_vendor_and_model() -> None:
 
 @pytest.mark.parametrize("vendor", ["openai", "azure"])
 def test_the_least_output_of_an_api_is_reported(vendor: str) -> None:
-    """Responses take no limit below 16: it is raised and noted, or refused where that is wanted."""
+    """Responses take no limit below 16: it is raised and noted, or refused where that is chosen."""
     fields = {"params": {"max_tokens": 5}, "extra": {"use_responses_api": True}}
     call, kinds = _call(vendor, **fields)
     assert (call.params["max_tokens"], kinds) == (16, ["max_tokens_raised"])

@@ -40,7 +40,7 @@ def test_what_fits_and_what_does_not() -> None:
 
 
 def test_models_that_call_no_tools_do_not_check() -> None:
-    """Where the profile says so."""
+    """Where the profile has it."""
 
     class _Mute(type(_VENDORS["openai"])):
         name = "mute"

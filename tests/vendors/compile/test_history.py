@@ -16,5 +16,5 @@ def test_histories_are_compiled_for_targets_by_name() -> None:
     assert [change.kind for change in changes] == ["system_to_user"]
     assert compile_history(late, _VENDORS["anthropic"], model="m")[0] == out
     assert compile_history(late, "mine:m", lookup=lambda _: _VENDORS["openai"])[1] == []
-    with pytest.raises(LookupError, match="nobody"):
-        compile_history(late, "nobody:m")
+    with pytest.raises(LookupError, match="unknown"):
+        compile_history(late, "unknown:m")

@@ -166,7 +166,7 @@ def test_anthropics_answers_are_closed_and_their_limits_described() -> None:
 
 
 def test_ollama_gets_plain_types() -> None:
-    """Its server knows neither definitions nor unions in a tool's arguments."""
+    """Its server takes neither definitions nor unions in a tool's arguments."""
     made, _ = _kinds(_Order.model_json_schema(), _DIALECTS["ollama:tool"])
     assert made["properties"]["note"]["type"] == ["string", "null"]
     assert made["properties"]["item"]["type"] == "object"

@@ -121,8 +121,8 @@ def test_extras_and_strictness_ride_along() -> None:
 def test_every_form_of_an_answer_shape() -> None:
     """OpenAI's dicts in both spellings, classes, titled schemas."""
     inner = {"name": "n", "schema": _SCHEMA, "strict": True}
-    asked = {"type": "json_schema", "json_schema": inner, "method": "json_schema"}
-    assert neutral_output(asked) == OutputSchema("n", _SCHEMA, True, "json_schema")
+    response_format = {"type": "json_schema", "json_schema": inner, "method": "json_schema"}
+    assert neutral_output(response_format) == OutputSchema("n", _SCHEMA, True, "json_schema")
     assert neutral_output({"type": "json_schema", **inner}) == OutputSchema("n", _SCHEMA, True)
     assert neutral_output({"type": "json_object"}) == OutputSchema("answer", None, method="json_mode")
     assert neutral_output({"type": "text"}) is neutral_output(None) is None

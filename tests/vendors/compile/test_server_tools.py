@@ -129,7 +129,7 @@ def test_a_tool_never_does_more_than_it_may(vendor: str, tool: Any) -> None:
 
 
 def test_hints_are_left_out_with_a_report() -> None:
-    """Where an answer is the same in kind without them; an error if the caller wants that."""
+    """Where an answer is the same in kind without them; an error if the caller chose that."""
     tool = {"type": "web_search", "max_uses": 2}
     body, _, kinds = _body("openai", server_tools=[tool])
     assert (body["tools"], kinds) == ([{"type": "web_search"}], ["server_tool_adapted"])

@@ -61,7 +61,7 @@ def test_a_tool_that_cannot_be_forced_is_offered_alone() -> None:
 
 
 def test_server_tools_go_only_to_their_vendor() -> None:
-    """Elsewhere an error that falls back, or dropped if the caller says so."""
+    """Elsewhere an error that falls back, or dropped if the caller chose that."""
     search = {"type": "web_search_20250305", "name": "web_search"}
     call, _ = _call("anthropic", server_tools=[search])
     assert call.server_tools == [search]
@@ -138,7 +138,7 @@ def test_the_callers_method_is_honoured_where_the_target_has_it() -> None:
 
 
 def test_json_mode_without_a_schema() -> None:
-    """OpenAI wants the word JSON in the conversation; Anthropic has no JSON mode."""
+    """OpenAI requires the word JSON in the conversation; Anthropic has no JSON mode."""
     shape = OutputSchema("answer", None, method="json_mode")
     call, _ = _call("openai", output=shape)
     assert call.output == shape

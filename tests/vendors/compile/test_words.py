@@ -198,7 +198,7 @@ def test_hosts_that_refuse_unknown_words_get_none(host: str) -> None:
     assert made.request.extra == {}
 
 
-def test_a_word_that_two_vendors_own_is_told_apart_by_its_value() -> None:
+def test_a_word_that_two_vendors_own_is_distinguished_by_its_value() -> None:
     """`reasoning` is an object of OpenAI's and a switch of Ollama's; `context_management` a list or an object."""
     assert words("openai", extra={"reasoning": {"summary": "auto"}}).request.extra == {
         "reasoning": {"summary": "auto"}
@@ -273,8 +273,8 @@ def test_scoped_words_are_for_their_vendor_alone_and_go_as_they_are() -> None:
 
 def test_parallel_tool_calls_has_the_same_levels() -> None:
     """Though it is no word of a body here."""
-    asked = {"parallel_tool_calls": True, "defaults": frozenset({"parallel_tool_calls"})}
-    assert words("openai", {"parallel_tool_calls": False}, **asked).request.parallel_tool_calls is False
+    switches = {"parallel_tool_calls": True, "defaults": frozenset({"parallel_tool_calls"})}
+    assert words("openai", {"parallel_tool_calls": False}, **switches).request.parallel_tool_calls is False
     assert words(
         "openai", {"parallel_tool_calls": False}, parallel_tool_calls=True
     ).request.parallel_tool_calls

@@ -32,8 +32,8 @@ STATES: list[tuple[dict[str, Any], str]] = [
 @each("state", STATES)
 def test_states(state: tuple[dict[str, Any], str]) -> None:
     """With either prefix, or `done`."""
-    fields, wanted = state
-    assert api().job(json.dumps({"name": "batches/1", **fields}).encode()).state == wanted
+    fields, expected = state
+    assert api().job(json.dumps({"name": "batches/1", **fields}).encode()).state == expected
 
 
 def test_results_are_matched_by_key() -> None:

@@ -133,29 +133,29 @@ def test_a_fallback_in_the_middle_of_a_tool_loop() -> None:
 
 
 def _check_legal(out: list[BaseMessage], rules: HistoryRules) -> None:
-    asked: list[str] = []
+    unanswered: list[str] = []
     seen: set[str] = set()
     for place, message in enumerate(out):
         assert type(message) in {SystemMessage, HumanMessage, AIMessage, ToolMessage}
         if isinstance(message, ToolMessage):
-            assert message.tool_call_id == asked.pop(0)
+            assert message.tool_call_id == unanswered.pop(0)
             assert message.name
         else:
-            assert not asked
+            assert not unanswered
         if isinstance(message, AIMessage):
-            asked = [str(call["id"]) for call in message.tool_calls]
-            assert not seen & set(asked)
-            seen |= set(asked)
-            assert rules.tool_id is None or all(rules.tool_id.fullmatch(id_) for id_ in asked)
-            assert asked or message.content
-            if rules.call_signature and asked:
+            unanswered = [str(call["id"]) for call in message.tool_calls]
+            assert not seen & set(unanswered)
+            seen |= set(unanswered)
+            assert rules.tool_id is None or all(rules.tool_id.fullmatch(id_) for id_ in unanswered)
+            assert unanswered or message.content
+            if rules.call_signature and unanswered:
                 assert any(
                     "signature" in b.get("extras", {}) for b in message.content if b["type"] == "tool_call"
                 )
         if rules.system == "leading":
             assert place == 0 or not isinstance(message, SystemMessage)
         _check_blocks(message, rules)
-    assert not asked
+    assert not unanswered
     _check_order(out, rules)
 
 

@@ -48,7 +48,7 @@ def test_reasoning_of_another_model_or_vendor_is_dropped() -> None:
 
 
 def test_item_ids_stay_at_home_only() -> None:
-    """A Responses turn keeps `rs_`, `msg_` and `fc_` ids for itself; nobody else sees them."""
+    """A Responses turn keeps `rs_`, `msg_` and `fc_` ids for itself; they go to no other target."""
     history: list[BaseMessage] = [HumanMessage("hi"), answer_of("responses")]
     home, _ = compiled(history, "responses")
     assert [b.get("id") for b in home[1].content if isinstance(b, dict)] == ["rs_1", "msg_1", "call_A1"]

@@ -40,12 +40,12 @@ Edit = Callable[[list[BaseMessage]], None]
 
 def exchange(number: int, *, tool: bool) -> list[BaseMessage]:
     """Return a question and its answer, with a call of a tool or without."""
-    asked, answered = HumanMessage(f"Question {number}?"), AIMessage(f"Answer {number}.")
+    question, answered = HumanMessage(f"Question {number}?"), AIMessage(f"Answer {number}.")
     if not tool:
-        return [asked, answered]
+        return [question, answered]
     call = {"name": "look", "args": {"n": number, "q": "x"}, "id": f"call_{number}"}
     result = ToolMessage("found", tool_call_id=call["id"], name="look")
-    return [asked, AIMessage("", tool_calls=[call]), result, answered]
+    return [question, AIMessage("", tool_calls=[call]), result, answered]
 
 
 def _args(value: Any) -> Edit:

@@ -27,7 +27,7 @@ def test_ids_are_rewritten_alike_and_always_the_same() -> None:
     assert SAFE_ID.fullmatch(first[2].tool_call_id)
 
 
-def test_an_id_used_in_two_turns_is_told_apart() -> None:
+def test_an_id_used_in_two_turns_is_distinguished() -> None:
     """Servers that number calls anew in each turn do not confuse results."""
     call = {"name": "look", "args": {}, "id": "call_0"}
     history: list[BaseMessage] = [
@@ -99,7 +99,7 @@ def test_invalid_calls_stay_only_if_answered() -> None:
 
 
 def test_tool_names_are_mapped() -> None:
-    """Calls and results speak of the tools as the target knows them."""
+    """Calls and results have the tools' names at the target."""
     out, _ = compiled(
         [HumanMessage("hi"), answer_of("openai"), ToolMessage("1", tool_call_id="call_A1", name="look")],
         "openai",

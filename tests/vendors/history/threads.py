@@ -26,7 +26,7 @@ _ALL_MEDIA = frozenset({"image", "image_url", "pdf", "pdf_url", "audio", "video"
 SAFE_ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-# What users.md section 2 says of the seven vendors.
+# The seven vendors' histories.
 RULES = {
     "openai": HistoryRules(
         "openai",

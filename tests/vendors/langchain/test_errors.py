@@ -76,7 +76,7 @@ def test_botocore_s_errors() -> None:
 
 
 def test_bad_requests_end_the_call() -> None:
-    """What is wrong for everyone is neither retried nor sent elsewhere."""
+    """What is wrong for all vendors is neither retried nor sent elsewhere."""
     spare = Scripted()
     with pytest.raises(errors.InvalidRequestError):
         router(Scripted(steps=[core.ModelInvalidRequestError("no")]), spare).invoke("Hello")

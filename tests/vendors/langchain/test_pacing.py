@@ -33,7 +33,7 @@ class Gate(BaseRateLimiter):
 
 
 class Hanging(Gate):
-    """Waits for ever, asked or not."""
+    """Waits for ever, whatever `blocking` is."""
 
     async def aacquire(self, *, blocking: bool = True) -> bool:
         """Wait."""

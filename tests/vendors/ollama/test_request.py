@@ -31,9 +31,9 @@ def turn(message: Any) -> dict[str, Any]:
 
 def test_smallest_request() -> None:
     """`stream` is always sent, because a server streams by default."""
-    wanted = {"model": "llama3.1", "messages": [{"role": "user", "content": "hi"}], "stream": False}
-    assert body() == wanted
-    assert body(stream=True) == {**wanted, "stream": True}
+    expected = {"model": "llama3.1", "messages": [{"role": "user", "content": "hi"}], "stream": False}
+    assert body() == expected
+    assert body(stream=True) == {**expected, "stream": True}
 
 
 def test_params() -> None:
@@ -65,7 +65,7 @@ THINK = [
 
 @each(("model", "params", "think"), THINK)
 def test_think(model: str, params: dict[str, Any], think: bool | str) -> None:
-    """Effort is a level for gpt-oss and a switch for everyone else."""
+    """Effort is a level for gpt-oss and a switch for all other models."""
     assert body(model=model, params=params)["think"] == think
 
 
@@ -153,11 +153,11 @@ TURNS = [
 ]
 
 
-@each(("message", "wanted"), TURNS)
-def test_turn(message: Any, wanted: dict[str, Any]) -> None:
+@each(("message", "expected"), TURNS)
+def test_turn(message: Any, expected: dict[str, Any]) -> None:
     """Each kind of message is spelled as the API has it, and left as it was."""
     before = message.model_dump()
-    assert turn(message) == wanted
+    assert turn(message) == expected
     assert message.model_dump() == before
 
 

@@ -118,9 +118,9 @@ STATES: list[tuple[dict[str, Any], str, list[str]]] = [
 @each("state", STATES)
 def test_states(state: tuple[dict[str, Any], str, list[str]]) -> None:
     """Files are read in every end; empty names are none."""
-    fields, wanted, results = state
+    fields, expected, results = state
     found = api_of("openai").job(job(**fields))
-    assert (found.state, list(found.results)) == (wanted, results)
+    assert (found.state, list(found.results)) == (expected, results)
 
 
 def test_what_is_known_of_a_job() -> None:
@@ -153,10 +153,10 @@ LINES: list[tuple[dict[str, Any], tuple[int | None, bytes, str]]] = [
 
 @each("line", LINES)
 def test_results(line: tuple[dict[str, Any], tuple[int | None, bytes, str]]) -> None:
-    """A line succeeded only if its status says so, not because its `error` is null."""
-    fields, wanted = line
+    """A line succeeded only if its status is one of success, not because its `error` is null."""
+    fields, expected = line
     (found,) = api_of("openai").decode(json.dumps({"custom_id": "r1", **fields}).encode())
-    assert (found.row_id, (found.status, found.body, found.reason)) == ("r1", wanted)
+    assert (found.row_id, (found.status, found.body, found.reason)) == ("r1", expected)
 
 
 def test_files() -> None:

@@ -263,7 +263,7 @@ SPEECH = [{"id": "au", "data": "aG", "transcript": "Hel"}, {"id": "au", "data": 
 
 
 @each(
-    ("name", "pieces", "wanted"),
+    ("name", "pieces", "expected"),
     [
         ("images", [[image] for image in IMAGES], IMAGES),
         ("annotations", [[note] for note in NOTES], NOTES),
@@ -272,11 +272,11 @@ SPEECH = [{"id": "au", "data": "aG", "transcript": "Hel"}, {"id": "au", "data": 
         ("audio", [{"id": "au", "score": 0.5}, {"score": 0.7}], {"id": "au", "score": 0.7}),
     ],
 )  # fmt: skip
-def test_what_comes_beside_the_content(name: str, pieces: list[Any], wanted: Any) -> None:
+def test_what_comes_beside_the_content(name: str, pieces: list[Any], expected: Any) -> None:
     """Elements with one index stay apart, numbers are not added, and a whole answer is the same."""
     message = summed(streamed(*[event({name: piece}) for piece in pieces], event({}, "stop"), DONE))
-    assert message.additional_kwargs == {name: wanted}
-    assert decoded({"content": "", name: wanted}).additional_kwargs == {name: wanted}
+    assert message.additional_kwargs == {name: expected}
+    assert decoded({"content": "", name: expected}).additional_kwargs == {name: expected}
 
 
 def test_a_message_in_place_of_a_delta() -> None:

@@ -61,7 +61,7 @@ def test_a_host_answers(host: Any, server: LoopbackServer) -> None:
 
 
 def test_init_chat_models_words_are_known() -> None:
-    """Each of LangChain's providers is a vendor, or the message says how it is reached."""
+    """Each of LangChain's providers is a vendor, or the message shows how it is reached."""
     named = DispatcherChatModel("openai:gpt-6-luna", env={"OPENAI_API_KEY": "k-12345678"})
     table = named._engine.registry.resolver.vendors
     unknown = [word for word in _BUILTIN_PROVIDERS if word not in table and word not in PACKAGES]
@@ -77,7 +77,7 @@ def test_what_a_package_reaches_is_said(word: str) -> None:
 
 
 def test_a_hosts_key_alone_needs_a_model() -> None:
-    """Models of hosts come and go: none is taken by itself, and the message says what to write."""
+    """Models of hosts come and go: none is taken by itself, and the message names what to write."""
     with pytest.raises(ConfigurationError, match=r"GROQ_API_KEY is set: write model='groq:<model>'"):
         DispatcherChatModel(env={"GROQ_API_KEY": "k-12345678"})
 
