@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManager,
@@ -29,17 +29,28 @@ from langchain_llmdispatch.callbacks.events import RunManager
 
 _RUN: ContextVar[RunManager | None] = ContextVar("llmdispatch_run", default=None)
 _INVOKED: ContextVar[RunManager | None] = ContextVar("llmdispatch_invoked", default=None)
+_ON_LLM_END = AsyncCallbackManagerForLLMRun.on_llm_end  # another one, of a tracer that wraps it, is called
 _Run = TypeVar("_Run", CallbackManagerForLLMRun, AsyncCallbackManagerForLLMRun)
 
 
 async def settled(answer: Awaitable[ChatResult], run: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
     """Return an answer; end its run if it is cancelled, which LangChain does in `astream` only."""
     try:
-        return await answer
+        result = await answer
     except asyncio.CancelledError as error:
         if run is not None:
             await run.on_llm_error(error, response=LLMResult(generations=[]))
         raise
+    if run is not None and not run.handlers and type(run).on_llm_end is _ON_LLM_END:
+        vars(run)["on_llm_end"] = _unobserved_end
+    return result
+
+
+def _unobserved_end(_response: LLMResult, **_kwargs: Any) -> asyncio.Future[None]:
+    """End a run without handlers: LangChain's own method does nothing for it, in two tasks."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended.set_result(None)
+    return ended
 
 
 async def settled_stream(

@@ -7,11 +7,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler, CallbackManager, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    BaseCallbackHandler,
+    CallbackManager,
+    CallbackManagerForLLMRun,
+)
 from langchain_core.language_models import BaseChatModel
+from langchain_core.outputs import ChatResult, LLMResult
 
 from langchain_llmdispatch import DispatcherChatModel
-from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, take_run
+from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, settled, take_run
 from tests.callbacks.handlers import RecordingHandler, collect
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -94,3 +100,47 @@ def test_a_manager_as_callbacks_and_a_run_id_are_honoured(server: LoopbackServer
     assert (seen["run_id"], seen["parent_run_id"], sorted(seen["tags"])) == (run_id, parent, ["own", "t"])
     assert seen["metadata"]["k"] == 1
     assert handler.names() == ["start", "attempt", "usage", "end"]
+
+
+def test_the_end_of_an_unobserved_run_makes_no_task(server: LoopbackServer) -> None:
+    """LangChain ends a run in two tasks; without a handler there is only that of the answer."""
+    model, made = model_of(deployment(server, "openai")), list[Any]()
+
+    async def main() -> None:
+        await model.ainvoke("hello")  # connects
+        asyncio.get_running_loop().set_task_factory(_counting(made))
+        await model.ainvoke("hello")
+        asyncio.get_running_loop().set_task_factory(None)
+
+    asyncio.run(main())
+    assert len(made) == 1
+
+
+def _counting(made: list[Any]) -> Any:
+    def task_of(loop: asyncio.AbstractEventLoop, coroutine: Any, **kwargs: Any) -> asyncio.Task[Any]:
+        made.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **kwargs)
+
+    return task_of
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_a_run_is_ended_by_a_manager_that_does_it_in_its_own_way(observed: bool) -> None:
+    """A tracer may have its own class of run: its `on_llm_end` is called, with a handler or without."""
+    ended: list[Any] = []
+
+    class Traced(AsyncCallbackManagerForLLMRun):
+        async def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+            ended.append(response)
+
+    async def answer() -> ChatResult:
+        return ChatResult(generations=[])
+
+    async def main() -> None:
+        handlers: list[BaseCallbackHandler] = [RecordingHandler()] if observed else []
+        run = Traced(run_id=UUID(int=1), handlers=handlers, inheritable_handlers=[])
+        await settled(answer(), run)
+        await run.on_llm_end(LLMResult(generations=[]))
+
+    asyncio.run(main())
+    assert len(ended) == 1
