@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +67,9 @@ class AsyncConnection(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # -- the other side ----------------------------------------------------------------------------
 
@@ -122,11 +123,11 @@ class AsyncConnection(asyncio.Protocol):
                 return b""
             left, interrupt = read_deadline.seconds(httpx.ReadTimeout), read_deadline.interrupt
             if interrupt is None:
-                await self._wait(left)
+                await self._arrival(left)
                 continue
             try:
                 with interrupt.on(self):
-                    await self._wait(left)
+                    await self._arrival(left)
             except httpcore.ReadTimeout:
                 raise httpx.ReadTimeout("timed out") from None
         return self._taken()
@@ -142,19 +143,16 @@ class AsyncConnection(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def _wait(self, seconds: float) -> None:
-        """Wait until something happens, `seconds` at most.
+    def _arrival(self, seconds: float) -> asyncio.Future[None]:
+        """Return what is done as soon as something happens, or fails after so many seconds.
 
         A timer that is set stays: most answers come long before it, and one timer serves many reads.
         """
         self._due = due = self._loop.time() + seconds
         if self._timer is None or self._timer_due > due + _LATE:
             self._set_timer(due)
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _set_timer(self, due: float) -> None:
         if self._timer is not None:
@@ -162,13 +160,14 @@ class AsyncConnection(asyncio.Protocol):
         self._timer_due, self._timer = due, self._loop.call_at(due, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
-        if self._waiter is None or self._waiter.done():
+        self._timer, waiter = None, self._waiter
+        if waiter is None or waiter.done():
             return
         if self._due > self._timer_due:
             self._set_timer(self._due)
         else:
-            self._waiter.set_exception(httpx.ReadTimeout("timed out"))
+            self._waiter = None  # an error leads to the frames that it passed, and from there back to here
+            waiter.set_exception(httpx.ReadTimeout("timed out"))
 
     def is_fresh(self) -> bool:
         """Return whether nothing has arrived since it became idle, not even its end."""
@@ -195,7 +194,7 @@ class AsyncConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close it at once; nothing more is read or sent."""
-        self.is_closed = self._over = True
+        self.is_closed, self._over, self._waiter = True, True, None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -221,15 +220,20 @@ class AsyncPool(Pool[AsyncConnection]):
         super().__init__(origin, context, most, family)
         self._waiters: deque[asyncio.Future[AsyncConnection | None]] = deque()
 
-    async def handle_async_request(
+    def handle_async_request(
         self, request: httpx.Request, read_deadline: ReadDeadline
-    ) -> httpx.Response:
+    ) -> Coroutine[Any, Any, httpx.Response]:
         """Send a request, and return its response; see `SyncPool.handle_request`."""
-        data = request_bytes(request, self._origin)
+        return self._response(request_bytes(request, self._origin), request.method, read_deadline)
+
+    async def _response(self, data: bytes, method: str, read_deadline: ReadDeadline) -> httpx.Response:
         connection = self.take() or await self._connected(read_deadline)
-        reader = ResponseReader(request.method)
+        reader = ResponseReader(method)
         body = _AsyncBody(self, connection, reader, read_deadline)
-        await body.begin(data)
+        connection.send(data)
+        del data  # neither it nor the request is kept while the answer is waited for
+        while not reader.status:
+            await body.read()
         return reader.response(body)
 
     async def aclose(self) -> None:
@@ -299,14 +303,8 @@ class _AsyncBody(httpx.AsyncByteStream):
         self._owner, self._reader, self._read_deadline = pool, reader, read_deadline
         self._connection: AsyncConnection | None = connection
 
-    async def begin(self, data: bytes) -> None:
-        """Send the request, and read the head."""
-        if self._connection is not None:
-            self._connection.send(data)
-        while not self._reader.status:
-            await self._read()
-
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Wait for the next piece of the response, and read it."""
         connection = self._connection
         if connection is None:
             raise httpx.StreamClosed
@@ -333,7 +331,7 @@ class _AsyncBody(httpx.AsyncByteStream):
         while not (data := reader.take()):
             if reader.over:
                 raise StopAsyncIteration
-            await self._read()
+            await self.read()
         return data
 
     async def aclose(self) -> None:

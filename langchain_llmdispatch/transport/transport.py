@@ -15,7 +15,7 @@ import re
 import ssl
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
@@ -160,23 +160,37 @@ class Transport:
             if self.middlewares or self.process_middlewares:
                 send = partial(self._asend, read_deadline=read_deadline)
                 return await asend_through(self._layers(), request, read_deadline, send)
-            return await self._asend(request, read_deadline)
+            coming = self._asend(request, read_deadline)
+            del request  # a long prompt is not kept while its answer is waited for
+            return await coming
         except (httpx.HTTPError, httpx.InvalidURL, ConfigurationError) as error:
             failure = failure_of(error, read_deadline)
         raise failure
 
-    async def _asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
-        client: AsyncClient | None = request.extensions.get(ASYNC_CLIENT)
-        if client is not None:
-            self._adopt(client, request, read_deadline)
-            try:
-                return await self._in_time(client, request, read_deadline)
-            except Exception as error:  # noqa: BLE001 - as in `_send`
-                return answer_in(error)
-        held = self._async.get(asyncio.get_running_loop()) or await self._senders_of_loop()
+    def _asend(
+        self, request: httpx.Request, read_deadline: ReadDeadline
+    ) -> Coroutine[Any, Any, httpx.Response]:
+        if request.extensions.get(ASYNC_CLIENT) is not None:
+            return self._asend_with(request.extensions[ASYNC_CLIENT], request, read_deadline)
+        held = self._async.get(asyncio.get_running_loop())
+        if held is None:
+            return self._asend_first(request, read_deadline)
         key = _key(request)
         sender = held.get(key) or self._async_sender(held, key, request.url)
-        return await sender.handle_async_request(request, read_deadline)
+        return sender.handle_async_request(request, read_deadline)
+
+    async def _asend_first(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
+        await self._make_senders_of_loop()
+        return await self._asend(request, read_deadline)
+
+    async def _asend_with(
+        self, client: AsyncClient, request: httpx.Request, read_deadline: ReadDeadline
+    ) -> httpx.Response:
+        self._adopt(client, request, read_deadline)
+        try:
+            return await self._in_time(client, request, read_deadline)
+        except Exception as error:  # noqa: BLE001 - as in `_send`
+            return answer_in(error)
 
     async def _in_time(
         self, client: AsyncClient, request: httpx.Request, read_deadline: ReadDeadline
@@ -238,14 +252,13 @@ class Transport:
                 return held.add(key, AsyncPool(origin, self._context(origin), family=held.senders))
             return held.add(key, AsyncDelegate(origin, self._context(origin)))
 
-    async def _senders_of_loop(self) -> _LoopSenders:
+    async def _make_senders_of_loop(self) -> None:
         held = _LoopSenders()
         with self._lock:
             # A closed loop's connections are dead; a client kept for it would fail (or keep it alive).
             self._async = {k: v for k, v in self._async.items() if not k.is_closed()}
             self._async[asyncio.get_running_loop()] = held
         await held.keep()
-        return held
 
 
 class Key(NamedTuple):
