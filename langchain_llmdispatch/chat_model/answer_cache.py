@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing
+from contextlib import AbstractContextManager, aclosing, closing, nullcontext
 from contextvars import ContextVar, Token
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -150,6 +150,10 @@ def _whole(chunks: list[ChatGenerationChunk]) -> list[Any]:
         message, info = generation.message, generation.generation_info or {}
         message.response_metadata = {**info, **message.response_metadata}
     return generations
+
+
+UNKEYED: AbstractContextManager[None] = nullcontext()
+"""Stands for a `KeyedRun` where there is no cache."""
 
 
 class KeyedRun:

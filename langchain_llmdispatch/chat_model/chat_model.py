@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -16,18 +17,19 @@ from pydantic import ConfigDict, model_validator
 
 from langchain_llmdispatch.callbacks.events import RunManager
 from langchain_llmdispatch.chat_model import late
-from langchain_llmdispatch.chat_model.answer_cache import CachedAnswers, KeyedRun
+from langchain_llmdispatch.chat_model.answer_cache import UNKEYED, CachedAnswers, KeyedRun
 from langchain_llmdispatch.chat_model.block_events import BlockEvents
 from langchain_llmdispatch.chat_model.managed import ManagedModel
 from langchain_llmdispatch.chat_model.many_calls import ManyCalls
 from langchain_llmdispatch.chat_model.request import messages_of, passable, with_choices, with_signature
 from langchain_llmdispatch.chat_model.run_context import (
     StreamRun,
+    end_cancelled,
     is_invoked,
     set_run,
-    settled,
     settled_stream,
     take_run,
+    without_tasks,
 )
 from langchain_llmdispatch.chat_model.serialization import SerializedFields
 from langchain_llmdispatch.chat_model.tokens import TokenCounting
@@ -198,8 +200,14 @@ class DispatcherChatModel(
         **kwargs: Any,
     ) -> ChatResult:
         engine = self._engine
-        answer = engine.asynchronous.generate(*engine.begin(messages, stop, kwargs, run_manager))
-        return await settled(answer, run_manager)
+        try:
+            answer = engine.asynchronous.generate(*engine.begin(messages, stop, kwargs, run_manager))
+            result = await answer
+        except asyncio.CancelledError as error:
+            await end_cancelled(run_manager, error)
+            raise
+        without_tasks(run_manager)
+        return result
 
     def _stream(
         self,
@@ -268,11 +276,7 @@ class DispatcherChatModel(
     ) -> AIMessage:
         """Return the answer; see `BaseChatModel.invoke`."""
         prepared = with_choices(config)
-        with (
-            nullcontext()
-            if self.cache in (None, False) and get_llm_cache() is None
-            else KeyedRun(self, prepared)
-        ):
+        with UNKEYED if self.cache in (None, False) and get_llm_cache() is None else KeyedRun(self, prepared):
             return super().invoke(input, prepared, **passable(kwargs))
 
     async def ainvoke(
@@ -281,11 +285,7 @@ class DispatcherChatModel(
         """Return the answer; see `BaseChatModel.ainvoke`."""
         await self._engine.ready()
         prepared = with_choices(config)
-        with (
-            nullcontext()
-            if self.cache in (None, False) and get_llm_cache() is None
-            else KeyedRun(self, prepared)
-        ):
+        with UNKEYED if self.cache in (None, False) and get_llm_cache() is None else KeyedRun(self, prepared):
             return await super().ainvoke(input, prepared, **passable(kwargs))
 
     def stream(

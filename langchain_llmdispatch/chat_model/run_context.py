@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from contextvars import ContextVar
 from types import TracebackType
@@ -22,7 +22,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
+from langchain_core.outputs import ChatGenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langchain_llmdispatch.callbacks.events import RunManager
@@ -33,21 +33,20 @@ _ON_LLM_END = AsyncCallbackManagerForLLMRun.on_llm_end  # another one, of a trac
 _Run = TypeVar("_Run", CallbackManagerForLLMRun, AsyncCallbackManagerForLLMRun)
 
 
-async def settled(answer: Awaitable[ChatResult], run: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
-    """Return an answer; end its run if it is cancelled, which LangChain does in `astream` only."""
-    try:
-        result = await answer
-    except asyncio.CancelledError as error:
-        if run is not None:
-            await run.on_llm_error(error, response=LLMResult(generations=[]))
-        raise
+async def end_cancelled(run: RunManager | None, error: asyncio.CancelledError) -> None:
+    """End the run of a call that is cancelled, which LangChain does in `astream` only."""
+    if isinstance(run, AsyncCallbackManagerForLLMRun):
+        await run.on_llm_error(error, response=LLMResult(generations=[]))
+
+
+def without_tasks(run: AsyncCallbackManagerForLLMRun | None) -> None:
+    """Let a run that is about to end do so without tasks, if it has no handler."""
     if run is not None and not run.handlers and type(run).on_llm_end is _ON_LLM_END:
         vars(run)["on_llm_end"] = _unobserved_end
-    return result
 
 
 def _unobserved_end(_response: LLMResult, **_kwargs: Any) -> asyncio.Future[None]:
-    """End a run without handlers: LangChain's own method does nothing for it, in two tasks."""
+    """End a run without handlers: LangChain's own method does nothing for one, in two tasks."""
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     ended.set_result(None)
     return ended
@@ -63,8 +62,7 @@ async def settled_stream(
                 yield chunk
     except (asyncio.CancelledError, GeneratorExit) as left:
         error = left if isinstance(left, asyncio.CancelledError) else asyncio.CancelledError()
-        if isinstance(run, AsyncCallbackManagerForLLMRun):
-            await run.on_llm_error(error, response=LLMResult(generations=[]))
+        await end_cancelled(run, error)
         raise
 
 

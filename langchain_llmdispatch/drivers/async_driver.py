@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
@@ -57,10 +57,10 @@ class AsyncDriver(Driver):
         )
         super().__init__(verbs, transport, limiter, pacer)
 
-    async def generate(self, dispatch: Dispatch, run: Run) -> ChatResult:
+    def generate(self, dispatch: Dispatch, run: Run) -> Coroutine[Any, Any, ChatResult]:
         """Return the first whole answer; see `SyncDriver.generate`."""
-        async with run:
-            return await self._whole(dispatch, run)
+        answer = self._whole(dispatch, run)
+        return answer if run.observer is None else _delivered(answer, run)
 
     async def stream(self, dispatch: Dispatch, run: Run) -> AsyncIterator[ChatGenerationChunk]:
         """Yield the chunks of the first answer that begins; see `SyncDriver.stream`."""
@@ -83,6 +83,12 @@ class AsyncDriver(Driver):
         task = self._tasks.get(runner)
         if task is not None and runner.attempt.target.vendor.runs:
             task.cancel()  # it has no connection that could be shut down
+
+
+async def _delivered(answer: Awaitable[T], run: Run) -> T:
+    """Return an answer once what is queued for the handlers of its run is delivered."""
+    async with run:
+        return await answer
 
 
 def _pieces(exchange: Exchange, response: httpx.Response | None) -> AsyncIterator[Any]:

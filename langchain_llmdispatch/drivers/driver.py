@@ -34,6 +34,7 @@ from langchain_llmdispatch.transport.transport import Transport
 
 # Seconds; a shorter wait for a permit is the limiter's own work, not a limit's.
 _NOTICEABLE = 0.002
+_UNLIMITED = nullcontext()
 
 
 class Driver:
@@ -53,7 +54,9 @@ class Driver:
 
     async def _whole(self, dispatch: Dispatch, run: Run) -> ChatResult:
         """Return the first whole answer that is accepted."""
-        outputs = [each async for outputs in self._outputs(dispatch, run, self._answer) for each in outputs]
+        outputs: list[Any] = []
+        async for some in self._outputs(dispatch, run, self._answer):
+            outputs += some
         return ChatResult(generations=outputs, llm_output=llm_output(outputs[-1].message))
 
     def _streamed(self, dispatch: Dispatch, run: Run) -> Lane:
@@ -84,9 +87,11 @@ class Driver:
                     else:
                         hedge_lane = partial(self._hedge, lane_of)
                         lane = race(self._verbs, dispatch, exchange, lane_of, hedge_lane)
-                    async with aclosing(lane):
+                    try:
                         async for outputs in lane:
                             yield outputs
+                    finally:
+                        await lane.aclose()
             if call.outcome == "answered":
                 return
         yield (call.paused or call.declined[-1]).outputs()
@@ -114,7 +119,7 @@ class Driver:
             await self._paced(self._pacer, attempt.left())
         permit = exchange.permit = await verbs.acquire(attempt, attempt.call.request)
         if permit is None:
-            return nullcontext()
+            return _UNLIMITED
         attempt.throttled = permit.waited if permit.waited > _NOTICEABLE else 0.0
         return permit
 

@@ -104,7 +104,7 @@ class Limiter:
         Raises:
             LimitTimeoutError: The limits do not admit it before the deadline.
         """
-        if not (attempt.target.limited or self._quotas):
+        if not self.limits(attempt.target):
             return None
         with self._queued(attempt, request, tokens) as permit:
             if permit is not None and permit.granted is not None:
@@ -115,7 +115,7 @@ class Limiter:
         self, attempt: Attempt, request: ChatRequest | None = None, *, tokens: float = 0.0
     ) -> Permit | None:
         """Wait in this task until `attempt` may be sent; see `acquire`."""
-        if not (attempt.target.limited or self._quotas):
+        if not self.limits(attempt.target):
             return None
         with self._queued(attempt, request, tokens) as permit:
             if permit is not None and permit.granted is not None:
@@ -144,7 +144,7 @@ class Limiter:
     def tokens(self, target: Target, request: ChatRequest) -> float:
         """Return the tokens that `request` is expected to use on `target`; 0 if nothing limits them."""
         queues = self._queues_of(target)
-        if not any(queue.counts_tokens for queue in queues):
+        if not self.counts_tokens(target):
             return 0.0
         own = target.deployment.params
         if request.scopes is not None:
@@ -163,16 +163,15 @@ class Limiter:
 
     def readiness(self, request: ChatRequest) -> Callable[[Target], float]:
         """Return `ready_in` for one request, whose tokens are counted at most once."""
-        counted: list[float] = []
+        return _Readiness(self, request)
 
-        def ready_in(target: Target) -> float:
-            if not (target.limited or self._quotas):
-                return 0.0
-            if not counted and any(queue.counts_tokens for queue in self._queues_of(target)):
-                counted.append(self.tokens(target, request))
-            return self.ready_in(target, *counted)
+    def limits(self, target: Target) -> bool:
+        """Return whether anything may limit requests to `target`."""
+        return bool(target.limited or self._quotas)
 
-        return ready_in
+    def counts_tokens(self, target: Target) -> bool:
+        """Return whether the tokens of requests to `target` are limited."""
+        return any(queue.counts_tokens for queue in self._queues_of(target))
 
     def headroom(self, target: Target) -> dict[str, float]:
         """Return what may be sent to `target` at once, by kind: `requests`, `tokens`, `concurrency`."""
@@ -272,6 +271,24 @@ class Limiter:
 
 def _rebuild(cls: type[Limiter], burst: float, shared: SharedLimits | None) -> Limiter:
     return cls(burst=burst, shared=shared)
+
+
+class _Readiness:
+    """`Limiter.ready_in` for one request; a closure is seven objects in each call."""
+
+    __slots__ = ("_limiter", "_request", "_tokens")
+
+    def __init__(self, limiter: Limiter, request: ChatRequest) -> None:
+        self._limiter, self._request = limiter, request
+        self._tokens: float | None = None
+
+    def __call__(self, target: Target) -> float:
+        limiter = self._limiter
+        if not limiter.limits(target):
+            return 0.0
+        if self._tokens is None and limiter.counts_tokens(target):
+            self._tokens = limiter.tokens(target, self._request)
+        return limiter.ready_in(target, self._tokens or 0.0)
 
 
 def _input_tokens(request: ChatRequest) -> float:

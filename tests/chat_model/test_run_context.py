@@ -14,10 +14,10 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.outputs import ChatResult, LLMResult
+from langchain_core.outputs import LLMResult
 
 from langchain_llmdispatch import DispatcherChatModel
-from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, settled, take_run
+from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, take_run, without_tasks
 from tests.callbacks.handlers import RecordingHandler, collect
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -133,13 +133,10 @@ def test_a_run_is_ended_by_a_manager_that_does_it_in_its_own_way(observed: bool)
         async def on_llm_end(self, response: Any, **kwargs: Any) -> None:
             ended.append(response)
 
-    async def answer() -> ChatResult:
-        return ChatResult(generations=[])
-
     async def main() -> None:
         handlers: list[BaseCallbackHandler] = [RecordingHandler()] if observed else []
         run = Traced(run_id=UUID(int=1), handlers=handlers, inheritable_handlers=[])
-        await settled(answer(), run)
+        without_tasks(run)
         await run.on_llm_end(LLMResult(generations=[]))
 
     asyncio.run(main())
