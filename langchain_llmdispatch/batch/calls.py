@@ -127,6 +127,9 @@ class BatchCalls(Protocol):
     def api(self, target: Target) -> BatchApi:
         """Return the batch API of a deployment that has one."""
 
+    def shown(self, target: Target, text: str) -> str:
+        """Return a vendor's text about a job as it may be shown: without credentials."""
+
     async def send(self, target: Target, encode: Encode, seconds: float) -> BatchReply:
         """Return the answer to a request; it takes so many seconds at most.
 

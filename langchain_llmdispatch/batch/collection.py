@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
@@ -15,6 +14,7 @@ from langchain_llmdispatch.batch.funds import JobFunds
 from langchain_llmdispatch.batch.jobs import VendorJob
 from langchain_llmdispatch.batch.store import BatchStore, RowResult
 from langchain_llmdispatch.batch.waits import Waits
+from langchain_llmdispatch.callbacks.error_names import error_name
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import DispatchError, MalformedResponseError
@@ -73,12 +73,13 @@ class Collection:
                     waits.advise(error.retry_after)
                     await waits.next()
                     continue
-                self.release(job, f"the results cannot be read: {type(error).__name__}: {error}")
+                reason = f"the results cannot be read: {type(error).__name__}: {error}"
+                self.release(job, reason, shown=f"the results cannot be read: {error_name(error)}")
                 return True
             if not job.verified and reading.strangers and not reading.found:
                 return False
             self._note(job, reading)
-            self.release(job, seen.reason or "it has no result")
+            self.release(job, seen.reason or "it has no result", shown="they have no result")
             return True
         return True
 
@@ -116,7 +117,8 @@ class Collection:
 
     async def _settled(self, job: VendorJob, target: Target, number: int, result: BatchResult) -> RowResult:
         if result.status is None:
-            return RowResult(number, error=f"not run by {job.handle}: {result.reason}", final=False)
+            reason = self._calls.shown(target, result.reason)
+            return RowResult(number, error=f"not run by {job.handle}: {reason}", final=False)
         row = self._journal.row(number)
         answer = self._calls.answer(target, row.input, row.params, result, job.handle)
         return await self._result_of(number, answer)
@@ -127,8 +129,14 @@ class Collection:
         for result in results:
             self._keep(result)
 
-    def release(self, job: VendorJob, reason: str) -> None:
-        """End a job; the rows that it has not settled are left to live calls."""
+    def release(self, job: VendorJob, reason: str, *, shown: str) -> None:
+        """End a job; the rows that it has not settled are left to live calls.
+
+        Args:
+            job: The job.
+            reason: Why, for the journal.
+            shown: Why, for the log: without a vendor's text.
+        """
         left = sorted(self._journal.jobs.open_rows(job))
         if left:
             logger.warning(
@@ -136,7 +144,7 @@ class Collection:
                 len(left),
                 job.rows,
                 job.deployment,
-                reason,
+                shown,
             )
         for start in range(0, len(left), _AT_ONCE):
             part = left[start : start + _AT_ONCE]
@@ -150,10 +158,8 @@ class Collection:
                 "batch %s of %s has %d results of unknown rows and %d repeated ones; they are not used",
                 job.handle, job.deployment, reading.strangers, reading.repeated,
             )  # fmt: skip
-        if reading.reasons:
-            logger.warning(
-                "batch %s of %s has not run rows: %s", job.handle, job.deployment, dict(reading.reasons)
-            )
+        if left := reading.not_run:
+            logger.warning("batch %s of %s has not run %d rows", job.handle, job.deployment, left)
 
 
 class _Reading:
@@ -166,13 +172,13 @@ class _Reading:
         found: Results of rows of the job.
         strangers: Results of other rows, or without an id.
         repeated: Results of rows that have one.
-        reasons: How many rows were not run, by reason.
+        not_run: How many rows were not run.
     """
 
     def __init__(self, rows: set[int]) -> None:
         self._rows, self._all = rows, set(rows)
         self.found = self.strangers = self.repeated = 0
-        self.reasons = Counter[str]()
+        self.not_run = 0
 
     def take(self, number: int | None, result: BatchResult) -> bool:
         """Return whether a result is the first one of a row that needs one."""
@@ -185,7 +191,7 @@ class _Reading:
             return False
         self._rows.discard(number)
         if result.status is None:
-            self.reasons[result.reason] += 1
+            self.not_run += 1
         return True
 
 
@@ -202,4 +208,4 @@ def _readable(api: BatchApi, line: bytes) -> Iterator[BatchResult]:
     try:
         yield from read(_decoded, api, line)
     except MalformedResponseError as error:
-        logger.warning("a line of a batch's results is left out: %s", error)
+        logger.warning("a line of a batch's results is left out: %s", error_name(error))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from langchain_llmdispatch.batch.calls import BatchCalls, read
 from langchain_llmdispatch.batch.jobs import JobTable, VendorJob
 from langchain_llmdispatch.batch.waits import Waits
+from langchain_llmdispatch.callbacks.error_names import error_name
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.dispatch.attempt import NEVER_ARRIVED
@@ -72,7 +73,7 @@ class Creation:
         if self._jobs.get(job.id).state != "creating" or _is_refusal(error):
             self._jobs.update(job, state="planned")
             return None
-        logger.warning("the creation of a batch at %s was not confirmed: %s", target.name, error)
+        logger.warning("the creation of a batch at %s was not confirmed: %s", target.name, error_name(error))
         found = await self.search(self._jobs.get(job.id), target)
         if found is None:
             self._jobs.update(job, state="planned")

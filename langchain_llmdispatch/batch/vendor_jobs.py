@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from random import Random
@@ -27,6 +27,7 @@ from langchain_llmdispatch.batch.jobs import VendorJob
 from langchain_llmdispatch.batch.store import BatchStore
 from langchain_llmdispatch.batch.waits import Waits
 from langchain_llmdispatch.budgets.budget import BudgetReservation
+from langchain_llmdispatch.callbacks.error_names import error_name
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.errors import BudgetExceededError, ConfigurationError, DispatchError
@@ -244,7 +245,8 @@ class VendorJobs:
         except DispatchError as error:
             if self._journal.jobs.get(job.id).state == "creating":
                 raise  # the vendor may have it, and its list cannot be read: a later run looks again
-            self._collection.release(job, f"the batch was not created: {type(error).__name__}: {error}")
+            reason = f"the batch was not created: {type(error).__name__}: {error}"
+            self._collection.release(job, reason, shown=f"it was not created: {error_name(error)}")
             return
         logger.info("%d rows are in %s at %s", job.rows, job.handle, job.deployment)
         self._start(self._watched(job, target))
@@ -269,8 +271,11 @@ class VendorJobs:
         while True:
             seen = await self._ended(job, target)
             if seen is None:
-                self._collection.release(job, "the batch has not ended in time, or is gone")
-            elif seen.state == "busy":
+                late = "the batch has not ended in time, or is gone"
+                self._collection.release(job, late, shown=late)
+                return
+            seen = replace(seen, reason=self._calls.shown(target, seen.reason))
+            if seen.state == "busy":
                 await self._made_room(job, seen)
             elif await self._collection.collect(job, target, seen):
                 self._busy = 0
@@ -288,9 +293,9 @@ class VendorJobs:
         """Wait until the vendor may have room for a job that it did not accept; its rows go into another."""
         self._busy += 1
         if self._busy > _MOST_BUSY or self._is_late(job):
-            self._collection.release(job, seen.reason)
+            self._collection.release(job, seen.reason, shown="the vendor has no room for it")
             return
-        logger.warning("%s has no room for a batch of %d rows: %s", job.deployment, job.rows, seen.reason)
+        logger.warning("%s has no room for a batch of %d rows", job.deployment, job.rows)
         await self._clock.asleep(min(_BUSY * 2 ** (self._busy - 1), _LONGEST_BUSY))
         self._dissolving.append(job)
 
@@ -341,7 +346,7 @@ class VendorJobs:
         except DispatchError as error:
             if error.is_retryable:
                 return job
-            logger.info("batch %s cannot be cancelled: %s", job.handle, error)
+            logger.info("batch %s cannot be cancelled: %s", job.handle, error_name(error))
         return self._journal.jobs.update(job, cancelled=self._now())
 
     def _now(self) -> float:

@@ -5,6 +5,7 @@
 | DEBUG   | every request: sent, ended                                               |
 | INFO    | a call was answered; a retry; a hedge; a wait for our own limits         |
 | WARNING | a fallback; a call that failed; a deployment that is configured wrongly  |
+| ERROR   | a call that ended in an exception of code that was handed in, or in a bug |
 
 Each record carries its facts as attributes (`event`, `vendor`, `deployment`, `model`, `error`, `status`,
 `latency_ms`, `cost_usd`, ...) for structured formatters. Vendors' error texts are left out: they may quote
@@ -18,12 +19,15 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.internal.html import plural
+from langchain_llmdispatch.internal.lazy import LateModule
 
 if TYPE_CHECKING:
+    from langchain_llmdispatch.callbacks import error_names
     from langchain_llmdispatch.dispatch.attempt import Attempt
     from langchain_llmdispatch.dispatch.call_state import CallState
+else:
+    error_names = LateModule("langchain_llmdispatch.callbacks.error_names")
 
 LOGGER = logging.getLogger("langchain_llmdispatch")
 LOGGER.addHandler(logging.NullHandler())
@@ -67,11 +71,11 @@ class FailureLog:
         facts, after = _extent(call)
         error = call.failure
         facts |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
-        if call.outcome == "crashed":
-            text = f"call crashed after {after}: {_error(error)}; this is a bug of langchain-llmdispatch"
+        if call.outcome == "crashed" and not error_names.is_of_testing(error):
+            text = f"call crashed after {after}: {error_names.error_name(error)}{_origin(error)}"
             self._emit(logging.ERROR, "crashed", text, facts)
         else:
-            text = f"call failed after {after}: {_error(error)}{_unrepeated(call)}"
+            text = f"call failed after {after}: {error_names.error_name(error)}{_unrepeated(call)}"
             self._emit(logging.WARNING, "failed", text, facts)
 
     def _log(self, level: int, event: str, attempt: Attempt, text: str, **facts: Any) -> None:
@@ -182,17 +186,16 @@ def _reason(attempt: Attempt) -> str:
     errors = attempt.call.errors
     if not errors:
         return "the answer was declined"
-    return f"{errors[-1].deployment} failed: {_error(errors[-1])}{_unrepeated(attempt.call)}"
+    return f"{errors[-1].deployment} failed: {error_names.error_name(errors[-1])}{_unrepeated(attempt.call)}"
 
 
 def _unrepeated(call: CallState) -> str:
     return "; the retry quota is used up" if call.retries_refused else ""
 
 
-def _error(error: BaseException | None) -> str:
-    status, cause = getattr(error, "status_code", None), error.__cause__ if error is not None else None
-    because = f", {type(cause).__name__}" if isinstance(cause, DispatchError) else ""
-    return f"{type(error).__name__}{because}{f' (HTTP {status})' if status else ''}"
+def _origin(error: BaseException | None) -> str:
+    module = error_names.handed_in(error)
+    return f", raised in {module}" if module else "; this is a bug of langchain-llmdispatch"
 
 
 def _seconds(seconds: float) -> str:

@@ -35,6 +35,7 @@ from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.types import Call, Endpoint
 from langchain_llmdispatch.vendors.base import retry_after
 from langchain_llmdispatch.vendors.batches import BatchApi, BatchResult
+from langchain_llmdispatch.vendors.redaction import redact
 
 _BATCH = Terms(tier="batch")
 _MOST_BYTES = 4 * 1024**3
@@ -134,6 +135,10 @@ class ModelBatchCalls:
     def api(self, target: Target) -> BatchApi:
         """Return the batch API of a deployment that has one, without its key."""
         return _api(target, _without_key(target.endpoint))
+
+    def shown(self, target: Target, text: str) -> str:
+        """Return a vendor's text about a job as it may be shown: without credentials."""
+        return redact(text, *secrets_of(target))
 
     async def send(self, target: Target, encode: Encode, seconds: float) -> BatchReply:
         """Return the answer to a request; it takes so many seconds at most."""

@@ -37,6 +37,7 @@ _LAZY = (
     "tenacity",
     "encodings.idna",  # for the name of a host
     "langchain_llmdispatch.internal.key_shapes",  # for an error
+    "langchain_llmdispatch.callbacks.error_names",
 )
 _LAZY_ASYNC = ("anyio.abc", "anyio.lowlevel", "anyio._backends._asyncio")  # loaded by name
 imported: set[str] = set()

@@ -64,7 +64,8 @@ class Attempt:
         lost: Whether another request of the call answered first (see `Race`).
         apart: The terms on which its answer was sold apart from live calls, with a vendor's batch, so that
             its latency means nothing; None for a live call.
-        crash: The exception that it ended with where that is no `DispatchError`: a bug of this package.
+        crash: The exception that it ended with where that is no `DispatchError`: of code that was handed in,
+            or a bug of this package.
         usage: What the vendor reports as used, also by an answer that was rejected; None if unknown.
         partial: Whether `usage` was reported before the answer broke off: more may have been used.
         cost: What the vendor bills: the cost of `usage`, or an estimate where it was left, cut or timed out;

@@ -22,7 +22,11 @@ from langchain_llmdispatch.errors import ContextOverflowError, DispatchError, Sp
 from langchain_llmdispatch.types import AttemptRecord, ChatRequest
 
 CallOutcome: TypeAlias = Literal["answered", "failed", "abandoned", "crashed"]
-"""`abandoned`: the caller left. `crashed`: an exception that is no `DispatchError`, a bug of this package."""
+"""How a call ends.
+
+`abandoned`: the caller left. `crashed`: an exception that is no `DispatchError`: of code that was handed in,
+or a bug.
+"""
 SendCheck: TypeAlias = Callable[[Any], None]
 """Called with an attempt right before its request leaves; raises a `DispatchError` to keep it back."""
 CostEstimate: TypeAlias = Callable[[Any], Cost]

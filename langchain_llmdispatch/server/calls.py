@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
+from traceback import format_tb
 from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk
@@ -14,10 +15,11 @@ from langchain_core.runnables import RunnableConfig
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from langchain_llmdispatch.callbacks.error_names import error_name
 from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.server.answer_form import AnswerForm, StreamTotals
 from langchain_llmdispatch.server.completion_request import AnswerRequest
-from langchain_llmdispatch.server.failures import Failure, failure_of
+from langchain_llmdispatch.server.failures import Failure, attempts_of, failure_of
 
 logger = logging.getLogger(__name__)
 _CRASHED = 500
@@ -97,7 +99,7 @@ class ServedCall:
 
 
 def failed(error: Exception, words: Mapping[str, Any] | None = None, request_id: str = "") -> Failure:
-    """Return what the client reads of an error; the log has what is not for clients.
+    """Return what the client reads of an error; the log has what is not for clients, but no texts of vendors.
 
     Args:
         error: What was raised.
@@ -106,9 +108,11 @@ def failed(error: Exception, words: Mapping[str, Any] | None = None, request_id:
     """
     failure = failure_of(error)
     if failure.status == _CRASHED:
-        logger.error("request %s crashed", request_id, exc_info=error)
+        frames = "".join(format_tb(error.__traceback__))
+        logger.error("request %s crashed: %s\n%s", request_id, error_name(error), frames)
     elif failure.status > _CRASHED:
-        logger.warning("request %s failed with %s: %s", request_id, failure.status, error)
+        shown = f"{error_name(error)}{attempts_of(error)}"
+        logger.warning("request %s failed with %s: %s", request_id, failure.status, shown)
     named = _WORD.match(failure.message)
     if failure.param is None and named is not None and named[1] in (words or {}):
         fields = {name: getattr(failure, name) for name in Failure.__slots__}

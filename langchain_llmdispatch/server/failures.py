@@ -117,7 +117,7 @@ def failure_of(error: BaseException) -> Failure:
         return refused
     for cls, status, kind, code, text in _KINDS:
         if isinstance(error, cls):
-            message = _own_message(error) if text is None else f"{text}{_attempts(error)}"
+            message = _own_message(error) if text is None else f"{text}{attempts_of(error)}"
             wait = getattr(error, "retry_after", None)
             return Failure(status, kind, message, code, None, wait, _should_retry(error, status, wait))
     return Failure(500, "server_error", "the server failed", "internal_error", retry=False)
@@ -126,13 +126,13 @@ def failure_of(error: BaseException) -> Failure:
 def _account_failure(error: BaseException) -> Failure | None:
     """Return the failure of a vendor that refuses the server's key or account: neither is the client's."""
     if isinstance(error, _OUR_KEY):
-        text = f"a vendor refused the server's own credentials{_attempts(error)}"
+        text = f"a vendor refused the server's own credentials{attempts_of(error)}"
         return Failure(502, "server_error", text, "vendor_refused_key", retry=False)
     each = getattr(error, "errors", None) or (error,)
     if isinstance(error, core.ModelRateLimitError) and all(
         isinstance(one, errors.QuotaExceededError) for one in each
     ):
-        text = f"the server's own quota at its vendors is used up{_attempts(error)}"
+        text = f"the server's own quota at its vendors is used up{attempts_of(error)}"
         return Failure(502, "server_error", text, "vendor_quota_exceeded", retry=False)
     return None
 
@@ -150,7 +150,7 @@ def _should_retry(error: BaseException, status: int, wait: float | None) -> bool
     return bool(error.is_retryable)
 
 
-def _attempts(error: BaseException) -> str:
+def attempts_of(error: BaseException) -> str:
     """Return the attempts of a call by deployment and status, without a vendor's words."""
     each = getattr(error, "errors", None) or (error,)
     known = (one for one in each if isinstance(one, errors.DispatchError) and one.deployment)

@@ -18,6 +18,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_llmdispatch.server.answer_form import StreamTotals, as_json, details_of, texts_of
 from langchain_llmdispatch.server.failures import Failure
 from langchain_llmdispatch.server.response_items import CallItem, MessageItem, OutputItem, ReasoningItem
+from langchain_llmdispatch.vendors.word_secrets import without_credentials
 
 # Fields of a request that its answer repeats, with their defaults.
 _REPEATED: Mapping[str, Any] = {
@@ -53,6 +54,16 @@ def _usage(usage: UsageMetadata | None) -> dict[str, Any] | None:
         "output_tokens_details": {"reasoning_tokens": reasoning},
         "total_tokens": usage["total_tokens"],
     }
+
+
+def _shown_tool(tool: Any) -> Any:
+    """Return a tool as an answer repeats it: without the token of an MCP server, as OpenAI's own answers do.
+
+    Source: platform.openai.com/docs/guides/tools-connectors-mcp, "Authentication".
+    """
+    if not isinstance(tool, Mapping) or tool.get("type") in {"function", "custom"}:
+        return tool
+    return without_credentials(tool)
 
 
 @dataclass(slots=True)
@@ -115,6 +126,7 @@ class ResponseAnswer:
             "store": False,
             "usage": None,
             **repeated,
+            "tools": [_shown_tool(tool) for tool in repeated["tools"] or ()],
         }
 
     # -- streamed --------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ class Tally(Spending):
         successes: Those that were answered.
         failures: Those that ended in an error.
         abandoned: Those that the caller left, or that a hedged request overtook.
-        crashed: Those that ended in an exception which is no `DispatchError`: a bug of this package.
+        crashed: Those that ended in an exception which is no `DispatchError`: of code that was handed in (a
+            strategy, a middleware, a cassette without their recording), or a bug of this package.
         retries: Requests that repeated a failed one on the same deployment.
         fallbacks: Requests that went to another deployment after a failure.
         hedges: Requests that were sent beside a late one.
@@ -152,7 +153,8 @@ class CallTally(Summable):
         answered: Those that returned an answer.
         failed: Those that raised.
         abandoned: Those that the caller left before their end.
-        crashed: Those that ended in an exception which is no `DispatchError`: a bug of this package.
+        crashed: Those that ended in an exception which is no `DispatchError`: of code that was handed in (a
+            strategy, a middleware, a cassette without their recording), or a bug of this package.
         retries_refused: Retries that were not made because the retry quota was used up.
         latency: Answered calls, from the call to the end of the answer, waiting included.
     """

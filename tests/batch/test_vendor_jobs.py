@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -350,11 +351,17 @@ def test_a_third_party_declares_its_batch_api(server: LoopbackServer, tmp_path: 
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_no_key_is_kept(server: LoopbackServer, tmp_path: Path, vendor: str) -> None:
-    """Neither in the journal nor in the results, when a creation fails, too."""
+def test_no_key_is_kept(
+    server: LoopbackServer, tmp_path: Path, vendor: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither in the journal nor in the results, when a creation fails, too; nor are a vendor's words logged."""
+    caplog.set_level(logging.DEBUG, "langchain_llmdispatch")
     bench = Bench(server, tmp_path, vendor, api_key="k-very-secret-1")
-    server.batch_plan.refused = [401]
+    server.batch_plan.refused, server.batch_plan.words = [401], "no k-very-secret-1 for 'say 0'"
     assert bench.run(2).done == 2
+    assert "it was not created: AuthenticationError (HTTP 40" in caplog.text
+    assert "say 0" not in caplog.text
+    assert "very-secret" not in caplog.text
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"batch" in kept
     assert b"very-secret" not in kept

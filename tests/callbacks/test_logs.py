@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_llmdispatch import AllDeploymentsFailedError
 from langchain_llmdispatch.callbacks.logs import LOGGER
+from langchain_llmdispatch.testing import Cassette
+from langchain_llmdispatch.testing.cassettes.playback import UnmatchedRequestError
+from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
-from tests.models import deployment, model_of
+from tests.models import COLOURS, deployment, model_of
 
 PROMPT, ANSWER, KEY = "my secret prompt", "my secret answer", "sk-secret-secret-secret"
 
@@ -75,6 +80,41 @@ def test_a_failed_call_is_a_warning_with_its_cause(
         model_of(deployment(server, "openai")).invoke(PROMPT)
     assert events(records)[-1] == ("WARNING", "failed")
     assert "OverloadedError (HTTP 503)" in records[-1].getMessage()
+
+
+class Broken(BaseRateLimiter):
+    """A rate limiter of a user's own that fails."""
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """Fail."""
+        raise RuntimeError(PROMPT)
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        """Fail."""
+        raise RuntimeError(PROMPT)
+
+
+@each("colour", COLOURS)
+def test_an_exception_of_code_that_was_handed_in_names_its_module(
+    server: LoopbackServer, records: list[logging.LogRecord], colour: str
+) -> None:
+    """It is no bug of this package; its text may quote the prompt."""
+    with pytest.raises(RuntimeError):
+        COLOURS[colour](model_of(deployment(server, "openai"), rate_limiter=Broken()), PROMPT)
+    text = records[-1].getMessage()
+    assert text == f"call crashed after 0 requests, 0.00 s: RuntimeError, raised in {__name__}"
+
+
+@each("colour", COLOURS)
+def test_a_missing_recording_is_a_call_that_failed(
+    server: LoopbackServer, records: list[logging.LogRecord], colour: str, tmp_path: Path
+) -> None:
+    """It is neither a crash nor a bug."""
+    model = model_of(deployment(server, "openai"))
+    with pytest.raises(UnmatchedRequestError), Cassette(tmp_path / "none.yaml", mode="none"):
+        COLOURS[colour](model, PROMPT)
+    assert events(records)[-1] == ("WARNING", "failed")
+    assert records[-1].getMessage() == "call failed after 1 request, 0.00 s: UnmatchedRequestError"
 
 
 def test_no_prompt_no_answer_no_key_no_vendor_s_words(

@@ -49,6 +49,7 @@ def test_no_key_is_in_an_answer(
     assert answer.status_code >= 400
     assert SECRET not in seen
     assert CLIENT not in seen
+    assert "org-77" not in caplog.text
     if status != 400:  # about the request: the client's to read
         assert "org-77" not in answer.text
 

@@ -44,6 +44,23 @@ def test_an_answer_is_a_response(client: openai.OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens > 0
 
 
+def test_the_token_of_an_mcp_server_is_not_repeated(server: LoopbackServer) -> None:
+    """The answer repeats the tools, as OpenAI's does, without what opens another server."""
+    mcp = {
+        "type": "mcp",
+        "server_label": "x",
+        "server_url": "https://mcp.test",
+        "authorization": "t0ken-012345",
+    }
+    model = DispatcherChatModel(models=[deployment(server, "openai")], env={}, max_retries=0)
+    words = {"model": "default", "input": "hi", "tools": [mcp, TOOL]}
+    with running(model) as url:
+        answer = httpx.post(f"{url}/responses", json=words)
+    assert "t0ken-012345" in str(server.requests[0].body)
+    assert "t0ken-012345" not in answer.text
+    assert answer.json()["tools"] == [{name: mcp[name] for name in mcp if name != "authorization"}, TOOL]
+
+
 def test_a_stream_is_events(client: openai.OpenAI) -> None:
     """Numbered, each item begun and ended; the last one has the whole answer."""
     events = list(client.responses.create(model="default", input="hi", stream=True))

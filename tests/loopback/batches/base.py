@@ -29,6 +29,7 @@ class BatchPlan:
         polls: Polls that find a job running.
         lost: Creations whose job is made and whose answer is lost.
         refused: Statuses that the next creations are answered with; nothing is made.
+        words: The text of these answers.
         unknown: Polls of a new job that are answered 404.
         pending: Checks that find an uploaded file not ready.
         busy: Jobs that fail because too many tokens wait.
@@ -45,6 +46,7 @@ class BatchPlan:
     polls: int = 1
     lost: int = 0
     refused: list[int] = field(default_factory=list)
+    words: str = "not now"
     unknown: int = 0
     pending: int = 0
     busy: int = 0
@@ -152,7 +154,7 @@ class Batches:
         """
         if self.plan.refused:
             status = self.plan.refused.pop(0)
-            raise RejectedError("not now", kind=errors.KIND_BY_STATUS.get(status, "server_error"))
+            raise RejectedError(self.plan.words, kind=errors.KIND_BY_STATUS.get(status, "server_error"))
         if self.plan.busy or self.plan.failed:
             job.state = "busy" if self.plan.busy else "failed"
             self.plan.busy, self.plan.failed = (
