@@ -87,7 +87,7 @@ def troubled(fleet: Sequence[Target]) -> Health:
     return health
 
 
-def asked(fleet: Sequence[Target], health: Health, request: ChatRequest = PLAIN) -> RoutingRequest:
+def routing_request(fleet: Sequence[Target], health: Health, request: ChatRequest = PLAIN) -> RoutingRequest:
     """Return what a decision depends on, freshly: nothing of it is computed yet."""
     return RoutingRequest(request, fleet, RNG, 16.0, CLOCK.now(), health, model=fleet[0].model)
 
@@ -105,17 +105,17 @@ def measure(count: int) -> Mapping[str, float]:
     good, bad = healthy(fleet), troubled(fleet)
     plain, ruled = Router("ordered"), Router("ordered", rules=RULES, default_vendor="anthropic")
     figures = {
-        "ordered": lambda: plain.decide(asked(fleet, good)),
-        "ordered, long thread": lambda: plain.decide(asked(fleet, good, THREAD)),
-        "ordered, tools": lambda: plain.decide(asked(fleet, good, TOOLS)),
-        "ordered, one breaker open": lambda: plain.decide(asked(fleet, bad)),
-        "ordered, rules and default vendor": lambda: ruled.decide(asked(fleet, good)),
+        "ordered": lambda: plain.decide(routing_request(fleet, good)),
+        "ordered, long thread": lambda: plain.decide(routing_request(fleet, good, THREAD)),
+        "ordered, tools": lambda: plain.decide(routing_request(fleet, good, TOOLS)),
+        "ordered, one breaker open": lambda: plain.decide(routing_request(fleet, bad)),
+        "ordered, rules and default vendor": lambda: ruled.decide(routing_request(fleet, good)),
     }
     for strategy in ("weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost", "balanced"):
         router = Router(strategy)
-        figures[strategy] = lambda router=router: router.decide(asked(fleet, good))
+        figures[strategy] = lambda router=router: router.decide(routing_request(fleet, good))
     figures["explain (plan with all predictions)"] = lambda: make_plan(
-        plain, asked(fleet, good), CallPolicy()
+        plain, routing_request(fleet, good), CallPolicy()
     )
     return {name: microseconds(call) for name, call in figures.items()}
 

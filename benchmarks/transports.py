@@ -64,7 +64,7 @@ def _httpx2() -> tuple[Send, Asend]:
     limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
     sync, other = httpx2.HTTPTransport(limits=limits), httpx2.AsyncHTTPTransport(limits=limits)
 
-    def asked(request: httpx.Request) -> Any:
+    def copied(request: httpx.Request) -> Any:
         url = str(request.url)
         return httpx2.Request(request.method, url, headers=request.headers.raw, content=request.content)
 
@@ -72,9 +72,9 @@ def _httpx2() -> tuple[Send, Asend]:
         return httpx.Response(found.status_code, headers=found.headers.raw, stream=_Httpx2Body(found.stream))
 
     async def asend(request: httpx.Request) -> httpx.Response:
-        return answered(await other.handle_async_request(asked(request)))
+        return answered(await other.handle_async_request(copied(request)))
 
-    return lambda request: answered(sync.handle_request(asked(request))), asend
+    return lambda request: answered(sync.handle_request(copied(request))), asend
 
 
 def _ours(url: str) -> tuple[Send, Asend]:

@@ -21,11 +21,11 @@ def main() -> None:
     """Print a line for each dependency of the package and of the extras that need no model."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [
+    requirements = [
         *project["dependencies"],
         *(line for name in extras if name != "local" for line in extras[name]),
     ]
-    found = [line for line in map(lowest, wanted) if line and line.partition("==")[0] not in LATER]
+    found = [line for line in map(lowest, requirements) if line and line.partition("==")[0] not in LATER]
     print("\n".join(sorted(found)))
 
 

@@ -64,7 +64,7 @@ def is_chat(model: str, profile: dict[str, Any]) -> bool:
 
 
 def cleaned(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return chat models only, by name in lower case, with keys that LangChain knows, sorted."""
+    """Return chat models only, by name in lower case, with keys that LangChain has, sorted."""
     return {
         model.lower(): {key: profile[key] for key in sorted(profile) if key in KNOWN_KEYS}
         for model, profile in sorted(profiles.items())

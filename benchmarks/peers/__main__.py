@@ -6,7 +6,7 @@
     python -m benchmarks.peers [--quick] [--only ROW ...] [--scenarios NAME ...] [--rounds N] [--report]
 
 The peers come with the dependency group `bench`, in an environment of their own. A peer that cannot be imported, or
-fails, has no row or no figure, and a line on stderr says why. A ratio is the median of the ratios of single rounds; figures
+fails, has no row or no figure, and a line on stderr names the reason. A ratio is the median of the ratios of single rounds; figures
 are medians, with half of their spread. `--report` writes the Markdown from the figures that there are.
 """
 

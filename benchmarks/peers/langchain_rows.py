@@ -77,7 +77,7 @@ class LangChainClient(Client):
 
 
 class Ours(LangChainClient):
-    """The full router with its defaults: retries, breakers, statistics; one deployment unless the row says more."""
+    """The full router with its defaults: retries, breakers, statistics; one deployment unless the row has more."""
 
     word = f"openai:{MODEL}"
 

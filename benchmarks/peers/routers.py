@@ -61,27 +61,27 @@ class LiteLLM(Client):
         self._url, self._router = url, router(url)
 
     @staticmethod
-    def _asked(prompt: Any, **more: Any) -> dict[str, Any]:
+    def _words(prompt: Any, **more: Any) -> dict[str, Any]:
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         return {"model": "m", "messages": messages, **more}
 
     def call(self, prompt: Any = PROMPT) -> object:
-        return self._router.completion(**self._asked(prompt))
+        return self._router.completion(**self._words(prompt))
 
     async def acall(self, prompt: Any = PROMPT) -> object:
-        return await self._router.acompletion(**self._asked(prompt))
+        return await self._router.acompletion(**self._words(prompt))
 
     def stream(self, prompt: str) -> Iterator[object]:
-        return iter(self._router.completion(**self._asked(prompt, stream=True)))
+        return iter(self._router.completion(**self._words(prompt, stream=True)))
 
     async def astream(self, prompt: str) -> AsyncGenerator[object]:
-        async for chunk in await self._router.acompletion(**self._asked(prompt, stream=True)):
+        async for chunk in await self._router.acompletion(**self._words(prompt, stream=True)):
             yield chunk
 
     def variant(self, name: str) -> Callable[[], object]:
         if " deployments, " in name and not name.startswith("construction"):
             many = of_variant(self._url, name)
-            return lambda: many.completion(**self._asked(PROMPT))
+            return lambda: many.completion(**self._words(PROMPT))
         made: dict[str, Callable[[], Callable[[], object]]] = {
             "tool": self._tool,
             "structured output": self._structured,
@@ -91,24 +91,24 @@ class LiteLLM(Client):
         return made.get(name, not_offered)()
 
     def _tool(self) -> Callable[[], object]:
-        asked = self._asked(PROMPT, tools=[TOOL])
+        words = self._words(PROMPT, tools=[TOOL])
 
         def call() -> object:
-            found = self._router.completion(**asked).choices[0].message.tool_calls[0]
+            found = self._router.completion(**words).choices[0].message.tool_calls[0]
             return json.loads(found.function.arguments)
 
         return call
 
     def _structured(self) -> Callable[[], object]:
         weather = facts_model()
-        asked = self._asked(PROMPT, response_format=weather)
+        words = self._words(PROMPT, response_format=weather)
         return lambda: weather.model_validate_json(
-            self._router.completion(**asked).choices[0].message.content
+            self._router.completion(**words).choices[0].message.content
         )
 
     def _falling_back(self) -> Callable[[], object]:
-        both, asked = router(self._url, failing=True), {**self._asked(PROMPT), "model": "bad"}
-        return lambda: both.completion(**asked)
+        both, words = router(self._url, failing=True), {**self._words(PROMPT), "model": "bad"}
+        return lambda: both.completion(**words)
 
 
 class LiteLLMModel(LangChainClient):

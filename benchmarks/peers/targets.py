@@ -31,7 +31,7 @@ class Part:
         bar: What it is held against, as it is shown: rounded.
         unit: What follows the number.
         digits: After the point.
-        least: The bar is the least that is wanted, not the most.
+        least: The bar is the least that is required, not the most.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Part:
         return shown >= self.bar if self.least else shown <= self.bar
 
     @property
-    def wanted(self) -> str:
+    def required(self) -> str:
         """The bar, in words."""
         return f"{'>=' if self.least else '<='} {self.bar:g} {self.unit}"
 
@@ -61,7 +61,7 @@ class Part:
 
     def line(self) -> str:
         """Return the figure as a row in Markdown."""
-        return f"| {self.name} | {self.wanted} | {self.measured} | {'yes' if self.met else 'no'} |"
+        return f"| {self.name} | {self.required} | {self.measured} | {'yes' if self.met else 'no'} |"
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class Target:
 
     def line(self) -> str:
         """Return the row in Markdown."""
-        bars = [part.wanted for part in self.parts]
-        wanted = ", ".join(bars if len(set(bars)) > 1 else bars[:1])
+        bars = [part.required for part in self.parts]
+        required = ", ".join(bars if len(set(bars)) > 1 else bars[:1])
         measured = ", ".join(part.measured for part in self.parts)
-        return f"| {self.name} | {wanted} | {measured} | {self.met} |"
+        return f"| {self.name} | {required} | {measured} | {self.met} |"
 
 
 def _beside(figures: Figures, name: str, scenario: str, floor: float, rival: float) -> Target:

@@ -23,7 +23,7 @@ PATIENCE = 180.0
 
 
 class RowFailedError(Exception):
-    """A row, or one sample of it, failed; the text says why."""
+    """A row, or one sample of it, failed; the text is the reason."""
 
 
 def pin(cores: Iterable[int]) -> None:
@@ -35,7 +35,7 @@ def pin(cores: Iterable[int]) -> None:
 def allow_connections() -> None:
     """Raise the limit of open files, for this process and those that it starts, as far as the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS has a lower limit than it says
+    with suppress(ValueError, OSError):  # macOS has a lower limit than it reports
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

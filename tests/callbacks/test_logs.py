@@ -198,7 +198,7 @@ def test_two_models_print_one_line_each(server: LoopbackServer, capsys: pytest.C
     assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
 
 
-def test_a_library_is_silent_unless_asked(server: LoopbackServer) -> None:
+def test_a_library_is_silent_unless_enabled(server: LoopbackServer) -> None:
     """No level is set, nothing but a null handler is installed, even after `enable_logging`."""
     model_of(deployment(server, "openai"), enable_logging=True).invoke(PROMPT)
     assert LOGGER.level == logging.NOTSET

@@ -122,7 +122,7 @@ def test_many_threads_download_once(tmp_path: Path) -> None:
     assert len(calls) == 1
 
 
-def test_progress_is_shown_only_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown_only_when_switched_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal or `verbose` stderr stays empty."""
     fetch(tmp_path / "a", good)
     assert capsys.readouterr().err == ""
