@@ -255,7 +255,9 @@ class _WordCompiler:
             self._put((name,), value)
         elif owners := owners_of().get(name):
             owned = {vendor.name: vendor.words.words[name] for vendor in owners}
-            theirs = {who: word for who, word in owned.items() if not word.shared and who != self.vendor.name}
+            theirs = {
+                owner: word for owner, word in owned.items() if not word.shared and owner != self.vendor.name
+            }
             self._translate(name, value, theirs or owned)
         elif self.request.scopes is not None and name in self.request.scopes.owned:
             self._leave_out(name, "a word of another vendor among the call's deployments")

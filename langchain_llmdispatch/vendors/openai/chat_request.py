@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.compile.neutral_choice import names_of
 from langchain_llmdispatch.vendors.compile.parameters import effort_of
-from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS
 from langchain_llmdispatch.vendors.history.threads import folded
+from langchain_llmdispatch.vendors.openai.parts import chat_part
 from langchain_llmdispatch.vendors.request import merged
 from langchain_llmdispatch.vendors.server_state import KEY, restored
 
@@ -218,7 +217,7 @@ def _content(message: BaseMessage, joint: str | None) -> str | list[Json]:
     blocks = blocks_of(message)
     if joint is not None and all(block["type"] == "text" for block in blocks):
         return joint.join(block["text"] for block in blocks)
-    return [_part(block) for block in blocks]
+    return [chat_part(block) for block in blocks]
 
 
 def blocks_of(message: BaseMessage) -> list[Json]:
@@ -284,106 +283,3 @@ def _id(identity: str, dialect: Dialect) -> str:
 def arguments_of(call: Mapping[str, Any]) -> str:
     """Return a tool call's arguments as the JSON text that the family takes."""
     return dump_json(call["args"], path="args").decode()
-
-
-# -- parts ---------------------------------------------------------------------------------------------
-
-_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-m4a": "m4a"}
-
-
-def _part(block: Json) -> Json:
-    build = _PARTS.get(block["type"])
-    if build is None:
-        raise UnsupportedFeatureError(f"chat completions take no {block['type']!r} block")
-    return build(block)
-
-
-def _text(block: Json) -> Json:
-    part: Json = {"type": "text", "text": block["text"]}
-    # OpenAI's and OpenRouter's prompt cache markers ride on text parts.
-    for name in ("prompt_cache_breakpoint", "cache_control"):
-        if (mark := extra_of(block, name)) is not None:
-            part[name] = mark
-    return part
-
-
-def extra_of(block: Json, name: str) -> Any:
-    """Return a block's value under `name`, directly or in its extras."""
-    return block[name] if name in block else (block.get("extras") or {}).get(name)
-
-
-def data_url(block: Json) -> str:
-    """Return the block's URL, or its bytes as a data URL.
-
-    Raises:
-        UnsupportedFeatureError: It holds neither.
-    """
-    if url := block.get("url"):
-        return str(url)
-    if data := block.get("base64"):
-        return f"data:{block.get('mime_type', 'application/octet-stream')};base64,{data}"
-    raise UnsupportedFeatureError(f"a {block['type']} needs a URL or bytes here")
-
-
-def _image(block: Json) -> Json:
-    image: Json = {"url": data_url(block)}
-    if detail := extra_of(block, "detail"):
-        image["detail"] = detail
-    return {"type": "image_url", "image_url": image}
-
-
-def _video(block: Json) -> Json:
-    return {"type": "video_url", "video_url": {"url": data_url(block)}}
-
-
-def input_audio(block: Json) -> Json:
-    """Return an audio block as `input_audio`, which both APIs spell alike.
-
-    Raises:
-        UnsupportedFeatureError: It holds no bytes.
-    """
-    if not (data := block.get("base64")):
-        raise UnsupportedFeatureError("audio must be given as bytes here, not by URL")
-    kind = str(block.get("mime_type", "audio/wav")).rpartition("/")[2]
-    return {
-        "type": "input_audio",
-        "input_audio": {"data": data, "format": _AUDIO_FORMATS.get(kind, kind)},
-    }
-
-
-def file_of(block: Json) -> Json:
-    """Return a file by id or by bytes, as both APIs name its fields.
-
-    Raises:
-        UnsupportedFeatureError: It is given by URL.
-    """
-    if file_id := block.get("file_id"):
-        return {"file_id": file_id}
-    if not block.get("base64"):
-        raise UnsupportedFeatureError("files must be given as bytes or by id here, not by URL")
-    # A name is mandatory beside bytes; OpenAI reads the kind off its ending.
-    kind = str(block.get("mime_type", "application/pdf")).rpartition("/")[2]
-    name = extra_of(block, "filename") or extra_of(block, "name") or f"file.{kind}"
-    return {"filename": name, "file_data": data_url(block)}
-
-
-def _native(block: Json) -> Json:
-    """Return a part that the caller wrote in the family's own form.
-
-    Raises:
-        UnsupportedFeatureError: It is an input item of the Responses API.
-    """
-    if block["value"].get("type") in OPENAI_ITEMS:
-        raise UnsupportedFeatureError(f"chat completions take no {block['value']['type']!r} item")
-    return dict(block["value"])
-
-
-_PARTS: dict[str, Callable[[Json], Json]] = {
-    "text": _text,
-    "text-plain": lambda block: {"type": "text", "text": block.get("text", "")},
-    "image": _image,
-    "audio": input_audio,
-    "video": _video,
-    "file": lambda block: {"type": "file", "file": file_of(block)},
-    "non_standard": _native,
-}

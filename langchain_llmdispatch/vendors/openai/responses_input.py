@@ -6,20 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
-from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.history.blocks import readable_text
 from langchain_llmdispatch.vendors.history.owners import OPENAI_ITEMS
 from langchain_llmdispatch.vendors.history.threads import folded
-from langchain_llmdispatch.vendors.openai.chat_request import (
-    Json,
-    arguments_of,
-    blocks_of,
-    data_url,
-    extra_of,
-    file_of,
-    input_audio,
-)
+from langchain_llmdispatch.vendors.openai.chat_request import Json, arguments_of, blocks_of
+from langchain_llmdispatch.vendors.openai.parts import data_url, extra_of, file_of, input_audio, part_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -120,10 +112,7 @@ def _tool_result(message: ToolMessage, *, custom: bool) -> Json:
 
 
 def _part(block: Json) -> Json:
-    build = _PARTS.get(block["type"])
-    if build is None:
-        raise UnsupportedFeatureError(f"the Responses API takes no {block['type']!r} block")
-    return build(block)
+    return part_by(_PARTS, block, "the Responses API takes")
 
 
 def _text(block: Json) -> Json:
