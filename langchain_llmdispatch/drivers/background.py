@@ -253,7 +253,7 @@ async def streamed_answer(
     try:
         await pieces.open(response)
         answered(exchange, response)
-        relay = relay_of(exchange, response.headers)
+        relay = relay_of(exchange, exchange.headers)
         async with job.watched():
             while not relay.done and (piece := await pieces.next()) is not None:
                 chunks = job.readable(lambda: relay.feed(piece))

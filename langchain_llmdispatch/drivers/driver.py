@@ -148,7 +148,7 @@ class Driver:
 
     def _answered(self, exchange: Exchange, response: httpx.Response) -> None:
         exchange.answered(response)
-        self._limiter.apply_headers(exchange.attempt.target, response.headers)
+        self._limiter.apply_headers(exchange.attempt.target, exchange.headers)
 
     async def _fund(self, attempt: Attempt) -> None:
         """Wait until the call's budget has room for the worst case of a request, and hold it."""
@@ -172,7 +172,8 @@ class Driver:
                     self._answered(exchange, response)
                     body = await verbs.body(exchange, response)
                 finally:
-                    await verbs.close(response)
+                    if not response.is_closed:
+                        await verbs.close(response)
                 message = exchange.decode(response, body)
             except DispatchError as error:
                 mark_final(exchange, error)
@@ -205,7 +206,7 @@ class Driver:
                     exchange.refuse(response, await verbs.body(exchange, response))
             pieces = verbs.pieces(exchange, response)
             opened.insert(0, pieces)
-            relay = relay_of(exchange, {} if response is None else response.headers)
+            relay = relay_of(exchange, exchange.headers)
             try:
                 while not relay.done and (piece := await verbs.next_piece(exchange, pieces)) is not None:
                     for part in parts_of(piece):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC
-from email.utils import format_datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
@@ -33,6 +32,7 @@ from langchain_llmdispatch.errors import (
 from langchain_llmdispatch.internal.json_format import UnwritableError
 from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.limits.permit import Permit
+from langchain_llmdispatch.transport.body import dated_headers
 from langchain_llmdispatch.transport.deadline import ReadDeadline, ReadInterrupt
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.types import Call
@@ -67,6 +67,7 @@ class Exchange:
         read_deadline: When the wait for the answer ends; set when the request is sent.
         splicer: Joins the answer to what was delivered of a broken stream; None for a new answer.
         parts: The parts of a paused answer that this request continues; None for a new answer.
+        headers: Those of the response; empty before it has arrived.
         decoder: The decoder of a streamed answer; None before it begins.
         permit, run: What the limiter granted, and LangChain's run of the call; None without them.
 
@@ -78,6 +79,7 @@ class Exchange:
     read_deadline: ReadDeadline
     splicer: Splicer | None = None
     parts: PausedAnswer | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
     decoder: StreamDecoder | None = None
     permit: Permit | None = None
     run: Run | None = None
@@ -238,13 +240,10 @@ class Exchange:
     # -- the answer --------------------------------------------------------------------------------
 
     def answered(self, response: httpx.Response) -> None:
-        """Record the head of the response; a refusal without a date was made now, by our clock."""
-        if response.status_code != httpx.codes.OK and "date" not in response.headers:
-            response.headers["date"] = format_datetime(
-                self.attempt.call.clock.now().astimezone(UTC), usegmt=True
-            )
+        """Record the head of the response."""
+        self.headers = dated_headers(response, self.attempt.call.clock)
         try:
-            request_id = self.vendor.request_id(response.headers)
+            request_id = self.vendor.request_id(self.headers)
         except Exception as cause:
             raise self.malformed("the response's headers", cause) from cause
         self.attempt.answered(response.status_code, request_id)
@@ -258,7 +257,7 @@ class Exchange:
         if response.status_code != httpx.codes.OK:
             self.refuse(response, body)
         try:
-            return self.vendor.decode_response(self.call, body, response.headers)
+            return self.vendor.decode_response(self.call, body, self.headers)
         except DispatchError:
             raise
         except Exception as cause:
@@ -270,7 +269,7 @@ class Exchange:
             text = "redirected; redirects are not followed with credentials"
             raise VendorError(text, status_code=response.status_code)
         try:
-            error = self.vendor.decode_error(self.call, response.status_code, response.headers, body)
+            error = self.vendor.decode_error(self.call, response.status_code, self.headers, body)
         except Exception as cause:
             cls = class_of_status(response.status_code)
             raise cls("an error of an unknown shape", status_code=response.status_code) from cause

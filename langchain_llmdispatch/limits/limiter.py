@@ -37,7 +37,7 @@ from langchain_llmdispatch.vendors.compile.words import requested
 _NEGLIGIBLE = 0.005
 # Queues and quotas that are remembered; idle ones are forgotten first, so that memory stays flat.
 _REMEMBERED = 1024
-_ZERO_REMAINING = re.compile(rb"ratelimit[^\n]*\n(?:0\n|[^\n]*r=0)")
+_ZERO_REMAINING = re.compile(r"ratelimit[^\n]*\n(?:0\n|[^\n]*r=0)")
 
 
 class Limiter:
@@ -129,11 +129,8 @@ class Limiter:
             target: The target that responded.
             headers: The response's headers.
         """
-        # A cheap look first. httpx holds headers as bytes, and decodes them at ten times the cost.
-        raw = getattr(headers, "raw", None)
-        if raw is None:
-            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        if not _ZERO_REMAINING.search(b"\n".join(chain.from_iterable(raw)).lower() + b"\n"):
+        # A cheap look first.
+        if not _ZERO_REMAINING.search("\n".join(chain.from_iterable(headers.items())).lower() + "\n"):
             return
         for state in target.vendor.limits(headers):
             if state.remaining == 0 and state.reset_after:

@@ -1,15 +1,19 @@
-"""The bodies of responses: read piece by piece, unpacked, within a deadline and a number of bytes."""
+"""Headers and bodies of responses: read piece by piece, unpacked, within a deadline and a number of bytes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
 
+from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.errors import DispatchError, ResponseTooLargeError
 from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.pooled_response import PooledResponse, ResponseFields
 from langchain_llmdispatch.transport.transport import failure_of, timed_out
 from langchain_llmdispatch.transport.unpacking import Unpacker, unpacker
 
@@ -17,6 +21,15 @@ from langchain_llmdispatch.transport.unpacking import Unpacker, unpacker
 _ERROR_PART, _LEAST_ERROR_BYTES = 64, 64 * 1024
 # A refusal that is not read to its end may be anything; other errors are known by their status.
 _READ_WHOLE = frozenset({400, 422})
+
+
+def dated_headers(response: httpx.Response, clock: Clock) -> Mapping[str, str]:
+    """Return the headers of a response; a refusal without a date was made now, by `clock`."""
+    headers: Mapping[str, str] = getattr(response, "fields", None) or response.headers
+    if response.status_code == httpx.codes.OK or "date" in headers:
+        return headers
+    now = format_datetime(clock.now().astimezone(UTC), usegmt=True)
+    return ResponseFields([*headers.items(), ("date", now)])
 
 
 def read(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> Iterator[bytes]:
@@ -36,8 +49,10 @@ def read(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> I
     failure: DispatchError | None = None
     left = packed_left = limit
     unpack = _unpacker_of(response)
+    # The stream itself skips httpx's chunker, byte counter and decoders.
+    source: Any = response.iter_bytes() if response.is_stream_consumed else response.stream
     try:
-        for raw in _source(response, response.iter_bytes):
+        for raw in source:
             packed_left -= len(raw)
             for piece in (raw,) if unpack is None else unpack(raw):
                 left -= len(piece)
@@ -57,8 +72,9 @@ async def aread(response: httpx.Response, read_deadline: ReadDeadline, limit: in
     failure: DispatchError | None = None
     left = packed_left = limit
     unpack = _unpacker_of(response)
+    source: Any = response.aiter_bytes() if response.is_stream_consumed else response.stream
     try:
-        async for raw in _source(response, response.aiter_bytes):
+        async for raw in source:
             packed_left -= len(raw)
             for piece in (raw,) if unpack is None else unpack(raw):
                 left -= len(piece)
@@ -75,6 +91,8 @@ async def aread(response: httpx.Response, read_deadline: ReadDeadline, limit: in
 
 def whole(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> bytes:
     """Return a whole body, or the beginning of a long one if its error status explains it; see `read`."""
+    if (body := _arrived(response, limit)) is not None:
+        return body
     pieces: list[bytes] = []
     try:
         pieces.extend(read(response, read_deadline, _limit_of(response, limit)))
@@ -86,6 +104,8 @@ def whole(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> 
 
 async def awhole(response: httpx.Response, read_deadline: ReadDeadline, limit: int) -> bytes:
     """Return a whole body; see `whole`."""
+    if (body := _arrived(response, limit)) is not None:
+        return body
     pieces: list[bytes] = []
     try:
         async for piece in aread(response, read_deadline, _limit_of(response, limit)):
@@ -137,6 +157,15 @@ def _open_stream(opened: Any) -> Any:
     return opened.stream
 
 
+def _arrived(response: httpx.Response, limit: int) -> bytes | None:
+    """Return a body that arrived with its head, and close the response; None if it did not, or is long."""
+    body = response.body if isinstance(response, PooledResponse) else None
+    if body is None or len(body) > min(limit, _LEAST_ERROR_BYTES):
+        return None
+    response.is_closed = True
+    return body
+
+
 def _limit_of(response: httpx.Response, limit: int) -> int:
     return limit if response.is_success else min(limit, max(limit // _ERROR_PART, _LEAST_ERROR_BYTES))
 
@@ -156,9 +185,6 @@ def _stopped(left: int, limit: int, read_deadline: ReadDeadline) -> DispatchErro
 
 def _unpacker_of(response: httpx.Response) -> Unpacker | None:
     # A body that is there already (`httpx.MockTransport`) is unpacked, too.
-    return None if response.is_stream_consumed else unpacker(response.headers)
-
-
-def _source(response: httpx.Response, present: Any) -> Any:
-    # The stream itself skips httpx's chunker, byte counter and decoders.
-    return present() if response.is_stream_consumed else response.stream
+    if response.is_stream_consumed:
+        return None
+    return unpacker(getattr(response, "fields", None) or response.headers)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import httpx
 
 from langchain_llmdispatch.transport.pool import Origin
+from langchain_llmdispatch.transport.pooled_response import PooledResponse, ResponseFields
+from langchain_llmdispatch.vendors.request import JsonRequest
 
 MOST_HEAD = 100 * 1024
 """Bytes of a head, interim responses before it included: h11's limit under httpcore."""
@@ -23,15 +25,19 @@ _VISIBLE = rb"[^\x00-\x20\x7f]"
 _SENT = re.compile(rb"(?:%b: (?:%b(?:%b*%b)?)?\r\n)+" % (_TOKEN, _VISIBLE, _TEXT, _VISIBLE))
 _TARGET = re.compile(rb"(%b) ([\x21-\x7e]+)" % _TOKEN)
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_FOLD = re.compile(rb"\r?\n[ \t]+")  # a header's value on a further line, which is out of use
+_FOLD = re.compile(r"\r?\n[ \t]+")  # a header's value on a further line, which is out of use
 _STATUS = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (%b*))?\r?(?:\n|$)" % _TEXT)
-_FIELD = re.compile(rb"^(%b):[ \t]*(%b*)\r?$" % (_TOKEN, _TEXT), re.MULTILINE)
+_FIELD = re.compile(
+    (rb"^(%b):[ \t]*((?:%b*%b)?)[ \t]*\r?$" % (_TOKEN, _TEXT, _VISIBLE)).decode(), re.MULTILINE
+)
 _SIZE = rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;%b*)?\r\n" % _TEXT
 _FIRST_SIZE, _NEXT_SIZE = re.compile(_SIZE), re.compile(rb"\r\n" + _SIZE)
-_LENGTH = re.compile(rb"[0-9]{1,18}")
-_FRAMES = {14: b"content-length", 17: b"transfer-encoding"}  # by their lengths
+_LENGTH = re.compile("[0-9]{1,18}")
+_FRAMES = {14: "content-length", 17: "transfer-encoding"}  # by their lengths
+_SPACE = " \t"
 _SWITCHING, _FINAL, _REDIRECTION = 101, 200, 300
 _BODILESS = frozenset({204, 304})
+_NO_FIELDS = ResponseFields()
 _GONE = "Server disconnected without sending a response."
 _CUT = "peer closed connection without sending complete message body"
 
@@ -44,9 +50,9 @@ def request_bytes(request: httpx.Request, origin: Origin) -> bytes:
             body; no value is quoted.
     """
     target, more, content = request.url.raw_path, b"", request.content
-    fields = request.headers.raw
+    fields = _fields_of(request)
     announced = [value for name, value in fields if len(name) in _FRAMES and name.lower() in _FRAMES.values()]
-    if announced != [b"%d" % len(content)] and (announced or content):
+    if announced != [str(len(content))] and (announced or content):
         raise httpx.LocalProtocolError("the request's headers announce another body")
     if origin.proxy is not None and origin.scheme == "http":
         target = b"http://%b%b" % (request.url.netloc, target)
@@ -54,12 +60,18 @@ def request_bytes(request: httpx.Request, origin: Origin) -> bytes:
     return _head_bytes(request.method.encode(), target, fields, more) + content
 
 
+def _fields_of(request: httpx.Request) -> list[tuple[str, str]]:
+    if isinstance(request, JsonRequest) and request.fields is not None:
+        return [*request.fields.items()]
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+
+
 def tunnel_bytes(origin: Origin) -> bytes:
     """Return the request for a tunnel through the proxy of an origin."""
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    target = f"{host}:{origin.port}".encode()
-    fields = [(b"Host", target), (b"Accept", b"*/*")]
-    return _head_bytes(b"CONNECT", target, fields, _credentials(origin.proxy))
+    target = f"{host}:{origin.port}"
+    fields = [("Host", target), ("Accept", "*/*")]
+    return _head_bytes(b"CONNECT", target.encode(), fields, _credentials(origin.proxy))
 
 
 def _credentials(proxy: str | None) -> bytes:
@@ -67,14 +79,15 @@ def _credentials(proxy: str | None) -> bytes:
     return b"" if held is None else b"Proxy-Authorization: Basic %b\r\n" % b64encode(b":".join(held))
 
 
-def _head_bytes(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]], more: bytes) -> bytes:
-    lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-    start = b"%b %b" % (method, target)
+def _head_bytes(method: bytes, target: bytes, fields: list[tuple[str, str]], more: bytes) -> bytes:
+    text, start = "".join([f"{name}: {value}\r\n" for name, value in fields]), b"%b %b" % (method, target)
+    lines = text.encode("latin-1", "replace")
     # A value with a line's end would pass as two fields: so their number is compared.
     if (
         _SENT.fullmatch(lines) is None
         or lines.count(b"\n") != len(fields)
         or _TARGET.fullmatch(start) is None
+        or (not text.isascii() and text != lines.decode("latin-1"))
     ):
         raise httpx.LocalProtocolError("the request cannot be written as HTTP")
     return b"%b HTTP/1.1\r\n%b%b\r\n" % (start, lines, more)
@@ -88,7 +101,7 @@ class ResponseReader:
 
     Attributes:
         status: Its status; 0 until the head is complete. Interim responses (1xx) are passed over.
-        headers: Names and values as they were sent.
+        fields: Its headers.
         extensions: What httpx's responses hold beside: `http_version` and `reason_phrase`.
         over: Whether it is complete.
         keeps: Whether its connection may be used again when it is over.
@@ -96,15 +109,14 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_ascii", "_left", "_method", "_pieces", "_rest", "_size", "_spent", "_step",
-        "exceeded", "extensions", "headers", "keeps", "over", "status",
+        "_left", "_method", "_pieces", "_rest", "_size", "_spent", "_step",
+        "exceeded", "extensions", "fields", "keeps", "over", "status",
     )  # fmt: skip
 
     def __init__(self, method: str) -> None:
         self.status, self.over, self.keeps, self.exceeded = 0, False, True, False
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.fields = _NO_FIELDS
         self.extensions: dict[str, bytes] = {}
-        self._ascii = False
         self._method, self._pieces, self._rest = method, list[bytes](), b""
         self._spent, self._left, self._size = 0, 0, _FIRST_SIZE
         self._step: Callable[[ResponseReader, bytes], bytes] = ResponseReader._head
@@ -136,10 +148,8 @@ class ResponseReader:
 
     def response(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
         """Return the response, once its head is complete; `stream` yields its body."""
-        made = httpx.Response(self.status, headers=self.headers, stream=stream, extensions=self.extensions)
-        if self._ascii:  # httpx would decode all headers twice to find that out
-            made.headers.encoding = "ascii"
-        return made
+        body = self.take() if self.over else None
+        return PooledResponse(self.status, self.fields, stream, self.extensions, body)
 
     def check_tunnel(self) -> None:
         """Check that a proxy has opened a tunnel.
@@ -167,8 +177,7 @@ class ResponseReader:
         if status == _SWITCHING:
             raise httpx.RemoteProtocolError("the server switches to another protocol")
         if status >= _FINAL:
-            block = data[start.end() : end.start()]
-            self.headers, self._ascii = _fields(block), block.isascii()
+            self.fields = _fields(data[start.end() : end.start()])
             self.extensions = {"http_version": b"HTTP/1." + start[1], "reason_phrase": start[3] or b""}
             self._frame(status, since_1_1=start[1] != b"0")
             self.status = status
@@ -176,36 +185,29 @@ class ResponseReader:
 
     def _frame(self, status: int, *, since_1_1: bool) -> None:
         """Choose how the body ends (RFC 9112, 6.3)."""
-        self.keeps = since_1_1
-        lengths, codings = set[bytes](), list[bytes]()
-        for name, value in self.headers:
-            match name.lower():
-                case b"content-length":
-                    lengths.update(part.strip() for part in value.split(b","))
-                case b"transfer-encoding":
-                    codings.append(value.lower())
-                case b"connection":
-                    self.keeps &= b"close" not in value.lower()
+        self.keeps = since_1_1 and "close" not in self.fields.get("connection", "").lower()
+        coding, length = self.fields.get("transfer-encoding"), self.fields.get("content-length")
         tunnels = self._method == "CONNECT" and status < _REDIRECTION
         if tunnels or self._method == "HEAD" or status in _BODILESS:
             self.over = True
-        elif codings:
-            self._frame_chunks(codings, lengths)
-        elif lengths:
-            self._frame_length(lengths)
+        elif coding is not None:
+            self._frame_chunks(coding, length)
+        elif length is not None:
+            self._frame_length(length)
         else:
             self._step, self.keeps = ResponseReader._until_close, False
 
-    def _frame_chunks(self, codings: list[bytes], lengths: set[bytes]) -> None:
-        if codings != [b"chunked"]:
+    def _frame_chunks(self, coding: str, length: str | None) -> None:
+        if coding.lower() != "chunked":
             raise httpx.RemoteProtocolError("a Transfer-Encoding other than 'chunked' is not supported")
         self._step = ResponseReader._chunks
-        self.keeps &= not lengths  # one of both is wrong
+        self.keeps &= length is None  # one of both is wrong
 
-    def _frame_length(self, lengths: set[bytes]) -> None:
-        if len(lengths) != 1 or _LENGTH.fullmatch(length := lengths.pop()) is None:
+    def _frame_length(self, length: str) -> None:
+        first, *others = [part.strip(_SPACE) for part in length.split(",")] if "," in length else (length,)
+        if _LENGTH.fullmatch(first) is None or others.count(first) != len(others):
             raise httpx.RemoteProtocolError("the response's Content-Length is no number, or several")
-        self._left, self._step = int(length), ResponseReader._fixed
+        self._left, self._step = int(first), ResponseReader._fixed
         self.over = not self._left
 
     def _fixed(self, data: bytes) -> bytes:
@@ -269,14 +271,22 @@ class ResponseReader:
             raise httpx.RemoteProtocolError(_CUT if self.status else _GONE)
 
 
-def _fields(block: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the names and values in the lines of a head."""
-    block = block.removesuffix(b"\r")
-    if not block:
-        return []
-    if b"\n " in block or b"\n\t" in block:
-        block = _FOLD.sub(b" ", block)
-    found = [(name, value.rstrip(b" \t")) for name, value in _FIELD.findall(block)]
-    if len(found) != block.count(b"\n") + 1:
+def _fields(block: bytes) -> ResponseFields:
+    """Return the headers in the lines of a head, decoded as httpx does."""
+    encoding = "ascii"
+    try:
+        text = block.decode()
+        if not block.isascii():
+            encoding = "utf-8"
+    except UnicodeDecodeError:
+        encoding = "iso-8859-1"
+        text = block.decode(encoding)
+    text = text.removesuffix("\r")
+    if not text:
+        return _NO_FIELDS
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    found = _FIELD.findall(text)
+    if len(found) != text.count("\n") + 1:
         raise httpx.RemoteProtocolError("a line of the response's head is no header")
-    return found
+    return ResponseFields(found, encoding)

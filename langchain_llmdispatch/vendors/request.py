@@ -61,17 +61,50 @@ def custom_headers(endpoint: Endpoint) -> dict[str, str]:
     return {name.lower(): value for name, value in endpoint.headers.items()} if endpoint.headers else {}
 
 
+_NO_HEADERS = httpx.Headers()
+
+
+class JsonRequest(httpx.Request):
+    """A POST of JSON whose headers become httpx's when they are read: a pool of ours needs only their text.
+
+    Args:
+        url: Where it goes.
+        fields: Its headers by names in lower case, complete.
+        content: Its body.
+
+    Attributes:
+        fields: The headers; None once they are httpx's, which may then be changed.
+    """
+
+    def __init__(self, url: httpx.URL, fields: Mapping[str, str], content: bytes) -> None:
+        super().__init__("POST", url, headers=_NO_HEADERS, stream=httpx.ByteStream(content))
+        self.fields: Mapping[str, str] | None = fields
+        self.read()  # so that `content` can be read, as of any request with a body
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The headers as httpx's."""
+        if self.fields is not None:
+            self._headers = httpx.Headers([*self.fields.items()], encoding="latin-1")
+            self.fields = None
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: httpx.Headers) -> None:
+        self._headers, self.fields = headers, None
+
+
 @lru_cache(maxsize=512)
-def _place(url: str) -> tuple[httpx.URL, httpx.Headers]:
+def _place(url: str) -> tuple[httpx.URL, Mapping[str, str]]:
     """Return an address, and the headers of each request to it that are no secret."""
     place = httpx.URL(url)
     usual = {
-        "Host": place.netloc.decode("ascii"),
+        "host": place.netloc.decode("ascii"),
         "accept": "*/*",
         "content-type": "application/json",
         "user-agent": "langchain-llmdispatch",
     }
-    return place, httpx.Headers(usual)
+    return place, usual
 
 
 def bodyless_request(method: str, url: httpx.URL, headers: Callable[[], Mapping[str, str]]) -> httpx.Request:
@@ -108,10 +141,5 @@ def content_request(
 ) -> httpx.Request:
     """Return a POST of JSON that is encoded already; see `json_request`."""
     target, usual = _place(url)
-    own = httpx.Headers(usual, encoding="latin-1")
-    own["Content-Length"] = str(len(content))
-    for name, value in (headers() if callable(headers) else headers).items():
-        own[name] = value
-    request = httpx.Request("POST", target, headers=own, stream=httpx.ByteStream(content))
-    request.read()  # so that `content` can be read, as of any request with a body
-    return request
+    own = headers() if callable(headers) else headers
+    return JsonRequest(target, {**usual, "content-length": str(len(content)), **own}, content)

@@ -79,7 +79,7 @@ def test_a_response_reads_the_same_however_it_is_cut(
         assert not reader.over
         reader.feed(b"")
     assert (reader.status, reader.over, reader.keeps) == (200, True, form != "close")
-    assert reader.headers[:2] == [(b"x-one", b"1"), (b"X-Two", b"a b")]
+    assert reader.fields.lines[:2] == [("x-one", "1"), ("X-Two", "a b")]
     assert b"".join(taken) == body
 
 
