@@ -25,6 +25,12 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 import langchain_llmdispatch
 from langchain_llmdispatch import Deployment, DispatcherChatModel, VendorConfig
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.transport.body import dated_headers, whole
+from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.http1 import ResponseReader, request_bytes
+from langchain_llmdispatch.transport.pool import Origin
+from langchain_llmdispatch.vendors.request import json_request
 
 BASELINE = Path(__file__).with_name("results") / "instructions.json"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -34,6 +40,14 @@ STRATEGIES = ("ordered", "weighted", "round_robin", "least_busy", "lowest_latenc
 _WARM = 3  # calls before the one that counts: what is cached or imported once is no call's cost
 _HOME = str(Path(langchain_llmdispatch.__file__).parent)
 _HEAD = {"id": "c", "created": 1, "model": "gpt-4.1-mini"}
+_HEADERS = {
+    "date": "Sat, 28 Nov 2026 12:00:00 GMT",
+    "content-type": "application/json",
+    "x-request-id": "req_1",
+    "openai-processing-ms": "12",
+    "x-ratelimit-remaining-requests": "29999",
+    "x-ratelimit-reset-requests": "2ms",
+}
 _USAGE = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
 _SCHEMA = {
     "title": "City",
@@ -130,6 +144,20 @@ def _thread(number: int) -> list[BaseMessage]:
     return [*itertools.chain.from_iterable(turns), HumanMessage("And then?")]
 
 
+def _exchanged() -> bytes:
+    """Return the body of a response that is read as our own pools read it; what they do on sockets is left out."""
+    request = json_request("https://host.example/v1/chat", {"authorization": "Bearer k"}, {"model": "m"})
+    request_bytes(request, Origin("https", "host.example", 443, None))
+    reader, body, clock = ResponseReader("POST"), _answer(), Clock()
+    head = "".join(
+        f"{name}: {value}\r\n" for name, value in {**_HEADERS, "content-length": len(body)}.items()
+    )
+    reader.feed(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
+    response = reader.response(httpx.ByteStream(b""))
+    dated_headers(response, clock)
+    return whole(response, ReadDeadline(clock, float("inf"), "the answer"), 10**6)
+
+
 def _calls(loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[[], object]]:
     plain, quiet, tools = _model(), _model(enable_metrics=False), _model().bind_tools([_TOOL])
     structured = _model().with_structured_output(_SCHEMA)
@@ -153,6 +181,7 @@ def _calls(loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[[], object]
         "ainvoke": lambda: loop.run_until_complete(plain.ainvoke("hello")),
         f"stream, {CHUNKS} chunks": lambda: len(list(plain.stream("hello"))),
         f"stream, the first of {CHUNKS} chunks": lambda: next(iter(plain.stream("hello"))),
+        "a request and its response in HTTP/1.1": _exchanged,
         f"abatch of {BATCH}": lambda: loop.run_until_complete(plain.abatch(["hello"] * BATCH)),
         f"astream, {CHUNKS} chunks": lambda: loop.run_until_complete(streamed()),
     }

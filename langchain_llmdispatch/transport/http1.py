@@ -117,7 +117,8 @@ class ResponseReader:
         self.status, self.over, self.keeps, self.exceeded = 0, False, True, False
         self.fields = _NO_FIELDS
         self.extensions: dict[str, bytes] = {}
-        self._method, self._pieces, self._rest = method, list[bytes](), b""
+        self._method, self._rest = method, b""
+        self._pieces: list[bytes] = []
         self._spent, self._left, self._size = 0, 0, _FIRST_SIZE
         self._step: Callable[[ResponseReader, bytes], bytes] = ResponseReader._head
 

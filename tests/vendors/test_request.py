@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
+import httpx
 import pytest
 
 from langchain_llmdispatch.internal.json_format import UnwritableError
@@ -49,3 +51,34 @@ def test_credentials_are_unwrapped_after_the_body_is_written(value: Any) -> None
         json_request("https://x.test", headers, {"a": [value], "b": None})
     request = json_request("https://x.test", lambda: {"authorization": "Bearer k"}, {1: None})
     assert (request.content, request.headers["authorization"]) == (b'{"1":null}', "Bearer k")
+
+
+def request_of(headers: dict[str, str]) -> httpx.Request:
+    return json_request("https://host.test/v1?a=b", headers, {"a": 1})
+
+
+def test_a_request_has_the_headers_of_httpx() -> None:
+    """Those that httpx would send, in any case of their names; the caller's win."""
+    made = request_of({"authorization": "Bearer k", "user-agent": "mine"})
+    plain = httpx.Request("POST", "https://host.test/v1?a=b", content=b'{"a":1}')
+    assert (made.method, made.url, made.content) == (plain.method, plain.url, plain.content)
+    assert made.headers["Host"] == plain.headers["host"]
+    assert made.headers["Content-Length"] == plain.headers["content-length"]
+    assert made.headers["User-Agent"] == "mine"
+    assert b"".join(made.stream) == plain.content
+
+
+def test_changed_headers_are_those_that_are_sent() -> None:
+    """A layer that changes a header changes the request: there are no two versions."""
+    made = request_of({"authorization": "Bearer k"})
+    made.headers["authorization"] = "Bearer other"
+    assert made.fields is None
+    assert made.headers["authorization"] == "Bearer other"
+
+
+def test_a_request_is_copied_and_shown_without_its_key() -> None:
+    """Whatever holds on to it."""
+    made = pickle.loads(pickle.dumps(request_of({"authorization": "Bearer canary"})))
+    assert made.headers["authorization"] == "Bearer canary"
+    assert made.content == b'{"a":1}'
+    assert "canary" not in repr(made)
