@@ -10,6 +10,7 @@ from langchain_llmdispatch.chat_model.forced_nulls import without_forced_nulls
 from langchain_llmdispatch.vendors.compile.class_schemas import class_schema, is_class
 from langchain_llmdispatch.vendors.compile.neutral_tools import neutral_tools
 from langchain_llmdispatch.vendors.compile.references import DEFINITIONS, References, Schema, inlined
+from langchain_llmdispatch.vendors.compile.schema_shape import well_formed
 
 _KEY = "value"
 """The property that holds an answer which is no object."""
@@ -82,7 +83,7 @@ def _schema_of(given: Any) -> Schema:
     if is_class(given):
         return class_schema(given)
     if isinstance(given, Mapping) and "title" in given and not ("parameters" in given or "name" in given):
-        return dict(given)
+        return dict(well_formed(given, "schema"))
     (tool,), _ = neutral_tools([given])
     about = {"description": tool.description} if tool.description else {}
     return {"title": tool.name, **about, **tool.parameters}

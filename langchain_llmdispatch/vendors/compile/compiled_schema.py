@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from langchain_llmdispatch.errors import InvalidRequestError
 from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.compile.json_schema import compile_schema
 from langchain_llmdispatch.vendors.compile.property_keys import legal_keys
 from langchain_llmdispatch.vendors.compile.references import Schema
+from langchain_llmdispatch.vendors.compile.schema_shape import well_formed
 from langchain_llmdispatch.vendors.rules import SchemaRules, ToolNameRules
 
 _MOST_REMEMBERED = 512
@@ -41,12 +43,16 @@ def compiled_schema(
         schema: A schema of the caller's, which stays as it is.
         rules: What the vendor takes.
         keys: What the names of properties must match; None for any.
+
+    Raises:
+        InvalidRequestError: It is no JSON schema; the message names the place.
     """
     key = (id(schema), id(rules), id(keys))
     known = _REMEMBERED.get(key)
     if known is not None:
         return cast("CompiledSchema", known[0])
-    legal, names = legal_keys(schema, keys) if keys else (schema, {})
+    shaped = _shaped(schema)
+    legal, names = legal_keys(shaped, keys) if keys else (shaped, {})
     made, changes = compile_schema(legal, rules)
     if names:
         detail = "names of a tool's arguments are spelled as the target requires"
@@ -57,3 +63,10 @@ def compiled_schema(
     # While these are held here, no other object can have their ids.
     _REMEMBERED[key] = (compiled, schema, rules, keys)
     return compiled
+
+
+def _shaped(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return cast("Mapping[str, Any]", well_formed(schema, "the schema"))
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None

@@ -101,8 +101,8 @@ class _SchemaCompiler:
 
     def node(self, node: Any) -> Any:
         """Return one node and all below it, rewritten."""
-        if node is True and self.rules.typed:
-            node = {}
+        if isinstance(node, bool):  # legal, but not everywhere, Ollama's structures among them
+            node = {} if node else {"not": {}}
         if not isinstance(node, Mapping):
             return node
         made = self._referring(self._merged_all_of(dict(node)))

@@ -20,6 +20,7 @@ from langchain_llmdispatch.vendors.compile.class_schemas import (
     tool_schema,
 )
 from langchain_llmdispatch.vendors.compile.references import References, Schema, in_lower_case
+from langchain_llmdispatch.vendors.compile.schema_shape import well_formed
 from langchain_llmdispatch.vendors.word_secrets import WordDict
 
 if TYPE_CHECKING:
@@ -176,10 +177,15 @@ def _spec(function: Mapping[str, Any], strict: bool | None, extras: Mapping[str,
     return ToolSpec(
         name=name,
         description=str(function.get("description") or ""),
-        parameters=_arguments(name, function.get("parameters") or _NO_ARGUMENTS),
+        parameters=_arguments(name, _shaped(name, function.get("parameters") or _NO_ARGUMENTS)),
         strict=own if own is not None else strict,
         extras=extras,
     )
+
+
+def _shaped(name: str, schema: Any) -> Mapping[str, Any]:
+    shaped = well_formed(schema, f"the arguments of tool {name!r}")
+    return shaped if isinstance(shaped, Mapping) else _NO_ARGUMENTS  # `true`: whatever they be
 
 
 def _arguments(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
