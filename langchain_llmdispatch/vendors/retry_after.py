@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+_LONGEST = 366 * 86_400.0
+"""Seconds. A longer wait is a mistake of the header: it would close a deployment for good."""
+
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds to wait by `retry-after-ms` or `retry-after` (seconds, decimals, date).
 
-    A date is read against the response's own `date` header. None if absent or unreadable.
+    A date is read against the response's own `date` header. None if absent, unreadable or over a year.
     """
+    wait = _stated(headers)
+    return wait if wait is not None and wait <= _LONGEST else None
+
+
+def _stated(headers: Mapping[str, str]) -> float | None:
     if (ms := _seconds(headers.get("retry-after-ms"))) is not None:
         return ms / 1000
     text = headers.get("retry-after")

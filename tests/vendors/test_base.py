@@ -155,6 +155,9 @@ def test_no_code_above_the_vendors_names_one(path: Path) -> None:
         ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e300"}, None),
+        ({"retry-after": "2592000"}, 2_592_000.0),
+        ({"retry-after-ms": "86400000"}, 86_400.0),
         (
             {"retry-after": "Sat, 28 Nov 2026 10:00:30 GMT", "date": "Sat, 28 Nov 2026 10:00:00 GMT"},
             30.0,
