@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib.util import find_spec
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -12,8 +13,7 @@ from langchain_llmdispatch.chat_model.chat_model import DispatcherChatModel
 from langchain_llmdispatch.cli.terminal import Terminal
 from langchain_llmdispatch.cli.vendors import is_any_configured
 from langchain_llmdispatch.errors import ConfigurationError
-
-LOCAL_MODEL = "local:qwen2.5-coder-0.5b"
+from langchain_llmdispatch.local.models import DEFAULT_MODEL
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -48,14 +48,18 @@ def _messages(options: argparse.Namespace, terminal: Terminal) -> list[BaseMessa
 
 
 def model_of(options: argparse.Namespace) -> DispatcherChatModel:
-    """Return the model that `--config` and `--model` describe, or one of this machine where no vendor is."""
+    """Return the model that `--config` and `--model` describe, or one of this machine where no vendor is.
+
+    Raises:
+        ConfigurationError: There is none: no vendor is configured, and the extra `[local]` is not installed.
+    """
     fields: dict[str, Any] = {}
     if options.model:
         fields = {"model": options.model[0], "models": options.model[1:]}
     if options.config:
         return DispatcherChatModel.from_config(options.config, **fields)
-    if not fields and not is_any_configured():
-        fields = {"model": LOCAL_MODEL}
+    if not fields and not is_any_configured() and find_spec("xllamacpp") is not None:
+        fields = {"model": f"local:{DEFAULT_MODEL}"}
     return DispatcherChatModel(**fields)
 
 

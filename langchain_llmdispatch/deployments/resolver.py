@@ -42,7 +42,7 @@ _OF_HTTP = ("api_key", "base_url", "headers", "query", "api_version")
 _NO_CONFIG = VendorConfig()
 _NO_KEY = SecretStr("none")
 """Sent to servers on this machine that require a key and check none."""
-NO_KEY = f"No key is needed for model='local:{DEFAULT_MODEL}' (extra [local])."
+NO_KEY = f"No key is needed for model='local:{DEFAULT_MODEL}' (pip install 'langchain-llmdispatch[local]')."
 """What to do without any key."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_a_dash_reads_standard_input(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"from a pipe")))
     assert main(["-", "--model", "openai:gpt-6-luna"]) == 0
     assert "from a pipe" in capsys.readouterr().out
+
+
+def test_without_any_key_the_error_names_keys_and_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package for a model on this machine is not installed."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    assert main(["hello"]) == 2
+    printed = capsys.readouterr().err
+    assert "set one of OPENAI_API_KEY, ANTHROPIC_API_KEY" in printed
+    assert "pip install 'langchain-llmdispatch[local]'" in printed
 
 
 def test_json_holds_text_usage_and_metadata(capsys: pytest.CaptureFixture[str]) -> None:
