@@ -20,6 +20,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.load.serializable import Serializable
 from pydantic import BaseModel, SecretStr
 
 from langchain_llmdispatch import errors
@@ -28,6 +29,7 @@ from langchain_llmdispatch.chat_model.managed import LEFT_OUT
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.internal.forks import OwnRandom
+from langchain_llmdispatch.vendors.redaction import proxy_passwords
 from langchain_llmdispatch.vendors.word_secrets import placed_secrets, without_credentials
 
 # Never written: LangChain's own fields that it excludes, too, and what is not configuration.
@@ -101,6 +103,48 @@ class NotSerialized:
         )
 
 
+class BareModel(Serializable):
+    """A model of another package, written without headers and other words that hold credentials.
+
+    Attributes:
+        model: The model.
+    """
+
+    model: Any
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The variables that stand for the model's keys."""
+        own: dict[str, str] = self.model.lc_secrets
+        fields = type(self.model).model_fields
+        aliases = {name: fields[name].alias for name in own if name in fields}
+        return own | {alias: own[name] for name, alias in aliases.items() if alias is not None}
+
+    def to_json(self) -> Any:
+        """Return the model's constructor, as it writes it, less what `left_out` names."""
+        written = self.model.to_json()
+        if "kwargs" not in written:
+            return written
+        left_out, secrets = self.left_out(), self.lc_secrets
+        kwargs = {
+            name: without_credentials(value) if isinstance(value, Mapping) and name not in secrets else value
+            for name, value in written["kwargs"].items()
+            if name not in left_out
+        }
+        return {**written, "kwargs": kwargs}
+
+    def left_out(self) -> list[str]:
+        """Return the fields that are not written since all that they hold may be credentials."""
+        fields = {name: getattr(self.model, name, None) for name in type(self.model).model_fields}
+        return [name for name, value in fields.items() if value and _is_secret_field(name, value)]
+
+
+def _is_secret_field(name: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "headers" in name or name in {"default_query", "extra_query"}
+    return "proxy" in name and isinstance(value, str) and bool(proxy_passwords(value))
+
+
 def _fields(model: CopiedFields) -> Iterator[tuple[str, Any]]:
     """Yield the fields that were given, those that share or count only where they are not the default."""
     fields, bare = type(model).model_fields, words_as_pickled(model.__dict__)
@@ -115,7 +159,9 @@ def _fields(model: CopiedFields) -> Iterator[tuple[str, Any]]:
 
 def _json(value: Any, where: str) -> Any:
     """Return a value as JSON has it; LangChain models and `NotSerialized` are left to LangChain."""
-    if isinstance(value, (*_PLAIN, BaseChatModel, NotSerialized)):
+    if isinstance(value, BaseChatModel):
+        return BareModel(model=value) if value.is_lc_serializable() else NotSerialized(where, value)
+    if isinstance(value, (*_PLAIN, NotSerialized)):
         return value
     if isinstance(value, BaseModel):
         return _settings(value, where)
@@ -150,8 +196,10 @@ def _secret_places(value: Any, where: str) -> Iterator[str]:
     """Yield where the words of requests in a field hold credentials."""
     if where.rpartition(".")[2] in _WORDS:
         yield from (place for place, _ in placed_secrets(value, "", where))
-    elif isinstance(value, BaseModel) and not isinstance(value, BaseChatModel):
-        for name in sorted(value.model_fields_set & _WORDS):
+    elif isinstance(value, BaseChatModel):
+        yield from (f"{name} of {where}" for name in BareModel(model=value).left_out())
+    elif isinstance(value, BaseModel):
+        for name in sorted(value.model_fields_set & {*_WORDS, "model"}):
             yield from _secret_places(getattr(value, name), f"{where}.{name}")
     elif isinstance(value, Mapping):
         for name, each in value.items():

@@ -128,6 +128,17 @@ else:
 _NO_TAGS: Any = frozenset()
 
 
+class _ModelName:
+    """Stands for a LangChain model where a deployment is shown."""
+
+    def __init__(self, model: BaseChatModel) -> None:
+        name = getattr(model, "model_name", None) or getattr(model, "model", "")
+        self._shown = f"{type(model).__name__}({name!r})"
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
 class Deployment(_WithoutSecrets):
     """One vendor, one model, one set of credentials, with its limits and prices.
 
@@ -187,6 +198,11 @@ class Deployment(_WithoutSecrets):
     profile: Mapping[str, Any] = Field(default_factory=dict)
 
     _positional: ClassVar[str | None] = "model"
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the fields that were given; of a LangChain model, which may hold headers, class and name."""
+        for name, value in super().__repr_args__():
+            yield name, _ModelName(value) if isinstance(value, BaseChatModel) else value
 
     @model_validator(mode="before")
     @classmethod

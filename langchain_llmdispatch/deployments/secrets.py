@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.transport.own_client import additions
-from langchain_llmdispatch.transport.proxies import proxy_secrets
-from langchain_llmdispatch.vendors.redaction import header_secrets
+from langchain_llmdispatch.transport.proxies import proxy_addresses
+from langchain_llmdispatch.vendors.redaction import header_secrets, proxy_passwords
 
 
 def secrets_of(target: Target) -> Iterator[str]:
@@ -19,4 +19,6 @@ def secrets_of(target: Target) -> Iterator[str]:
     for client in (config.http_client, config.http_async_client):
         for name, value in additions(client) if client is not None else ():
             yield from header_secrets({name: value})
-    yield from proxy_secrets(target.variables)
+    yield from target.vendor.own_secrets()
+    for address in proxy_addresses(target.variables):
+        yield from proxy_passwords(address)

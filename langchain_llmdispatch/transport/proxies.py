@@ -12,12 +12,10 @@ import importlib.util
 import os
 import ssl
 import urllib.request
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from urllib.parse import unquote
 
 import httpx
 
@@ -70,14 +68,10 @@ class Proxies:
         return None if found is None else _checked("the system's proxy settings", found)
 
 
-def proxy_secrets(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the passwords in variables that name proxies, as they are written and as they are sent."""
+def proxy_addresses(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the addresses in variables that name proxies; they may hold passwords."""
     for name in _VARIABLES:
-        value = environment.get(name) or environment.get(name.upper()) or ""
-        user, _, password = value.rpartition("://")[2].rpartition("@")[0].partition(":")
-        if password:
-            both = f"{unquote(user)}:{unquote(password)}"
-            yield from (password, unquote(password), both, b64encode(both.encode()).decode())
+        yield environment.get(name) or environment.get(name.upper()) or ""
 
 
 def _covers(entry: str, host: str, port: int) -> bool:

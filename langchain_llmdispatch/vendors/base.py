@@ -303,6 +303,10 @@ class Vendor(CountsTokens, ABC):
         """Return the vendor's id for the request."""
         return headers.get("x-request-id") or headers.get("request-id")
 
+    def own_secrets(self) -> Sequence[str]:
+        """Return what errors must not show of a vendor that runs in this process."""
+        return ()
+
     def limits(self, headers: Mapping[str, str]) -> Sequence[LimitState]:
         """Return the remaining requests and tokens that the headers report."""
         return ()
@@ -369,8 +373,7 @@ def vendor_error(
         request_id=vendor.request_id(headers),
         retry_after=wait if after is None else after,
     )
-    # OpenAI and Anthropic state in this header whether a retry helps.
-    word = headers.get("x-should-retry")
+    word = headers.get("x-should-retry")  # OpenAI and Anthropic state here whether a retry helps
     if word in {"true", "false"}:
         refused = status == _BAD_REQUEST or issubclass(cls, InvalidRequestError)
         error.is_retryable = word == "true" and (error.is_retryable or not refused)

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from langchain_llmdispatch.internal.lazy import LateModule
 
@@ -135,6 +136,15 @@ def header_secrets(headers: Mapping[str, str]) -> list[str]:
         if len(value) >= _LEAST_VALUE and not _OF_PROTOCOL.match(name)
     ]
     return [*credentials(headers), *others]
+
+
+def proxy_passwords(address: str) -> tuple[str, ...]:
+    """Return the password in a proxy's address, as it is written and as it is sent."""
+    user, _, password = address.rpartition("://")[2].rpartition("@")[0].partition(":")
+    if not password:
+        return ()
+    both = f"{unquote(user)}:{unquote(password)}"
+    return password, unquote(password), both, base64.b64encode(both.encode()).decode()
 
 
 def parameter_secrets(value: Any, depth: int = 0) -> Iterator[str]:

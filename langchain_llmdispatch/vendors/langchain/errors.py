@@ -18,7 +18,8 @@ from langchain_llmdispatch.errors import DispatchError, VendorError
 from langchain_llmdispatch.internal.json_format import part_of
 from langchain_llmdispatch.vendors.base import retry_after
 from langchain_llmdispatch.vendors.errors import class_of_status
-from langchain_llmdispatch.vendors.redaction import credentials, redact
+from langchain_llmdispatch.vendors.redaction import credentials, header_secrets, proxy_passwords, redact
+from langchain_llmdispatch.vendors.word_secrets import secrets_in
 from langchain_llmdispatch.vendors.wordings import narrowed
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def translated(error: Exception, model: BaseChatModel) -> DispatchError:
         getattr(error, "request_id", None) or headers.get("x-request-id") or headers.get("request-id")
     )
     return cls(
-        redact(shown, *_secrets(model)),
+        redact(shown, *model_secrets(model)),
         vendor="langchain",
         status_code=status,
         code=code,
@@ -157,11 +158,15 @@ def _headers(error: Exception) -> dict[str, str]:
         return {}
 
 
-def _secrets(model: BaseChatModel) -> Iterator[str]:
-    """Yield the keys that a model's fields hold, and the values of the headers that it adds."""
+def model_secrets(model: BaseChatModel) -> Iterator[str]:
+    """Yield the keys that a model's fields hold, what its headers and words hold, and a proxy's password."""
     for name in type(model).model_fields:
         value = getattr(model, name, None)
         if isinstance(value, SecretStr):
             yield value.get_secret_value()
         elif "headers" in name and isinstance(value, Mapping):
-            yield from credentials({str(key): str(item) for key, item in value.items()})
+            yield from header_secrets({str(key): str(item) for key, item in value.items()})
+        elif isinstance(value, Mapping):
+            yield from credentials({f"auth {n}": text for n, text in enumerate(secrets_in(value, name))})
+        elif "proxy" in name and isinstance(value, str):
+            yield from proxy_passwords(value)

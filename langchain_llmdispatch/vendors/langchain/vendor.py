@@ -21,7 +21,7 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.vendors.base import OwnedWords, ParameterRules, Vendor
 from langchain_llmdispatch.vendors.compile.server_tools import CUSTOM
 from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder, chunk_of, message_of
-from langchain_llmdispatch.vendors.langchain.errors import translated
+from langchain_llmdispatch.vendors.langchain.errors import model_secrets, translated
 from langchain_llmdispatch.vendors.langchain.integrations import Integration, integration_of
 from langchain_llmdispatch.vendors.langchain.pacing import apace, pace
 from langchain_llmdispatch.vendors.langchain.request import FIELDS, KEYWORDS, can_bind, field_of, invocation
@@ -29,7 +29,7 @@ from langchain_llmdispatch.vendors.langchain.retries import without_retries
 from langchain_llmdispatch.vendors.parameters import ADDRESSED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Mapping
+    from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 
     import httpx
     from langchain_core.language_models.model_profile import ModelProfile
@@ -113,6 +113,10 @@ class LangChainVendor(Vendor):
         stated = {"type": self.model._llm_type, **self.model._identifying_params}
         text = f"{self.listing.section}:{self.model_name} {sorted(stated.items(), key=str)}"
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+
+    def own_secrets(self) -> Sequence[str]:
+        """Return the model's keys and what else its errors must not show."""
+        return tuple(model_secrets(self.model))
 
     # -- answering ---------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from langchain_core import exceptions as core
+from langchain_core.load import dumps
 from langchain_core.messages import AIMessage
 
 from langchain_llmdispatch import errors
@@ -103,12 +104,37 @@ def test_the_words_of_vendors_narrow_a_class(
     assert type(translated(raised(text), Scripted())) is expected
 
 
-def test_credentials_of_headers_are_redacted() -> None:
-    """Those that the integration adds to its requests, and a gateway repeats."""
+class Behind(Scripted):
+    """An integration behind a gateway."""
 
-    class Behind(Scripted):
-        default_headers: dict[str, str]
+    default_headers: dict[str, str]
+    default_query: dict[str, str]
+    model_kwargs: dict[str, Any]
+    openai_proxy: str
 
-    model = Behind(default_headers={"x-portkey-api-key": "pk-0123456789", "x-team": "research"})
-    error = translated(core.ModelAPIError("no pk-0123456789 for research"), model)
-    assert error.message == "no [redacted] for research"
+
+BEHIND = Behind(
+    default_headers={"x-portkey-api-key": "pk-0123456789", "x-tenant": "tenant-0123456789", "x-team": "ml"},
+    default_query={"code": "code-0123456789"},
+    model_kwargs={"extra_headers": {"authorization": "Bearer kwarg-0123456789"}},
+    openai_proxy="http://me:proxy-0123456789@proxy.test:8080",
+)
+HELD = ("pk-0123456789", "tenant-0123456789", "code-0123456789", "kwarg-0123456789", "proxy-0123456789")
+
+
+@each("held", HELD)
+def test_what_an_integration_adds_is_redacted(held: str) -> None:
+    """A gateway or a proxy may repeat it, in the text or in the code; short values are words."""
+    error = translated(core.ModelAPIError(f"no {held} for ml"), BEHIND)
+    assert error.message == "no [redacted] for ml"
+    failing = BEHIND.model_copy(update={"steps": [Api(500, held)]})
+    with pytest.raises(errors.AllDeploymentsFailedError) as caught:
+        answered("invoke", router(failing, max_retries=0), "Hello")
+    assert held not in repr([vars(error) for error in caught.value.errors])
+
+
+def test_nothing_of_it_is_in_a_repr_or_in_json() -> None:
+    """A deployment is shown with the name of its model; LangChain writes fields with credentials as left out."""
+    model = router(BEHIND)
+    shown = repr(model) + repr(model.models) + repr(model.deployments()) + dumps(model)
+    assert not [held for held in HELD if held in shown]
