@@ -32,6 +32,8 @@ MODELS = {
     "mistralai": "mistral-small-latest",
     "xai": "grok-4.3",
 }
+URLS = {"azure": "https://x.openai.azure.com", "compatible": "https://server.example/v1"}
+"""Addresses of vendors that have none of their own."""
 TOOL = {
     "title": "magic_function",
     "description": "Magic.",

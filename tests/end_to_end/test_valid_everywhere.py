@@ -17,10 +17,9 @@ from langchain_llmdispatch.vendors.compile.call import compile_call
 from tests.cases import each
 from tests.end_to_end.sdk_types import faults
 from tests.end_to_end.vendor_words import SECRET, WORDS, requests
-from tests.models import MODELS, VENDORS
+from tests.models import MODELS, URLS, VENDORS
 
 _VENDORS = builtin_vendors()
-_URLS = {"azure": "https://x.openai.azure.com", "compatible": "https://server.example/v1"}
 
 
 def compiled(owner: str, words: dict[str, Any], target: str) -> tuple[httpx.Request, list[Change]]:
@@ -28,7 +27,7 @@ def compiled(owner: str, words: dict[str, Any], target: str) -> tuple[httpx.Requ
     vendor = _VENDORS[target]
     request = RequestDefaults({}).freeze([HumanMessage("Hello, as JSON.")], None, words)
     request = replace(request, scopes=replace(request.scopes or Scopes(), first=owner))
-    endpoint = Endpoint(_URLS.get(target) or vendor.base_url or "http://localhost:11434")
+    endpoint = Endpoint(URLS.get(target) or vendor.base_url or "http://localhost:11434")
     call, changes = compile_call(vendor, request, model=MODELS[target], endpoint=endpoint)
     return vendor.encode_request(call), changes
 

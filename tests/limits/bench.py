@@ -88,6 +88,14 @@ class Bench:
         with permit or nullcontext():
             return self.moment(permit)
 
+    async def ago(self, to: Target, tokens: float = 0.0) -> float:
+        """Send an attempt in an event loop, as `go` does, and return the moment."""
+        attempt = self.attempt(to)
+        permit = await self.limiter.aacquire(attempt, tokens=tokens)
+        attempt.send()
+        with permit or nullcontext():
+            return self.moment(permit)
+
     def moment(self, permit: Permit | None) -> float:
         """Return when a permit was granted, which its own thread may learn late."""
         return self.clock.monotonic() if permit is None else permit._began + permit.waited
@@ -114,12 +122,7 @@ class Bench:
         went: list[tuple[int, float]] = []
 
         async def one(number: int, amount: float) -> None:
-            attempt = self.attempt(to)
-            permit = await self.limiter.aacquire(attempt, tokens=amount)
-            assert permit is not None
-            with permit:
-                attempt.send()
-                went.append((number, self.moment(permit)))
+            went.append((number, await self.ago(to, amount)))
 
         await asyncio.gather(*(one(number, amount) for number, amount in enumerate(tokens)))
         return went

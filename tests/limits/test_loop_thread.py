@@ -29,12 +29,7 @@ def crowd(bench: Bench, limited: Target, tokens: float) -> list[tuple[str, float
 
     async def in_loop(name: str) -> None:
         async def one() -> None:
-            attempt = bench.attempt(limited)
-            permit = await bench.limiter.aacquire(attempt, tokens=tokens)
-            assert permit is not None
-            with permit:
-                attempt.send()
-                went.append((name, bench.moment(permit)))
+            went.append((name, await bench.ago(limited, tokens)))
 
         await asyncio.gather(*(one() for _ in range(EACH)))
 

@@ -16,10 +16,7 @@ class AnthropicBatches(Batches):
 
     prefix = r"/anthropic/v1/messages/batches"
     vendor = "anthropic"
-
-    def api_of(self, message: Message) -> str:
-        """The one API."""
-        return "messages"
+    api = "messages"
 
     def answer(self, message: Message, account: str, rest: str, groups: dict[str, Any]) -> Reply:
         """Answer a request."""

@@ -89,6 +89,8 @@ class Batches:
 
     prefix = r"(?!)"
     vendor = ""
+    api = ""
+    """The API whose dialect checks the key."""
 
     def __init__(self, plan: BatchPlan) -> None:
         self.plan = plan
@@ -112,11 +114,7 @@ class Batches:
 
     def authorise(self, message: Message) -> None:
         """Refuse a request without a key."""
-        DIALECTS[self.vendor, self.api_of(message)].authorise(self.call(message, "", {}))
-
-    def api_of(self, message: Message) -> str:
-        """Return the API whose dialect checks the key."""
-        raise NotImplementedError
+        DIALECTS[self.vendor, self.api].authorise(self.call(message, "", {}))
 
     def answer(self, message: Message, account: str, rest: str, groups: dict[str, Any]) -> Reply:
         """Answer a request of this API."""

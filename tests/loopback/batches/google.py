@@ -17,10 +17,7 @@ class GoogleBatches(Batches):
 
     prefix = r"/google/v1beta/(?:models/(?P<model>[^/:]+):batchGenerateContent|batches(?=$|[/:]))"
     vendor = "google"
-
-    def api_of(self, message: Message) -> str:
-        """The one API."""
-        return "generate"
+    api = "generate"
 
     def answer(self, message: Message, account: str, rest: str, groups: dict[str, Any]) -> Reply:
         """Answer a request."""

@@ -17,6 +17,8 @@ APIS = {"chat/completions": "chat", "responses": "responses"}
 class OpenAIBatches(Batches):
     """`/files` and `/batches`."""
 
+    api = "chat"
+
     def __init__(self, plan: BatchPlan, vendor: str = "openai") -> None:
         super().__init__(plan)
         self.vendor = vendor
@@ -25,10 +27,6 @@ class OpenAIBatches(Batches):
         self.files: dict[str, bytes] = {}
         self.fields: dict[str, dict[str, str]] = {}
         self.pending: dict[str, int] = {}
-
-    def api_of(self, message: Message) -> str:
-        """Keys are checked as for chat completions."""
-        return "chat"
 
     def answer(self, message: Message, account: str, rest: str, groups: dict[str, Any]) -> Reply:
         """Answer a request."""

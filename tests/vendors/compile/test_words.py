@@ -20,9 +20,9 @@ from langchain_llmdispatch.vendors.compile.words import (
 )
 from langchain_llmdispatch.vendors.openai import CompatibleVendor
 from tests.cases import each
+from tests.models import URLS
 
 _VENDORS = builtin_vendors()
-_URLS = {"azure": "https://x.openai.azure.com", "compatible": "https://server.example/v1"}
 
 
 class OwnVendor(CompatibleVendor):
@@ -37,7 +37,7 @@ class OwnVendor(CompatibleVendor):
 def words(name: str, own: Mapping[str, Any] | None = None, **fields: Any) -> CompiledWords:
     """Return the words of a request as a built-in vendor takes them."""
     vendor = _VENDORS.get(name) or OwnVendor()
-    endpoint = Endpoint(_URLS.get(name) or vendor.base_url or "http://localhost:11434")
+    endpoint = Endpoint(URLS.get(name) or vendor.base_url or "http://localhost:11434")
     return compile_words(vendor, ChatRequest((), **fields), endpoint, own or {})
 
 

@@ -26,10 +26,9 @@ from langchain_llmdispatch.vendors.history.threads import (
     ThreadCache,
     folded,
 )
-from tests.models import MODELS, VENDORS
+from tests.models import MODELS, URLS, VENDORS
 
 _VENDORS = builtin_vendors()
-_URLS = {"azure": "https://x.openai.azure.com", "compatible": "https://server.example/v1"}
 _TOOL = {
     "type": "function",
     "function": {"name": "look", "description": "d", "parameters": {"type": "object"}},
@@ -120,7 +119,7 @@ def sent(vendor: str, messages: Sequence[BaseMessage], number: int) -> tuple[Any
         request = replace(
             request, params={**request.params}, extra={"user_id": "u"} if vendor == "ollama" else {}
         )
-    endpoint = Endpoint(_URLS.get(vendor) or made.base_url or "http://localhost:11434")
+    endpoint = Endpoint(URLS.get(vendor) or made.base_url or "http://localhost:11434")
     try:
         call, changes = compile_call(made, request, model=MODELS[vendor], endpoint=endpoint)
         encoded = made.encode_request(call)

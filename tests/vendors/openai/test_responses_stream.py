@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_llmdispatch import errors
 from tests.cases import each
 from tests.models import summed
+from tests.vendors.chunks import fed
 from tests.vendors.openai.responses_calls import VENDOR, call
 from tests.vendors.openai.test_responses_answer import (
     CALLED,
@@ -256,9 +256,8 @@ def test_a_cut_stream_is_no_answer(cut: int) -> None:
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_pieces_decide_nothing(cuts: list[int]) -> None:
     """However the network cuts the bytes, the answer is the same."""
-    places = [0, *sorted(cuts), len(STREAM)]
-    pieces = [STREAM[a:b] for a, b in pairwise(places)]
-    total, whole = summed(streamed(*pieces)), summed(streamed(STREAM))
+    total = summed(fed(VENDOR.stream_decoder(call(stream=True), {}), STREAM, *sorted(cuts)))
+    whole = summed(streamed(STREAM))
     assert total.model_dump(exclude={"id"}) == whole.model_dump(exclude={"id"})
 
 
