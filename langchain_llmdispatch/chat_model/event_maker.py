@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from langchain_core.language_models._compat_bridge import message_to_events
-from langchain_core.messages import AIMessageChunk, message_chunk_to_message
+from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_llmdispatch.callbacks.events import RunManager, with_generation_info
@@ -69,8 +69,12 @@ class EventMaker:
         if not self._started:
             return []
         whole = self._sum.message()
-        replayed = cast("list[Event]", list(message_to_events(message_chunk_to_message(whole))))
-        self._pair([event["content"] for event in replayed if event["event"] == "content-block-finish"])
+        message = cast("AIMessage", message_chunk_to_message(whole))
+        replayed = cast("list[Event]", list(message_to_events(message)))
+        finished = [event["content"] for event in replayed if event["event"] == "content-block-finish"]
+        # Calls of custom tools (Responses) are no tool calls among LangChain's blocks.
+        called = {block.get("id") for block in finished if block["type"] == "tool_call"}
+        self._pair([*finished, *(dict(call) for call in message.tool_calls if call["id"] not in called)])
         events: list[Event] = []
         for block in self._blocks.values():
             events += block.finish()

@@ -10,6 +10,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.language_models._compat_bridge import chunks_to_events
 from langchain_core.messages import AIMessageChunk, HumanMessage, message_chunk_to_message
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _V2StreamingCallbackHandler
 
@@ -112,6 +113,17 @@ def test_pieces_of_any_block_are_one_message(parts: list[Any]) -> None:
     given = message_of_events(events_of(chunks))
     assert_same(message_of_chunks(chunks), given)
     assert_same(message_of_events(list(chunks_to_events(iter(chunks)))), given)
+
+
+def test_a_call_that_is_no_tool_call_among_the_blocks() -> None:
+    """The call of a custom tool is kept beside OpenAI's own item: an agent must answer it."""
+    item = {"type": "custom_tool_call", "id": "i", "call_id": "c", "name": "sql", "input": "x", "index": 0}
+    call = tool_call_chunk(name="sql", args='{"__arg1": "x"}', id="c", index=0)
+    words = {"model_provider": "openai"}
+    chunks = chunks_of(AIMessageChunk([item], tool_call_chunks=[call], response_metadata=words))
+    given = message_of_events(events_of(chunks))
+    assert given.tool_calls == message_of_chunks(chunks).tool_calls != []
+    assert [block["type"] for block in given.content_blocks] == ["non_standard", "tool_call"]
 
 
 def test_a_piece_is_one_event() -> None:

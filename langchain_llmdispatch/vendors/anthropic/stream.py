@@ -158,9 +158,15 @@ class AnthropicStreamDecoder(EventDecoder):
             fields = {name: text_of(delta[name]) for name in names if delta.get(name)}
         else:
             fields = block.later({name: value for name, value in delta.items() if name not in _OF_BLOCKS})
-        if not any(fields.values()):
+        return self._fields(block, fields)
+
+    def _fields(self, block: StreamedBlock, fields: dict[str, Any]) -> AIMessageChunk | None:
+        """Return what fields add to a block; an answer that is a string has no place for them."""
+        is_text = block.kind == "text"
+        if not any(fields.values()) or (is_text and not self._listing):
             return None
-        return self._piece({"type": block.kind, **fields, "index": block.number})
+        text = {"text": ""} if is_text else {}  # LangChain's translator takes it for granted
+        return self._piece({"type": block.kind, **text, **fields, "index": block.number})
 
     def _text(self, block: StreamedBlock, text: str, citations: Any = None) -> AIMessageChunk | None:
         if not text and not citations:
@@ -204,13 +210,18 @@ class AnthropicStreamDecoder(EventDecoder):
         self._check_calls()
         self.finished = self.done = True
         answer = {**self._answer, "usage": self._usage} if self._usage else self._answer
-        rest = [{"type": b.kind, **fields, "index": b.number} for b, fields in self._blocks.rests()]
         return AIMessageChunk(
-            content=[*rest] if rest or (self._listing and self._blocks) else "",
+            content=self._rest(),
             usage_metadata=usage_metadata(self._usage),
             response_metadata=metadata(self._call, answer),
             chunk_position="last",
         )
+
+    def _rest(self) -> str | list[Any]:
+        """Return the fields of blocks whose stop event did not come, as the last chunk's content."""
+        chunks = (self._fields(block, fields) for block, fields in self._blocks.rests())
+        rest = [piece for chunk in chunks if chunk is not None for piece in chunk.content]
+        return rest if rest or (self._listing and self._blocks) else ""
 
     def _check_calls(self) -> None:
         cut = is_cut(self._answer)
@@ -221,9 +232,7 @@ class AnthropicStreamDecoder(EventDecoder):
 
     def _ended(self, event: Event) -> AIMessageChunk | None:
         block = self._blocks.end(event.get("index"))
-        if block is None or not (rest := block.rest()):
-            return None
-        return self._piece({"type": block.kind, **rest, "index": block.number})
+        return None if block is None else self._fields(block, block.rest())
 
     def _fail(self, event: Event) -> None:
         raise error_inside(self._context, event)

@@ -156,6 +156,18 @@ def test_unknown_deltas_can_be_added_up(
         assert summed(chunks(wire(*sent))).content == [block]
 
 
+@each("tools", [(), (WEATHER,)])
+def test_unknown_deltas_of_a_text(tools: tuple[ToolSpec, ...]) -> None:
+    """They are fields of its block, if the answer has blocks; LangChain's translator can read it either way."""
+    made = events(answer([{"type": "text", "text": "Hi"}]))
+    made[3:3] = [{"type": "content_block_delta", "index": 0, "delta": {"type": "future", "score": 0.5}}] * 2
+    for sent in (made, [event for event in made if event["type"] != "content_block_stop"]):
+        message = summed(chunks(wire(*sent), call(tools=tools)))
+        assert message.text == "Hi"
+        assert [block["type"] for block in message.content_blocks] == ["text"]
+        assert ("score" in repr(message.content)) == bool(tools)
+
+
 def test_progress_of_thinking_is_no_part_of_it() -> None:
     """`estimated_tokens` (thinking-display-updates) would be added up, and is refused when it goes back."""
     made = events(answer([{"type": "thinking", "thinking": "ab", "signature": "s"}]))
