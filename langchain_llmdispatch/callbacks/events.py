@@ -68,11 +68,12 @@ class Run:
     def __init__(self, manager: RunManager | None) -> None:
         self._manager = manager
         self._queued: list[tuple[str, dict[str, Any]]] = []
-        self._handlers: list[BaseCallbackHandler] = []
+        self._handlers: Sequence[BaseCallbackHandler] = ()
         self.tags: Sequence[str] = ()
         self.metadata: Mapping[str, Any] = {}
         if manager is not None:
-            self._handlers = [handler for handler in manager.handlers if _takes_events(handler)]
+            if manager.handlers:
+                self._handlers = [handler for handler in manager.handlers if _takes_events(handler)]
             self.tags, self.metadata = manager.tags, manager.metadata
 
     @property

@@ -77,6 +77,7 @@ class Engine:
         self.shared_state, self.clock = shared, fields.clock
         self.registry, self.requests = shared.registry_of(fields), RequestDefaults.of(fields)
         self.limiter, self.health, budgets = shared.parts_of(fields)
+        self._send_checks, self._breaker_wait = (self.health.check,), self.health.breaker_wait
         self.counters = shared.counters if fields.enable_metrics else None
         self.transport = shared.transport
         for config in fields.vendors.values():
@@ -175,7 +176,7 @@ class Engine:
             last_resorts=decision.last_resorts,
             thread=routing.thread,
             observers=observers,
-            send_checks=(self.health.check,) if budget is None else (budget.reserve, self.health.check),
+            send_checks=self._send_checks if budget is None else (budget.reserve, *self._send_checks),
             estimate=routing.estimate,
             budget=budget,
             first_choice=next(iter(routing.targets), None),
@@ -187,7 +188,7 @@ class Engine:
             rng=routing.rng,
             refusal=None if decision.targets else decision.error(),
             queue_wait=self.limiter.readiness(request),
-            breaker_wait=self.health.breaker_wait,
+            breaker_wait=self._breaker_wait,
             retry_balance=self._retry_balance,
         )
         return dispatch, run

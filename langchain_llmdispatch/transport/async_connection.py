@@ -133,15 +133,17 @@ class AsyncConnection(asyncio.Protocol):
         return self._taken()
 
     def _taken(self) -> bytes:
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        was_full, self._size = self._size > _BACKLOG, max(0, len(data) - _READ)
-        if self._size:
-            self._pieces.append(data[_READ:])
-            data = data[:_READ]
-        if was_full and self._size <= _BACKLOG:
+        pieces, size = self._pieces, self._size
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if size <= _READ:
+            self._size = 0
+            return data
+        pieces.append(data[_READ:])
+        self._size = size - _READ
+        if self._size <= _BACKLOG < size:
             self._transport.resume_reading()
-        return data
+        return data[:_READ]
 
     def _arrival(self, seconds: float) -> asyncio.Future[None]:
         """Return what is done as soon as something happens, or fails after so many seconds.

@@ -32,15 +32,17 @@ class ReadDeadline(float):
         interrupt: Ends a blocked read at once; None where no other request races this one.
     """
 
+    __slots__ = ("clock", "interrupt", "until", "what")
+    clock: Clock
+    interrupt: ReadInterrupt | None
     until: float
     what: str
-    clock: Clock
-    interrupt: ReadInterrupt | None = None
 
     def __new__(cls, clock: Clock, until: float, what: str, most: float = 1e6) -> Self:
         """Make a deadline that ends at the moment `until`; as a number, it is `most` seconds at most."""
         read_deadline = super().__new__(cls, max(0.001, min(until - clock.monotonic(), most)))
         read_deadline.until, read_deadline.what, read_deadline.clock = until, what, clock
+        read_deadline.interrupt = None
         return read_deadline
 
     def left(self) -> float:
