@@ -293,15 +293,15 @@ class Attempt:
         call = self.call
         with call.lock:
             if self._sent_at is not None:
-                call.records.append(record)
+                call.records = (*call.records, record)
             if self.cost is not None:
-                call.costs.append(self.cost)
+                call.costs = (*call.costs, self.cost)
             if self.error is not None:
-                call.errors.append(self.error)
-                call.delivered += self.chunks
+                call.errors = (*call.errors, self.error)
+                call.delivered = (*call.delivered, *self.chunks)
             if self._declined is not None:
                 declined = DeclinedAnswer(self.target, record, self.usage, self.cost, self._declined)
-                call.declined.append(declined)
+                call.declined = (*call.declined, declined)
             for ended in call.observers.ended:
                 ended(self)
             self._over = True

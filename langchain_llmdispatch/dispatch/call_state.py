@@ -127,6 +127,12 @@ class CallState:
     """
 
     sent = retries_refused = 0
+    # Replaced, not extended: the garbage collector looks at each list of each call that waits.
+    records: Sequence[AttemptRecord] = ()
+    errors: Sequence[DispatchError] = ()
+    costs: Sequence[Cost] = ()
+    delivered: Sequence[AIMessageChunk] = ()
+    declined: Sequence[DeclinedAnswer] = ()
     paused: PausedAnswer | None = None
     race: Race | None = None
     outcome: CallOutcome | None = None
@@ -165,11 +171,6 @@ class CallState:
             for state in self.candidates[-last_resorts:]:
                 state.last_resort = 1
         self.lock = RLock()
-        self.records: list[AttemptRecord] = []
-        self.errors: list[DispatchError] = []
-        self.costs: list[Cost] = []
-        self.delivered: list[AIMessageChunk] = []
-        self.declined: list[DeclinedAnswer] = []
 
     def others(self, current: TargetState) -> list[TargetState]:
         """Return the other targets that may be tried; one that lost a race, as often as one that failed."""

@@ -61,7 +61,7 @@ def test_an_error_gets_what_is_known_of_its_attempt() -> None:
     assert error is not None
     assert (error.vendor, error.deployment) == ("openai", "a")
     assert (error.status_code, error.request_id) == (503, "req-2")
-    assert attempt.call.errors == [error]
+    assert attempt.call.errors == (error,)
 
 
 def test_no_error_holds_a_request_of_the_transport() -> None:
@@ -96,7 +96,7 @@ def test_nothing_is_sent_after_the_deadline() -> None:
         attempt.send()
     assert isinstance(attempt.error, errors.DeadlineExceededError)
     assert not attempt.sent
-    assert attempt.call.records == []
+    assert attempt.call.records == ()
 
 
 def test_a_check_keeps_a_request_back() -> None:
@@ -155,4 +155,4 @@ def test_an_attempt_ends_once() -> None:
     assert attempt.record is not None
     assert attempt.record.error == "LostRaceError"
     assert len(attempt.call.records) == 1
-    assert attempt.call.errors == []
+    assert attempt.call.errors == ()

@@ -148,7 +148,7 @@ def test_a_bug_passes_through_and_counts_against_no_deployment() -> None:
                 tried.append(attempt.target.name)
                 _ = 1 / 0
     assert tried == ["a"]
-    assert dispatch.call.errors == []
+    assert dispatch.call.errors == ()
 
 
 def test_no_deployment_is_a_clear_error() -> None:

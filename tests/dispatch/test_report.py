@@ -102,7 +102,7 @@ def test_the_final_error(error: errors.DispatchError, kind: type[errors.Dispatch
     dispatch, _ = walk(error, names="a")
     failure = dispatch.call.failure
     assert type(failure).__name__ == kind.__name__
-    assert list(failure.attempts) == dispatch.call.records
+    assert tuple(failure.attempts) == dispatch.call.records
 
 
 def test_the_cost_of_usage() -> None:
