@@ -100,3 +100,5 @@ COLOURS: dict[str, Callable[..., AIMessage]] = {
     "astream": _astream,
     "batch": _batch,
 }
+ONE_CALL = ("invoke", "ainvoke", "stream", "astream")
+"""The colours that make one call each."""

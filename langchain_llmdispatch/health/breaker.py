@@ -1,4 +1,4 @@
-"""One deployment's circuit breaker: closed, open or half open, by the results of its requests.
+"""One deployment's circuit breaker: closed, open or half-open, by the results of its requests.
 
 It opens when fewer than four in five of the last half minute's calls succeeded, after five failures in a row,
 or at once where the configuration is wrong (key, model, billing). Every moment is an argument, in monotonic
@@ -79,7 +79,7 @@ class Breaker:
     Attributes:
         success: Share of successes, or None without calls; it does not change with time alone.
         failures: Failures since the last success.
-        tripped: Whether it is open or half open.
+        tripped: Whether it is open or half-open.
         reason: What opened it, as an error's class name.
         open_until: Until when it is open.
         cool_until: Until when the deployment cools down after a Retry-After.

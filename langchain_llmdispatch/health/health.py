@@ -4,7 +4,7 @@
 fast will it be answered (`snapshots`), and which deployment was chosen least recently (`HealthView.turn`).
 Every moment is an argument, in monotonic seconds.
 
-A breaker (see `breaker.py`) is closed, open (no request before a moment), or half open (one probe). What is
+A breaker (see `breaker.py`) is closed, open (no request before a moment), or half-open (one probe). What is
 not the deployment's fault never counts: wrong requests, cancelled calls, limits of ours.
 """
 

@@ -19,7 +19,7 @@ def health_html(view: HealthView, now: float | None = None) -> Markup:
     left = max(0.0, view.open_until - now) if now is not None else 0.0
     time, reason = f" {seconds(left)}" if left else "", f" ({view.reason})" if view.reason else ""
     if view.state == "half_open":
-        return dot(f"breaker half open{reason}", WARN)
+        return dot(f"breaker half-open{reason}", WARN)
     if view.state == "open":
         word, colour = ("cooling down", WARN) if view.cooling else ("breaker open", BAD)
         return dot(f"{word}{time}{reason}", colour)

@@ -15,18 +15,16 @@ from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, VENDORS, deployment, model_of, summed
-
-WAYS = ("invoke", "ainvoke", "stream", "astream")
+from tests.models import COLOURS, ONE_CALL, VENDORS, deployment, model_of, summed
 
 
-def answer(model: Any, way: str, text: str = "hello", /, **fields: Any) -> Any:
+def answer(model: Any, colour: str, text: str = "hello", /, **fields: Any) -> Any:
     """Return the answer to one call."""
-    return COLOURS[way](model, text, **fields)
+    return COLOURS[colour](model, text, **fields)
 
 
-@each("second", WAYS)
-@each("first", WAYS)
+@each("second", ONE_CALL)
+@each("first", ONE_CALL)
 def test_whatever_stored_it_an_answer_is_found(server: LoopbackServer, first: str, second: str) -> None:
     """One request for two calls; the second answer is the first one, and counts as cached."""
     used = UsageCallbackHandler()
@@ -51,8 +49,8 @@ def test_tool_calls_are_streamed_from_the_cache(server: LoopbackServer, vendor: 
     assert cached[-1].chunk_position == "last"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_changes_an_answer_is_another_entry(server: LoopbackServer, way: str) -> None:
+@pytest.mark.parametrize("colour", ONE_CALL)
+def test_what_changes_an_answer_is_another_entry(server: LoopbackServer, colour: str) -> None:
     """Words, tools, parameters of deployments, routes, allowed vendors, tags with rules; not times."""
     cache = InMemoryCache()
     two = (deployment(server, "openai"), deployment(server, "anthropic"))
@@ -73,12 +71,12 @@ def test_what_changes_an_answer_is_another_entry(server: LoopbackServer, way: st
         ]
         for expected in (len(calls), len(calls)):
             for each, fields in calls:
-                answer(each, way, **fields)
+                answer(each, colour, **fields)
             assert len(server.requests) == expected
         for fields in ({"timeout": 5}, {"config": {"tags": ["other"]}}, {"config": {"metadata": {"x": 1}}}):
-            answer(model, way, **fields)
-        answer(model, way, config={"configurable": {"route": "a"}})
-        answer(model.model_copy(update={"max_attempts": 2}), way)
+            answer(model, colour, **fields)
+        answer(model, colour, config={"configurable": {"route": "a"}})
+        answer(model.model_copy(update={"max_attempts": 2}), colour)
     assert len(server.requests) == len(calls)
 
 
@@ -108,11 +106,11 @@ def test_false_switches_a_global_cache_off(server: LoopbackServer) -> None:
     set_llm_cache(InMemoryCache())
     try:
         with model_of(deployment(server, "openai"), cache=False) as model:
-            for way in ("stream", "invoke", "stream"):
-                answer(model, way)
+            for colour in ("stream", "invoke", "stream"):
+                answer(model, colour)
         with model_of(deployment(server, "openai")) as model:
-            for way in ("stream", "invoke", "stream"):
-                answer(model, way)
+            for colour in ("stream", "invoke", "stream"):
+                answer(model, colour)
     finally:
         set_llm_cache(None)
     assert len(server.requests) == 4

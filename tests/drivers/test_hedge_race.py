@@ -32,7 +32,7 @@ from tests.calls import dispatch_of
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, deployment, model_of, summed
+from tests.models import COLOURS, ONE_CALL, deployment, model_of, summed
 from tests.targets import targets
 
 Call = Callable[[DispatcherChatModel, str], AIMessage]
@@ -491,7 +491,7 @@ def test_many_races_in_threads_leave_the_pool_whole(server: LoopbackServer) -> N
 
 
 @pytest.mark.parametrize("package", [httpx, httpx2], ids=lambda package: package.__name__)
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("colour", ONE_CALL)
 def test_races_through_a_users_own_client_leave_its_pool_whole(
     server: LoopbackServer, colour: str, package: Any
 ) -> None:

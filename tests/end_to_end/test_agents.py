@@ -17,9 +17,7 @@ from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
-from tests.models import MODELS
-
-COLOURS = ("invoke", "ainvoke", "stream", "astream")
+from tests.models import MODELS, ONE_CALL
 
 
 def magic_function(input: int) -> int:  # noqa: A002 - the loopback vendors look for this argument
@@ -58,7 +56,7 @@ def run(colour: str, agent: Any, text: str) -> tuple[list[Any], list[AIMessageCh
     return values[-1]["messages"], chunks
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 @pytest.mark.parametrize("vendor", MODELS)
 def test_parallel_tools(vendor: str, colour: str, server: LoopbackServer) -> None:
     """Two calls in one turn are both answered, and the answer speaks of them."""
@@ -126,7 +124,7 @@ def test_tools_and_a_shaped_answer(vendor: str, server: LoopbackServer) -> None:
     assert "42" in [m.content for m in result["messages"] if isinstance(m, ToolMessage)]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 @pytest.mark.parametrize(
     ("first", "second"),
     [("openai", "anthropic"), ("anthropic", "google"), ("google", "openai"), ("cohere", "ollama")],

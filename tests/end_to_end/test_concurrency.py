@@ -17,7 +17,7 @@ from langchain_llmdispatch.budgets.budget import Budget
 from langchain_llmdispatch.clock import Clock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, deployment, model_of
+from tests.models import COLOURS, ONE_CALL, deployment, model_of
 
 
 def test_repeated_asyncio_run_and_sync_between(server: LoopbackServer) -> None:
@@ -115,7 +115,7 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("colour", ONE_CALL)
 @pytest.mark.parametrize("fault", SLOW)
 def test_the_deadline_holds_whatever_the_server_does(server: LoopbackServer, colour: str, fault: str) -> None:
     """A server that stalls, drips or only sends keep-alives cannot outlive the deadline (real clock).

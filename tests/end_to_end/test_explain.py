@@ -115,9 +115,9 @@ def tool_loop() -> list[BaseMessage]:
         ({"model_kwargs": {"tools": []}}, None, tool_loop()),
     ],
 )
-@each("how", ["invoke", "stream"])
+@each("colour", ["invoke", "stream"])
 def test_rules_on_tags_metadata_and_tool_loops_are_explained_as_called(
-    fields: Any, config: Any, messages: Any, how: str
+    fields: Any, config: Any, messages: Any, colour: str
 ) -> None:
     """The tags and metadata of the model and of the run, and the deployment that called a tool."""
     with LoopbackServer() as server:
@@ -125,10 +125,12 @@ def test_rules_on_tags_metadata_and_tool_loops_are_explained_as_called(
         planned = dispatcher.explain(messages, config).candidates[0].deployment
         answer = (
             dispatcher.invoke(messages, config)
-            if how == "invoke"
+            if colour == "invoke"
             else list(dispatcher.stream(messages, config))
         )
-        last = answer if how == "invoke" else next(c for c in answer if "llmdispatch" in c.response_metadata)
+        last = (
+            answer if colour == "invoke" else next(c for c in answer if "llmdispatch" in c.response_metadata)
+        )
         assert last.response_metadata["llmdispatch"]["deployment"] == planned
 
 

@@ -25,7 +25,7 @@ from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, MODELS, VENDORS, deployment, model_of
+from tests.models import COLOURS, MODELS, ONE_CALL, VENDORS, deployment, model_of
 
 
 @pytest.fixture(params=list(COLOURS))
@@ -174,7 +174,7 @@ def test_leaving_a_stream_closes_its_connection(server: LoopbackServer) -> None:
     assert server.open_connections <= before
 
 
-@each("colour", ["invoke", "ainvoke", "stream", "astream"])
+@each("colour", ONE_CALL)
 @each("policy", ["adapt", "raise"])
 def test_what_an_api_has_no_word_for_is_said(server: LoopbackServer, colour: str, policy: str) -> None:
     """A seed, which Responses does not take, is reported as dropped, or refused before anything is sent."""

@@ -25,16 +25,17 @@ from langgraph.types import Command
 
 from langchain_llmdispatch import DispatcherChatModel
 from tests.cases import each
-from tests.end_to_end.test_agents import COLOURS, deployment, magic_function, router, run
+from tests.end_to_end.test_agents import deployment, magic_function, router, run
 from tests.loopback.faults import Fault
 from tests.loopback.neutral import Answer, ToolCall
 from tests.loopback.server import LoopbackServer
+from tests.models import ONE_CALL
 
 QUESTION = "What is magic_function(3)? Use the tool."
 CALL = Answer(tool_calls=(ToolCall("magic_function", {"input": 3}),))
 DOWN = Fault.error("overloaded")
-colours = pytest.mark.parametrize("colour", COLOURS)
-each_colour = each("colour", COLOURS)
+colours = pytest.mark.parametrize("colour", ONE_CALL)
+each_colour = each("colour", ONE_CALL)
 
 
 def middleware(name: str) -> Any:

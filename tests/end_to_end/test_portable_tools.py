@@ -14,7 +14,7 @@ from langchain_llmdispatch.testing import FakeClock
 from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS
+from tests.models import COLOURS, ONE_CALL
 
 MODELS = {"openai": "gpt-5.4-mini", "anthropic": "claude-haiku-4-5", "google": "gemini-3.8-flash"}
 OTHERS = {
@@ -137,7 +137,7 @@ def _sse(events: list[Any]) -> Fault:
 
 
 @each("version", ["v0", "v1"])
-@each("colour", ["invoke", "ainvoke", "stream", "astream"])
+@each("colour", ONE_CALL)
 @each("vendor", MODELS)
 def test_a_search_comes_back_in_one_form(
     vendor: str, colour: str, version: str, server: LoopbackServer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import subprocess
@@ -20,25 +19,15 @@ import pytest
 from langchain_llmdispatch import DispatcherChatModel, VendorConfig
 from langchain_llmdispatch.clock import Clock
 from tests.loopback.server import LoopbackServer
-from tests.models import deployment, model_of
+from tests.models import COLOURS, ONE_CALL, deployment, model_of
 from tests.processes import in_fork, start_fork
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 ROOT = Path(__file__).parents[2]
-COLOURS = ("sync", "async", "stream", "astream")
 
 
 def _answer(model: DispatcherChatModel, question: str, colour: str) -> str:
-    async def streamed() -> str:
-        return "".join([chunk.text async for chunk in model.astream(question)])
-
-    if colour == "async":
-        return asyncio.run(model.ainvoke(question)).text
-    if colour == "astream":
-        return asyncio.run(streamed())
-    if colour == "stream":
-        return "".join(chunk.text for chunk in model.stream(question))
-    return model.invoke(question).text
+    return COLOURS[colour](model, question).text
 
 
 @contextmanager
@@ -67,7 +56,7 @@ def _model(server: LoopbackServer, **fields: object) -> DispatcherChatModel:
     return model_of(limited, clock=Clock(), deadline=20.0, **fields)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 def test_children_open_connections_of_their_own(server: LoopbackServer, colour: str) -> None:
     """Several at once, beside their parent, after a call: each gets the answers to its own questions."""
     with _model(server) as model:
@@ -79,8 +68,8 @@ def test_children_open_connections_of_their_own(server: LoopbackServer, colour: 
     assert server.accepted_connections >= opened + 3
 
 
-@pytest.mark.parametrize("busy", ["sync", "async"])
-@pytest.mark.parametrize("colour", ["sync", "astream"])
+@pytest.mark.parametrize("busy", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("colour", ["invoke", "astream"])
 def test_children_of_a_busy_process_answer(server: LoopbackServer, busy: str, colour: str) -> None:
     """They inherit no lock that a thread of the parent holds."""
     with _model(server) as model, _busy(model, busy):
@@ -103,7 +92,7 @@ def test_a_child_counts_by_itself(server: LoopbackServer) -> None:
 
         def child() -> tuple[int, int, float]:
             before = model.get_stats().in_flight
-            _answer(model, "hello", "sync")
+            _answer(model, "hello", "invoke")
             free = model._engine.limiter.headroom(model.deployments()[0])["concurrency"]
             return before, model.get_stats().total_requests, free
 
@@ -125,21 +114,21 @@ def test_a_child_leaves_its_parents_stream(server: LoopbackServer) -> None:
             return model.get_stats().in_flight, free
 
         assert in_fork(child) == (0, 64.0)
-        assert first.text + "".join(chunk.text for chunk in stream) == _answer(model, "hello", "sync")
+        assert first.text + "".join(chunk.text for chunk in stream) == _answer(model, "hello", "invoke")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are read from /proc")
 def test_the_parents_descriptors_are_released(server: LoopbackServer) -> None:
     """A connection that the parent closes is closed, whatever a child inherited."""
     with _model(server) as model:
-        _answer(model, "hello", "sync")
+        _answer(model, "hello", "invoke")
         (pool,) = model._engine.transport._sync.values()
         number = pool.idle[0].fileno()
         assert in_fork(lambda: Path(f"/proc/self/fd/{number}").readlink()) == Path(os.devnull)
 
 
 @pytest.mark.parametrize("package", [httpx, httpx2], ids=lambda package: package.__name__)
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 def test_clients_of_the_user_have_connections_per_process(
     server: LoopbackServer, colour: str, package: Any
 ) -> None:
@@ -147,8 +136,8 @@ def test_clients_of_the_user_have_connections_per_process(
     with package.Client() as sync:
         config = VendorConfig(http_client=sync, http_async_client=package.AsyncClient())
         with _model(server, vendors={"openai": config}) as model:
-            expected = _answer(model, "hello", "sync")
+            expected = _answer(model, "hello", "invoke")
             opened = server.accepted_connections
             assert in_fork(lambda: [_answer(model, "hello", colour) for _ in range(1)]) == [expected]
-            assert _answer(model, "hello", "sync") == expected
+            assert _answer(model, "hello", "invoke") == expected
     assert server.accepted_connections == opened + 1

@@ -15,7 +15,7 @@ import pytest
 from langchain_llmdispatch import AllDeploymentsFailedError, Deployment, DispatcherChatModel, VendorConfig
 from langchain_llmdispatch.errors import ResponseTooLargeError, StreamInterruptedError
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, deployment, model_of
+from tests.models import COLOURS, ONE_CALL, deployment, model_of
 from tests.transport.servers import Handle, listening
 
 LIMIT = 200_000
@@ -65,7 +65,7 @@ EVENTS: dict[str, Handle] = {
     "comments": endless(b": ping, and what else there is to say\n" * 100),
     "a packed line": packed("gzip", gzip.compress(b"data: " + b"x" * 5_000_000)),
 }
-colours = pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
+colours = pytest.mark.parametrize("colour", ONE_CALL)
 
 
 @pytest.fixture(params=["ours", "the user's"])

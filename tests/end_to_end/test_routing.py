@@ -16,7 +16,7 @@ from langchain_llmdispatch.health.health import Health
 from langchain_llmdispatch.testing import FakeClock
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, deployment, model_of
+from tests.models import COLOURS, ONE_CALL, deployment, model_of
 
 
 class Calls:
@@ -38,9 +38,9 @@ class Calls:
         url = self.server.base_url("openai", account)
         return Deployment("openai:gpt-5.4-mini", name=account, base_url=url, api_key="key", **fields)
 
-    def call(self, how: str, config: Any = None, text: Any = "hi", **kwargs: Any) -> str:
+    def call(self, colour: str, config: Any = None, text: Any = "hi", **kwargs: Any) -> str:
         """Call it in one of the four ways; return the deployment that answered."""
-        message = COLOURS[how](self.model, text, config, **kwargs)
+        message = COLOURS[colour](self.model, text, config, **kwargs)
         return str(message.response_metadata["llmdispatch"]["deployment"])
 
 
@@ -51,22 +51,19 @@ def server() -> Any:
         yield running
 
 
-WAYS = ("invoke", "ainvoke", "stream", "astream")
-
-
-@pytest.mark.parametrize("how", WAYS)
-def test_a_run_sets_route_vendors_and_thread(server: LoopbackServer, how: str) -> None:
+@pytest.mark.parametrize("colour", ONE_CALL)
+def test_a_run_sets_route_vendors_and_thread(server: LoopbackServer, colour: str) -> None:
     """`configurable` reaches every way of calling, and a thread stays with the deployment that answered it."""
     fleet = Calls(server, strategy="round_robin")
-    assert [fleet.call(how) for _ in range(4)] == ["a", "b", "c", "a"]
+    assert [fleet.call(colour) for _ in range(4)] == ["a", "b", "c", "a"]
     config = {"configurable": {"thread_id": "t", "api_key": "never"}}
-    stays = fleet.call(how, config)
-    assert [fleet.call(how, config) for _ in range(4)] == [stays] * 4
-    assert fleet.call(how, {"configurable": {"route": "c"}}) == "c"
+    stays = fleet.call(colour, config)
+    assert [fleet.call(colour, config) for _ in range(4)] == [stays] * 4
+    assert fleet.call(colour, {"configurable": {"route": "c"}}) == "c"
     with pytest.raises(errors.NoDeploymentError):
-        fleet.call(how, {"configurable": {"allowed_vendors": ["google"]}})
+        fleet.call(colour, {"configurable": {"allowed_vendors": ["google"]}})
     with pytest.raises(errors.BudgetExceededError):
-        fleet.call(how, {"configurable": {"max_cost": 0.0}})
+        fleet.call(colour, {"configurable": {"max_cost": 0.0}})
     assert len(server.requests) == 10
 
 
@@ -75,18 +72,18 @@ def last_resorts(model: DispatcherChatModel) -> list[str]:
     return [each.deployment for each in model.explain("hi").candidates if "last resort" in each.why]
 
 
-@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 def test_a_breaker_opens_over_calls_and_one_probe_brings_the_deployment_back(
-    server: LoopbackServer, how: str
+    server: LoopbackServer, colour: str
 ) -> None:
     """After five failures nothing is sent there; after some seconds one request is, and then all are."""
     server.script("openai", [Fault.error("server_error")] * 5, "a")
     fleet = Calls(server, "a", "b", retry_policy=RetryPolicy(max_retries=0))
-    assert [fleet.call(how) for _ in range(8)] == ["b"] * 8
+    assert [fleet.call(colour) for _ in range(8)] == ["b"] * 8
     assert len(server.requests_to("openai", "a")) == 5
     assert last_resorts(fleet.model) == ["a"]
     fleet.clock.advance(6.0)
-    assert fleet.call(how) == "a"
+    assert fleet.call(colour) == "a"
     assert last_resorts(fleet.model) == []
 
 
@@ -101,22 +98,22 @@ def test_two_models_share_health_only_when_handed_the_same(server: LoopbackServe
     assert last_resorts(alone.model) == []
 
 
-@pytest.mark.parametrize("how", WAYS)
-def test_a_budget_is_shared_settled_and_refuses_before_sending(server: LoopbackServer, how: str) -> None:
+@pytest.mark.parametrize("colour", ONE_CALL)
+def test_a_budget_is_shared_settled_and_refuses_before_sending(server: LoopbackServer, colour: str) -> None:
     """Two models share one budget; the cost of an answer is charged; then nothing more is sent."""
     prices = {"input_price": 100.0, "output_price": 1000.0}
     budget = Budget(0.5, "day")
     one, two = (Calls(server, "a", deployment=prices, budget=budget, max_tokens=100) for _ in range(2))
-    one.call(how)
+    one.call(colour)
     spent = budget.spent(one.clock.now())
     used = server.usage()["openai@a"]
     assert spent == Decimal(used.input_tokens) / 10_000 + Decimal(used.output_tokens) / 1000
     assert budget.left(one.clock.now()) == Decimal("0.5") - spent
     while budget.left(one.clock.now()) > Decimal("0.2"):
-        two.call(how)
+        two.call(colour)
     sent = len(server.requests)
     with pytest.raises(errors.BudgetExceededError):
-        two.call(how, max_tokens=1000)
+        two.call(colour, max_tokens=1000)
     assert len(server.requests) == sent
     assert budget.spent(one.clock.now()) <= Decimal("0.5")
 
@@ -148,10 +145,10 @@ def test_tags_and_metadata_of_a_run_reach_rules(server: LoopbackServer) -> None:
         RoutingRule(deployment="b", metadata={"tier": "low"}),
     ]
     fleet = Calls(server, routing_rules=rules)
-    for how in WAYS:
-        assert fleet.call(how, {"tags": ["smart"]}) == "c"
-        assert fleet.call(how, {"metadata": {"tier": "low"}}) == "b"
-        assert fleet.call(how) == "a"
+    for colour in ONE_CALL:
+        assert fleet.call(colour, {"tags": ["smart"]}) == "c"
+        assert fleet.call(colour, {"metadata": {"tier": "low"}}) == "b"
+        assert fleet.call(colour) == "a"
 
 
 def test_a_deadline_of_the_run_holds(server: LoopbackServer) -> None:

@@ -12,7 +12,7 @@ from langchain_llmdispatch.testing import FakeClock
 from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, MODELS, VENDORS
+from tests.models import COLOURS, MODELS, ONE_CALL, VENDORS
 
 GONE = Fault(
     status=404,
@@ -54,7 +54,7 @@ def texts(body: dict[str, Any]) -> list[Any]:
     return [item.get("content") for item in body["input"]]
 
 
-@each("colour", ["invoke", "ainvoke", "stream", "astream"])
+@each("colour", ONE_CALL)
 @each("vendor", ["openai", "azure"])
 def test_only_what_is_new_is_sent(vendor: str, colour: str, server: LoopbackServer) -> None:
     """With the id of the last answer; this one is stored, too."""
@@ -81,7 +81,7 @@ def test_a_tools_result_follows_a_stored_call(server: LoopbackServer) -> None:
     assert body["input"] == [{"type": "function_call_output", "call_id": "call_1", "output": "found"}]
 
 
-@each("colour", ["invoke", "ainvoke", "stream", "astream"])
+@each("colour", ONE_CALL)
 def test_an_answer_that_is_gone_is_sent_again(colour: str, server: LoopbackServer) -> None:
     """Once, to the same deployment, with the whole history, and as a retry that is counted."""
     model = router(server, "openai", "anthropic", retry_policy={"max_retries": 0})

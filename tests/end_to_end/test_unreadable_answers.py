@@ -15,7 +15,7 @@ from langchain_llmdispatch.vendors.openai import CompatibleVendor
 from tests.cases import each
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import COLOURS, deployment
+from tests.models import COLOURS, ONE_CALL, deployment
 
 
 class Fragile(CompatibleVendor):
@@ -123,7 +123,7 @@ def test_a_stream_whose_end_cannot_be_read_is_interrupted(server: LoopbackServer
     assert isinstance(cause.__cause__, IndexError)
 
 
-@pytest.mark.parametrize("colour", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("colour", ONE_CALL)
 def test_a_bug_has_an_outcome_of_its_own(
     server: LoopbackServer, colour: str, caplog: pytest.LogCaptureFixture
 ) -> None:

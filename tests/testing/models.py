@@ -7,11 +7,11 @@ from typing import Any
 from langchain_llmdispatch import Deployment, DispatcherChatModel
 from tests.loopback.server import LoopbackServer
 from tests.models import COLOURS as CALLS
-from tests.models import MODELS, model_of
+from tests.models import MODELS, ONE_CALL, model_of
 
 __all__ = ["COLOURS", "STREAMS", "answer", "deployment", "model_of"]
 
-COLOURS = ("invoke", "ainvoke", "stream", "astream")
+COLOURS = ONE_CALL
 STREAMS = ("stream", "astream")
 
 

@@ -18,9 +18,6 @@ from langchain_llmdispatch import DispatcherChatModel
 from langchain_llmdispatch.testing import FakeClock
 from tests.models import summed
 
-COLOURS = ("sync", "async", "stream", "astream")
-
-
 # The integrations' cached clients work in the loop that used them first.
 LOOP = asyncio.Runner()
 
@@ -29,13 +26,13 @@ def answered(colour: str, model: Runnable[Any, Any], prompt: Any, **kwargs: Any)
     """Return the whole answer, by one of the four ways to call a model."""
 
     async def in_loop() -> AIMessage:
-        if colour == "async":
+        if colour == "ainvoke":
             return await model.ainvoke(prompt, **kwargs)
         return summed([chunk async for chunk in model.astream(prompt, **kwargs)])
 
-    if colour in {"async", "astream"}:
+    if colour in {"ainvoke", "astream"}:
         return LOOP.run(in_loop())
-    if colour == "sync":
+    if colour == "invoke":
         return model.invoke(prompt, **kwargs)
     return summed(model.stream(prompt, **kwargs))
 

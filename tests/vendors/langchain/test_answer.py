@@ -14,11 +14,12 @@ from langchain_llmdispatch import StreamInterruptedError
 from langchain_llmdispatch.vendors.langchain.answer import ChunkDecoder
 from langchain_llmdispatch.vendors.langchain.integrations import integration_of
 from tests.cases import each
-from tests.vendors.langchain.models import COLOURS, Scripted, answered, router
+from tests.models import ONE_CALL
+from tests.vendors.langchain.models import Scripted, answered, router
 from tests.vendors.samples import OPENAI
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 def test_its_answer_is_ours(colour: str) -> None:
     """Name, vendor, reason, usage and attempts are where they are for every vendor, and usage counts once."""
     usage = {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
@@ -41,7 +42,7 @@ def test_its_answer_is_ours(colour: str) -> None:
     assert model.get_stats().input_tokens == 3
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 def test_a_model_that_does_not_stream_gives_one_chunk(colour: str) -> None:
     """Streaming falls back to the whole answer, tool calls and facts included."""
 
@@ -73,7 +74,7 @@ def test_a_stream_of_a_known_integration_needs_a_finish_reason(colour: str) -> N
     assert answered(colour, router(Scripted(steps=[[AIMessageChunk("all")]])), "Hello").text == "all"
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 @pytest.mark.parametrize(
     "bad",
     [
@@ -103,7 +104,7 @@ def test_finish_reasons_and_extras_of_integrations() -> None:
         assert (facts["normalized_finish_reason"], facts["guardrail"]) == (ours, "none")
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 @pytest.mark.parametrize("word", ["MALFORMED_FUNCTION_CALL", "FinishReason.MALFORMED_RESPONSE", "error"])
 def test_words_for_failed_answers_are_errors(colour: str, word: str) -> None:
     """There is no answer, and the model is tried again."""
@@ -120,7 +121,7 @@ def test_words_for_failed_answers_are_errors(colour: str, word: str) -> None:
 def test_words_of_other_vendors(word: str) -> None:
     """They mean what they mean there; an unknown one is an end of another kind."""
     step = AIMessage("so", response_metadata={"finish_reason": word})
-    found = answered("sync", router(Scripted(steps=[step])), "Hello").response_metadata[
+    found = answered("invoke", router(Scripted(steps=[step])), "Hello").response_metadata[
         "normalized_finish_reason"
     ]
     assert found == {"MAX_TOKENS": "length", "something new": "other"}.get(word, "refusal")
@@ -144,7 +145,7 @@ def test_absurd_usage_is_none() -> None:
     """Nothing is counted by numbers that cannot be true."""
     usage = {"input_tokens": -3, "output_tokens": 5, "total_tokens": 2}
     model = router(Scripted(steps=[AIMessage("x", usage_metadata=usage)]))
-    assert answered("sync", model, "a").usage_metadata is None
+    assert answered("invoke", model, "a").usage_metadata is None
 
 
 def test_a_tier_before_the_names_of_details_is_taken_off() -> None:

@@ -13,10 +13,11 @@ from langchain_core.messages import AIMessage
 from langchain_llmdispatch import errors
 from langchain_llmdispatch.vendors.langchain.errors import translated
 from tests.cases import each
-from tests.vendors.langchain.models import COLOURS, Api, Scripted, answered, router
+from tests.models import ONE_CALL
+from tests.vendors.langchain.models import Api, Scripted, answered, router
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 @each(
     ("raised", "expected"),
     [

@@ -13,8 +13,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_llmdispatch import Deployment, errors
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
-from tests.models import TOOL
-from tests.vendors.langchain.models import COLOURS, Joke, Scripted, answered, router
+from tests.models import ONE_CALL, TOOL
+from tests.vendors.langchain.models import Joke, Scripted, answered, router
 
 
 def integration(vendor: str, server: LoopbackServer) -> BaseChatModel:
@@ -44,7 +44,7 @@ def _collected() -> Iterator[None]:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ONE_CALL)
 @pytest.mark.parametrize("vendor", INTEGRATIONS)
 def test_integrations_answer_call_tools_and_fail(vendor: str, colour: str, server: LoopbackServer) -> None:
     """Usage, tools and errors of the three big integrations; one request is one attempt."""

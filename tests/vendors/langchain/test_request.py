@@ -13,8 +13,8 @@ from langchain_llmdispatch.vendors.compile.call import compile_call
 from langchain_llmdispatch.vendors.langchain.request import invocation
 from langchain_llmdispatch.vendors.langchain.vendor import LangChainVendor
 from tests.cases import each
-from tests.models import TOOL
-from tests.vendors.langchain.models import COLOURS, LOOP, Joke, Scripted, answered, router
+from tests.models import ONE_CALL, TOOL
+from tests.vendors.langchain.models import LOOP, Joke, Scripted, answered, router
 
 
 def test_parameters_go_into_the_model_s_own_fields() -> None:
@@ -27,7 +27,7 @@ def test_parameters_go_into_the_model_s_own_fields() -> None:
     assert [c["kind"] for c in answer.response_metadata["llmdispatch"]["adapted"]] == ["seed_dropped"]
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 def test_tools_are_bound_per_attempt(colour: str) -> None:
     """Its own `bind_tools` gets them, with names that any vendor takes; the answer has the caller's again."""
     call = {"name": "my_tool", "args": {"input": 3}, "id": "c1"}
@@ -49,7 +49,7 @@ def test_a_model_without_tools_is_passed_over() -> None:
     assert model.bind_tools([TOOL]).invoke("Hello").text == "yes"
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 def test_a_structured_answer_comes_by_forced_call(colour: str) -> None:
     """An integration of which nothing is known is made to call a tool; the arguments are the answer."""
     call = {"name": "Joke", "args": {"setup": "a", "punchline": "b"}, "id": "c1"}

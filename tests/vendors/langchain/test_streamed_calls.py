@@ -9,7 +9,8 @@ from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_llmdispatch.vendors.langchain.streamed_calls import ChunkCalls
 from tests.cases import each
-from tests.vendors.langchain.models import COLOURS, Scripted, answered, router
+from tests.models import ONE_CALL
+from tests.vendors.langchain.models import Scripted, answered, router
 
 
 def piece(args: str | None = None, name: str | None = None, **fields: Any) -> AIMessageChunk:
@@ -77,7 +78,7 @@ def test_calls_without_arguments() -> None:
     assert summed(piece('{"x"', "f", id="a", index=0))[1] is False
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 def test_ids_of_their_own(colour: str) -> None:
     """Calls of a model that gives no ids, or one for all, can be answered one by one."""
     calls = [{"name": "f", "args": {"x": n}, "id": identity} for n, identity in enumerate((None, "a", "a"))]

@@ -20,11 +20,11 @@ from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing import FakeClock
 from tests.cases import each
 from tests.loopback.server import LoopbackServer
-from tests.models import TOOL, deployment, summed
-from tests.vendors.langchain.models import COLOURS, Api, Scripted, answered, router
+from tests.models import ONE_CALL, TOOL, deployment, summed
+from tests.vendors.langchain.models import Api, Scripted, answered, router
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 def test_callbacks_are_notified_of_one_run(colour: str) -> None:
     """The inner model gets no run and its own callbacks stay silent: nothing is traced or streamed twice."""
 
@@ -69,12 +69,12 @@ def test_its_rate_limiter_is_heeded() -> None:
 
     counter = Counter()
     model = router(Scripted(rate_limiter=counter))
-    for colour in COLOURS:
+    for colour in ONE_CALL:
         answered(colour, model, "Hello")
-    assert counter.calls == len(COLOURS)
+    assert counter.calls == len(ONE_CALL)
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 def test_a_rate_limiter_is_waited_for_no_longer_than_the_timeout(colour: str) -> None:
     """A limiter that admits nothing is a timeout of its attempt, and another deployment serves."""
 
@@ -101,7 +101,7 @@ def test_a_broken_stream_carries_what_was_delivered(colour: str) -> None:
     assert caught.value.partial.text == "half"
 
 
-@pytest.mark.parametrize("colour", ["async", "astream"])
+@pytest.mark.parametrize("colour", ["ainvoke", "astream"])
 def test_an_async_answer_is_bounded(colour: str) -> None:
     """A model that hangs is cancelled after the attempt's timeout."""
 
@@ -185,7 +185,7 @@ def test_names_allowed_vendors_and_profiles() -> None:
     assert "hush" not in repr(model) + str(model._identifying_params)
 
 
-@each("colour", COLOURS)
+@each("colour", ONE_CALL)
 def test_one_of_our_own_models_is_a_deployment_too(server: LoopbackServer, colour: str) -> None:
     """It gets its deadline by its own parameter; nothing of that reaches the vendor."""
     inner = router(deployment(server, "anthropic"), max_attempts=1)
