@@ -58,7 +58,8 @@ def shown_by(*errors: BaseException) -> Iterator[tuple[str, str]]:
         yield from _frames(name, each)
         if isinstance(each, DispatchError):
             yield f"{name} pickle", pickle.dumps(each).decode("latin-1")
-        waiting += [each.__cause__, each.__context__, *getattr(each, "errors", ())]
+        inner = (*getattr(each, "errors", ()), *getattr(each, "exceptions", ()))
+        waiting += [each.__cause__, each.__context__, *inner]
 
 
 def _frames(name: str, error: BaseException) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from langchain_llmdispatch.config.redis import VARIABLE
 from langchain_llmdispatch.deployments.deployment import Deployment, VendorConfig, without_secrets
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.internal.forks import renew_properties
-from langchain_llmdispatch.settings import explain_validation
+from langchain_llmdispatch.settings import explain_validation, without_variables
 from langchain_llmdispatch.vendors.word_secrets import WordDict, placed_secrets, without_credentials
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class CopiedFields(ModelPart):
         super().__pydantic_init_subclass__(**kwargs)
         renew_properties(cls)  # LangChain's, too
 
+    @without_variables
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - pydantic's signature
         """Return the model with some fields changed; it shares limits, health, statistics and connections."""
         fields = {name: getattr(self, name) for name in self.model_fields_set if name != "profile"}

@@ -8,6 +8,7 @@ from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.transport.own_client import additions
 from langchain_llmdispatch.transport.proxies import proxy_addresses
 from langchain_llmdispatch.vendors.redaction import header_secrets, proxy_passwords
+from langchain_llmdispatch.vendors.word_secrets import secrets_in
 
 
 def secrets_of(target: Target) -> Iterator[str]:
@@ -16,6 +17,7 @@ def secrets_of(target: Target) -> Iterator[str]:
     if key is not None:
         yield key.get_secret_value()
     yield from header_secrets(target.endpoint.headers)
+    yield from secrets_in({"query": target.endpoint.query})
     for client in (config.http_client, config.http_async_client):
         for name, value in additions(client) if client is not None else ():
             yield from header_secrets({name: value})

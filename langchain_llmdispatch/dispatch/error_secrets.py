@@ -74,4 +74,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if each is not None and id(each) not in seen:
             seen.add(id(each))
             yield each
-            waiting += [each.__cause__, each.__context__]
+            waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]

@@ -221,7 +221,8 @@ class RedisStore:
 
     def __repr__(self) -> str:
         """Show the address, never the password; error reporters show one that was refused, too."""
-        return f"{type(self).__name__}({getattr(self, '_server', None)!r}, prefix={self._prefix!r})"
+        server, prefix = getattr(self, "_server", None), getattr(self, "_prefix", None)
+        return f"{type(self).__name__}({server!r}, prefix={prefix!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings without the password; the process that reads it takes REDIS_PASSWORD."""

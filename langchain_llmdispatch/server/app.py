@@ -31,13 +31,14 @@ from langchain_llmdispatch.server.operation import Operation
 from langchain_llmdispatch.server.request_ids import RequestIds, request_id_of
 from langchain_llmdispatch.server.response_answer import ResponseAnswer
 from langchain_llmdispatch.server.response_request import response_request
-from langchain_llmdispatch.settings import nearest
+from langchain_llmdispatch.settings import nearest, without_variables
 
 DEFAULT_MODEL = "default"
 """The name under which clients reach the model's own choice."""
 _Endpoint = Callable[[Request, Client], Awaitable[Response]]
 
 
+@without_variables
 def create_app(
     model: DispatcherChatModel,
     *,

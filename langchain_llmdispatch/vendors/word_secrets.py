@@ -30,7 +30,7 @@ _SIGNED = frozenset({"key", "sig", "signature", "code", "access_key"})
 _QUERY = frozenset({"query", "extra_query", "default_query"})
 _NO_SECRET = re.compile(
     r"(?:max|min|budget|input|output|prompt|completion|cached|reasoning|new|least|most|stop|num)\w*tokens?$"
-    r"|^(?:tokens?_budget|logprobs|author|authors)$",
+    r"|^(?:tokens?_budget|logprobs|author|authors|(?:next_?)?page_?token)$",
     re.IGNORECASE,
 )
 
@@ -40,10 +40,15 @@ def holds_credential(name: str) -> bool:
     return bool(_SECRET_FIELD.search(name)) and not _NO_SECRET.search(name)
 
 
+def signs_query(name: str) -> bool:
+    """Return whether a name in a query is that of a credential."""
+    lower = name.lower()
+    return lower in _SIGNED or lower.endswith(("key", "sig", "signature")) or holds_credential(name)
+
+
 def _is_hidden(name: str, around: str) -> bool:
     """Return whether what a field holds is a credential, by its name and that of the mapping around it."""
-    lower = name.lower()
-    return around in _QUERY and (lower in _SIGNED or lower.endswith(("key", "sig")))
+    return around in _QUERY and signs_query(name)
 
 
 def secrets_in(value: Any, name: str = "") -> Iterator[str]:
@@ -93,7 +98,7 @@ def secrets_of_address(text: str) -> Sequence[str]:
         parts = urlsplit(text)
     except ValueError:
         return ()
-    named = [value for name, value in parse_qsl(parts.query) if holds_credential(name) or name in _SIGNED]
+    named = [value for name, value in parse_qsl(parts.query) if signs_query(name)]
     return [secret for secret in (parts.password, *named) if secret]
 
 

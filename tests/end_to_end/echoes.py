@@ -132,7 +132,7 @@ def echoing() -> Iterator[EchoServer]:
         body = await reader.readexactly(int(length or 0))
         served[0].heads.append(head + body.decode())
         _, mode, spelling, vendor = urlsplit(head.split(" ")[1]).path.split("/")[:4]
-        sent = f"{head.partition(chr(10))[2]}{body.decode()}"
+        sent = f"{head.partition(' ')[2]}{body.decode()}"
         echo, line = SPELLINGS[spelling](sent), SPELLINGS[spelling](" ".join(sent.split()))
         writer.write({**MODES, **INVALID}[mode](vendor, echo, line))
         await writer.drain()

@@ -24,8 +24,9 @@ from tests.models import COLOURS, MODELS, VENDORS, model_of
 
 KEY, TOKEN = "kAnary/1+Key=aa~1234567", "tAnary/2+Token=bb~123456"
 HEADERS = {"x-tenant": "hAnary/3+Neutral=cc~12345", "x-portkey-api-key": "pAnary/4+Named=dd~123456"}
+QUERY = {"subscription-key": "qAnary-10-Query~1234567"}
 COMMON = {"x-common": "cAnary/5+Commön=ee~12345"}
-SENT = (KEY, TOKEN, *HEADERS.values(), *COMMON.values())
+SENT = (KEY, TOKEN, *HEADERS.values(), *COMMON.values(), *QUERY.values())
 FOUR = ("invoke", "stream", "ainvoke", "astream")
 
 
@@ -62,6 +63,7 @@ def deployments(vendor: str, urls: dict[str, str]) -> list[Deployment]:
             base_url=url,
             api_key=key,
             headers=HEADERS,
+            query=QUERY,
             timeout=0.03 if name == SILENT else 10,
         )
         for (name, url), key in zip(urls.items(), cycle([KEY, lambda: TOKEN]), strict=False)
@@ -210,7 +212,19 @@ def _spoiling(request: httpx.Request) -> None:
     request.headers["x-spoilt"] = f"{ADDED[0]}\n"
 
 
-@pytest.mark.parametrize("hook", [_quoting, _refusing, _spoiling])
+def _noting(request: httpx.Request) -> None:
+    error = RuntimeError("cannot sign")
+    error.add_note(str(request.headers.multi_items()))
+    raise error
+
+
+def _grouping(request: httpx.Request) -> None:
+    inner = KeyError("x-missing")
+    inner.add_note(str(request.headers.multi_items()))
+    raise ExceptionGroup("cannot sign", [inner])
+
+
+@pytest.mark.parametrize("hook", [_quoting, _refusing, _spoiling, _noting, _grouping])
 @pytest.mark.parametrize("colour", FOUR)
 def test_hooks_that_fail(
     echo: EchoServer, colour: str, hook: Callable[[httpx.Request], None], caplog: pytest.LogCaptureFixture

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from langchain_llmdispatch.errors import ConfigurationError
 from langchain_llmdispatch.testing.cassettes.payloads import loads
 from langchain_llmdispatch.testing.cassettes.secrets import REDACTED, Secrets
+from langchain_llmdispatch.vendors.word_secrets import signs_query
 
 REQUEST_HEADERS = ("content-type", "anthropic-version", "anthropic-beta", "openai-beta")
 RESPONSE_HEADERS = (
@@ -78,7 +79,7 @@ class Scrubber:
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = f":{parts.port}" if parts.port and host not in _LOCAL else ""
-        query = [(name, value) for name, value in parse_qsl(parts.query, True) if not _QUERY.match(name)]
+        query = [(name, value) for name, value in parse_qsl(parts.query, True) if not _hidden(name)]
         return self.text(urlunsplit((parts.scheme, host + port, parts.path, urlencode(query), "")))
 
     def request_body(self, body: bytes, content_type: str) -> Any:
@@ -126,7 +127,7 @@ class Scrubber:
 
 
 def _hidden(name: str) -> bool:
-    return name in _FIELDS or _QUERY.match(name) is not None
+    return name in _FIELDS or _QUERY.match(name) is not None or signs_query(name)
 
 
 def _digest(text: str) -> str:

@@ -49,6 +49,7 @@ def test_urls_lose_credentials_and_names() -> None:
         ),
         "https://g.example/v1beta/models/m:gen?key=AIzaSecret&alt=sse": "https://g.example/v1beta/models/m:gen?alt=sse",
         "http://user:pass@localhost:8080/v1": "http://localhost/v1",
+        "https://g.example/v1?subscription-key=hush&X-Amz-Signature=hush&pageToken=2": "https://g.example/v1?pageToken=2",
         "https://abc.us-east-1.aws.endpoints.huggingface.cloud/v1": "https://endpoint.endpoints.huggingface.cloud/v1",
         "https://v.example/v1/projects/acme-1234/locations/eu": "https://v.example/v1/projects/project/locations/eu",
         "https://x.example/topsecretvalue/y": f"https://x.example/{REDACTED}/y",
