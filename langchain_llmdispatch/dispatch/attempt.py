@@ -172,7 +172,8 @@ class Attempt:
         own, scopes = self.target.deployment.params, request.scopes
         scoped = () if scopes is None else (scopes.model, scopes.call)
         for part in (request.extra, request.server_tools, request.params, own, *scoped):
-            yield from parameter_secrets(part)
+            if part:
+                yield from parameter_secrets(part)
 
     # -- while it is open --------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ variables of every frame that an exception has passed, and of its causes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from types import FrameType
 
 from langchain_llmdispatch.errors import DispatchError
 from langchain_llmdispatch.vendors.redaction import hidden
@@ -26,8 +26,11 @@ def cleanse(error: DispatchError, secrets: Sequence[str]) -> None:
         error: The error; it is changed.
         secrets: What must not be shown.
     """
-    error.message = hidden(error.message, *secrets)
-    error.args = tuple(hidden(arg, *secrets) if isinstance(arg, str) else arg for arg in error.args)
+    before, error.message = error.message, hidden(error.message, *secrets)
+    if error.args == (before,):  # mostly
+        error.args = (error.message,)
+    else:
+        error.args = tuple(hidden(arg, *secrets) if isinstance(arg, str) else arg for arg in error.args)
     for name in ("code", "request_id"):
         if isinstance(text := getattr(error, name), str):
             setattr(error, name, hidden(text, *secrets))
@@ -44,11 +47,17 @@ def forget_variables(error: BaseException) -> None:
     for each in _chain(error):
         trace = each.__traceback__
         while trace is not None:
-            module = str(trace.tb_frame.f_globals.get("__name__", ""))
-            if module.partition(".")[0] in _CLEARED:
-                with suppress(RuntimeError):  # it is running
-                    trace.tb_frame.clear()
+            _clear(trace.tb_frame)
             trace = trace.tb_next
+
+
+def _clear(frame: FrameType) -> None:
+    module = str(frame.f_globals.get("__name__", ""))
+    if module.partition(".")[0] in _CLEARED:
+        try:  # noqa: SIM105 - a `suppress` costs as much as the rest
+            frame.clear()
+        except RuntimeError:  # it is running
+            pass
 
 
 def _may_stay(linked: BaseException, secrets: Sequence[str]) -> bool:

@@ -105,7 +105,7 @@ class ErrorTable:
     def class_of(self, error: ErrorBody, status: int | None) -> type[VendorError]:
         """Return the class of an error; `status` is None for one without, inside an answer."""
         inner = error.details.get("innererror")
-        words = (error.code, error.type, inner.get("code") if isinstance(inner, Mapping) else "")
+        words = (error.code, error.type, inner.get("code") if isinstance(inner, dict) else "")
         by_code = next((cls for word in words if (cls := self.codes.get(str(word).lower()))), None)
         if by_code is errors.InvalidRequestError:
             return by_code
@@ -158,7 +158,7 @@ _TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 def message_of(value: Any, depth: int = 0) -> str:
-    """Return the text for people in an error of whatever shape, or an empty text.
+    """Return the text for people in an error of whatever shape in JSON, or an empty text.
 
     A list of pydantic's (`{"loc", "msg"}`) keeps its places and leaves its inputs out. A gateway's own text
     is followed by that of the vendor behind it (`metadata.raw`). JSON within a text is read; of an HTML page,
@@ -170,11 +170,13 @@ def message_of(value: Any, depth: int = 0) -> str:
         return _readable(value.strip(), depth)
     if isinstance(value, list):
         return "; ".join(text for item in value[:_MOST] if (text := message_of(item, depth + 1)))
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return ""
-    found = (message_of(value[name], depth + 1) for name in _TEXTS if name in value)
-    place, text = _place(value.get("loc")), next((text for text in found if text), "")
-    return ": ".join(part for part in (place, text, _behind(value, depth)) if part)
+    text = ""
+    for name in _TEXTS:
+        if name in value and (text := message_of(value[name], depth + 1)):
+            break
+    return ": ".join(filter(None, (_place(value.get("loc")), text, _behind(value, depth))))
 
 
 def _readable(text: str, depth: int) -> str:
@@ -182,7 +184,7 @@ def _readable(text: str, depth: int) -> str:
         title = _TITLE.search(text)
         return title[1].strip() if title else "an HTML page"
     inner = json_or_text(text.encode()) if text.startswith("{") else None
-    return message_of(inner, depth + 1) or text if isinstance(inner, Mapping) else text
+    return message_of(inner, depth + 1) or text if isinstance(inner, dict) else text
 
 
 def _place(loc: Any) -> str:

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+from binascii import b2a_base64
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -49,18 +50,31 @@ def redact(text: str, *secrets: str | None) -> str:
 def hidden(text: str, *secrets: str | None) -> str:
     """Return the whole `text` as `redact` does."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        if len(secret) >= _LEAST_SECRET:
+        if _LEAST_SECRET <= len(secret) <= len(text):  # no spelling is shorter than the secret
             text = _without(text, secret)
     return key_shapes.without_keys(text)
 
 
 def _without(text: str, secret: str) -> str:
-    for form in forms(secret):
-        text = text.replace(form, key_shapes.REDACTED)
+    text = text.replace(secret, key_shapes.REDACTED)
+    if "\\u" in text or _may_hold_coded(text, secret):
+        for form in forms(secret):
+            text = text.replace(form, key_shapes.REDACTED)
+    if _is_spelled_alike(secret):
+        return text
     if max(re.findall(r"\w+", secret, re.ASCII), key=len, default="") not in text:
         return text
     pattern = spellings(secret)
     return text if pattern is None else pattern.sub(key_shapes.REDACTED, text)
+
+
+def _may_hold_coded(text: str, secret: str) -> bool:
+    """Return whether `text` has a word as long as base64 makes a secret: four digits for three bytes.
+
+    The first and the last digit, which share bits with what stands around the secret, do not count.
+    """
+    digits = (len(secret) * 4 - 4) / 3
+    return len(text) >= digits and any(len(word) >= digits for word in text.split())
 
 
 def forms(secret: str) -> tuple[str, ...]:
@@ -75,9 +89,8 @@ def forms(secret: str) -> tuple[str, ...]:
 def _coded(value: bytes, shift: int) -> tuple[str, str]:
     """Return the base64 digits that are all a value's own when so many bytes stand before it."""
     first, last = -(-shift * 8 // 6), (shift + len(value)) * 8 // 6
-    padded = bytes(shift) + value
-    plain, safe = base64.b64encode(padded), base64.urlsafe_b64encode(padded)
-    return plain[first:last].decode(), safe[first:last].decode()
+    plain = b2a_base64(bytes(shift) + value)[first:last].decode()
+    return plain, plain.replace("+", "-").replace("/", "_")
 
 
 def spellings(secret: str) -> re.Pattern[str] | None:
@@ -85,9 +98,11 @@ def spellings(secret: str) -> re.Pattern[str] | None:
 
     None where all of them spell it as it is: most keys are letters, digits, dashes and dots.
     """
-    if re.fullmatch(r"[A-Za-z0-9_.~\-]*", secret):
-        return None
-    return re.compile("".join(map(_spelling, secret)))
+    return None if _is_spelled_alike(secret) else re.compile("".join(map(_spelling, secret)))
+
+
+def _is_spelled_alike(secret: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_.~\-]*", secret) is not None
 
 
 def _spelling(char: str) -> str:

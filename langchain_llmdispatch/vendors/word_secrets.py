@@ -119,6 +119,8 @@ def secrets_of_call(call: Call) -> list[str]:
     """Return the credentials of a compiled call: its key, those in its headers, query and words."""
     endpoint, key = call.endpoint, call.endpoint.api_key
     held = credentials({**endpoint.headers, "key": key.get_secret_value() if key is not None else ""})
+    if not (call.extra or endpoint.query or call.server_tools):
+        return held
     return [*held, *secrets_in([call.extra, {"query": endpoint.query}, *call.server_tools])]
 
 

@@ -158,7 +158,7 @@ def is_inner_failure(reply: Mapping[str, Any]) -> bool:
 
 def _inner_status(reply: Mapping[str, Any]) -> int:
     status = reply.get("base_resp")
-    code = status.get("status_code") if isinstance(status, Mapping) else 0
+    code = status.get("status_code") if isinstance(status, dict) else 0
     return code if isinstance(code, int) else 0
 
 
@@ -190,14 +190,14 @@ def error_body(value: Any) -> ErrorBody:
     """
     if isinstance(value, list) and value:
         return error_body(value[0])
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return ErrorBody(message_of(value))
     if code := _inner_status(value):
         return ErrorBody(message_of(value), code=f"base_resp:{code}", details=value)
     for name in ("error", "detail", "errors"):
         inner = value.get(name)
         inner = inner[0] if isinstance(inner, list) and inner else inner
-        if isinstance(inner, Mapping):
+        if isinstance(inner, dict):
             return _from_object(inner, message_of(value))
     return _from_object(value, message_of(value))
 
