@@ -49,6 +49,15 @@ _HEADERS = {
     "x-ratelimit-reset-requests": "2ms",
 }
 _USAGE = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
+_KEY = "benchmark-key-" * 12  # as long as OpenAI's: errors are searched for it
+_BROKEN = {
+    "error": {
+        "message": "The server had an error while processing your request. Sorry about that! Please contact us.",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+}
 _SCHEMA = {
     "title": "City",
     "description": "A city.",
@@ -84,7 +93,9 @@ def _events() -> bytes:
 
 def _reply(request: httpx.Request) -> httpx.Response:
     if request.url.path.startswith("/fail/"):
-        return httpx.Response(500, json={})
+        return httpx.Response(
+            500, json=_BROKEN, headers={"x-request-id": "req_0123456789abcdef0123456789abcdef"}
+        )
     if b'"stream":true' in request.content.replace(b" ", b""):
         return httpx.Response(200, content=_events(), headers={"content-type": "text/event-stream"})
     answer = _answer('{"name": "Paris"}') if b'"response_format"' in request.content else _answer()
@@ -97,7 +108,7 @@ def _model(count: int = 1, *, failing: bool = False, **fields: Any) -> Dispatche
         http_client=httpx.Client(transport=transport),
         http_async_client=httpx.AsyncClient(transport=transport),
     )
-    bad = Deployment("openai:gpt-4.1-mini", name="bad", base_url="https://host.example/fail/v1", api_key="k")
+    bad = Deployment("openai:gpt-4.1-mini", name="bad", base_url="https://host.example/fail/v1", api_key=_KEY)
     good = [Deployment("openai:gpt-4.1-mini", name=f"d{n}", api_key="k") for n in range(count)]
     models = [bad, *good] if failing else good
     return DispatcherChatModel(models=models, vendors={"openai": clients}, env={}, **fields)

@@ -24,6 +24,15 @@ TEXT = "Hello there, how are you?"
 FACTS = {"city": "Paris", "celsius": 21}
 """What a call of a tool, and an answer by a schema, say."""
 _HEAD = {"id": "chatcmpl-1", "created": 1, "model": "gpt-4.1-mini"}
+_BROKEN = {
+    "message": (
+        "The server had an error while processing your request. Sorry about that! Please contact us through our help "
+        "center if the error persists. (Please include the request ID req_0123456789abcdef in your message.)"
+    ),
+    "type": "server_error",
+    "param": None,
+    "code": None,
+}
 _USAGE = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
 _CLAUDE_USAGE = {"input_tokens": 9, "output_tokens": 8}
 _HEADERS = {
@@ -158,7 +167,7 @@ def _wire(name: str, answer: dict[str, Any], schema: dict[str, Any], events: Any
         name,
         _json(name, answer),
         _json(name, schema),
-        _json(name, {"error": {"message": "broken", "type": "server_error"}}, "500 Internal Server Error"),
+        _json(name, {"error": _BROKEN}, "500 Internal Server Error"),
         {kind: burst(CHUNKS[kind]) for kind in ("short", "long")},
         pieces,
         head,

@@ -45,6 +45,12 @@ class Figures:
         ratios = [one / two for one, two in pairs if two]
         return statistics.median(ratios) if ratios else None
 
+    def beyond(self, scenario: str, row: str, other: str, measure: str) -> float | None:
+        """Return the median of the differences of single rounds, or None."""
+        pairs = zip(self.rounds(scenario, row, measure), self.rounds(scenario, other, measure), strict=False)
+        found = [one - two for one, two in pairs]
+        return statistics.median(found) if found else None
+
     def speedup(self, scenario: str, row: str, other: str) -> float | None:
         """Return how many times as many calls per second a row makes as another, or None."""
         ratio = self.ratio(scenario, row, other, "wall")

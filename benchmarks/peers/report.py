@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.peers.figures import RESULTS, Figures
 from benchmarks.peers.rows import BY_NAME, CLAUDE_OURS, CLAUDE_RIVAL, FLOOR, OURS, RIVAL, ROWS
+from benchmarks.peers.scenarios import ADDED
 from benchmarks.peers.targets import targets
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,7 @@ GROUPS: dict[str, Sequence[Line]] = {
     "CPU of other calls, us": [
         *_cpu("tool", "structured output", "thread of 200, first call", "thread of 200, next call"),
         Line("fallback after a 500", "fallback"),
+        Line("the same, over a plain call", "fallback", ADDED),
     ],
     "CPU of a call over several deployments, and with more or less on, us": _cpu(
         "10 deployments, weighted",

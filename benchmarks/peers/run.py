@@ -113,7 +113,9 @@ class Run:
         if figures is None:
             return 0, 0
         each = figures.get(SPENT, 0.0) / warm
-        count = min(scenario.most, max(scenario.least, int(self.plan.seconds / max(each, 1e-6))))
+        count = min(
+            scenario.most, max(scenario.least, int(self.plan.seconds * scenario.longer / max(each, 1e-6)))
+        )
         if each * count <= self.plan.long:
             return count, self.plan.rounds
         if not self.plan.few:

@@ -14,9 +14,10 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,7 +30,6 @@ TURNS = 200
 VARIANTS = (
     "tool",
     "structured output",
-    "fallback",
     "10 deployments, weighted",
     "100 deployments, weighted",
     "10 deployments, by latency",
@@ -41,6 +41,8 @@ VARIANTS = (
     "a callback",
 )
 Figures = dict[str, float]
+ADDED = "added"
+"""Among them, for calls that are made in turn with plain ones: microseconds of CPU that one costs more."""
 SPENT = "spent"
 """Among a sample's figures: seconds of CPU of the whole sample, by which the next one's size is chosen."""
 
@@ -80,6 +82,7 @@ class Scenario:
         most: And at most; between them, as many as take the sample's time.
         warm: Calls of the sample that warms up and is thrown away; default: `least`.
         requests: That each call sends, for a check; 0 if it is not checked.
+        longer: How many times as much CPU a sample takes as others do.
     """
 
     run: Callable[[Client, Watch, int, Loop], Figures | None]
@@ -87,6 +90,7 @@ class Scenario:
     most: int = 400
     warm: int | None = None
     requests: int = 1
+    longer: float = 1.0
 
     def sample(self, client: Client, count: int, loop: Loop) -> Figures:
         """Return the figures of one sample."""
@@ -218,8 +222,36 @@ def _abandoned(client: Client, watch: Watch, count: int, _: Loop) -> None:
 # -- kinds of calls --------------------------------------------------------------------------------
 
 
-def _thread(client: Client, watch: Watch, count: int, *, again: bool) -> None:
-    """Call with a thread that no call has seen; `again`: watch the call after it, with its answer and a question."""
+def _beside_plain(client: Client, watch: Watch, calls: Iterable[Callable[[], object]]) -> Figures:
+    """Watch calls, each after a plain one: what it costs more must not depend on when either was measured."""
+    plain = Watch()
+    for call in calls:
+        with plain:
+            client.call()
+        with watch:
+            call()
+        watch.count += 1
+    added = (watch.cpu - plain.cpu) / watch.count * 1e6
+    return {**watch.figures(), ADDED: added, SPENT: watch.cpu + plain.cpu}
+
+
+def _fallback(client: Client, watch: Watch, count: int, _: Loop) -> Figures:
+    return _beside_plain(client, watch, itertools.repeat(_prepared(client, "fallback"), count))
+
+
+def _next_calls(client: Client, watch: Watch, count: int, _: Loop) -> Figures:
+    return _beside_plain(client, watch, _in_threads(client, count, again=True))
+
+
+def _first_calls(client: Client, watch: Watch, count: int, _: Loop) -> None:
+    for call in _in_threads(client, count, again=False):
+        with watch:
+            call()
+    watch.count += count
+
+
+def _in_threads(client: Client, count: int, *, again: bool) -> Iterator[Callable[[], object]]:
+    """Yield calls with a thread that no call has seen; `again`: the call after it, with its answer and a question."""
     for _n in range(count):
         number = next(_THREADS)
         turns = [
@@ -230,22 +262,24 @@ def _thread(client: Client, watch: Watch, count: int, *, again: bool) -> None:
         if again:
             answer = client.call(messages)
             messages = [*messages, client.reply(answer), *client.messages([("user", "And then?")])]
-        with watch:
-            client.call(messages)
-    watch.count += count
+        yield partial(client.call, messages)
 
 
 def _variant(name: str) -> Callable[[Client, Watch, int, Loop], None]:
     def run(client: Client, watch: Watch, count: int, _: Loop) -> None:
-        if name not in _PREPARED:
-            _PREPARED[name] = client.variant(name)
-        call = _PREPARED[name]
+        call = _prepared(client, name)
         with watch:
             for _n in range(count):
                 call()
         watch.count += count
 
     return run
+
+
+def _prepared(client: Client, name: str) -> Callable[[], object]:
+    if name not in _PREPARED:
+        _PREPARED[name] = client.variant(name)
+    return _PREPARED[name]
 
 
 _THREADS = itertools.count()
@@ -303,17 +337,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "first chunk": Scenario(_first, most=60),
     "first chunk, async": Scenario(_afirst, most=60),
     "abandoned stream": Scenario(_abandoned, most=60),
-    "thread of 200, first call": Scenario(
-        lambda client, watch, count, _: _thread(client, watch, count, again=False), most=60
-    ),
-    "thread of 200, next call": Scenario(
-        lambda client, watch, count, _: _thread(client, watch, count, again=True), most=60, requests=2
-    ),
+    "thread of 200, first call": Scenario(_first_calls, most=60),
+    "thread of 200, next call": Scenario(_next_calls, most=60, requests=3),
     "memory of a call": Scenario(_memory, least=100, most=100),
     "resident memory": Scenario(
         lambda _client, _watch, _count, _loop: {"MB": resident()}, least=1, most=1, requests=0
     ),
-    **{name: Scenario(_variant(name), requests=2 if name == "fallback" else 1) for name in VARIANTS},
+    "fallback": Scenario(_fallback, requests=3, longer=3.0),
+    **{name: Scenario(_variant(name)) for name in VARIANTS},
     "construction": Scenario(_variant("construction"), least=2, most=100, requests=0),
     "construction, 10 deployments": Scenario(
         _variant("construction, 10 deployments"), least=2, most=100, requests=0

@@ -87,9 +87,8 @@ class FailureLog:
         printed, logged = self.console and level >= logging.INFO, LOGGER.isEnabledFor(level)
         if not printed and not logged:
             return
-        record = LOGGER.makeRecord(
-            LOGGER.name, level, __file__, 0, text, (), None, "llmdispatch", {"event": event, **facts}
-        )
+        record = LOGGER.makeRecord(LOGGER.name, level, __file__, 0, text, (), None, "llmdispatch")
+        vars(record).update(facts, event=event)  # `extra` compares each name with the record's own
         if logged:
             LOGGER.handle(record)
         if printed and not (logged and _printed_already(record)):

@@ -54,10 +54,10 @@ def forget_variables(error: BaseException) -> None:
 def _clear(frame: FrameType) -> None:
     module = str(frame.f_globals.get("__name__", ""))
     if module.partition(".")[0] in _CLEARED:
-        try:  # noqa: SIM105 - a `suppress` costs as much as the rest
+        try:
             frame.clear()
         except RuntimeError:  # it is running
-            pass
+            return
 
 
 def _may_stay(linked: BaseException, secrets: Sequence[str]) -> bool:

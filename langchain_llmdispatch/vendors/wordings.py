@@ -28,7 +28,6 @@ _QUOTES = str.maketrans({**dict.fromkeys("\"'`\\\u2018\u2019\u201c\u201d", None)
 _NUMBER = re.compile(r"\d(?:[\d,._]*\d)?")
 _SPACES = re.compile(r"\s{2,}")
 _GAP = r".{0,80}?"
-_WORD = re.compile(r"\w+")
 
 
 class _Words:
@@ -56,12 +55,12 @@ class _Meaning(NamedTuple):
     narrows: frozenset[type[VendorError]]
     unless: _Words | None
     rows: tuple[tuple[str, _Words], ...]  # each with one of the words that it may begin with
-    needed: frozenset[str]  # one whole word of each of them: a text with none has no row
 
     def applies(self, text: str) -> bool:
-        if not any(first in text and words.are_in(text) for first, words in self.rows):
-            return False
-        return self.unless is None or not self.unless.are_in(text)
+        for first, words in self.rows:  # a generator costs as much again as the searches
+            if first in text and words.are_in(text):
+                return self.unless is None or not self.unless.are_in(text)
+        return False
 
 
 def narrowed(cls: type[VendorError], text: str) -> type[VendorError]:
@@ -72,14 +71,8 @@ def narrowed(cls: type[VendorError], text: str) -> type[VendorError]:
         text: The vendor's text.
     """
     groups = _narrowing(cls) if text else ()
-    if not groups:
-        return cls
-    plain = normal(text)
-    words = _WORD.findall(plain)
-    for group in groups:
-        if not group.needed.isdisjoint(words) and group.applies(plain):
-            return group.means
-    return cls
+    plain = normal(text) if groups else ""
+    return next((group.means for group in groups if group.applies(plain)), cls)
 
 
 def normal(text: str) -> str:
@@ -94,22 +87,20 @@ def _words_of(row: Mapping[str, str]) -> _Words:
 
 @cache
 def _narrowing(cls: type[VendorError]) -> tuple[_Meaning, ...]:
+    """Return the groups that narrow a class."""
     return tuple(group for group in _groups() if cls in group.narrows)
 
 
 @cache
 def _groups() -> tuple[_Meaning, ...]:
-    return tuple(map(_meaning, wordings()))
-
-
-def _meaning(group: Mapping[str, Any]) -> _Meaning:
-    rows = tuple((first, row) for row in map(_words_of, group["rows"]) for first in row.first)
-    return _Meaning(
-        getattr(errors, group["means"]),
-        frozenset(getattr(errors, name) for name in group["narrows"]),
-        _Words(group["unless"]) if "unless" in group else None,
-        rows,
-        frozenset(max(_WORD.findall(first), key=len) for first, _ in rows),
+    return tuple(
+        _Meaning(
+            getattr(errors, group["means"]),
+            frozenset(getattr(errors, name) for name in group["narrows"]),
+            _Words(group["unless"]) if "unless" in group else None,
+            tuple((first, row) for row in map(_words_of, group["rows"]) for first in row.first),
+        )
+        for group in wordings()
     )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
+from urllib.parse import quote
 
-from langchain_llmdispatch.vendors.redaction import credentials, redact
+from langchain_llmdispatch.vendors.redaction import credentials, hidden, redact
 from tests.cases import each
 from tests.vendors.error_bodies import WHOLE
 from tests.vendors.samples import SAMPLES
@@ -42,6 +47,39 @@ def test_addresses() -> None:
     """A name and password in an address are cut out; the rest of it stays."""
     assert redact("at https://user:pass@host.test:8080/v1") == "at https://[redacted]@host.test:8080/v1"
     assert redact("at https://host.test:8080/v1 by a@b.test") == "at https://host.test:8080/v1 by a@b.test"
+
+
+def test_a_key_as_a_name_in_an_address() -> None:
+    """The password after it is cut out, too."""
+    assert redact("at https://sk-0123456789:hunter22@host.test") == "at https://[redacted]@host.test"
+
+
+def _base64(secret: str) -> Iterator[str]:
+    for before, after, encode in product(range(3), range(3), (base64.b64encode, base64.urlsafe_b64encode)):
+        yield encode(b"{" * before + secret.encode() + b"}" * after).decode()
+
+
+@each("alphabet", ["k", "aB3-", "p+/=", 'a"\\&%', "\u00fc\u20ac\U0001f511"])
+@each("size", [4, 5, 6, 7, 8, 13, 39, 164])
+def test_spellings_in_the_shortest_texts(alphabet: str, size: int) -> None:
+    """A secret is found where a text is nothing but the secret, however it is spelled and long."""
+    secret = (alphabet * size)[:size]
+    escaped = "".join(f"\\u{ord(char):04x}" for char in secret)
+    for spelled in (secret, escaped, quote(secret, safe=""), json.dumps(secret)[1:-1], html.escape(secret)):
+        left = hidden(spelled, secret).removeprefix("[redacted]")
+        assert left in {
+            "",
+            "25",
+            "amp;",
+        }  # of `%25` and `&amp;`, whose first character is the secret's last one
+    core = (
+        len(secret.encode()) * 4 // 3 - 2
+    )  # its digits that share no bits with what stands before and after it
+    if core >= 8:
+        for coded in _base64(secret):
+            shown = hidden(coded, secret)
+            assert "[redacted]" in shown
+            assert len(shown) < len("[redacted]") + 10
 
 
 def test_long_texts() -> None:
