@@ -74,7 +74,7 @@ def _may_hold_coded(text: str, secret: str) -> bool:
     The first and the last digit, which share bits with what stands around the secret, do not count.
     """
     digits = (len(secret) * 4 - 4) / 3
-    return len(text) >= digits and any(len(word) >= digits for word in text.split())
+    return len(text) >= digits and max(map(len, text.split()), default=0) >= digits
 
 
 def forms(secret: str) -> tuple[str, ...]:
