@@ -125,7 +125,7 @@ class Ours(LangChainClient):
         model = self._of([bad, *self._deployments(1)], health=health, retry_policy={"max_retries": 0})
 
         def call() -> object:
-            health.reset()
+            health.reset("bad")
             return model.invoke(PROMPT)
 
         return call

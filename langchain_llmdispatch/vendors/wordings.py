@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -70,15 +70,20 @@ def narrowed(cls: type[VendorError], text: str) -> type[VendorError]:
         cls: The class by status and code.
         text: The vendor's text.
     """
-    groups = _narrowing(cls) if text else ()
+    groups = _groups_by_class().get(cls, ()) if text else ()
     plain = normal(text) if groups else ""
     return next((group.means for group in groups if group.applies(plain)), cls)
 
 
 def normal(text: str) -> str:
     """Return a text as rows are compared with it."""
-    text = _ADDRESS.sub("", text[:_LONGEST].replace("\\n", " ")).translate(_QUOTES).lower()
-    return _SPACES.sub(" ", _NUMBER.sub("#", text.replace("(s)", "s")))
+    text = text[:_LONGEST].replace("\\n", " ")
+    if "://" in text:
+        text = _ADDRESS.sub("", text)
+    text = text.translate(_QUOTES).lower().replace("(s)", "s")
+    text = _NUMBER.sub("#", text)
+    plain = "  " not in text and text.isprintable()  # whose only white space are single spaces
+    return text if plain else _SPACES.sub(" ", text)
 
 
 def _words_of(row: Mapping[str, str]) -> _Words:
@@ -86,12 +91,15 @@ def _words_of(row: Mapping[str, str]) -> _Words:
 
 
 @cache
-def _narrowing(cls: type[VendorError]) -> tuple[_Meaning, ...]:
-    """Return the groups that narrow a class."""
-    return tuple(group for group in _groups() if cls in group.narrows)
+def _groups_by_class() -> Mapping[type[VendorError], Sequence[_Meaning]]:
+    """Return the groups that narrow a class, in order."""
+    found: dict[type[VendorError], list[_Meaning]] = {}
+    for group in _groups():
+        for cls in group.narrows:
+            found.setdefault(cls, []).append(group)
+    return found
 
 
-@cache
 def _groups() -> tuple[_Meaning, ...]:
     return tuple(
         _Meaning(

@@ -28,6 +28,30 @@ def test_what_looks_like_a_key(text: str, shown: str) -> None:
 
 
 @each(
+    "begin",
+    (
+        "sk- gsk_ hf_ xai- AIza AQ. csk- nvapi- pplx- gho_ ghp_ ghr_ ghs_ ghu_ github_pat_ ya29. eyJ r8_ lsv2_ tvly- "
+        "glpat- npm_ xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- sk_live_ sk_test_ rk_live_ rk_test_ AKIA ASIA"
+    ).split(),
+)
+def test_each_begin_of_a_key(begin: str) -> None:
+    """A key is hidden where nothing else in the text looks like one."""
+    assert without_keys(f"no {begin}0123456789ABCDEF here") == "no [redacted] here"
+
+
+@each(
+    "name",
+    (
+        "?key &token ?code &sig &signature ?password client_secret access_token refresh_token apikey api_key api-key "
+        "subscription-key"
+    ).split(),
+)
+def test_each_name_of_a_value(name: str) -> None:
+    """So is the value of a parameter that holds a credential."""
+    assert "0123456789" not in without_keys(f"at {name}=0123456789")
+
+
+@each(
     "text",
     ["a task-specific model", "the disk-cache is full", "model flask-tiny", "?key=short", "code=1234567890"],
 )
