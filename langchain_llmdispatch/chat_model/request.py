@@ -29,8 +29,10 @@ from langchain_llmdispatch.vendors.word_secrets import shown_masked
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
+    from langchain_llmdispatch.vendors import parameter_values
     from langchain_llmdispatch.vendors.compile import neutral_choice, neutral_tools
 else:
+    parameter_values = LateModule("langchain_llmdispatch.vendors.parameter_values")
     neutral_choice = LateModule("langchain_llmdispatch.vendors.compile.neutral_choice")
     neutral_tools = LateModule("langchain_llmdispatch.vendors.compile.neutral_tools")
 
@@ -115,7 +117,8 @@ class RequestDefaults:
             chosen: The keywords that are the call's, where `kwargs` holds the model's own as well.
 
         Raises:
-            ConfigurationError: `n` above 1, which no vendor-neutral answer can hold.
+            ConfigurationError: `n` above 1, which no vendor-neutral answer can hold; or a parameter's value
+                is not of its type.
             ValueError: `tool_choice` names a tool that is not bound.
         """
         return ChatRequest(
@@ -168,15 +171,20 @@ class RequestDefaults:
         return self.names.difference(map(_neutral_name, chosen), () if stop is None else ("stop",))
 
     def _params(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        own = {_neutral_name(name): value for name, value in kwargs.items() if name in NEUTRAL}
+        given = {name: value for name, value in kwargs.items() if name in NEUTRAL}
+        own = {_neutral_name(name): value for name, value in _converted(given).items()}
         checked_prompt_cache(own.get(PROMPT_CACHE))
         if (ends := own.get("stop") if stop is None else stop) is not None:
             own["stop"] = _stop_words(ends)
         return {
             name: value
             for name, value in {**under(self.params, own), **own}.items()
-            if value not in (None, [])
+            if value is not None and not (isinstance(value, list) and not value)
         }
+
+
+def _converted(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return parameter_values.converted(given, ALIASES) if given else given
 
 
 def _of_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from pydantic.json_schema import SkipJsonSchema
 from langchain_llmdispatch.deployments.bindings import without_bindings
 from langchain_llmdispatch.deployments.credentials import Headers, Key, Url, Words
 from langchain_llmdispatch.errors import ConfigurationError
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.settings import NONE, Converted, Settings, late_class
 from langchain_llmdispatch.vendors.client_words import ORGANIZATION, check_words
+from langchain_llmdispatch.vendors.parameters import ALIASES
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 from langchain_llmdispatch.vendors.prompt_cache import checked_prompt_cache
 from langchain_llmdispatch.vendors.word_secrets import WordDict, without_credentials
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
+    from langchain_llmdispatch.vendors import parameter_values
+
     Client: TypeAlias = httpx.Client | httpx2.Client
     AsyncClient: TypeAlias = httpx.AsyncClient | httpx2.AsyncClient
 else:
+    parameter_values = LateModule("langchain_llmdispatch.vendors.parameter_values")
     Client, AsyncClient = (late_class("httpx", name, "httpx2") for name in ("Client", "AsyncClient"))
 
 
@@ -220,7 +225,7 @@ class Deployment(_WithoutSecrets):
     def _check_params(cls, params: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
         check_words(params, "Deployment.params", scoped=isinstance(info.data.get("model"), str))
         checked_prompt_cache(params.get(PROMPT_CACHE))
-        return params
+        return WordDict(parameter_values.converted(params, ALIASES)) if params else params
 
     @field_validator("model")
     @classmethod
