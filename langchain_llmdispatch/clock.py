@@ -10,6 +10,8 @@ from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
+LONGEST = 1e6
+"""Seconds of the longest timer, since sockets and event loops have a bound; a longer wait is without an end."""
 
 
 class Clock:

@@ -17,6 +17,7 @@ from langchain_core.messages.ai import add_usage
 
 from langchain_llmdispatch.catalog.prices import Cost
 from langchain_llmdispatch.deployments.target import Target
+from langchain_llmdispatch.vendors.answer import content_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,4 @@ def _next_index(chunks: Sequence[AIMessageChunk]) -> int:
 def _joined(first: str | list[Any], second: str | list[Any]) -> str | list[Any]:
     if isinstance(first, str) and isinstance(second, str):
         return first + second
-    return [*_blocks(first), *_blocks(second)]
-
-
-def _blocks(content: str | list[Any]) -> list[Any]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return content
+    return [*content_blocks(first), *content_blocks(second)]

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import SecretStr
 
+from langchain_llmdispatch.clock import LONGEST
 from langchain_llmdispatch.deployments.credentials import checked_token
 from langchain_llmdispatch.errors import AttemptTimeoutError, UnusableDeploymentError
 from langchain_llmdispatch.transport.worker import started
@@ -25,7 +26,6 @@ TokenProvider: TypeAlias = Callable[[], Any]
 STARTING = "the model on this machine"
 """What is waited for while a local model starts."""
 _KEY = "the api_key function"
-_LONGEST = 1e6  # seconds; a longer deadline means that there is none
 
 
 def in_time(function: Callable[[], T], seconds: float, what: str) -> T:
@@ -110,4 +110,4 @@ def _late(what: str) -> AttemptTimeoutError:
 
 
 def _timeout(seconds: float) -> float | None:
-    return max(0.0, seconds) if seconds < _LONGEST else None
+    return max(0.0, seconds) if seconds < LONGEST else None

@@ -15,6 +15,7 @@ from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
 
 from langchain_llmdispatch.callbacks.events import Run
+from langchain_llmdispatch.clock import LONGEST
 from langchain_llmdispatch.dispatch.attempt import Attempt
 from langchain_llmdispatch.dispatch.paused import PausedAnswer
 from langchain_llmdispatch.dispatch.report import cost_of, gateway, report
@@ -52,7 +53,6 @@ else:
 
 _UNBOUNDED = float("inf")
 _STREAM_FACTOR = 4
-_LONGEST = 1e6  # seconds; a longer deadline means that there is none
 
 
 class Exchange:
@@ -235,7 +235,7 @@ class Exchange:
     def seconds_left(self) -> float | None:
         """Return the seconds left for the answer; None if nothing bounds it."""
         left = self.read_deadline.left()
-        return left if left < _LONGEST else None
+        return left if left < LONGEST else None
 
     # -- the answer --------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from langchain_llmdispatch.budgets.ledger import MOST_ACCOUNTS, Account
-from langchain_llmdispatch.redis.state import RedisState
+from langchain_llmdispatch.redis.state import NANO, RedisState
 
 # An account is a hash of whole nano-dollars and tokens: usd, held, tokens, held_tokens, and `on:NAME` by
 # deployment. ARGV: seconds to live, limit of dollars and of tokens (-1: none), then a change of each field.
@@ -37,7 +37,6 @@ else
 end
 return {granted, redis.call('HGETALL', KEYS[1])}
 """
-_NANO = Decimal(10) ** 9
 _REREAD = 64  # accounts
 
 
@@ -115,12 +114,12 @@ class SharedAccounts:
         if stale:
             self.send(AccountChange(key, 0))
         account = Account()
-        account.usd = Decimal(confirmed.get("usd", 0) + usd) / _NANO
-        account.held = Decimal(confirmed.get("held", 0) + held) / _NANO
+        account.usd = Decimal(confirmed.get("usd", 0) + usd) / NANO
+        account.held = Decimal(confirmed.get("held", 0) + held) / NANO
         account.tokens = confirmed.get("tokens", 0) + tokens
         account.held_tokens = confirmed.get("held_tokens", 0) + held_tokens
         items = {name: value for name, value in confirmed.items() if name.startswith("on:")}
-        account.items = {name[3:]: Decimal(value) / _NANO for name, value in items.items()}
+        account.items = {name[3:]: Decimal(value) / NANO for name, value in items.items()}
         return account
 
     def send(self, change: AccountChange, *, counts: bool = False) -> None:
@@ -213,7 +212,7 @@ class SharedAccounts:
 
 def nano(usd: Decimal | None) -> int:
     """Return whole nano-dollars; -1 for no limit."""
-    return -1 if usd is None else int(usd * _NANO)
+    return -1 if usd is None else int(usd * NANO)
 
 
 def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -59,7 +59,8 @@ local total = redis.call('INCRBY', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return string.format('%d', total)
 """
-_NANO = Decimal(10) ** 9
+NANO = Decimal(10) ** 9
+"""Nano-dollars, the unit of totals on the server, in a dollar."""
 # Totals that are remembered here; the oldest are forgotten first.
 _REMEMBERED = 4096
 
@@ -168,7 +169,7 @@ class RedisState(RedisStore):
             lives: Seconds after which a total without additions is forgotten.
         """
         with self._lock:
-            self._total(name, lives).unsent += int(amount * _NANO)
+            self._total(name, lives).unsent += int(amount * NANO)
         self._post(self._send, name)
 
     def total(self, name: str, *, lives: int) -> Decimal:
@@ -176,7 +177,7 @@ class RedisState(RedisStore):
         with self._lock:
             known = name in self._totals
             total = self._total(name, lives)
-            value = Decimal(total.confirmed + total.unsent) / _NANO
+            value = Decimal(total.confirmed + total.unsent) / NANO
         self._read_if_stale(now=not known)
         return value
 

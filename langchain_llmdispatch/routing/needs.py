@@ -16,8 +16,9 @@ from langchain_llmdispatch.vendors.base import Vendor
 from langchain_llmdispatch.vendors.compile.compatibility import check_request
 from langchain_llmdispatch.vendors.compile.server_tools import UNMIXED, fate_of
 from langchain_llmdispatch.vendors.compile.words import foreign_question, requested
-from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
+from langchain_llmdispatch.vendors.history.blocks import input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
+from langchain_llmdispatch.vendors.history.media_types import MEDIA
 from langchain_llmdispatch.vendors.history.threads import folded
 from langchain_llmdispatch.vendors.prompt_cache import NAME as PROMPT_CACHE
 

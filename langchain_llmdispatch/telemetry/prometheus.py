@@ -32,6 +32,7 @@ from langchain_llmdispatch.callbacks.events import ATTEMPT, FALLBACK, HEDGE, RET
 from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.internal.extras import needs
+from langchain_llmdispatch.stats.counters import OTHER
 from langchain_llmdispatch.telemetry.labels import OK, outcome_label
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 MOST_DEPLOYMENTS = 200
 """Deployments that get labels of their own."""
-OTHER = "(other)"
 
 _LABELS = ("vendor", "model", "deployment")
 _REQUEST_SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)

@@ -11,12 +11,10 @@ from typing import Any, Self
 
 import httpcore
 
-from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.clock import LONGEST, Clock
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection: the name's lookup, all addresses, a proxy and TLS together."""
-
-_LONGEST = 1e6  # seconds; a longer wait has no bound
 
 
 class ReadDeadline(float):
@@ -57,7 +55,7 @@ class ReadDeadline(float):
         """
         if (left := self.until - self.clock.monotonic()) <= 0:
             raise over("timed out")
-        return min(left, _LONGEST)
+        return min(left, LONGEST)
 
     def connecting(self) -> ReadDeadline:
         """Return until when a connection may be under way that is begun now."""

@@ -39,7 +39,8 @@ _SWITCHING, _FINAL, _REDIRECTION = 101, 200, 300
 _BODILESS = frozenset({204, 304})
 _NO_FIELDS = ResponseFields()
 _GONE = "Server disconnected without sending a response."
-_CUT = "peer closed connection without sending complete message body"
+CUT = "peer closed connection without sending complete message body"
+"""The message of the error of a body that is cut, as httpcore has it."""
 
 
 def request_bytes(request: httpx.Request, origin: Origin) -> bytes:
@@ -269,7 +270,7 @@ class ResponseReader:
         if self._step is ResponseReader._until_close:
             self.over = True
         elif not self.over:
-            raise httpx.RemoteProtocolError(_CUT if self.status else _GONE)
+            raise httpx.RemoteProtocolError(CUT if self.status else _GONE)
 
 
 def _fields(block: bytes) -> ResponseFields:

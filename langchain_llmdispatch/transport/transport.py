@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from langchain_llmdispatch.clock import LONGEST
 from langchain_llmdispatch.errors import (
     AttemptTimeoutError,
     ConfigurationError,
@@ -48,7 +49,6 @@ from langchain_llmdispatch.transport.proxies import Proxies, ssl_context
 from langchain_llmdispatch.transport.sync_connection import SyncPool
 
 _OWN_CLIENT_GRACE = 0.1  # seconds for a user's own client to notice the deadline by itself
-_LONGEST = 1e6  # seconds; a longer deadline means that there is none
 if TYPE_CHECKING:
     from langchain_llmdispatch.transport.own_client import AsyncClient, OwnClient, SyncClient
 
@@ -198,7 +198,7 @@ class Transport:
         # Its hooks, its auth and transports of its own apply no `ReadDeadline`.
         left = read_deadline.left()
         try:
-            async with asyncio.timeout(left + _OWN_CLIENT_GRACE if left < _LONGEST else None):
+            async with asyncio.timeout(left + _OWN_CLIENT_GRACE if left < LONGEST else None):
                 if not isinstance(client, httpx.AsyncClient):
                     return await asend_with(client, request)
                 return await client.send(request, stream=True, follow_redirects=False)

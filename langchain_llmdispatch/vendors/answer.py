@@ -174,6 +174,13 @@ def text_of(value: Any) -> str:
     return value
 
 
+def content_blocks(content: str | list[Any]) -> list[Any]:
+    """Return a message's content as blocks; an empty text is none."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return content
+
+
 def checked_blocks(blocks: list[Any]) -> list[Any]:
     """Return content blocks that LangChain's translators can read: texts are texts, citations are objects.
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from langchain_llmdispatch.vendors.answer import content_blocks
 from langchain_llmdispatch.vendors.finish_reasons import ending
 
 _Answer = TypeVar("_Answer", AIMessage, AIMessageChunk)
@@ -77,10 +78,4 @@ def _with_block(message: _Answer, before: Sequence[AIMessageChunk]) -> _Answer:
     block: dict[str, Any] = {"type": "refusal", "refusal": text, "extras": {"finish_reason": word}}
     if isinstance(message, AIMessageChunk):
         block["index"] = _INDEX
-    return message.model_copy(update={"content": [*_blocks(message.content), block]})
-
-
-def _blocks(content: str | list[Any]) -> list[Any]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return content
+    return message.model_copy(update={"content": [*content_blocks(message.content), block]})

@@ -14,12 +14,12 @@ from langchain_llmdispatch.testing.body_streams import PiecedBody
 from langchain_llmdispatch.testing.cassettes.file import Interaction, Tape
 from langchain_llmdispatch.testing.cassettes.matching import Matcher, ScrubbedRequest
 from langchain_llmdispatch.testing.clock import advance
+from langchain_llmdispatch.transport.http1 import CUT
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.clock import Clock
 
 _AGAIN = "Record anew (--llmdispatch-record=rewrite), or "
-_CUT = "peer closed connection without sending complete message body"
 _NAMED = 5
 
 
@@ -103,7 +103,7 @@ class Playback:
         recorded, pace = interaction.response, self._options.pace
         pieces, times = interaction.pieces(self._options.piece_size)
         seconds = [at / 1000 * pace for at in times] or [recorded.get("seconds", 0.0) * pace]
-        error = httpx.RemoteProtocolError(_CUT) if recorded.get("cut") else None
+        error = httpx.RemoteProtocolError(CUT) if recorded.get("cut") else None
         body = PiecedBody(pieces, _Pacer(clock, seconds) if pace > 0 else None, error)
         return httpx.Response(recorded["status"], headers=recorded["headers"], stream=body)
 

@@ -16,8 +16,9 @@ from langchain_llmdispatch.vendors.compile.call import has_words
 from langchain_llmdispatch.vendors.compile.parameters import compile_parameters
 from langchain_llmdispatch.vendors.compile.tools import compile_tools
 from langchain_llmdispatch.vendors.compile.words import compile_words
-from langchain_llmdispatch.vendors.history.blocks import MEDIA, input_blocks, media_kinds
+from langchain_llmdispatch.vendors.history.blocks import input_blocks, media_kinds
 from langchain_llmdispatch.vendors.history.compile import Compatibility, check_messages
+from langchain_llmdispatch.vendors.history.media_types import MEDIA
 
 _FACTS_OF_MEDIA = {
     "image": "images",

@@ -18,12 +18,7 @@ from langchain_llmdispatch.errors import EmptyAnswerError, MalformedResponseErro
 from langchain_llmdispatch.vendors.answer import json_object, text_of
 from langchain_llmdispatch.vendors.base import ErrorBody
 from langchain_llmdispatch.vendors.finish_reasons import ending, ending_of
-from langchain_llmdispatch.vendors.google.contents import (
-    NATIVE,
-    OUTCOMES,
-    SIGNATURES,
-    signs,
-)
+from langchain_llmdispatch.vendors.google.contents import NATIVE, OUTCOMES, signs
 from langchain_llmdispatch.vendors.google.errors import error_inside
 from langchain_llmdispatch.vendors.google.function_calls import AnswerDelta, FunctionCalls
 from langchain_llmdispatch.vendors.google.metadata import (
@@ -40,6 +35,7 @@ from langchain_llmdispatch.vendors.google.metadata import (
 )
 from langchain_llmdispatch.vendors.google.rules import LISTING
 from langchain_llmdispatch.vendors.google.server_tools import name_of, standardised
+from langchain_llmdispatch.vendors.history.answer_blocks import SIGNATURES
 from langchain_llmdispatch.vendors.usage import count_of, grown_counts
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from langchain_llmdispatch.catalog.models import facts
 from langchain_llmdispatch.errors import UnsupportedFeatureError
 from langchain_llmdispatch.vendors.google.rules import LISTING
 from langchain_llmdispatch.vendors.google.words import camel, camel_keys
+from langchain_llmdispatch.vendors.history.answer_blocks import SIGNATURES
 from langchain_llmdispatch.vendors.history.threads import folded
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ Part: TypeAlias = dict[str, Any]
 
 PLACEHOLDER = "skip_thought_signature_validator"
 """The documented signature for calls that another model made."""
-SIGNATURES = "__gemini_function_call_thought_signatures__"
-"""Where LangChain keeps signatures of calls: a mapping of ids in `additional_kwargs`."""
 NATIVE = "google_part"
 """Type of content blocks that hold one of Gemini's parts verbatim, in `part`."""
 MADE_UP_ID = re.compile(r"_call_\d+\Z")

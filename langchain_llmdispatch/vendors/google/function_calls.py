@@ -14,7 +14,7 @@ from langchain_llmdispatch.errors import MalformedResponseError
 from langchain_llmdispatch.internal.json_format import dump_json
 from langchain_llmdispatch.vendors.answer import CallIds, ToolCalls, made_id
 from langchain_llmdispatch.vendors.argument_text import arguments_of
-from langchain_llmdispatch.vendors.google.contents import SIGNATURES
+from langchain_llmdispatch.vendors.history.answer_blocks import SIGNATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from langchain_llmdispatch.vendors.google.contents import NATIVE, SIGNATURES
+from langchain_llmdispatch.vendors.google.contents import NATIVE
+from langchain_llmdispatch.vendors.history.answer_blocks import SIGNATURES
 from langchain_llmdispatch.vendors.history.blocks import without_made_up_id
 
 Block = dict[str, Any]

@@ -24,7 +24,8 @@ from langchain_llmdispatch.vendors.history.blocks import (
 )
 from langchain_llmdispatch.vendors.server_state import with_state
 
-_SIGNATURES = "__gemini_function_call_thought_signatures__"
+SIGNATURES = "__gemini_function_call_thought_signatures__"
+"""Where LangChain keeps Gemini's signatures of calls: a mapping of ids in `additional_kwargs`."""
 
 # Raw block types that identify the provider of v0 content in a message without `model_provider`.
 _PROVIDERS: Mapping[str, str] = {
@@ -57,7 +58,7 @@ def assistant_blocks(message: AIMessage) -> list[Block]:
     if message.additional_kwargs:
         _add_kwargs(blocks, message.additional_kwargs)
     _add_calls(blocks, message)
-    signatures = message.additional_kwargs.get(_SIGNATURES)
+    signatures = message.additional_kwargs.get(SIGNATURES)
     _add_signatures(blocks, message, signatures if isinstance(signatures, dict) else {})
     return with_state(blocks, message.additional_kwargs)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
+from langchain_llmdispatch.vendors.history.media_types import MEDIA
+
 _Kinds = tuple[type, ...]
 
 MALFORMED = "malformed"
@@ -46,7 +48,6 @@ _NEEDED: Mapping[str, Sequence[str]] = {
 """Fields of vendors' own input blocks of which one must be filled."""
 _READ = frozenset({"image_url", "input_audio", "input_text"})
 """Those that are always read if they are whole, and then have a v1 form."""
-_MEDIA = frozenset({"image", "audio", "video", "file"})
 _NAMES = {str: "text", dict: "an object", list: "a list", NoneType: "null", bytes: "bytes"}
 
 
@@ -73,7 +74,7 @@ def fault_of(block: Mapping[str, Any]) -> str | None:
         value = block.get(field)
         if not isinstance(value, kinds):
             return f"`{field}` must be {_named(kinds[0]())}, not {_named(value)}"
-    if kind in _MEDIA and not any(block.get(field) for field in SOURCES):
+    if kind in MEDIA and not any(block.get(field) for field in SOURCES):
         return f"it has none of {', '.join(SOURCES)}"
     if kind != "non_standard":
         return None

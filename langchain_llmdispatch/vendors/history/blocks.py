@@ -17,11 +17,10 @@ from urllib.parse import unquote_to_bytes
 from langchain_core.messages import HumanMessage
 
 from langchain_llmdispatch.vendors.history.block_faults import SOURCES, with_fault
-from langchain_llmdispatch.vendors.history.media_types import shown_type, standard_type
+from langchain_llmdispatch.vendors.history.media_types import MEDIA, shown_type, standard_type
 
 Block: TypeAlias = dict[str, Any]
 
-MEDIA = frozenset({"image", "audio", "video", "file"})
 SOURCED = MEDIA | {"text-plain"}
 ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What LangChain's translators raise on blocks that they do not expect."""

@@ -11,7 +11,6 @@ from langchain_llmdispatch.types import Change
 from langchain_llmdispatch.vendors.history.answer_blocks import arguments
 from langchain_llmdispatch.vendors.history.block_faults import MALFORMED
 from langchain_llmdispatch.vendors.history.blocks import (
-    MEDIA,
     Block,
     is_blank,
     media_kinds,
@@ -20,6 +19,7 @@ from langchain_llmdispatch.vendors.history.blocks import (
     without,
     without_made_up_id,
 )
+from langchain_llmdispatch.vendors.history.media_types import MEDIA
 from langchain_llmdispatch.vendors.history.owners import (
     ASIDES,
     OPENAI_ITEMS,

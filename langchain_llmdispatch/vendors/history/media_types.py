@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+MEDIA = frozenset({"image", "audio", "video", "file"})
+"""Types of the blocks that hold media."""
 _PREFERRED: Mapping[str, str] = {
     "image/jpg": "image/jpeg",
     "image/jpe": "image/jpeg",

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from langchain_core.rate_limiters import BaseRateLimiter
 
-from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.clock import LONGEST, Clock
 from langchain_llmdispatch.errors import AttemptTimeoutError
 
 _CLOCK, _POLL = Clock(), 0.05  # seconds between two looks at a rate limiter
-_LONGEST = 1e6  # seconds; a longer deadline means that there is none
 
 
 class DeferredRateLimiter(BaseRateLimiter):
@@ -60,7 +59,7 @@ def pace(limiter: BaseRateLimiter, seconds: float) -> float:
 async def apace(limiter: BaseRateLimiter, seconds: float) -> float:
     """Wait as `pace` does, without stopping the event loop."""
     try:
-        async with asyncio.timeout(seconds if seconds < _LONGEST else None):
+        async with asyncio.timeout(seconds if seconds < LONGEST else None):
             for waited in _looks(seconds):
                 if await limiter.aacquire(blocking=False):
                     return waited

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.vendors.google.contents import SIGNATURES
 from langchain_llmdispatch.vendors.google.metadata import FINISH_NUMBERS, enum_name
+from langchain_llmdispatch.vendors.history.answer_blocks import SIGNATURES
 from tests.cases import each
 from tests.models import summed
 from tests.vendors.google.calls import NEW, OLD, decode, parts_of, sse, stream

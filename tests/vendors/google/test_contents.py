@@ -14,7 +14,8 @@ from langchain_core.messages import (
 )
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER, SIGNATURES
+from langchain_llmdispatch.vendors.google.contents import PLACEHOLDER
+from langchain_llmdispatch.vendors.history.answer_blocks import SIGNATURES
 from tests.cases import each
 from tests.vendors.google.calls import NEW, OLD, body_of, call, parts_of
 

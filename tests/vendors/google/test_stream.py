@@ -13,7 +13,7 @@ from langchain_core.messages import (
 )
 
 from langchain_llmdispatch import errors
-from langchain_llmdispatch.vendors.google.contents import SIGNATURES
+from langchain_llmdispatch.vendors.history.answer_blocks import SIGNATURES
 from tests.cases import each
 from tests.models import summed
 from tests.vendors.google.calls import NEW, OLD, VENDOR, call, decode, sse, stream
