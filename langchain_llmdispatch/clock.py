@@ -11,7 +11,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 LONGEST = 1e6
-"""Seconds of the longest timer, since sockets and event loops have a bound; a longer wait is without an end."""
+"""Seconds of the longest timer: sockets and event loops have a bound. A longer wait has no end."""
 
 
 class Clock:
