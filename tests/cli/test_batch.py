@@ -18,10 +18,7 @@ from tests.loopback.server import LoopbackServer
 
 
 @pytest.fixture(autouse=True)
-def _environment(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", "k-secret-123456")
-    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
+def _rows(environment: None) -> None:
     Path("in.jsonl").write_text('"one"\n"two"\n')
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +13,7 @@ from langchain_llmdispatch.types import __version__
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 
-
-@pytest.fixture(autouse=True)
-def _environment(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", "k-secret-123456")
-    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_a_question_is_answered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,11 +26,7 @@ class FullDisk(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-@pytest.fixture(autouse=True)
-def _environment(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", "k-secret-123456")
-    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def terminal(piped: bytes | None = None, output: TextIO | None = None) -> Terminal:

@@ -24,6 +24,7 @@ from langchain_llmdispatch.vendors import builtin_vendors
 from langchain_llmdispatch.vendors.base import Vendor
 from tests.block_events import assert_same, events_of, message_of_chunks, message_of_events
 from tests.cases import each
+from tests.models import VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.types import Call
     from tests.recordings.expected import Expected
 
-VENDORS = ("openai", "anthropic", "google", "azure", "cohere", "huggingface", "ollama", "compatible")
 CODECS = builtin_vendors()
 CUTS = 6
 LONG = 20_000

@@ -6,10 +6,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_llmdispatch.routing.needs import Needs
-from langchain_llmdispatch.types import ToolSpec
+from tests.routing.decisions import SEARCH
 from tests.targets import request
-
-SEARCH = ToolSpec("search", "Search.", {"type": "object", "properties": {}})
 
 
 def test_needs_are_counted_in_any_script_and_media_not_by_their_bytes() -> None:
