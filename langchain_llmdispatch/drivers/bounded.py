@@ -86,10 +86,17 @@ async def _aended(future: asyncio.Future[T], seconds: float, what: str) -> async
     finally:
         late = not future.done()
         if late:
+            future.add_done_callback(_retrieve)
             future.cancel()
     if late:
         raise _late(what)
     return future
+
+
+def _retrieve(ended: asyncio.Future[Any]) -> None:
+    """Take what a late function raises, so that its event loop does not log it: it may hold a credential."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _awaited(coming: Awaitable[T]) -> T:

@@ -13,7 +13,7 @@ _SHAPES = re.compile(
     r"(?:sk-|gsk_|hf_|xai-|AIza|AQ\.|csk-|nvapi-|pplx-|gh[oprsu]_|github_pat_|ya29\.|eyJ|r8_|lsv2_|tvly-|"
     r"glpat-|npm_|xox[abeoprs]-|[sr]k_(?:live|test)_)[\w\-*.]{6,}"
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9]))"
-    r"|Bearer\s+[\w\-.=]{8,}"
+    r"|Bearer\s+[\w\-.~+/=]{8,}"  # RFC 6750
     r"|Basic\s+(?=[A-Za-z+/]*[\d=])[\w+/=\-]{8,}"  # not "Basic authentication"
     r"|(?<=[?&])(?:key|token|code|sig|signature|password)=[^&\s\"'<>\\]{8,}"
     r"|\b(?:client_secret|access_token|refresh_token|api[_-]?key|subscription-key)=[^&\s\"'<>\\]{8,}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -71,6 +72,27 @@ def test_a_slow_function_is_not_waited_for(colour: str, never: Callable[[], str]
     """When its time is over the wait ends, and the event loop has not stopped."""
     with pytest.raises(errors.AttemptTimeoutError, match="the api_key function"):
         TOKENS[colour](never, 0.0)
+
+
+def test_what_a_late_function_raises_is_not_logged_by_the_loop() -> None:
+    """It may hold a credential, and has no one to go to."""
+    reported: list[dict[str, Any]] = []
+
+    async def fails_when_cancelled() -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise RuntimeError(SECRET)
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        with pytest.raises(errors.AttemptTimeoutError):
+            await atoken(fails_when_cancelled, 0.001)
+        await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(main())
+    assert reported == []
 
 
 def test_results_and_exceptions_pass_through(never: Callable[[], str]) -> None:

@@ -15,6 +15,7 @@ from tests.cases import each
         ("to https%3Ask-0123456789", "to https%3A[redacted]"),
         (r"line\nsk-0123456789", r"line\n[redacted]"),
         ("lsv2_pt_0123456789", "[redacted]"),
+        ("Bearer ab/c+d~e.f==", "[redacted]"),
         ("glpat-0123456789", "[redacted]"),
         ("AKIA0123456789ABCDEF", "[redacted]"),
         ("redis://:hunter2@h", "redis://[redacted]@h"),
