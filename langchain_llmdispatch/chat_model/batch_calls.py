@@ -166,19 +166,12 @@ class ModelBatchCalls:
         Raises:
             DispatchError: It failed; credentials are removed from the error.
         """
-        clock, config = self._engine.clock, target.config
+        clock = self._engine.clock
         deadline = ReadDeadline(clock, clock.monotonic() + seconds, "the batch API")
         failure: DispatchError | None = None
         secrets = list(secrets_of(target))
         try:
-            endpoint = await _authorized(target.endpoint)
-            if endpoint.api_key is not None:
-                secrets.append(endpoint.api_key.get_secret_value())
-            request = encode(_api(target, endpoint))
-            if target.endpoint.query:
-                request.url = request.url.copy_merge_params(target.endpoint.query)
-            request.extensions |= {SYNC_CLIENT: config.http_client, ASYNC_CLIENT: config.http_async_client}
-            response = await self._engine.transport.asend(request, deadline)
+            response = await self._sent(target, encode, deadline, secrets)
             try:
                 if not response.is_success:
                     await _refuse(target, response, deadline)
@@ -190,9 +183,23 @@ class ModelBatchCalls:
         if failure is not None:
             forget_variables(failure)
             cleanse(failure, secrets)
+            secrets.clear()  # this frame is in the traceback
             failure.vendor = failure.vendor or target.vendor.name
             failure.deployment = failure.deployment or target.name
             raise failure
+
+    async def _sent(
+        self, target: Target, encode: Encode, deadline: ReadDeadline, secrets: list[str]
+    ) -> httpx.Response:
+        """Return the response to a request; its token is added to the secrets."""
+        endpoint, config = await _authorized(target.endpoint), target.config
+        if endpoint.api_key is not None:
+            secrets.append(endpoint.api_key.get_secret_value())
+        request = encode(_api(target, endpoint))
+        if target.endpoint.query:
+            request.url = request.url.copy_merge_params(target.endpoint.query)
+        request.extensions |= {SYNC_CLIENT: config.http_client, ASYNC_CLIENT: config.http_async_client}
+        return await self._engine.transport.asend(request, deadline)
 
 
 class _Funds:

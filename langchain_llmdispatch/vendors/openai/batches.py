@@ -97,7 +97,8 @@ class FileBatches(BatchApi):
         file = {"file": (f"{token}.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")}
         made = httpx.Request("POST", self._vendor.url(self.call, "files"), data=fields, files=file)
         made.read()
-        made.headers.update({"user-agent": "langchain-llmdispatch", **self._headers()})
+        own = {"user-agent": "langchain-llmdispatch", **self._headers()}
+        made.headers.update(httpx.Headers([*own.items()], encoding="latin-1"))
         return made
 
     def uploaded(self, body: bytes) -> tuple[str, bool]:
