@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -222,21 +222,32 @@ def _abandoned(client: Client, watch: Watch, count: int, _: Loop) -> None:
 # -- kinds of calls --------------------------------------------------------------------------------
 
 
-def _beside_plain(client: Client, watch: Watch, calls: Iterable[Callable[[], object]]) -> Figures:
-    """Watch calls, each after a plain one: what it costs more must not depend on when either was measured."""
+def _beside_plain(
+    client: Client, watch: Watch, calls: Iterator[Callable[[], object]], block: int = 1
+) -> Figures:
+    """Watch calls in turn with plain ones: what they cost more must not depend on when either was measured.
+
+    Args:
+        client: The client.
+        watch: The watch.
+        calls: The calls.
+        block: As many plain ones, and then as many of these, are made one after the other.
+    """
     plain = Watch()
-    for call in calls:
+    while some := list(itertools.islice(calls, block)):
         with plain:
-            client.call()
+            for _call in some:
+                client.call()
         with watch:
-            call()
-        watch.count += 1
+            for call in some:
+                call()
+        watch.count += len(some)
     added = (watch.cpu - plain.cpu) / watch.count * 1e6
     return {**watch.figures(), ADDED: added, SPENT: watch.cpu + plain.cpu}
 
 
 def _fallback(client: Client, watch: Watch, count: int, _: Loop) -> Figures:
-    return _beside_plain(client, watch, itertools.repeat(_prepared(client, "fallback"), count))
+    return _beside_plain(client, watch, itertools.repeat(_prepared(client, "fallback"), count), block=10)
 
 
 def _next_calls(client: Client, watch: Watch, count: int, _: Loop) -> Figures:
