@@ -15,7 +15,7 @@ _OURS, _TESTING = "langchain_llmdispatch", "langchain_llmdispatch.testing"
 _USED = sys.stdlib_module_names | {
     *(_OURS, "aiolimiter", "anyio", "dotenv", "genai_prices", "h11", "httpcore", "httpx", "httpx2"),
     *("jsonschema", "langchain_core", "orjson", "pydantic", "pydantic_core", "redis", "sniffio", "tenacity"),
-    *("uvloop", "yaml"),
+    *("jsonpatch", "langsmith", "typing_extensions", "uvloop", "yaml"),
 }
 """Packages whose exceptions come from what this package does with them."""
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from langchain_llmdispatch import errors
+from langchain_llmdispatch.callbacks.error_names import handed_in
 from langchain_llmdispatch.settings import explain_validation
 
 _OF_REQUEST = "invalid_request_error"
@@ -115,12 +116,18 @@ def failure_of(error: BaseException) -> Failure:
         return error.failure
     if refused := _account_failure(error):
         return refused
-    for cls, status, kind, code, text in _KINDS:
+    for cls, status, kind, code, text in () if _is_of_server(error) else _KINDS:
         if isinstance(error, cls):
             message = _own_message(error) if text is None else f"{text}{attempts_of(error)}"
             wait = getattr(error, "retry_after", None)
             return Failure(status, kind, message, code, None, wait, _should_retry(error, status, wait))
     return Failure(500, "server_error", "the server failed", "internal_error", retry=False)
+
+
+def _is_of_server(error: BaseException) -> bool:
+    """Return whether code of the server's operator has failed, such as a strategy: the request is not wrong."""
+    ours = (core.ModelError, errors.ConfigurationError)
+    return not isinstance(error, ours) and bool(handed_in(error))
 
 
 def _account_failure(error: BaseException) -> Failure | None:

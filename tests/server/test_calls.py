@@ -131,3 +131,23 @@ def test_parallel_calls_of_tools_keep_their_places(server: LoopbackServer) -> No
         arguments[piece["index"]] += piece["function"]["arguments"]
     assert named == [piece["function"]["name"] for piece in pieces if piece.get("id")] == ["f", "g"]
     assert [json.loads(arguments[index]) for index in (0, 1)] == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_failure_of_the_server_s_own_code_shows_nothing(
+    server: LoopbackServer, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A strategy of the operator's, for example: neither clients nor the log get its text."""
+
+    def strategy(candidates: Any, rng: Any) -> Any:
+        raise ValueError(SECRET)
+
+    many = [deployment(server, "openai", name) for name in ("a", "b")]
+    model = DispatcherChatModel(models=many, strategy=strategy, env={}, max_retries=0)
+    words = {"model": "default", "messages": HI, "stream": stream}
+    with running(model) as url:
+        answer = httpx.post(f"{url}/chat/completions", json=words)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert SECRET not in answer.text
+    assert SECRET not in caplog.text
+    assert "crashed: ValueError" in caplog.text
