@@ -181,7 +181,9 @@ class Transport:
 
     async def _asend_first(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
         await self._make_senders_of_loop()
-        return await self._asend(request, read_deadline)
+        coming = self._asend(request, read_deadline)
+        del request  # as in `asend`
+        return await coming
 
     async def _asend_with(
         self, client: AsyncClient, request: httpx.Request, read_deadline: ReadDeadline

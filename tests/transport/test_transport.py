@@ -8,6 +8,8 @@ import gzip
 import os
 import threading
 import time
+import weakref
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -21,7 +23,7 @@ from tests.drivers.script import Body
 from tests.loopback.faults import Fault
 from tests.loopback.server import LoopbackServer
 from tests.models import MODELS, deployment, model_of
-from tests.transport.servers import LOOPS, run
+from tests.transport.servers import LOOPS, deadline, listening, origin, post, run
 
 
 def open_until(server: LoopbackServer, most: int) -> int:
@@ -49,6 +51,31 @@ def test_a_model_answers_on_either_loop(server: LoopbackServer, loop: str, colou
 
     run(loop, main)
     assert server.accepted_connections == before + 1
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_request_is_not_kept_while_its_answer_is_waited_for(loop: str) -> None:
+    """Hundreds of calls may wait, each with a long prompt: once it is sent, it is free."""
+    received: list[bytes] = []
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        received.append(await reader.readuntil(b"\r\n\r\n"))
+        await asyncio.sleep(600)
+
+    async def main() -> None:
+        request = post(origin(port))
+        sent = weakref.ref(request)
+        waiting = asyncio.ensure_future(Transport().asend(request, deadline()))
+        del request
+        while not received:
+            await asyncio.sleep(0)
+        assert sent() is None
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+    with listening(silent) as port:
+        run(loop, main)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
