@@ -125,7 +125,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _is_of_server(error: BaseException) -> bool:
-    """Return whether code of the server's operator has failed, such as a strategy: the request is not wrong."""
+    """Return whether code of the server's operator has failed, such as a strategy; no client has erred."""
     ours = (core.ModelError, errors.ConfigurationError)
     return not isinstance(error, ours) and bool(handed_in(error))
 
