@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from langchain_llmdispatch.catalog.models import ModelFacts
 from langchain_llmdispatch.catalog.price_list import deployment_price
@@ -67,6 +68,20 @@ class Target:
         object.__setattr__(self, "price", price)
         object.__setattr__(self, "limited", any(limit is not None for limit in limits))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it without keys, headers, query and environment; `Deployment` leaves out its own."""
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        bare = replace(self.endpoint, api_key=None, token_provider=None, headers={}, query={})
+        return _rebuilt, ({**given, "endpoint": bare, "variables": {}},)
+
+    def __copy__(self) -> Target:
+        """Return the target itself: it does not change."""
+        return self
+
+    def __deepcopy__(self, _: Any) -> Target:
+        """Return the target itself: it does not change."""
+        return self
+
     def is_of(self, vendor: str) -> bool:
         """Return whether `vendor` is the name or an alias of the target's vendor."""
         word = vendor.casefold()
@@ -87,6 +102,10 @@ class Target:
             first_token=own.get("first_token", common.first_token),
             stream_idle=own.get("stream_idle", common.stream_idle),
         )
+
+
+def _rebuilt(given: Mapping[str, Any]) -> Target:
+    return Target(**given)
 
 
 def unique_names(targets: Sequence[Target]) -> Sequence[Target]:
