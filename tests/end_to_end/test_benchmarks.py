@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.peers import report
 from benchmarks.peers.figures import RESULTS, Figures
+from benchmarks.peers.targets import targets
 
 
 @pytest.mark.parametrize("path", report.PAGES, ids=lambda path: path.name)
@@ -28,6 +29,15 @@ def test_a_ratio_is_the_median_of_single_rounds() -> None:
     rounds = {"ours": [10.0, 40.0, 12.0], "httpx": [10.0, 20.0, 10.0]}
     figures = Figures({"figures": {"one call": {"cpu": rounds}}})
     assert figures.ratio("one call", "ours", "httpx") == 1.2
+
+
+def test_our_own_part_is_of_the_same_round() -> None:
+    """What a fallback adds is compared within each round, and is not what it costs."""
+    rounds = {"ours": [500.0, 900.0, 480.0], "httpx": [400.0, 780.0, 390.0]}
+    figures = Figures({"figures": {"fallback": {"added": rounds, "cpu": {"ours": [1.0], "httpx": [2.0]}}}})
+    assert "100 us" in next(
+        part.measured for target in targets(figures) for part in target.parts if "fallback" in part.name
+    )
 
 
 def test_a_figure_that_is_missing_meets_no_target() -> None:
