@@ -37,10 +37,10 @@ class OpenAIBilling(Billing):
     def bill(self, metadata: Mapping[str, Any]) -> Bill:
         """Return what the metadata of an answer state of its price."""
         tier = self.tier(metadata.get("service_tier"))
-        stated, tools = _stated(metadata), part_of(metadata, SERVER_TOOLS)
+        stated, tools = _stated(metadata), metadata.get(SERVER_TOOLS)
         if not tier and stated is None and not tools:
             return NO_BILL
-        fees = fees_of(tools)
+        fees = fees_of(part_of(metadata, SERVER_TOOLS))
         # A container that an earlier answer began is paid once for its session; that cannot be seen here.
         estimated = any(kind.startswith("code_interpreter") for kind, _ in fees)
         return Bill(Terms(tier), fees, stated, estimated=estimated)
