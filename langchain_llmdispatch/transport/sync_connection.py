@@ -69,14 +69,30 @@ class SyncConnection:
         Raises:
             httpx.WriteTimeout: The deadline passed.
         """
+        left = read_deadline.seconds(httpx.WriteTimeout)
         try:
-            self._socket.settimeout(read_deadline.seconds(httpx.WriteTimeout))
-            self._socket.sendall(data)
+            sent = self._sent_at_once(data)
+            if sent < len(data):
+                self._socket.settimeout(left)
+                self._socket.sendall(data[sent:])
         except TimeoutError:
             raise httpx.WriteTimeout("timed out") from None
         except OSError:
             return False
         return True
+
+    def _sent_at_once(self, data: bytes) -> int:
+        """Send what there is room for, mostly all of it, and return how much that was.
+
+        With a timeout, Python asks the system whether there is room before it sends: one more system call,
+        and one more moment in which another thread takes the interpreter.
+        """
+        self._socket.settimeout(0)
+        try:
+            sent: int = self._socket.send(data)
+        except OSError:  # there is no room, or an error that comes again
+            sent = 0
+        return sent
 
     def read(self, read_deadline: ReadDeadline) -> bytes:
         """Return what arrives next; nothing at the end of input.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import select
+import socket
 import time
 
 import httpx
 import pytest
 
 from langchain_llmdispatch.transport.sync_connection import SyncConnection, SyncPool
-from tests.transport.servers import answer, deadline, leave, listening, origin, post, silent
+from tests.transport.servers import answer, deadline, exchanged, leave, listening, origin, post, silent
 
 
 @pytest.mark.parametrize("polls", [True, False])
@@ -52,3 +53,21 @@ def test_a_connection_that_breaks_is_a_read_error() -> None:
         with pytest.raises(httpx.ReadError):
             connection.read(deadline())
         assert not connection.send(b"x", deadline())
+
+
+def test_a_body_that_the_system_does_not_take_at_once_is_sent_whole() -> None:
+    """What there is no room for waits for it, and no byte is sent twice."""
+    body = bytes(range(256)) * 16 * 1024
+    with listening(answer) as port:
+        found = exchanged("sync", origin(port), post(origin(port), content=body))
+    assert found.responses[0].content == body
+
+
+def test_a_server_that_reads_nothing_is_not_waited_for_longer_than_the_deadline() -> None:
+    """Nothing is accepted of the end of a body that is larger than all buffers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = SyncConnection()
+        connection.open(origin(listener.getsockname()[1]), None, deadline())
+        with pytest.raises(httpx.WriteTimeout):
+            connection.send(bytes(32 * 1024 * 1024), deadline(0.02))
+        connection.close()
