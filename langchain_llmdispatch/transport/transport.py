@@ -391,8 +391,8 @@ def adopt(client: OwnClient, request: httpx.Request) -> None:
             )
     own: Any = request.url.params.multi_items()
     params: Any = client.params.merge(own) if client.params else None
-    headers = request.headers.raw
-    built = client.build_request(request.method, str(request.url), headers=headers, params=params)
-    if "content-length" not in request.headers:
+    headers = request.headers
+    built = client.build_request(request.method, str(request.url), headers=headers.raw, params=params)
+    if "content-length" not in headers:
         built.headers.pop("content-length", None)  # the body is not given to `build_request`
     request.url, request.headers = httpx.URL(str(built.url)), httpx.Headers(built.headers.raw)
