@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
@@ -31,6 +32,7 @@ from langchain_llmdispatch.framing import FrameTooLongError, LineDecoder
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.transport.body import aread, awhole
 from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.middleware import SECRETS
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT
 from langchain_llmdispatch.types import Call, Endpoint
 from langchain_llmdispatch.vendors.base import retry_after
@@ -198,7 +200,11 @@ class ModelBatchCalls:
         request = encode(_api(target, endpoint))
         if target.endpoint.query:
             request.url = request.url.copy_merge_params(target.endpoint.query)
-        request.extensions |= {SYNC_CLIENT: config.http_client, ASYNC_CLIENT: config.http_async_client}
+        request.extensions |= {
+            SECRETS: partial(tuple, secrets),
+            SYNC_CLIENT: config.http_client,
+            ASYNC_CLIENT: config.http_async_client,
+        }
         return await self._engine.transport.asend(request, deadline)
 
 

@@ -7,17 +7,20 @@ import logging
 import threading
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 
 import httpx
 from pydantic import SecretStr
 
 from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.deployments.secrets import secrets_of
 from langchain_llmdispatch.deployments.target import Target
 from langchain_llmdispatch.drivers.bounded import atoken, token
 from langchain_llmdispatch.errors import ConfigurationError, DispatchError, MalformedResponseError
 from langchain_llmdispatch.internal import forks
 from langchain_llmdispatch.transport.body import awhole, whole
 from langchain_llmdispatch.transport.deadline import ReadDeadline
+from langchain_llmdispatch.transport.middleware import SECRETS
 from langchain_llmdispatch.transport.transport import ASYNC_CLIENT, SYNC_CLIENT, Transport
 from langchain_llmdispatch.types import Call, ChatRequest
 from langchain_llmdispatch.vendors.compile.call import compile_call
@@ -144,6 +147,7 @@ class _Count:
                 self.request.url = self.request.url.copy_merge_params(call.endpoint.query)
             config, content = target.config, self.request.content
             self.request.extensions |= {
+                SECRETS: partial(secrets_of, target),
                 SYNC_CLIENT: config.http_client,
                 ASYNC_CLIENT: config.http_async_client,
             }

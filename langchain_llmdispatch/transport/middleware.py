@@ -15,6 +15,9 @@ import httpx
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 
+SECRETS = "llmdispatch.secrets"
+"""The extension of a request without an attempt (of a job, of a count of tokens): returns its secrets."""
+
 
 class Sleep(NamedTuple):
     """A step of a flow: wait.

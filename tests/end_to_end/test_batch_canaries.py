@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from langchain_llmdispatch.batch import run_batch
 from langchain_llmdispatch.errors import DispatchError
+from langchain_llmdispatch.testing import Cassette
 from tests.canaries import found, shown_by
 from tests.cases import each
 from tests.end_to_end.echoes import EchoServer, echoing
@@ -50,3 +52,19 @@ def test_batches_show_no_credential(
     assert echo.heads
     assert found(SENT, [*files, ("log", caplog.text), *shown_by(*raised)]) == []
     assert "say hello" not in caplog.text
+
+
+@each("vendor", ["openai", "anthropic", "google"])
+def test_cassettes_of_jobs_hold_no_credential(echo: EchoServer, tmp_path: Path, vendor: str) -> None:
+    """What a deployment adds to the requests of its jobs is known to a recording, as that of its calls is."""
+    folder, path = tmp_path / vendor, tmp_path / f"{vendor}.yaml"
+    folder.mkdir()
+    with (
+        Cassette(path, mode="rewrite", environment={}),
+        failing(vendor, {"server": echo.url(vendor, "server")}) as model,
+        suppress(DispatchError),
+    ):
+        run_batch(model, ["say hello"], folder / "out.jsonl", via="batch", clock=model.clock, max_tries=1)
+    text = path.read_text(encoding="utf-8")
+    assert "x-tenant" in text
+    assert found(SENT, [("cassette", text)]) == []

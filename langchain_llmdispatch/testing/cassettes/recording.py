@@ -23,6 +23,7 @@ from langchain_llmdispatch.testing.cassettes.matching import ScrubbedRequest
 from langchain_llmdispatch.testing.cassettes.payloads import Fields, pack
 from langchain_llmdispatch.testing.cassettes.scrubbing import Scrubber
 from langchain_llmdispatch.testing.middleware import attempt_of
+from langchain_llmdispatch.transport.middleware import SECRETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,8 @@ def _learn(request: httpx.Request, attempt: Attempt | None, secrets: Secrets) ->
         value = request.headers.get(name)
         secrets.add(value.partition(" ")[2] or value if value else None)
     secrets.add(request.url.params.get("key"))
-    for value in attempt.secrets() if attempt is not None else ():
+    held = attempt.secrets if attempt is not None else request.extensions.get(SECRETS, tuple)
+    for value in held():
         secrets.add(value)
 
 

@@ -99,6 +99,7 @@ class FileBatches(BatchApi):
         made.read()
         own = {"user-agent": "langchain-llmdispatch", **self._headers()}
         made.headers.update(httpx.Headers([*own.items()], encoding="latin-1"))
+        made.headers.encoding = "latin-1"
         return made
 
     def uploaded(self, body: bytes) -> tuple[str, bool]:
