@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import httpcore
 import httpx
 
 from langchain_llmdispatch.internal.forks import keep_for_ever
 from langchain_llmdispatch.transport.http1 import ResponseReader, request_bytes, tunnel_bytes
 from langchain_llmdispatch.transport.pool import MOST_CONNECTIONS, Origin, Pool
-from langchain_llmdispatch.transport.sync_backend import KEEP_ALIVE, is_address
+from langchain_llmdispatch.transport.tcp import KEEP_ALIVE, is_address
 
 if TYPE_CHECKING:
     import ssl
@@ -125,11 +124,8 @@ class AsyncConnection(asyncio.Protocol):
             if interrupt is None:
                 await self._arrival(left)
                 continue
-            try:
-                with interrupt.on(self):
-                    await self._arrival(left)
-            except httpcore.ReadTimeout:
-                raise httpx.ReadTimeout("timed out") from None
+            with interrupt.on(self, httpx.ReadTimeout):
+                await self._arrival(left)
         return self._taken()
 
     def _taken(self) -> bytes:

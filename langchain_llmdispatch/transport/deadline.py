@@ -9,8 +9,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-import httpcore
-
 from langchain_llmdispatch.clock import LONGEST, Clock
 
 CONNECT_TIMEOUT = 10.0
@@ -99,15 +97,16 @@ class ReadInterrupt:
         self._lock = threading.Lock()
         self._stream: Any = None
 
-    def on(self, stream: Any) -> Self:
+    def on(self, stream: Any, over: type[Exception]) -> Self:
         """Register the stream that is about to be read.
 
-        Raises:
-            httpcore.ReadTimeout: The interrupt came already.
+        Args:
+            stream: The stream.
+            over: What is raised where the interrupt came already.
         """
         with self._lock:
             if self.over:
-                raise httpcore.ReadTimeout
+                raise over("timed out")
             self._stream = stream
         return self
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import httpcore
 
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.sync_backend import KEEP_ALIVE
+from langchain_llmdispatch.transport.tcp import KEEP_ALIVE
 
 if TYPE_CHECKING:
     import ssl
@@ -59,7 +59,7 @@ class DeadlineStream(_Timed[httpcore.NetworkStream], httpcore.NetworkStream):
         """Return what arrives before the deadline."""
         left = self._left(timeout, httpcore.ReadTimeout)
         if isinstance(timeout, ReadDeadline) and timeout.interrupt is not None:
-            with timeout.interrupt.on(self._stream):
+            with timeout.interrupt.on(self._stream, httpcore.ReadTimeout):
                 return self._stream.read(max_bytes, left)
         return self._stream.read(max_bytes, left)
 
@@ -87,7 +87,7 @@ class AsyncDeadlineStream(_Timed[httpcore.AsyncNetworkStream], httpcore.AsyncNet
         """Return what arrives before the deadline."""
         left = self._left(timeout, httpcore.ReadTimeout)
         if isinstance(timeout, ReadDeadline) and timeout.interrupt is not None:
-            with timeout.interrupt.on(self._stream):
+            with timeout.interrupt.on(self._stream, httpcore.ReadTimeout):
                 return await self._stream.read(max_bytes, left)
         return await self._stream.read(max_bytes, left)
 

@@ -1,5 +1,7 @@
 """httpx's own transports: for users' clients, for what `SyncPool` leaves out, and where httpx is patched.
 
+Imported when first needed: httpcore takes a tenth of the CPU of a first model, and a plain call needs none.
+
 The one module on underscored names of httpx and httpcore; `pyproject.toml` pins the tested versions
 (docs/decisions/transport.md):
 
@@ -14,7 +16,6 @@ import copy
 import os
 import threading
 from contextlib import suppress
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -34,33 +35,6 @@ if TYPE_CHECKING:
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
 # 2,000 connections. Equal numbers keep them.
 LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=60.0)
-
-
-def _seams() -> tuple[Any, ...]:
-    """Return the functions that vcrpy, respx, pytest-httpx, OpenTelemetry and their like replace."""
-    return (
-        httpx.HTTPTransport.handle_request,
-        httpx.AsyncHTTPTransport.handle_async_request,
-        httpcore.ConnectionPool.handle_request,
-        httpcore.AsyncConnectionPool.handle_async_request,
-        httpcore.HTTPConnection.handle_request,
-        httpcore.AsyncHTTPConnection.handle_async_request,
-    )
-
-
-def _is_original(function: Any) -> bool:
-    # By its module's names, which a wrapper does not copy; wrapt's stand-ins are of another type.
-    return type(function) is FunctionType and function.__globals__["__name__"].startswith(
-        ("httpx.", "httpcore.")
-    )
-
-
-_ORIGINAL = _seams() if all(map(_is_original, _seams())) else ()
-
-
-def is_patched() -> bool:
-    """Return whether anything stands between httpx and the network: it sees only what httpx sends."""
-    return _seams() != _ORIGINAL
 
 
 class SyncDelegate:

@@ -8,19 +8,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import httpcore
 import httpx
 
 from langchain_llmdispatch.transport.http1 import ResponseReader, request_bytes, tunnel_bytes
 from langchain_llmdispatch.transport.pool import MOST_CONNECTIONS, Origin, Pool
-from langchain_llmdispatch.transport.sync_backend import KEEP_ALIVE, SyncBackend
+from langchain_llmdispatch.transport.tcp import connected
 
 if TYPE_CHECKING:
     import ssl
 
     from langchain_llmdispatch.transport.deadline import ReadDeadline
 
-_BACKEND = SyncBackend()
 _READ = 64 * 1024  # bytes that are read at once
 _LOOK_SECONDS = 0.05  # between two looks at a full pool: a connection may also end without notice
 
@@ -42,18 +40,15 @@ class SyncConnection:
         """
         until = read_deadline.connecting()
         try:
-            stream = _BACKEND.connect_tcp(
-                *origin.first_hop, until.seconds(httpx.ConnectTimeout), None, KEEP_ALIVE
-            )
-            self._socket = stream.get_extra_info("socket")
+            self._socket = connected(*origin.first_hop, until.seconds(httpx.ConnectTimeout))
             if origin.tunnels:
                 self._tunnel(origin, until)
             if context is not None:
                 self._socket.settimeout(until.seconds(httpx.ConnectTimeout))
                 self._socket = context.wrap_socket(self._socket, server_hostname=origin.host)
-        except (httpcore.ConnectTimeout, httpx.TimeoutException, TimeoutError):
+        except (httpx.TimeoutException, TimeoutError):
             raise httpx.ConnectTimeout("timed out") from None
-        except (httpcore.ConnectError, OSError) as error:
+        except OSError as error:
             raise httpx.ConnectError(str(error)) from error
 
     def _tunnel(self, origin: Origin, until: ReadDeadline) -> None:
@@ -107,9 +102,9 @@ class SyncConnection:
             if interrupt is None:
                 data: bytes = self._socket.recv(_READ)
             else:
-                with interrupt.on(self):
+                with interrupt.on(self, httpx.ReadTimeout):
                     data = self._socket.recv(_READ)
-        except (TimeoutError, httpcore.ReadTimeout):
+        except TimeoutError:
             raise httpx.ReadTimeout("timed out") from None
         except OSError as error:
             raise httpx.ReadError(str(error)) from error

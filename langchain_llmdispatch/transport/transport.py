@@ -15,7 +15,7 @@ import re
 import ssl
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
@@ -32,25 +32,24 @@ from langchain_llmdispatch.errors import (
     UnusableDeploymentError,
 )
 from langchain_llmdispatch.internal import forks
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.transport.async_connection import AsyncPool
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.httpx2_client import asend_with, send_with
-from langchain_llmdispatch.transport.httpx_transports import (
-    AsyncDelegate,
-    SyncDelegate,
-    apply_deadlines,
-    is_patched,
-    renew_client,
-)
 from langchain_llmdispatch.transport.middleware import Middleware, asend_through, send_through
 from langchain_llmdispatch.transport.own_client import answer_in
 from langchain_llmdispatch.transport.pool import Origin
 from langchain_llmdispatch.transport.proxies import Proxies, ssl_context
+from langchain_llmdispatch.transport.seams import is_patched
 from langchain_llmdispatch.transport.sync_connection import SyncPool
 
 _OWN_CLIENT_GRACE = 0.1  # seconds for a user's own client to notice the deadline by itself
 if TYPE_CHECKING:
+    from langchain_llmdispatch.transport import httpx_transports
+    from langchain_llmdispatch.transport.httpx_transports import AsyncDelegate, SyncDelegate
     from langchain_llmdispatch.transport.own_client import AsyncClient, OwnClient, SyncClient
+else:
+    httpx_transports = LateModule("langchain_llmdispatch.transport.httpx_transports")
 
 # Extensions of a request that name a user's own client to send it with.
 SYNC_CLIENT, ASYNC_CLIENT = "llmdispatch.client", "llmdispatch.async_client"
@@ -79,7 +78,8 @@ class Transport:
         self._lock = threading.Lock()
         self._sync: dict[Key, SyncPool | SyncDelegate] = {}
         self._async: dict[asyncio.AbstractEventLoop, _LoopSenders] = {}
-        self._clients: weakref.WeakSet[OwnClient] = weakref.WeakSet()
+        # With what renews each: a forked child must not import it.
+        self._clients = weakref.WeakKeyDictionary[Any, Callable[[Any], None]]()
         # The origins that users' own clients reach through pools which apply our deadlines.
         self._deadlines: weakref.WeakKeyDictionary[OwnClient, set[str]] = weakref.WeakKeyDictionary()
         # A model that is dropped without being closed leaves no open sockets behind.
@@ -94,15 +94,17 @@ class Transport:
             sender.leave_to_parent()
         for held in self._async.values():
             held.leave_to_parent()
-        for client in list(self._clients):
-            renew_client(client)
+        for client, renew in list(self._clients.items()):
+            renew(client)
         self._deadlines.clear()
         self._lock, self._sync, self._async = threading.Lock(), {}, {}
         self._end = weakref.finalize(self, _close, self._sync)
 
     def renew_in_children(self, *clients: OwnClient | None) -> None:
         """Renew a user's own clients in forked children; None is ignored."""
-        self._clients.update(client for client in clients if client is not None)
+        for client in clients:
+            if client is not None:
+                self._clients[client] = httpx_transports.renew_client
 
     @property
     def replays(self) -> bool:
@@ -151,7 +153,7 @@ class Transport:
         adopt(client, request)
         origin, prepared = request.headers["host"], self._deadlines.setdefault(client, set())
         if origin not in prepared:
-            apply_deadlines(client, request.url)
+            httpx_transports.apply_deadlines(client, request.url)
             prepared.add(origin)
 
     async def asend(self, request: httpx.Request, read_deadline: ReadDeadline) -> httpx.Response:
@@ -243,7 +245,7 @@ class Transport:
             if origin.is_direct and not key.delegated:
                 made = SyncPool(origin, self._context(origin), family=self._sync.values())
             else:
-                made = SyncDelegate(origin, self._context(origin))
+                made = httpx_transports.SyncDelegate(origin, self._context(origin))
         with self._lock:
             return self._sync.setdefault(key, made)
 
@@ -252,7 +254,7 @@ class Transport:
         with forks.undivided():
             if origin.is_direct and not key.delegated:
                 return held.add(key, AsyncPool(origin, self._context(origin), family=held.senders))
-            return held.add(key, AsyncDelegate(origin, self._context(origin)))
+            return held.add(key, httpx_transports.AsyncDelegate(origin, self._context(origin)))
 
     async def _make_senders_of_loop(self) -> None:
         held = _LoopSenders()
@@ -336,8 +338,6 @@ def timed_out(read_deadline: ReadDeadline) -> AttemptTimeoutError:
 
 
 _QUOTE = re.compile(r":?\s*(?:bytearray\()?(?<!\w)b['\"].*", re.DOTALL)
-
-
 _NOT_OF_A_VALUE = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
 
 

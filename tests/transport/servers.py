@@ -18,6 +18,7 @@ from langchain_llmdispatch.transport.async_connection import AsyncPool
 from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.pool import Origin
 from langchain_llmdispatch.transport.sync_connection import SyncPool
+from langchain_llmdispatch.transport.transport import Transport
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LOOPS = ["asyncio", "uvloop"]
@@ -173,3 +174,17 @@ def exchanged(
         return Exchanged(responses, len(pool.opened), len(pool.busy))
     finally:
         pool.close()
+
+
+def sent(transport: Transport, request: httpx.Request, colour: str) -> bytes:
+    """Return the body of the response to a request."""
+
+    async def main() -> bytes:
+        response = await transport.asend(request, deadline())
+        body = await response.aread()
+        await transport.aclose()
+        return body
+
+    if colour == "async":
+        return asyncio.run(main())
+    return transport.send(request, deadline()).read()

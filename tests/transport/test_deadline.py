@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 
-import httpcore
 import pytest
 
 from langchain_llmdispatch.testing import FakeClock
@@ -65,8 +64,8 @@ def test_abandoned_it_has_passed_and_cannot_be_moved(connection: Connection) -> 
     deadline.abandon()
     deadline.extend(clock.monotonic() + 5, "the next piece")
     assert deadline.left() < 0
-    with pytest.raises(httpcore.ReadTimeout):
-        deadline.interrupt.on(connection)
+    with pytest.raises(EOFError):
+        deadline.interrupt.on(connection, EOFError)
 
 
 def test_a_blocked_read_ends_at_once(connection: Connection) -> None:
@@ -74,7 +73,7 @@ def test_a_blocked_read_ends_at_once(connection: Connection) -> None:
     interrupt, ended = ReadInterrupt(), threading.Event()
 
     def read() -> None:
-        with interrupt.on(connection):
+        with interrupt.on(connection, EOFError):
             assert connection.ours.recv(1) == b""
         ended.set()
 
@@ -90,7 +89,7 @@ def test_a_blocked_read_ends_at_once(connection: Connection) -> None:
 def test_a_connection_that_is_back_in_its_pool_is_not_touched(connection: Connection) -> None:
     """An interrupt after the read shuts nothing."""
     interrupt = ReadInterrupt()
-    with interrupt.on(connection):
+    with interrupt.on(connection, EOFError):
         pass
     interrupt.end()
     connection.theirs.send(b"x")

@@ -1,88 +1,24 @@
-"""What httpx sends: requests that something patched must see, and those that no pool of ours sends."""
+"""What httpx sends: requests that no pool of ours sends."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpcore
 import httpx
 import pytest
 
 import langchain_llmdispatch
-from langchain_llmdispatch.transport.httpx_transports import (
-    AsyncDelegate,
-    SyncDelegate,
-    _is_original,
-    is_patched,
-)
+from langchain_llmdispatch.transport.httpx_transports import AsyncDelegate, SyncDelegate
 from langchain_llmdispatch.transport.pool import Origin
 from langchain_llmdispatch.transport.transport import Transport
-from tests.transport.servers import answer, deadline, listening, origin, post
+from tests.transport.servers import deadline, listening, origin, post, sent
 
-SEAMS = [
-    (httpx.HTTPTransport, "handle_request"),
-    (httpcore.ConnectionPool, "handle_request"),
-    (httpcore.HTTPConnection, "handle_request"),
-    (httpx.AsyncHTTPTransport, "handle_async_request"),
-    (httpcore.AsyncConnectionPool, "handle_async_request"),
-    (httpcore.AsyncHTTPConnection, "handle_async_request"),
-]
 COLOURS = pytest.mark.parametrize("colour", ["sync", "async"])
-
-
-def sent(transport: Transport, request: httpx.Request, colour: str) -> bytes:
-    """Return the body of the response to a request."""
-
-    async def main() -> bytes:
-        response = await transport.asend(request, deadline())
-        body = await response.aread()
-        await transport.aclose()
-        return body
-
-    if colour == "async":
-        return asyncio.run(main())
-    return transport.send(request, deadline()).read()
-
-
-@pytest.mark.parametrize(("owner", "name"), SEAMS, ids=lambda each: getattr(each, "__name__", each))
-def test_what_is_patched_sees_the_requests(owner: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """vcrpy, respx, pytest-httpx and OpenTelemetry replace these methods, at any time, and undo it."""
-    colour, seen = "async" if "async" in name else "sync", list[str]()
-    original = getattr(owner, name)
-
-    def wrapper(self: Any, request: Any) -> Any:
-        seen.append(request.method if isinstance(request.method, str) else request.method.decode())
-        return original(self, request)
-
-    with listening(answer) as port:
-        transport, there = Transport(environment={}), origin(port)
-        assert sent(transport, post(there), colour) == b"hi"
-        with monkeypatch.context() as patched:
-            patched.setattr(owner, name, wrapper)
-            assert is_patched()
-            assert sent(transport, post(there), colour) == b"hi"
-        assert not is_patched()
-        assert sent(transport, post(there), colour) == b"hi"
-        transport.close()
-    assert seen == ["POST"]
-
-
-def test_a_wrapper_is_no_original() -> None:
-    """Neither one that copies a function's names nor a stand-in; so a patch from before the import counts, too."""
-
-    @functools.wraps(httpx.HTTPTransport.handle_request)
-    def wrapper(*args: Any) -> Any:
-        return args
-
-    assert _is_original(httpx.HTTPTransport.handle_request)
-    assert not _is_original(wrapper)
-    assert not _is_original(functools.partial(httpx.HTTPTransport.handle_request))
 
 
 async def _apieces() -> AsyncIterator[bytes]:

@@ -15,8 +15,9 @@ import pytest
 from langchain_llmdispatch.clock import Clock
 from langchain_llmdispatch.transport.async_connection import AsyncConnection
 from langchain_llmdispatch.transport.deadline import ReadDeadline
-from langchain_llmdispatch.transport.sync_backend import SyncBackend, is_address
+from langchain_llmdispatch.transport.sync_backend import SyncBackend
 from langchain_llmdispatch.transport.sync_connection import SyncConnection
+from langchain_llmdispatch.transport.tcp import is_address
 from tests.transport.servers import COLOURS, listening, origin, run, silent
 
 
