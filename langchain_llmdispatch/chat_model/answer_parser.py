@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from langchain_llmdispatch.chat_model.answer_root import AnswerRoot
 from langchain_llmdispatch.vendors.finish_reasons import normalized
+from langchain_llmdispatch.vendors.json_partial import PartialJson
 from langchain_llmdispatch.vendors.json_text import partial_value, whole_value
 
 _CUT = frozenset({"length", "content_filter", "refusal", "context_exceeded"})
@@ -79,31 +80,29 @@ class AnswerParser(JsonOutputParser):
     # -- streams -----------------------------------------------------------------------------------
 
     def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:  # noqa: A002 - its name
-        pieces: list[BaseMessage] = []
-        value = None
-        for value in super()._transform(_kept(chunk, pieces) for chunk in input):
-            yield value
-        yield from self._last(pieces, value)
+        growing = _Growing(self.root, self.model, self.tool)
+        for chunk in input:
+            yield from growing.add(chunk)
+        yield from self._last(growing)
 
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:  # noqa: A002 - LangChain's parameter name
-        pieces: list[BaseMessage] = []
-        value = None
-        async for value in super()._atransform(_kept(chunk, pieces) async for chunk in input):
-            yield value
-        for last in self._last(pieces, value):
+        growing = _Growing(self.root, self.model, self.tool)
+        async for chunk in input:
+            for value in growing.add(chunk):
+                yield value
+        for last in self._last(growing):
             yield last
 
-    def _last(self, pieces: list[BaseMessage], before: Any) -> Iterator[Any]:
+    def _last(self, growing: _Growing) -> Iterator[Any]:
         """Yield the whole value, unless it was the last one yielded.
 
         Raises:
             OutputParserException: As for a whole answer.
         """
-        if not pieces:
+        if (whole := growing.message()) is None:
             return
-        whole = sum(pieces[1:], pieces[0])
         value = self.parse_result([ChatGeneration(message=whole)])
-        if value is not None and value != before:
+        if value is not None and value != growing.value:
             yield value
 
     @property
@@ -111,9 +110,63 @@ class AnswerParser(JsonOutputParser):
         return "llmdispatch_answer"
 
 
-def _kept(chunk: str | BaseMessage, pieces: list[BaseMessage]) -> str | BaseMessage:
-    pieces.append(AIMessageChunk(content=chunk) if isinstance(chunk, str) else chunk)
-    return chunk
+class _Growing:
+    """An answer while it is streamed.
+
+    Args:
+        root: The schema.
+        model: The pydantic class of the value, which has no parts; None for what JSON holds.
+        tool: The tool whose arguments are the value; None for the text.
+
+    Attributes:
+        value: What was yielded last.
+    """
+
+    def __init__(self, root: AnswerRoot, model: Any, tool: str | None) -> None:
+        self._root, self._model, self._tool = root, model, tool
+        self._pieces: list[BaseMessage] = []
+        self._place: Any = None  # of the tool's call among the pieces of calls
+        self._text = ""
+        self._json: PartialJson | None = None
+        self.value: Any = None
+
+    def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
+        """Yield the value so far, if the chunk changes it."""
+        message = AIMessageChunk(content=chunk) if isinstance(chunk, str) else chunk
+        self._pieces.append(message)
+        if self._model is not None or not (text := self._text_of(message)):
+            return
+        value = self._root.part(self._grown(text))
+        if value is not None and value != self.value:
+            self.value = value
+            yield value
+
+    def message(self) -> BaseMessage | None:
+        """Return the sum of the chunks; None if there were none."""
+        if not self._pieces:
+            return None
+        first, *rest = self._pieces
+        return first + rest if rest and isinstance(first, AIMessageChunk) else first
+
+    def _text_of(self, message: BaseMessage) -> str:
+        if self._tool is None:
+            return str(message.text)
+        pieces = message.tool_call_chunks if isinstance(message, AIMessageChunk) else []
+        for piece in pieces:
+            if self._place is None and piece["name"] == self._tool:
+                self._place = piece["index"]
+        if self._place is None:
+            return ""
+        return "".join(piece["args"] or "" for piece in pieces if piece["index"] == self._place)
+
+    def _grown(self, text: str) -> Any:
+        self._text += text
+        if self._json is None and self._text.lstrip()[:1] in {"{", "["}:
+            self._json, text = PartialJson(), self._text
+        if self._json is None or self._json.broken:  # after reasoning, in a fence, within prose
+            return partial_value(self._text)
+        self._json.add(text)
+        return self._json.value()
 
 
 def _validated(model: Any, value: Any) -> Any:
