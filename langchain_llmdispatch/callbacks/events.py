@@ -18,6 +18,7 @@ custom events nothing is queued.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.callbacks import (
@@ -49,6 +50,7 @@ ATTEMPT, RETRY, FALLBACK = "llmdispatch.attempt", "llmdispatch.retry", "llmdispa
 THROTTLE, HEDGE, USAGE = "llmdispatch.throttle", "llmdispatch.hedge", "llmdispatch.usage"
 BACKGROUND = "llmdispatch.background"
 
+_ON_LLM_END = AsyncCallbackManagerForLLMRun.on_llm_end  # another one, of a tracer that wraps it, is called
 _SILENT = {BaseCallbackHandler.on_custom_event, AsyncCallbackHandler.on_custom_event}
 
 
@@ -74,6 +76,8 @@ class Run:
         if manager is not None:
             if manager.handlers:
                 self._handlers = [handler for handler in manager.handlers if _takes_events(handler)]
+            elif type(manager).on_llm_end is _ON_LLM_END:
+                vars(manager)["on_llm_end"] = _unobserved_end
             self.tags, self.metadata = manager.tags, manager.metadata
 
     @property
@@ -189,6 +193,13 @@ def with_generation_info(run: RunManager, info: Mapping[str, Any]) -> None:
         return ended(response, **kwargs)
 
     vars(run)["on_llm_end"] = end
+
+
+def _unobserved_end(_response: LLMResult, **_kwargs: Any) -> asyncio.Future[None]:
+    """End an async run without handlers: LangChain's own method does nothing for one, in two tasks."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended.set_result(None)
+    return ended
 
 
 def _takes_events(handler: BaseCallbackHandler) -> bool:

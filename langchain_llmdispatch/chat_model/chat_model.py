@@ -29,7 +29,6 @@ from langchain_llmdispatch.chat_model.run_context import (
     set_run,
     settled_stream,
     take_run,
-    without_tasks,
 )
 from langchain_llmdispatch.chat_model.serialization import SerializedFields
 from langchain_llmdispatch.chat_model.tokens import TokenCounting
@@ -202,12 +201,10 @@ class DispatcherChatModel(
         engine = self._engine
         try:
             answer = engine.asynchronous.generate(*engine.begin(messages, stop, kwargs, run_manager))
-            result = await answer
+            return await answer
         except asyncio.CancelledError as error:
             await end_cancelled(run_manager, error)
             raise
-        without_tasks(run_manager)
-        return result
 
     def _stream(
         self,

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManager,
@@ -29,7 +29,6 @@ from langchain_llmdispatch.callbacks.events import RunManager
 
 _RUN: ContextVar[RunManager | None] = ContextVar("llmdispatch_run", default=None)
 _INVOKED: ContextVar[RunManager | None] = ContextVar("llmdispatch_invoked", default=None)
-_ON_LLM_END = AsyncCallbackManagerForLLMRun.on_llm_end  # another one, of a tracer that wraps it, is called
 _Run = TypeVar("_Run", CallbackManagerForLLMRun, AsyncCallbackManagerForLLMRun)
 
 
@@ -37,19 +36,6 @@ async def end_cancelled(run: RunManager | None, error: asyncio.CancelledError) -
     """End the run of a call that is cancelled, which LangChain does in `astream` only."""
     if isinstance(run, AsyncCallbackManagerForLLMRun):
         await run.on_llm_error(error, response=LLMResult(generations=[]))
-
-
-def without_tasks(run: AsyncCallbackManagerForLLMRun | None) -> None:
-    """Let a run that is about to end do so without tasks, if it has no handler."""
-    if run is not None and not run.handlers and type(run).on_llm_end is _ON_LLM_END:
-        vars(run)["on_llm_end"] = _unobserved_end
-
-
-def _unobserved_end(_response: LLMResult, **_kwargs: Any) -> asyncio.Future[None]:
-    """End a run without handlers: LangChain's own method does nothing for one, in two tasks."""
-    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    ended.set_result(None)
-    return ended
 
 
 async def settled_stream(

@@ -17,7 +17,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import LLMResult
 
 from langchain_llmdispatch import DispatcherChatModel
-from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, take_run, without_tasks
+from langchain_llmdispatch.callbacks.events import Run
+from langchain_llmdispatch.chat_model.run_context import StreamRun, set_run, take_run
 from tests.callbacks.handlers import RecordingHandler, collect
 from tests.loopback.server import LoopbackServer
 from tests.models import deployment, model_of
@@ -136,7 +137,7 @@ def test_a_run_is_ended_by_a_manager_that_does_it_in_its_own_way(observed: bool)
     async def main() -> None:
         handlers: list[BaseCallbackHandler] = [RecordingHandler()] if observed else []
         run = Traced(run_id=UUID(int=1), handlers=handlers, inheritable_handlers=[])
-        without_tasks(run)
+        Run(run)
         await run.on_llm_end(LLMResult(generations=[]))
 
     asyncio.run(main())
