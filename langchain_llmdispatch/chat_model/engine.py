@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -33,13 +33,18 @@ from langchain_llmdispatch.drivers.async_driver import AsyncDriver
 from langchain_llmdispatch.drivers.sync_driver import SyncDriver
 from langchain_llmdispatch.errors import ConfigurationError, InvalidRequestError
 from langchain_llmdispatch.health.health import Health
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.routing.decision import RoutingRequest
 from langchain_llmdispatch.routing.first_choice import same_draws
-from langchain_llmdispatch.routing.plan import Plan, make_plan
 from langchain_llmdispatch.routing.router import Router
 from langchain_llmdispatch.types import ChatRequest
 from langchain_llmdispatch.vendors.history.threads import SHORTEST, ThreadCache
 from langchain_llmdispatch.vendors.word_secrets import masked
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.routing import plan
+else:
+    plan = LateModule("langchain_llmdispatch.routing.plan")
 
 _INFO = logging.INFO
 # The fields of a request that change its answer, besides messages and words.
@@ -246,7 +251,7 @@ class Engine:
         *,
         tags: Sequence[str],
         metadata: Mapping[str, Any],
-    ) -> Plan:
+    ) -> plan.Plan:
         """Return what a call with these arguments would do; nothing is sent, learned or reserved.
 
         Raises:
@@ -259,7 +264,7 @@ class Engine:
         budget = None
         if self.spending.bounds or options.max_cost is not None:
             routing, budget = self.spending.bounded(routing, options, self.registry.targets)
-        return make_plan(
+        return plan.make_plan(
             self._router,
             routing,
             policy,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -20,11 +20,17 @@ from langchain_llmdispatch.drivers.driver import Driver
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.runner import Runner
 from langchain_llmdispatch.drivers.verbs import Verbs
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.limits.limiter import Limiter
-from langchain_llmdispatch.local import server as local
 from langchain_llmdispatch.transport.body import aclose, afinish, aread, awhole
 from langchain_llmdispatch.transport.transport import Transport, timed_out
 from langchain_llmdispatch.vendors.langchain.pacing import apace
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.local import server as local
+else:
+    local = LateModule("langchain_llmdispatch.local.server")
+
 
 T = TypeVar("T")
 

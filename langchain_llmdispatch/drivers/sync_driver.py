@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import copy_context
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import httpx
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -21,11 +21,17 @@ from langchain_llmdispatch.drivers.driver import Driver
 from langchain_llmdispatch.drivers.exchange import Exchange
 from langchain_llmdispatch.drivers.runner import Runner
 from langchain_llmdispatch.drivers.verbs import Verbs
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.limits.limiter import Limiter
-from langchain_llmdispatch.local import server as local
 from langchain_llmdispatch.transport.body import close, finish, read, whole
 from langchain_llmdispatch.transport.transport import Transport, timed_out
 from langchain_llmdispatch.vendors.langchain.pacing import pace
+
+if TYPE_CHECKING:
+    from langchain_llmdispatch.local import server as local
+else:
+    local = LateModule("langchain_llmdispatch.local.server")
+
 
 P = ParamSpec("P")
 T = TypeVar("T")

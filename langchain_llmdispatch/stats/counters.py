@@ -14,10 +14,9 @@ from langchain_llmdispatch.catalog.prices import TokenCounts
 from langchain_llmdispatch.catalog.terms import PLAIN
 from langchain_llmdispatch.errors import AttemptTimeoutError, DeadlineExceededError, RateLimitError
 from langchain_llmdispatch.internal import forks
+from langchain_llmdispatch.internal.lazy import LateModule
 from langchain_llmdispatch.stats.quantiles import Sketch
 from langchain_llmdispatch.stats.savings import savings_of
-from langchain_llmdispatch.stats.stats import DIMENSIONS, By, Stats
-from langchain_llmdispatch.stats.tally import CallTally, Tally
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.catalog.prices import Cost
@@ -25,6 +24,13 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.deployments.target import Target
     from langchain_llmdispatch.dispatch.attempt import Attempt
     from langchain_llmdispatch.dispatch.call_state import CallState, DeclinedAnswer
+    from langchain_llmdispatch.stats import stats
+    from langchain_llmdispatch.stats import tally as tallies
+    from langchain_llmdispatch.stats.stats import By, Stats
+    from langchain_llmdispatch.stats.tally import Tally
+else:
+    stats = LateModule("langchain_llmdispatch.stats.stats")
+    tallies = LateModule("langchain_llmdispatch.stats.tally")
 
 MOST_GROUPS = 1000
 """Combinations of deployment, route and tags that are counted apart."""
@@ -144,7 +150,7 @@ class _Group:
 
     def snapshot(self) -> Tally:
         """Return the counters as they are now."""
-        return Tally(
+        return tallies.Tally(
             **self._counts, latency=self._latency.snapshot(), first_token=self._first_token.snapshot()
         )
 
@@ -205,18 +211,19 @@ class Counters:
 
     def snapshot(self) -> Stats:
         """Return the counters as they are now."""
+        make = stats.Stats.of  # imported before others wait for the lock
         with self._lock:
             groups = [(key, group.snapshot()) for key, group in list(self._groups.items())]
-            calls = CallTally(
+            calls = tallies.CallTally(
                 sum(self._calls.values()),
                 **self._calls,
                 retries_refused=self._retries_refused,
                 latency=self._latency.snapshot(),
             )
             in_flight, since = len(self._in_flight), self._since
-        return Stats.of(
-            sum((tally for _, tally in groups), Tally()),
-            {by: _grouped(groups, by) for by in DIMENSIONS},
+        return make(
+            sum((tally for _, tally in groups), tallies.Tally()),
+            {by: _grouped(groups, by) for by in stats.DIMENSIONS},
             calls,
             in_flight=in_flight,
             since=since,
