@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from langchain_llmdispatch.internal.json_format import parse_json
+from langchain_llmdispatch.internal.json_format import MAX_DEPTH, parse_json
 
 _MARKS = re.compile(r'\\(?:.|\Z)|["{}\[\],:]', re.DOTALL)
 # An escape that is not whole, or half a pair of them, at the end of an open text.
@@ -27,14 +27,13 @@ class PartialJson:
         broken: Whether it is no JSON.
     """
 
-    __slots__ = ("_closers", "_cut", "_is_key", "_key_next", "_quoted", "_seen", "_stack", "_text", "broken")
+    __slots__ = ("_cut", "_is_key", "_key_next", "_quoted", "_seen", "_stack", "_text", "broken")
 
     def __init__(self) -> None:
         self._text = ""
         self._seen = 0
         self._stack: list[str] = []  # what closes the open objects and arrays
-        # The end of what may be kept outside an open text, and what closes it there.
-        self._cut, self._closers = 0, ""
+        self._cut = 0  # the end of what may be kept outside an open text; nothing was opened or closed since
         self._quoted = self._is_key = self._key_next = self.broken = False
 
     def add(self, piece: str) -> None:
@@ -54,7 +53,7 @@ class PartialJson:
 
         A number at the end is left out: more digits may come.
         """
-        if self.broken or not self._cut:
+        if self.broken or not self._cut or len(self._stack) > MAX_DEPTH:
             return None
         try:
             return parse_json(self._closed())
@@ -66,33 +65,30 @@ class PartialJson:
             if mark == '"':
                 self._quoted = False
                 if not self._is_key:
-                    self._keep(end)
+                    self._cut = end
         elif mark == '"':
             self._quoted, self._is_key = True, self._key_next
         elif mark in "{[":
             self._stack.append("}" if mark == "{" else "]")
             self._key_next = mark == "{"
-            self._keep(end)
+            self._cut = end
         elif mark in "}]":
             self.broken = self.broken or not self._stack or self._stack.pop() != mark
             self._key_next = False
-            self._keep(end)
+            self._cut = end
         elif mark == ",":
             self._key_next = self._stack[-1:] == ["}"]
-            self._keep(start)
+            self._cut = start
         elif mark == ":":
             self._key_next = False
 
-    def _keep(self, end: int) -> None:
-        self._cut, self._closers = end, "".join(reversed(self._stack))
-
     def _closed(self) -> str:
-        text = self._text
+        text, closers = self._text, "".join(reversed(self._stack))
         if self._quoted and not self._is_key:
             tail = text[-_LONGEST_ESCAPE:]
             open_escape = _OPEN_ESCAPE.search(tail)
             whole = text if open_escape is None else text[: len(text) - len(open_escape[1])]
-            return f'{whole}"{self._closers}'
+            return f'{whole}"{closers}'
         if self._stack and not self._quoted and text.rstrip().endswith(_LITERALS):
-            return text + self._closers
-        return text[: self._cut] + self._closers
+            return text + closers
+        return text[: self._cut] + closers
