@@ -27,6 +27,18 @@ before = set(sys.modules)
 from langchain_llmdispatch import DispatcherChatModel
 print(*sorted(set(sys.modules) - before))
 """
+_FIRST_MODEL = """
+import sys
+from langchain_llmdispatch import DispatcherChatModel
+with DispatcherChatModel(model="openai:gpt-4.1-mini", api_key="sk-any", base_url="http://127.0.0.1:1/v1", max_retries=0) as model:
+    try:
+        model.invoke("Hi")
+    except Exception as error:
+        print(type(error).__name__)
+print(*sorted(sys.modules))
+"""
+_LATE = {"httpcore", "langchain_llmdispatch.routing.plan", "langchain_llmdispatch.stats.stats"}
+_LATE |= {"langchain_llmdispatch.local.server", "langchain_llmdispatch.transport.httpx_transports"}
 _HELP = """
 import sys
 from langchain_llmdispatch.__main__ import main
@@ -88,6 +100,13 @@ def test_the_import_of_the_class_imports_what_is_listed() -> None:
     others = {name.partition(".")[0] for name in found} - {"langchain_llmdispatch"}
     assert own == IMPORTED.read_text(encoding="ascii").split(), "write the list anew if that is meant"
     assert others <= {"langchain_core", "pydantic"} | sys.stdlib_module_names
+
+
+def test_a_first_call_imports_only_what_it_uses() -> None:
+    """Neither what httpx sends with, nor plans, snapshots of statistics and local servers; not even for an error."""
+    error, *found = _run(_FIRST_MODEL).stdout.split()
+    assert error == "AllDeploymentsFailedError"
+    assert _LATE.isdisjoint(found)
 
 
 def test_the_help_imports_no_other_package() -> None:
