@@ -50,7 +50,7 @@ def response_message(context: ErrorContext, reply: Mapping[str, Any]) -> AIMessa
         MalformedResponseError: It has no output, or is not finished.
     """
     output, status = reply.get("output"), reply.get("status")
-    background = status in AHEAD and context.call.extra.get("background") is True
+    background = status in AHEAD and context.call.extra.get("background") is True and bool(reply.get("id"))
     output = [] if background and output is None else output
     if not isinstance(output, list) or (status in _UNFINISHED and not background):
         text = f"the response is not finished: {status or 'no output'}"

@@ -8,7 +8,7 @@ that completes an item, and what no such event held from the complete response.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessageChunk
@@ -19,6 +19,7 @@ from langchain_llmdispatch.vendors.answer import CallIds, joined_pieces, text_of
 from langchain_llmdispatch.vendors.argument_text import ArgumentText
 from langchain_llmdispatch.vendors.base import ErrorBody
 from langchain_llmdispatch.vendors.openai import responses_answer as answers
+from langchain_llmdispatch.vendors.openai.background import AHEAD
 from langchain_llmdispatch.vendors.openai.errors import error_body, error_inside
 from langchain_llmdispatch.vendors.openai.responses_items import StreamedItems
 from langchain_llmdispatch.vendors.stream import EventDecoder
@@ -82,6 +83,12 @@ class ResponsesStreamDecoder(EventDecoder):
         number = event.get("sequence_number")
         self.sequence_number = number if isinstance(number, int) else self.sequence_number
         return self._handled(event, frame)
+
+    def _whole(self, body: bytes) -> Iterator[AIMessageChunk]:
+        for chunk in super()._whole(body):
+            if (status := chunk.response_metadata.get("status")) in AHEAD:
+                raise self._error(MalformedResponseError, f"the response is not finished: {status}")
+            yield chunk
 
     def _other(self, event: Event) -> None:
         if event.get("error"):

@@ -186,6 +186,21 @@ def test_an_answer_in_the_background(status: str, output: dict[str, Any]) -> Non
         VENDOR.decode_response(call(extra={"background": True}), json.dumps(failed).encode(), {})
 
 
+@each("reply", [{"id": None, "status": "queued"}, {"status": "in_progress", "output": []}])
+def test_an_unfinished_answer_without_an_id(reply: dict[str, Any]) -> None:
+    """It cannot be read later, and is no empty answer."""
+    with pytest.raises(errors.MalformedResponseError):
+        VENDOR.decode_response(call(extra={"background": True}), json.dumps(reply).encode(), {})
+
+
+def test_an_unfinished_answer_in_place_of_a_stream() -> None:
+    """A server that knows no streams in the background answers by plain JSON, which is no empty answer."""
+    decoder = VENDOR.stream_decoder(call(extra={"background": True}, stream=True), {})
+    decoder.feed(json.dumps({"id": "resp_1", "status": "queued", "output": []}).encode())
+    with pytest.raises(errors.MalformedResponseError, match="not finished: queued"):
+        decoder.close()
+
+
 def check_round_trip(given: AIMessage) -> None:
     """Check that the items of `OUTPUT` go back as they were."""
     thread = [*HI, given, ToolMessage("wet", tool_call_id="call_1", name="weather")]
