@@ -23,8 +23,10 @@ from langchain_llmdispatch.internal.lazy import LateModule
 
 if TYPE_CHECKING:
     from langchain_llmdispatch.catalog import price_list
+    from langchain_llmdispatch.transport import seams
 else:
     price_list = LateModule("langchain_llmdispatch.catalog.price_list")
+    seams = LateModule("langchain_llmdispatch.transport.seams")
 
 
 _LAZY = (
@@ -39,7 +41,7 @@ _LAZY = (
     "langchain_llmdispatch.internal.key_shapes",  # for an error
     "langchain_llmdispatch.callbacks.error_names",
 )
-_LAZY_ASYNC = ("anyio.abc", "anyio.lowlevel", "anyio._backends._asyncio")  # loaded by name
+_OF_HTTPX = ("langchain_llmdispatch.transport.httpx_transports",)
 imported: set[str] = set()
 """What is imported already: for `sync` calls, for `async` ones."""
 
@@ -56,7 +58,8 @@ def import_for_first_async_call() -> None:
     """Import what each async call imports, once, and load the price data: it takes 0.1 s and more."""
     with forks.undivided():
         import_for_first_call()
-        _import(_LAZY_ASYNC)
+        if seams.is_patched():  # then httpx sends the requests, and its imports would stop the event loop
+            _import(_OF_HTTPX)
         price_list.current_prices()
         imported.add("async")
 

@@ -16,6 +16,7 @@ import copy
 import os
 import threading
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from langchain_llmdispatch.transport.deadline import ReadDeadline
     from langchain_llmdispatch.transport.own_client import OwnClient
     from langchain_llmdispatch.transport.pool import Origin
+
+# httpcore imports them by name with its first async request, when a fork could come in between.
+for _name in ("anyio.abc", "anyio.lowlevel", "anyio._backends._asyncio"):
+    with suppress(ImportError):
+        import_module(_name)
 
 # httpx's default keeps 20 of 100 connections alive: measured, 2,000 calls at 512 in flight then open
 # 2,000 connections. Equal numbers keep them.
