@@ -1,7 +1,9 @@
-"""The event loop of these tests ends with them."""
+"""The event loop of these tests ends with them, and so do the clients of LangChain's integrations."""
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -13,3 +15,6 @@ from tests.vendors.langchain.models import LOOP
 def _one_loop() -> Iterator[None]:
     yield
     LOOP.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # integrations close no connection of theirs
+        gc.collect()
