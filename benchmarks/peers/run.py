@@ -29,7 +29,7 @@ class Plan:
         rounds: Samples of each row in each scenario.
         seconds: Of CPU for one sample, where its scenario allows any number of calls.
         long: Seconds of CPU of a sample beyond which a row has fewer of them: `few`.
-        few: Samples of such a row; 0: it is left out of the scenario.
+        few: Samples of such a row, and one less beyond six times `long`; 0: it is left out of the scenario.
         starts: Rounds of fresh processes.
         budget: Seconds after which scenarios have `few` rounds: the run ends in time on a slow machine, too.
         whole: All rows are measured, and decisions by themselves.
@@ -120,7 +120,8 @@ class Run:
             return count, self.plan.rounds
         if not self.plan.few:
             print(f"{worker.row.name} is left out of {name!r}: too slow for a quick run", file=sys.stderr)
-        return count, min(self.plan.few, self.plan.rounds)
+        few = self.plan.few if each * count <= 6 * self.plan.long else self.plan.few - 1
+        return count, min(few, self.plan.rounds)
 
     def _ordered(self, worker: Worker, name: str, count: int) -> Figures | None:
         try:
