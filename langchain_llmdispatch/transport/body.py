@@ -159,9 +159,11 @@ def _open_stream(opened: Any) -> Any:
 
 def _arrived(response: httpx.Response, limit: int) -> bytes | None:
     """Return a body that arrived with its head, and close the response; None if it did not, or is long."""
-    body = response.body if isinstance(response, PooledResponse) else None
-    if body is None or len(body) > min(limit, _LEAST_ERROR_BYTES):
+    if not isinstance(response, PooledResponse) or response.stream is not response.whole:
         return None
+    body = response.body
+    if body is None or response.fields is None or len(body) > min(limit, _LEAST_ERROR_BYTES):
+        return None  # headers that were read as httpx's may say now that it is packed
     response.is_closed = True
     return body
 

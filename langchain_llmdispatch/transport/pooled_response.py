@@ -72,6 +72,7 @@ class PooledResponse(httpx.Response):
     Attributes:
         fields: The headers; None once they are httpx's, which may then be changed.
         body: The body, if it has arrived and is not packed.
+        whole: The stream of that body; a layer that puts another one in its place changes what is read.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class PooledResponse(httpx.Response):
         extensions: dict[str, bytes],
         body: bytes | None = None,
     ) -> None:
-        whole = None if body is None else httpx.ByteStream(body)
-        super().__init__(status, headers=_NO_HEADERS, stream=whole or stream, extensions=extensions)
+        self.whole = None if body is None else httpx.ByteStream(body)
+        super().__init__(status, headers=_NO_HEADERS, stream=self.whole or stream, extensions=extensions)
         self.fields: ResponseFields | None = fields
         self.body = None if "content-encoding" in fields else body
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_llmdispatch.clock import Clock
+from langchain_llmdispatch.transport.body import whole
+from langchain_llmdispatch.transport.deadline import ReadDeadline
 from langchain_llmdispatch.transport.pooled_response import PooledResponse, ResponseFields
 
 NAMES = st.sampled_from(["A", "a", "X-One", "x-one", "Set-Cookie", "content-type"])
@@ -60,3 +64,16 @@ def test_it_is_read_and_pickled_like_any_response() -> None:
     copied = pickle.loads(pickle.dumps(made))
     assert copied.json() == {}
     assert copied.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("changed", ["nothing", "stream", "headers"])
+def test_a_layer_that_changes_a_response_changes_what_is_read(changed: str) -> None:
+    """Its stream and its headers count, although the body had arrived with the head."""
+    made = PooledResponse(200, ResponseFields(), httpx.ByteStream(b""), {}, b"as sent")
+    if changed == "stream":
+        made.stream = httpx.ByteStream(b"another")
+    elif changed == "headers":
+        made.headers["content-encoding"] = "gzip"
+        made.stream = httpx.ByteStream(gzip.compress(b"another"))
+    found = whole(made, ReadDeadline(Clock(), float("inf"), "the answer"), 100)
+    assert found == (b"as sent" if changed == "nothing" else b"another")
